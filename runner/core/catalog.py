@@ -1,0 +1,177 @@
+"""The tools of schema/tools as frozen values: what mlx_lm's parameters are and how they travel."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a tool: its schema, mlx-lm's default, and how it reaches the command."""
+
+    name: str
+    schema: Json = field(repr=False)
+    emit: str
+    flag: str | None
+    off: str | None
+    in_config: bool
+
+    @property
+    def default(self) -> Any:
+        """mlx-lm's own default."""
+        return self.schema.get("default")
+
+    @property
+    def cosmetic(self) -> bool:
+        """Whether it changes what is printed and not what is made."""
+        return bool(self.schema.get("x-cosmetic"))
+
+    def input_kind(self, params: Mapping[str, Any]) -> str | None:
+        """Return what the parameter reads ("model", "data", "adapter", "file"), if it reads."""
+        said = self.schema.get("x-input")
+        return said["kind"] if said and applies(said, params) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Something a tool makes: a parameter's path, or a path made of other outputs."""
+
+    name: str
+    param: str | None
+    place: str | None
+    path: str | None
+    when: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool of the catalogue; `schema` is its JSON Schema with our annotations."""
+
+    name: str
+    schema: Json = field(repr=False)
+
+    @property
+    def description(self) -> str:
+        """One sentence: what it does."""
+        return str(self.schema["description"])
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words that start it in a script."""
+        return tuple(self.schema["x-tool"]["command"])
+
+    @property
+    def main(self) -> tuple[str, str]:
+        """Its module and the function in it that the child calls."""
+        module, _, function = self.schema["x-tool"]["main"].partition(":")
+        return module, function
+
+    @property
+    def config_flag(self) -> str | None:
+        """The flag of its configuration file, None where it has none."""
+        return self.schema["x-tool"].get("config")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The figures a stage of this tool leaves behind."""
+        return tuple(self.schema["x-tool"]["metrics"])
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Its parameters by name, in the order of the catalogue."""
+        return MappingProxyType(
+            {name: _parameter(name, said) for name, said in self.schema["properties"].items()}
+        )
+
+    @cached_property
+    def outputs(self) -> Mapping[str, Output]:
+        """What it makes, by the name used in ``stages.NAME.OUTPUT``."""
+        said = self.schema["x-tool"]["outputs"]
+        return MappingProxyType({name: _output(name, entry) for name, entry in said.items()})
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """Every parameter at its own default, nested ones included."""
+        return MappingProxyType(complete(self.schema, {}, self.schema))
+
+
+class Catalog:
+    """The tools by name, each read when it is first asked for."""
+
+    def __init__(self, names: tuple[str, ...], read: Callable[[str], Json]) -> None:
+        self.names = names
+        self._read = read
+        self._tools: dict[str, Tool] = {}
+
+    def get(self, name: str) -> Tool | None:
+        """Return the tool called `name`, None where the catalogue has none."""
+        if name not in self.names:
+            return None
+        if name not in self._tools:
+            self._tools[name] = Tool(name, self._read(name))
+        return self._tools[name]
+
+
+def applies(said: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Say whether the ``when`` of an annotation holds for these parameters."""
+    return all(params.get(name) == value for name, value in said.get("when", {}).items())
+
+
+def resolve(schema: Json, root: Json) -> Json:
+    """Return a schema with its ``$ref`` into the same document filled in."""
+    target = schema.get("$ref")
+    if target is None:
+        return schema
+    found = root
+    for word in target.removeprefix("#/").split("/"):
+        found = found[word]
+    return {**found, **{key: value for key, value in schema.items() if key != "$ref"}}
+
+
+def complete(schema: Json, given: Mapping[str, Any], root: Json) -> Json:
+    """Return `given` with every default filled in, nested objects included, in schema order.
+
+    Of an object with ``x-select`` only the entry named by that sibling is filled in (T30).
+    """
+    full: Json = {}
+    properties = schema.get("properties", {})
+    for name, said in properties.items():
+        if name in given:
+            full[name] = _completed(said, given[name], root)
+        elif "default" in said:
+            full[name] = _completed(said, said["default"], root)
+    for name, said in properties.items():
+        chosen = full.get(said.get("x-select", ""))
+        if chosen is not None and chosen in said["properties"]:
+            entry = said["properties"][chosen]
+            full[name] = {chosen: _completed(entry, full[name].get(chosen, {}), root)}
+    return full
+
+
+def _completed(schema: Json, value: Any, root: Json) -> Any:
+    schema = resolve(schema, root)
+    if isinstance(value, dict):
+        if "properties" in schema and "x-select" not in schema:
+            return complete(schema, value, root)
+        return dict(value)
+    if isinstance(value, list):
+        item = schema.get("items", {})
+        return [_completed(item, entry, root) for entry in value]
+    if schema.get("type") == "number" and type(value) is int:
+        return float(value)
+    return value
+
+
+def _parameter(name: str, schema: Json) -> Parameter:
+    travel = schema["x-arg"]
+    flag = travel.get("flag")
+    in_config = travel.get("config", True)
+    return Parameter(name, schema, travel["emit"], flag, travel.get("off"), in_config)
+
+
+def _output(name: str, said: Json) -> Output:
+    return Output(name, said.get("param"), said.get("place"), said.get("path"), said.get("when", {}))

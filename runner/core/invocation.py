@@ -1,0 +1,127 @@
+"""A stage in, a command out: the only place that says words to mlx_lm.
+
+The rule: a parameter that has a flag travels as ``--flag=value``, even at its default (T21b: the
+``=`` keeps a value that starts with '-'); one that has none travels in the ``-c`` file; a switch
+that is off is written ``false`` there where mlx-lm reads it (T01), and left out where it does not.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from runner.core.catalog import Parameter, Tool
+from runner.core.document import RUN_DIR
+from runner.core.plan import Stage
+
+# PyYAML folds the line separators, refuses the controls, and reads JSON otherwise as JSON.
+_UNREADABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A command: its own words, then one tuple of words an option; and its configuration text."""
+
+    command: tuple[str, ...]
+    options: tuple[tuple[str, ...], ...]
+    config: str | None
+    config_path: str | None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The words after the command."""
+        return tuple(word for option in self.options for word in option)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Every word of the command."""
+        return (*self.command, *self.arguments)
+
+
+def invoke(stage: Stage, tool: Tool) -> Invocation:
+    """Return the command that gives `tool` exactly the parameters of `stage`."""
+    config: dict[str, Any] = {}
+    options: list[tuple[str, ...]] = []
+    for parameter in tool.parameters.values():
+        value = stage.params[parameter.name]
+        if _in_config(parameter, value, tool):
+            config[parameter.name] = value
+        else:
+            options += _words(parameter, value)
+    if tool.config_flag is None:
+        return Invocation(tool.command, tuple(options), None, None)
+    path = f"{RUN_DIR}/{stage.name}/config.json"
+    options.insert(0, (f"{tool.config_flag}={path}",))
+    return Invocation(tool.command, tuple(options), config_text(config), path)
+
+
+def config_text(config: dict[str, Any]) -> str:
+    """Return a configuration file that mlx-lm's YAML loader reads back exactly."""
+    return _UNREADABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", _spread(config)) + "\n"
+
+
+def _spread(config: dict[str, Any]) -> str:
+    """Return a mapping as JSON, each key on a line of its own: it is read in reviews."""
+    rows = [f"  {json.dumps(key)}: {laid_out(value, 2)}" for key, value in config.items()]
+    return "{\n" + ",\n".join(rows) + "\n}"
+
+
+def laid_out(value: Any, indent: int = 0, width: int = 100) -> str:
+    """Return JSON with what fits on a line on one line. Raises ValueError for nan and infinity."""
+    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if indent + len(flat) <= width or not value or not isinstance(value, dict | list):
+        return flat
+    pad = " " * (indent + 2)
+    if isinstance(value, dict):
+        rows = [
+            f"{pad}{json.dumps(key, ensure_ascii=False)}: {laid_out(child, indent + 2, width)}"
+            for key, child in value.items()
+        ]
+        return "{\n" + ",\n".join(rows) + f"\n{' ' * indent}}}"
+    rows = [pad + laid_out(child, indent + 2, width) for child in value]
+    return "[\n" + ",\n".join(rows) + f"\n{' ' * indent}]"
+
+
+def _in_config(parameter: Parameter, value: Any, tool: Tool) -> bool:
+    if parameter.emit == "config":
+        return True
+    off = parameter.emit == "switch" and value is False
+    return off and tool.config_flag is not None and parameter.in_config
+
+
+def _words(parameter: Parameter, value: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the options that carry one value; null is what no option means."""
+    flag = parameter.flag
+    if value is None or flag is None:
+        return
+    match parameter.emit:
+        case "switch":
+            if value:
+                yield (flag,)
+        case "pair":
+            yield (flag if value else str(parameter.off),)
+        case "repeat":
+            for item in value:
+                yield (f"{flag}={word(item)}",)
+        case "list":
+            yield from _list(flag, [word(item) for item in value])
+        case _:
+            yield (f"{flag}={word(value)}",)
+
+
+def _list(flag: str, items: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield a flag that takes several words; alone, a word may start with '-' (T21b)."""
+    if len(items) == 1:
+        yield (f"{flag}={items[0]}",)
+    elif items:
+        yield (flag, *items)
+
+
+def word(value: Any) -> str:
+    """Return a value as one word of a command."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,89 @@
+"""A plan in, a bash script out that does the same without the runner."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from runner.core.catalog import Catalog
+from runner.core.document import RUN_DIR
+from runner.core.invocation import Invocation, invoke
+from runner.core.plan import Plan, Stage
+
+_SAFE = re.compile(r"[A-Za-z0-9_./@:+,=%-]*\Z")
+
+
+def script(plan: Plan, catalog: Catalog) -> str:
+    """Return the plan as a script: one option a line, configuration files as here-documents."""
+    return "\n".join((*_head(plan), *(line for s in plan.stages for line in _stage(s, catalog)), ""))
+
+
+def quote(word: str) -> str:
+    """Return a word as bash reads it; the run directory stays a variable."""
+    name, equals, value = word.partition("=")
+    if word.startswith("--") and equals and _SAFE.match(name):
+        return f"{name}={_quote(value)}" if value else f"{name}="
+    return _quote(word)
+
+
+def _quote(word: str) -> str:
+    if RUN_DIR not in word:
+        return shlex.quote(word)
+    parts = word.split(RUN_DIR)
+    if all(_SAFE.match(part) for part in parts):
+        return '"' + "$RUN_DIR".join(parts) + '"'
+    return '"$RUN_DIR"'.join(shlex.quote(part) if part else "" for part in parts)
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    yield "#!/usr/bin/env bash"
+    yield from _comment(f"{plan.name}: {plan.description}" if plan.description else plan.name)
+    yield f"# Made by run-recipe from {_line(plan.file)}; it does the same without the runner."
+    yield "set -euo pipefail"
+    yield f': "${{RUN_DIR:=runs/{plan.name}/script}}"'
+    yield 'if [ -e "$RUN_DIR" ]; then'
+    yield '  echo "$RUN_DIR exists: name a new one, as in RUN_DIR=runs/again bash $0" >&2'
+    yield "  exit 1"
+    yield "fi"
+    for name, value in plan.env.items():
+        yield f"export {name}={shlex.quote(value)}"
+
+
+def _stage(stage: Stage, catalog: Catalog) -> Iterator[str]:
+    tool = catalog.get(stage.tool)
+    if tool is None:
+        raise KeyError(stage.tool)
+    invocation = invoke(stage, tool)
+    yield ""
+    yield from _comment(f"{stage.name}: {stage.description}" if stage.description else stage.name)
+    for condition in stage.expect:
+        yield from _comment(f"expect: {condition}")
+    yield f'mkdir -p "$RUN_DIR/{stage.name}"'
+    yield from _config(invocation)
+    lines = [" ".join(invocation.command), *(_option(words) for words in invocation.options)]
+    yield " \\\n  ".join(lines)
+
+
+def _option(words: tuple[str, ...]) -> str:
+    return " ".join(quote(word) for word in words)
+
+
+def _config(invocation: Invocation) -> Iterator[str]:
+    """Yield the here-document; only one that names the run directory is expanded by bash."""
+    text, path = invocation.config, invocation.config_path
+    if text is None or path is None:
+        return
+    expands = RUN_DIR in text
+    if expands:
+        text = re.sub(r"[\\$`]", r"\\\g<0>", text).replace(f"\\{RUN_DIR}", RUN_DIR)
+    yield f"cat > {quote(path)} <<{'JSON' if expands else chr(39) + 'JSON' + chr(39)}"
+    yield text.rstrip("\n")
+    yield "JSON"
+
+
+def _comment(text: str) -> Iterator[str]:
+    for line in text.strip().splitlines():
+        yield f"# {line}".rstrip()
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

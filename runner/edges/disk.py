@@ -1,0 +1,63 @@
+"""Files: the catalogue and recipes as they are shipped, a user's recipes, and writes that last."""
+
+import json
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import runner
+from runner.core.catalog import Catalog
+from runner.core.recipe import BUILTIN
+
+Json = dict[str, Any]
+
+
+@cache
+def shipped(name: str) -> Path:
+    """Return the folder ``schema`` or ``recipes``: inside a wheel's package, beside a checkout's."""
+    package = Path(runner.__file__).parent
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+@cache
+def catalog() -> Catalog:
+    """Return the tool catalogue of schema/tools."""
+    folder = shipped("schema") / "tools"
+    names = tuple(sorted(path.stem for path in folder.glob("*.json")))
+    return Catalog(names, lambda name: _json(folder / f"{name}.json"))
+
+
+@cache
+def envelope() -> Json:
+    """Return the schema of a recipe around its stages."""
+    return _json(shipped("schema") / "envelope.json")
+
+
+def read(file: str) -> bytes:
+    """Return a recipe's bytes; ``builtin:NAME`` is a shipped one. Raises OSError."""
+    if file.startswith(BUILTIN):
+        return (shipped("recipes") / file.removeprefix(BUILTIN)).read_bytes()
+    return Path(file).read_bytes()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file so that it is whole or not there: beside, flushed, then moved into place."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _json(path: Path) -> Json:
+    loaded: Json = json.loads(path.read_text(encoding="utf-8"))
+    return loaded

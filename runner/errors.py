@@ -1,0 +1,53 @@
+"""What a user sees without a traceback, and the exit codes, each in one place."""
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+
+from runner.core.problem import Problem, ordered, picture
+
+
+class Exit(IntEnum):
+    """What the process says when it ends."""
+
+    OK = 0
+    STAGE_FAILED = 1
+    INVALID = 2
+    DRIFT = 3
+    EXPECTATION = 4
+    UNFIT = 5
+    AUDIT = 6
+    INTERNAL = 70
+    TIMEOUT = 124
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class RecipeError(Exception):
+    """An error with a sentence for the user; `code` is the exit code, `hint` the way out."""
+
+    code = Exit.INVALID
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InvalidRecipeError(RecipeError):
+    """A recipe with problems; `problems` are values, `sources` the texts they point into."""
+
+    def __init__(self, problems: Sequence[Problem], sources: Mapping[str, str]) -> None:
+        self.problems = ordered(problems)
+        self.sources = sources
+        super().__init__("\n".join(picture(problem, sources) for problem in self.problems))
+
+
+class UnfitError(RecipeError):
+    """This machine cannot run the plan."""
+
+    code = Exit.UNFIT
+
+
+class RunError(RecipeError):
+    """A run cannot go on for a reason that is not a stage's own."""
+
+    code = Exit.STAGE_FAILED
