@@ -189,7 +189,7 @@ class _Builder:
         options, uses = self.options(draft)
         tool = self.tool(draft)
         if tool is None:
-            self.resolver.fill(draft.given)
+            self.resolver.fill(draft.given, draft.name)
             return None
         params, read = self.params(draft, tool)
         expect, judged = self.expectations(draft)
@@ -229,7 +229,7 @@ class _Builder:
                 plain = child.plain()
                 said[key] = {} if key == "params" and isinstance(plain, dict) else plain
             else:
-                said[key], read = self.resolver.fill(child)
+                said[key], read = self.resolver.fill(child, draft.name)
                 uses |= read
         found = violations(self.schema, said)
         for key in ("timeout", "delay"):
@@ -259,7 +259,7 @@ class _Builder:
         uses: set[Use] = set()
         read: dict[str, frozenset[Use]] = {}
         for name, node in draft.given.value.items():
-            given[name], read[name] = self.resolver.fill(node)
+            given[name], read[name] = self.resolver.fill(node, draft.name)
             uses |= read[name]
         for found in violations(tool.schema, given):
             notes = [

@@ -1,5 +1,6 @@
 """A recipe's stages with everything filled in: inheritance, templates, defaults, and their uses."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from runner.core.template import Scope, TemplateError
 
 Use = tuple[str, ...]
 _SECRET = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "CREDENTIAL")
+_OWN = re.compile(r"\bstage\b")
 _UNSET = object()
 
 
@@ -51,7 +53,8 @@ class Resolver:
         self.problems: list[Problem] = []
         self.used: set[Use] = set()
         self._uses = Uses()
-        self._cache: dict[str, tuple[Any, frozenset[Use]]] = {}
+        self._cache: dict[tuple[str, str], tuple[Any, frozenset[Use]]] = {}
+        self._stage = ""
         self._trail: list[tuple[str, Mark]] = []
         self._values: dict[Use, tuple[Any, frozenset[Use]]] = {}
         self.drafts: dict[str, Draft] = {}
@@ -62,13 +65,14 @@ class Resolver:
             "vars": _Vars(self, recipe.section("vars"), ()),
             "recipe": {"name": recipe.name, "dir": recipe.dir, "file": recipe.file},
             "stages": _Stages(self),
+            "stage": _Own(self),
             "env": partial(_env, self),
             "metrics": _Metrics(),
         }
 
-    def fill(self, node: Node) -> tuple[Any, frozenset[Use]]:
-        """Return a node's value with its templates filled in, and what they read."""
-        with self._recording() as uses:
+    def fill(self, node: Node, stage: str) -> tuple[Any, frozenset[Use]]:
+        """Return a node's value with its templates filled in for a stage, and what they read."""
+        with self._recording() as uses, self._inside(stage):
             value = self._fill(node)
         self.used |= uses
         return value, frozenset(uses)
@@ -110,12 +114,12 @@ class Resolver:
         if given is None:
             placed = self.placed(draft, name)
             return draft.tool.defaults.get(name) if placed is None else placed
-        return self._once(("stages", stage, "params", name), given)
+        return self._once(("stages", stage, "params", name), given, stage)
 
     def variable(self, path: Use, node: Node) -> Any:
         """Return the value of a var, filled in once."""
         self._uses.note(("vars", *path))
-        return self._once(("vars", *path), node)
+        return self._once(("vars", *path), node, "")
 
     def placed(self, draft: Draft, param: str) -> str | None:
         """Return where the runner puts an output the recipe does not name, None for the rest."""
@@ -146,8 +150,8 @@ class Resolver:
                 case ("stages", other, "metrics", metric):
                     self._metric(other, metric)
                     uses.add(("stages", other, "metrics"))
-                case ("vars" | "stages" | "recipe", _, *_):
-                    with self._recording() as read:
+                case ("vars" | "stages" | "stage" | "recipe", _, *_):
+                    with self._recording() as read, self._inside(stage):
                         template.evaluate(".".join(words), self._scope)
                     uses |= read
                 case _:
@@ -243,7 +247,23 @@ class Resolver:
         finally:
             self._uses.stack.pop()
 
-    def _once(self, path: Use, node: Node) -> Any:
+    @contextmanager
+    def _inside(self, stage: str) -> Iterator[None]:
+        """Fill in for one stage: ``stage`` in a template is that stage."""
+        before, self._stage = self._stage, stage
+        try:
+            yield
+        finally:
+            self._stage = before
+
+    def own(self) -> str:
+        """Return the stage being filled in; raises TemplateError outside of one."""
+        if not self._stage:
+            why = "'stage' is the stage a value belongs to, and a var belongs to none"
+            raise TemplateError(why, "write stages.NAME", "undefined")
+        return self._stage
+
+    def _once(self, path: Use, node: Node, stage: str) -> Any:
         """Fill in a named value once; a value that needs itself is a problem with its circle."""
         if path not in self._values:
             name = ".".join(path)
@@ -251,7 +271,7 @@ class Resolver:
                 raise self._circle(name)
             self._trail.append((name, node.mark))
             try:
-                with self._recording() as uses:
+                with self._recording() as uses, self._inside(stage):
                     value = self._fill(node)
             finally:
                 self._trail.pop()
@@ -278,16 +298,17 @@ class Resolver:
         return node.value
 
     def _text(self, node: Node) -> Any:
-        text = node.value
-        if text not in self._cache:
+        """Return a text filled in; equal texts are filled in once, those of a stage once for it."""
+        key = (node.value, self._stage if _OWN.search(node.value) else "")
+        if key not in self._cache:
             try:
                 with self._recording() as uses:
-                    value = template.fill(text, self._scope)
+                    value = template.fill(node.value, self._scope)
             except TemplateError as error:
                 self.tell(node, error)
                 return MISSING
-            self._cache[text] = (value, frozenset(uses))
-        value, seen = self._cache[text]
+            self._cache[key] = (value, frozenset(uses))
+        value, seen = self._cache[key]
         for use in seen:
             self._uses.note(use)
         return value
@@ -350,6 +371,15 @@ class _Stage(Scope):
         if name == "params":
             return _Params(self.resolver, self.name)
         return self.resolver.output(self.name, name)
+
+
+class _Own(Scope):
+    def __init__(self, resolver: Resolver) -> None:
+        self.resolver = resolver
+
+    def lookup(self, name: str) -> Any:
+        stage = self.resolver.own()
+        return stage if name == "name" else _Stage(self.resolver, stage).lookup(name)
 
 
 class _Params(Scope):

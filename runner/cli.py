@@ -1,0 +1,308 @@
+"""The verbs: each parses, calls, prints and exits. Payload on stdout, the rest on stderr."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from runner import __version__
+from runner.errors import Exit, InvalidRecipeError, RecipeError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Verbs(click.Group):
+    """A group whose default verb is ``run``: ``run-recipe RECIPE`` runs it."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Take a first word that is a file, or looks like one, for a recipe to run."""
+        word = args[0]
+        if word not in self.commands and _is_recipe(word):
+            args = ["run", *args]
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Let the options of ``run`` stand before the recipe, too."""
+        words = [word for word in args if not word.startswith("-")]
+        leads = args and args[0].startswith("-") and args[0] not in {"--help", "--version", "-h"}
+        if leads and any(_is_recipe(word) for word in words):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def _is_recipe(word: str) -> bool:
+    return word.endswith((".yaml", ".yml")) or word.startswith("builtin:") or Path(word).is_file()
+
+
+def main() -> None:
+    """Run the command line; known errors are a sentence and an exit code."""
+    try:
+        sys.exit(cli(standalone_mode=False) or Exit.OK)
+    except InvalidRecipeError as error:
+        click.echo(str(error), err=True)
+        count = len(error.problems)
+        click.echo(f"{count} problem{'s' * (count != 1)}", err=True)
+        sys.exit(error.code)
+    except RecipeError as error:
+        _complain(str(error), error.hint)
+        sys.exit(error.code)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(Exit.INVALID)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(Exit.STAGE_FAILED)
+
+
+def _complain(message: str, hint: str = "") -> None:
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"  hint: {hint}", err=True)
+
+
+def _with(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_set = click.option(
+    "--set", "sets", metavar="PATH=VALUE", multiple=True, help="Override a value, typed as YAML."
+)
+_profile = click.option(
+    "--profile", "profiles", metavar="NAME", multiple=True, help="Lay a profile over the recipe."
+)
+_smoke = click.option("--smoke", is_flag=True, help="Run at toy scale, with a tiny random model.")
+_format = click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="What to print.",
+)
+_stages = _with(
+    click.option("--only", metavar="STAGE", multiple=True, help="Only this stage (repeatable)."),
+    click.option("--from", "first", metavar="STAGE", help="Start at this stage."),
+    click.option("--to", "last", metavar="STAGE", help="Stop after this stage."),
+)
+_color = click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Colours; NO_COLOR is respected.",
+)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="run-recipe")
+def cli() -> None:
+    """Run declarative recipes for Apple's MLX: run-recipe RECIPE."""
+
+
+@cli.command()
+@click.argument("recipe")
+@_with(_set, _profile, _smoke, _stages, _format, _color)
+@click.option("-n", "--dry-run", is_flag=True, help="Print the shell script instead of running.")
+@click.option("--runs", default="runs", show_default=True, help="Folder that holds the runs.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only what goes wrong.")
+def run(
+    recipe: str,
+    sets: tuple[str, ...],
+    profiles: tuple[str, ...],
+    smoke: bool,
+    only: tuple[str, ...],
+    first: str | None,
+    last: str | None,
+    style: str,
+    color: str,
+    dry_run: bool,
+    runs: str,
+    quiet: bool,
+) -> int:
+    """Run a recipe."""
+    from runner import workflow
+    from runner.edges import disk
+
+    loaded = workflow.load(recipe, profiles, sets)
+    plan = workflow.plan(workflow.compiled(loaded), loaded, smoke=smoke)
+    names = workflow.select(plan, only, first, last)
+    if dry_run:
+        from dataclasses import replace
+
+        from runner.core.script import script
+
+        chosen = tuple(stage for stage in plan.stages if stage.name in names)
+        click.echo(script(replace(plan, stages=chosen), disk.catalog()), nl=False)
+        return Exit.OK
+    from runner.edges.execute import execute
+    from runner.edges.terminal import reporter
+
+    with reporter(style, color, quiet=quiet) as report:
+        manifest = execute(plan, disk.catalog(), Path(runs), names, report)
+    return manifest.exit_code
+
+
+@cli.command()
+@click.argument("recipes", nargs=-1, required=True)
+@_with(_set, _profile, _format)
+def check(
+    recipes: tuple[str, ...], sets: tuple[str, ...], profiles: tuple[str, ...], style: str
+) -> int:
+    """Report every problem of every recipe."""
+    from runner import workflow
+    from runner.core.problem import ordered, picture
+
+    failed = False
+    found: list[dict[str, Any]] = []
+    for recipe in recipes:
+        loaded = workflow.read(recipe, profiles, sets)
+        problems = ordered(workflow.problems(loaded))
+        failed = failed or any(problem.severity == "error" for problem in problems)
+        if style == "json":
+            found += [{"recipe": recipe, **problem.as_dict()} for problem in problems]
+            continue
+        for problem in problems:
+            click.echo(picture(problem, loaded.sources))
+        click.echo(f"{recipe}: {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}", err=True)
+    if style == "json":
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    return Exit.INVALID if failed else Exit.OK
+
+
+@cli.command()
+@click.argument("recipe")
+@click.argument("path", required=False)
+@_with(_set, _profile, _format)
+def show(
+    recipe: str, path: str | None, sets: tuple[str, ...], profiles: tuple[str, ...], style: str
+) -> int:
+    """Show the resolved values, each with where it comes from and what it overrode."""
+    from dataclasses import asdict
+
+    from runner import workflow
+    from runner.core.provenance import origins
+    from runner.edges import disk
+
+    loaded = workflow.load(recipe, profiles, sets)
+    compiled = workflow.compiled(loaded)
+    plan = workflow.plan(compiled, loaded)
+    rows = [
+        origin
+        for stage in plan.stages
+        if (tool := disk.catalog().get(stage.tool))
+        for origin in origins(stage, compiled.resolver.drafts[stage.name], tool)
+        if _below(f"stages.{stage.name}.params.{origin.parameter}", path)
+    ]
+    if path and not rows:
+        raise RecipeError(f"the recipe has no '{path}'", "paths look like stages.NAME.params.NAME")
+    if style == "json":
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        return Exit.OK
+    stage = ""
+    for row in rows:
+        if row.stage != stage:
+            stage = row.stage
+            click.echo(f"{stage}: {plan.stage(stage).tool}")
+        over = "".join(f" over {loser}" for loser in row.losers)
+        click.echo(f"  {row.parameter} = {_yaml(row.value)}  <- {row.winner}{over}")
+    return Exit.OK
+
+
+def _below(name: str, path: str | None) -> bool:
+    known = (name, name.removeprefix("stages."), name.removeprefix("stages.").replace(".params", "", 1))
+    return path is None or any(n == path or n.startswith((f"{path}.", f"{path}[")) for n in known)
+
+
+def _yaml(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+@cli.command()
+@click.argument("name", metavar="[TOOL]", required=False)
+@_format
+def tools(name: str | None, style: str) -> int:
+    """List the tools; for one, its parameters and how each reaches the command."""
+    from runner.edges import disk
+
+    catalog = disk.catalog()
+    if name is None:
+        rows = {known: tool.description for known in catalog.names if (tool := catalog.get(known))}
+        width = max(map(len, rows))
+        text = "\n".join(f"{known:{width}}  {what}" for known, what in rows.items())
+        click.echo(json.dumps(rows, indent=2) if style == "json" else text)
+        return Exit.OK
+    tool = catalog.get(name)
+    if tool is None:
+        from runner.core.problem import suggest
+
+        raise RecipeError(f"there is no tool '{name}'", suggest(name, catalog.names))
+    if style == "json":
+        click.echo(json.dumps(tool.schema, indent=2, ensure_ascii=False))
+        return Exit.OK
+    click.echo(f"{tool.name}: {tool.description}\n")
+    for parameter in tool.parameters.values():
+        kinds = parameter.schema.get("type", "")
+        kind = " or ".join(kinds) if isinstance(kinds, list) else kinds
+        way = parameter.flag or f"in the {tool.config_flag} file"
+        click.echo(f"  {parameter.name}  ({kind}, default {_yaml(parameter.default)}, {way})")
+        click.echo(f"      {parameter.schema['description']}")
+    return Exit.OK
+
+
+@cli.command()
+def schema() -> int:
+    """Print the JSON Schema of a recipe, for editors."""
+    from runner.core.editor import recipe_schema
+    from runner.core.invocation import laid_out
+    from runner.edges import disk
+
+    click.echo(laid_out(recipe_schema(disk.envelope(), disk.catalog())))
+    return Exit.OK
+
+
+_PASS = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+@cli.group()
+def data() -> None:
+    """Work on data sets."""
+
+
+@data.command("mix", context_settings=_PASS)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def data_mix(arguments: tuple[str, ...]) -> int:
+    """Mix replay rows of an earlier data set into a new one."""
+    from runner.tools import mix
+
+    mix.main(list(arguments))
+    return Exit.OK
+
+
+@cli.group()
+def model() -> None:
+    """Work on models."""
+
+
+@model.command("tiny", context_settings=_PASS)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def model_tiny(arguments: tuple[str, ...]) -> int:
+    """Make a tiny random model."""
+    from runner.tools import tiny
+
+    tiny.main(list(arguments))
+    return Exit.OK

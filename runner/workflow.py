@@ -1,0 +1,87 @@
+"""The program as a sequence: load, compile, select, run. Verbs and the library both walk it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.core import plan as planning
+from runner.core import recipe as recipes
+from runner.core.plan import Compiled, Plan
+from runner.core.problem import Problem, listing, suggest
+from runner.core.recipe import Overrides, Recipe
+from runner.core.smoke import shrink
+from runner.edges import disk
+from runner.errors import InvalidRecipeError, RecipeError
+
+if TYPE_CHECKING:
+    from runner.core.manifest import Manifest
+
+
+def read(
+    file: str,
+    profiles: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> recipes.Loaded:
+    """Read a recipe and fold its layers; every problem is in the result."""
+    known = os.environ if environ is None else environ
+    return recipes.load(file, disk.read, Overrides(tuple(profiles), known, tuple(sets)))
+
+
+def load(
+    file: str,
+    profiles: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Recipe:
+    """Read a recipe. Raises InvalidRecipeError with every problem of the whole recipe."""
+    loaded = read(file, profiles, sets, environ)
+    if loaded.recipe is None or loaded.problems:
+        raise InvalidRecipeError(problems(loaded, environ), loaded.sources)
+    return loaded.recipe
+
+
+def problems(loaded: recipes.Loaded, environ: Mapping[str, str] | None = None) -> list[Problem]:
+    """Return every problem of a recipe, those of its layers and those of its stages."""
+    if loaded.recipe is None:
+        return loaded.problems
+    return loaded.problems + compiled(loaded.recipe, environ).problems
+
+
+def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
+    """Compile a recipe; every problem is in the result."""
+    known = os.environ if environ is None else environ
+    return planning.build(recipe, disk.catalog(), disk.envelope(), known)
+
+
+def plan(result: Compiled, recipe: Recipe, *, smoke: bool = False) -> Plan:
+    """Return the plan of a compiled recipe. Raises InvalidRecipeError."""
+    if result.plan is None:
+        raise InvalidRecipeError(result.problems, recipe.sources)
+    return shrink(result.plan, disk.catalog()) if smoke else result.plan
+
+
+def select(
+    whole: Plan, only: Sequence[str] = (), first: str | None = None, last: str | None = None
+) -> tuple[str, ...]:
+    """Return the names of the stages to run. Raises RecipeError for a name that does not exist."""
+    names = [stage.name for stage in whole.stages]
+    for name in (*only, *filter(None, (first, last))):
+        if name not in names:
+            hint = suggest(name, names, f"there are: {listing(names)}")
+            raise RecipeError(f"the recipe has no stage '{name}'", hint)
+    start = names.index(first) if first else 0
+    stop = names.index(last) + 1 if last else len(names)
+    chosen = [name for name in names[start:stop] if not only or name in only]
+    if not chosen:
+        raise RecipeError("no stage is left to run", "look at --only, --from and --to")
+    return tuple(chosen)
+
+
+def run(whole: Plan, runs: Path, stages: Sequence[str] = ()) -> "Manifest":
+    """Run a plan in this process's working directory. Raises RecipeError."""
+    from runner.edges.execute import execute  # noqa: PLC0415  (showing a plan needs none of it)
+    from runner.edges.terminal import Silent  # noqa: PLC0415
+
+    return execute(whole, disk.catalog(), runs, stages or select(whole), Silent())
