@@ -262,11 +262,8 @@ class _Builder:
             given[name], read[name] = self.resolver.fill(node, draft.name)
             uses |= read[name]
         for found in violations(tool.schema, given):
-            notes = [
-                note
-                for use in sorted(read.get(str(found.path[0]), ())) if found.path
-                for note in self.note(use)
-            ]
+            source = read.get(str(found.path[0]), frozenset()) if found.path else frozenset()
+            notes = [note for use in sorted(source) for note in self.note(use)]
             self.problems.append(_placed(found, self.anchor(draft), tool.name, notes))
         placed = {
             name: place
