@@ -80,6 +80,16 @@ class Tool:
         """The figures a stage of this tool leaves behind."""
         return tuple(self.schema["x-tool"]["metrics"])
 
+    @property
+    def report(self) -> str | None:
+        """Where it leaves its figures as JSON, as a path made of its parameters."""
+        return self.schema["x-tool"].get("report")
+
+    @property
+    def watch(self) -> str | None:
+        """The module of runner.child that looks inside it while it runs."""
+        return self.schema["x-tool"].get("watch")
+
     @cached_property
     def parameters(self) -> Mapping[str, Parameter]:
         """Its parameters by name, in the order of the catalogue."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from runner.core.catalog import Catalog, Tool, complete
 from runner.core.check import MISSING, Path, Violation, violations
-from runner.core.document import Node
+from runner.core.document import RUN_DIR, Node
 from runner.core.problem import Mark, Problem, listing, ordered, suggest
-from runner.core.recipe import Recipe
+from runner.core.recipe import ENVIRONMENT, SET, Recipe
 from runner.core.resolve import Draft, Resolver, Use
 from runner.core.template import TemplateError
 
@@ -55,6 +55,7 @@ class Plan:
     stages: tuple[Stage, ...]
     description: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    vars: Mapping[str, Any] = field(default_factory=dict)
     smoke: bool = False
 
     def stage(self, name: str) -> Stage:
@@ -90,7 +91,10 @@ def build(recipe: Recipe, catalog: Catalog, envelope: Json, environ: Mapping[str
     errors = any(problem.severity == "error" for problem in problems)
     said = recipe.tree.get("description")
     description = said.value if said is not None and isinstance(said.value, str) else ""
-    plan = None if errors else Plan(recipe.name, recipe.file, tuple(good), description)
+    plan = None
+    if not errors:
+        judged = resolver.named(line for stage in good for line in stage.expect)
+        plan = Plan(recipe.name, recipe.file, tuple(good), description, vars=judged)
     return Compiled(plan, ordered(problems), resolver)
 
 
@@ -104,6 +108,17 @@ def identity(stage: Stage, tool: Tool, upstream: Mapping[str, str], version: str
     before = {name: upstream[name] for name in stage.after if name in upstream}
     text = json.dumps([stage.tool, version, matter, before], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def bind(value: Any, folder: str) -> Any:
+    """Return a value with the run directory's place filled in, inside mappings and lists too."""
+    if isinstance(value, str):
+        return value.replace(RUN_DIR, folder)
+    if isinstance(value, Mapping):
+        return {key: bind(child, folder) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [bind(child, folder) for child in value]
+    return value
 
 
 def seconds(said: Any) -> float | None:
@@ -257,13 +272,11 @@ class _Builder:
         """Return every parameter of the tool with its value, and what the values read."""
         given: Json = {}
         uses: set[Use] = set()
-        read: dict[str, frozenset[Use]] = {}
         for name, node in draft.given.value.items():
-            given[name], read[name] = self.resolver.fill(node, draft.name)
-            uses |= read[name]
+            given[name], read = self.resolver.fill(node, draft.name)
+            uses |= read
         for found in violations(tool.schema, given):
-            source = read.get(str(found.path[0]), frozenset()) if found.path else frozenset()
-            notes = [note for use in sorted(source) for note in self.note(use)]
+            notes = self.notes(draft, found.path) if found.path else ()
             self.problems.append(_placed(found, self.anchor(draft), tool.name, notes))
         placed = {
             name: place
@@ -278,12 +291,19 @@ class _Builder:
         mark = (own or draft.node).key_mark
         return Node(draft.given.value, mark.file, mark.line, mark.column)
 
-    def note(self, use: Use) -> Iterator[tuple[Mark, str]]:
-        """Yield where a var that a value reads is said."""
-        if use[0] == "vars":
-            node = locate(self.recipe.tree, use)
-            text = f"{node.value!r}" if not isinstance(node.value, dict | list) else "…"
-            yield node.mark, f"{'.'.join(use)} is {text} here"
+    def notes(self, draft: Draft, path: Path) -> list[tuple[Mark | None, str]]:
+        """Return where the values that a wrong value was made of are said."""
+        _, uses = self.resolver.fill(locate(draft.given, path), draft.name)
+        notes: list[tuple[Mark | None, str]] = []
+        for use in sorted(uses):
+            node = None
+            if use[0] == "vars":
+                node = locate(self.recipe.tree, use)
+            elif use[2:3] == ("params",):
+                node = self.resolver.drafts[use[1]].given.get(use[3])
+            if node is not None and not isinstance(node.value, dict | list):
+                notes.append((node.mark, f"{'.'.join(use)} is {node.value!r} here"))
+        return notes
 
     def expectations(self, draft: Draft) -> tuple[tuple[str, ...], set[Use]]:
         """Return a stage's expectations, their names checked."""
@@ -318,8 +338,11 @@ class _Builder:
 def _unused(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
     """Yield a problem for each value that reaches nothing: it would silently drop."""
     read = {use[1:] for use in resolver.used if use[0] == "vars"}
+    texts = "\n".join(_texts(recipe.section("defaults")))
     for path, node in _leaves(recipe.section("vars"), ()):
         if not any(path[: len(use)] == use for use in read):
+            if node.file not in {recipe.file, SET, ENVIRONMENT} and f"vars.{path[0]}" in texts:
+                continue  # a base's own var, read by a default that every stage overrules
             why = f"nothing reads vars.{'.'.join(path)}"
             hint = f"use it as {{{{ vars.{'.'.join(path)} }}}}, or remove it"
             yield Problem(node.key_mark, why, "unused-var", hint)
@@ -339,6 +362,12 @@ def _leaves(section: Mapping[str, Node], above: Use) -> Iterator[tuple[Use, Node
             yield from _leaves(node.value, path)
         else:
             yield path, node
+
+
+def _texts(section: Mapping[str, Node]) -> Iterator[str]:
+    for _, node in _leaves(section, ()):
+        items = node.value if isinstance(node.value, list) else [node]
+        yield from (item.value for item in items if isinstance(item.value, str))
 
 
 def _collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem]:

@@ -84,7 +84,8 @@ def merge(below: Node, above: Node) -> Node:
     merged = dict(below.value)
     for key, child in above.value.items():
         merged[key] = merge(merged[key], child) if key in merged else child
-    return replace(above, value=merged)
+    # What an option adds to a mapping does not move the mapping out of its file.
+    return replace(below if above.file in {SET, ENVIRONMENT} else above, value=merged)
 
 
 def settle(node: Node, problems: list[Problem], keep: Iterable[str] = ()) -> Node:

@@ -1,7 +1,7 @@
 """A recipe's stages with everything filled in: inheritance, templates, defaults, and their uses."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -111,6 +111,7 @@ class Resolver:
             hint = suggest(name, draft.tool.parameters)
             raise TemplateError(f"{draft.tool.name} has no parameter '{name}'", hint, "undefined")
         given = draft.given.get(name)
+        self._uses.note(("stages", stage, "params", name))
         if given is None:
             placed = self.placed(draft, name)
             return draft.tool.defaults.get(name) if placed is None else placed
@@ -160,10 +161,10 @@ class Resolver:
         self.used |= uses
         return uses
 
-    def scope(self, metrics: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the names of an expectation: the vars of the recipe and what stages measured."""
-        measured = {name: {"metrics": values} for name, values in others.items()}
-        return {**self._scope, "metrics": metrics, "stages": measured}
+    def named(self, texts: Iterable[str]) -> dict[str, Any]:
+        """Return the vars that these expressions read, with their values."""
+        words = {words[1] for text in texts for words in template.names(text) if words[0] == "vars"}
+        return {name: template.fill(f"{{{{ vars.{name} }}}}", self._scope) for name in sorted(words)}
 
     def _metric(self, stage: str, metric: str) -> None:
         tool = self.draft(stage).tool

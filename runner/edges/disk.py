@@ -58,6 +58,15 @@ def write(path: Path, text: str) -> None:
         raise
 
 
+def read_json(path: Path) -> Json | None:
+    """Return a JSON object from a file, None where there is none that can be read."""
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return loaded if isinstance(loaded, dict) else None
+
+
 def _json(path: Path) -> Json:
     loaded: Json = json.loads(path.read_text(encoding="utf-8"))
     return loaded

@@ -123,7 +123,7 @@ def _build_beside(target: Path, record: Mapping[str, Any]) -> None:
     beside.mkdir()
     try:
         _write(beside, record)
-        os.replace(beside, target)
+        beside.replace(target)
     except OSError:
         # Another process may have built the same model meanwhile.
         if not target.exists():
@@ -217,7 +217,7 @@ def _save_weights(file: Path, record: Mapping[str, Any], vocab_size: int) -> Non
             name: mx.ones(shape, mx.bfloat16)
             if len(shape) == 1
             # 1/sqrt(width) keeps activations near 1: at 0.02 a model this narrow hardly learns.
-            else mx.random.normal(shape, mx.bfloat16, scale=shape[-1] ** -0.5, key=key)
+            else mx.random.normal(shape, scale=shape[-1] ** -0.5, key=key).astype(mx.bfloat16)
             for (name, shape), key in zip(shapes, keys, strict=True)
         }
         mx.save_safetensors(str(file), weights, metadata={"format": "mlx"})

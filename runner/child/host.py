@@ -1,0 +1,145 @@
+"""Calls a tool's own main with the words of the script, and holds what it does against the plan."""
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.core.audit import Verdict, compare, differences, sentence
+from runner.core.catalog import Tool
+from runner.core.invocation import invoke, laid_out
+from runner.core.manifest import plan_from_dict
+from runner.core.plan import Stage, bind
+from runner.edges import disk
+from runner.edges.journal import Journal
+
+AUDIT = 6
+
+
+class DriftError(SystemExit):
+    """What the process got is not what the plan says: stop before anything is spent."""
+
+    def __init__(self) -> None:
+        super().__init__(AUDIT)
+
+
+class Host:
+    """One stage in this process: its plan, what was seen of it, and where that is written."""
+
+    def __init__(self, folder: str, stage: Stage, tool: Tool) -> None:
+        self.folder = folder
+        self.stage = stage
+        self.tool = tool
+        self.place = Path(folder) / stage.name
+        self.planned: dict[str, Any] = bind(stage.params, folder)
+        self.parsed: dict[str, Any] = {}
+        self.effective: dict[str, Any] = {}
+        self.observed: dict[str, Any] = {}
+        self.metrics = Journal(self.place / "metrics.jsonl")
+
+    def verdicts(self) -> list[Verdict]:
+        """Return planned against seen, for every parameter."""
+        return compare(self.planned, self.parsed, self.effective)
+
+    def hold(self) -> None:
+        """Write down what was seen so far; raise DriftError where it is not what was planned."""
+        verdicts = self.verdicts()
+        self.write(verdicts)
+        wrong = differences(verdicts)
+        for verdict in wrong:
+            seen = verdict.parsed if verdict.effective == "(absent)" else verdict.effective
+            _say(f"{verdict.parameter}: planned {verdict.planned!r}, but {self.tool.name} has {seen!r}")
+        if wrong:
+            _say(f"audit: {sentence(verdicts)}")
+            raise DriftError
+
+    def write(self, verdicts: list[Verdict]) -> None:
+        """Write effective.json."""
+        said = {
+            "tool": self.tool.name,
+            "summary": sentence(verdicts),
+            "parameters": [verdict.as_dict() for verdict in verdicts],
+            "observed": self.observed,
+        }
+        text = laid_out(json.loads(json.dumps(said, default=str)))
+        disk.write(self.place / "effective.json", text + "\n")
+
+
+def host(folder: str, name: str) -> int:
+    """Run the stage `name` of the run in `folder`; return the exit code."""
+    _die_with(int(os.environ.get("RUN_RECIPE_PARENT", "0")))
+    said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
+    stage = plan_from_dict(said["plan"]).stage(name)
+    tool = disk.catalog().get(stage.tool)
+    if tool is None:
+        raise KeyError(stage.tool)
+    this = Host(folder, stage, tool)
+    words = [str(bind(word, folder)) for word in invoke(stage, tool).arguments]
+    sys.argv = [" ".join(tool.command), *words]
+    module, function = tool.main
+    _watch_parser(this)
+    main = getattr(importlib.import_module(module), function)
+    if tool.watch:
+        importlib.import_module(f"runner.child.{tool.watch}").install(this)
+    main()
+    this.hold()
+    from runner.child.ending import check
+
+    check(this)
+    return 0
+
+
+def _watch_parser(this: Host) -> None:
+    """Compare what the tool's own parser makes of the words, before anything is loaded."""
+    original = argparse.ArgumentParser.parse_args
+
+    def parse_args(parser: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> Any:
+        argparse.ArgumentParser.parse_args = original  # type: ignore[method-assign]
+        namespace = original(parser, *args, **kwargs)
+        this.parsed = read_namespace(this.tool, this.planned, vars(namespace))
+        if this.tool.config_flag is None:
+            this.hold()
+        return namespace
+
+    argparse.ArgumentParser.parse_args = parse_args  # type: ignore[method-assign]
+
+
+def read_namespace(
+    tool: Tool, planned: Mapping[str, Any], namespace: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters that a parser's result holds, by our names.
+
+    A switch that is off is absent from the words; a parser says None or False of it.
+    """
+    parsed = {}
+    for name, parameter in tool.parameters.items():
+        dest = parameter.schema["x-arg"].get("dest") or str(parameter.flag).lstrip("-").replace("-", "_")
+        if parameter.flag is None or dest not in namespace:
+            continue
+        value = namespace[dest]
+        off = parameter.emit == "switch" and planned[name] is False and value is None
+        parsed[name] = False if off else value
+    return parsed
+
+
+def _die_with(parent: int) -> None:
+    """End this process group when the runner is gone, however it went."""
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.killpg(0, signal.SIGKILL)
+
+    if parent:
+        threading.Thread(target=look, daemon=True).start()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

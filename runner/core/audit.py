@@ -1,0 +1,82 @@
+"""Planned against seen: did every parameter reach MLX as the recipe says?"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+ABSENT = "(absent)"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One parameter: what was planned, what the tool's parser made of it, what MLX used of it.
+
+    `effective` is ABSENT where nothing in the process shows it beside the parsed value.
+    """
+
+    parameter: str
+    planned: Any
+    parsed: Any
+    effective: Any = ABSENT
+
+    @property
+    def equal(self) -> bool:
+        """Whether everything seen is what was planned."""
+        reached = self.effective == ABSENT or same(self.planned, self.effective)
+        return same(self.planned, self.parsed) and reached
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the verdict as JSON-ready values."""
+        return {
+            "parameter": self.parameter,
+            "planned": self.planned,
+            "parsed": self.parsed,
+            "effective": None if self.effective == ABSENT else self.effective,
+            "observed": self.effective != ABSENT,
+            "equal": self.equal,
+        }
+
+
+def compare(
+    planned: Mapping[str, Any], parsed: Mapping[str, Any], effective: Mapping[str, Any]
+) -> list[Verdict]:
+    """Return a verdict for every planned parameter, in the plan's order."""
+    return [
+        Verdict(name, value, parsed.get(name, ABSENT), effective.get(name, ABSENT))
+        for name, value in planned.items()
+    ]
+
+
+def differences(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Return the verdicts that do not agree."""
+    return [verdict for verdict in verdicts if not verdict.equal]
+
+
+def sentence(verdicts: Iterable[Verdict]) -> str:
+    """Return the audit in one line: how many parameters reached MLX, or which did not."""
+    rows = list(verdicts)
+    wrong = differences(rows)
+    if not wrong:
+        return f"{len(rows)} of {len(rows)} parameters reached MLX"
+    names = ", ".join(verdict.parameter for verdict in wrong)
+    return f"{len(rows) - len(wrong)} of {len(rows)} parameters reached MLX; not: {names}"
+
+
+def same(planned: Any, seen: Any) -> bool:
+    """Say whether two values are one to MLX: 2 and 2.0 are, true and 1 are not.
+
+    Numbers that differ by less than single precision can tell are equal: MLX keeps float32.
+    """
+    if isinstance(planned, bool) or isinstance(seen, bool):
+        return planned is seen
+    if isinstance(planned, int | float) and isinstance(seen, int | float):
+        return math.isclose(planned, seen, rel_tol=2e-7, abs_tol=0.0)
+    if isinstance(planned, Mapping) and isinstance(seen, Mapping):
+        return planned.keys() == seen.keys() and all(same(v, seen[k]) for k, v in planned.items())
+    if isinstance(planned, list | tuple) and isinstance(seen, list | tuple):
+        return len(planned) == len(seen) and all(map(same, planned, seen))
+    if isinstance(seen, PurePath):
+        return str(planned) == str(seen)
+    return type(planned) is type(seen) and bool(planned == seen)

@@ -1,0 +1,126 @@
+"""What happened in a run, as a value: host, plan, and for every stage its state and results."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from runner.core.plan import Plan, Retry, Stage
+
+Json = dict[str, Any]
+FORMAT = 1
+
+
+class State(StrEnum):
+    """Where a stage, or a run, stands."""
+
+    PENDING = "pending"  # not begun
+    RUNNING = "running"  # its process is alive, or was when this was written
+    FINISHED = "finished"  # ended well, and its outputs passed the end check
+    FAILED = "failed"  # ended badly; `failure` says how
+    INTERRUPTED = "interrupted"  # stopped by the user or by a signal
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """One stage: times are UTC in ISO 8601, `seconds` its duration, `metrics` its last figures."""
+
+    name: str
+    state: State = State.PENDING
+    started: str = ""
+    ended: str = ""
+    seconds: float = 0.0
+    attempts: int = 0
+    exit_code: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    expectations: tuple[tuple[str, bool], ...] = ()
+    audit: Mapping[str, int] = field(default_factory=dict)
+    failure: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> Json:
+        """Return the record as JSON-ready values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One run: `folder` is where it lives, `facts` what the machine was."""
+
+    id: str
+    folder: str
+    plan: Plan
+    facts: Mapping[str, Any]
+    stages: tuple[StageRecord, ...]
+    state: State = State.PENDING
+    started: str = ""
+    ended: str = ""
+    exit_code: int = 0
+
+    def stage(self, name: str) -> StageRecord:
+        """Return what happened to a stage. Raises KeyError."""
+        for record in self.stages:
+            if record.name == name:
+                return record
+        raise KeyError(name)
+
+    def with_stage(self, record: StageRecord) -> "Manifest":
+        """Return the manifest with one stage's record replaced."""
+        rows = tuple(record if row.name == record.name else row for row in self.stages)
+        return replace(self, stages=rows)
+
+    def as_dict(self) -> Json:
+        """Return the manifest as JSON-ready values; from_dict reads them back."""
+        return {"format": FORMAT, **asdict(self)}
+
+
+def from_dict(said: Json) -> Manifest:
+    """Read a manifest back. Raises KeyError, TypeError or ValueError where it is not one."""
+    known = {key: value for key, value in said.items() if key != "format"}
+    known["plan"] = plan_from_dict(said["plan"])
+    known["stages"] = tuple(
+        StageRecord(**{
+            **row,
+            "state": State(row["state"]),
+            "expectations": tuple((text, held) for text, held in row["expectations"]),
+        })
+        for row in said["stages"]
+    )
+    known["state"] = State(said["state"])
+    return Manifest(**known)
+
+
+def plan_from_dict(said: Json) -> Plan:
+    """Read a plan back. Raises KeyError or TypeError where it is not one."""
+    stages = tuple(_stage(row) for row in said["stages"])
+    return Plan(**{**said, "stages": stages})
+
+
+def _stage(row: Json) -> Stage:
+    lists = {key: tuple(row[key]) for key in ("after", "expect", "allow")}
+    return Stage(**{**row, **lists, "retry": Retry(**row["retry"])})
+
+
+def summary(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return a stage's figures from its metric events: the last of each, the best validation."""
+    figures: dict[str, float] = {}
+    for event in events:
+        for name, value in event.items():
+            if name in _FIGURES and isinstance(value, int | float):
+                figures[name] = value
+        loss = event.get("val_loss")
+        if isinstance(loss, int | float):
+            figures["best_val_loss"] = min(loss, figures.get("best_val_loss", loss))
+    return figures
+
+
+_FIGURES = (
+    "train_loss",
+    "val_loss",
+    "test_loss",
+    "test_ppl",
+    "learning_rate",
+    "tokens_per_second",
+    "trained_tokens",
+    "peak_memory",
+)

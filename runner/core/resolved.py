@@ -1,0 +1,68 @@
+"""A plan in, a recipe out that says everything: what ``recipe.yaml`` of a run holds."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from runner.core.document import RUN_DIR
+from runner.core.invocation import laid_out
+from runner.core.plan import Plan, Stage
+
+
+def resolved(plan: Plan) -> str:
+    """Return a recipe without inheritance and templates that compiles to the same plan."""
+    return "\n".join((*_head(plan), *(line for stage in plan.stages for line in _stage(stage, plan)), ""))
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    yield f"# Resolved by run-recipe from {' '.join(plan.file.split())}."
+    yield "version: 1"
+    yield f"name: {laid_out(plan.name)}"
+    if plan.description:
+        yield f"description: {laid_out(_literal(plan.description))}"
+    yield "stages:"
+
+
+def _stage(stage: Stage, plan: Plan) -> Iterator[str]:
+    yield f"  {stage.name}:"
+    yield f"    tool: {stage.tool}"
+    if stage.description:
+        yield f"    description: {laid_out(_literal(stage.description))}"
+    if stage.after:
+        yield f"    needs: {laid_out(list(stage.after))}"
+    if stage.timeout:
+        yield f"    timeout: {stage.timeout}"
+    if stage.retry.attempts > 1:
+        said = {"attempts": stage.retry.attempts, "backoff": stage.retry.backoff}
+        delay = {"delay": stage.retry.delay} if stage.retry.delay else {}
+        yield f"    retry: {laid_out({**said, **delay})}"
+    for key in ("expect", "allow"):
+        if getattr(stage, key):
+            yield f"    {key}: {laid_out(list(getattr(stage, key)))}"
+    yield "    params:"
+    own = f"{RUN_DIR}/{stage.name}/"
+    for name, value in stage.params.items():
+        if not (isinstance(value, str) and value.startswith(own)):
+            yield f"      {name}: {laid_out(_value(value, plan), 6)}"
+
+
+def _value(value: Any, plan: Plan) -> Any:
+    if isinstance(value, dict):
+        return {key: _value(child, plan) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_value(child, plan) for child in value]
+    if not isinstance(value, str):
+        return value
+    for stage in plan.stages:
+        for name, path in stage.outputs.items():
+            if path == value and RUN_DIR in path:
+                return f"{{{{ stages.{stage.name}.{name} }}}}"
+    return _literal(value)
+
+
+def _literal(text: str) -> str:
+    """Return a text that a template leaves as it is."""
+    for sign in ("{{", "{%", "{#"):
+        text = text.replace(sign, f"\0{sign[1]}")
+    for sign in ("{{", "{%", "{#"):
+        text = text.replace(f"\0{sign[1]}", f"{{{{ '{sign}' }}}}")
+    return text

@@ -1,0 +1,63 @@
+"""Append-only files of JSON lines: a run's events, a stage's metrics."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class Journal:
+    """Appends events to a file, each on the disk before the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, **event: Any) -> None:
+        """Append one event."""
+        line = json.dumps(event, ensure_ascii=True) + "\n"
+        with self.path.open("a", encoding="ascii") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class Tail:
+    """Reads what another process appends, whole lines only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._at = 0
+
+    def new(self) -> Iterator[Json]:
+        """Yield the events that were added since the last call."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._at)
+                data = file.read()
+        except FileNotFoundError:
+            return
+        whole = data.rfind(b"\n") + 1
+        self._at += whole
+        for line in data[:whole].splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue  # a line torn by a kill; the next one is whole again
+            if isinstance(event, dict):
+                yield event
+
+
+def last_lines(path: Path, count: int = 20, limit: int = 65536) -> str:
+    """Return the last lines of a log as text, whatever bytes it holds; '' where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - limit))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [line.rsplit("\r", 1)[-1].rstrip()[:500] for line in text.splitlines()]
+    return "\n".join([line for line in lines if line][-count:])

@@ -1,0 +1,61 @@
+"""Facts about this machine, as values: versions, platform, what is installed."""
+
+import os
+import platform
+import shutil
+import sys
+from datetime import UTC, datetime
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from runner import __version__
+
+Json = dict[str, Any]
+PACKAGES = ("mlx", "mlx-lm", "transformers", "huggingface-hub", "PyYAML")
+
+
+def facts() -> Json:
+    """Return what a manifest keeps of the machine; nothing secret, nothing that identifies it."""
+    return {
+        "run_recipe": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "packages": {name: version for name in PACKAGES if (version := installed(name))},
+    }
+
+
+def installed(package: str) -> str | None:
+    """Return the installed version of a distribution, None where there is none."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def importable(module: str) -> bool:
+    """Say whether a top-level module is there, without importing it."""
+    return util.find_spec(module.partition(".")[0]) is not None
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def how_to_install() -> str:
+    """Return the command that brings MLX here, or why none does."""
+    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    linux = sys.platform.startswith("linux") and platform.machine() in {"x86_64", "aarch64"}
+    if apple:
+        return "pip install mlx-lm"
+    if linux:
+        return "pip install 'mlx[cpu]' mlx-lm (or 'mlx[cuda]' with an NVIDIA GPU)"
+    return "MLX has no build for this machine: run on Apple Silicon or Linux; checking works here"
+
+
+def free_bytes(path: Path) -> int:
+    """Return the free space of the disk that holds `path`, in bytes."""
+    return shutil.disk_usage(path).free

@@ -1,0 +1,491 @@
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.tools import mix as mix_module
+from runner.tools.error import ToolError
+from runner.tools.mix import count, index, main, mix, order, parser
+
+EXACTLY = Fraction(0)
+
+
+def text_rows(number: int, word: str = "row") -> bytes:
+    return b"".join(b'{"text": "%s %d"}\n' % (word.encode(), i) for i in range(number))
+
+
+def folder(path: Path, train: bytes, **others: bytes) -> Path:
+    path.mkdir()
+    for name, content in {"train": train, **others}.items():
+        (path / f"{name}.jsonl").write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Mix two train files given as bytes; return what was written and what was recorded."""
+
+    def make(primary: bytes, replay: bytes, **options) -> tuple[bytes, dict]:
+        sources = (
+            folder(tmp_path / "primary", primary),
+            folder(tmp_path / "replay", replay),
+        )
+        record = mix(*sources, tmp_path / "out", **{"ratio": 0.5, **options})
+        return (tmp_path / "out/train.jsonl").read_bytes(), record
+
+    return make
+
+
+def refused(make, primary: bytes, replay: bytes = b"", **options) -> str:
+    with pytest.raises(ToolError) as caught:
+        make(primary, replay, **options)
+    return str(caught.value)
+
+
+# --- how many rows
+
+
+@pytest.mark.parametrize(
+    "primary, share, rows",
+    [
+        (17, "0.15", 3),
+        (170, "0.15", 30),
+        (850_000_000, "0.15", 150_000_000),
+        (1, "0.5", 1),
+        (1, "0", 0),
+        (1, "0.99", 99),
+        (667, "0.333", 333),
+    ],
+)
+def test_the_count_that_gives_the_share_is_exact(primary, share, rows):
+    assert count(primary, rows, Fraction(share), EXACTLY) == rows
+
+
+@pytest.mark.parametrize(
+    "primary, rows",
+    [(16, 3), (18, 3), (160, 28), (1, 0), (3, 1)],  # 2.82  3.18  28.24  0.18  0.53
+)
+def test_within_a_tolerance_the_nearest_count_is_taken(primary, rows):
+    assert count(primary, 1000, Fraction("0.15"), Fraction("0.5")) == rows
+
+
+def test_halfway_the_larger_count_is_taken_because_its_share_is_nearer():
+    # 1 row at 1/3: 0.5 rows. 0 of 1 is 1/3 away, 1 of 2 only 1/6.
+    assert count(1, 10, Fraction(1, 3), Fraction(1, 2)) == 1
+
+
+@pytest.mark.parametrize(
+    "primary, share, tolerance, message",
+    [
+        (
+            160,
+            "0.15",
+            "0",
+            "160 primary rows cannot hold a replay share of exactly 0.15: 28 replay rows give "
+            "0.148936, 29 give 0.153439. Use 153 or 170 primary rows, or allow it with "
+            "tolerance 0.0011",
+        ),
+        (
+            160,
+            "0.15",
+            "0.001",
+            "160 primary rows cannot hold a replay share within 0.001 of 0.15: 28 replay rows give "
+            "0.148936, 29 give 0.153439. Use 153 or 170 primary rows, or allow it with "
+            "tolerance 0.0011",
+        ),
+        (
+            1,
+            "0.15",
+            "0",
+            "1 primary row cannot hold a replay share of exactly 0.15: 0 replay rows give "
+            "0.000000, 1 give 0.500000. Use 17 primary rows, or allow it with tolerance 0.15",
+        ),
+    ],
+)
+def test_a_share_that_cannot_be_is_refused_with_the_arithmetic(primary, share, tolerance, message):
+    with pytest.raises(ToolError) as caught:
+        count(primary, 1000, Fraction(share), Fraction(tolerance))
+    assert str(caught.value) == message
+
+
+@given(
+    primary=st.integers(1, 10**7),
+    share=st.decimals("0.001", "0.999", places=3).map(Fraction),
+)
+def test_what_a_refusal_proposes_is_accepted(primary, share):
+    try:
+        rows = count(primary, 10**12, share, EXACTLY)
+    except ToolError as refusal:
+        sentence = str(refusal).split("Use ")[1]
+        proposals, tolerance = sentence.split(" primary rows, or allow it with tolerance ")
+        for proposal in proposals.split(" or "):
+            assert count(int(proposal), 10**12, share, EXACTLY) > 0
+        rows = count(primary, 10**12, share, Fraction(tolerance))
+        assert abs(Fraction(rows, primary + rows) - share) <= Fraction(tolerance)
+    else:
+        assert Fraction(rows, primary + rows) == share
+
+
+def test_too_few_replay_rows_are_refused_with_the_arithmetic():
+    with pytest.raises(ToolError) as caught:
+        count(170, 20, Fraction("0.15"), EXACTLY)
+    assert str(caught.value) == (
+        "170 primary rows at a replay share of 0.15 need 30 replay rows, and the replay set has 20. "
+        "Use at most 102 primary rows or a smaller ratio"
+    )
+
+
+def test_a_replay_set_too_small_for_any_mix_is_said_to_be():
+    with pytest.raises(ToolError, match=r"need 3 replay rows, .* has 2\. Add replay rows$"):
+        count(17, 2, Fraction("0.15"), EXACTLY)
+
+
+# --- which rows
+
+
+def test_every_primary_row_and_distinct_replay_rows_are_in_the_mix(make):
+    train, _ = make(text_rows(170, "new"), text_rows(64, "old"), ratio=0.15)
+    rows = train.splitlines(keepends=True)
+    assert len(rows) == len(set(rows)) == 200
+    assert {row for row in rows if b"new" in row} == set(text_rows(170, "new").splitlines(True))
+    assert {row for row in rows if b"old" in row} <= set(text_rows(64, "old").splitlines(True))
+
+
+def test_the_order_of_a_seed_is_the_same_on_every_python():
+    assert list(order(6, 10, 3, 0)) == [2, 4, 0, 1, 14, 12, 3, 6, 5]
+
+
+def test_a_seed_decides_and_nothing_else_does(tmp_path):
+    primary = folder(tmp_path / "primary", text_rows(85, "new"))
+    replay = folder(tmp_path / "replay", text_rows(40, "old"))
+    for name, seed in (("a", 1), ("again", 1), ("b", 2)):
+        mix(primary, replay, tmp_path / name, ratio=0.15, seed=seed)
+    first, again, other = (
+        (tmp_path / name / "train.jsonl").read_bytes() for name in ("a", "again", "b")
+    )
+    assert first == again
+    assert first != other
+    assert set(first.splitlines()) != set(other.splitlines())
+
+
+def test_replay_rows_are_spread_over_the_mix():
+    rows = list(order(850, 1000, 150, 0))
+    assert all(any(n >= 850 for n in rows[i : i + 100]) for i in range(0, 1000, 100))
+
+
+@given(
+    primary=st.integers(0, 50), available=st.integers(0, 50), data=st.data(), seed=st.integers(0)
+)
+def test_the_order_is_a_permutation(primary, available, data, seed):
+    picked = data.draw(st.integers(0, available))
+    rows = list(order(primary, available, picked, seed))
+    assert sorted(n for n in rows if n < primary) == list(range(primary))
+    drawn = {n for n in rows if n >= primary}
+    assert len(drawn) == len(rows) - primary == picked
+    assert all(n < primary + available for n in drawn)
+
+
+def test_a_ratio_of_zero_takes_no_replay_row_and_needs_none(make):
+    train, record = make(text_rows(3), b"", ratio=0.0)
+    assert sorted(train.splitlines(keepends=True)) == text_rows(3).splitlines(keepends=True)
+    assert record["replay_rows"] == 0
+    assert record["realised_share"] == 0.0
+
+
+# --- what is written
+
+
+def test_the_record_stands_beside_the_rows(make, tmp_path):
+    _, record = make(text_rows(160), text_rows(64), ratio=0.15, tolerance=0.0011, seed=7)
+    assert record == {
+        "tool": "data.mix",
+        "seed": 7,
+        "ratio": 0.15,
+        "primary_rows": 160,
+        "replay_rows": 28,
+        "replay_available": 64,
+        "realised_share": 28 / 188,
+        "rows": 188,
+    }
+    assert json.loads((tmp_path / "out/mix.json").read_text()) == record
+
+
+def test_the_other_splits_of_the_primary_are_copied_byte_for_byte(tmp_path):
+    primary = folder(tmp_path / "primary", text_rows(1), valid=b"\xff\r\n\n", test=b"no newline")
+    replay = folder(tmp_path / "replay", text_rows(1, "old"), valid=b"other")
+    mix(primary, replay, tmp_path / "out", ratio=0.5)
+    assert (tmp_path / "out/valid.jsonl").read_bytes() == b"\xff\r\n\n"
+    assert (tmp_path / "out/test.jsonl").read_bytes() == b"no newline"
+
+
+def test_a_split_the_primary_lacks_is_not_taken_from_the_replay(tmp_path):
+    primary = folder(tmp_path / "primary", text_rows(1))
+    replay = folder(tmp_path / "replay", text_rows(1, "old"), valid=b"other")
+    mix(primary, replay, tmp_path / "deep/er/out", ratio=0.5)
+    names = {file.name for file in (tmp_path / "deep/er/out").iterdir()}
+    assert names == {"train.jsonl", "mix.json"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"text": "line\u2028separator\u2029\x85\x7f"}',
+        '{"text": "Größe 日本語 🎉", "other":   [1,\t2]}',
+        '  {"text": "\\ud800 \\u0000 \\r\\n"}  ',
+        '{"text": "carriage return at the end"}\r',
+        '{"text": "' + "long " * 100_000 + '"}',
+    ],
+)
+def test_rows_are_copied_byte_for_byte(make, row):
+    train, _ = make((row + "\n").encode(), text_rows(1))
+    assert set(train.splitlines(keepends=True)) == {
+        line for line in ((row + "\n").encode(), *text_rows(1).splitlines(keepends=True))
+    }
+
+
+def test_a_last_row_without_a_newline_gets_one(make):
+    train, _ = make(b'{"text": "a"}', b'{"text": "b"}')
+    assert sorted(train.splitlines(keepends=True)) == [b'{"text": "a"}\n', b'{"text": "b"}\n']
+
+
+def test_rows_stay_on_disk_while_they_are_mixed(make, monkeypatch):
+    held = []
+    monkeypatch.setattr(mix_module, "_row", lambda *_: held.append(1) or b"x\n")
+    monkeypatch.setattr(mix_module, "_write", lambda _, chunks: iter(chunks))
+    make(text_rows(3), text_rows(3))
+    assert held == []
+
+
+# --- formats
+
+CHAT = b'{"messages": [{"role": "user", "content": "hi"}]}\n'
+COMPLETIONS = b'{"prompt": "a", "completion": "b"}\n'
+TEXT = b'{"text": "a"}\n'
+
+
+@pytest.mark.parametrize("row", [CHAT, COMPLETIONS, TEXT])
+def test_each_format_of_mlx_lm_mixes_with_itself(make, row):
+    train, _ = make(row, row)
+    assert train == row * 2
+
+
+@pytest.mark.parametrize(
+    "row, name",
+    [
+        (b'{"prompt": 1, "completion": 2, "messages": [], "text": ""}', "completions"),
+        (b'{"prompt": 1, "messages": [], "text": ""}', "chat"),
+        (b'{"completion": 1, "text": ""}', "text"),
+    ],
+)
+def test_a_row_that_fits_several_formats_has_the_one_mlx_lm_takes(tmp_path, row, name):
+    found = index(folder(tmp_path / "data", row) / "train.jsonl").format
+    assert found is not None
+    assert found.name == name
+
+
+def test_a_file_of_two_formats_is_refused_and_a_line_of_each_named(make, tmp_path):
+    assert refused(make, TEXT * 2 + CHAT + COMPLETIONS) == (
+        f"{tmp_path}/primary/train.jsonl:1 is text and {tmp_path}/primary/train.jsonl:3 is chat; "
+        "mlx-lm reads all rows in the format of the first, so they must be the same"
+    )
+
+
+def test_two_sides_of_two_formats_are_refused_and_a_line_of_each_named(make, tmp_path):
+    message = refused(make, TEXT, CHAT)
+    assert f"{tmp_path}/primary/train.jsonl:1 is text" in message
+    assert f"{tmp_path}/replay/train.jsonl:1 is chat" in message
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        (b"\n", " is blank; mlx-lm cannot read past a blank line, remove it"),
+        (b" \t \n", " is blank; mlx-lm cannot read past a blank line, remove it"),
+        (b"\r\n", " is blank; mlx-lm cannot read past a blank line, remove it"),
+        (b"{'text': 1}\n", " is not JSON: Expecting property name enclosed in double quotes"),
+        (b'{"text": "a"} {"text": "b"}\n', " is not JSON: Extra data at column 15"),
+        (b'{"text": "cut', " is not JSON: Unterminated string starting at at column 10"),
+        (b'\xef\xbb\xbf{"text": "a"}\n', " is not JSON: Unexpected UTF-8 BOM"),
+        (b'{"text": "\xff"}\n', " cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        (b"[" * 100_000 + b"\n", " cannot be read: "),
+        (b'{"text":\r"a"}\n', " has a carriage return inside; mlx-lm would end the row there"),
+        (b'{"text": "a"}\r\r\n', " has a carriage return inside; mlx-lm would end the row there"),
+        (b'["text"]\n', " is not a JSON object"),
+        (b'"text"\n', " is not a JSON object"),
+        (b"null\n", " is not a JSON object"),
+        (b'{"prompt": "a"}\n', " has no format mlx-lm knows: a row needs prompt and completion"),
+        (b"{}\n", " has no format mlx-lm knows: a row needs prompt and completion"),
+    ],
+)
+@pytest.mark.parametrize("side", ["primary", "replay"])
+def test_a_bad_row_is_named_with_its_line(make, tmp_path, side, line, message):
+    files = {"primary": TEXT * 3, "replay": TEXT * 3} | {side: TEXT * 2 + line}
+    said = refused(make, files["primary"], files["replay"])
+    assert said.startswith(f"{tmp_path}/{side}/train.jsonl:3{message}")
+
+
+def test_a_blank_last_line_is_blank_too(make):
+    assert "train.jsonl:2 is blank" in refused(make, TEXT + b"\n", TEXT)
+
+
+# --- refusals
+
+
+def test_an_empty_primary_is_refused(make):
+    assert refused(make, b"", TEXT) == (
+        "the primary train.jsonl has no rows; there is nothing to mix into"
+    )
+
+
+def test_an_empty_replay_is_refused_when_rows_are_asked_of_it(make):
+    assert "need 1 replay row, and the replay set has 0" in refused(make, TEXT, b"")
+
+
+@pytest.mark.parametrize("side", ["primary", "replay"])
+def test_a_missing_train_file_is_refused(tmp_path, side):
+    sources = {"primary": tmp_path / "primary", "replay": tmp_path / "replay"}
+    for name, path in sources.items():
+        folder(path, TEXT)
+        if name == side:
+            (path / "train.jsonl").unlink()
+    with pytest.raises(ToolError, match=rf"^there is no file .*{side}/train\.jsonl; "):
+        mix(**sources, out=tmp_path / "out", ratio=0.5)
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1, 1.5, float("nan"), float("inf")])
+def test_a_ratio_that_is_no_share_is_refused(make, ratio):
+    assert refused(make, TEXT, TEXT, ratio=ratio).startswith(f"ratio is {ratio}; ")
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, 1, float("nan")])
+def test_a_tolerance_that_is_none_is_refused(make, tolerance):
+    assert refused(make, TEXT, TEXT, tolerance=tolerance).startswith(f"tolerance is {tolerance}; ")
+
+
+def test_a_seed_below_zero_is_refused(make):
+    # random.Random(-1) and random.Random(1) are the same dice.
+    assert refused(make, TEXT, TEXT, seed=-1) == "seed is -1; it must be at least 0"
+
+
+# --- the folder
+
+
+def test_a_mix_replaces_an_earlier_mix_whole(make, tmp_path):
+    make(TEXT, TEXT)
+    (tmp_path / "out/valid.jsonl").write_bytes(b"of the earlier mix")
+    mix(tmp_path / "primary", tmp_path / "replay", tmp_path / "out", ratio=0.0)
+    names = {file.name for file in (tmp_path / "out").iterdir()}
+    assert names == {"train.jsonl", "mix.json"}
+    assert (tmp_path / "out/train.jsonl").read_bytes() == TEXT
+
+
+def test_an_empty_folder_is_filled(make, tmp_path):
+    (tmp_path / "out").mkdir()
+    train, _ = make(TEXT, TEXT)
+    assert train == TEXT * 2
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"notes.txt": "mine"},
+        {"train.jsonl": "mine"},
+        {"mix.json": '{"tool": "data.mix"}', "notes.txt": "mine"},
+        {"mix.json": '{"tool": "something else"}'},
+        {"mix.json": "[]"},
+        {"mix.json": "not json"},
+    ],
+)
+def test_a_folder_of_somebody_else_is_left_alone(make, tmp_path, files):
+    (tmp_path / "out").mkdir()
+    for name, content in files.items():
+        (tmp_path / "out" / name).write_text(content)
+    assert "holds files that data.mix did not write" in refused(make, TEXT, TEXT)
+    assert {file.name: file.read_text() for file in (tmp_path / "out").iterdir()} == files
+
+
+def test_a_file_in_place_of_the_folder_is_left_alone(make, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    assert refused(make, TEXT, TEXT).endswith("/out exists and is not a folder")
+
+
+def test_a_mix_never_replaces_what_it_reads(make, tmp_path):
+    make(TEXT, TEXT)
+    with pytest.raises(ToolError, match="is read by this mix"):
+        mix(tmp_path / "out", tmp_path / "replay", tmp_path / "out", ratio=0.5)
+
+
+def test_nothing_is_left_behind_by_a_refusal_or_a_crash(make, tmp_path, monkeypatch):
+    make(TEXT, TEXT)
+    before = (tmp_path / "out/train.jsonl").read_bytes()
+
+    def crash(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(mix_module, "_sync", crash)
+    with pytest.raises(OSError, match="disk full"):
+        mix(tmp_path / "primary", tmp_path / "replay", tmp_path / "out", ratio=0.0)
+    assert {file.name for file in tmp_path.iterdir()} == {"primary", "replay", "out"}
+    assert (tmp_path / "out/train.jsonl").read_bytes() == before
+
+
+def test_the_earlier_mix_comes_back_when_the_new_one_cannot_take_its_place(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/train.jsonl").write_bytes(TEXT)
+    with pytest.raises(OSError):
+        mix_module._swap(tmp_path / "gone", tmp_path / "out", tmp_path / "old")
+    assert (tmp_path / "out/train.jsonl").read_bytes() == TEXT
+    assert not (tmp_path / "old").exists()
+
+
+# --- the command
+
+
+def test_the_command_mixes_and_says_so_in_one_line(tmp_path, capsys):
+    primary = folder(tmp_path / "primary", text_rows(170))
+    replay = folder(tmp_path / "replay", text_rows(64))
+    out = tmp_path / "out"
+    main(["--primary", str(primary), "--replay", str(replay), "--out", str(out)])
+    assert capsys.readouterr() == (
+        f"{out}: 200 rows, 170 primary and 30 of 64 replay, a share of 0.15\n",
+        "",
+    )
+
+
+def test_the_command_refuses_on_stderr_and_exits_1(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--primary", "nowhere", "--replay", "nowhere", "--out", str(tmp_path / "out")])
+    assert caught.value.code == 1
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert error == (
+        "error: there is no file nowhere/train.jsonl; data.mix needs a train.jsonl on both sides\n"
+    )
+
+
+def test_the_command_reports_a_failing_disk_without_a_traceback(tmp_path, capsys):
+    primary = folder(tmp_path / "primary", TEXT)
+    (primary / "valid.jsonl").mkdir()
+    arguments = ["--primary", str(primary), "--replay", str(primary), "--ratio", "0"]
+    with pytest.raises(SystemExit) as caught:
+        main([*arguments, "--out", str(tmp_path / "out")])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.startswith("error: [Errno ")
+
+
+def test_the_command_line_knows_its_defaults_and_no_abbreviation(capsys):
+    required = ["--primary", "a", "--replay", "b", "--out", "c"]
+    assert vars(parser().parse_args(required)) == {
+        "primary": Path("a"),
+        "replay": Path("b"),
+        "out": Path("c"),
+        "ratio": 0.15,
+        "tolerance": 0.0,
+        "seed": 0,
+    }
+    with pytest.raises(SystemExit):
+        parser().parse_args([*required, "--rat", "0.2"])
+    assert "unrecognized arguments: --rat" in capsys.readouterr().err
