@@ -52,6 +52,7 @@ class Violation:
     rule: str
     hint: str = ""
     key: bool = False
+    about: Path | None = None
 
 
 def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
@@ -59,7 +60,7 @@ def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
     found = [
         violation
         for error in _strict()(schema).iter_errors(value)
-        for violation in _explain(error)
+        for violation in _explain(error, schema)
     ]
     return sorted(dict.fromkeys(found), key=lambda v: [str(step) for step in v.path])
 
@@ -90,32 +91,49 @@ def _unless_missing(check: Any) -> Any:
     return keyword
 
 
-def _explain(error: "ValidationError") -> Iterator[Violation]:
+def _explain(error: "ValidationError", root: Mapping[str, Any]) -> Iterator[Violation]:
     """Turn one of jsonschema's errors into our words."""
     path = tuple(error.absolute_path)
     schema = error.schema if isinstance(error.schema, Mapping) else {}
-    said = schema.get("x-message") or _message_above(error)
+    said, about = _message(error, root)
     if error.validator == "additionalProperties":
         known = schema.get("properties", {})
         for name in error.instance:
             if name not in known:
                 hint = schema.get("x-not", {}).get(name) or suggest(str(name), known)
                 yield Violation((*path, name), f"unknown '{name}'", "unknown-key", hint, key=True)
+    elif said:
+        yield Violation(path, said, "bad-value", about=about)
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
-                yield Violation(path, said or f"needs '{name}'", "missing-key")
+                yield Violation(path, f"needs '{name}'", "missing-key")
     elif error.validator == "type":
         yield _wrong_type(path, error.instance, error.validator_value)
-    elif said:
-        yield Violation(path, said, "bad-value")
     else:
         yield Violation(path, *_wrong_value(error))
 
 
-def _message_above(error: "ValidationError") -> str:
-    parent = error.parent
-    return parent.schema.get("x-message", "") if parent and isinstance(parent.schema, dict) else ""
+def _message(error: "ValidationError", root: Any) -> tuple[str, Path | None]:
+    """Return the nearest ``x-message`` around an error's schema, and what in the value it is about.
+
+    A wrong type inside a plain parameter is said in our own words.
+    """
+    steps = list(error.absolute_schema_path)
+    found: tuple[str, Path | None] = ("", None)
+    about: list[str | int] = []
+    schema = root
+    for at, step in enumerate(steps):
+        if not isinstance(schema, dict | list) or (isinstance(schema, dict) and step not in schema):
+            break
+        schema = schema[step]
+        above = steps[at - 1] if at else None
+        if above in {"properties", "prefixItems"} or step == "items":
+            about.append(step)
+        if isinstance(schema, dict) and "x-message" in schema:
+            found = (schema["x-message"], tuple(about))
+    leaf = found[1] is not None and list(found[1]) == list(error.absolute_path)
+    return ("", None) if error.validator == "type" and leaf else found
 
 
 def _wrong_type(path: Path, value: Any, expected: str | list[str]) -> Violation:

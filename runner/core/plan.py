@@ -183,7 +183,8 @@ def _placed(found: Violation, node: Node, owner: str, notes: Sequence[Any] = ())
         message = f"{inside or owner} has no {what}'{found.path[-1]}'"
         return Problem(at.key_mark, message, found.rule, found.hint, tuple(notes))
     mark = at.key_mark if found.rule == "missing-key" else at.mark
-    message = f"{dotted(found.path) or owner} {found.message}"
+    subject = found.path if found.about is None else found.about
+    message = f"{dotted(subject) or owner} {found.message}"
     return Problem(mark, message, found.rule, found.hint, tuple(notes))
 
 

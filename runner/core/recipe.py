@@ -124,7 +124,7 @@ class _Gathering:
             return None
         root = document.root
         parents = [self.parent(file, target, trail) for target in self.targets(root)]
-        layers = [layer for layer in parents if layer is not None]
+        layers = [_inheritable(layer) for layer in parents if layer is not None]
         own = {key: child for key, child in root.value.items() if key != "extends"}
         folded = replace(root, value=own)
         if not layers:
@@ -197,6 +197,12 @@ class _Gathering:
             self.problems.append(Problem(document.root.mark, why, "not-a-mapping"))
             return None
         return document
+
+
+def _inheritable(layer: Node) -> Node:
+    """Return a parent without what is its own: its name and its description."""
+    kept = {k: child for k, child in layer.value.items() if k not in {"name", "description"}}
+    return replace(layer, value=kept)
 
 
 def _join(file: str, target: str) -> str:

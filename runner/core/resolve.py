@@ -112,6 +112,9 @@ class Resolver:
             raise TemplateError(f"{draft.tool.name} has no parameter '{name}'", hint, "undefined")
         given = draft.given.get(name)
         self._uses.note(("stages", stage, "params", name))
+        for output in draft.tool.outputs.values():
+            if output.param == name and name not in output.when and self._makes(draft, output):
+                self._uses.note(("stages", stage, output.name))
         if given is None:
             placed = self.placed(draft, name)
             return draft.tool.defaults.get(name) if placed is None else placed

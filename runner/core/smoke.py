@@ -33,7 +33,7 @@ def shrink(plan: Plan, catalog: Catalog) -> Plan:
     if any(MODEL_STAGE in stage.after for stage in stages):
         depth = max((stage.params.get("num_layers") or 0 for stage in plan.stages), default=0)
         params = complete(maker.schema, {"path": model, "num_layers": max(4, depth)}, maker.schema)
-        first = Stage(MODEL_STAGE, MODEL_TOOL, params, {"model": model, "path": model})
+        first = Stage(MODEL_STAGE, MODEL_TOOL, params, {"model": model})
         stages = (replace(first, description="Make the tiny base model of a smoke run."), *stages)
     return replace(plan, stages=stages, env={**plan.env, **ENV}, smoke=True)
 

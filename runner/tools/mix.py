@@ -65,9 +65,7 @@ def mix(
 ) -> dict[str, int | float | str]:
     """Write the mixed data set to `out` and return what `mix.json` records."""
     if seed < 0:
-        raise ToolError(
-            f"seed is {seed}; it must be at least 0, as Python draws alike for -1 and 1"
-        )
+        raise ToolError(f"seed is {seed}; it must be at least 0")
     share, allowed = _exact(ratio, tolerance)
     target = out.resolve()
     _require_replaceable(target, primary, replay)
