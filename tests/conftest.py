@@ -1,10 +1,11 @@
 """Options and fixtures that more than one test module needs."""
 
-from pathlib import Path
-
 import pytest
+from hypothesis import settings
 
-HERE = Path(__file__).parent
+# The same examples every time, and no folder of them left behind: a test is red or green.
+settings.register_profile("tests", derandomize=True, database=None, deadline=None, max_examples=60)
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

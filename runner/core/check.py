@@ -62,7 +62,8 @@ def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
         for error in _strict()(schema).iter_errors(value)
         for violation in _explain(error, schema)
     ]
-    return sorted(dict.fromkeys(found), key=lambda v: [str(step) for step in v.path])
+    once = {(v.about, v.message) if v.about is not None else v: v for v in reversed(found)}
+    return sorted(once.values(), key=lambda v: [str(step) for step in v.path])
 
 
 @cache

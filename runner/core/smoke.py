@@ -1,7 +1,8 @@
 """A plan in, the same plan at toy scale out: a tiny base model, counts of iterations shrunk.
 
 All counts measured in iterations shrink by one factor, so that warm-up, schedule, checkpoints and
-validations keep their proportions and no rule is broken by smoke alone.
+validations keep their proportions and no rule is broken by smoke alone; a validation or a test
+reads a few batches.
 """
 
 import math
@@ -15,7 +16,7 @@ from runner.core.document import RUN_DIR
 from runner.core.plan import Plan, Stage
 
 Json = dict[str, Any]
-MAX_ITERATIONS = 24
+MAX_ITERATIONS = 12
 MODEL_STAGE = "smoke_model"
 MODEL_TOOL = "model.tiny"
 # The CPU build compiles each kernel it first meets with the system's compiler: 22 s instead of 4.
@@ -32,7 +33,7 @@ def shrink(plan: Plan, catalog: Catalog) -> Plan:
     stages = tuple(_shrunk(stage, _tool(stage, catalog), factor, model) for stage in plan.stages)
     if any(MODEL_STAGE in stage.after for stage in stages):
         depth = max((stage.params.get("num_layers") or 0 for stage in plan.stages), default=0)
-        params = complete(maker.schema, {"path": model, "num_layers": max(4, depth)}, maker.schema)
+        params = complete(maker.schema, {"path": model, "num_layers": max(2, depth)}, maker.schema)
         first = Stage(MODEL_STAGE, MODEL_TOOL, params, {"model": model})
         stages = (replace(first, description="Make the tiny base model of a smoke run."), *stages)
     return replace(plan, stages=stages, env={**plan.env, **ENV}, smoke=True)
@@ -85,8 +86,11 @@ def _scaled(schema: Json) -> bool:
 def _small(schema: Json, value: Any, factor: Fraction, root: Json) -> Any:
     """Return a value at toy scale, counts inside mappings and lists included."""
     schema = resolve(schema, root)
-    if "value" in schema.get("x-smoke", {}):
-        return schema["x-smoke"]["value"]
+    said = schema.get("x-smoke", {})
+    if "value" in said:
+        return said["value"]
+    if "at_most" in said and type(value) is int:
+        return min(value, said["at_most"]) if value > 0 else said["at_most"]
     if _scaled(schema) and type(value) is int and value > 0:
         return max(1, math.floor(value / factor))
     if isinstance(value, dict):

@@ -51,10 +51,10 @@ CHAT_TEMPLATE = (
 def build(
     path: Path,
     *,
-    num_layers: int = 4,
+    num_layers: int = 2,
     hidden_size: int = 64,
-    intermediate_size: int = 128,
-    num_attention_heads: int = 4,
+    intermediate_size: int = 64,
+    num_attention_heads: int = 1,
     seed: int = 0,
 ) -> None:
     """Write the model into the folder `path`, or keep the one that is already there."""
@@ -154,7 +154,7 @@ def _config(record: Mapping[str, Any], vocab: Mapping[str, int]) -> dict[str, An
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "torch_dtype": "bfloat16",
+        "torch_dtype": "float32",
         "vocab_size": len(vocab),
         "num_hidden_layers": record["num_layers"],
         "hidden_size": record["hidden_size"],
@@ -214,10 +214,10 @@ def _save_weights(file: Path, record: Mapping[str, Any], vocab_size: int) -> Non
     with mx.stream(mx.cpu):
         keys = mx.random.split(mx.random.key(record["seed"]), len(shapes))
         weights = {
-            name: mx.ones(shape, mx.bfloat16)
+            name: mx.ones(shape)
             if len(shape) == 1
             # 1/sqrt(width) keeps activations near 1: at 0.02 a model this narrow hardly learns.
-            else mx.random.normal(shape, scale=shape[-1] ** -0.5, key=key).astype(mx.bfloat16)
+            else mx.random.normal(shape, scale=shape[-1] ** -0.5, key=key)
             for (name, shape), key in zip(shapes, keys, strict=True)
         }
         mx.save_safetensors(str(file), weights, metadata={"format": "mlx"})
@@ -227,10 +227,10 @@ def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(prog="tiny", description=build.__doc__, allow_abbrev=False)
     parser.add_argument("--path", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--num-layers", type=int, default=4)
+    parser.add_argument("--num-layers", type=int, default=2)
     parser.add_argument("--hidden-size", type=int, default=64)
-    parser.add_argument("--intermediate-size", type=int, default=128)
-    parser.add_argument("--num-attention-heads", type=int, default=4)
+    parser.add_argument("--intermediate-size", type=int, default=64)
+    parser.add_argument("--num-attention-heads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
