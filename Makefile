@@ -1,0 +1,42 @@
+# Everything a checkout needs: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test fast check schema golden clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "run-recipe needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed  ## set up, and run security_sequential.yaml at toy scale to the end
+	$(BIN)/run-recipe recipes/security_sequential.yaml --smoke
+
+test: $(VENV)/.installed  ## set up, and run every test
+	$(BIN)/python -m pytest
+
+fast: $(VENV)/.installed  ## the tests that need no MLX, in seconds
+	$(BIN)/python -m pytest -m 'not slow'
+
+check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes, fast tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/run-recipe check recipes/*.yaml
+	$(BIN)/python -m pytest -m 'not slow'
+
+schema: $(VENV)/.installed  ## write schema/recipe.schema.json anew from the catalogue
+	$(BIN)/run-recipe schema > schema/.recipe.schema.json
+	mv schema/.recipe.schema.json schema/recipe.schema.json
+
+golden: $(VENV)/.installed  ## write expected messages and snapshots anew; then read the diff
+	$(BIN)/python -m pytest -m 'not slow' --update-golden --snapshot-update
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .hypothesis
