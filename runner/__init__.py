@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.core.manifest import Manifest
-    from runner.core.plan import Compiled, Plan
+    from runner.core.plan import Plan
     from runner.core.recipe import Recipe
 
 __version__ = "0.1.0"

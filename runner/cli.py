@@ -178,7 +178,9 @@ def check(
             continue
         for problem in problems:
             click.echo(picture(problem, loaded.sources))
-        click.echo(f"{recipe}: {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}", err=True)
+        click.echo(
+            f"{recipe}: {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}", err=True
+        )
     if style == "json":
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     return Exit.INVALID if failed else Exit.OK
@@ -224,7 +226,11 @@ def show(
 
 
 def _below(name: str, path: str | None) -> bool:
-    known = (name, name.removeprefix("stages."), name.removeprefix("stages.").replace(".params", "", 1))
+    known = (
+        name,
+        name.removeprefix("stages."),
+        name.removeprefix("stages.").replace(".params", "", 1),
+    )
     return path is None or any(n == path or n.startswith((f"{path}.", f"{path}[")) for n in known)
 
 

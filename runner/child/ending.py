@@ -50,7 +50,7 @@ def _adapter(file: Path, host: Host) -> None:
     """Check that an adapter's tensors are finite, and that training changed them (T44, T71)."""
     import mlx.core as mx
 
-    tensors = mx.load(str(file))
+    tensors: Any = mx.load(str(file))
     for name, tensor in tensors.items():
         if not mx.all(mx.isfinite(tensor)).item():
             why = f"{file}: {name} is not finite"

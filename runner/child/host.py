@@ -55,7 +55,8 @@ class Host:
         wrong = differences(verdicts)
         for verdict in wrong:
             seen = verdict.parsed if verdict.effective == "(absent)" else verdict.effective
-            _say(f"{verdict.parameter}: planned {verdict.planned!r}, but {self.tool.name} has {seen!r}")
+            said = f"planned {verdict.planned!r}, but {self.tool.name} has {seen!r}"
+            _say(f"{verdict.parameter}: {said}")
         if wrong:
             _say(f"audit: {sentence(verdicts)}")
             raise DriftError
@@ -108,7 +109,7 @@ def _watch_parser(this: Host) -> None:
             this.hold()
         return namespace
 
-    argparse.ArgumentParser.parse_args = parse_args  # type: ignore[method-assign]
+    argparse.ArgumentParser.parse_args = parse_args  # type: ignore[assignment, method-assign]
 
 
 def read_namespace(
@@ -120,7 +121,9 @@ def read_namespace(
     """
     parsed = {}
     for name, parameter in tool.parameters.items():
-        dest = parameter.schema["x-arg"].get("dest") or str(parameter.flag).lstrip("-").replace("-", "_")
+        dest = parameter.schema["x-arg"].get("dest") or str(parameter.flag).lstrip("-").replace(
+            "-", "_"
+        )
         if parameter.flag is None or dest not in namespace:
             continue
         value = namespace[dest]

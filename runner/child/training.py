@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.child.host import Host
-from runner.core.audit import same
 from runner.core.budget import learning_rate, updates
 
 # TrainingArgs' names where they are not lora's own.
@@ -77,11 +76,15 @@ class Watch:
 
         def load_dataset(args: Any, tokenizer: Any) -> Any:
             sets = original(args, tokenizer)
-            self.host.observed["rows"] = dict(zip(("train", "valid", "test"), map(len, sets), strict=True))
+            self.host.observed["rows"] = dict(
+                zip(("train", "valid", "test"), map(len, sets), strict=True)
+            )
             self.host.observed["format"] = [type(one).__name__ for one in sets if len(one)]
             masked = {getattr(one, "mask_prompt", None) for one in sets if len(one)} - {None}
             if masked:
-                self.host.effective["mask_prompt"] = masked == {True} if len(masked) == 1 else "mixed"
+                self.host.effective["mask_prompt"] = (
+                    masked == {True} if len(masked) == 1 else "mixed"
+                )
             return sets
 
         return load_dataset
@@ -181,9 +184,7 @@ class Watch:
             plain = {k: v if math.isfinite(v) else str(v) for k, v in info.items()}
             self.host.metrics.write(event=kind, time=round(time.time(), 3), **plain)
 
-    def _trainer(
-        self, model: Any, args: Any, optimizer: Any, train_dataset: Any, **_: Any
-    ) -> None:
+    def _trainer(self, model: Any, args: Any, optimizer: Any, train_dataset: Any, **_: Any) -> None:
         seen = self.host.effective
         seen |= {ours: getattr(args, theirs) for theirs, ours in _ARGUMENTS.items()}
         seen["adapter_path"] = str(args.adapter_file.parent)
@@ -213,7 +214,7 @@ class Watch:
         return seen
 
     def _curve(self, schedule: Mapping[str, Any], rate: Any) -> Any:
-        """Return the planned schedule where the optimizer's gives the same rates, else its rates."""
+        """Return the planned schedule where the optimizer's rates are its, else those rates."""
         if rate is None:
             return "no schedule"
         last = max(1, updates(self.host.planned))
@@ -229,11 +230,16 @@ class Watch:
         """Return the adapter's shape as the model really has it."""
         planned = self.host.planned
         adapted = {
-            name: layer for name, layer in model.named_modules() if "lora_a" in layer and "lora_b" in layer
+            name: layer
+            for name, layer in model.named_modules()
+            if "lora_a" in layer and "lora_b" in layer
         }
         if not adapted:
             return {"fine_tune_type": "full"}
-        kinds = {"dora" if type(layer).__name__.startswith("DoRA") else "lora" for layer in adapted.values()}
+        kinds = {
+            "dora" if type(layer).__name__.startswith("DoRA") else "lora"
+            for layer in adapted.values()
+        }
         shapes = {
             "rank": {_rank(layer) for layer in adapted.values()},
             "scale": {layer.scale for layer in adapted.values()},
@@ -316,6 +322,3 @@ def _inside(name: str, model: Any) -> str:
 def _plain(value: Any) -> Any:
     value = value.item() if hasattr(value, "item") else value
     return list(value) if isinstance(value, tuple) else value
-
-
-__all__ = ["NotFiniteError", "Watch", "install", "same"]

@@ -1,4 +1,4 @@
-"""Planned against seen: did every parameter reach MLX as the recipe says?"""
+"""Planned against seen: whether every parameter reached MLX as the recipe says."""
 
 import math
 from collections.abc import Iterable, Mapping

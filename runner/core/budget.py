@@ -35,5 +35,5 @@ def _decayed(schedule: Mapping[str, Any], step: int) -> float:
 
 
 def updates(params: Mapping[str, Any]) -> int:
-    """Return how many optimizer updates a training makes; a trailing rest is never applied (T36)."""
+    """Return how many optimizer updates a training makes; a rest is never applied (T36)."""
     return int(params["iters"]) // int(params["grad_accumulation_steps"])

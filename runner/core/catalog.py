@@ -1,5 +1,6 @@
 """The tools of schema/tools as frozen values: what mlx_lm's parameters are and how they travel."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +30,10 @@ class Parameter:
     def cosmetic(self) -> bool:
         """Whether it changes what is printed and not what is made."""
         return bool(self.schema.get("x-cosmetic"))
+
+    def read(self, seen: Any) -> Any:
+        """Return what the tool's own parser holds for it as a recipe says it."""
+        return json.loads(seen) if self.emit == "json" and isinstance(seen, str) else seen
 
     def input_kind(self, params: Mapping[str, Any]) -> str | None:
         """Return what the parameter reads ("model", "data", "adapter", "file"), if it reads."""
@@ -73,7 +78,7 @@ class Tool:
     @property
     def config_flag(self) -> str | None:
         """The flag of its configuration file, None where it has none."""
-        return self.schema["x-tool"].get("config")
+        return _text(self.schema["x-tool"].get("config"))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -83,12 +88,12 @@ class Tool:
     @property
     def report(self) -> str | None:
         """Where it leaves its figures as JSON, as a path made of its parameters."""
-        return self.schema["x-tool"].get("report")
+        return _text(self.schema["x-tool"].get("report"))
 
     @property
     def watch(self) -> str | None:
         """The module of runner.child that looks inside it while it runs."""
-        return self.schema["x-tool"].get("watch")
+        return _text(self.schema["x-tool"].get("watch"))
 
     @cached_property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -176,6 +181,10 @@ def _completed(schema: Json, value: Any, root: Json) -> Any:
     return value
 
 
+def _text(said: Any) -> str | None:
+    return None if said is None else str(said)
+
+
 def _parameter(name: str, schema: Json) -> Parameter:
     travel = schema["x-arg"]
     flag = travel.get("flag")
@@ -184,4 +193,6 @@ def _parameter(name: str, schema: Json) -> Parameter:
 
 
 def _output(name: str, said: Json) -> Output:
-    return Output(name, said.get("param"), said.get("place"), said.get("path"), said.get("when", {}))
+    return Output(
+        name, said.get("param"), said.get("place"), said.get("path"), said.get("when", {})
+    )

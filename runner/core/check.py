@@ -10,7 +10,7 @@ from runner.core.problem import suggest
 from runner.core.template import kind
 
 if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema import Draft202012Validator
 
 Path = tuple[str | int, ...]
 
@@ -75,14 +75,18 @@ def _strict() -> "type[Draft202012Validator]":
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
             "integer": lambda _, value: type(value) is int,
-            "number": lambda _, value: type(value) is int
-            or (type(value) is float and math.isfinite(value)),
+            "number": lambda _, value: (
+                type(value) is int or (type(value) is float and math.isfinite(value))
+            ),
         }
     )
     keywords = {
         name: _unless_missing(check) for name, check in Draft202012Validator.VALIDATORS.items()
     }
-    return extend(Draft202012Validator, validators=keywords, type_checker=checker)
+    strict: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, validators=keywords, type_checker=checker
+    )
+    return strict
 
 
 def _unless_missing(check: Any) -> Any:
@@ -92,7 +96,7 @@ def _unless_missing(check: Any) -> Any:
     return keyword
 
 
-def _explain(error: "ValidationError", root: Mapping[str, Any]) -> Iterator[Violation]:
+def _explain(error: Any, root: Mapping[str, Any]) -> Iterator[Violation]:
     """Turn one of jsonschema's errors into our words."""
     path = tuple(error.absolute_path)
     schema = error.schema if isinstance(error.schema, Mapping) else {}
@@ -115,7 +119,7 @@ def _explain(error: "ValidationError", root: Mapping[str, Any]) -> Iterator[Viol
         yield Violation(path, *_wrong_value(error))
 
 
-def _message(error: "ValidationError", root: Any) -> tuple[str, Path | None]:
+def _message(error: Any, root: Any) -> tuple[str, Path | None]:
     """Return the nearest ``x-message`` around an error's schema, and what in the value it is about.
 
     A wrong type inside a plain parameter is said in our own words.
@@ -123,7 +127,7 @@ def _message(error: "ValidationError", root: Any) -> tuple[str, Path | None]:
     steps = list(error.absolute_schema_path)
     found: tuple[str, Path | None] = ("", None)
     about: list[str | int] = []
-    schema = root
+    schema: Any = root
     for at, step in enumerate(steps):
         if not isinstance(schema, dict | list) or (isinstance(schema, dict) and step not in schema):
             break
@@ -184,23 +188,22 @@ def _number_hint(text: str, word: str) -> str:
     return f"write {plain}, " + ("without quotes" if plain == word else "digits only")
 
 
-def _wrong_value(error: "ValidationError") -> tuple[str, str, str]:
+def _wrong_value(error: Any) -> tuple[str, str, str]:
     """Return message, rule and hint for a value of the right type."""
     value, limit, keyword = error.instance, error.validator_value, str(error.validator)
     if keyword in _BOUNDS:
         return f"must be {_BOUNDS[keyword]} {limit}, not {value}", "out-of-range", ""
     if keyword == "enum":
         choices = ", ".join("null" if choice is None else str(choice) for choice in limit)
-        hint = suggest(value, [c for c in limit if isinstance(c, str)]) if isinstance(value, str) else ""
+        known = [choice for choice in limit if isinstance(choice, str)]
+        hint = suggest(value, known) if isinstance(value, str) else ""
         return f"must be one of {choices}, not {value!r}", "not-a-choice", hint
-    if keyword == "const":
-        return f"must be {limit!r}, not {value!r}", "bad-value", ""
-    if keyword in {"minLength", "minItems", "minProperties"}:
+    if keyword.startswith("min"):
         return "must not be empty" if limit == 1 else f"needs {limit} entries", "empty-value", ""
-    if keyword == "maxItems":
-        return f"takes at most {limit} entries, not {len(value)}", "bad-value", ""
-    if keyword == "uniqueItems":
-        return "holds an entry twice", "bad-value", ""
-    if keyword == "pattern":
-        return f"{value!r} does not have the form {limit}", "bad-value", ""
-    return error.message, "bad-value", ""
+    plain = {
+        "const": f"must be {limit!r}, not {value!r}",
+        "maxItems": f"takes at most {limit} entries",
+        "uniqueItems": "holds an entry twice",
+        "pattern": f"{value!r} does not have the form {limit}",
+    }
+    return plain.get(keyword, error.message), "bad-value", ""

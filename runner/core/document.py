@@ -100,13 +100,13 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
 
-_Parser: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else yaml.SafeLoader
+_Parser: Any = vars(yaml.cyaml)["CParser"] if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
 class _Composer(_Parser):  # type: ignore[misc]
     """libyaml's composer with implicit tags left to us."""
 
-    def resolve(self, kind: type, value: Any, implicit: Any) -> str:
+    def resolve(self, kind: type, _: Any, implicit: Any) -> str:
         if kind is yaml.ScalarNode:
             return "plain" if implicit[0] else f"{_TAG}str"
         return f"{_TAG}map" if kind is yaml.MappingNode else f"{_TAG}seq"

@@ -78,8 +78,11 @@ def _parameter(schema: Json, root: Json) -> Json:
     if isinstance(said.get("items"), dict):
         shape["items"] = _parameter(said["items"], root)
         shape["items"].pop("description", None)
-    known = {key: said[key] for key in ("description", "default") if key in said}
-    if shape.get("type") in ("string", ["string", "null"]) and not {"enum", "pattern"} & shape.keys():
+    known: Json = {key: said[key] for key in ("description", "default") if key in said}
+    if (
+        shape.get("type") in ("string", ["string", "null"])
+        and not {"enum", "pattern"} & shape.keys()
+    ):
         return {**known, **shape}
     return {**known, "anyOf": [shape, _TEMPLATE]}
 

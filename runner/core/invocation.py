@@ -3,6 +3,7 @@
 The rule: a parameter that has a flag travels as ``--flag=value``, even at its default (T21b: the
 ``=`` keeps a value that starts with '-'); one that has none travels in the ``-c`` file; a switch
 that is off is written ``false`` there where mlx-lm reads it (T01), and left out where it does not.
+Words without a flag come last, after ``--``, so that one may start with '-'.
 """
 
 import json
@@ -43,12 +44,17 @@ def invoke(stage: Stage, tool: Tool) -> Invocation:
     """Return the command that gives `tool` exactly the parameters of `stage`."""
     config: dict[str, Any] = {}
     options: list[tuple[str, ...]] = []
+    bare: list[str] = []
     for parameter in tool.parameters.values():
         value = stage.params[parameter.name]
         if _in_config(parameter, value, tool):
             config[parameter.name] = value
+        elif parameter.emit == "positional":
+            bare += _bare(value)
         else:
             options += _words(parameter, value)
+    if bare:
+        options.append(("--", *bare))
     if tool.config_flag is None:
         return Invocation(tool.command, tuple(options), None, None)
     path = f"{RUN_DIR}/{stage.name}/config.json"
@@ -108,6 +114,13 @@ def _words(parameter: Parameter, value: Any) -> Iterator[tuple[str, ...]]:
             yield from _list(flag, [word(item) for item in value])
         case _:
             yield (f"{flag}={word(value)}",)
+
+
+def _bare(value: Any) -> list[str]:
+    """Return the words of a value that has no flag; null is none, and stands last."""
+    if value is None:
+        return []
+    return [word(item) for item in value] if isinstance(value, list) else [word(value)]
 
 
 def _list(flag: str, items: list[str]) -> Iterator[tuple[str, ...]]:

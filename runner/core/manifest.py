@@ -79,11 +79,13 @@ def from_dict(said: Json) -> Manifest:
     known = {key: value for key, value in said.items() if key != "format"}
     known["plan"] = plan_from_dict(said["plan"])
     known["stages"] = tuple(
-        StageRecord(**{
-            **row,
-            "state": State(row["state"]),
-            "expectations": tuple((text, held) for text, held in row["expectations"]),
-        })
+        StageRecord(
+            **{
+                **row,
+                "state": State(row["state"]),
+                "expectations": tuple((text, held) for text, held in row["expectations"]),
+            }
+        )
         for row in said["stages"]
     )
     known["state"] = State(said["state"])
@@ -105,9 +107,7 @@ def summary(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """Return a stage's figures from its metric events: the last of each, the best validation."""
     figures: dict[str, float] = {}
     for event in events:
-        for name, value in event.items():
-            if name in _FIGURES and isinstance(value, int | float):
-                figures[name] = value
+        figures |= {k: v for k, v in event.items() if k in _FIGURES and isinstance(v, int | float)}
         loss = event.get("val_loss")
         if isinstance(loss, int | float):
             figures["best_val_loss"] = min(loss, figures.get("best_val_loss", loss))

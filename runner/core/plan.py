@@ -101,9 +101,7 @@ def build(recipe: Recipe, catalog: Catalog, envelope: Json, environ: Mapping[str
 def identity(stage: Stage, tool: Tool, upstream: Mapping[str, str], version: str = "") -> str:
     """Return the hash of what a stage makes: tool, parameters that matter, stages it reads from."""
     matter = {
-        name: value
-        for name, value in stage.params.items()
-        if not tool.parameters[name].cosmetic
+        name: value for name, value in stage.params.items() if not tool.parameters[name].cosmetic
     }
     before = {name: upstream[name] for name in stage.after if name in upstream}
     text = json.dumps([stage.tool, version, matter, before], sort_keys=True, ensure_ascii=True)
@@ -163,7 +161,7 @@ def _shape(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
     bare: Json = {}
     for key, child in tree.value.items():
         deep = key in {"vars", "stages", "defaults"} and isinstance(child.value, dict)
-        bare[key] = dict.fromkeys(child.value, {}) if deep else child.plain()
+        bare[key] = {name: {} for name in child.value} if deep else child.plain()
     for found in violations(envelope, bare):
         yield _placed(found, tree, "a recipe")
     folded: dict[str, str] = {}
@@ -254,7 +252,9 @@ class _Builder:
             if value not in {None, MISSING} and seconds(value) is None:
                 path = ("retry", key) if key == "delay" else (key,)
                 why = f"{value!r} is not a duration"
-                found.append(Violation(path, f"is {why}", "bad-duration", "write 90s, 30m, 2h or 1h30m"))
+                found.append(
+                    Violation(path, f"is {why}", "bad-duration", "write 90s, 30m, 2h or 1h30m")
+                )
         owner = f"stage '{draft.name}'"
         self.problems += [_placed(one, node, owner) for one in found]
         return said, uses
@@ -382,12 +382,12 @@ def _collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem
                 why = f"stage '{stage.name}' writes '{path}', as stage '{first}' does"
                 at = next((n for n in draft.given.value.values() if n.value == path), draft.node)
                 hint = "leave the path out: each stage then has a folder of its own"
-                yield Problem(at.mark if at is not draft.node else at.key_mark, why, "same-output", hint)
+                yield Problem(
+                    at.mark if at is not draft.node else at.key_mark, why, "same-output", hint
+                )
 
 
-def _in_order(
-    stages: Sequence[Stage], resolver: Resolver, problems: list[Problem]
-) -> list[Stage]:
+def _in_order(stages: Sequence[Stage], resolver: Resolver, problems: list[Problem]) -> list[Stage]:
     """Return the stages so that each follows those it waits for, else as they are written."""
     number = {stage.name: at for at, stage in enumerate(stages)}
     waits = {stage.name: set(stage.after) for stage in stages}

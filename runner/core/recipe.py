@@ -17,7 +17,7 @@ Read = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What a caller puts on top of the files: profile names, environment, ``PATH=VALUE`` texts."""
+    """What a caller puts on top of the files: profiles, environment, ``PATH=VALUE`` texts."""
 
     profiles: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One merged tree; `sources` maps each file to its text, `trail` to the places that named it."""
+    """One merged tree; `sources` is each file's text, `trail` the places that named each file."""
 
     file: str
     tree: Node
@@ -79,7 +79,11 @@ def merge(below: Node, above: Node) -> Node:
     """Return `above` laid over `below`: mappings deep, everything else replaced."""
     if above.tag == "override":
         return replace(above, tag="", over=below)
-    if above.tag or below.tag or not (isinstance(above.value, dict) and isinstance(below.value, dict)):
+    if (
+        above.tag
+        or below.tag
+        or not (isinstance(above.value, dict) and isinstance(below.value, dict))
+    ):
         return replace(above, over=_last(above, below))
     merged = dict(below.value)
     for key, child in above.value.items():
@@ -151,9 +155,7 @@ class _Gathering:
                 self.problems.append(Problem(target.mark, why, "bad-extends", hint))
         return [target for target in good if "{{" not in target.value]
 
-    def parent(
-        self, file: str, target: Node, trail: tuple[tuple[str, Mark], ...]
-    ) -> Node | None:
+    def parent(self, file: str, target: Node, trail: tuple[tuple[str, Mark], ...]) -> Node | None:
         path = _join(file, target.value)
         here = (*trail, (file, target.mark))
         if path in [name for name, _ in here]:
@@ -191,7 +193,9 @@ class _Gathering:
         self.problems += [replace(problem, notes=notes) for problem in document.problems]
         if document.root is None and not document.problems:
             why = "this file is empty"
-            self.problems.append(Problem(Mark(file, 1, 1), why, "empty-recipe", "see: run-recipe new"))
+            self.problems.append(
+                Problem(Mark(file, 1, 1), why, "empty-recipe", "see: run-recipe new")
+            )
         elif document.root is not None and not isinstance(document.root.value, dict):
             why = "a recipe is a mapping: 'stages:' and what belongs to them"
             self.problems.append(Problem(document.root.mark, why, "not-a-mapping"))
@@ -217,7 +221,10 @@ def _join(file: str, target: str) -> str:
 
 def _overlay(tree: Node, overrides: Overrides, loaded: Loaded) -> Node:
     tree = _profiles(tree, overrides.profiles, loaded.problems)
-    for layer in (*_environment(tree, overrides.environ, loaded), *_sets(tree, overrides.sets, loaded)):
+    for layer in (
+        *_environment(tree, overrides.environ, loaded),
+        *_sets(tree, overrides.sets, loaded),
+    ):
         tree = merge(tree, layer)
     return tree
 
@@ -267,7 +274,9 @@ def _layers(
         mark = Mark(file, number, 1)
         if not equals or not path:
             hint = "write --set stages.NAME.params.PARAMETER=VALUE"
-            loaded.problems.append(Problem(mark, f"'{text}' is not PATH=VALUE", "bad-override", hint))
+            loaded.problems.append(
+                Problem(mark, f"'{text}' is not PATH=VALUE", "bad-override", hint)
+            )
             continue
         pad = "\n" * (number - 1) + " " * (line.index("=") + 1)
         parsed = parse(pad + value, file)

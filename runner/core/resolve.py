@@ -167,7 +167,9 @@ class Resolver:
     def named(self, texts: Iterable[str]) -> dict[str, Any]:
         """Return the vars that these expressions read, with their values."""
         words = {words[1] for text in texts for words in template.names(text) if words[0] == "vars"}
-        return {name: template.fill(f"{{{{ vars.{name} }}}}", self._scope) for name in sorted(words)}
+        return {
+            name: template.fill(f"{{{{ vars.{name} }}}}", self._scope) for name in sorted(words)
+        }
 
     def _metric(self, stage: str, metric: str) -> None:
         tool = self.draft(stage).tool
@@ -344,7 +346,9 @@ class _Vars(Scope):
         node = self.known.get(name)
         if node is None:
             owner = ".".join(("vars", *self.path))
-            hint = suggest(name, self.known, f"there are: {listing(self.known)}" if self.known else "")
+            hint = suggest(
+                name, self.known, f"there are: {listing(self.known)}" if self.known else ""
+            )
             raise TemplateError(f"{owner} has no '{name}'", hint, "undefined")
         path = (*self.path, name)
         if isinstance(node.value, dict):
@@ -395,7 +399,7 @@ class _Params(Scope):
 
 
 class _Metrics(Scope):
-    def lookup(self, name: str) -> Any:
+    def lookup(self, _: str) -> Any:
         hint = "write it as an 'expect' line of the stage"
         raise TemplateError("metrics exist only in 'expect'", hint, "undefined")
 

@@ -10,7 +10,9 @@ from runner.core.plan import Plan, Stage
 
 def resolved(plan: Plan) -> str:
     """Return a recipe without inheritance and templates that compiles to the same plan."""
-    return "\n".join((*_head(plan), *(line for stage in plan.stages for line in _stage(stage, plan)), ""))
+    return "\n".join(
+        (*_head(plan), *(line for stage in plan.stages for line in _stage(stage, plan)), "")
+    )
 
 
 def _head(plan: Plan) -> Iterator[str]:

@@ -14,7 +14,9 @@ _SAFE = re.compile(r"[A-Za-z0-9_./@:+,=%-]*\Z")
 
 def script(plan: Plan, catalog: Catalog) -> str:
     """Return the plan as a script: one option a line, configuration files as here-documents."""
-    return "\n".join((*_head(plan), *(line for s in plan.stages for line in _stage(s, catalog)), ""))
+    return "\n".join(
+        (*_head(plan), *(line for s in plan.stages for line in _stage(s, catalog)), "")
+    )
 
 
 def quote(word: str) -> str:

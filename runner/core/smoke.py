@@ -53,7 +53,8 @@ def _factor(plan: Plan, catalog: Catalog) -> Fraction:
             stage.params[parameter.name]
             for stage in plan.stages
             for parameter in _tool(stage, catalog).parameters.values()
-            if _scaled(parameter.schema) and isinstance(stage.params[parameter.name], int)
+            if _scaled(parameter.schema)
+            and isinstance(stage.params[parameter.name], int)
             and parameter.name == "iters"
         ),
         default=MAX_ITERATIONS,
@@ -76,11 +77,11 @@ def _shrunk(stage: Stage, tool: Tool, factor: Fraction, model: str) -> Stage:
 def _outside_model(parameter: Parameter, params: Mapping[str, Any], value: Any) -> bool:
     """Say whether a parameter reads a model that no stage of the recipe makes."""
     reads = parameter.input_kind(params) == "model"
-    return reads and isinstance(value, str) and RUN_DIR not in value
+    return bool(reads and isinstance(value, str) and RUN_DIR not in value)
 
 
 def _scaled(schema: Json) -> bool:
-    return schema.get("x-smoke", {}).get("scale") == "iterations"
+    return bool(schema.get("x-smoke", {}).get("scale") == "iterations")
 
 
 def _small(schema: Json, value: Any, factor: Fraction, root: Json) -> Any:
@@ -95,7 +96,9 @@ def _small(schema: Json, value: Any, factor: Fraction, root: Json) -> Any:
         return max(1, math.floor(value / factor))
     if isinstance(value, dict):
         inside = {**schema.get("properties", {}), **dict(_branches(schema, value))}
-        return {key: _small(inside.get(key, {}), child, factor, root) for key, child in value.items()}
+        return {
+            key: _small(inside.get(key, {}), child, factor, root) for key, child in value.items()
+        }
     if isinstance(value, list):
         places = schema.get("prefixItems", [])
         return [

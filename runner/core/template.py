@@ -93,7 +93,7 @@ def names(expression: str) -> set[tuple[str, ...]]:
         tree = _environment().parse("{{" + expression + "}}")
     except TemplateSyntaxError as error:
         raise TemplateError(f"'{expression.strip()}': {error.message}") from error
-    inner = {id(node.node) for node in tree.find_all((nodes.Getattr, nodes.Getitem))}
+    inner = {id(vars(node)["node"]) for node in tree.find_all((nodes.Getattr, nodes.Getitem))}
     found = (node for node in tree.find_all((nodes.Getattr, nodes.Name)) if id(node) not in inner)
     return {words for node in found if (words := _words(node))}
 

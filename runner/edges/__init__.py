@@ -1,0 +1,1 @@
+"""The effects: files, processes, terminals. Thin, and without decisions."""

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 @cache
 def shipped(name: str) -> Path:
-    """Return the folder ``schema`` or ``recipes``: inside a wheel's package, beside a checkout's."""
+    """Return the folder ``schema`` or ``recipes``: in a wheel's package, beside a checkout's."""
     package = Path(runner.__file__).parent
     inside = package / name
     return inside if inside.is_dir() else package.parent / name

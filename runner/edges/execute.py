@@ -99,7 +99,9 @@ def _folder(plan: Plan, runs: Path) -> Path:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise RunError(f"cannot make {folder}: {error.strerror}", "choose another --runs") from error
+        raise RunError(
+            f"cannot make {folder}: {error.strerror}", "choose another --runs"
+        ) from error
     return folder
 
 
@@ -310,7 +312,10 @@ class _Run:
         }
         own = {**stages[stage.name], "name": stage.name}
         scope = {
-            "metrics": record.metrics, "stages": stages, "stage": own, "vars": self.plan.vars,
+            "metrics": record.metrics,
+            "stages": stages,
+            "stage": own,
+            "vars": self.plan.vars,
         }
         results = []
         for text in stage.expect:

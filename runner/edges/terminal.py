@@ -11,7 +11,7 @@ from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Stage
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
     from runner.edges.execute import Reporter
 
@@ -128,8 +128,14 @@ class Live(Plain):
     def __init__(self, color: str) -> None:
         super().__init__()
         from rich.console import Console  # noqa: PLC0415  (52 ms, only when a person looks)
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
-        from rich.progress import TimeElapsedColumn, TimeRemainingColumn  # noqa: PLC0415
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         plain = "NO_COLOR" in os.environ and color != "always"
         console = Console(stderr=True, no_color=plain, force_terminal=color == "always" or None)
@@ -226,11 +232,17 @@ def finished(record: StageRecord) -> str:
     """Return how a stage ended well, with its last figures."""
     shown = [
         f"{text} loss {_figure(name, record.metrics[name])}"
-        for name, text in (("train_loss", "train"), ("val_loss", "validation"), ("test_loss", "test"))
+        for name, text in (
+            ("train_loss", "train"),
+            ("val_loss", "validation"),
+            ("test_loss", "test"),
+        )
         if name in record.metrics
     ]
     audit = record.audit.get("parameters")
-    seen = [f"{audit - record.audit['different']} of {audit} parameters as planned"] if audit else []
+    seen = (
+        [f"{audit - record.audit['different']} of {audit} parameters as planned"] if audit else []
+    )
     return ", ".join([f"finished in {duration(record.seconds)}", *shown, *seen])
 
 

@@ -1,0 +1,1 @@
+"""The tools of our own: each a command, and a stage of a recipe."""

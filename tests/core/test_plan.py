@@ -280,15 +280,14 @@ def test_stages_that_wait_for_each_other_are_told():
     assert rules(text) == ["stage-cycle"]
 
 
+TEXTS = ["", "x", "train", "2h", "mlx_lm.lora", "{{ vars.x }}", "{{ stages.train.adapter_path }}"]
+BRACES = ["{{ stage.params.iters }}", "{{ vars }}", "{{ 1 / 0 }}", "{{", "{% x %}", "{{ [1] }}"]
 odd = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-3, 3)
     | st.floats()
-    | st.sampled_from(
-        ["", "x", "train", "2h", "mlx_lm.lora", "{{ vars.x }}", "{{ stages.train.adapter_path }}"]
-        + ["{{ stage.params.iters }}", "{{ vars }}", "{{ 1 / 0 }}", "{{", "{% x %}", "{{ [1] }}"]
-    ),
+    | st.sampled_from([*TEXTS, *BRACES]),
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(st.sampled_from(["a", "train", "iters"]), inner, max_size=2)

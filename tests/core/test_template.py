@@ -1,5 +1,7 @@
 """A text and a scope in, a typed value out."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,15 +174,11 @@ def test_an_expression_tells_which_names_it_reads():
 
 @given(st.text(max_size=60))
 def test_no_text_raises_anything_but_a_template_error(text):
-    try:
+    with suppress(TemplateError):
         fill(text, SCOPE)
-    except TemplateError as error:
-        assert isinstance(error.hint, str)
 
 
 @given(st.text(alphabet="vars.rankeys[]()'\"|+-*/%~<>=!, 01{}", max_size=24))
 def test_no_expression_raises_anything_but_a_template_error(text):
-    try:
+    with suppress(TemplateError):
         evaluate(text, SCOPE)
-    except TemplateError as error:
-        assert str(error)

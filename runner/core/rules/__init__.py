@@ -44,7 +44,7 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A data folder's splits: rows by split name, formats by split name; absent splits are absent."""
+    """A data folder: rows and formats by split name; splits that do not exist are left out."""
 
     path: str
     rows: Mapping[str, int]

@@ -1,0 +1,49 @@
+"""The editor's schema: made from the catalogue, fresh, and fit for the shipped recipes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft7Validator
+
+from runner.core.document import parse
+from runner.core.editor import recipe_schema
+from runner.core.invocation import laid_out
+from runner.edges import disk
+
+ROOT = Path(__file__).parent.parent
+SCHEMA = ROOT / "schema" / "recipe.schema.json"
+
+
+def test_the_schema_is_fresh():
+    made = laid_out(recipe_schema(disk.envelope(), disk.catalog())) + "\n"
+    assert SCHEMA.read_text(encoding="utf-8") == made, "run: make schema"
+
+
+def test_the_schema_is_a_schema():
+    Draft7Validator.check_schema(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def validator():
+    return Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/**/*.yaml")), ids=lambda path: path.stem)
+def test_a_shipped_recipe_fits_it(path, validator):
+    tree = parse(path.read_bytes(), path.name).root.plain()
+    assert [error.message for error in validator.iter_errors(tree)] == []
+
+
+@pytest.mark.parametrize(
+    "params", [{"learning_rat": 1}, {"iters": "many"}, {"optimizer": "adamW"}, {"iters": 0}]
+)
+def test_a_mistake_in_params_is_an_error_in_the_editor(params, validator):
+    recipe = {"version": 1, "stages": {"a": {"tool": "mlx_lm.lora", "params": params}}}
+    assert list(validator.iter_errors(recipe))
+
+
+def test_a_template_may_stand_anywhere(validator):
+    params = {"iters": "{{ vars.n }}", "lora_parameters": {"rank": "{{ vars.r }}"}}
+    recipe = {"version": 1, "stages": {"a": {"tool": "mlx_lm.lora", "params": params}}}
+    assert list(validator.iter_errors(recipe)) == []
