@@ -94,6 +94,9 @@ _format = click.option(
     show_default=True,
     help="What to print.",
 )
+_runs = click.option(
+    "--runs", default="runs", show_default=True, help="Folder that holds the runs."
+)
 _stages = _with(
     click.option("--only", metavar="STAGE", multiple=True, help="Only this stage (repeatable)."),
     click.option("--from", "first", metavar="STAGE", help="Start at this stage."),
@@ -116,9 +119,8 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("recipe")
-@_with(_set, _profile, _smoke, _stages, _format, _color)
+@_with(_set, _profile, _smoke, _stages, _format, _color, _runs)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the shell script instead of running.")
-@click.option("--runs", default="runs", show_default=True, help="Folder that holds the runs.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only what goes wrong.")
 def run(
     recipe: str,
@@ -268,6 +270,64 @@ def tools(name: str | None, style: str) -> int:
         click.echo(f"  {parameter.name}  ({kind}, default {_yaml(parameter.default)}, {way})")
         click.echo(f"      {parameter.schema['description']}")
     return Exit.OK
+
+
+@cli.command("runs")
+@click.argument("recipe", required=False)
+@_with(_runs, _format)
+def runs_(recipe: str | None, runs: str, style: str) -> int:
+    """List the runs, the newest last."""
+    from runner.edges import history
+    from runner.edges.terminal import line
+
+    known = history.find_all(Path(runs), recipe)
+    if style == "json":
+        rows = [
+            {"id": m.id, "folder": m.folder, "state": m.state, "started": m.started} for m in known
+        ]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        click.echo("\n".join(line(manifest) for manifest in known) or f"no runs in {runs}")
+    return Exit.OK
+
+
+@cli.command()
+@click.argument("run", required=False)
+@_with(_runs, _format)
+def status(run: str | None, runs: str, style: str) -> int:
+    """Say where a run stands: the newest, or RUN (its id or folder)."""
+    from runner.edges import history
+    from runner.edges.terminal import standing
+
+    manifest = history.find(Path(runs), run)
+    if style == "json":
+        click.echo(json.dumps(manifest.as_dict(), indent=2))
+    else:
+        click.echo(standing(manifest, alive=history.alive(manifest)))
+    return Exit.OK
+
+
+@cli.command()
+@click.argument("run", required=False)
+@_with(_runs, _format)
+def audit(run: str | None, runs: str, style: str) -> int:
+    """Hold what MLX got against the plan, for every parameter of every stage of a run."""
+    from runner.core.audit import sentence, table
+    from runner.edges import history
+
+    manifest = history.find(Path(runs), run)
+    rows = history.audits(manifest)
+    wrong = any(not verdict.equal for verdicts in rows.values() for verdict in verdicts)
+    if style == "json":
+        said = {name: [verdict.as_dict() for verdict in rows[name]] for name in rows}
+        click.echo(json.dumps(said, indent=2, default=str))
+        return Exit.AUDIT if wrong else Exit.OK
+    for name, verdicts in rows.items():
+        click.echo(f"{name}: {sentence(verdicts)}")
+        click.echo("\n".join(f"  {row}" for row in table(verdicts)))
+    every = [verdict for verdicts in rows.values() for verdict in verdicts]
+    click.echo(sentence(every) if every else "no stage of this run has been audited")
+    return Exit.AUDIT if wrong else Exit.OK
 
 
 @cli.command()

@@ -80,3 +80,28 @@ def same(planned: Any, seen: Any) -> bool:
     if isinstance(seen, PurePath):
         return str(planned) == str(seen)
     return type(planned) is type(seen) and bool(planned == seen)
+
+
+def table(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return the verdicts as aligned rows: parameter, planned, seen, whether they are equal."""
+    rows = [
+        (
+            verdict.parameter,
+            _short(verdict.planned),
+            "-" if verdict.parsed == ABSENT else _short(verdict.parsed),
+            "-" if verdict.effective == ABSENT else _short(verdict.effective),
+            "yes" if verdict.equal else "NO",
+        )
+        for verdict in verdicts
+    ]
+    rows.insert(0, ("parameter", "planned", "parsed", "effective", "equal"))
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _short(value: Any, width: int = 40) -> str:
+    text = str(value)
+    return text if len(text) <= width else f"{text[: width - 1]}…"

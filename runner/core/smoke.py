@@ -11,7 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from runner.core.catalog import Catalog, Parameter, Tool, complete, resolve
+from runner.core.catalog import Catalog, Parameter, Tool, applies, complete, resolve
 from runner.core.document import RUN_DIR
 from runner.core.plan import Plan, Stage
 
@@ -53,9 +53,8 @@ def _factor(plan: Plan, catalog: Catalog) -> Fraction:
             stage.params[parameter.name]
             for stage in plan.stages
             for parameter in _tool(stage, catalog).parameters.values()
-            if _scaled(parameter.schema)
-            and isinstance(stage.params[parameter.name], int)
-            and parameter.name == "iters"
+            if (said := parameter.schema.get("x-smoke", {})).get("total")
+            and applies(said, stage.params)
         ),
         default=MAX_ITERATIONS,
     )

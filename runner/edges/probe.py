@@ -23,6 +23,7 @@ def facts() -> Json:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
+        "pid": os.getpid(),
         "packages": {name: version for name in PACKAGES if (version := installed(name))},
     }
 

@@ -269,6 +269,27 @@ def ending(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
+def line(manifest: Manifest) -> str:
+    """Return a run in one line: id, recipe, state, stages done, when."""
+    done = sum(record.state is State.FINISHED for record in manifest.stages)
+    smoke = " (smoke)" if manifest.plan.smoke else ""
+    stages = f"{done}/{len(manifest.stages)} stages"
+    return f"{manifest.id}  {manifest.plan.name}{smoke}  {manifest.state}, {stages}, {manifest.started}"
+
+
+def standing(manifest: Manifest, *, alive: bool) -> str:
+    """Return where a run stands, stage by stage; a run whose process is gone was cut off."""
+    cut = manifest.state is State.RUNNING and not alive
+    lines = [line(manifest) + (", but its process is gone" if cut else "")]
+    for record in manifest.stages:
+        state = "cut off" if cut and record.state is State.RUNNING else str(record.state)
+        shown = finished(record) if record.state is State.FINISHED else state
+        lines.append(f"  {record.name}: {shown}")
+        if record.failure.get("guidance"):
+            lines.append(f"    {record.failure['kind']}: {record.failure['guidance']}")
+    return "\n".join([*lines, f"  {manifest.folder}"])
+
+
 def duration(seconds: float) -> str:
     """Return a duration for people: 4.2 s, 3 min 20 s, 2 h 05 min."""
     if seconds < 60:  # noqa: PLR2004

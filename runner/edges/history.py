@@ -1,0 +1,85 @@
+"""Runs on this disk: found, read back, and whether one is still alive."""
+
+import os
+from pathlib import Path
+
+from runner.core import manifest as manifests
+from runner.core.audit import ABSENT, Verdict
+from runner.core.manifest import Manifest, State
+from runner.core.problem import listing
+from runner.edges import disk
+from runner.errors import RecipeError
+
+
+def folders(folder: Path) -> list[Path]:
+    """Return the run folders below ``runs``, the oldest first."""
+    found = {path.parent for path in folder.glob("*/*/run.json") if not path.parent.is_symlink()}
+    return sorted(found, key=lambda path: path.name)
+
+
+def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
+    """Return the manifests of a recipe's runs, or of all; a broken one is left out."""
+    name = Path(recipe).stem if recipe else None
+    known = (read(path) for path in folders(runs))
+    return [one for one in known if one is not None and name in {None, one.plan.name}]
+
+
+def find(runs: Path, run: str | None) -> Manifest:
+    """Return a run by its folder, its id, a recipe's name, or the newest. Raises RecipeError."""
+    known = folders(runs)
+    if run is None:
+        chosen = known[-1:]
+    elif (Path(run) / "run.json").is_file():
+        chosen = [Path(run)]
+    else:
+        name = Path(run).stem
+        chosen = [one for one in known if one.name == run or one.parent.name == name][-1:]
+    if not chosen:
+        why = f"there is no run '{run}'" if run else f"there are no runs in {runs}"
+        ids = listing([one.name for one in reversed(known)], 4)
+        raise RecipeError(why, f"there are: {ids}" if ids else "run a recipe first")
+    manifest = read(chosen[0])
+    if manifest is None:
+        raise RecipeError(f"{chosen[0] / 'run.json'} cannot be read")
+    return manifest
+
+
+def read(folder: Path) -> Manifest | None:
+    """Return the manifest of a run folder, None where there is none that can be read."""
+    said = disk.read_json(folder / "run.json")
+    try:
+        return manifests.from_dict(said) if said else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def alive(manifest: Manifest) -> bool:
+    """Say whether the process that runs it is still there, on this machine."""
+    pid = manifest.facts.get("pid")
+    if manifest.state is not State.RUNNING or not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def audits(manifest: Manifest) -> dict[str, list[Verdict]]:
+    """Return the verdicts of each stage that was audited, by its name."""
+    found = {}
+    for record in manifest.stages:
+        said = disk.read_json(Path(manifest.folder) / record.name / "effective.json")
+        if said:
+            found[record.name] = [
+                Verdict(
+                    row["parameter"],
+                    row["planned"],
+                    row["parsed"],
+                    row["effective"] if row["observed"] else ABSENT,
+                )
+                for row in said["parameters"]
+            ]
+    return found
