@@ -41,6 +41,7 @@ def _is_recipe(word: str) -> bool:
 
 def main() -> None:
     """Run the command line; known errors are a sentence and an exit code."""
+    sys.excepthook = _surprise
     try:
         sys.exit(cli(standalone_mode=False) or Exit.OK)
     except InvalidRecipeError as error:
@@ -62,6 +63,17 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(Exit.STAGE_FAILED)
+
+
+def _surprise(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Say that an error is ours, with what a report of it needs."""
+    import platform
+    import traceback
+
+    traceback.print_exception(kind, error, trace)
+    version = f"run-recipe {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    _complain(f"this is a mistake in run-recipe, not in your recipe ({version})", "please report it")
+    sys.exit(Exit.INTERNAL)
 
 
 def _complain(message: str, hint: str = "") -> None:

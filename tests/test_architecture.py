@@ -39,7 +39,10 @@ def test_a_core_module_imports_only_from_those_above_it(name):
     files = path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]
     known = set(ORDER[: ORDER.index(name)])
     used = {
-        words[2] for file in files for words in imports(file) if words[:2] == ["runner", "core"] and len(words) > 2
+        words[2]
+        for file in files
+        for words in imports(file)
+        if words[:2] == ["runner", "core"] and len(words) > 2
     }
     assert used & CORE - known - {name} == set()
 
@@ -49,7 +52,11 @@ def test_the_core_knows_nothing_of_the_outside(path):
     outside = {"edges", "child", "tools", "cli", "workflow", "errors"}
     effects = {"os", "subprocess", "socket", "time", "datetime", "random", "shutil", "tempfile"}
     for words in imports(path):
-        assert words[:1] != ["runner"] or words[1:2] == ["core"] or words[1:2] not in [[o] for o in outside]
+        assert (
+            words[:1] != ["runner"]
+            or words[1:2] == ["core"]
+            or words[1:2] not in [[o] for o in outside]
+        )
         assert words[0] not in effects
 
 
@@ -78,14 +85,18 @@ import sys, runner
 from runner.cli import main
 sys.argv = ["run-recipe", *{words!r}]
 try:
-    {'main()' if words else 'pass'}
+    {"main()" if words else "pass"}
 except SystemExit as end:
     assert not end.code, end.code
 heavy = {{"mlx", "mlx_lm", "transformers", "torch"}} & {{name.partition(".")[0] for name in sys.modules}}
 assert not heavy, heavy
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -93,12 +104,14 @@ assert not heavy, heavy
 def test_no_module_is_in_an_import_cycle():
     graph = {}
     for path in PACKAGE.rglob("*.py"):
-        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        )
         graph[name] = {".".join(words) for words in top_level(path)} - {name}
     done = set()
 
     def visit(name, trail):
-        assert name not in trail, f"cycle: {' -> '.join([*trail[trail.index(name):], name])}"
+        assert name not in trail, f"cycle: {' -> '.join([*trail[trail.index(name) :], name])}"
         if name in graph and name not in done:
             for used in graph[name]:
                 visit(used, [*trail, name])

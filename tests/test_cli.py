@@ -1,0 +1,120 @@
+"""The command line: exit codes, what goes to which stream, nothing made by a mistake."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GOOD = """
+version: 1
+vars: {rate: 1e-4}
+stages:
+  mix: {tool: data.mix, params: {primary: a, replay: b, seed: 3}}
+profiles:
+  other: {stages: {mix: {params: {seed: 4}}}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "good.yaml").write_text(GOOD.replace("vars: {rate: 1e-4}\n", ""), encoding="utf-8")
+    (tmp_path / "bad.yaml").write_text(GOOD, encoding="utf-8")
+    return tmp_path
+
+
+def call(cwd, *words, env=None, start="from runner.cli import main; main()"):
+    code = f"import sys; sys.argv = ['run-recipe', *{list(words)!r}]; {start}"
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False, env=env
+    )
+
+
+def test_a_typo_on_the_command_line_makes_nothing(folder):
+    done = call(folder, "good.yaml", "--set", "stages.mix.params.sed=1")
+    assert done.returncode == 2
+    assert "--set:1:19" in done.stderr
+    assert "did you mean 'seed'?" in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["bad.yaml", "good.yaml"]
+
+
+def test_the_same_typo_in_a_file_makes_nothing(folder):
+    (folder / "good.yaml").write_text(
+        GOOD.replace("seed: 3", "sed: 3").replace("vars: {rate: 1e-4}\n", "")
+    )
+    done = call(folder, "good.yaml")
+    assert done.returncode == 2
+    assert "good.yaml:4:57" in done.stderr
+    assert "did you mean 'seed'?" in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["bad.yaml", "good.yaml"]
+
+
+def test_run_is_the_verb_that_needs_no_name(folder):
+    shown = call(folder, "good.yaml", "--dry-run")
+    assert shown.returncode == 0
+    assert shown.stdout == call(folder, "run", "good.yaml", "-n").stdout
+    assert shown.stdout == call(folder, "--dry-run", "good.yaml").stdout
+    assert shown.stderr == ""
+
+
+def test_check_reports_every_recipe(folder):
+    done = call(folder, "check", "good.yaml", "bad.yaml")
+    assert done.returncode == 2
+    assert "nothing reads vars.rate" in done.stdout
+    assert done.stderr.splitlines() == ["good.yaml: no problems", "bad.yaml: 1 problem"]
+
+
+def test_problems_are_json_for_programs(folder):
+    done = call(folder, "check", "bad.yaml", "--format", "json")
+    (problem,) = json.loads(done.stdout)
+    assert problem["line"] == 3
+    assert problem["rule"] == "unused-var"
+    assert done.stderr == ""
+
+
+def test_a_profile_changes_the_commands(folder):
+    assert "--seed=3" in call(folder, "good.yaml", "-n").stdout
+    assert "--seed=4" in call(folder, "good.yaml", "-n", "--profile", "other").stdout
+
+
+def test_show_names_the_winner_and_the_losers(folder):
+    done = call(folder, "show", "good.yaml", "mix.seed", "--set", "stages.mix.params.seed=9")
+    row = done.stdout.splitlines()[1]
+    assert row == "  seed = 9  <- --set:1:24 over good.yaml:4:63 over data.mix default 0"
+
+
+def test_a_recipe_that_is_not_there_is_one_problem(folder):
+    done = call(folder, "nothing.yaml")
+    assert done.returncode == 2
+    assert "cannot read nothing.yaml" in done.stderr
+
+
+def test_an_unknown_verb_gets_a_usage_line(folder):
+    done = call(folder, "frobnicate")
+    assert done.returncode == 2
+    assert "No such command 'frobnicate'" in done.stderr
+
+
+def test_a_surprise_is_an_internal_error_with_what_a_report_needs(folder):
+    start = "from runner import cli, workflow; workflow.load = None; cli.main()"
+    done = call(folder, "good.yaml", start=start)
+    assert done.returncode == 70
+    assert "this is a mistake in run-recipe" in done.stderr
+
+
+def test_a_closed_pipe_is_no_traceback(folder):
+    line = f"{sys.executable} -m runner schema | head -c 10"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_the_library_does_what_the_command_line_does(folder, monkeypatch):
+    import runner
+
+    monkeypatch.chdir(folder)
+    plan = runner.compile(runner.load("good.yaml", sets=["stages.mix.params.seed=5"]))
+    assert plan.stage("mix").params["seed"] == 5
