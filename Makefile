@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check schema golden clean
+.PHONY: help demo test fast check schema sync-mlx golden clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes, fast tests
 schema: $(VENV)/.installed  ## write schema/recipe.schema.json anew from the catalogue
 	$(BIN)/run-recipe schema > schema/.recipe.schema.json
 	mv schema/.recipe.schema.json schema/recipe.schema.json
+
+sync-mlx: $(VENV)/.installed  ## compare the catalogue with the installed mlx-lm, both ways (exit 3)
+	$(BIN)/run-recipe tools --drift
 
 golden: $(VENV)/.installed  ## write expected messages and snapshots anew; then read the diff
 	$(BIN)/python -m pytest -m 'not slow' --update-golden --snapshot-update

@@ -72,7 +72,9 @@ def _surprise(kind: type[BaseException], error: BaseException, trace: Any) -> No
 
     traceback.print_exception(kind, error, trace)
     version = f"run-recipe {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    _complain(f"this is a mistake in run-recipe, not in your recipe ({version})", "please report it")
+    _complain(
+        f"this is a mistake in run-recipe, not in your recipe ({version})", "please report it"
+    )
     sys.exit(Exit.INTERNAL)
 
 
@@ -254,12 +256,15 @@ def _yaml(value: Any) -> str:
 
 @cli.command()
 @click.argument("name", metavar="[TOOL]", required=False)
+@click.option("--drift", is_flag=True, help="Compare with the installed mlx-lm instead (exit 3).")
 @_format
-def tools(name: str | None, style: str) -> int:
+def tools(name: str | None, drift: bool, style: str) -> int:
     """List the tools; for one, its parameters and how each reaches the command."""
     from runner.edges import disk
 
     catalog = disk.catalog()
+    if drift:
+        return _drifted(name, style)
     if name is None:
         rows = {known: tool.description for known in catalog.names if (tool := catalog.get(known))}
         width = max(map(len, rows))
@@ -340,6 +345,44 @@ def audit(run: str | None, runs: str, style: str) -> int:
     every = [verdict for verdicts in rows.values() for verdict in verdicts]
     click.echo(sentence(every) if every else "no stage of this run has been audited")
     return Exit.AUDIT if wrong else Exit.OK
+
+
+def _drifted(name: str | None, style: str) -> int:
+    from runner import workflow
+
+    differences, unavailable = workflow.drift([name] if name else [])
+    if style == "json":
+        click.echo(json.dumps({"differences": differences, "unavailable": unavailable}, indent=2))
+    else:
+        click.echo("\n".join(differences) or "the catalogue agrees with what is installed")
+        for tool, reason in unavailable.items():
+            click.echo(f"{tool}: not compared: {reason}", err=True)
+    return Exit.DRIFT if differences else Exit.OK
+
+
+@cli.command()
+@_format
+def doctor(style: str) -> int:
+    """Say whether this machine is fit to run recipes, and what to do where it is not."""
+    from dataclasses import asdict
+
+    from runner import workflow
+    from runner.core.health import examine, fit
+    from runner.edges import probe
+
+    facts = probe.health()
+    differences, _ = workflow.drift([]) if "mlx-lm" in facts["packages"] else ([], {})
+    findings = examine(facts, differences)
+    if style == "json":
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        signs = {"good": "ok", "warning": "warning", "unfit": "NOT FIT"}
+        for finding in findings:
+            click.echo(f"{signs[finding.level]:8} {finding.subject}: {finding.detail}")
+            if finding.hint:
+                click.echo(f"         hint: {finding.hint}")
+        click.echo("fit to run recipes" if fit(findings) else "not fit to run recipes")
+    return Exit.OK if fit(findings) else Exit.UNFIT
 
 
 @cli.command()

@@ -12,7 +12,7 @@ from runner.core.problem import Problem, listing, suggest
 from runner.core.recipe import Overrides, Recipe
 from runner.core.smoke import shrink
 from runner.edges import disk
-from runner.errors import InvalidRecipeError, RecipeError
+from runner.errors import InvalidRecipeError, RecipeError, UnfitError
 
 if TYPE_CHECKING:
     from runner.core.manifest import Manifest
@@ -77,6 +77,26 @@ def select(
     if not chosen:
         raise RecipeError("no stage is left to run", "look at --only, --from and --to")
     return tuple(chosen)
+
+
+def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return what catalogue and installation do not say alike, and the tools not to be asked."""
+    from runner.core.drift import compare  # noqa: PLC0415
+    from runner.edges import probe  # noqa: PLC0415
+
+    catalog = disk.catalog()
+    seen = probe.ask("runner.child.introspect", *names)
+    if set(seen) == {"error"}:
+        raise UnfitError(f"the installed tools cannot be asked: {seen['error']}")
+    differences: list[str] = []
+    unavailable: dict[str, str] = {}
+    for name, said in seen.items():
+        tool = catalog.get(name)
+        if "unavailable" in said:
+            unavailable[name] = said["unavailable"]
+        elif tool is not None:
+            differences += [str(difference) for difference in compare(tool, said)]
+    return differences, unavailable
 
 
 def run(whole: Plan, runs: Path, stages: Sequence[str] = ()) -> "Manifest":

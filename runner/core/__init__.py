@@ -20,6 +20,7 @@ script      a Plan -> bash
 resolved    a Plan -> a recipe that says everything
 audit       planned against seen
 drift       the catalogue against an installed mlx-lm
+health      facts of a machine -> whether it is fit
 manifest    what happened in a run
 failure     how a stage ended -> its class and guidance
 editor      the catalogue -> recipe.schema.json

@@ -1,8 +1,10 @@
 """Facts about this machine, as values: versions, platform, what is installed."""
 
+import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib import metadata, util
@@ -55,6 +57,48 @@ def how_to_install() -> str:
     if linux:
         return "pip install 'mlx[cpu]' mlx-lm (or 'mlx[cuda]' with an NVIDIA GPU)"
     return "MLX has no build for this machine: run on Apple Silicon or Linux; checking works here"
+
+
+def health() -> Json:
+    """Return everything ``doctor`` looks at; of a token only whether there is one."""
+    cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    known = {
+        **facts(),
+        "install": how_to_install(),
+        "compiler": shutil.which("c++") or shutil.which("g++") or shutil.which("clang++"),
+        "free_bytes": free_bytes(Path.cwd()),
+        "memory_bytes": _memory(),
+        "hub_cache": str(cache),
+        "hub_cache_exists": cache.is_dir(),
+        "hub_token": bool(os.environ.get("HF_TOKEN")) or (cache / "token").is_file(),
+        "hub_offline": os.environ.get("HF_HUB_OFFLINE", "") not in {"", "0"},
+    }
+    if installed("mlx"):
+        known["device"] = ask("runner.child.device")
+    return known
+
+
+def ask(module: str, *words: str, text: str = "") -> Any:
+    """Run a module that imports MLX in a process of its own; return the JSON it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
+        return {"error": last[0]}
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
 
 
 def free_bytes(path: Path) -> int:

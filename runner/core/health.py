@@ -1,0 +1,97 @@
+"""Facts about a machine in, whether it is fit to run recipes out, with what to do where not."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Level = Literal["good", "warning", "unfit"]
+PYTHONS = ((3, 11), (3, 13))
+OLDEST, NEWEST = "0.31.3", "0.32"
+ROOM = 5 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: what it is, how it stands, and the way out where it is not good."""
+
+    subject: str
+    level: Level
+    detail: str
+    hint: str = ""
+
+
+def examine(facts: Mapping[str, Any], drift: Sequence[str]) -> list[Finding]:
+    """Return how a machine stands; `drift` are differences between catalogue and mlx-lm."""
+    return [*_python(facts), *_mlx(facts), *_drift(facts, drift), *_room(facts), *_hub(facts)]
+
+
+def fit(findings: Sequence[Finding]) -> bool:
+    """Say whether recipes can run."""
+    return all(finding.level != "unfit" for finding in findings)
+
+
+def release(version: str) -> tuple[int, ...]:
+    """Return a version's numbers, for comparing: 0.32.2 -> (0, 32, 2)."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _python(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    version = facts["python"]
+    low, high = PYTHONS
+    good = low <= release(version)[:2] <= high
+    hint = "" if good else "use Python 3.11, 3.12 or 3.13"
+    yield Finding("Python", "good" if good else "unfit", version, hint)
+    yield Finding("platform", "good", f"{facts['platform']}, {facts['cores']} cores")
+
+
+def _mlx(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    packages, device = facts["packages"], facts.get("device") or {}
+    if "mlx" not in packages:
+        yield Finding("MLX", "unfit", "not installed", facts["install"])
+    elif "error" in device:
+        yield Finding("MLX", "unfit", f"{packages['mlx']} does not start: {device['error']}")
+    else:
+        memory = device.get("memory")
+        size = f", {memory / 2**30:.0f} GiB" if memory else ""
+        yield Finding("MLX", "good", f"{packages['mlx']} on {device.get('device', '?')}{size}")
+    version = packages.get("mlx-lm")
+    if version is None:
+        yield Finding("mlx-lm", "unfit", "not installed", facts["install"])
+    elif release(version) < release(OLDEST):
+        hint = f"run-recipe knows {OLDEST} and newer: pip install --upgrade mlx-lm"
+        yield Finding("mlx-lm", "unfit", version, hint)
+    elif release(version)[:2] > release(NEWEST)[:2]:
+        hint = "newer than what run-recipe was tested with; the check below says what differs"
+        yield Finding("mlx-lm", "warning", version, hint)
+    else:
+        yield Finding("mlx-lm", "good", version)
+    if device.get("device", "").startswith("cpu") and not facts["compiler"]:
+        hint = "install one, or set MLX_DISABLE_COMPILE=1; MLX does without and says nothing"
+        yield Finding("C++ compiler", "warning", "none for MLX's CPU build", hint)
+
+
+def _drift(facts: Mapping[str, Any], drift: Sequence[str]) -> Iterator[Finding]:
+    if "mlx-lm" not in facts["packages"]:
+        return
+    if not drift:
+        yield Finding("catalogue", "good", "agrees with the installed mlx-lm")
+    for difference in drift:
+        hint = "a recipe that uses it is refused; install a release that run-recipe knows"
+        yield Finding("catalogue", "unfit", difference, hint)
+
+
+def _room(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    free = facts["free_bytes"]
+    level: Level = "good" if free > ROOM else "warning"
+    hint = "" if level == "good" else "a fused 1B model takes 3 GB, each checkpoint its adapter"
+    yield Finding("disk", level, f"{free / 1e9:.0f} GB free here", hint)
+    if facts.get("memory_bytes"):
+        yield Finding("memory", "good", f"{facts['memory_bytes'] / 2**30:.0f} GiB")
+
+
+def _hub(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    cache = facts["hub_cache"]
+    token = "a token is set" if facts["hub_token"] else "no token"
+    offline = ", offline by HF_HUB_OFFLINE" if facts["hub_offline"] else ""
+    where = cache if facts["hub_cache_exists"] else f"{cache} (not made yet)"
+    yield Finding("hub", "good", f"{where}, {token}{offline}")
