@@ -176,8 +176,13 @@ def run(
 @cli.command()
 @click.argument("recipes", nargs=-1, required=True)
 @_with(_set, _profile, _format)
+@click.option("--mlx", is_flag=True, help="Also ask the installed tools' own parsers.")
 def check(
-    recipes: tuple[str, ...], sets: tuple[str, ...], profiles: tuple[str, ...], style: str
+    recipes: tuple[str, ...],
+    sets: tuple[str, ...],
+    profiles: tuple[str, ...],
+    style: str,
+    mlx: bool,
 ) -> int:
     """Report every problem of every recipe."""
     from runner import workflow
@@ -188,6 +193,8 @@ def check(
     for recipe in recipes:
         loaded = workflow.read(recipe, profiles, sets)
         problems = ordered(workflow.problems(loaded))
+        if mlx and loaded.recipe is not None and not problems:
+            problems = workflow.rehearsed(loaded.recipe)
         failed = failed or any(problem.severity == "error" for problem in problems)
         if style == "json":
             found += [{"recipe": recipe, **problem.as_dict()} for problem in problems]

@@ -79,6 +79,26 @@ def select(
     return tuple(chosen)
 
 
+def rehearsed(recipe: Recipe) -> list[Problem]:
+    """Return what the installed tools' own parsers refuse, or read differently, of a recipe."""
+    from runner.edges.rehearse import rehearse  # noqa: PLC0415
+
+    result = compiled(recipe)
+    whole = plan(result, recipe)
+    drafts = result.resolver.drafts
+    hint = "run-recipe doctor says how the installation differs"
+    return [
+        Problem(
+            drafts[name].node.key_mark,
+            f"the installed {whole.stage(name).tool} does not take this stage as planned",
+            "installed-tool",
+            hint,
+            tuple((None, line) for line in said.splitlines()),
+        )
+        for name, said in rehearse(whole, disk.catalog())
+    ]
+
+
 def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return what catalogue and installation do not say alike, and the tools not to be asked."""
     from runner.core.drift import compare  # noqa: PLC0415

@@ -33,7 +33,8 @@ class DriftError(SystemExit):
 class Host:
     """One stage in this process: its plan, what was seen of it, and where that is written."""
 
-    def __init__(self, folder: str, stage: Stage, tool: Tool) -> None:
+    def __init__(self, folder: str, stage: Stage, tool: Tool, *, rehearse: bool = False) -> None:
+        self.rehearse = rehearse
         self.folder = folder
         self.stage = stage
         self.tool = tool
@@ -60,6 +61,8 @@ class Host:
         if wrong:
             _say(f"audit: {sentence(verdicts)}")
             raise DriftError
+        if self.rehearse:
+            raise SystemExit(0)
 
     def write(self, verdicts: list[Verdict]) -> None:
         """Write effective.json."""
@@ -73,15 +76,15 @@ class Host:
         disk.write(self.place / "effective.json", text + "\n")
 
 
-def host(folder: str, name: str) -> int:
-    """Run the stage `name` of the run in `folder`; return the exit code."""
+def host(folder: str, name: str, *, rehearse: bool = False) -> int:
+    """Run the stage `name` of the run in `folder`, or only its parser; return the exit code."""
     _die_with(int(os.environ.get("RUN_RECIPE_PARENT", "0")))
     said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
     stage = plan_from_dict(said["plan"]).stage(name)
     tool = disk.catalog().get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
-    this = Host(folder, stage, tool)
+    this = Host(folder, stage, tool, rehearse=rehearse)
     words = [str(bind(word, folder)) for word in invoke(stage, tool).arguments]
     sys.argv = [" ".join(tool.command), *words]
     module, function = tool.main
