@@ -136,6 +136,13 @@ def cli() -> None:
 @_with(_set, _profile, _smoke, _stages, _format, _color, _runs)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the shell script instead of running.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only what goes wrong.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    metavar="[RUN]",
+    help="Go on from a run: the newest, or RUN.",
+)
 def run(
     recipe: str,
     sets: tuple[str, ...],
@@ -149,6 +156,7 @@ def run(
     dry_run: bool,
     runs: str,
     quiet: bool,
+    resume: str | None,
 ) -> int:
     """Run a recipe."""
     from runner import workflow
@@ -157,6 +165,16 @@ def run(
     loaded = workflow.load(recipe, profiles, sets)
     plan = workflow.plan(workflow.compiled(loaded), loaded, smoke=smoke)
     names = workflow.select(plan, only, first, last)
+    before = None
+    if resume is not None:
+        from runner.edges import history
+
+        before = history.find(Path(runs), resume or plan.name)
+    if dry_run and before is not None:
+        from runner.edges.execute import decide
+
+        click.echo("\n".join(map(str, decide(plan, disk.catalog(), names, before)[1])))
+        return Exit.OK
     if dry_run:
         from dataclasses import replace
 
@@ -169,7 +187,7 @@ def run(
     from runner.edges.terminal import reporter
 
     with reporter(style, color, quiet=quiet) as report:
-        manifest = execute(plan, disk.catalog(), Path(runs), names, report)
+        manifest = execute(plan, disk.catalog(), Path(runs), names, report, before)
     return manifest.exit_code
 
 

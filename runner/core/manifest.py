@@ -23,7 +23,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StageRecord:
-    """One stage: times are UTC in ISO 8601, `seconds` its duration, `metrics` its last figures."""
+    """One stage: times are UTC in ISO 8601, `seconds` its duration, `metrics` its last figures.
+
+    `prints` are size, time, inode and SHA-256 of every file it made, `identity` what it was made of.
+    """
 
     name: str
     state: State = State.PENDING
@@ -34,6 +37,8 @@ class StageRecord:
     exit_code: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    prints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    identity: Mapping[str, Any] = field(default_factory=dict)
     expectations: tuple[tuple[str, bool], ...] = ()
     audit: Mapping[str, int] = field(default_factory=dict)
     failure: Mapping[str, Any] = field(default_factory=dict)

@@ -48,6 +48,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def stamp() -> str:
+    """Return the time in UTC as a part of a file name: 20261122T214807Z."""
+    return "".join(char for char in now()[:19] if char not in "-:") + "Z"
+
+
 def how_to_install() -> str:
     """Return the command that brings MLX here, or why none does."""
     apple = sys.platform == "darwin" and platform.machine() == "arm64"

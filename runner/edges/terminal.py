@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Stage
+from runner.core.schedule import Action
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -40,10 +41,10 @@ def _capable() -> bool:
 class Silent:
     """Says nothing; also the words the others share."""
 
-    def run_started(self, manifest: Manifest, names: Sequence[str]) -> None:
+    def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Say nothing."""
 
-    def stage_started(self, stage: Stage, number: int, total: int) -> None:
+    def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
         """Say nothing."""
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
@@ -71,13 +72,16 @@ class Plain(Quiet):
     def __init__(self) -> None:
         self._lead = ""
 
-    def run_started(self, manifest: Manifest, names: Sequence[str]) -> None:
+    def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Say which run begins and where it is."""
-        _say(f"{manifest.plan.name}: {len(names)} stages, in {manifest.folder}")
+        _say(f"{manifest.plan.name}: {len(actions)} stages, in {manifest.folder}")
 
-    def stage_started(self, stage: Stage, number: int, total: int) -> None:
+    def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
         """Say which stage begins."""
         self._lead = f"[{number}/{total}] {stage.name}:"
+        if action.do == "skip":
+            _say(f"{self._lead} skipped, {action.cause}")
+            return
         _say(f"{self._lead} {stage.tool}" + (f", {stage.description}" if stage.description else ""))
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
@@ -101,13 +105,19 @@ class Plain(Quiet):
 class JsonLines(Silent):
     """One JSON object an event on stdout, for programs."""
 
-    def run_started(self, manifest: Manifest, names: Sequence[str]) -> None:
+    def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Print the run's folder and stages."""
-        _json("run", run=manifest.id, folder=manifest.folder, stages=list(names))
+        _json(
+            "run",
+            run=manifest.id,
+            folder=manifest.folder,
+            actions=[str(action) for action in actions],
+        )
 
-    def stage_started(self, stage: Stage, number: int, total: int) -> None:
+    def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
         """Print that a stage begins."""
-        _json("stage-started", stage=stage.name, tool=stage.tool, number=number, total=total)
+        said = {"stage": stage.name, "tool": stage.tool, "number": number, "total": total}
+        _json("stage-started", **said, do=action.do, cause=action.cause)
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Print a metric."""
@@ -157,14 +167,17 @@ class Live(Plain):
         """Give the terminal back."""
         self._progress.stop()
 
-    def run_started(self, manifest: Manifest, names: Sequence[str]) -> None:
+    def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Say which run begins and where it is."""
-        self._line(f"{manifest.plan.name}: {len(names)} stages, in {manifest.folder}")
+        self._line(f"{manifest.plan.name}: {len(actions)} stages, in {manifest.folder}")
 
-    def stage_started(self, stage: Stage, number: int, total: int) -> None:
+    def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
         """Show a bar for the stage."""
         self._lead = f"[{number}/{total}] {stage.name}:"
         self._figures = {}
+        if action.do == "skip":
+            self._line(f"{self._lead} skipped, {action.cause}")
+            return
         iters = stage.params.get("iters") if stage.params.get("train") else None
         self._task = self._progress.add_task(
             f"[{number}/{total}] {stage.name}", total=iters, figures=stage.tool

@@ -1,0 +1,166 @@
+"""A plan and what happened before in, for each stage run or skip out, each with its cause."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from runner.core.catalog import Catalog, Tool
+from runner.core.document import RUN_DIR
+from runner.core.manifest import StageRecord, State
+from runner.core.plan import Plan, Stage
+from runner.core.problem import listing
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a stage's result depends on, part by part; equal identities make equal results.
+
+    The parts are hashed and explained from the same mapping, so that "did it change?" and "what
+    changed?" cannot disagree.
+    """
+
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """The hash of all parts."""
+        text = json.dumps(self.parts, sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def changes(self, before: "Identity") -> Iterator[str]:
+        """Yield what is different from `before`, a phrase each."""
+        for name in sorted(self.parts.keys() | before.parts.keys()):
+            old, new = before.parts.get(name, _ABSENT), self.parts.get(name, _ABSENT)
+            if old == new:
+                continue
+            if name.startswith(("input ", "stage ")) or _ABSENT in (old, new):
+                yield f"{name} changed"
+            else:
+                yield f"{name} changed: {_short(old)} -> {_short(new)}"
+
+
+_ABSENT = "(absent)"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What to do with a stage, and why."""
+
+    stage: str
+    do: Literal["run", "skip"]
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{self.do:4} {self.stage}: {self.cause}"
+
+
+def identities(
+    plan: Plan, catalog: Catalog, versions: Mapping[str, str], digests: Mapping[str, str]
+) -> dict[str, Identity]:
+    """Return each stage's identity; `digests` are those of local paths that stages read."""
+    found: dict[str, Identity] = {}
+    for stage in plan.stages:
+        tool = catalog.get(stage.tool)
+        if tool is not None:
+            upstream = {f"stage {name}": found[name].digest for name in stage.after}
+            read = {
+                f"input {path}": digests[path] for path in reads(stage, tool) if path in digests
+            }
+            found[stage.name] = Identity(
+                {
+                    "tool": stage.tool,
+                    "version": _version(tool, versions),
+                    "environment": dict(plan.env),
+                    **_matter(stage, tool),
+                    **read,
+                    **upstream,
+                }
+            )
+    return found
+
+
+def reads(stage: Stage, tool: Tool) -> list[str]:
+    """Return the paths a stage reads from outside of the run; hub ids look the same."""
+    return [
+        value
+        for name, parameter in tool.parameters.items()
+        if parameter.input_kind(stage.params)
+        and isinstance(value := stage.params[name], str)
+        and value
+        and RUN_DIR not in value
+    ]
+
+
+def schedule(
+    plan: Plan,
+    names: Sequence[str],
+    wanted: Mapping[str, Identity],
+    records: Mapping[str, StageRecord],
+    damaged: Mapping[str, str],
+) -> list[Action]:
+    """Return what to do with each named stage; `damaged` says what happened to finished outputs."""
+    again: set[str] = set()
+    actions = []
+    for stage in plan.stages:
+        if stage.name not in names:
+            continue
+        cause = _cause(stage, wanted[stage.name], records.get(stage.name), damaged, again)
+        if cause:
+            again.add(stage.name)
+            actions.append(Action(stage.name, "run", cause))
+        else:
+            actions.append(Action(stage.name, "skip", f"finished {records[stage.name].ended}"))
+    return actions
+
+
+def _cause(
+    stage: Stage,
+    wanted: Identity,
+    record: StageRecord | None,
+    damaged: Mapping[str, str],
+    again: set[str],
+) -> str:
+    """Return why a stage must run, '' where it need not."""
+    if record is None or record.state is State.PENDING:
+        return "not run yet"
+    if record.state is not State.FINISHED:
+        cut = record.state is State.RUNNING
+        return "it was cut off" if cut else f"it {_ENDED[record.state]}"
+    changed = list(wanted.changes(Identity(record.identity)))
+    if changed:
+        return listing(changed, 3)
+    if stage.name in damaged:
+        return damaged[stage.name]
+    before = [name for name in stage.after if name in again]
+    return f"stage {before[0]} runs again" if before else ""
+
+
+_ENDED = {State.FAILED: "failed", State.INTERRUPTED: "was stopped"}
+
+
+def _matter(stage: Stage, tool: Tool) -> dict[str, Any]:
+    """Return the parameters that change what is made; where it is put is not among them."""
+    outputs = {output.param for output in tool.outputs.values()}
+    return {
+        name: value
+        for name, value in stage.params.items()
+        if not tool.parameters[name].cosmetic and not (name in outputs and _own(value, stage))
+    }
+
+
+def _own(value: Any, stage: Stage) -> bool:
+    return isinstance(value, str) and value.startswith(f"{RUN_DIR}/{stage.name}/")
+
+
+def _version(tool: Tool, versions: Mapping[str, str]) -> str:
+    package = {"mlx_lm": "mlx-lm", "huggingface_hub": "huggingface-hub"}.get(
+        tool.main[0].partition(".")[0], "run_recipe"
+    )
+    return f"{package} {versions.get(package, '?')}"
+
+
+def _short(value: Any, width: int = 32) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= width else f"{text[: width - 1]}…"

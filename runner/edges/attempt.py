@@ -1,0 +1,186 @@
+"""One stage tried once: its folder made, its child spawned and watched, its end judged."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from runner.core import failure as failures
+from runner.core import manifest as manifests
+from runner.core.catalog import Tool
+from runner.core.invocation import invoke
+from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.plan import Plan, Stage, bind
+from runner.core.template import TemplateError, evaluate
+from runner.edges import digest, disk, probe
+from runner.edges.journal import Tail, last_lines
+from runner.edges.process import Child
+from runner.errors import Exit
+
+POLL = 0.05
+INCOMPLETE = ".incomplete"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended: the stage's record, the exit code, whether a retry can help."""
+
+    record: StageRecord
+    code: Exit
+    again: bool = False
+
+
+class Attempt:
+    """One try of a stage inside a run's folder."""
+
+    def __init__(self, manifest: Manifest, stage: Stage, tool: Tool) -> None:
+        self.manifest = manifest
+        self.plan: Plan = manifest.plan
+        self.stage = stage
+        self.tool = tool
+        self.folder = Path(manifest.folder)
+        self.place = self.folder / stage.name
+
+    def run(self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]) -> Ending:
+        """Run the stage to its end; `hear` gets each metric as it is measured."""
+        self.prepare()
+        events: list[Mapping[str, Any]] = []
+        child = Child(self.argv(), self.env(), self.place / "log.txt")
+        try:
+            code, timed_out = self.watch(child, events, hear)
+        except KeyboardInterrupt:
+            child.stop()
+            self.set_aside()
+            raise
+        finally:
+            child.finish()
+        metrics = {**manifests.summary(events), **self.left()}
+        record = replace(record, exit_code=code, metrics=metrics, audit=self.audit())
+        if code != 0:
+            self.set_aside()
+            return self.failed(record, timed_out=timed_out)
+        return self.judge(replace(record, state=State.FINISHED, **self.made()))
+
+    def prepare(self) -> None:
+        """Make the stage's folder and its configuration file."""
+        self.place.mkdir(exist_ok=True)
+        (self.place / "metrics.jsonl").unlink(missing_ok=True)
+        config = invoke(self.stage, self.tool).config
+        if config is not None:
+            disk.write(self.place / "config.json", str(bind(config, str(self.folder))))
+
+    def argv(self) -> list[str]:
+        """Return the command of the stage's child."""
+        return [sys.executable, "-m", "runner.child", str(self.folder), self.stage.name]
+
+    def env(self) -> dict[str, str]:
+        """Return the child's environment: ours, the plan's, and plain text in the log."""
+        plain = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100", "PYTHONUNBUFFERED": "1"}
+        watch = {"RUN_RECIPE_PARENT": str(os.getpid())}
+        return {**os.environ, **plain, **watch, **self.plan.env}
+
+    def watch(
+        self,
+        child: Child,
+        events: list[Mapping[str, Any]],
+        hear: Callable[[Mapping[str, Any]], None],
+    ) -> tuple[int, bool]:
+        """Follow a child to its end; return its exit code and whether its time ran out."""
+        tail = Tail(self.place / "metrics.jsonl")
+        limit = self.stage.timeout
+        deadline = time.monotonic() + limit if limit else None
+        code = None
+        while code is None:
+            code = child.wait(POLL)
+            for event in tail.new():
+                events.append(event)
+                hear(event)
+            if code is None and deadline is not None and time.monotonic() > deadline:
+                child.stop()
+                return Exit.TIMEOUT, True
+        return code, False
+
+    def made(self) -> dict[str, Any]:
+        """Return the stage's outputs, and the prints by which they are known again."""
+        outputs = {k: str(bind(path, str(self.folder))) for k, path in self.stage.outputs.items()}
+        found = {path: digest.prints(Path(path)) for path in self.roots(outputs)}
+        return {"outputs": outputs, "prints": found}
+
+    def roots(self, outputs: Mapping[str, str]) -> list[str]:
+        """Return the output paths that lie in no other."""
+        paths = [Path(path) for path in outputs.values()]
+        return [str(p) for p in paths if not any(other in p.parents for other in paths)]
+
+    def set_aside(self) -> None:
+        """Rename what a stage made that did not end well: it must not look like a result (T59)."""
+        for path in self.roots(bind(self.stage.outputs, str(self.folder))):
+            made = Path(path)
+            if made.exists() and self.place in made.parents:
+                aside = made.with_name(made.name + INCOMPLETE)
+                shutil.rmtree(aside, ignore_errors=True)
+                made.replace(aside)
+
+    def left(self) -> dict[str, float]:
+        """Return the figures a tool left in a file of its own."""
+        if self.tool.report is None:
+            return {}
+        path = bind(self.tool.report.format(**self.stage.params), str(self.folder))
+        found = disk.read_json(Path(path)) or {}
+        return {name: found[name] for name in self.tool.metrics if name in found}
+
+    def audit(self) -> dict[str, int]:
+        """Return how many parameters were compared, and how many differ."""
+        rows = (disk.read_json(self.place / "effective.json") or {}).get("parameters", [])
+        wrong = sum(not row["equal"] for row in rows)
+        return {"parameters": len(rows), "different": wrong} if rows else {}
+
+    def failed(self, record: StageRecord, *, timed_out: bool) -> Ending:
+        """Say how the stage failed, and whether trying again can help."""
+        tail = last_lines(self.place / "log.txt")
+        if timed_out:
+            guidance = f"It ran longer than its timeout of {self.stage.timeout:g} s."
+            found = failures.Failure("timeout", guidance, retry=True)
+        else:
+            found = failures.classify(record.exit_code or 0, tail)
+        code = Exit.AUDIT if record.exit_code == Exit.AUDIT else Exit.STAGE_FAILED
+        said = {"kind": found.kind, "guidance": found.guidance, "tail": tail}
+        said["log"] = str(self.place / "log.txt")
+        ended = replace(record, state=State.FAILED, failure=said, ended=probe.now())
+        return Ending(ended, Exit.TIMEOUT if timed_out else code, found.retry)
+
+    def judge(self, record: StageRecord) -> Ending:
+        """Hold a finished stage against its expectations; a smoke run's figures mean nothing."""
+        scope = self.scope(record)
+        results = []
+        for text in self.stage.expect:
+            try:
+                results.append((text, bool(evaluate(text, scope))))
+            except TemplateError as error:
+                results.append((f"{text} ({error})", False))
+        record = replace(record, expectations=tuple(results))
+        missed = [text for text, held in results if not held]
+        if self.plan.smoke or not missed:
+            return Ending(record, Exit.OK)
+        figures = ", ".join(f"{name} {value:g}" for name, value in record.metrics.items())
+        why = f"expected {'; '.join(missed)}, measured {figures}"
+        failure = {"kind": "expectation", "guidance": why}
+        return Ending(replace(record, state=State.FAILED, failure=failure), Exit.EXPECTATION)
+
+    def scope(self, record: StageRecord) -> dict[str, Any]:
+        """Return the names an expectation may read."""
+        known = {stage.name: stage for stage in self.plan.stages}
+        rows = [row for row in self.manifest.stages if row.name != record.name]
+        stages = {
+            row.name: {
+                **known[row.name].outputs,
+                "params": known[row.name].params,
+                "metrics": row.metrics,
+            }
+            for row in (*rows, record)
+        }
+        own = {**stages[record.name], "name": record.name}
+        return {"metrics": record.metrics, "stages": stages, "stage": own, "vars": self.plan.vars}
