@@ -143,11 +143,20 @@ _ENDED = {State.FAILED: "failed", State.INTERRUPTED: "was stopped"}
 def _matter(stage: Stage, tool: Tool) -> dict[str, Any]:
     """Return the parameters that change what is made; where it is put is not among them."""
     outputs = {output.param for output in tool.outputs.values()}
-    return {
+    matter = {
         name: value
         for name, value in stage.params.items()
         if not tool.parameters[name].cosmetic and not (name in outputs and _own(value, stage))
     }
+    return dict(_leaves(matter, ""))
+
+
+def _leaves(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _own(value: Any, stage: Stage) -> bool:

@@ -286,8 +286,8 @@ def line(manifest: Manifest) -> str:
     """Return a run in one line: id, recipe, state, stages done, when."""
     done = sum(record.state is State.FINISHED for record in manifest.stages)
     smoke = " (smoke)" if manifest.plan.smoke else ""
-    stages = f"{done}/{len(manifest.stages)} stages"
-    return f"{manifest.id}  {manifest.plan.name}{smoke}  {manifest.state}, {stages}, {manifest.started}"
+    state = f"{manifest.state}, {done}/{len(manifest.stages)} stages, {manifest.started}"
+    return f"{manifest.id}  {manifest.plan.name}{smoke}  {state}"
 
 
 def standing(manifest: Manifest, *, alive: bool) -> str:

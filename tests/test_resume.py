@@ -1,0 +1,235 @@
+"""Scenarios: a run is cut off, changed or damaged, and goes on with a reason for every stage."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("mlx_lm")
+pytestmark = pytest.mark.slow
+
+RUN = (sys.executable, "-m", "runner")
+RECIPE = """
+version: 1
+extends: builtin:base/lora
+vars: {warmup: 1}
+defaults: {mlx_lm.lora: {model: some/model, data: data, max_seq_length: 64}}
+stages:
+  first: {tool: mlx_lm.lora, params: {train: true, iters: 4, save_every: 2, seed: 3}}
+  second:
+    extends: first
+    params: {seed: 4, resume_adapter_file: "{{ stages.first.adapter_file }}"}
+  fuse:
+    tool: mlx_lm.fuse
+    params: {model: some/model, adapter_path: "{{ stages.second.adapter_path }}"}
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "data").mkdir()
+    for split, count in (("train", 8), ("valid", 2), ("test", 2)):
+        rows = [
+            {
+                "messages": [
+                    {"role": "user", "content": f"{n}?"},
+                    {"role": "assistant", "content": "!"},
+                ]
+            }
+            for n in range(count)
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "data" / f"{split}.jsonl").write_text(text, encoding="utf-8")
+    (tmp_path / "r.yaml").write_text(RECIPE, encoding="utf-8")
+    return tmp_path
+
+
+def run(cwd, *words, code=0):
+    done = subprocess.run(
+        [*RUN, "r.yaml", "--smoke", *words], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def decisions(cwd, *words):
+    """What --resume would do, by stage."""
+    rows = run(cwd, "--resume", "--dry-run", *words).stdout.splitlines()
+    return {
+        row.partition(":")[0].split()[1]: (row.split()[0], row.partition(": ")[2]) for row in rows
+    }
+
+
+def folder(cwd):
+    return (cwd / "runs" / "r" / "latest").resolve()
+
+
+def weights(cwd):
+    base = folder(cwd)
+    files = ("first/adapters/adapters.safetensors", "second/adapters/adapters.safetensors")
+    return [(base / name).read_bytes() for name in (*files, "fuse/model/model.safetensors")]
+
+
+def test_an_unchanged_run_is_skipped_whole(project):
+    run(project)
+    before = weights(project)
+    assert {do for do, _ in decisions(project).values()} == {"skip"}
+    done = run(project, "--resume")
+    assert done.stderr.count("skipped, finished") == 4
+    assert weights(project) == before
+    assert len(list((project / "runs" / "r").glob("2*"))) == 1
+
+
+def test_only_what_matters_trains_again_and_the_cause_is_named(project):
+    run(project)
+    (project / "r.yaml").write_text(RECIPE + "# a comment\ndescription: other words\n")
+    assert {do for do, _ in decisions(project).values()} == {"skip"}
+    assert {
+        do
+        for do, _ in decisions(project, "--set", "stages.first.params.steps_per_report=1").values()
+    } == {"skip"}
+    second = decisions(project, "--set", "stages.second.params.learning_rate=1e-4")
+    assert second["first"][0] == "skip"
+    assert second["second"] == (
+        "run",
+        "learning_rate changed: 5e-06 -> 0.0001, lr_schedule.arguments changed: "
+        "[5e-06, 3, 0.0] -> [0.0001, 3, 0.0]",
+    )
+    assert second["fuse"] == ("run", "stage second changed")
+
+
+def test_a_changed_input_is_noticed(project):
+    run(project)
+    with (project / "data" / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.write(
+            '{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}\n'
+        )
+    decided = decisions(project)
+    assert decided["smoke_model"][0] == "skip"
+    assert decided["first"] == ("run", "input data changed")
+    assert [do for do, _ in decided.values()] == ["skip", "run", "run", "run"]
+
+
+@pytest.mark.parametrize("harm", ["truncated", "altered", "gone", "touched"])
+def test_a_damaged_output_is_noticed_and_a_touched_one_is_not_one(project, harm):
+    run(project)
+    file = folder(project) / "second" / "adapters" / "adapters.safetensors"
+    data = file.read_bytes()
+    match harm:
+        case "truncated":
+            file.write_bytes(data[:-10])
+        case "altered":
+            file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        case "gone":
+            file.unlink()
+        case "touched":
+            os.utime(file)
+    decided = decisions(project)
+    if harm == "touched":
+        assert {do for do, _ in decided.values()} == {"skip"}
+        return
+    assert decided["first"][0] == "skip"
+    assert decided["second"][0] == "run"
+    assert ("is gone" if harm == "gone" else "was changed") in decided["second"][1]
+    assert decided["fuse"] == ("run", "stage second runs again")
+    run(project, "--resume")
+    assert file.read_bytes() == data
+
+
+def test_a_stage_can_run_on_what_an_earlier_run_made(project):
+    run(project, "--to", "first")
+    done = run(project, "--only", "second", code=2)
+    assert "--resume" in done.stderr
+    done = run(project, "--only", "second", "--resume")
+    assert "[1/1] second: finished" in done.stderr
+
+
+def test_a_killed_run_is_told_truthfully_and_goes_on_to_the_same_weights(project):
+    run(project)
+    expected = weights(project)
+    for pause in (0.3, 1.5, 3.0, 4.5):
+        process = subprocess.Popen(
+            [*RUN, "r.yaml", "--smoke"],
+            cwd=project,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        time.sleep(1)  # the child looks for its parent twice a second
+        known = subprocess.run(
+            [*RUN, "status"], cwd=project, capture_output=True, text=True, check=False
+        )
+        assert "its process is gone" in known.stdout
+        run(project, "--resume")
+        assert weights(project) == expected
+
+
+def test_what_a_stopped_stage_made_does_not_look_like_a_result(project):
+    (project / "r.yaml").write_text(RECIPE.replace("iters: 4", "iters: 400"), encoding="utf-8")
+    process = subprocess.Popen(
+        [*RUN, "r.yaml", "--smoke"],
+        cwd=project,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    while not list(project.glob("runs/r/2*/first/adapters/*.safetensors")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 143
+    names = sorted(path.name for path in (folder(project) / "first").iterdir())
+    assert "adapters.incomplete" in names
+    assert "adapters" not in names
+    run(project, "--resume")
+    assert (folder(project) / "first" / "adapters" / "adapters.safetensors").exists()
+
+
+def test_a_second_runner_is_refused_with_the_holders_name(project):
+    run(project, "--to", "first")
+    (project / "r.yaml").write_text(RECIPE.replace("iters: 4", "iters: 40"), encoding="utf-8")
+    process = subprocess.Popen(
+        [*RUN, "r.yaml", "--smoke", "--resume"],
+        cwd=project,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    holder = folder(project) / ".holder.json"
+    while not holder.exists():
+        time.sleep(0.02)
+    done = run(project, "--resume", code=1)
+    assert f"is being run by process {process.pid}" in done.stderr
+    process.wait()
+
+
+def test_a_read_only_directory_is_one_clear_line(project):
+    if os.geteuid() == 0:
+        (project / "runs").write_text("not a folder")
+    else:
+        (project / "runs").mkdir(mode=0o500)
+    done = run(project, code=1)
+    assert "cannot make" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_damaged_manifest_is_left_out(project):
+    run(project, "--to", "first")
+    (folder(project) / "run.json").write_text("{", encoding="utf-8")
+    done = run(project, "--resume", code=2)
+    assert "cannot be read" in done.stderr
+
+
+def test_a_log_of_any_bytes_is_shown(tmp_path):
+    from runner.edges.journal import Tail, last_lines
+
+    log = tmp_path / "log.txt"
+    log.write_bytes(b"a\xff\x00b\n" + b"x" * 1_000_000 + b"\nlast\r\n")
+    lines = last_lines(log).splitlines()
+    assert lines[-1] == "last"
+    assert max(map(len, lines)) <= 500
+    (tmp_path / "m").write_bytes(b'{"a": 1}\n{"torn\n{"b": 2}\n{"half": ')
+    assert list(Tail(tmp_path / "m").new()) == [{"a": 1}, {"b": 2}]
