@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.core import plan as planning
+from runner.core import compile as compiling
 from runner.core import recipe as recipes
+from runner.core import rules
 from runner.core.plan import Compiled, Plan
-from runner.core.problem import Problem, listing, suggest
+from runner.core.problem import Problem, listing, ordered, suggest
 from runner.core.recipe import Overrides, Recipe
+from runner.core.rules import Known
+from runner.core.rules import rules
 from runner.core.smoke import shrink
 from runner.edges import disk
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
@@ -26,7 +29,9 @@ def read(
 ) -> recipes.Loaded:
     """Read a recipe and fold its layers; every problem is in the result."""
     known = os.environ if environ is None else environ
-    return recipes.load(file, disk.read, Overrides(tuple(profiles), known, tuple(sets)))
+    return recipes.load(
+        file, disk.read, Overrides(tuple(profiles), known, tuple(sets)), disk.beside
+    )
 
 
 def load(
@@ -52,7 +57,32 @@ def problems(loaded: recipes.Loaded, environ: Mapping[str, str] | None = None) -
 def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
     """Compile a recipe; every problem is in the result."""
     known = os.environ if environ is None else environ
-    return planning.build(recipe, disk.catalog(), disk.envelope(), known)
+    return compiling.build(recipe, disk.catalog(), disk.envelope(), known, rules())
+
+
+def examined(result: Compiled, *, smoke: bool = False) -> list[Problem]:
+    """Return what the rules and the data checks find; `smoke` leaves the models out."""
+    from runner.edges import preflight  # noqa: PLC0415  (a dry run needs none of it)
+
+    if result.plan is None:
+        return []
+    look = shrink(result.plan, disk.catalog()) if smoke else result.plan
+    found = judged(result, preflight.facts(look))
+    known = {(problem.mark, problem.rule) for problem in found}
+    rows = preflight.rows(result.plan)
+    return ordered([*found, *(one for one in rows if (one.mark, one.rule) not in known)])
+
+
+def judged(result: Compiled, known: Known | None = None) -> list[Problem]:
+    """Return what the rules find in a compiled recipe, with what is known of its files."""
+    return rules.problems(result, disk.catalog(), known)
+
+
+def refuse(found: Sequence[Problem], sources: Mapping[str, str]) -> list[Problem]:
+    """Return the warnings. Raises InvalidRecipeError where there are errors."""
+    if any(problem.severity == "error" for problem in found):
+        raise InvalidRecipeError(found, sources)
+    return list(found)
 
 
 def plan(result: Compiled, recipe: Recipe, *, smoke: bool = False) -> Plan:

@@ -3,13 +3,29 @@
 The map, in import order; a module may import only from those above it:
 
 problem     Marks and Problems: what is wrong, where, and the way out
-document    one YAML text -> a tree that remembers its places
-recipe      files, profiles, environment and --set -> one recipe
+tree        values that remember their places and what they replaced
+scalar      a plain scalar's text -> its value, by YAML 1.2
+syntax      YAML's complaints -> problems in words
+document    one YAML text -> a tree
+merge       layers of a tree -> one tree; !reset and !override
+override    profiles, environment and --set -> layers
+recipe      files and what is laid over them -> one recipe
+expression  one expression and a scope -> a value, in a sandbox
 template    {{ }} filled in, types kept
 catalog     schema/tools -> frozen Tools and Parameters
+advice      a value of the wrong type -> the way out
 check       a value against its schema, in words
-resolve     a recipe's stages: inheritance, templates, defaults, uses
-plan        a recipe -> a Plan of frozen Stages, in order
+draft       a recipe's stages after inheritance
+scope       the names a template sees
+resolve     drafts -> values, and what each value reads
+shape       a recipe's and its stages' own keys, checked
+launch      a stage's launch: -> the launcher's parameters
+plan        what will run: a Plan of frozen Stages
+expect      expectations, checked before anything runs
+order       stages that wait for each other -> the order they run in
+written     paths that two stages write
+unused      what a recipe says and nothing reads
+compile     a recipe -> a Plan
 budget      the arithmetic of a training
 smoke       a plan -> the same plan at toy scale
 provenance  who said a value, and who was overruled
@@ -22,6 +38,7 @@ audit       planned against seen
 drift       the catalogue against an installed mlx-lm
 health      facts of a machine -> whether it is fit
 manifest    what happened in a run
+schedule    a Plan and what happened before -> run or skip, each with its cause
 failure     how a stage ended -> its class and guidance
 editor      the catalogue -> recipe.schema.json
 """

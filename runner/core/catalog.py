@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 Json = dict[str, Any]
+LAUNCHER = "mlx.launch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ class Tool:
         """The figures a stage of this tool leaves behind."""
         return tuple(self.schema["x-tool"]["metrics"])
 
+    def measures(self, metric: str) -> Mapping[str, Any]:
+        """Return the parameters under which a stage of this tool measures `metric`."""
+        when: Mapping[str, Any] = self.schema["x-tool"].get("metrics_when", {}).get(metric, {})
+        return when
+
     @property
     def report(self) -> str | None:
         """Where it leaves its figures as JSON, as a path made of its parameters."""
@@ -121,6 +127,11 @@ class Catalog:
         self.names = names
         self._read = read
         self._tools: dict[str, Tool] = {}
+
+    @cached_property
+    def launcher(self) -> Tool:
+        """How a tool is started on several ranks; not a tool of a stage itself."""
+        return Tool(LAUNCHER, self._read(LAUNCHER))
 
     def get(self, name: str) -> Tool | None:
         """Return the tool called `name`, None where the catalogue has none."""
@@ -160,10 +171,9 @@ def complete(schema: Json, given: Mapping[str, Any], root: Json) -> Json:
         elif "default" in said:
             full[name] = _completed(said, said["default"], root)
     for name, said in properties.items():
-        chosen = full.get(said.get("x-select", ""))
-        if chosen is not None and chosen in said["properties"]:
-            entry = said["properties"][chosen]
-            full[name] = {chosen: _completed(entry, full[name].get(chosen, {}), root)}
+        chosen, own = full.get(said.get("x-select", "")), full.get(name)
+        if isinstance(chosen, str) and isinstance(own, dict) and chosen in said["properties"]:
+            full[name] = {chosen: _completed(said["properties"][chosen], own.get(chosen, {}), root)}
     return full
 
 

@@ -1,13 +1,15 @@
 """A value against its JSON Schema: every violation in words a user can act on."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from runner.core.problem import suggest
-from runner.core.template import kind
+from runner.core import advice
+from runner.core.expression import kind
+from runner.core.problem import shown, suggest
+from runner.core.tree import MISSING
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -30,22 +32,15 @@ _BOUNDS = {
     "exclusiveMaximum": "less than",
     "multipleOf": "a multiple of",
 }
-_YES_NO = ("yes", "no", "on", "off", "y", "n")
-
-
-class Missing:
-    """Stands for a value that could not be made; its own problem is already told."""
-
-    def __repr__(self) -> str:
-        return "(missing)"
-
-
-MISSING = Missing()
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing a schema refuses: where in the value, in words, by which rule."""
+    """One thing a schema refuses: where in the value, in words, by which rule.
+
+    `key` says that it is the key at `path` and not its value; `about` is what the message is
+    about, where that is not what stands at `path`; `wanted` are the types that would do.
+    """
 
     path: Path
     message: str
@@ -53,17 +48,51 @@ class Violation:
     hint: str = ""
     key: bool = False
     about: Path | None = None
+    wanted: tuple[str, ...] = ()
 
 
 def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
     """Return everything `schema` refuses in `value` (parsed JSON-like values), in order."""
-    found = [
+    errors = list(_validator(id(schema), _Held(schema)).iter_errors(value))
+    plain = [
         violation
-        for error in _strict()(schema).iter_errors(value)
-        for violation in _explain(error, schema)
+        for error in errors
+        if not _rule(error)
+        for violation in _explain(error, schema, value)
     ]
-    once = {(v.about, v.message) if v.about is not None else v: v for v in reversed(found)}
-    return sorted(once.values(), key=lambda v: [str(step) for step in v.path])
+    bad = {violation.path for violation in plain}
+    found = [*plain, *_unselected(schema, value, bad)]
+    for error in errors:
+        rule = _rule(error)
+        if rule and not _doubtful(rule, error, value, schema, bad):
+            found += _explain(error, schema, value)
+    return _once(found)
+
+
+def dotted(path: Path) -> str:
+    """Return a path as a user writes it: ``lora_parameters.keys[2]``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """A schema that cannot be collected, so that its id stays its own."""
+
+    schema: Mapping[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.schema is self.schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+
+@cache
+def _validator(_: int, held: _Held) -> "Draft202012Validator":
+    return _strict()(held.schema)
 
 
 @cache
@@ -96,27 +125,143 @@ def _unless_missing(check: Any) -> Any:
     return keyword
 
 
-def _explain(error: Any, root: Mapping[str, Any]) -> Iterator[Violation]:
+def _rule(error: Any) -> int:
+    """Return at which step of its schema path an error leaves an ``if``, 0 for a plain error."""
+    steps = list(error.absolute_schema_path)
+    return next((at for at, step in enumerate(steps) if step in {"then", "else"}), 0)
+
+
+def _doubtful(rule: int, error: Any, value: Any, root: Any, bad: set[Path]) -> bool:
+    """Say whether the ``if`` of an error's rule reads a value that is wrong itself."""
+    steps = list(error.absolute_schema_path)[:rule]
+    schema: Any = root
+    for step in steps:
+        schema = schema[step]
+    above = _instance(steps)
+    for name in _read(schema["if"]):
+        path = (*above, name)
+        if any(one[: len(path)] == path for one in bad) or _at(value, path) is MISSING:
+            return True
+    return False
+
+
+def _instance(steps: Sequence[str | int]) -> Path:
+    """Return where in the value a schema path leads."""
+    return tuple(
+        step
+        for at, step in enumerate(steps)
+        if at and steps[at - 1] in {"properties", "prefixItems"}
+    )
+
+
+def _read(condition: Any) -> Iterator[str]:
+    """Yield the names that an ``if`` reads."""
+    yield from condition.get("required", ())
+    yield from condition.get("properties", ())
+    for branch in (*condition.get("anyOf", ()), *condition.get("allOf", ())):
+        yield from _read(branch)
+
+
+def _at(value: Any, path: Path) -> Any:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _unselected(schema: Mapping[str, Any], value: Any, bad: set[Path]) -> Iterator[Violation]:
+    """Yield each entry of an ``x-select`` mapping that the chosen sibling does not name (T30)."""
+    if not isinstance(value, dict):
+        return
+    for name, said in schema.get("properties", {}).items():
+        selector = said.get("x-select")
+        entries = value.get(name)
+        if selector is None or not isinstance(entries, dict) or (selector,) in bad:
+            continue
+        chosen = value.get(selector, schema["properties"][selector].get("default"))
+        if chosen is MISSING:
+            continue
+        for entry in entries:
+            if entry != chosen and entry in said["properties"]:
+                default = "" if selector in value else " (its default)"
+                message = f"{selector} is {chosen}{default}: mlx-lm reads only {name}.{chosen}"
+                hint = f"write {selector}: {entry}, or {name}: {{{chosen}: …}}"
+                path = (name, entry)
+                yield Violation(path, message, "not-read", hint, key=True, about=())
+
+
+def _once(found: Iterable[Violation]) -> list[Violation]:
+    """Return the violations in order, each mistake told once."""
+    all_of_them = list(found)
+    mistyped = {v.path for v in all_of_them if v.rule == "wrong-type"}
+    once: dict[Any, Violation] = {}
+    for v in sorted(all_of_them, key=lambda v: len(v.path)):
+        if v.path not in mistyped or v.rule == "wrong-type":
+            once.setdefault((v.about, v.message) if v.about is not None else v, v)
+    lacking: dict[Path, list[Violation]] = {}
+    for v in once.values():
+        if v.rule == "missing-key":
+            lacking.setdefault(v.path, []).append(v)
+    kept = [v for v in once.values() if v.rule != "missing-key"]
+    for path, missing in lacking.items():
+        names = [v.message.removeprefix("needs ") for v in missing]
+        message = (
+            f"needs {', '.join(names[:-1])} and {names[-1]}" if names[1:] else missing[0].message
+        )
+        kept.append(Violation(path, message, "missing-key", missing[0].hint))
+    return sorted(kept, key=lambda v: [str(step) for step in v.path])
+
+
+def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violation]:
     """Turn one of jsonschema's errors into our words."""
     path = tuple(error.absolute_path)
     schema = error.schema if isinstance(error.schema, Mapping) else {}
     said, about = _message(error, root)
     if error.validator == "additionalProperties":
-        known = schema.get("properties", {})
+        chosen = value.get(schema.get("x-select", "")) if isinstance(value, dict) else None
         for name in error.instance:
-            if name not in known:
-                hint = schema.get("x-not", {}).get(name) or suggest(str(name), known)
-                yield Violation((*path, name), f"unknown '{name}'", "unknown-key", hint, key=True)
+            if name not in schema.get("properties", {}):
+                yield unknown(schema, path, name, chosen)
+    elif "propertyNames" in error.absolute_schema_path:
+        name = str(error.instance)
+        yield Violation((*path, name), said, "bad-name", key=True)
     elif said:
-        yield Violation(path, said, "bad-value", about=about)
+        place = _reader(error, root, path)
+        yield Violation(place, said, "bad-value", key=bool(_rule(error)), about=about)
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
-                yield Violation(path, f"needs '{name}'", "missing-key")
+                yield Violation(path, f"needs '{name}'", "missing-key", _form(schema, name))
     elif error.validator == "type":
-        yield _wrong_type(path, error.instance, error.validator_value)
+        yield _wrong_type(path, error.instance, error.validator_value, schema)
     else:
         yield Violation(path, *_wrong_value(error))
+
+
+def unknown(schema: Mapping[str, Any], path: Path, name: str, chosen: object = None) -> Violation:
+    """Return the violation of a key that the schema of its mapping does not know."""
+    known = schema.get("properties", {})
+    hint = schema.get("x-not", {}).get(name) or advice.unread(name, known, chosen)
+    hint = hint or suggest(str(name), known, str(schema.get("x-hint", "")))
+    return Violation((*path, name), f"unknown '{name}'", "unknown-key", hint, key=True)
+
+
+def _form(schema: Mapping[str, Any], name: str) -> str:
+    """Return how a missing key is written, where its schema says so."""
+    hint = str(schema.get("properties", {}).get(name, {}).get("x-hint", ""))
+    return hint if hint.startswith(f"write {name}:") else ""
+
+
+def _reader(error: Any, root: Any, path: Path) -> Path:
+    """Return the key that makes a rule ask for more, where what it asks for is not there."""
+    rule = _rule(error)
+    steps = list(error.absolute_schema_path)[:rule]
+    if not rule or path != _instance(steps):
+        return path
+    schema: Any = root
+    for step in steps:
+        schema = schema[step]
+    given = error.instance if isinstance(error.instance, dict) else {}
+    return next(((*path, name) for name in _read(schema["if"]) if name in given), path)
 
 
 def _message(error: Any, root: Any) -> tuple[str, Path | None]:
@@ -141,69 +286,45 @@ def _message(error: Any, root: Any) -> tuple[str, Path | None]:
     return ("", None) if error.validator == "type" and leaf else found
 
 
-def _wrong_type(path: Path, value: Any, expected: str | list[str]) -> Violation:
+def _wrong_type(
+    path: Path, value: Any, expected: str | list[str], schema: Mapping[str, Any]
+) -> Violation:
     names = [expected] if isinstance(expected, str) else expected
     wanted = " or ".join(_TYPES[name] for name in names)
-    shown = f" {value!r}" if isinstance(value, str | int | float) and value is not None else ""
-    message = f"must be {wanted}, not {_called(value)}{shown}"
-    return Violation(path, message, "wrong-type", _type_hint(value, names))
-
-
-def _called(value: Any) -> str:
+    said = str(schema.get("x-hint", ""))
+    whole = "object" in names and value is not None
+    hint = (said if whole else "") or advice.of_type(value, names, path) or said
     if isinstance(value, float) and not math.isfinite(value):
-        return "an infinite number or none"
-    return "the text" if isinstance(value, str) else kind(value)
-
-
-def _type_hint(value: Any, names: list[str]) -> str:
-    """Return the way out of the mistakes YAML makes easy (T08, T13, T17)."""
-    if value is None:
-        return "mlx-lm would read null as 'use the default': leave the line out, or say !reset"
+        wanted, hint = "a finite number", ""
     if isinstance(value, str):
-        return _text_hint(value, names)
-    if isinstance(value, float) and "integer" in names and value.is_integer():
-        return f"write {int(value)}"
-    if names == ["string"] and not isinstance(value, dict | list):
-        return "put it in quotes"
-    return ""
-
-
-def _text_hint(text: str, names: list[str]) -> str:
-    word = text.strip().casefold()
-    if "boolean" in names and word in (*_YES_NO, "true", "false"):
-        good = "true" if word in {"yes", "on", "y", "true"} else "false"
-        return f"write {good}, without quotes"
-    if {"integer", "number"} & set(names):
-        return _number_hint(text, word)
-    return ""
-
-
-def _number_hint(text: str, word: str) -> str:
-    plain = word.replace("_", "").replace(",", "")
-    try:
-        float(plain)
-    except ValueError:
-        sixty = text.replace(":", "").isdigit() and ":" in text
-        return "YAML 1.2 has no numbers with colons" if sixty else ""
-    return f"write {plain}, " + ("without quotes" if plain == word else "digits only")
+        seen = f"the text {shown(value)}"
+    else:
+        seen = shown(value) if isinstance(value, bool | int | float) else kind(value)
+    message = f"must be {wanted}, not {seen}"
+    return Violation(path, message, "wrong-type", hint, wanted=tuple(names))
 
 
 def _wrong_value(error: Any) -> tuple[str, str, str]:
     """Return message, rule and hint for a value of the right type."""
     value, limit, keyword = error.instance, error.validator_value, str(error.validator)
     if keyword in _BOUNDS:
-        return f"must be {_BOUNDS[keyword]} {limit}, not {value}", "out-of-range", ""
+        share = "Maximum" in keyword and limit == 1 and 1 < value < 100  # noqa: PLR2004
+        hint = f"a share, not a percentage: write {value / 100:g}" if share else ""
+        return f"must be {_BOUNDS[keyword]} {limit}, not {shown(value)}", "out-of-range", hint
     if keyword == "enum":
-        choices = ", ".join("null" if choice is None else str(choice) for choice in limit)
+        choices = ", ".join(shown(c) if not isinstance(c, str) else c for c in limit)
         known = [choice for choice in limit if isinstance(choice, str)]
         hint = suggest(value, known) if isinstance(value, str) else ""
-        return f"must be one of {choices}, not {value!r}", "not-a-choice", hint
+        return f"must be one of {choices}, not {shown(value)}", "not-a-choice", hint
     if keyword.startswith("min"):
-        return "must not be empty" if limit == 1 else f"needs {limit} entries", "empty-value", ""
+        if limit == 1:
+            return "must not be empty", "empty-value", ""
+        return f"needs {limit} entries, not {len(value)}", "too-few", ""
+    count = len(value) if isinstance(value, list) else 0
     plain = {
-        "const": f"must be {limit!r}, not {value!r}",
-        "maxItems": f"takes at most {limit} entries",
+        "const": f"must be {shown(limit)}, not {shown(value)}",
+        "maxItems": f"takes at most {limit} entries, not {count}",
         "uniqueItems": "holds an entry twice",
-        "pattern": f"{value!r} does not have the form {limit}",
+        "pattern": f"{shown(value)} does not have the form {limit}",
     }
     return plain.get(keyword, error.message), "bad-value", ""

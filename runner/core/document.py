@@ -5,7 +5,6 @@ anchors, ``<<`` and the two tags ``!reset`` and ``!override``. PyYAML's own cons
 used: they are YAML 1.1, and importing mlx_lm changes them for the whole process (T25).
 """
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,81 +12,20 @@ from typing import Any
 
 import yaml
 
-from runner.core.problem import Mark, Problem
+from runner.core.problem import Mark, Problem, suggest
+from runner.core.scalar import NumberError, scalar
+from runner.core.syntax import MAX_DEPTH, QUOTE, UNQUOTED, syntax, too_deep
+from runner.core.tree import MISSING, Missing, Node
 
 MAX_BYTES = 32 * 1024 * 1024
-MAX_DEPTH = 64
 SAFE_DEPTH = 5_000
 MAX_NODES = 4_000_000
 MAX_ALIASED = 200_000
 RUN_DIR = "${RUN_DIR}"
 
 _TAG = "tag:yaml.org,2002:"
-_INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_WORDS = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
-    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
-    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
-}
 _TAGS = {"!reset": "reset", "!override": "override"}
 _KINDS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}
-_ADVICE = (
-    ("cannot start any token", "YAML indents with spaces, never with tabs"),
-    ("mapping values are not allowed", "text that holds ': ' needs quotes"),
-    ("found undefined alias", "an anchor (&name) must stand before its alias (*name)"),
-    ("could not find expected ':'", "is a ':' missing, or a quote left open above?"),
-    ("while scanning a quoted scalar", "a quote is opened and never closed"),
-)
-
-
-@dataclass(slots=True)
-class Node:
-    """A value and its place; never changed once made.
-
-    `value` is a dict of Nodes, a list of Nodes, or a scalar; `key` the place of its key;
-    `over` what this value replaced, so that the chain names every loser.
-    """
-
-    value: Any
-    file: str
-    line: int
-    column: int
-    key: tuple[int, int] | None = None
-    tag: str = ""
-    over: "Node | None" = None
-
-    @property
-    def mark(self) -> Mark:
-        """The place of the value."""
-        return Mark(self.file, self.line, self.column)
-
-    @property
-    def key_mark(self) -> Mark:
-        """The place of the key, or of the value where there is none."""
-        return Mark(self.file, *self.key) if self.key else self.mark
-
-    def get(self, name: str) -> "Node | None":
-        """Return the child of a mapping, None where there is none."""
-        return self.value.get(name) if isinstance(self.value, dict) else None
-
-    def plain(self) -> Any:
-        """Return the bare values below this node."""
-        if isinstance(self.value, dict):
-            return {key: child.plain() for key, child in self.value.items()}
-        if isinstance(self.value, list):
-            return [child.plain() for child in self.value]
-        return self.value
-
-    def losers(self) -> Iterator["Node"]:
-        """Yield what this value replaced, the nearest first."""
-        loser = self.over
-        while loser is not None:
-            yield loser
-            loser = loser.over
 
 
 @dataclass(slots=True)
@@ -128,28 +66,12 @@ def parse(data: bytes | str, file: str) -> Document:
     try:
         top = _single(text)
     except yaml.YAMLError as error:
-        document.problems.append(_syntax(error, text, file))
-    except RecursionError:
-        document.problems.append(_too_deep(Mark(file, 1, 1)))
+        document.problems.append(syntax(error, text, file))
+    except _TooDeepError as error:
+        document.problems.append(too_deep(Mark(file, error.line, error.column)))
     else:
         document.root = _Builder(document).build(top) if top else None
     return document
-
-
-def scalar(text: str) -> Any:
-    """Return the value of a plain scalar by YAML 1.2's core schema.
-
-    Raises ValueError for a number with a leading zero, which YAML 1.1 and 1.2 read differently.
-    """
-    if text in _WORDS:
-        return _WORDS[text]
-    if not text[0].isdigit() and text[0] not in "-+.":
-        return text
-    if _INT.match(text):
-        if len(text.lstrip("+-")) > 1 and re.match(r"[-+]?0[0-9]", text):
-            raise ValueError(text)
-        return int(text, 0)
-    return float(text) if _FLOAT.match(text) else text
 
 
 def _decode(data: bytes | str, file: str) -> tuple[str, Problem | None]:
@@ -177,59 +99,30 @@ def _single(text: str) -> Any:
         composer.dispose()
 
 
+class _TooDeepError(Exception):
+    """Collections nest too deeply; `line` and `column` are where they first do."""
+
+    def __init__(self, line: int, column: int) -> None:
+        super().__init__("too deep")
+        self.line, self.column = line, column
+
+
 def _refuse_depth(text: str) -> None:
-    """Raise RecursionError where collections nest deeper than libyaml's composer survives.
+    """Raise _TooDeepError where collections nest deeper than libyaml's composer survives.
 
     The composer recurses in C without a limit of its own and takes the process with it.
     """
     depth = 0
+    place = (1, 1)
     for event in yaml.parse(text, Loader=_Parser):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
+            if depth == MAX_DEPTH + 1:
+                place = _place(event)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > SAFE_DEPTH:
-            raise RecursionError
-
-
-def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
-    if isinstance(error, yaml.reader.ReaderError):
-        before = text[: error.position] if isinstance(error.position, int) else ""
-        mark = Mark(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        why = f"character {error.character!r} is not allowed in YAML"
-        return Problem(mark, why, "yaml-syntax", "remove it, or write it as an escape in quotes")
-    at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    mark = Mark(file, at.line + 1, at.column + 1) if at else Mark(file, 1, 1)
-    why = str(getattr(error, "problem", None) or error)
-    context = str(getattr(error, "context", None) or "")
-    if "nesting" in why or "depth" in why:
-        return _too_deep(mark)
-    template = _unquoted_template(text, mark.line)
-    if template:
-        return Problem(Mark(file, *template), _UNQUOTED, "unquoted-template", _QUOTE)
-    if "expected a single document" in context + why:
-        why = "a recipe is one document: a second one starts here"
-    hint = next((hint for sign, hint in _ADVICE if sign in why or sign in context), "")
-    return Problem(mark, why, "yaml-syntax", hint)
-
-
-_UNQUOTED = "a template must stand in quotes, or YAML reads '{{' as a mapping"
-_QUOTE = 'write "{{ … }}"'
-
-
-def _unquoted_template(text: str, line: int) -> tuple[int, int] | None:
-    """Return the place of an unquoted ``{{`` at the start of a value near `line`."""
-    rows = text.splitlines()
-    for number in (line, line - 1):
-        if 0 < number <= len(rows):
-            found = re.search(r"(?:^|:|-|,|\[)\s*(\{\{)", rows[number - 1])
-            if found:
-                return number, found.start(1) + 1
-    return None
-
-
-def _too_deep(mark: Mark) -> Problem:
-    return Problem(mark, f"nested more than {MAX_DEPTH} levels deep", "too-deep", "flatten it")
+            raise _TooDeepError(*place)
 
 
 class _Builder:
@@ -237,6 +130,7 @@ class _Builder:
 
     def __init__(self, document: Document) -> None:
         self.file = document.file
+        self.rows = document.text.splitlines()
         self.problems = document.problems
         self.seen: set[int] = set()
         self.open: set[int] = set()
@@ -249,22 +143,24 @@ class _Builder:
         return None if self.stopped else root
 
     def node(self, raw: Any, key: tuple[int, int] | None, depth: int) -> Node:
-        at = raw.start_mark
-        node = Node(None, self.file, at.line + 1, at.column + 1, key)
+        node = Node(None, self.file, *_place(raw), key)
         tag = raw.tag
         if tag in _TAGS:
             node.tag, tag = _TAGS[tag], "plain"
         if isinstance(raw, yaml.ScalarNode):
             node.value = self.scalar(raw, tag, node)
-            return node
-        if self.enter(raw, node, depth):
+        elif self.enter(raw, node, depth):
             self.open.add(id(raw))
-            if isinstance(raw, yaml.MappingNode):
-                node.value = self.mapping(raw, tag, node, depth)
-            else:
-                node.value = [self.node(item, None, depth + 1) for item in raw.value]
-                self.standard(tag, "seq", node)
+            known = self.standard(tag, "map" if isinstance(raw, yaml.MappingNode) else "seq", node)
+            inside = self.mapping if isinstance(raw, yaml.MappingNode) else self.sequence
+            value = inside(raw, depth)
+            node.value = value if known else MISSING
             self.open.discard(id(raw))
+        if node.tag == "reset" and depth and not (node.value is None or node.value in ({}, [])):
+            shown = raw.value if isinstance(raw, yaml.ScalarNode) else "the value"
+            hint = f"write {shown} without !reset to set it, or !reset alone to remove it"
+            self.say(node.mark, "!reset takes no value", "reset-value", hint)
+            node.value, node.tag = MISSING, ""
         return node
 
     def enter(self, raw: Any, node: Node, depth: int) -> bool:
@@ -276,30 +172,50 @@ class _Builder:
         if self.stopped:
             return False
         if id(raw) in self.open:
-            self.stop(node, "this alias stands inside its own anchor", "alias-cycle")
+            why = "this alias stands inside its own anchor"
+            self.stop(self.alias(node), why, "alias-cycle", "write the values out")
         elif depth > MAX_DEPTH:
-            self.problems.append(_too_deep(node.mark))
+            self.problems.append(too_deep(node.mark))
             self.stopped = True
         elif self.aliased > MAX_ALIASED or self.nodes > MAX_NODES:
-            self.stop(node, "aliases expand to more values than a recipe may hold", "alias-bomb")
+            why = "aliases expand to more values than a recipe may hold"
+            self.stop(node.mark, why, "alias-bomb", "write the values out, or fewer")
         return not self.stopped
 
     def aliased_above(self) -> bool:
         return self.aliased > 0 and bool(self.open)
 
-    def stop(self, node: Node, why: str, rule: str) -> None:
-        self.problems.append(Problem(node.mark, why, rule, "write the values out, or fewer"))
+    def alias(self, node: Node) -> Mark:
+        """Return the place of an alias, which PyYAML forgets, or else of its anchor."""
+        if node.key is None:
+            return node.mark
+        line, column = node.key
+        found = re.search(r":\s+(\*)", self.rows[line - 1][column - 1 :])
+        return Mark(self.file, line, column + found.start(1)) if found else node.mark
+
+    def stop(self, mark: Mark, why: str, rule: str, hint: str) -> None:
+        self.say(mark, why, rule, hint)
         self.stopped = True
 
-    def mapping(self, raw: Any, tag: str, node: Node, depth: int) -> dict[str, Node]:
-        self.standard(tag, "map", node)
+    def sequence(self, raw: Any, depth: int) -> list[Node]:
+        items = [self.node(item, None, depth + 1) for item in raw.value]
+        for item in items:
+            if item.tag:
+                why = f"!{item.tag} cannot stand in a list"
+                self.say(item.mark, why, "bad-tag", "a list is replaced whole: write it out")
+                item.value, item.tag = MISSING, ""
+        return items
+
+    def mapping(self, raw: Any, depth: int) -> dict[str, Node] | Missing:
+        """Return a mapping's children; MISSING where a key is none, for nothing is sure then."""
         own: dict[str, Node] = {}
         merged: dict[str, Node] = {}
+        whole = True
         for raw_key, raw_value in raw.value:
-            at = raw_key.start_mark
-            place = (at.line + 1, at.column + 1)
+            place = _place(raw_key)
             name = self.key(raw_key, Mark(self.file, *place))
             if name is None:
+                whole = False
                 continue
             value = self.node(raw_value, place, depth + 1)
             if name == "<<" and raw_key.tag == "plain":
@@ -308,9 +224,13 @@ class _Builder:
             elif name in own:
                 first = own[name].key_mark
                 why = f"'{name}' is given twice; YAML would keep only one of them"
-                self.say(value.key_mark, why, "duplicate-key", f"the first one is at {first}")
+                notes = ((first, "the first one"),)
+                hint = "remove one of them"
+                self.problems.append(Problem(value.key_mark, why, "duplicate-key", hint, notes))
             else:
                 own[name] = value
+        if not whole:
+            return MISSING
         return {**merged, **own} if merged else own
 
     def merge_key(self, value: Node) -> Iterator[tuple[str, Node]]:
@@ -319,16 +239,19 @@ class _Builder:
             if isinstance(source.value, dict):
                 yield from source.value.items()
             elif not self.stopped:
-                self.say(source.mark, "'<<' takes a mapping or a list of them", "bad-merge-key")
+                why = "'<<' takes a mapping or a list of them"
+                word = source.value if isinstance(source.value, str) else "NAME"
+                hint = f"write <<: *{word}, with &{word} before a mapping above"
+                self.say(source.mark, why, "bad-merge-key", hint)
 
     def key(self, raw: Any, mark: Mark) -> str | None:
         if not isinstance(raw, yaml.ScalarNode):
             if isinstance(raw, yaml.MappingNode) and raw.flow_style:
                 self.say(
                     Mark(mark.file, mark.line, max(1, mark.column - 1)),
-                    _UNQUOTED,
+                    UNQUOTED,
                     "unquoted-template",
-                    _QUOTE,
+                    QUOTE,
                 )
             else:
                 self.say(mark, "a key must be text", "key-not-text", "write a plain word")
@@ -336,7 +259,9 @@ class _Builder:
         name = str(raw.value)
         kind = self.plain(name, mark) if raw.tag == "plain" else name
         if not isinstance(kind, str):
-            self.say(mark, f"a key must be text, not {name or 'null'}", "key-not-text", "quote it")
+            if kind is not MISSING:
+                why = f"a key must be text, not {name or 'null'}"
+                self.say(mark, why, "key-not-text", "quote it")
             return None
         return name
 
@@ -344,37 +269,50 @@ class _Builder:
         if tag == "plain":
             value = self.plain(raw.value, node.mark)
         else:
-            value = raw.value
-            kind = _KINDS.get(tag.removeprefix(_TAG))
-            if kind is None:
-                self.unknown_tag(tag, node.mark)
-            elif kind is not str:
-                value = self.plain(raw.value, node.mark)
-                value = float(value) if kind is float and type(value) is int else value
-                if not isinstance(value, kind):
-                    self.say(node.mark, f"'{raw.value}' is not {kind.__name__}", "bad-tag")
+            value = self.tagged(raw.value, tag, node.mark)
         if isinstance(value, str) and RUN_DIR in value:
             why = f"{RUN_DIR} is the runner's own word for the run directory"
             self.say(node.mark, why, "run-dir-in-text", "refer to a stage's output instead")
         return value
 
+    def tagged(self, text: str, tag: str, mark: Mark) -> Any:
+        """Return a scalar with one of YAML's own tags, as !!int; MISSING where it does not fit."""
+        kind = _KINDS.get(tag.removeprefix(_TAG)) if tag.startswith(_TAG) else None
+        if kind is None:
+            self.unknown_tag(tag, mark)
+            return MISSING
+        value = text if kind is str else self.plain(text, mark)
+        value = float(value) if kind is float and type(value) is int else value
+        if value is not MISSING and not isinstance(value, kind):
+            word = tag.removeprefix(_TAG)
+            self.say(mark, f"'{text}' does not fit its tag !!{word}", "bad-tag", "drop the tag")
+            return MISSING
+        return value
+
     def plain(self, text: str, mark: Mark) -> Any:
         try:
             return scalar(text)
-        except ValueError:
-            why = f"{text}: a leading zero means octal in YAML 1.1 and nothing in YAML 1.2"
-            hint = f"write {int(text)}, or 0o{text.lstrip('+-0') or 0} for octal, or quote it"
-            self.say(mark, why, "leading-zero", hint)
-            return int(text)
+        except NumberError as error:
+            rule = "leading-zero" if "zero" in str(error) else "number-too-large"
+            self.say(mark, str(error), rule, error.hint)
+            return MISSING
 
-    def standard(self, tag: str, kind: str, node: Node) -> None:
+    def standard(self, tag: str, kind: str, node: Node) -> bool:
+        """Say whether a collection has the tag it has by itself; any other is a problem."""
         if tag not in {"plain", f"{_TAG}{kind}"}:
             self.unknown_tag(tag, node.mark)
+            return False
+        return True
 
     def unknown_tag(self, tag: str, mark: Mark) -> None:
         word = "!!" + tag.removeprefix(_TAG) if tag.startswith(_TAG) else tag
-        why = f"a recipe has no tag {word}"
-        self.say(mark, why, "unknown-tag", "there are !reset and !override; quote text with '!'")
+        hint = suggest(word, ("!reset", "!override"))
+        hint = hint or "there are !reset and !override; text that starts with ! needs quotes"
+        self.say(mark, f"a recipe has no tag {word}", "unknown-tag", hint)
 
     def say(self, mark: Mark, why: str, rule: str, hint: str = "") -> None:
         self.problems.append(Problem(mark, why, rule, hint))
+
+
+def _place(raw: Any) -> tuple[int, int]:
+    return raw.start_mark.line + 1, raw.start_mark.column + 1

@@ -97,7 +97,11 @@ def _referred(schema: Json, root: Json) -> Json:
 def _plain(value: Any) -> Any:
     """Return a schema without our annotations, its references moved to ``definitions``."""
     if isinstance(value, dict):
-        return {key: _plain(child) for key, child in value.items() if not key.startswith("x-")}
+        plain = {key: _plain(child) for key, child in value.items() if not key.startswith("x-")}
+        if "x-template" not in value:
+            return plain
+        about = {"description": plain.pop("description")}
+        return {**about, "anyOf": [plain, _TEMPLATE]}
     if isinstance(value, list):
         return [_plain(child) for child in value]
     return value.replace("#/$defs/", "#/definitions/") if isinstance(value, str) else value

@@ -1,5 +1,6 @@
 """Marks and Problems: what is wrong, where it stands, and the way out, as values."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -45,12 +46,18 @@ class Problem:
         }
 
 
-def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+def suggest(word: str, known: Iterable[str], otherwise: str = "", cutoff: float = 0.6) -> str:
     """Return ``did you mean 'x'?`` for the known word nearest to `word`, else `otherwise`."""
     names = list(known)
     folded = {name.casefold().replace("-", "_"): name for name in names}
-    near = get_close_matches(word.casefold().replace("-", "_"), folded, n=1, cutoff=0.6)
+    near = get_close_matches(word.casefold().replace("-", "_"), folded, n=1, cutoff=cutoff)
     return f"did you mean '{folded[near[0]]}'?" if near else otherwise
+
+
+def offer(word: str, known: Iterable[str]) -> str:
+    """Return the known word nearest to `word` as a hint, else all there are."""
+    names = list(known)
+    return suggest(word, names, f"there are: {listing(names)}" if names else "there are none")
 
 
 def listing(names: Iterable[str], limit: int = 12) -> str:
@@ -62,7 +69,21 @@ def listing(names: Iterable[str], limit: int = 12) -> str:
 
 def ordered(problems: Iterable[Problem]) -> list[Problem]:
     """Return the problems once each, in the order of their places."""
-    return sorted(dict.fromkeys(problems), key=lambda p: (p.mark, p.rule, p.message))
+    once: dict[tuple[Mark, str, str], Problem] = {}
+    for problem in problems:
+        once.setdefault((problem.mark, problem.rule, problem.message), problem)
+    return [once[key] for key in sorted(once)]
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """Return a scalar as YAML says it, long ones cut."""
+    words = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return words[value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def picture(problem: Problem, sources: Mapping[str, str]) -> str:

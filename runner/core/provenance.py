@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.core.catalog import Tool
-from runner.core.check import Path
-from runner.core.document import Node
-from runner.core.plan import Stage, dotted, locate
-from runner.core.resolve import Draft
+from runner.core.check import Path, dotted
+from runner.core.draft import Draft
+from runner.core.plan import Stage
+from runner.core.tree import Node, locate
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,46 +1,33 @@
-"""A recipe's stages with everything filled in: inheritance, templates, defaults, and their uses."""
+"""A recipe's values filled in: templates, outputs of other stages, and what each value reads."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.core import template
-from runner.core.catalog import Catalog, Output, Tool, applies
-from runner.core.check import MISSING, Missing
-from runner.core.document import RUN_DIR, Node, scalar
-from runner.core.problem import Mark, Problem, listing, suggest
-from runner.core.recipe import Recipe, merge, settle
-from runner.core.template import Scope, TemplateError
+from runner.core.catalog import Catalog, Output, applies
+from runner.core.document import RUN_DIR
+from runner.core.draft import Draft, drafts
+from runner.core.expression import TemplateError, evaluate, names
+from runner.core.problem import Problem, offer, shown, suggest
+from runner.core.recipe import Recipe
+from runner.core.scope import ToldError, Use, Vars, scope
+from runner.core.tree import MISSING, Missing, Node, locate
 
-Use = tuple[str, ...]
-_SECRET = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "CREDENTIAL")
+T = TypeVar("T")
+MAX_ROW = 20
 _OWN = re.compile(r"\bstage\b")
-_UNSET = object()
+_VARS = re.compile(r"\bvars((?:\.[A-Za-z_]\w*)+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A stage after inheritance, before its templates are filled in."""
+class _DeeperError(Exception):
+    """A value needs more values in a row than the stack should hold: make this one first."""
 
-    name: str
-    node: Node
-    tool: Tool | None
-    given: Node
-
-
-@dataclass(slots=True)
-class Uses:
-    """What templates read: a set for each value being filled in."""
-
-    stack: list[set[Use]] = field(default_factory=list)
-
-    def note(self, use: Use) -> None:
-        """Remember a use for every value now being filled in."""
-        for uses in self.stack:
-            uses.add(use)
+    def __init__(self, path: Use, node: Node, stage: str, trail: tuple[str, ...]) -> None:
+        super().__init__(path)
+        self.path, self.node, self.stage, self.trail = path, node, stage, trail
 
 
 class Resolver:
@@ -52,38 +39,60 @@ class Resolver:
         self.environ = environ
         self.problems: list[Problem] = []
         self.used: set[Use] = set()
-        self._uses = Uses()
-        self._cache: dict[tuple[str, str], tuple[Any, frozenset[Use]]] = {}
-        self._stage = ""
-        self._trail: list[tuple[str, Mark]] = []
+        self.drafts = drafts(recipe, catalog, self.problems)
+        self._uses: list[set[Use]] = []
+        self._texts: dict[tuple[str, str], tuple[Any, frozenset[Use]]] = {}
         self._values: dict[Use, tuple[Any, frozenset[Use]]] = {}
-        self.drafts: dict[str, Draft] = {}
-        self._merged: dict[str, Node] = {}
-        for name in recipe.section("stages"):
-            self.drafts[name] = self._drafted(name, self._inherited(name, ()))
-        self._scope: dict[str, Any] = {
-            "vars": _Vars(self, recipe.section("vars"), ()),
-            "recipe": {"name": recipe.name, "dir": recipe.dir, "file": recipe.file},
-            "stages": _Stages(self),
-            "stage": _Own(self),
-            "env": partial(_env, self),
-            "metrics": _Metrics(),
-        }
+        self._stage = ""
+        self._trail: list[str] = []
+        self._row = 0
+        self._outermost = True
+        self._told: set[Problem] = set()
+        self._scope = scope(self)
 
     def fill(self, node: Node, stage: str) -> tuple[Any, frozenset[Use]]:
         """Return a node's value with its templates filled in for a stage, and what they read."""
-        with self._recording() as uses, self._inside(stage):
-            value = self._fill(node)
-        self.used |= uses
-        return value, frozenset(uses)
+        return self._tracked(lambda: self._fill(node), stage)
+
+    def read(self, words: Use, stage: str) -> frozenset[Use]:
+        """Return what a dotted name reads in a stage; raises TemplateError where it is none."""
+        return self._tracked(lambda: evaluate(".".join(words), self._scope), stage)[1]
+
+    def outputs(self, draft: Draft) -> dict[str, str]:
+        """Return every output of a stage by name, as paths."""
+        found = {}
+        for name, output in (draft.tool.outputs if draft.tool else {}).items():
+            if self.makes(draft, output):
+                found[name] = self._chained(partial(self.output, draft.name, name))
+        return {name: path for name, path in found.items() if isinstance(path, str)}
+
+    def makes(self, draft: Draft, output: Output) -> bool:
+        """Say whether a stage makes an output, False where that cannot be known."""
+        try:
+            return self._chained(lambda: self._makes(draft, output))
+        except TemplateError:
+            return False
+
+    def placed(self, draft: Draft, param: str) -> str | None:
+        """Return where the runner puts an output the recipe does not name, None for the rest."""
+        for output in draft.tool.outputs.values() if draft.tool else ():
+            if output.param == param and output.place and self._makes(draft, output):
+                return f"{RUN_DIR}/{draft.name}/{output.place}"
+        return None
+
+    def named(self, texts: Iterable[str]) -> dict[str, Any]:
+        """Return the vars that these expressions read, with their values."""
+        read = {words[1] for text in texts for words in names(text) if words[0] == "vars"}
+        return {name: self._chained(partial(self._var, name)) for name in sorted(read)}
 
     def draft(self, name: str) -> Draft:
         """Return the stage called `name`; raises TemplateError where there is none."""
         if name in self.drafts:
             return self.drafts[name]
-        known = self.recipe.section("stages")
+        if self.recipe.lost or not self.drafts:
+            raise ToldError
         why = f"the recipe has no stage '{name}'"
-        raise TemplateError(why, suggest(name, known, f"there are: {listing(known)}"), "undefined")
+        raise TemplateError(why, offer(name, self.drafts), "undefined")
 
     def output(self, stage: str, name: str) -> Any:
         """Return the path of a stage's output; raises TemplateError."""
@@ -92,15 +101,17 @@ class Resolver:
             raise ToldError
         output = draft.tool.outputs.get(name)
         if output is None:
-            return self._no_output(draft, name)
+            raise _no_output(draft, name)
         if not self._makes(draft, output):
-            wanted = ", ".join(f"{k}: {str(v).lower()}" for k, v in output.when.items())
+            wanted = ", ".join(f"{k}: {shown(v)}" for k, v in output.when.items())
             why = f"stage '{stage}' makes no '{name}'"
             raise TemplateError(why, f"it would with '{wanted}'", "undefined")
-        self._uses.note(("stages", stage, name))
+        self._note({("stages", stage, name), ("made", stage, name)})
         if output.param:
             return self.parameter(stage, output.param)
-        return self._path(draft, output)
+        params = {o.param for o in draft.tool.outputs.values() if o.param}
+        values = {name: self.parameter(draft.name, name) for name in sorted(params)}
+        return (output.path or "").format(**values)
 
     def parameter(self, stage: str, name: str) -> Any:
         """Return the value of a stage's parameter; raises TemplateError."""
@@ -108,13 +119,14 @@ class Resolver:
         if draft.tool is None:
             raise ToldError
         if name not in draft.tool.parameters:
-            hint = suggest(name, draft.tool.parameters)
+            known = draft.tool.schema.get("x-not", {}).get(name)
+            hint = known or suggest(name, draft.tool.parameters)
             raise TemplateError(f"{draft.tool.name} has no parameter '{name}'", hint, "undefined")
         given = draft.given.get(name)
-        self._uses.note(("stages", stage, "params", name))
+        self._note({("stages", stage, "params", name)})
         for output in draft.tool.outputs.values():
             if output.param == name and name not in output.when and self._makes(draft, output):
-                self._uses.note(("stages", stage, output.name))
+                self._note({("stages", stage, output.name)})
         if given is None:
             placed = self.placed(draft, name)
             return draft.tool.defaults.get(name) if placed is None else placed
@@ -122,145 +134,8 @@ class Resolver:
 
     def variable(self, path: Use, node: Node) -> Any:
         """Return the value of a var, filled in once."""
-        self._uses.note(("vars", *path))
+        self._note({("vars", *path)})
         return self._once(("vars", *path), node, "")
-
-    def placed(self, draft: Draft, param: str) -> str | None:
-        """Return where the runner puts an output the recipe does not name, None for the rest."""
-        outputs = draft.tool.outputs.values() if draft.tool else ()
-        for output in outputs:
-            if output.param == param and output.place and self._makes(draft, output):
-                return f"{RUN_DIR}/{draft.name}/{output.place}"
-        return None
-
-    def outputs(self, draft: Draft) -> dict[str, str]:
-        """Return every output of a stage by name, as paths."""
-        found = {}
-        for name, output in (draft.tool.outputs if draft.tool else {}).items():
-            try:
-                if self._makes(draft, output):
-                    found[name] = self.output(draft.name, name)
-            except TemplateError:
-                continue
-        return {name: path for name, path in found.items() if isinstance(path, str)}
-
-    def check_names(self, text: str, stage: str) -> set[Use]:
-        """Return what an expectation reads; raises TemplateError for a name that does not exist."""
-        uses: set[Use] = set()
-        for words in template.names(text):
-            match words:
-                case ("metrics", metric):
-                    self._metric(stage, metric)
-                case ("stages", other, "metrics", metric):
-                    self._metric(other, metric)
-                    uses.add(("stages", other, "metrics"))
-                case ("vars" | "stages" | "stage" | "recipe", _, *_):
-                    with self._recording() as read, self._inside(stage):
-                        template.evaluate(".".join(words), self._scope)
-                    uses |= read
-                case _:
-                    why = f"'{'.'.join(words)}' is not defined in an expectation"
-                    raise TemplateError(why, "it may read metrics, stages, vars", "undefined")
-        self.used |= uses
-        return uses
-
-    def named(self, texts: Iterable[str]) -> dict[str, Any]:
-        """Return the vars that these expressions read, with their values."""
-        words = {words[1] for text in texts for words in template.names(text) if words[0] == "vars"}
-        return {
-            name: template.fill(f"{{{{ vars.{name} }}}}", self._scope) for name in sorted(words)
-        }
-
-    def _metric(self, stage: str, metric: str) -> None:
-        tool = self.draft(stage).tool
-        if tool is not None and metric not in tool.metrics:
-            why = f"{tool.name} measures no '{metric}'"
-            hint = suggest(metric, tool.metrics, f"there are: {listing(tool.metrics)}")
-            raise TemplateError(why, hint, "undefined")
-
-    def _makes(self, draft: Draft, output: Output) -> bool:
-        tool = draft.tool
-        return tool is not None and applies(
-            {"when": output.when}, {name: self.parameter(draft.name, name) for name in output.when}
-        )
-
-    def _path(self, draft: Draft, output: Output) -> str:
-        tool = draft.tool
-        params = {o.param for o in (tool.outputs.values() if tool else ()) if o.param}
-        values = {name: self.parameter(draft.name, name) for name in params}
-        return (output.path or "").format(**values)
-
-    def _no_output(self, draft: Draft, name: str) -> Any:
-        tool = draft.tool
-        known = [*(tool.outputs if tool else ()), "params"]
-        if name in (tool.parameters if tool else ()):
-            hint = f"a parameter is stages.{draft.name}.params.{name}"
-        elif name == "metrics":
-            hint = "metrics exist only in 'expect', after the stage has run"
-        else:
-            hint = suggest(name, known, f"there are: {listing(known)}")
-        what = tool.name if tool else "this stage"
-        raise TemplateError(f"{what} has no output '{name}'", hint, "undefined")
-
-    def _inherited(self, name: str, trail: tuple[str, ...]) -> Node:
-        """Return a stage laid over the stage it extends."""
-        known = self.recipe.section("stages")
-        own = known[name]
-        said = own.get("extends")
-        if name in self._merged or said is None or not isinstance(said.value, str):
-            return self._merged.get(name, own)
-        parent = self._parent(name, said, trail)
-        if parent is not None and isinstance(own.value, dict) and isinstance(parent.value, dict):
-            bare = {key: child for key, child in own.value.items() if key != "extends"}
-            rest = {k: v for k, v in parent.value.items() if k not in {"extends", "description"}}
-            own = merge(replace(parent, value=rest), replace(own, value=bare))
-        self._merged[name] = own
-        return own
-
-    def _parent(self, name: str, said: Node, trail: tuple[str, ...]) -> Node | None:
-        known = self.recipe.section("stages")
-        if said.value not in known:
-            why = f"'{name}' extends '{said.value}', which is not a stage"
-            hint = suggest(said.value, known, f"there are: {listing(known)}")
-            self.problems.append(Problem(said.mark, why, "unknown-stage", hint))
-            return None
-        if said.value in (*trail, name):
-            circle = " -> ".join((*trail, name, said.value))
-            why = f"stages extend each other in a circle: {circle}"
-            self.problems.append(Problem(said.mark, why, "stage-cycle", "break the circle"))
-            return None
-        return self._inherited(said.value, (*trail, name))
-
-    def _drafted(self, name: str, node: Node) -> Draft:
-        said = node.get("tool")
-        tool = None
-        if said is not None and isinstance(said.value, str):
-            tool = self.catalog.get(said.value)
-        given = node.get("params")
-        if given is None or not isinstance(given.value, dict):
-            given = Node({}, node.file, node.line, node.column, node.key)
-        defaults = self.recipe.section("defaults").get(tool.name) if tool else None
-        if defaults is not None and isinstance(defaults.value, dict):
-            given = merge(defaults, given)
-        return Draft(name, node, tool, settle(given, self.problems))
-
-    @contextmanager
-    def _recording(self) -> Iterator[set[Use]]:
-        uses: set[Use] = set()
-        self._uses.stack.append(uses)
-        try:
-            yield uses
-        finally:
-            self._uses.stack.pop()
-
-    @contextmanager
-    def _inside(self, stage: str) -> Iterator[None]:
-        """Fill in for one stage: ``stage`` in a template is that stage."""
-        before, self._stage = self._stage, stage
-        try:
-            yield
-        finally:
-            self._stage = before
 
     def own(self) -> str:
         """Return the stage being filled in; raises TemplateError outside of one."""
@@ -269,30 +144,107 @@ class Resolver:
             raise TemplateError(why, "write stages.NAME", "undefined")
         return self._stage
 
+    def tell(self, node: Node, error: TemplateError) -> None:
+        """Keep a template's error as a problem, with the files that inherit it.
+
+        What a broken template reads counts as read: that is not a second mistake.
+        """
+        if isinstance(node.value, str):
+            self.mentioned(node.value)
+        if isinstance(error, ToldError):
+            return
+        notes = list(self.recipe.inherited(node))
+        if error.near:
+            self.used.add(error.near)
+            at = locate(self.recipe.tree, error.near)
+            if error.rule != "undefined" and not isinstance(at.value, dict | list):
+                notes.append((at.mark, f"{'.'.join(error.near)} is {shown(at.value)} here"))
+        problem = Problem(node.mark, str(error), error.rule, error.hint, tuple(notes))
+        if problem not in self._told:
+            self._told.add(problem)
+            self.problems.append(problem)
+
+    def mentioned(self, text: str) -> None:
+        """Count every var that a text mentions as read."""
+        self.used |= {("vars", *found[1].split(".")[1:]) for found in _VARS.finditer(text)}
+
+    def _var(self, name: str) -> Any:
+        return template.plain(self._scope["vars"].lookup(name))
+
+    def _makes(self, draft: Draft, output: Output) -> bool:
+        if draft.tool is None:
+            return False
+        values = {name: self.parameter(draft.name, name) for name in output.when}
+        if any(type(values[name]) is not type(said) for name, said in output.when.items()):
+            raise ToldError  # a value of the wrong type says neither yes nor no
+        return applies({"when": output.when}, values)
+
+    def _tracked(self, work: Callable[[], T], stage: str) -> tuple[T, frozenset[Use]]:
+        """Do `work` for a stage, however long its chain is; return its result and what it reads."""
+
+        def recorded() -> tuple[T, frozenset[Use]]:
+            with self._recording() as uses, self._inside(stage):
+                return work(), frozenset(uses)
+
+        value, uses = self._chained(recorded)
+        self.used |= uses
+        return value, uses
+
+    def _chained(self, work: Callable[[], T]) -> T:
+        """Do `work`; a value at the end of a long row is made first, so that any row will do."""
+        if not self._outermost:
+            return work()
+        self._outermost = False
+        waiting: list[_DeeperError] = []
+        try:
+            while True:
+                late = waiting[-1] if waiting else None
+                self._trail = list(late.trail) if late else []
+                self._row = 0
+                try:
+                    if late is None:
+                        return work()
+                    self._once(late.path, late.node, late.stage)
+                    waiting.pop()
+                except _DeeperError as deeper:
+                    waiting.append(deeper)
+                except TemplateError:
+                    if late is None:
+                        raise
+                    waiting.pop()
+        finally:
+            self._outermost = True
+            self._trail = []
+
     def _once(self, path: Use, node: Node, stage: str) -> Any:
         """Fill in a named value once; a value that needs itself is a problem with its circle."""
         if path not in self._values:
             name = ".".join(path)
-            if name in [known for known, _ in self._trail]:
+            if name in self._trail:
                 raise self._circle(name)
-            self._trail.append((name, node.mark))
+            if self._row >= MAX_ROW:
+                raise _DeeperError(path, node, stage, tuple(self._trail))
+            self._trail.append(name)
+            self._row += 1
             try:
                 with self._recording() as uses, self._inside(stage):
                     value = self._fill(node)
             finally:
                 self._trail.pop()
+                self._row -= 1
             self._values[path] = (value, frozenset(uses))
         value, seen = self._values[path]
-        for use in seen:
-            self._uses.note(use)
-        if isinstance(value, Missing):
+        self._note(seen)
+        if _incomplete(value):
             raise ToldError
         return value
 
     def _circle(self, name: str) -> TemplateError:
-        known = [step for step, _ in self._trail]
-        circle = " -> ".join([*known[known.index(name) :], name])
-        return TemplateError(f"these values need each other: {circle}", "", "template-cycle")
+        circle = " -> ".join([*self._trail[self._trail.index(name) :], name])
+        if circle == f"{name} -> {name}":
+            return TemplateError(f"{name} needs itself", "write its value", "template-cycle")
+        why = f"these values need each other: {circle}"
+        return TemplateError(why, "write one of them as a value", "template-cycle")
 
     def _fill(self, node: Node) -> Any:
         if isinstance(node.value, dict):
@@ -306,129 +258,70 @@ class Resolver:
     def _text(self, node: Node) -> Any:
         """Return a text filled in; equal texts are filled in once, those of a stage once for it."""
         key = (node.value, self._stage if _OWN.search(node.value) else "")
-        if key not in self._cache:
+        if key not in self._texts:
             try:
                 with self._recording() as uses:
                     value = template.fill(node.value, self._scope)
+                    self._branches(node.value)
             except TemplateError as error:
                 self.tell(node, error)
                 return MISSING
-            self._cache[key] = (value, frozenset(uses))
-        value, seen = self._cache[key]
-        for use in seen:
-            self._uses.note(use)
+            self._texts[key] = (value, frozenset(uses))
+        value, seen = self._texts[key]
+        self._note(seen)
         return value
 
-    def tell(self, node: Node, error: TemplateError) -> None:
-        """Keep a template's error as a problem, with the files that inherit it."""
-        if isinstance(error, ToldError):
-            return
-        notes = tuple((mark, "inherited here") for mark in self.recipe.trail.get(node.file, ()))
-        problem = Problem(node.mark, str(error), error.rule, error.hint, notes)
-        if problem not in self.problems:
-            self.problems.append(problem)
+    def _branches(self, text: str) -> None:
+        """Count the vars of branches not taken as read; raises TemplateError for an unknown one."""
+        known: Vars = self._scope["vars"]
+        for words in template.reads(text):
+            if words[0] == "vars":
+                known.check(words[1:])
+                self._note({words})
+
+    def _note(self, uses: Iterable[Use]) -> None:
+        """Remember uses for every value now being filled in."""
+        for known in self._uses:
+            known.update(uses)
+
+    @contextmanager
+    def _recording(self) -> Iterator[set[Use]]:
+        uses: set[Use] = set()
+        self._uses.append(uses)
+        try:
+            yield uses
+        finally:
+            self._uses.pop()
+
+    @contextmanager
+    def _inside(self, stage: str) -> Iterator[None]:
+        """Fill in for one stage: ``stage`` in a template is that stage."""
+        before, self._stage = self._stage, stage
+        try:
+            yield
+        finally:
+            self._stage = before
 
 
-class ToldError(TemplateError):
-    """A template reads a value whose own problem is already told."""
-
-    def __init__(self) -> None:
-        super().__init__("already told")
-
-
-class _Vars(Scope):
-    """``vars`` in a template, and any mapping inside it."""
-
-    def __init__(self, resolver: Resolver, known: Mapping[str, Node], path: Use) -> None:
-        self.resolver, self.known, self.path = resolver, known, path
-
-    def lookup(self, name: str) -> Any:
-        node = self.known.get(name)
-        if node is None:
-            owner = ".".join(("vars", *self.path))
-            hint = suggest(
-                name, self.known, f"there are: {listing(self.known)}" if self.known else ""
-            )
-            raise TemplateError(f"{owner} has no '{name}'", hint, "undefined")
-        path = (*self.path, name)
-        if isinstance(node.value, dict):
-            return _Vars(self.resolver, node.value, path)
-        return self.resolver.variable(path, node)
-
-    def whole(self) -> Any:
-        return {
-            name: child.whole() if isinstance(child := self.lookup(name), Scope) else child
-            for name in self.known
-        }
+def _incomplete(value: Any) -> bool:
+    """Say whether a value could not be made, or something in it."""
+    if isinstance(value, dict):
+        return any(map(_incomplete, value.values()))
+    if isinstance(value, list):
+        return any(map(_incomplete, value))
+    return isinstance(value, Missing)
 
 
-class _Stages(Scope):
-    def __init__(self, resolver: Resolver) -> None:
-        self.resolver = resolver
-
-    def lookup(self, name: str) -> Any:
-        self.resolver.draft(name)
-        return _Stage(self.resolver, name)
-
-
-class _Stage(Scope):
-    def __init__(self, resolver: Resolver, name: str) -> None:
-        self.resolver, self.name = resolver, name
-
-    def lookup(self, name: str) -> Any:
-        if name == "params":
-            return _Params(self.resolver, self.name)
-        return self.resolver.output(self.name, name)
-
-
-class _Own(Scope):
-    def __init__(self, resolver: Resolver) -> None:
-        self.resolver = resolver
-
-    def lookup(self, name: str) -> Any:
-        stage = self.resolver.own()
-        return stage if name == "name" else _Stage(self.resolver, stage).lookup(name)
-
-
-class _Params(Scope):
-    def __init__(self, resolver: Resolver, stage: str) -> None:
-        self.resolver, self.stage = resolver, stage
-
-    def lookup(self, name: str) -> Any:
-        return self.resolver.parameter(self.stage, name)
-
-
-class _Metrics(Scope):
-    def lookup(self, _: str) -> Any:
-        hint = "write it as an 'expect' line of the stage"
-        raise TemplateError("metrics exist only in 'expect'", hint, "undefined")
-
-
-def _env(resolver: Resolver, name: str, default: Any = _UNSET) -> Any:
-    """Return an environment variable, as text or as the type of its default."""
-    if any(word in str(name).upper() for word in _SECRET):
-        hint = "the tools read it from the environment themselves"
-        raise TemplateError(f"'{name}' looks like a secret; it would stand in the plan", hint)
-    said = resolver.environ.get(name)
-    if said is None:
-        if default is _UNSET:
-            hint = f"set it, or write env('{name}', DEFAULT)"
-            raise TemplateError(f"the environment has no {name}", hint, "undefined")
-        return default
-    if default is _UNSET or isinstance(default, str) or default is None:
-        return said
-    return _typed(name, said, default)
-
-
-def _typed(name: str, said: str, default: Any) -> Any:
-    """Return an environment variable's text as a value of its default's type."""
-    try:
-        value = scalar(said.strip())
-    except (ValueError, IndexError):
-        value = said
-    if isinstance(default, float) and type(value) is int:
-        value = float(value)
-    if type(value) is type(default) or (type(default) is int and type(value) is float):
-        return value
-    wanted = template.kind(default)
-    raise TemplateError(f"{name} must be {wanted}, as its default is, not {said!r}")
+def _no_output(draft: Draft, name: str) -> TemplateError:
+    tool = draft.tool
+    known = [*(tool.outputs if tool else ()), "params"]
+    if name in (tool.parameters if tool else ()):
+        hint = f"a parameter is stages.{draft.name}.params.{name}"
+    elif name == "metrics":
+        hint = "metrics exist only in 'expect', after the stage has run"
+    elif tool and name in tool.metrics:
+        hint = f"a metric is stages.{draft.name}.metrics.{name}"
+    else:
+        hint = offer(name, known)
+    what = tool.name if tool else "this stage"
+    return TemplateError(f"{what} has no output '{name}'", hint, "undefined")

@@ -12,10 +12,11 @@ from typing import Any
 from runner.core import failure as failures
 from runner.core import manifest as manifests
 from runner.core.catalog import Tool
-from runner.core.invocation import invoke
+from runner.core.invocation import Invocation, invoke, launched
+from runner.core.launch import failed_ranks
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage, bind
-from runner.core.template import TemplateError, evaluate
+from runner.core.expression import TemplateError, evaluate
 from runner.edges import digest, disk, probe
 from runner.edges.journal import Tail, last_lines
 from runner.edges.process import Child
@@ -49,7 +50,9 @@ class Attempt:
         """Run the stage to its end; `hear` gets each metric as it is measured."""
         self.prepare()
         events: list[Mapping[str, Any]] = []
-        child = Child(self.argv(), self.env(), self.place / "log.txt")
+        # mlx.launch spins on an input that has ended.
+        held = bool(self.stage.launch)
+        child = Child(self.argv(), self.env(), self.place / "log.txt", hold=held)
         try:
             code, timed_out = self.watch(child, events, hear)
         except KeyboardInterrupt:
@@ -58,6 +61,8 @@ class Attempt:
             raise
         finally:
             child.finish()
+        if code == 0 and self.stage.launch and failed_ranks(self.log()):
+            code = Exit.STAGE_FAILED
         metrics = {**manifests.summary(events), **self.left()}
         record = replace(record, exit_code=code, metrics=metrics, audit=self.audit())
         if code != 0:
@@ -74,8 +79,16 @@ class Attempt:
             disk.write(self.place / "config.json", str(bind(config, str(self.folder))))
 
     def argv(self) -> list[str]:
-        """Return the command of the stage's child."""
-        return [sys.executable, "-m", "runner.child", str(self.folder), self.stage.name]
+        """Return the command of the stage's child, one for each rank under a launcher."""
+        child = (sys.executable, "-m", "runner.child")
+        invocation = Invocation(child, ((str(self.folder), self.stage.name),), None, None)
+        if not self.stage.launch:
+            return list(invocation.argv)
+        launcher = disk.catalog().launcher
+        words = launched(invocation, self.stage.launch, launcher).arguments
+        module, function = launcher.main
+        start = f"from {module} import {function} as main; main()"
+        return [sys.executable, "-c", start, *words]
 
     def env(self) -> dict[str, str]:
         """Return the child's environment: ours, the plan's, and plain text in the log."""
@@ -123,6 +136,10 @@ class Attempt:
                 aside = made.with_name(made.name + INCOMPLETE)
                 shutil.rmtree(aside, ignore_errors=True)
                 made.replace(aside)
+
+    def log(self) -> str:
+        """Return the end of the stage's log, enough for what every rank said of its end."""
+        return last_lines(self.place / "log.txt", count=2000)
 
     def left(self) -> dict[str, float]:
         """Return the figures a tool left in a file of its own."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import runner
-from runner.core.catalog import Catalog
+from runner.core.catalog import LAUNCHER, Catalog
 from runner.core.recipe import BUILTIN
 
 Json = dict[str, Any]
@@ -27,7 +27,9 @@ def catalog() -> Catalog:
     """Return the tool catalogue of schema/tools."""
     folder = shipped("schema") / "tools"
     names = tuple(sorted(path.stem for path in folder.glob("*.json")))
-    return Catalog(names, lambda name: _json(folder / f"{name}.json"))
+    files = {name: folder / f"{name}.json" for name in names}
+    files[LAUNCHER] = shipped("schema") / "launch.json"
+    return Catalog(names, lambda name: _json(files[name]))
 
 
 @cache
@@ -41,6 +43,17 @@ def read(file: str) -> bytes:
     if file.startswith(BUILTIN):
         return (shipped("recipes") / file.removeprefix(BUILTIN)).read_bytes()
     return Path(file).read_bytes()
+
+
+def beside(file: str) -> tuple[str, ...]:
+    """Return the names of recipes near a path, as a recipe would say them."""
+    if file.startswith(BUILTIN):
+        root = shipped("recipes")
+        found = (path.relative_to(root).with_suffix("") for path in root.rglob("*.yaml"))
+        return tuple(sorted(f"{BUILTIN}{path.as_posix()}" for path in found))
+    folder = Path(file).parent
+    names = (path for path in folder.iterdir()) if folder.is_dir() else ()
+    return tuple(sorted(path.as_posix() for path in names if path.suffix in {".yaml", ".yml"}))
 
 
 def write(path: Path, text: str) -> None:

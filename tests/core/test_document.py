@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.document import parse, scalar
+from runner.core.document import parse
+from runner.core.scalar import scalar
 
 # What YAML 1.2's core schema makes of a plain scalar; the right column is what a person meant.
 CORE = [

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import workflow
-from runner.core.plan import identity, seconds
+from runner.core.plan import identity
+from runner.core.shape import seconds
 from runner.core.recipe import Overrides, load
 from runner.edges import disk
 

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.document import Node, parse
-from runner.core.recipe import Overrides, load, merge, settle
+from runner.core.document import parse
+from runner.core.merge import merge, settle
+from runner.core.recipe import Overrides, load
+from runner.core.tree import Node
 
 
 def node(text, file="f"):

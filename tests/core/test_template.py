@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.template import TemplateError, evaluate, fill, is_template, names, pieces
+from runner.core.expression import TemplateError, evaluate, names
+from runner.core.template import fill, is_template, pieces
 
 SCOPE = {
     "vars": {
@@ -78,8 +79,8 @@ def test_an_expression_inside_text_makes_text(text, value):
         ("{{ vars.rank.x }}", "whole number"),
         ("{{ vars.rank / 0 }}", "divides by zero"),
         ("{{ vars.text * 0.5 }}", "vars.text"),
-        ("a{{ vars.keys }}", "a list cannot stand inside text"),
-        ("a{{ vars.none }}", "null cannot stand inside text"),
+        ("a{{ vars.keys }}", "vars.keys is a list, and cannot stand inside text"),
+        ("a{{ vars.none }}", "vars.none is null, and cannot stand inside text"),
         ("{{ vars.rank", "never closed"),
         ("{{ vars.rank }", "never closed"),
         ("{{ 'a }}", "never closed"),

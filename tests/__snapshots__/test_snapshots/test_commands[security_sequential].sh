@@ -139,12 +139,7 @@ cat > "$RUN_DIR/codefix/config.json" <<'JSON'
   "optimizer_config": {"adamw": {"betas": [0.9, 0.999], "eps": 1e-08, "weight_decay": 0.01, "bias_correction": false}},
   "mask_prompt": false,
   "test": false,
-  "lr_schedule": {
-    "name": "cosine_decay",
-    "arguments": [1.0000000000000002e-06, 1050, 0.0],
-    "warmup": 150,
-    "warmup_init": 0.0
-  },
+  "lr_schedule": {"name": "cosine_decay", "arguments": [1e-06, 1050, 0.0], "warmup": 150, "warmup_init": 0.0},
   "lora_parameters": {
     "rank": 16,
     "scale": 2.0,
@@ -177,7 +172,7 @@ mlx_lm.lora \
   --batch-size=1 \
   --iters=1200 \
   --val-batches=-1 \
-  --learning-rate=1.0000000000000002e-06 \
+  --learning-rate=1e-06 \
   --steps-per-report=10 \
   --steps-per-eval=100 \
   --grad-accumulation-steps=1 \

@@ -150,12 +150,7 @@ cat > "$RUN_DIR/codefix/config.json" <<'JSON'
   "optimizer_config": {"adamw": {"betas": [0.9, 0.999], "eps": 1e-08, "weight_decay": 0.01, "bias_correction": false}},
   "mask_prompt": false,
   "test": false,
-  "lr_schedule": {
-    "name": "cosine_decay",
-    "arguments": [1.0000000000000002e-06, 10, 0.0],
-    "warmup": 1,
-    "warmup_init": 0.0
-  },
+  "lr_schedule": {"name": "cosine_decay", "arguments": [1e-06, 10, 0.0], "warmup": 1, "warmup_init": 0.0},
   "lora_parameters": {
     "rank": 16,
     "scale": 2.0,
@@ -188,7 +183,7 @@ mlx_lm.lora \
   --batch-size=1 \
   --iters=12 \
   --val-batches=2 \
-  --learning-rate=1.0000000000000002e-06 \
+  --learning-rate=1e-06 \
   --steps-per-report=1 \
   --steps-per-eval=1 \
   --grad-accumulation-steps=1 \

@@ -1,0 +1,90 @@
+"""Expectations in, their problems and what they read out, before anything has run."""
+
+from collections.abc import Mapping
+
+from runner.core.catalog import Tool, applies
+from runner.core.draft import Draft
+from runner.core.expression import TemplateError, names
+from runner.core.problem import listing, offer, shown
+from runner.core.resolve import Resolver
+from runner.core.scope import ToldError, Use
+from runner.core.template import is_template
+
+
+def expectations(
+    draft: Draft, resolver: Resolver, params: Mapping[str, Mapping[str, object]]
+) -> tuple[tuple[str, ...], set[Use]]:
+    """Return a stage's expectations and what they read; `params` are those of sound stages."""
+    said = draft.node.get("expect")
+    uses: set[Use] = set()
+    texts = []
+    for line in said.value if said is not None and isinstance(said.value, list) else ():
+        if isinstance(line.value, str) and line.value.strip():
+            texts.append(line.value)
+            try:
+                uses |= _read(line.value, draft, resolver, params)
+            except TemplateError as error:
+                resolver.tell(line, error)
+    return tuple(texts), uses
+
+
+def _read(
+    text: str, draft: Draft, resolver: Resolver, params: Mapping[str, Mapping[str, object]]
+) -> set[Use]:
+    """Return what an expectation reads; raises TemplateError for a name that does not exist."""
+    if is_template(text):
+        bare = text.replace("{{", "").replace("}}", "").strip()
+        raise TemplateError("an expectation is an expression, no template", f"write {bare}")
+    uses: set[Use] = set()
+    measures = False
+    for words in sorted(names(text)):
+        match words:
+            case ("metrics", metric):
+                _metric(draft, metric, params)
+                measures = True
+            case ("stages", other, "metrics", metric):
+                _metric(resolver.draft(other), metric, params)
+                uses.add(("stages", other, "metrics"))
+                measures = True
+            case ("vars" | "stages" | "stage" | "recipe", _, *_):
+                uses |= resolver.read(words, draft.name)
+            case _:
+                raise _undefined(words, draft)
+    if not measures:
+        why = "this expectation reads no metric: it is true or false before the stage runs"
+        known = [f"metrics.{name}" for name in (draft.tool.metrics if draft.tool else ())]
+        hint = f"compare one of: {listing(known, 5)}" if known else "remove it"
+        raise TemplateError(why, hint, "expect-no-metric")
+    return uses
+
+
+def _metric(draft: Draft, metric: str, params: Mapping[str, Mapping[str, object]]) -> None:
+    """Raise TemplateError for a metric that a stage does not measure."""
+    tool = draft.tool
+    if tool is None:
+        raise ToldError
+    if metric not in tool.metrics:
+        why = f"{tool.name} measures no '{metric}'"
+        hint = offer(metric, tool.metrics) if tool.metrics else f"{tool.name} has no metrics"
+        raise TemplateError(why, hint, "undefined")
+    when = tool.measures(metric)
+    given = params.get(draft.name)
+    if given is not None and not applies({"when": when}, given):
+        wanted = ", ".join(f"{name}: {shown(value)}" for name, value in when.items())
+        why = f"stage '{draft.name}' measures no '{metric}'"
+        raise TemplateError(why, f"it would with '{wanted}'", "undefined")
+
+
+def _undefined(words: Use, draft: Draft) -> TemplateError:
+    tool: Tool | None = draft.tool
+    known = tool.metrics if tool else ()
+    why = f"'{'.'.join(words)}' is not defined in an expectation"
+    if words[0] in known:
+        hint = f"write metrics.{words[0]}"
+    elif words == ("metrics",):
+        hint = f"write metrics.{known[0]}" if known else "this tool measures nothing"
+    elif words[0] == "metrics":
+        hint = "a metric is a number: write metrics.NAME"
+    else:
+        hint = "it may read metrics, stages, vars"
+    return TemplateError(why, hint, "undefined")

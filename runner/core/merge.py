@@ -1,0 +1,52 @@
+"""Layers of a tree in, one tree out: what is above wins, ``!reset`` and ``!override`` hold."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from runner.core.problem import Problem, suggest
+from runner.core.tree import Node
+
+ENVIRONMENT = "environment"
+SET = "--set"
+
+
+def merge(below: Node, above: Node) -> Node:
+    """Return `above` laid over `below`: mappings deep, everything else replaced.
+
+    A mapping with ``!override``, or said again after a ``!reset``, hides whatever is still below,
+    so it keeps that tag.
+    """
+    if above.tag or not (isinstance(above.value, dict) and isinstance(below.value, dict)):
+        tag = above.tag or ("override" if below.tag else "")
+        return replace(above, tag=tag, over=_last(above, below))
+    merged = dict(below.value)
+    for key, child in above.value.items():
+        merged[key] = merge(merged[key], child) if key in merged else child
+    # What an option adds to a mapping does not move the mapping out of its file.
+    base = below if above.file in {SET, ENVIRONMENT} else above
+    return replace(base, value=merged, tag=below.tag)
+
+
+def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> Node:
+    """Return the tree without its ``!reset`` keys; one that removes nothing is a problem.
+
+    What stands under the keys of `keep` is left as it is.
+    """
+    if not isinstance(node.value, dict):
+        return node
+    kept = {}
+    for key, child in node.value.items():
+        if child.tag != "reset":
+            kept[key] = child if key in keep else settle(child, problems)
+        elif child.over is None:
+            known = [name for name, other in node.value.items() if other.tag != "reset"]
+            why = f"!reset removes nothing: no '{key}' is inherited here"
+            hint = suggest(key, known, "remove this line")
+            problems.append(Problem(child.key_mark, why, "reset-nothing", hint))
+    same = len(kept) == len(node.value) and all(kept[key] is node.value[key] for key in kept)
+    return node if same else replace(node, value=kept)
+
+
+def _last(above: Node, below: Node) -> Node:
+    """Return the loser chain of `above`, `below` at its end."""
+    return below if above.over is None else replace(above.over, over=_last(above.over, below))

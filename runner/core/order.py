@@ -1,0 +1,40 @@
+"""Stages that wait for each other in, the order they run in out."""
+
+import heapq
+from collections.abc import Mapping, Sequence
+
+from runner.core.plan import Stage
+
+
+def in_order(stages: Sequence[Stage]) -> tuple[list[Stage], list[str]]:
+    """Return the stages so that each follows those it waits for, else as they are written.
+
+    The second value is one circle of stages that wait for each other, empty where there is none.
+    """
+    number = {stage.name: at for at, stage in enumerate(stages)}
+    waits = {stage.name: set(stage.after) for stage in stages}
+    followers: dict[str, list[str]] = {stage.name: [] for stage in stages}
+    for stage in stages:
+        for name in stage.after:
+            followers[name].append(stage.name)
+    ready = [number[name] for name, before in waits.items() if not before]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        stage = stages[heapq.heappop(ready)]
+        order.append(stage)
+        for name in followers[stage.name]:
+            waits[name].discard(stage.name)
+            if not waits[name]:
+                heapq.heappush(ready, number[name])
+    return order, _circle({name: before for name, before in waits.items() if before})
+
+
+def _circle(waits: Mapping[str, set[str]]) -> list[str]:
+    """Return one circle among stages that wait for each other."""
+    trail: dict[str, int] = {}
+    name = min(waits, default="")
+    while name and name not in trail:
+        trail[name] = len(trail)
+        name = min(other for other in waits[name] if other in waits)
+    return [*list(trail)[trail[name] :], name] if name else []

@@ -1,0 +1,154 @@
+"""The recipe around its parameters against schema/envelope.json: its own keys and its stages'."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from runner.core import advice
+from runner.core.check import Violation, dotted, violations
+from runner.core.draft import FIXED, Draft
+from runner.core.problem import Mark, Problem, shown, suggest
+from runner.core.recipe import Recipe
+from runner.core.template import is_template
+from runner.core.tree import MISSING, Node, locate
+
+Json = dict[str, Any]
+Notes = Sequence[tuple[Mark | None, str]]
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
+_SINGULAR = {"stages": "stage", "vars": "var"}
+
+
+def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
+    """Yield what is wrong with the recipe around its stages."""
+    tree = recipe.tree
+    bare: Json = {}
+    for key, child in tree.value.items():
+        deep = key in {"vars", "stages", "defaults"} and isinstance(child.value, dict)
+        bare[key] = dict.fromkeys(child.value, MISSING) if deep else child.plain()
+    if "version" in bare:
+        bare["version"] = 1  # each file's own is judged where it is read
+    found = violations(envelope, bare)
+    meant = {found_one.hint for found_one in found if found_one.rule == "unknown-key"}
+    for said in found:
+        one = said
+        if one.rule == "missing-key":
+            lacking = [name for name in envelope["required"] if name not in bare]
+            lacking = [
+                n for n in lacking if not any(re.search(rf"\b{n}\b", hint) for hint in meant)
+            ]
+            if recipe.lost or not lacking:
+                continue
+            what = " and ".join(f"'{name}'" for name in lacking)
+            hint = "write version: 1" if "version" in lacking else "write stages: {NAME: {tool: …}}"
+            yield Problem(tree.key_mark, f"a recipe needs {what}", one.rule, hint)
+            continue
+        at = locate(tree, one.path)
+        if one.rule == "unknown-key" and str(one.path[-1]).startswith("x-"):
+            one = replace(one, hint="an anchor may stand where it is first used; or use vars")
+        one = _of_null(one, at)
+        if isinstance(at.value, str) and is_template(at.value) and one.path == ("name",):
+            yield Problem(at.mark, "name is a template", "bad-value", FIXED)
+            continue
+        yield placed(one, tree, "a recipe", recipe.inherited(at))
+    folded: dict[str, str] = {}
+    for name, node in recipe.section("stages").items():
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            why = f"stages '{other}' and '{name}' are one folder on most Macs"
+            yield Problem(node.key_mark, why, "stage-case", "rename one of them")
+
+
+def stage_problems(draft: Draft, said: Json, schema: Json, recipe: Recipe) -> list[Problem]:
+    """Return what is wrong with a stage's own keys; `said` are their values, filled in."""
+    owner = f"stage '{draft.name}'"
+    found = []
+    for one in violations(schema, said):
+        if one.rule == "missing-key" and (not draft.sound or recipe.lost):
+            continue
+        found.append(_of_null(_advised(one, draft), locate(draft.node, one.path)))
+    for path in (("timeout",), ("retry", "delay")):
+        value: Any = said
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        if any(one.path == path for one in found) or seconds(value) is not None:
+            continue
+        if isinstance(value, int | float):
+            why = f"must be more than 0, not {shown(value)}"
+            hint = "leave the line out for no limit" if path == ("timeout",) else "leave it out"
+            found.append(Violation(path, why, "bad-duration", hint))
+        elif isinstance(value, str):
+            why = f"must be a duration, not {shown(value)}"
+            found.append(Violation(path, why, "bad-duration", "write 90s, 30m, 2h or 1h30m"))
+    node = draft.node
+    return [placed(one, node, owner, recipe.inherited(locate(node, one.path))) for one in found]
+
+
+def _advised(one: Violation, draft: Draft) -> Violation:
+    """Return a violation with the hint only a stage's tool can give."""
+    name = str(one.path[-1]) if one.path else ""
+    hint = one.hint
+    if one.rule == "unknown-key" and len(one.path) == 1 and draft.tool is not None:
+        if name in draft.tool.parameters or name in draft.tool.schema.get("x-not", {}):
+            hint = f"write it under params: {{{name}: …}}"
+        elif not hint and suggest(name, draft.tool.parameters):
+            hint = "parameters of the tool stand under params:"
+    elif one.rule == "wrong-type" and one.path == ("params",):
+        hint = "leave the line out, or write params: {NAME: VALUE}"
+    elif one.rule == "wrong-type" and one.path[:1] == ("expect",) and len(one.path) > 1:
+        value = locate(draft.node, one.path).value
+        if isinstance(value, dict) and len(value) == 1:
+            (metric, limit), *_ = ((key, child.value) for key, child in value.items())
+            hint = f"write: metrics.{metric} < {shown(limit)}"
+    return replace(one, hint=hint)
+
+
+def _of_null(one: Violation, at: Node) -> Violation:
+    """Return a violation of the recipe's own keys, which mlx-lm never sees."""
+    if at.value is None and one.rule == "wrong-type" and one.path != ("params",):
+        hint = "remove this entry" if isinstance(one.path[-1], int) else "leave the line out"
+        return replace(one, hint=hint)
+    return one
+
+
+def placed(found: Violation, node: Node, owner: str, notes: Notes = ()) -> Problem:
+    """Return a violation of `node`, which a person calls `owner`, as a problem at its place."""
+    at = locate(node, found.path)
+    inside = dotted(found.path[:-1])
+    mark = at.key_mark if found.key or found.rule == "missing-key" else at.mark
+    hint = found.hint
+    if found.rule == "unknown-key":
+        what = "" if inside or " " in owner else "parameter "
+        message = f"{inside or owner} has no {what}'{found.path[-1]}'"
+        if is_template(str(found.path[-1])):
+            hint = "templates are filled in in values, not in keys: write the name out"
+    elif found.rule == "bad-name":
+        name = str(found.path[-1])
+        message = f"{_SINGULAR.get(inside, inside)} '{name}' {found.message}"
+        word = re.sub(r"\W+", "_", name).strip("_")
+        hint = f"write {'_' if word[:1].isdigit() else ''}{word or 'a name'}"
+    elif found.rule == "not-read":
+        message = found.message
+    else:
+        subject = found.path if found.about is None else found.about
+        message = f"{dotted(subject) or owner} {found.message}"
+    made = isinstance(at.value, str) and is_template(at.value)
+    if made and found.rule == "wrong-type":
+        hint = ""
+    return Problem(mark, message, found.rule, hint, tuple(notes))
+
+
+def from_template(found: Violation, said: str, value: Any) -> str:
+    """Return the way out where a template made the wrong value."""
+    return advice.of_template(value, found.wanted, said)
+
+
+def seconds(said: Any) -> float | None:
+    """Return a duration in seconds from a number or text like ``1h30m``; None if it is neither."""
+    if isinstance(said, int | float) and not isinstance(said, bool):
+        return float(said) if said > 0 else None
+    found = _DURATION.match(said.replace(" ", "")) if isinstance(said, str) and said else None
+    if not found:
+        return None
+    parts = [float(part or 0) for part in found.groups()]
+    return (parts[0] * 3600 + parts[1] * 60 + parts[2]) or None

@@ -1,0 +1,71 @@
+"""The paths that stages write: no two the same, none inside another, none that the stage reads."""
+
+import posixpath
+from collections.abc import Iterator, Sequence
+
+from runner.core.draft import Draft
+from runner.core.plan import Stage
+from runner.core.problem import Problem
+from runner.core.resolve import Resolver
+
+_HINT = "leave the path out: each stage then has a folder of its own"
+
+
+def collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem]:
+    """Yield a problem where a stage writes what another one writes, or what it reads itself."""
+    owner: dict[str, str] = {}
+    for stage in stages:
+        draft = resolver.drafts[stage.name]
+        if stage.name not in stage.after:  # else it is told as a circle
+            yield from _overwritten(stage, draft)
+        told: set[str] = set()
+        for name, path in stage.outputs.items():
+            whole = posixpath.normpath(path)
+            first = owner.setdefault(whole, stage.name)
+            if first not in {stage.name, *told}:
+                told.add(first)
+                why = f"stage '{stage.name}' writes '{path}', as stage '{first}' does"
+                yield _problem(draft, name, why)
+    for stage in stages:
+        for name, path in stage.outputs.items():
+            whole = posixpath.normpath(path)
+            above = posixpath.dirname(whole)
+            while above and owner.get(above, stage.name) == stage.name and above != "/":
+                above = posixpath.dirname(above)
+            other = owner.get(above, stage.name)
+            if (
+                other != stage.name
+                and owner[whole] == stage.name
+                and name in _said(stage, resolver)
+            ):
+                why = f"stage '{stage.name}' writes '{path}' inside '{above}' of stage '{other}'"
+                yield _problem(resolver.drafts[stage.name], name, why)
+
+
+def _said(stage: Stage, resolver: Resolver) -> set[str]:
+    """Return the outputs whose path is a parameter."""
+    tool = resolver.drafts[stage.name].tool
+    return {name for name, output in (tool.outputs if tool else {}).items() if output.param}
+
+
+def _overwritten(stage: Stage, draft: Draft) -> Iterator[Problem]:
+    """Yield a problem for the first path that a stage both reads and writes."""
+    tool = draft.tool
+    made = {posixpath.normpath(path): name for name, path in stage.outputs.items()}
+    for parameter in tool.parameters.values() if tool else ():
+        value = stage.params[parameter.name]
+        if not parameter.input_kind(stage.params) or not isinstance(value, str) or not value:
+            continue
+        name = made.get(posixpath.normpath(value))
+        if name is not None:
+            why = f"stage '{stage.name}' writes '{value}', which it reads as {parameter.name}"
+            yield _problem(draft, name, why)
+            return
+
+
+def _problem(draft: Draft, output: str, why: str) -> Problem:
+    """Return a problem at the parameter that says an output's path, else at the stage."""
+    known = draft.tool.outputs[output] if draft.tool else None
+    said = draft.given.get(known.param) if known and known.param else None
+    mark = said.mark if said is not None else draft.node.key_mark
+    return Problem(mark, why, "same-output", _HINT)
