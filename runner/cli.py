@@ -160,11 +160,16 @@ def run(
 ) -> int:
     """Run a recipe."""
     from runner import workflow
+    from runner.core.problem import picture
     from runner.edges import disk
 
     loaded = workflow.load(recipe, profiles, sets)
-    plan = workflow.plan(workflow.compiled(loaded), loaded, smoke=smoke)
+    compiled = workflow.compiled(loaded)
+    plan = workflow.plan(compiled, loaded, smoke=smoke)
     names = workflow.select(plan, only, first, last)
+    found = workflow.judged(compiled) if dry_run else workflow.examined(compiled, smoke=smoke)
+    for warning in workflow.refuse(found, loaded.sources):
+        click.echo(picture(warning, loaded.sources), err=True)
     before = None
     if resume is not None:
         from runner.edges import history
@@ -211,6 +216,8 @@ def check(
     for recipe in recipes:
         loaded = workflow.read(recipe, profiles, sets)
         problems = ordered(workflow.problems(loaded))
+        if loaded.recipe is not None and not problems:
+            problems = workflow.examined(workflow.compiled(loaded.recipe))
         if mlx and loaded.recipe is not None and not problems:
             problems = workflow.rehearsed(loaded.recipe)
         failed = failed or any(problem.severity == "error" for problem in problems)
@@ -385,6 +392,35 @@ def _drifted(name: str | None, style: str) -> int:
     return Exit.DRIFT if differences else Exit.OK
 
 
+@cli.command("rules")
+@click.argument("slug", required=False)
+@_format
+def rules_(slug: str | None, style: str) -> int:
+    """List the rules; for one, its page."""
+    from runner.core.problem import suggest
+    from runner.core.rules import rules
+
+    known = rules()
+    if slug is not None and slug not in known:
+        raise RecipeError(f"there is no rule '{slug}'", suggest(slug, known))
+    chosen = [known[slug]] if slug else list(known.values())
+    if style == "json":
+        rows = [
+            {"slug": one.slug, "severity": one.severity, "traps": one.traps, "page": one.page}
+            for one in chosen
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return Exit.OK
+    if slug:
+        traps = f" ({', '.join(chosen[0].traps)})" if chosen[0].traps else ""
+        click.echo(f"{slug}: {chosen[0].severity}{traps}\n\n{chosen[0].page}")
+        return Exit.OK
+    width = max(map(len, known))
+    for one in chosen:
+        click.echo(f"{one.slug:{width}}  {one.severity:7}  {one.summary}")
+    return Exit.OK
+
+
 @cli.command()
 @_format
 def doctor(style: str) -> int:
@@ -437,6 +473,15 @@ def data_mix(arguments: tuple[str, ...]) -> int:
 
     mix.main(list(arguments))
     return Exit.OK
+
+
+@data.command("check", context_settings=_PASS)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def data_check(arguments: tuple[str, ...]) -> int:
+    """Look at every row of a data set."""
+    from runner.tools import check
+
+    return check.main(list(arguments))
 
 
 @cli.group()

@@ -12,7 +12,6 @@ from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, listing, ordered, suggest
 from runner.core.recipe import Overrides, Recipe
 from runner.core.rules import Known
-from runner.core.rules import rules
 from runner.core.smoke import shrink
 from runner.edges import disk
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
@@ -57,7 +56,7 @@ def problems(loaded: recipes.Loaded, environ: Mapping[str, str] | None = None) -
 def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
     """Compile a recipe; every problem is in the result."""
     known = os.environ if environ is None else environ
-    return compiling.build(recipe, disk.catalog(), disk.envelope(), known, rules())
+    return compiling.build(recipe, disk.catalog(), disk.envelope(), known, rules.rules())
 
 
 def examined(result: Compiled, *, smoke: bool = False) -> list[Problem]:
@@ -67,10 +66,7 @@ def examined(result: Compiled, *, smoke: bool = False) -> list[Problem]:
     if result.plan is None:
         return []
     look = shrink(result.plan, disk.catalog()) if smoke else result.plan
-    found = judged(result, preflight.facts(look))
-    known = {(problem.mark, problem.rule) for problem in found}
-    rows = preflight.rows(result.plan)
-    return ordered([*found, *(one for one in rows if (one.mark, one.rule) not in known)])
+    return ordered([*judged(result, preflight.facts(look)), *preflight.rows(result.plan)])
 
 
 def judged(result: Compiled, known: Known | None = None) -> list[Problem]:

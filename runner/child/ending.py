@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.child.host import Host
 from runner.core.plan import bind
+from runner.edges import disk
 
 
 class OutputError(RuntimeError):
@@ -59,5 +60,16 @@ def _adapter(file: Path, host: Host) -> None:
     if grown and not any(mx.any(tensor != 0).item() for tensor in grown):
         why = f"{file}: every lora_b is still zero, so nothing was trained"
         raise OutputError(why)
+    _recorded(file, tensors)
     host.observed["adapter_tensors"] = len(tensors)
     host.write(host.verdicts())
+
+
+def _recorded(file: Path, tensors: Any) -> None:
+    """Check that adapter_config.json is of these tensors: what is read later goes by it (T59)."""
+    said = disk.read_json(file.parent / "adapter_config.json") or {}
+    rank = (said.get("lora_parameters") or {}).get("rank")
+    for name, tensor in tensors.items():
+        if name.endswith("lora_b") and rank is not None and rank not in tensor.shape:
+            why = f"{file}: {name} is {tensor.shape}, but adapter_config.json says rank {rank}"
+            raise OutputError(why)

@@ -35,6 +35,7 @@ class Host:
 
     def __init__(self, folder: str, stage: Stage, tool: Tool, *, rehearse: bool = False) -> None:
         self.rehearse = rehearse
+        self.first = os.environ.get("MLX_RANK", "0") == "0"
         self.folder = folder
         self.stage = stage
         self.tool = tool
@@ -65,7 +66,9 @@ class Host:
             raise SystemExit(0)
 
     def write(self, verdicts: list[Verdict]) -> None:
-        """Write effective.json."""
+        """Write effective.json, on the first rank only."""
+        if not self.first:
+            return
         said = {
             "tool": self.tool.name,
             "summary": sentence(verdicts),
@@ -94,9 +97,10 @@ def host(folder: str, name: str, *, rehearse: bool = False) -> int:
         importlib.import_module(f"runner.child.{tool.watch}").install(this)
     main()
     this.hold()
-    from runner.child.ending import check
+    if this.first:
+        from runner.child.ending import check
 
-    check(this)
+        check(this)
     return 0
 
 
@@ -137,14 +141,25 @@ def read_namespace(
 
 def _die_with(parent: int) -> None:
     """End this process group when the runner is gone, however it went."""
+    above = os.getppid()
 
     def look() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == above and _is_there(parent):
             time.sleep(0.5)
         os.killpg(0, signal.SIGKILL)
 
     if parent:
         threading.Thread(target=look, daemon=True).start()
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _say(text: str) -> None:

@@ -61,7 +61,7 @@ def describe(tool: Tool) -> Json:
     try:
         module = importlib.import_module(tool.main[0])
         flags = _options(tool)
-    except ImportError as error:
+    except (ImportError, LookupError) as error:
         return {"unavailable": f"{type(error).__name__}: {error}"}
     said: Json = {"flags": flags}
     if tool.config_flag is not None:
@@ -89,18 +89,21 @@ def parser_of(tool: Tool) -> argparse.ArgumentParser:
             main()
     except ParserReachedError as reached:
         return reached.parser
+    except SystemExit as end:
+        why = f"{tool.name} ends with {end.code} before it parses"
+        raise LookupError(why) from end
     finally:
         parse_args, parse_known_args, sys.argv = before
         argparse.ArgumentParser.parse_args = parse_args  # type: ignore[method-assign]
         argparse.ArgumentParser.parse_known_args = parse_known_args  # type: ignore[method-assign]
-    why = f"{tool.name} parses nothing"
+    why = f"{tool.name} makes no parser of argparse's"
     raise LookupError(why)
 
 
 def command_of(tool: Tool) -> "click.Command | None":
     """Return the click command behind a tool's command words, None for a tool without click."""
     found: Any = getattr(importlib.import_module(tool.main[0]), "app", None)
-    if not hasattr(found, "commands"):
+    if not hasattr(found, "commands"):  # typer's, of older hubs, has none
         return None
     for word in tool.command[1:]:
         found = found.commands[word]

@@ -5,10 +5,13 @@ import importlib
 import math
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from runner.child.host import Host
+from runner.core.audit import same
 from runner.core.budget import learning_rate, updates
+from runner.edges import disk
 
 # TrainingArgs' names where they are not lora's own.
 _ARGUMENTS = {
@@ -24,6 +27,17 @@ _ARGUMENTS = {
 }
 
 
+WRAPPED = (
+    "run",
+    "load",
+    "load_dataset",
+    "load_adapters",
+    "get_reporting_callbacks",
+    "train",
+    "evaluate",
+)
+
+
 class NotFiniteError(RuntimeError):
     """The loss is nan or infinite: every weight from here on would be (T71, T72)."""
 
@@ -32,7 +46,7 @@ def install(host: Host) -> None:
     """Wrap what mlx_lm.lora calls, without changing what it does."""
     lora = importlib.import_module("mlx_lm.lora")
     watch = Watch(host, lora)
-    for name in ("run", "load", "load_dataset", "get_reporting_callbacks", "train", "evaluate"):
+    for name in WRAPPED:
         setattr(lora, name, getattr(watch, name)(getattr(lora, name)))
     watch.seeds(lora)
 
@@ -100,6 +114,18 @@ class Watch:
             return self._recorder(original(*args, **named))
 
         return get_reporting_callbacks
+
+    def load_adapters(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Record which adapter is tested (T61)."""
+
+        def load_adapters(model: Any, path: Any) -> Any:
+            self.host.effective["adapter_path"] = str(path)
+            loaded = original(model, path)
+            found = [layer for _, layer in model.named_modules() if "lora_a" in layer]
+            self.host.observed["tested_ranks"] = sorted({_rank(layer) for layer in found})
+            return loaded
+
+        return load_adapters
 
     def train(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Before the first step: everything the trainer was given."""
@@ -229,13 +255,17 @@ class Watch:
     def _layers(self, model: Any) -> dict[str, Any]:
         """Return the adapter's shape as the model really has it."""
         planned = self.host.planned
+        self._checkpointing(model)
         adapted = {
             name: layer
             for name, layer in model.named_modules()
             if "lora_a" in layer and "lora_b" in layer
         }
         if not adapted:
-            return {"fine_tune_type": "full"}
+            return {
+                "fine_tune_type": "full",
+                "num_layers": self._blocks(model, self._trained(model)),
+            }
         kinds = {
             "dora" if type(layer).__name__.startswith("DoRA") else "lora"
             for layer in adapted.values()
@@ -253,6 +283,16 @@ class Watch:
             "lora_parameters": found,
             "num_layers": self._blocks(model, adapted),
         }
+
+    def _trained(self, model: Any) -> dict[str, Any]:
+        flatten = importlib.import_module("mlx.utils").tree_flatten
+        return dict(flatten(model.trainable_parameters()))
+
+    def _checkpointing(self, model: Any) -> None:
+        """Note blocks of several classes: mlx-lm checkpoints only those of the first's (T49)."""
+        kinds = sorted({type(block).__name__ for block in model.layers})
+        if self.host.planned["grad_checkpoint"] and len(kinds) > 1:
+            self.host.effective["grad_checkpoint"] = f"only in some of {', '.join(kinds)}"
 
     def _keys(self, model: Any, adapted: Mapping[str, Any], planned: Any) -> Any:
         """Return the planned keys where every one is adapted and nothing else is (T41, T43)."""
@@ -275,8 +315,7 @@ class Watch:
         """Return the planned file where all its tensors are the trainable ones (T50-T56)."""
         mx = self.lora.mx
         path = self.host.planned["resume_adapter_file"]
-        flatten = importlib.import_module("mlx.utils").tree_flatten
-        trainable = dict(flatten(model.trainable_parameters()))
+        trainable = self._trained(model)
         stored = mx.load(path)
         strange = sorted(stored.keys() ^ trainable.keys())
         if strange:
@@ -287,11 +326,19 @@ class Watch:
             if not mx.array_equal(tensor, trainable[name]).item():
                 return f"{name} was not loaded"
         self.host.observed["resumed_tensors"] = len(stored)
-        return path
+        return self._rescaled(path) or path
+
+    def _rescaled(self, path: str) -> str:
+        """Return what is wrong with the scale of the file, '' where nothing is (T53)."""
+        old = disk.read_json(Path(path).parent / "adapter_config.json") or {}
+        scale = (old.get("lora_parameters") or {}).get("scale")
+        now = self.host.planned["lora_parameters"]["scale"]
+        if self.host.planned["fine_tune_type"] == "full" or scale is None or same(scale, now):
+            return ""
+        return f"the file was trained with scale {scale}, this stage says {now}"
 
     def _size(self, model: Any) -> int:
-        flatten = importlib.import_module("mlx.utils").tree_flatten
-        return sum(tensor.size for _, tensor in flatten(model.trainable_parameters()))
+        return sum(tensor.size for tensor in self._trained(model).values())
 
 
 def _rank(layer: Any) -> int:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from runner.core import advice
@@ -53,7 +53,7 @@ class Violation:
 
 def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
     """Return everything `schema` refuses in `value` (parsed JSON-like values), in order."""
-    errors = list(_validator(id(schema), _Held(schema)).iter_errors(value))
+    errors = list(_validator(_Held(schema)).iter_errors(value))
     plain = [
         violation
         for error in errors
@@ -90,9 +90,31 @@ class _Held:
         return id(self.schema)
 
 
-@cache
-def _validator(_: int, held: _Held) -> "Draft202012Validator":
-    return _strict()(held.schema)
+@lru_cache(maxsize=64)
+def _validator(held: _Held) -> "Draft202012Validator":
+    """Return jsonschema's validator, which remembers the values that a property has taken.
+
+    Stages mostly say the same things: of a thousand, each value is looked at once.
+    """
+    from jsonschema.validators import extend  # noqa: PLC0415
+
+    good: set[tuple[int, str]] = set()
+
+    def properties(validator: Any, said: Any, value: Any, _: Any) -> Iterator[Any]:
+        for name, schema in said.items() if isinstance(value, dict) else ():
+            if name not in value:
+                continue
+            mark = (id(schema), repr(value[name]))
+            if mark not in good:
+                errors = list(validator.descend(value[name], schema, path=name, schema_path=name))
+                yield from errors
+                if not errors:
+                    good.add(mark)
+
+    keywords = {"properties": _unless_missing(properties)}
+    strict: Any = extend(_strict(), validators=keywords)  # type: ignore[no-untyped-call]
+    validator: Draft202012Validator = strict(held.schema)
+    return validator
 
 
 @cache

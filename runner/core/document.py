@@ -90,7 +90,9 @@ def _decode(data: bytes | str, file: str) -> tuple[str, Problem | None]:
 
 
 def _single(text: str) -> Any:
-    if sum(text.count(sign) for sign in ("[", "{", "- ", "? ")) > SAFE_DEPTH:
+    # A level takes a bracket, or half a column of the longest line (a list may stand at its key).
+    columns = max(map(len, text.splitlines()), default=0)
+    if text.count("[") + text.count("{") + 2 * columns > SAFE_DEPTH:
         _refuse_depth(text)
     composer = _Composer(text)
     try:

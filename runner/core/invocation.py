@@ -8,8 +8,8 @@ Words without a flag come last, after ``--``, so that one may start with '-'.
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.core.catalog import Parameter, Tool
@@ -62,6 +62,24 @@ def invoke(stage: Stage, tool: Tool) -> Invocation:
     return Invocation(tool.command, tuple(options), config_text(config), path)
 
 
+def launched(invocation: Invocation, launch: Mapping[str, Any], launcher: Tool) -> Invocation:
+    """Return the command under the launcher; where a stage names none, the command as it is.
+
+    mlx.launch takes any word it knows for its own: ``--`` always stands before the program (T96).
+    """
+    if not launch:
+        return invocation
+    program = ("--", *invocation.command)
+    words = (*options(launcher, launch), program, *invocation.options)
+    return replace(invocation, command=launcher.command, options=words)
+
+
+def options(tool: Tool, params: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the options of a tool that has no configuration file, in the catalogue's order."""
+    for parameter in tool.parameters.values():
+        yield from _words(parameter, params[parameter.name])
+
+
 def config_text(config: dict[str, Any]) -> str:
     """Return a configuration file that mlx-lm's YAML loader reads back exactly."""
     return _UNREADABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", _spread(config)) + "\n"
@@ -108,8 +126,11 @@ def _words(parameter: Parameter, value: Any) -> Iterator[tuple[str, ...]]:
         case "pair":
             yield (flag if value else str(parameter.off),)
         case "repeat":
-            for item in value:
+            pairs = value.items() if isinstance(value, dict) else ()
+            for item in [f"{name}={said}" for name, said in pairs] or value:
                 yield (f"{flag}={word(item)}",)
+        case "joined":
+            yield (f"{flag}={','.join(map(word, value))}",)
         case "list":
             yield from _list(flag, [word(item) for item in value])
         case _:

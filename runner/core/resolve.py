@@ -240,8 +240,10 @@ class Resolver:
         return value
 
     def _circle(self, name: str) -> TemplateError:
-        circle = " -> ".join([*self._trail[self._trail.index(name) :], name])
-        if circle == f"{name} -> {name}":
+        names = self._trail[self._trail.index(name) :]
+        cut = [*names[:6], f"… ({len(names) - 6} more)"] if len(names) > MAX_ROW else names
+        circle = " -> ".join([*cut, name])
+        if len(names) == 1:
             return TemplateError(f"{name} needs itself", "write its value", "template-cycle")
         why = f"these values need each other: {circle}"
         return TemplateError(why, "write one of them as a value", "template-cycle")

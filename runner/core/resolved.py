@@ -37,6 +37,8 @@ def _stage(stage: Stage, plan: Plan) -> Iterator[str]:
         said = {"attempts": stage.retry.attempts, "backoff": stage.retry.backoff}
         delay = {"delay": stage.retry.delay} if stage.retry.delay else {}
         yield f"    retry: {laid_out({**said, **delay})}"
+    if stage.launch:
+        yield f"    launch: {laid_out(dict(stage.launch), 4)}"
     for key in ("expect", "allow"):
         if getattr(stage, key):
             yield f"    {key}: {laid_out(list(getattr(stage, key)))}"

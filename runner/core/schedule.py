@@ -73,6 +73,7 @@ def identities(
                     "tool": stage.tool,
                     "version": _version(tool, versions),
                     "environment": dict(plan.env),
+                    **{f"launch.{name}": value for name, value in stage.launch.items()},
                     **_matter(stage, tool),
                     **read,
                     **upstream,

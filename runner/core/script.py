@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from runner.core.catalog import Catalog
 from runner.core.document import RUN_DIR
-from runner.core.invocation import Invocation, invoke
+from runner.core.invocation import Invocation, invoke, launched
 from runner.core.plan import Plan, Stage
 
 _SAFE = re.compile(r"[A-Za-z0-9_./@:+,=%-]*\Z")
@@ -54,7 +54,7 @@ def _stage(stage: Stage, catalog: Catalog) -> Iterator[str]:
     tool = catalog.get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
-    invocation = invoke(stage, tool)
+    invocation = launched(invoke(stage, tool), stage.launch, catalog.launcher)
     yield ""
     yield from _comment(f"{stage.name}: {stage.description}" if stage.description else stage.name)
     for condition in stage.expect:

@@ -13,12 +13,15 @@ GRACE = 5.0
 class Child:
     """A running command; its output goes straight to a log file, whatever bytes it is."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], log: Path, *, hold: bool = False
+    ) -> None:
+        """Start it; with `hold` its input stays open and silent, else it is at its end."""
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 argv,
                 env=dict(env),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if hold else subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -49,6 +52,8 @@ class Child:
     def finish(self) -> None:
         """End what the command left behind in its group."""
         self._send(signal.SIGKILL)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def _send(self, sign: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):

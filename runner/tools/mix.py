@@ -21,6 +21,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from runner.core.rows import Features, RowError, parse, require_format
 from runner.tools.error import ToolError
 
 if TYPE_CHECKING:
@@ -172,32 +173,10 @@ def index(file: Path) -> Index:
 
 
 def _checked(line: bytes, place: str) -> str:
-    text = line.removesuffix(b"\n").removesuffix(b"\r")
-    if not text.strip():
-        raise ToolError(f"{place} is blank; mlx-lm cannot read past a blank line, remove it")
-    if b"\r" in text:
-        raise ToolError(f"{place} has a carriage return inside; mlx-lm would end the row there")
     try:
-        row = json.loads(text.decode("utf-8"))
-    except json.JSONDecodeError as error:
-        raise ToolError(f"{place} is not JSON: {error.msg} at column {error.colno}") from error
-    except (ValueError, RecursionError) as error:
-        raise ToolError(f"{place} cannot be read: {error}") from error
-    return _format(row, place)
-
-
-def _format(row: object, place: str) -> str:
-    if not isinstance(row, dict):
-        raise ToolError(f"{place} is not a JSON object")
-    if "prompt" in row and "completion" in row:
-        return "completions"
-    if "messages" in row:
-        return "chat"
-    if "text" in row:
-        return "text"
-    raise ToolError(
-        f"{place} has no format mlx-lm knows: a row needs prompt and completion, messages, or text"
-    )
+        return require_format(parse(line)[0], Features())[0]
+    except RowError as error:
+        raise ToolError(f"{place} {error}") from error
 
 
 def _require_same_format(ours: Index, theirs: Index) -> None:

@@ -1,20 +1,25 @@
 """The rules: each is a function that looks at one stage of a plan and says what MLX would do.
 
 A rule is registered by its decorator; its slug is the function's name with dashes, its page the
-function's docstring. The modules of this folder are one family each.
+function's docstring. The modules of this folder are one family each; `chain` follows paths through
+the plan for them, `pages` writes them down.
 """
 
+import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any, Literal
 
-from runner.core.catalog import Tool
-from runner.core.plan import Plan, Stage
+from runner.core.catalog import Catalog, Tool
+from runner.core.draft import Draft
+from runner.core.plan import Compiled, Plan, Stage
+from runner.core.problem import Mark, Problem, ordered
+from runner.core.tree import Node, locate
 
 Severity = Literal["error", "warning"]
-FAMILIES = ("schedule", "adapter", "sequence", "data", "model")
+FAMILIES = ("schedule", "adapter", "resume", "sequence", "paths", "data", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,9 @@ class Finding:
 class Adapter:
     """An adapter's shape: from the stage that trains it, or read from the files on disk.
 
-    `base` is the model it was trained on as it was named, None where that is not known.
+    `fine_tune_type` is "none" for a file that holds no adapter. `base` is the model it was trained
+    on as it was named, None where that is not known; `recorded_rank` is what adapter_config.json
+    says where the tensors say `rank`.
     """
 
     fine_tune_type: str
@@ -40,39 +47,62 @@ class Adapter:
     num_layers: int
     base: str | None
     source: str
+    seed: int | None = None
+    data: str | None = None
+    recorded_rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A data folder: rows and formats by split name; splits that do not exist are left out."""
+    """A data folder: rows and the first row's keys by split; absent splits are absent.
+
+    `others` are its .jsonl files that mlx-lm does not look at.
+    """
 
     path: str
     rows: Mapping[str, int]
-    formats: Mapping[str, str]
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a model folder's config.json says."""
+    """What is known of a model: from the stages that make it, its files, or its name alone.
+
+    `weights` are shapes by module path, before quantization; empty where they are not known or not
+    called as mlx-lm calls them. `because` says how it is known to be quantized.
+    """
 
     path: str
-    model_type: str
-    layers: int | None
-    quantized_bits: int | None
+    model_type: str = ""
+    layers: int | None = None
+    quantized_bits: int | None = None
+    dtype: str | None = None
+    chat_template: bool | None = None
+    weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    because: str = "its config.json says so"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the edges know of the files a plan names, by path; empty where nothing is on disk."""
+    """What the edges know of the files a plan names, by path; empty where nothing is on disk.
+
+    `absent` are the paths it reads that are not there, `occupied` those it writes that are.
+    """
 
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
     data: Mapping[str, DataSet] = field(default_factory=dict)
     models: Mapping[str, ModelFacts] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
+    occupied: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a rule sees: a stage, its tool, the parameters the recipe says, the plan, the files."""
+    """What a rule sees: a stage, its tool, what the recipe says of it, the plan, the files.
+
+    `given` are the parameters that the recipe says, dotted, each mapping beside what is inside it.
+    """
 
     stage: Stage
     tool: Tool
@@ -88,15 +118,33 @@ class View:
     @property
     def trains(self) -> bool:
         """Whether this stage is a training of mlx_lm.lora."""
-        return self.stage.tool == "mlx_lm.lora" and bool(self.params["train"])
+        return trains(self.stage)
+
+    @property
+    def inputs(self) -> Iterator[tuple[str, str, str]]:
+        """The paths the stage reads: parameter, kind, path."""
+        for name, parameter in self.tool.parameters.items():
+            kind = parameter.input_kind(self.params)
+            value = self.params[name]
+            for path in value if isinstance(value, list) else [value]:
+                if kind and kind != "hub" and isinstance(path, str):
+                    yield name, kind, path
 
     def maker(self, path: str | None) -> Stage | None:
         """Return the stage of the plan that makes `path`, or the folder it lies in."""
+        if not path:
+            return None
+        wanted = posixpath.normpath(path)
         for stage in self.plan.stages:
-            for made in stage.outputs.values():
-                if path is not None and stage is not self.stage and path == made:
+            for made in map(posixpath.normpath, stage.outputs.values()):
+                if stage is not self.stage and (wanted == made or wanted.startswith(f"{made}/")):
                     return stage
         return None
+
+
+def trains(stage: Stage) -> bool:
+    """Say whether a stage is a training of mlx_lm.lora."""
+    return stage.tool == "mlx_lm.lora" and bool(stage.params["train"])
 
 
 Check = Callable[[View], Iterator[Finding]]
@@ -104,13 +152,21 @@ Check = Callable[[View], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A registered rule; `traps` are the numbers of the facts it stands for, as T28."""
+    """A registered rule; `traps` are the numbers of the facts it stands for, as T28.
+
+    `tools` are those it looks at; none means all.
+    """
 
     slug: str
     severity: Severity
     tools: tuple[str, ...]
     traps: tuple[str, ...]
     check: Check
+
+    @property
+    def family(self) -> str:
+        """The module it stands in."""
+        return self.check.__module__.rpartition(".")[2]
 
     @property
     def summary(self) -> str:
@@ -130,7 +186,7 @@ _RULES: dict[str, Rule] = {}
 def rule(
     severity: Severity, *traps: str, tools: tuple[str, ...] = ("mlx_lm.lora",)
 ) -> Callable[[Check], Check]:
-    """Register a rule function for the stages of `tools`."""
+    """Register a rule function for the stages of `tools`; an empty tuple means every tool."""
 
     def register(check: Check) -> Check:
         slug = check.__name__.replace("_", "-")
@@ -151,6 +207,44 @@ def rules() -> Mapping[str, Rule]:
 def examine(view: View) -> Iterator[tuple[Rule, Finding]]:
     """Yield what the rules find in one stage; rules it allows keep silent."""
     for known in rules().values():
-        if view.stage.tool in known.tools and known.slug not in view.stage.allow:
+        looks = not known.tools or view.stage.tool in known.tools
+        if looks and known.slug not in view.stage.allow:
             for finding in known.check(view):
                 yield known, finding
+
+
+def views(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> Iterator[View]:
+    """Yield the View of every stage of a compiled recipe; none where it has no plan."""
+    for stage in compiled.plan.stages if compiled.plan else ():
+        tool = catalog.get(stage.tool)
+        draft = compiled.resolver.drafts.get(stage.name)
+        if tool is not None and draft is not None and compiled.plan is not None:
+            given = frozenset(_said(draft.given))
+            yield View(stage, tool, given, compiled.plan, known or Known())
+
+
+def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> list[Problem]:
+    """Return what the rules find in a compiled recipe, each at its place in the files."""
+    found = []
+    for view in views(compiled, catalog, known):
+        draft = compiled.resolver.drafts[view.stage.name]
+        for one, finding in examine(view):
+            mark = _place(draft, finding.parameter)
+            found.append(
+                Problem(mark, finding.message, one.slug, finding.hint, severity=one.severity)
+            )
+    return ordered(found)
+
+
+def _said(node: Node, above: str = "") -> Iterator[str]:
+    for name, child in node.value.items() if isinstance(node.value, dict) else ():
+        yield f"{above}{name}"
+        yield from _said(child, f"{above}{name}.")
+
+
+def _place(draft: Draft, parameter: str) -> Mark:
+    """Return where a parameter is said, else where the stage's parameters are."""
+    node = locate(draft.given, parameter.split("."))
+    if node is draft.given:
+        return (draft.node.get("params") or draft.node).key_mark
+    return node.mark

@@ -1,0 +1,205 @@
+"""A path of a plan in, what is known of it out: the adapter, model or data set that lies there."""
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from runner.core.expression import names
+from runner.core.plan import Stage
+from runner.core.rules import Adapter, DataSet, ModelFacts, View, trains
+
+T = TypeVar("T")
+_SOURCES = {
+    "mlx_lm.convert": ("hf_path",),
+    "mlx_lm.fuse": ("model",),
+    "mlx_lm.dwq": ("quantized_model", "model"),
+    "mlx_lm.awq": ("model",),
+    "mlx_lm.gptq": ("model",),
+    "mlx_lm.dynamic_quant": ("model",),
+    "hf.download": ("repo_id",),
+}
+# Bits that do not divide 32: mlx_lm.tuner.dora counts 32 // bits weights in a word.
+UNEVEN = frozenset({3, 5, 6})
+# Group size and bits of a quantization mode: mlx_lm.utils.quantize_model.
+MODES = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}
+_BITS = re.compile(r"(?i)(?:^|[-_.])(?:(?:int|q)?(\d)-?bits?|(mxfp4|nvfp4)|(mxfp8|fp8))(?=$|[-_.])")
+_DRESS = re.compile(
+    r"(?i)[-_.]?(?:(?:int|q)?\d-?bits?|mxfp\d|nvfp4|fp8|bf16|bfloat16|fp16|float16|fp32|float32"
+    r"|mlx|dwq|awq|gptq)(?=$|[-_.])"
+)
+
+
+def adapter_of(stage: Stage) -> Adapter:
+    """Return the adapter that a training makes."""
+    params = stage.params
+    shape = params["lora_parameters"]
+    full = params["fine_tune_type"] == "full"
+    keys = shape["keys"]
+    return Adapter(
+        params["fine_tune_type"],
+        None if full else shape["rank"],
+        None if full else shape["scale"],
+        None if full or keys is None else tuple(keys),
+        params["num_layers"],
+        params["model"],
+        f"stage '{stage.name}'",
+        params["seed"],
+        None if params["hf_dataset"] else params["data"],
+    )
+
+
+def adapter_at(view: View, path: str | None) -> Adapter | None:
+    """Return the adapter in a folder, or of the folder a file lies in; None where nothing says."""
+    maker = view.maker(path)
+    if maker is not None:
+        return adapter_of(maker) if trains(maker) else None
+    return _at(view.known.adapters, path)
+
+
+def model_at(view: View, path: str, seen: tuple[str, ...] = ()) -> ModelFacts:
+    """Return what is known of a model: from files, from the stage that makes it, or its name."""
+    maker = view.maker(path)
+    if maker is None or maker.name in seen:
+        named = ModelFacts(path, quantized_bits=_named_bits(path), because="its name says so")
+        return _at(view.known.models, path) or named
+    if maker.tool == "model.tiny":
+        layers = maker.params["num_layers"]
+        return ModelFacts(path, "llama", layers, dtype="float32", chat_template=True)
+    source = _source(maker)
+    if source is None:
+        return ModelFacts(path)
+    return _made(model_at(view, source, (*seen, maker.name)), maker)
+
+
+def origin(view: View, path: str) -> tuple[str, str]:
+    """Return the model beneath the quantizations of a path, and the path's own precision.
+
+    Two models of one origin have the same layers; hub ids are compared without owner and suffix.
+    """
+    facts = model_at(view, path)
+    precision = f"{facts.quantized_bits} bits" if facts.quantized_bits else "full precision"
+    seen: set[str] = set()
+    while (maker := view.maker(path)) is not None and maker.name not in seen:
+        seen.add(maker.name)
+        below = None if maker.tool == "mlx_lm.fuse" else _source(maker)
+        if below is None:
+            return posixpath.normpath(path), precision
+        path = below
+    hub = path.count("/") == 1 and path[0] not in "./~"
+    name = _DRESS.sub("", path.rpartition("/")[2]).casefold() if hub else posixpath.normpath(path)
+    return name, precision
+
+
+def data_at(view: View, path: str, seen: tuple[str, ...] = ()) -> DataSet | None:
+    """Return what is known of a data folder, of one that a data.mix of the plan makes too."""
+    maker = view.maker(path)
+    if maker is None or maker.name in seen:
+        return _at(view.known.data, path)
+    if maker.tool != "data.mix":
+        return None
+    first = data_at(view, maker.params["primary"], (*seen, maker.name))
+    if first is None or "train" not in first.rows:
+        return None
+    share = Fraction(str(maker.params["ratio"]))
+    ours = first.rows["train"]
+    mixed = ours + int(ours * share / (1 - share) + Fraction(1, 2))
+    return replace(first, path=path, rows={**first.rows, "train": mixed}, others=())
+
+
+def data_of(view: View) -> DataSet | None:
+    """Return the data set a stage of mlx_lm.lora reads, None where it is not known."""
+    return None if view.params["hf_dataset"] else data_at(view, view.params["data"])
+
+
+def layout(data: DataSet, split: str, params: Mapping[str, Any]) -> str:
+    """Return the format mlx-lm reads a split in, by its first row; "" where there is none."""
+    keys = data.keys.get(split, frozenset())
+    if params["prompt_feature"] in keys and params["completion_feature"] in keys:
+        return "completions"
+    if params["chat_feature"] in keys:
+        return "chat"
+    return "text" if params["text_feature"] in keys else ""
+
+
+def judged(view: View) -> Iterator[tuple[str, str]]:
+    """Yield the metrics of this stage that an expectation reads, with the stage that has it."""
+    for stage in view.plan.stages:
+        for line in stage.expect:
+            for words in names(line):
+                match words:
+                    case ("metrics", metric) if stage.name == view.stage.name:
+                        yield metric, stage.name
+                    case ("stages", name, "metrics", metric) if name == view.stage.name:
+                        yield metric, stage.name
+
+
+def blocks(facts: ModelFacts) -> Mapping[str, tuple[int, ...]]:
+    """Return the modules inside a model's blocks: shapes by path inside a block."""
+    inside = {}
+    for path, shape in facts.weights.items():
+        words = path.split(".")
+        at = next((i for i, word in enumerate(words) if word.isdigit()), None)
+        if at is not None and at + 1 < len(words):
+            inside[".".join(words[at + 1 :])] = shape
+    return inside
+
+
+def _at(known: Mapping[str, T], path: str | None) -> T | None:
+    """Return what is known under a path, or under the folder it lies in."""
+    if not path:
+        return None
+    folded = {posixpath.normpath(name): value for name, value in known.items()}
+    wanted = posixpath.normpath(path)
+    return folded.get(wanted) or folded.get(posixpath.dirname(wanted))
+
+
+def _named_bits(path: str) -> int | None:
+    """Return the bits a model's name speaks of, as in ``OLMo-2-1B-4bit``."""
+    found = _BITS.search(path.rstrip("/").rpartition("/")[2])
+    if not found:
+        return None
+    return int(found[1]) if found[1] else 4 if found[2] else 8
+
+
+def _made(below: ModelFacts, maker: Stage) -> ModelFacts:
+    """Return what a stage makes of a model."""
+    params = maker.params
+    made = f"stage '{maker.name}' makes it so"
+    match maker.tool:
+        case "mlx_lm.convert":
+            return _converted(below, params, made)
+        case "mlx_lm.fuse" if params["dequantize"]:
+            return replace(below, quantized_bits=None)
+        case "mlx_lm.awq" | "mlx_lm.gptq":
+            return replace(below, quantized_bits=params["bits"], because=made)
+        case "mlx_lm.dwq" if not params["quantized_model"]:
+            return replace(below, quantized_bits=params["bits"], because=made)
+        case "mlx_lm.dynamic_quant":
+            return replace(below, quantized_bits=params["low_bits"], because=made)
+    return below
+
+
+def _converted(below: ModelFacts, params: Mapping[str, Any], made: str) -> ModelFacts:
+    below = replace(below, dtype=params["dtype"] or below.dtype)
+    if params["dequantize"]:
+        return replace(below, quantized_bits=None)
+    if not params["quantize"] or below.quantized_bits:
+        return below
+    return replace(below, quantized_bits=_asked_bits(params), because=made)
+
+
+def _asked_bits(params: Mapping[str, Any]) -> int:
+    """Return the bits a conversion asks for; of a mixture those that DoRA cannot take, if any."""
+    if params["quant_predicate"]:
+        mixed = [int(word) for word in params["quant_predicate"].split("_") if word.isdigit()]
+        return next((bits for bits in mixed if bits in UNEVEN), mixed[0])
+    return int(params["q_bits"] or MODES[params["q_mode"]][1])
+
+
+def _source(maker: Stage) -> str | None:
+    """Return the model that a stage makes its own of, None where it makes none."""
+    wanted = _SOURCES.get(maker.tool, ())
+    return next((maker.params[name] for name in wanted if maker.params[name]), None)

@@ -1,0 +1,94 @@
+"""Paths: taken letter by letter, missing, or already in use."""
+
+import re
+from collections.abc import Iterator
+
+from runner.core.document import RUN_DIR
+from runner.core.rules import Finding, View, rule
+from runner.core.rules.chain import adapter_at
+
+_SHELL = re.compile(r"^~|\$\{?[A-Za-z_]")
+_QUANTIZERS = ("mlx_lm.dwq", "mlx_lm.awq", "mlx_lm.gptq", "mlx_lm.dynamic_quant")
+_HUB_ID = 1
+
+
+@rule("error", "T22", tools=())
+def path_not_expanded(view: View) -> Iterator[Finding]:
+    """A path with ~ or $NAME in it: mlx-lm takes the signs as they are.
+
+    It would make a folder named ``~`` in the working directory. Write
+    ``{{ env('HOME') }}/…``, or a path relative to the recipe with ``{{ recipe.dir }}``.
+    """
+    paths = {name: path for name, _, path in view.inputs}
+    for output in view.tool.outputs.values():
+        if output.param and isinstance(view.params[output.param], str):
+            paths[output.param] = view.params[output.param]
+    for name, path in paths.items():
+        if _SHELL.search(path.replace(RUN_DIR, "")):
+            message = f"'{path}' would be taken letter by letter: nothing fills in ~ or $NAME"
+            yield Finding(name, message, "write {{ env('HOME') }} or {{ recipe.dir }}")
+
+
+@rule("error", "T22")
+def adapter_path_empty(view: View) -> Iterator[Finding]:
+    """A training with an empty adapter_path writes into the working directory.
+
+    Leave adapter_path out: the runner gives every stage a folder of its own.
+    """
+    if view.trains and not view.params["adapter_path"]:
+        message = "the adapter would be written into the working directory"
+        yield Finding("adapter_path", message, "leave adapter_path out")
+
+
+@rule("error", "T23", tools=())
+def path_not_there(view: View) -> Iterator[Finding]:
+    """A local path that does not exist is taken for the name of a hub repository.
+
+    The error is then about the hub, or about a package for data sets, and not about the path.
+    """
+    written = {output.param for output in view.tool.outputs.values()}
+    for name, kind, path in view.inputs:
+        made = view.maker(path) is not None or path.startswith(RUN_DIR)
+        makes = kind == "cache" and name in written  # made where it is not there
+        if path in view.known.absent and not (made or makes) and _local(kind, path):
+            message = f"there is no '{path}'"
+            hint = "paths are relative to the working directory; {{ recipe.dir }} is the recipe's"
+            yield Finding(name, message, hint)
+
+
+@rule("warning", "T58")
+def adapter_path_in_use(view: View) -> Iterator[Finding]:
+    """A training into a folder that holds an adapter already overwrites it.
+
+    Numbered checkpoints of the old training stay beside the new ones, and after a failure the old
+    weights stand beside the new adapter_config.json. Leave adapter_path out: the runner gives
+    every stage of every run a folder of its own.
+    """
+    path = view.params["adapter_path"]
+    if view.trains and path in view.known.occupied:
+        adapter = adapter_at(view, path)
+        what = "an adapter" if adapter else "files"
+        message = f"'{path}' holds {what} already, which would be overwritten or mixed"
+        yield Finding("adapter_path", message, "leave adapter_path out")
+
+
+@rule("error", "T81", "T88", tools=("mlx_lm.fuse", "mlx_lm.convert", *_QUANTIZERS))
+def model_folder_in_use(view: View) -> Iterator[Finding]:
+    """A model written to a folder that has files in it already.
+
+    mlx_lm.convert refuses. The others write beside what is there, and whoever loads the model
+    loads the weight files of the old one too. Leave the path out, or empty the folder.
+    """
+    output = view.stage.outputs.get("model")
+    if output in view.known.occupied:
+        written = view.tool.outputs["model"].param or "model"
+        refuses = view.stage.tool == "mlx_lm.convert"
+        then = "mlx-lm would stop" if refuses else "old weights could be loaded with the new ones"
+        message = f"'{output}' is there already: {then}"
+        yield Finding(written, message, f"leave {written} out: the runner then makes a new folder")
+
+
+def _local(kind: str, path: str) -> bool:
+    """Say whether a path cannot be a hub id: only models and data come from the hub."""
+    plain = path.startswith((".", "/", "~")) or path.endswith("/")
+    return kind not in {"model", "data"} or plain or path.count("/") > _HUB_ID

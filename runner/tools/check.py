@@ -1,0 +1,161 @@
+"""data.check: every row of a data folder checked as mlx-lm would read it, with statistics."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from runner.core.problem import picture
+from runner.core.rows import ROLES, SPLITS, Features
+from runner.edges.dataset import check, load_tokenizer
+from runner.errors import Exit, RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runner.core.rows import Report, Stats
+
+COLUMNS = ("split", "format", "rows", "size", "", "min", "median", "90 %", "99 %", "max")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; 0, or 2 where a row is an error."""
+    options = parser().parse_args(argv)
+    tokenizer = load_tokenizer(options.model) if options.model else None
+    if options.model and not tokenizer:
+        raise RecipeError(
+            f"there is no tokenizer to load from {options.model}",
+            "name the folder of a model on this disk, and install transformers",
+        )
+    meter = _Meter() if sys.stderr.isatty() else None
+    report = check(
+        options.folder,
+        batch_size=options.batch_size,
+        mask_prompt=options.mask_prompt,
+        features=Features(
+            options.prompt_feature,
+            options.completion_feature,
+            options.chat_feature,
+            options.text_feature,
+        ),
+        required=options.require or ("train",),
+        roles=ROLES | set(options.role),
+        max_seq_length=options.max_seq_length,
+        limit=options.limit,
+        tokenizer=tokenizer,
+        progress=meter,
+        workers=min(os.cpu_count() or 1, 8),
+    )
+    if meter:
+        meter.end()
+    style = {"json": as_json, "text": as_text}[options.format]
+    sys.stdout.write(style(report))
+    return Exit.INVALID if report.failed else Exit.OK
+
+
+def as_json(report: Report) -> str:
+    """Return the report as JSON."""
+    return json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n"
+
+
+def as_text(report: Report) -> str:
+    """Return the problems, then a short table of the statistics."""
+    lines = [picture(problem, {}) for problem in report.problems]
+    if report.splits:
+        lines += [""] * bool(lines) + list(_table(report))
+    return "\n".join(lines) + "\n"
+
+
+def _table(report: Report) -> Iterator[str]:
+    table = [
+        COLUMNS,
+        *(row for name, stats in report.splits.items() for row in _lines(name, stats)),
+    ]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        name = row[4].ljust(widths[4])
+        right = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        yield "  ".join([*left, *right[2:4], name, *right[5:]]).rstrip()
+    for name, stats in report.splits.items():
+        if (tokens := stats.tokens) and (tokens.cut_rows or tokens.hidden_answers):
+            yield (
+                f"{name}: {tokens.cut_rows} rows are cut, {tokens.cut_tokens} tokens are lost, "
+                f"{tokens.lost_answers} answers vanish, {tokens.hidden_answers} are masked in part"
+            )
+
+
+def _lines(name: str, stats: Stats) -> Iterator[tuple[str, ...]]:
+    lead: tuple[str, ...] = (name, stats.format or "none", str(stats.rows), _size(stats.bytes))
+    spreads = {"characters": stats.characters, "messages": stats.turns}
+    if stats.tokens:
+        spreads["tokens"] = stats.tokens.lengths
+    for what, spread in spreads.items():
+        if spread.rows or what == "characters":
+            numbers = (spread.minimum, spread.median, spread.p90, spread.p99, spread.maximum)
+            yield (*lead, what, *map(str, numbers))
+            lead = ("", "", "", "")
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:  # noqa: PLR2004 - the next unit
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+class _Meter:
+    """One line of progress, for a terminal."""
+
+    def __call__(self, done: int, total: int) -> None:
+        share = 100 * done // max(total, 1)
+        sys.stderr.write(f"\rchecking {share:3} % of {_size(total)}")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """Leave an empty line."""
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="data.check",
+        description="Check every row of a data folder as mlx-lm would read it.",
+        allow_abbrev=False,
+    )
+    add, known = parser.add_argument, Features()
+    add("folder", metavar="DIR", help="the folder of train.jsonl, valid.jsonl, test.jsonl")
+    add("--batch-size", type=_positive, metavar="N", help="find rows that no batch reaches")
+    add("--mask-prompt", action="store_true", help="check for a training with mask_prompt")
+    add("--model", metavar="DIR", help="a local model: count the tokens of its tokenizer, too")
+    add("--max-seq-length", type=_positive, default=2048, metavar="N", help="where rows are cut")
+    add("--require", action="append", choices=SPLITS, help="a split that must be there [train]")
+    add("--role", action="append", default=[], help="a role the chat template knows (repeatable)")
+    add("--prompt-feature", default=known.prompt, metavar="KEY", help="the key of the prompt")
+    add("--completion-feature", default=known.completion, metavar="KEY", help="of the completion")
+    add("--chat-feature", default=known.chat, metavar="KEY", help="the key of the messages")
+    add("--text-feature", default=known.text, metavar="KEY", help="the key of the text")
+    add("--limit", type=_positive, default=20, metavar="N", help="problems to show of a kind")
+    add("--format", choices=("text", "json"), default="text", help="what to print")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is below 1")
+    return value
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except RecipeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.code)

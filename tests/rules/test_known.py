@@ -1,0 +1,309 @@
+"""What the edges read of the files a plan names; unreadable is absent."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from cases import Known, after_training, compiled, convert, found, lora, one, stage, text
+
+from runner.edges import known
+from runner.edges.known import header, hub_cache, look, read_adapter, read_data, read_model
+
+SHAPE = {"rank": 4, "scale": 2.0, "dropout": 0.0, "keys": ["self_attn.q_proj"]}
+CONFIG = {
+    "fine_tune_type": "lora",
+    "lora_parameters": SHAPE,
+    "num_layers": 2,
+    "model": "base",
+    "seed": 7,
+    "data": "rows",
+}
+
+
+def write_safetensors(path, shapes, dtype="F32", form=None):
+    entries = {
+        name: {"dtype": dtype, "shape": list(shape), "data_offsets": [0, 0]}
+        for name, shape in shapes.items()
+    }
+    if form:
+        entries["__metadata__"] = {"format": form}
+    said = json.dumps(entries).encode()
+    path.write_bytes(struct.pack("<Q", len(said)) + said)
+
+
+def write_adapter(folder, rank=4, **changed):
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({**CONFIG, **changed}))
+    name = "model.layers.0.self_attn.q_proj"
+    shapes = {f"{name}.lora_a": (64, rank), f"{name}.lora_b": (rank, 64)}
+    write_safetensors(folder / "adapters.safetensors", shapes)
+    return folder
+
+
+def write_model(folder, config=None, dtype="BF16", form=None, **files):
+    folder.mkdir(parents=True)
+    said = {"model_type": "llama", "num_hidden_layers": 2, **(config or {})}
+    (folder / "config.json").write_text(json.dumps(said))
+    shapes = {
+        "model.embed_tokens.weight": (100, 64),
+        "model.layers.0.self_attn.q_proj.weight": (64, 64),
+        "model.layers.0.input_layernorm.weight": (64,),
+    }
+    write_safetensors(folder / "model.safetensors", shapes, dtype, form)
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def write_rows(folder, **splits):
+    folder.mkdir()
+    for name, rows in splits.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def plan(stages):
+    return compiled(text(stages)).plan
+
+
+# adapters
+
+
+def test_an_adapter_is_read_by_its_folder_and_by_its_file(tmp_path):
+    folder = write_adapter(tmp_path / "old")
+    for path in (folder, folder / "adapters.safetensors"):
+        seen = read_adapter(str(path))
+        assert (seen.fine_tune_type, seen.rank, seen.scale) == ("lora", 4, 2.0)
+        assert (seen.keys, seen.num_layers, seen.base) == (("self_attn.q_proj",), 2, "base")
+        assert (seen.seed, seen.data, seen.recorded_rank) == (7, "rows", None)
+
+
+def test_the_tensors_know_the_rank_better_than_the_configuration(tmp_path):
+    seen = read_adapter(str(write_adapter(tmp_path / "old", rank=16)))
+    assert (seen.rank, seen.recorded_rank) == (16, 4)
+
+
+def test_the_rank_of_experts_is_their_last_dimension(tmp_path):
+    folder = write_adapter(tmp_path / "old", rank=16)
+    name = "model.layers.0.mlp.switch_mlp.up_proj"
+    shapes = {f"{name}.lora_a": (8, 4, 64), f"{name}.lora_b": (8, 64, 4)}
+    write_safetensors(folder / "adapters.safetensors", shapes)
+    assert read_adapter(str(folder)).rank == 4
+
+
+def test_a_full_adapter_has_no_rank(tmp_path):
+    seen = read_adapter(
+        str(write_adapter(tmp_path / "o", fine_tune_type="full", lora_parameters=None))
+    )
+    assert (seen.fine_tune_type, seen.rank, seen.scale, seen.keys) == ("full", None, None, None)
+
+
+def test_weights_without_a_configuration_are_no_adapter(tmp_path):
+    file = write_model(tmp_path / "m") / "model.safetensors"
+    assert read_adapter(str(file)).fine_tune_type == "none"
+    stages = one(resume_adapter_file=str(file))
+    assert found(text(stages), look(plan(stages))) == ["resume-not-an-adapter"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "3", '{"lora_parameters": 3}', '{"lora_parameters": {"rank": "x"}}', "{}"],
+)
+def test_a_configuration_that_is_none_is_absent(tmp_path, content):
+    folder = write_adapter(tmp_path / "old")
+    (folder / "adapters.safetensors").unlink()
+    (folder / "adapter_config.json").write_text(content)
+    assert read_adapter(str(folder)) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"1234567",
+        struct.pack("<Q", 2**63),
+        struct.pack("<Q", 5) + b"{",
+        struct.pack("<Q", 2) + b"[]",
+        struct.pack("<Q", 3) + b"\xff\xfe{",
+        struct.pack("<Q", 7) + b'{"a":1}',
+        struct.pack("<Q", 20000) + b"[" * 20000,
+    ],
+)
+def test_a_file_that_is_no_safetensors_has_no_header(tmp_path, data):
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(data)
+    assert header(file) is None
+    assert header(tmp_path) is None
+    assert header(tmp_path / "absent") is None
+
+
+# data
+
+
+def test_rows_are_counted_and_the_first_one_is_looked_at(tmp_path):
+    folder = write_rows(
+        tmp_path / "d", train=[{"text": "a"}] * 5, test=[{"messages": []}], val=[{}]
+    )
+    seen = read_data(str(folder))
+    assert seen.rows == {"train": 5, "test": 1}
+    assert seen.keys == {"train": frozenset({"text"}), "test": frozenset({"messages"})}
+    assert seen.others == ("val.jsonl",)
+
+
+def test_a_last_row_without_an_end_of_line_counts(tmp_path):
+    (tmp_path / "train.jsonl").write_text('{"text": 1}\n{"text": 2}')
+    assert read_data(str(tmp_path)).rows == {"train": 2}
+
+
+@pytest.mark.parametrize("content", [b"nonsense\n", b"\xff\xfe\n", b"[1]\n", b"", b"[" * 20000])
+def test_a_first_row_that_cannot_be_read_has_no_keys(tmp_path, content):
+    (tmp_path / "train.jsonl").write_bytes(content)
+    assert read_data(str(tmp_path)).keys == {}
+
+
+def test_a_folder_called_as_a_split_is_no_split(tmp_path):
+    (tmp_path / "train.jsonl").mkdir()
+    assert read_data(str(tmp_path)).rows == {}
+    assert read_data(str(tmp_path / "absent")) is None
+
+
+# models
+
+
+def test_a_model_is_read_by_its_files(tmp_path):
+    seen = read_model("m", write_model(tmp_path / "m", tokenizer_config={"chat_template": "x"}))
+    assert (seen.model_type, seen.layers, seen.quantized_bits) == ("llama", 2, None)
+    assert (seen.dtype, seen.chat_template) == ("bfloat16", True)
+    assert seen.weights["model.layers.0.self_attn.q_proj"] == (64, 64)
+
+
+def test_a_quantized_model_and_one_that_is_unpacked_while_it_loads(tmp_path):
+    def bits(name, config):
+        return read_model("m", write_model(tmp_path / name, config)).quantized_bits
+
+    assert bits("a", {"quantization": {"bits": 6, "group_size": 64}}) == 6
+    assert bits("b", {"quantization_config": {"quant_method": "gptq", "bits": 4}}) == 4
+    assert bits("c", {"quantization_config": {"quant_method": "fp8"}}) is None
+    assert bits("d", {"quantization_config": {"quant_method": "mxfp4"}}) == 4
+    assert bits("e", {"quantization": None}) is None
+
+
+def test_the_layers_of_a_model_with_vision_stand_in_its_text_part(tmp_path):
+    config = {"num_hidden_layers": None, "text_config": {"num_hidden_layers": 30}}
+    assert read_model("m", write_model(tmp_path / "m", config)).layers == 30
+
+
+def test_names_of_weights_count_where_mlx_calls_them_the_same(tmp_path):
+    other = {"model_type": "mixtral"}
+    assert read_model("m", write_model(tmp_path / "hub", other, form="pt")).weights == {}
+    assert read_model("m", write_model(tmp_path / "mlx", other, form="mlx")).weights
+
+
+def test_a_tokenizer_says_whether_there_is_a_chat_template(tmp_path):
+    def template(name, beside=None, **files):
+        folder = write_model(tmp_path / name, **files)
+        if beside:
+            (folder / beside).write_text("x")
+        return read_model("m", folder).chat_template
+
+    assert template("a") is None
+    assert template("b", tokenizer_config={}) is False
+    assert template("c", "chat_template.jinja", tokenizer_config={}) is True
+    assert template("d", tokenizer_config={"auto_map": {}}) is None
+
+
+def test_a_folder_without_a_config_is_no_model(tmp_path):
+    assert read_model("m", tmp_path) is None
+    (tmp_path / "config.json").write_text("[]")
+    assert read_model("m", tmp_path) is None
+
+
+# look
+
+
+def test_everything_a_plan_names_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_model(Path("base"), {"quantization": {"bits": 4}})
+    write_rows(Path("rows"), train=[{"text": "a"}] * 4, test=[{"text": "a"}])
+    write_adapter(Path("old"))
+    stages = {
+        "a": lora(resume_adapter_file="old/adapters.safetensors", adapter_path="out"),
+        "t": after_training(adapter_path="nowhere")["t"],
+        "q": convert(mlx_path="old"),
+    }
+    seen = look(plan(stages))
+    assert set(seen.models) == {"base"}
+    assert seen.data["rows"].rows == {"train": 4, "test": 1}
+    assert set(seen.adapters) == {"old/adapters.safetensors"}
+    assert seen.absent == {"nowhere"}
+    assert seen.occupied == {"old"}
+
+
+def test_looking_finds_what_the_rules_speak_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_model(Path("base"))
+    write_adapter(Path("old"), rank=16)
+    stages = one(resume_adapter_file="old/adapters.safetensors", data="./rows")
+    assert set(found(text(stages), look(plan(stages)))) == {
+        "adapter-config-disagrees",
+        "num-layers-more-than-the-model-has",
+        "path-not-there",
+        "keys-match-nothing",
+        "resume-keys",
+        "resume-num-layers",
+        "resume-rank-mismatch",
+        "resume-scale",
+    }
+
+
+def test_a_model_in_the_hubs_cache_is_known(tmp_path):
+    repository = tmp_path / "models--owner--name"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc\n")
+    write_model(repository / "snapshots" / "abc")
+    stages = one(model="owner/name")
+    assert look(plan(stages)).models == {}
+    assert look(plan(stages), tmp_path).models["owner/name"].layers == 2
+    assert look(plan(one(model="owner/other")), tmp_path).models == {}
+
+
+def test_the_hubs_cache_is_where_the_hub_says():
+    assert hub_cache({"HOME": "/h"}) == Path("/h/.cache/huggingface/hub")
+    assert hub_cache({"HF_HOME": "/x", "HOME": "/h"}) == Path("/x/hub")
+    assert hub_cache({"HF_HUB_CACHE": "/y", "HF_HOME": "/x"}) == Path("/y")
+
+
+def test_nothing_raises_for_paths_no_system_takes():
+    stages = {
+        "a": lora(model="x" * 5000, data="\0", resume_adapter_file="a\0b.safetensors"),
+        "q": convert(hf_path="\0", mlx_path="y" * 5000),
+        "g": stage("mlx_lm.generate", model="m", image=["i.png", "\0"]),
+    }
+    seen = look(plan(stages))
+    assert (seen.adapters, seen.data, seen.models) == ({}, {}, {})
+    assert "i.png" in seen.absent
+
+
+def test_an_unreadable_folder_is_absent(tmp_path, monkeypatch):
+    names = {name: str(tmp_path / name) for name in ("model", "data", "adapter_path")}
+    for name in names.values():
+        Path(name).mkdir()
+        (Path(name) / "x").touch()
+    whole = plan(one(**names))
+
+    def refuse(*_, **__):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(Path, "read_text", refuse)
+    seen = look(whole)
+    assert seen.models == {}
+    assert seen.occupied == frozenset()
+
+
+def test_known_is_empty_for_a_plan_that_names_nothing_on_disk():
+    seen = look(plan(one(model="nowhere/model", data="nowhere/rows")))
+    assert seen == Known(absent=frozenset({"nowhere/model", "nowhere/rows"}))
+    assert known.SPLITS == ("train", "valid", "test")

@@ -1,0 +1,89 @@
+"""Every rule finds its own case, keeps silent at its neighbour, and can be allowed."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from cases import CASES, NOTHING, compiled, found, one, text
+
+import runner.core.rules as framework
+from runner.core.recipe import load
+from runner.core.rules import FAMILIES, problems, rules
+from runner.edges import disk
+
+SLUGS = sorted(rules())
+
+
+def near(case):
+    return case.known if case.near_known is None else case.near_known
+
+
+def test_every_rule_has_a_case_and_every_case_a_rule():
+    assert sorted(CASES) == SLUGS
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_rule_finds_its_case(slug):
+    assert slug in found(text(CASES[slug].bad), CASES[slug].known)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_nothing_is_found_in_the_nearest_good_recipe(slug):
+    assert found(text(CASES[slug].near), near(CASES[slug])) == []
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_stage_may_allow_it(slug):
+    assert slug not in found(text(CASES[slug].bad, allow=[slug]), CASES[slug].known)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_without_the_rule_its_case_would_not_be_found(slug, monkeypatch):
+    mutated = {**rules(), slug: replace(rules()[slug], check=lambda _: iter(()))}
+    monkeypatch.setattr(framework, "rules", lambda: mutated)
+    assert slug not in found(text(CASES[slug].bad), CASES[slug].known)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_rule_has_a_page_and_says_what_to_change(slug):
+    rule = rules()[slug]
+    assert rule.family in FAMILIES
+    assert rule.summary.endswith(".")
+    assert "\n\n" in rule.page
+    found = problems(compiled(text(CASES[slug].bad)), disk.catalog(), CASES[slug].known)
+    mine = [problem for problem in found if problem.rule == slug]
+    assert mine
+    for problem in mine:
+        assert problem.hint
+        assert problem.severity == rule.severity
+        assert not re.search(r"[A-Z]", problem.message[0]) or problem.message.startswith("DoRA")
+        assert problem.message[-1] != "."
+        assert problem.mark.file == "r.yaml"
+
+
+def test_a_finding_stands_where_the_parameter_is_said():
+    recipe = text(one(num_layers=0))
+    (problem,) = problems(compiled(recipe), disk.catalog())
+    line = recipe.splitlines()[problem.mark.line - 1]
+    assert line.strip().startswith('"num_layers": 0')
+
+
+def test_a_finding_about_a_default_stands_at_the_stages_parameters():
+    (problem,) = problems(compiled(text(one(lora_parameters="absent"))), disk.catalog())
+    assert problem.rule == "keys-not-said"
+    lines = text(one(lora_parameters="absent")).splitlines()
+    assert '"params"' in lines[problem.mark.line - 1]
+
+
+@pytest.mark.parametrize(
+    "file", sorted(disk.shipped("recipes").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_the_shipped_recipes_break_no_rule(file):
+    from runner import workflow
+    from runner.edges.known import look
+
+    loaded = load(str(file), disk.read)
+    result = workflow.compiled(loaded.recipe, {})
+    assert result.plan, [p.message for p in result.problems]
+    for known in (NOTHING, look(result.plan)):
+        assert [p.message for p in problems(result, disk.catalog(), known)] == []

@@ -1,0 +1,79 @@
+"""docs/traps.md and docs/rules.md say what is true of the rules and the tests."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import runner.core.rows
+from runner.core.rules import rules
+from runner.core.rules.pages import page
+
+ROOT = Path(__file__).parent.parent
+TRAPS = ROOT / "docs" / "traps.md"
+ROWS = {
+    cells[0]: cells[1:]
+    for line in TRAPS.read_text(encoding="utf-8").splitlines()
+    if (cells := [cell.strip() for cell in line.strip("|").split("|")])[0].startswith("T")
+}
+NUMBERS = [f"T{n:02d}" for n in range(1, 97)] + ["T21b", "T25b"]
+PLACES = (
+    "construction",
+    "recipe",
+    "schema",
+    "rule",
+    "data check",
+    "parse",
+    "trainer",
+    "watch",
+    "end",
+)
+
+
+def named(kind, text):
+    """The slugs after a word: ``rule `a`, rule `b```, ``data check `a`, `b```."""
+    for found in re.finditer(rf"\b{kind} ((?:`[a-z-]+`(?:, )?)+)", text):
+        yield from re.findall(r"`([a-z-]+)`", found[1])
+
+
+def test_every_trap_has_its_row():
+    assert sorted(ROWS) == sorted(NUMBERS)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_row_names_places_and_rules_that_exist(number):
+    trap, caught, _ = ROWS[number]
+    assert trap
+    assert caught.startswith((*PLACES, "not caught yet"))
+    for slug in named("rule", caught):
+        assert number in rules()[slug].traps
+    source = Path(runner.core.rows.__file__).read_text(encoding="utf-8")
+    for slug in named("data check", caught):
+        assert f'"{slug}"' in source
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_row_names_a_test_that_exists(number):
+    shown = ROWS[number][2]
+    if shown == "-":
+        return
+    file, name, case = re.fullmatch(r"`([\w/.]+)::(\w+)(?:\[([\w.-]+)\])?`", shown).groups()
+    source = (ROOT / file).read_text(encoding="utf-8")
+    assert f"def {name}(" in source
+    if name == "test_a_rule_finds_its_case":
+        assert number in rules()[case].traps
+    elif case:
+        assert (ROOT / "tests" / "golden" / "bad" / case).is_file()
+
+
+@pytest.mark.parametrize("slug", sorted(rules()))
+def test_every_trap_a_rule_stands_for_names_the_rule(slug):
+    for number in rules()[slug].traps:
+        assert slug in named("rule", ROWS[number][1])
+
+
+def test_the_page_of_the_rules_is_fresh():
+    text = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    assert text == page(), (
+        "python -c 'from runner.core.rules.pages import page; print(page(), end=\"\")' > docs/rules.md"
+    )
