@@ -8,7 +8,8 @@ from runner.core.expression import is_number
 
 _YES = ("yes", "on", "y", "true", "1")
 _NO = ("no", "off", "n", "false", "0")
-_QUOTES = "\u201c\u201d\u201e\u2018\u2019\"'"  # the curly ones too, which YAML takes for text
+_CURLY = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019")  # text to YAML
+_QUOTES = "".join(_CURLY) + "\"'"
 _UNITS = {"k": 1_000, "m": 1_000_000}
 
 
@@ -47,6 +48,8 @@ def _of_text_for_number(value: str, said: str) -> str:
     name = re.search(r"env\(\s*['\"](\w+)['\"]\s*\)", said)
     if name:
         return f"give env a number as default: env('{name[1]}', 1)"
+    if said[:1] in _CURLY:
+        return f"{said[0]} is no quote to YAML: write '{said.strip(_QUOTES)}'"
     if said != said.strip() or not (said.startswith("{{") and said.endswith("}}")):
         return "let nothing stand beside the {{ }}, not even a space"
     hint = _of_digits(value.strip().casefold())

@@ -20,7 +20,7 @@ from runner.core.tree import MISSING, Missing, Node
 MAX_BYTES = 32 * 1024 * 1024
 SAFE_DEPTH = 5_000
 MAX_NODES = 4_000_000
-MAX_ALIASED = 200_000
+MAX_ALIASED = 100_000
 RUN_DIR = "${RUN_DIR}"
 
 _TAG = "tag:yaml.org,2002:"

@@ -306,6 +306,8 @@ def _environment() -> "SandboxedEnvironment":
                 return obj[attribute]
             if isinstance(obj, str) and attribute == "replace":
                 return lambda old, new: _replace(obj, old, new)
+            if isinstance(obj, str) and attribute not in _METHODS[str]:
+                raise TemplateError(f"text has no '{attribute}' here", rule="undefined")
             return super().getattr(obj, attribute)
 
         def getitem(self, obj: Any, argument: Any) -> Any:

@@ -282,9 +282,9 @@ class Resolver:
                 self._note({words})
 
     def _note(self, uses: Iterable[Use]) -> None:
-        """Remember uses for every value now being filled in."""
-        for known in self._uses:
-            known.update(uses)
+        """Remember uses for the value now being filled in, and so for those that read it."""
+        if self._uses:
+            self._uses[-1].update(uses)
 
     @contextmanager
     def _recording(self) -> Iterator[set[Use]]:
@@ -294,6 +294,7 @@ class Resolver:
             yield uses
         finally:
             self._uses.pop()
+            self._note(uses)
 
     @contextmanager
     def _inside(self, stage: str) -> Iterator[None]:

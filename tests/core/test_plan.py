@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from runner import workflow
 from runner.core.plan import identity
-from runner.core.shape import seconds
 from runner.core.recipe import Overrides, load
+from runner.core.shape import seconds
 from runner.edges import disk
 
 LORA = "tool: mlx_lm.lora, params: {model: m, data: d, train: true"
@@ -279,6 +279,33 @@ def test_one_mistake_leaves_no_plan():
 def test_stages_that_wait_for_each_other_are_told():
     text = f"version: 1\nstages:\n  a: {{{LORA}}}, needs: [b]}}\n  b: {{{LORA}}}, needs: [a]}}\n"
     assert rules(text) == ["stage-cycle"]
+
+
+def test_a_stage_whose_model_is_read_and_written_is_told():
+    text = "version: 1\nstages:\n  f: {tool: mlx_lm.fuse, params: {model: m, adapter_path: a, save_path: m}}\n"
+    assert rules(text) == ["same-output"]
+
+
+def test_the_path_of_an_own_output_may_be_named():
+    text = f"  a: {{{LORA}, project_name: '{{{{ stage.params.adapter_path }}}}'}}}}\n"
+    assert stages(text).stage("a").after == ()
+
+
+def test_one_mistake_in_a_default_is_told_once_with_the_stages_it_reaches():
+    text = (
+        "version: 1\ndefaults: {mlx_lm.lora: {iters: '800'}}\n"
+        f"stages:\n  a: {{{LORA}}}}}\n  b: {{{LORA}}}}}\n"
+    )
+    (problem,) = compiled(text).problems
+    assert problem.notes == ((None, "in stages a, b"),)
+
+
+def test_a_branch_that_is_not_taken_must_still_name_a_var_that_exists():
+    text = (
+        "version: 1\nvars: {a: 1, b: 2}\nstages:\n"
+        f"  s: {{{LORA}, seed: '{{{{ vars.a or vars.c }}}}', iters: '{{{{ vars.a or vars.b }}}}'}}}}\n"
+    )
+    assert [problem.message for problem in compiled(text).problems] == ["vars has no 'c'"]
 
 
 TEXTS = ["", "x", "train", "2h", "mlx_lm.lora", "{{ vars.x }}", "{{ stages.train.adapter_path }}"]

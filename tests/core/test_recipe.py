@@ -62,6 +62,16 @@ def test_an_override_hides_even_what_is_deep_below_it():
     assert merged(below, "{a: {b: !override {c: 9}}}") == ({"a": {"b": {"c": 9}, "e": 3}}, [])
 
 
+def test_what_is_laid_on_an_override_joins_it_and_still_hides_what_is_below():
+    above = merge(node("{a: !override {c: 2}}"), node("{a: {d: 3}}"))
+    assert merge(node("{a: {b: 1}}"), above).plain() == {"a": {"c": 2, "d": 3}}
+
+
+def test_a_mapping_said_again_after_a_reset_hides_what_is_below():
+    above = merge(node("{a: !reset }"), node("{a: {d: 3}}"))
+    assert merge(node("{a: {b: 1}}"), above).plain() == {"a": {"d": 3}}
+
+
 def test_the_order_of_keys_is_that_of_the_lowest_layer():
     result, _ = merged("{b: 1, a: 2}", "{c: 3, a: 4}")
     assert list(result) == ["b", "a", "c"]
@@ -137,6 +147,16 @@ def test_a_parent_named_twice_is_read_once():
     read = files(top="extends: [a.yaml, b.yaml]", a="extends: c.yaml", b="extends: c.yaml", c="{}")
     folded(read)
     assert read.asked.count("c.yaml") == 1
+
+
+def test_a_parent_of_several_is_laid_once_below_the_first_that_needs_it():
+    read = files(
+        top="extends: [left.yaml, right.yaml]",
+        left="extends: base.yaml\nvars: {a: 2}",
+        right="extends: base.yaml",
+        base="vars: {a: 1}",
+    )
+    assert folded(read).tree.plain() == {"vars": {"a": 2}}
 
 
 def test_extends_is_not_part_of_what_it_makes():
@@ -218,6 +238,26 @@ def test_a_set_finds_keys_that_hold_dots():
     read = files(top="defaults: {mlx_lm.lora: {iters: 1}}")
     tree = folded(read, sets=("defaults.mlx_lm.lora.iters=5",)).tree
     assert tree.get("defaults").plain() == {"mlx_lm.lora": {"iters": 5}}
+
+
+def test_a_set_may_name_a_tool_that_has_no_defaults_yet():
+    tree = folded(files(top="vars: {}"), sets=("defaults.mlx_lm.lora.iters=5",)).tree
+    assert tree.get("defaults").plain() == {"mlx_lm.lora": {"iters": 5}}
+
+
+def test_a_value_of_several_lines_keeps_its_places():
+    overrides = Overrides(environ={"RECIPE_VARS_RANK": "[1,\n 2]"}, sets=("vars.lora=[",))
+    loaded = load("top.yaml", files(top=STAGE), overrides)
+    second = loaded.recipe.tree.get("vars").get("rank").value[1]
+    assert str(second.mark) == "environment:1:23"
+    assert loaded.sources["environment"][22] == "2"
+    assert [str(problem.mark) for problem in loaded.problems] == ["--set:1:13"]
+
+
+def test_a_set_on_an_override_joins_it():
+    read = files(top="stages: {one: {params: !override {a: 1}}}")
+    tree = folded(read, sets=("stages.one.params.b=2",)).tree
+    assert tree.get("stages").plain() == {"one": {"params": {"a": 1, "b": 2}}}
 
 
 def test_an_override_knows_its_place_and_what_it_overrode():

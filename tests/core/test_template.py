@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.expression import TemplateError, evaluate, names
+from runner.core.expression import Scope, TemplateError, evaluate, names
 from runner.core.template import fill, is_template, pieces
 
 SCOPE = {
@@ -95,6 +95,16 @@ def test_an_expression_inside_text_makes_text(text, value):
         ("{{ [0] * 10000000 }}", "too large"),
         ("{{ '%0100000d' % 1 }}", "too large"),
         ("{{ range(1000000000) }}", ""),
+        ("{{ 10 ** 5000 }}", "too large"),
+        ("{{ vars.text.center(1000000000) }}", "center"),
+        ("{{ vars.text | center(1000000000) }}", "no filter 'center'"),
+        ("{{ vars.text.zfill(1000000000) }}", "zfill"),
+        ("{{ '{:>1000000000}'.format(1) }}", "format"),
+        ("{{ ('a' * 10000) | replace('', 'b' * 10000) }}", "too large"),
+        ("{{ ('a' * 10000).replace('', 'b' * 10000) }}", "too large"),
+        ("{{ range(10000) | join('a' * 10000) }}", "too large"),
+        ("{{ vars.text | truncate(-1) }}", "expected length"),
+        ("{{ " + "(" * 500 + "1" + ")" * 500 + " }}", "too large"),
     ],
 )
 def test_a_template_that_cannot_be_filled_in_says_why(text, message):
@@ -183,3 +193,46 @@ def test_no_text_raises_anything_but_a_template_error(text):
 def test_no_expression_raises_anything_but_a_template_error(text):
     with suppress(TemplateError):
         evaluate(text, SCOPE)
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("{{ vars.rate * 0.2 }}", 1e-6),
+        ("{{ 0.1 + 0.2 }}", 0.3),
+        ("{{ [0.1 * 3] }}", [0.3]),
+        ("{{ 0.1234567890123456 }}", 0.1234567890123456),
+    ],
+)
+def test_what_is_computed_is_rounded_to_15_digits(text, value):
+    assert fill(text, SCOPE) == value
+
+
+def test_a_subscript_is_a_name_and_so_is_a_branch_not_taken():
+    text = "metrics['test_loss'] < (vars.a if vars.b else vars['c'].d)"
+    assert names(text) == {
+        ("metrics", "test_loss"),
+        ("vars", "a"),
+        ("vars", "b"),
+        ("vars", "c", "d"),
+    }
+
+
+class Group(Scope):
+    title = "group"
+
+    def lookup(self, name):
+        return 1
+
+    def names(self):
+        return ("one", "two")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["'a' ~ g", "'%s' % g", "g + 1", "1 + g", "g | length", "g == 1", "g | list", "1 if g else 2"],
+)
+def test_a_group_of_values_is_no_value(expression):
+    with pytest.raises(TemplateError) as caught:
+        evaluate(expression, {"g": Group()})
+    assert caught.value.hint == "add one of: .one, .two"
