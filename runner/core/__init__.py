@@ -10,9 +10,11 @@ document    one YAML text -> a tree
 merge       layers of a tree -> one tree; !reset and !override
 override    profiles, environment and --set -> layers
 recipe      files and what is laid over them -> one recipe
-expression  one expression and a scope -> a value, in a sandbox
+sandbox     what a template may do, and how much
+expression  one expression and a scope -> a value
 template    {{ }} filled in, types kept
 catalog     schema/tools -> frozen Tools and Parameters
+strict      a schema -> a validator of finite numbers and whole numbers
 advice      a value of the wrong type -> the way out
 check       a value against its schema, in words
 draft       a recipe's stages after inheritance
@@ -31,6 +33,7 @@ smoke       a plan -> the same plan at toy scale
 provenance  who said a value, and who was overruled
 rows        rows of data -> what is wrong with them
 rules       a stage of a plan -> what MLX would do with it
+forecast    a training -> epochs, updates, and back to iters
 invocation  a Stage -> the words and the configuration file of its command
 script      a Plan -> bash
 resolved    a Plan -> a recipe that says everything

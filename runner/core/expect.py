@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from runner.core.catalog import Tool, applies
 from runner.core.draft import Draft
-from runner.core.expression import TemplateError, names
+from runner.core.expression import names
 from runner.core.problem import listing, offer, shown
 from runner.core.resolve import Resolver
+from runner.core.sandbox import TemplateError
 from runner.core.scope import ToldError, Use
 from runner.core.template import is_template
 

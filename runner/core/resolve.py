@@ -10,9 +10,10 @@ from runner.core import template
 from runner.core.catalog import Catalog, Output, applies
 from runner.core.document import RUN_DIR
 from runner.core.draft import Draft, drafts
-from runner.core.expression import TemplateError, evaluate, names
+from runner.core.expression import evaluate, names
 from runner.core.problem import Problem, offer, shown, suggest
 from runner.core.recipe import Recipe
+from runner.core.sandbox import TemplateError
 from runner.core.scope import ToldError, Use, Vars, scope
 from runner.core.tree import MISSING, Missing, Node, locate
 

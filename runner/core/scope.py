@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from runner.core.draft import Draft
-from runner.core.expression import Scope, TemplateError, kind
+from runner.core.expression import kind
 from runner.core.problem import offer
 from runner.core.recipe import Recipe
+from runner.core.sandbox import Scope, TemplateError
 from runner.core.scalar import scalar
 from runner.core.tree import Node
 

@@ -9,15 +9,8 @@ from functools import cache
 from itertools import count
 from typing import Any
 
-from runner.core.expression import (
-    MAX_TEXT,
-    Names,
-    Scope,
-    TemplateError,
-    evaluate,
-    kind,
-    names,
-)
+from runner.core.expression import Names, evaluate, kind, names
+from runner.core.sandbox import MAX_TEXT, Scope, TemplateError
 from runner.core.scalar import MAX_DIGITS
 
 MAX_ITEMS = 100_000

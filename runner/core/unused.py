@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from runner.core import template
 from runner.core.check import unknown, violations
-from runner.core.expression import TemplateError
 from runner.core.merge import ENVIRONMENT, SET
 from runner.core.problem import Problem, listing, suggest
 from runner.core.recipe import Recipe
 from runner.core.resolve import Resolver
+from runner.core.sandbox import TemplateError
 from runner.core.scope import Use
 from runner.core.shape import Json, placed
 from runner.core.tree import Node, locate

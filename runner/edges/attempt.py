@@ -12,11 +12,12 @@ from typing import Any
 from runner.core import failure as failures
 from runner.core import manifest as manifests
 from runner.core.catalog import Tool
-from runner.core.expression import TemplateError, evaluate
+from runner.core.expression import evaluate
 from runner.core.invocation import Invocation, invoke, launched
 from runner.core.launch import failed_ranks
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage, bind
+from runner.core.sandbox import TemplateError
 from runner.edges import digest, disk, probe
 from runner.edges.journal import Tail, last_lines
 from runner.edges.process import Child

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.expression import Scope, TemplateError, evaluate, names
+from runner.core.expression import evaluate, names
+from runner.core.sandbox import Scope, TemplateError
 from runner.core.template import fill, is_template, pieces
 
 SCOPE = {
@@ -96,6 +97,7 @@ def test_an_expression_inside_text_makes_text(text, value):
         ("{{ '%0100000d' % 1 }}", "too large"),
         ("{{ range(1000000000) }}", ""),
         ("{{ 10 ** 5000 }}", "too large"),
+        ("{{ 1e999 }}", "too large"),
         ("{{ vars.text.center(1000000000) }}", "center"),
         ("{{ vars.text | center(1000000000) }}", "no filter 'center'"),
         ("{{ vars.text.zfill(1000000000) }}", "zfill"),

@@ -1,0 +1,87 @@
+"""A schema in, its validator out: finite numbers, whole whole numbers, silent about MISSING."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from runner.core.tree import MISSING
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+
+def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
+    """Return jsonschema's errors, in its own words; a value that is MISSING has none."""
+    return list(_validator(_Held(schema)).iter_errors(value))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """A schema that cannot be collected, so that its id stays its own."""
+
+    schema: Mapping[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.schema is self.schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+
+@lru_cache(maxsize=64)
+def _validator(held: _Held) -> "Draft202012Validator":
+    """Return jsonschema's validator, which remembers the values that a property has taken.
+
+    Stages mostly say the same things: of a thousand, each value is looked at once.
+    """
+    from jsonschema.validators import extend  # noqa: PLC0415
+
+    good: set[tuple[int, str]] = set()
+
+    def properties(validator: Any, said: Any, value: Any, _: Any) -> Iterator[Any]:
+        for name, schema in said.items() if isinstance(value, dict) else ():
+            if name not in value:
+                continue
+            mark = (id(schema), repr(value[name]))
+            if mark not in good:
+                found = list(validator.descend(value[name], schema, path=name, schema_path=name))
+                yield from found
+                if not found:
+                    good.add(mark)
+
+    keywords = {"properties": _unless_missing(properties)}
+    strict: Any = extend(_strict(), validators=keywords)  # type: ignore[no-untyped-call]
+    validator: Draft202012Validator = strict(held.schema)
+    return validator
+
+
+@cache
+def _strict() -> "type[Draft202012Validator]":
+    """Return jsonschema's validator with whole numbers that are whole and finite numbers (T17)."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  (95 ms, only to validate)
+    from jsonschema.validators import extend  # noqa: PLC0415
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int,
+            "number": lambda _, value: (
+                type(value) is int or (type(value) is float and math.isfinite(value))
+            ),
+        }
+    )
+    keywords = {
+        name: _unless_missing(check) for name, check in Draft202012Validator.VALIDATORS.items()
+    }
+    strict: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, validators=keywords, type_checker=checker
+    )
+    return strict
+
+
+def _unless_missing(check: Any) -> Any:
+    def keyword(validator: Any, said: Any, value: Any, schema: Any) -> Any:
+        return () if value is MISSING else check(validator, said, value, schema) or ()
+
+    return keyword
