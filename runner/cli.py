@@ -191,6 +191,10 @@ def run(
     from runner.edges.execute import execute
     from runner.edges.terminal import reporter
 
+    if style == "text" and not quiet:
+        for forecast in workflow.forecasts(compiled):
+            if forecast.stage in names:
+                click.echo(f"budget {forecast.stage}: {forecast}", err=True)
     with reporter(style, color, quiet=quiet) as report:
         manifest = execute(plan, disk.catalog(), Path(runs), names, report, before)
     return manifest.exit_code
@@ -216,19 +220,23 @@ def check(
     for recipe in recipes:
         loaded = workflow.read(recipe, profiles, sets)
         problems = ordered(workflow.problems(loaded))
+        forecasts: list[Any] = []
         if loaded.recipe is not None and not problems:
-            problems = workflow.examined(workflow.compiled(loaded.recipe))
-        if mlx and loaded.recipe is not None and not problems:
-            problems = workflow.rehearsed(loaded.recipe)
+            compiled = workflow.compiled(loaded.recipe)
+            problems = workflow.examined(compiled)
+            forecasts = workflow.forecasts(compiled)
+            if mlx and not any(problem.severity == "error" for problem in problems):
+                problems += workflow.rehearsed(loaded.recipe)
         failed = failed or any(problem.severity == "error" for problem in problems)
         if style == "json":
             found += [{"recipe": recipe, **problem.as_dict()} for problem in problems]
             continue
         for problem in problems:
             click.echo(picture(problem, loaded.sources))
-        click.echo(
-            f"{recipe}: {len(problems) or 'no'} problem{'s' * (len(problems) != 1)}", err=True
-        )
+        for forecast in forecasts:
+            click.echo(f"budget {forecast.stage}: {forecast}")
+        count = len(problems)
+        click.echo(f"{recipe}: {count or 'no'} problem{'s' * (count != 1)}", err=True)
     if style == "json":
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     return Exit.INVALID if failed else Exit.OK

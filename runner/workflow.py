@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.core import compile as compiling
 from runner.core import recipe as recipes
 from runner.core import rules
+from runner.core.forecast import Forecast, derived, forecast
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, listing, ordered, suggest
 from runner.core.recipe import Overrides, Recipe
-from runner.core.rules import Known
+from runner.core.rules import Known, View
 from runner.core.smoke import shrink
 from runner.edges import disk
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
@@ -54,9 +56,35 @@ def problems(loaded: recipes.Loaded, environ: Mapping[str, str] | None = None) -
 
 
 def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
-    """Compile a recipe; every problem is in the result."""
+    """Compile a recipe; every problem is in the result.
+
+    A stage's ``budget`` needs the rows of its data: they are counted, and the recipe compiled anew.
+    """
     known = os.environ if environ is None else environ
-    return compiling.build(recipe, disk.catalog(), disk.envelope(), known, rules.rules())
+    catalog, envelope = disk.catalog(), disk.envelope()
+    result = compiling.build(recipe, catalog, envelope, known, rules.rules())
+    if result.plan is None or not any(
+        d.node.get("budget") for d in result.resolver.drafts.values()
+    ):
+        return result
+    views = {view.stage.name: view for view in views_of(result)}
+    told, refused = derived(recipe, result, views)
+    if refused:
+        return replace(result, plan=None, problems=ordered([*result.problems, *refused]))
+    return compiling.build(told, catalog, envelope, known, rules.rules())
+
+
+def views_of(result: Compiled) -> list[View]:
+    """Return what rules and forecasts see of each stage, with what this disk knows."""
+    from runner.edges import preflight  # noqa: PLC0415  (most recipes compile without the disk)
+
+    facts = preflight.facts(result.plan) if result.plan else Known()
+    return list(rules.views(result, disk.catalog(), facts))
+
+
+def forecasts(result: Compiled) -> list[Forecast]:
+    """Return what each training of a compiled recipe amounts to."""
+    return [found for view in views_of(result) if (found := forecast(view))]
 
 
 def examined(result: Compiled, *, smoke: bool = False) -> list[Problem]:

@@ -53,11 +53,23 @@ def test_the_meta_schema_is_a_schema():
     Draft202012Validator.check_schema(META)
 
 
+def test_the_page_on_adding_a_tool_explains_every_annotation():
+    page = (SCHEMA.parent / "docs" / "adding-a-tool.md").read_text(encoding="utf-8")
+    known = META["$defs"]
+    names = [name for name in known["schema"]["properties"] if name.startswith("x-")]
+    names += [*known["tool"]["properties"], *known["travel"]["properties"]]
+    names += known["travel"]["properties"]["emit"]["enum"]
+    assert [name for name in names if f"`{name}" not in page and f'"{name}"' not in page] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_tool_is_what_the_meta_schema_says(name):
     said = raw(name)
     Draft202012Validator.check_schema(said)
-    found = [f"{list(e.absolute_path)}: {e.message}" for e in Draft202012Validator(META).iter_errors(said)]
+    found = [
+        f"{list(e.absolute_path)}: {e.message}"
+        for e in Draft202012Validator(META).iter_errors(said)
+    ]
     assert found == []
     assert said["title"] == name
 
@@ -73,7 +85,9 @@ def test_every_tool_is_what_the_meta_schema_says(name):
         lambda said: said["properties"]["seed"]["x-arg"].pop("flag"),
         lambda said: said["properties"]["seed"]["x-arg"].update(off="--no-seed"),
         lambda said: said["properties"]["seed"].update({"x-smoke": {"scale": "steps"}}),
-        lambda said: said["properties"]["lora_parameters"]["properties"]["rank"].update({"x-arg": {}}),
+        lambda said: said["properties"]["lora_parameters"]["properties"]["rank"].update(
+            {"x-arg": {}}
+        ),
         lambda said: said["x-tool"].update(metric=[]),
         lambda said: said["x-tool"]["outputs"].update(adapter={"param": "adapter_path"}),
         lambda said: said["allOf"][0]["then"].update({"x-mesage": "said wrong"}),
@@ -100,7 +114,9 @@ def test_every_default_is_a_value_its_own_parameter_takes(name):
     schema = raw(name)
     for place, said in shapes(schema, schema):
         if "default" in said:
-            assert violations({**said, "$defs": schema.get("$defs", {})}, said["default"]) == [], place
+            assert violations({**said, "$defs": schema.get("$defs", {})}, said["default"]) == [], (
+                place
+            )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -128,8 +144,14 @@ def test_annotations_name_parameters_that_exist(name):
         assert set(parameter.schema.get("x-input", {}).get("when", {})) <= set(one.parameters)
         assert parameter.schema.get("x-select", "model") in {*one.parameters, "model"}
         small = parameter.schema.get("x-smoke", {})
+        assert set(small.get("when", {})) <= set(one.parameters)
         if "value" in small:
-            assert violations({k: v for k, v in parameter.schema.items() if k != "$ref"}, small["value"]) == []
+            assert (
+                violations(
+                    {k: v for k, v in parameter.schema.items() if k != "$ref"}, small["value"]
+                )
+                == []
+            )
     assert not set(one.schema.get("x-not", {})) & set(one.parameters)
 
 
@@ -204,7 +226,10 @@ def test_what_mlx_lm_would_ignore_is_refused(name, params, about):
         ("mlx_lm.generate", {"temp": 0.7, "top_p": 0.9, "top_k": 40, "min_p": 0.1, "seed": 1}),
         ("mlx_lm.generate", {"kv_bits": 4, "kv_group_size": 32, "quantized_kv_start": 0}),
         ("mlx_lm.generate", {"prompt_cache_file": "c.safetensors", "kv_group_size": 32}),
-        ("mlx_lm.generate", {"system_prompt": "s", "chat_template_config": {"enable_thinking": False}}),
+        (
+            "mlx_lm.generate",
+            {"system_prompt": "s", "chat_template_config": {"enable_thinking": False}},
+        ),
         ("mlx_lm.generate", {"extra_eos_token": ["-b"]}),
         ("mlx_lm.evaluate", {"tasks": ["a", "b.yaml"], "apply_chat_template": False}),
         ("mlx_lm.dwq", {"quantized_model": "q", "target_dir": "t"}),

@@ -19,6 +19,7 @@ ROWS = {
 NUMBERS = [f"T{n:02d}" for n in range(1, 97)] + ["T21b", "T25b"]
 PLACES = (
     "construction",
+    "budget",
     "recipe",
     "schema",
     "rule",

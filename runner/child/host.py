@@ -135,7 +135,7 @@ def read_namespace(
             continue
         value = namespace[dest]
         off = parameter.emit == "switch" and planned[name] is False and value is None
-        parsed[name] = False if off else value
+        parsed[name] = False if off else parameter.read(value)
     return parsed
 
 

@@ -25,7 +25,7 @@ class State(StrEnum):
 class StageRecord:
     """One stage: times are UTC in ISO 8601, `seconds` its duration, `metrics` its last figures.
 
-    `prints` are size, time, inode and SHA-256 of every file it made, `identity` what it was made of.
+    `prints` are size, time, inode and SHA-256 of every file made, `identity` what of.
     """
 
     name: str

@@ -26,6 +26,9 @@ OTHER_KEYS = {
     "text": ("text", "content", "document"),
 }
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".ndjson", ".parquet", ".csv")
+MOST_PADDING = 0.5
+"""A larger share of a split's computation that is padding is worth a word."""
+
 BUCKETS = 256
 
 
@@ -620,6 +623,7 @@ class Survey:
     tally: Tally = field(init=False)
     seen: list["array[int]"] = field(init=False)
     tails: dict[int, deque[int]] = field(default_factory=dict)
+    batch: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.use.limit)
@@ -675,11 +679,21 @@ class Survey:
         bucket = self.seen[digest % BUCKETS]
         bucket.append(digest)
         bucket.append(number)
-        self.characters.add(sum(map(len, row.parts)))
+        size = sum(map(len, row.parts))
+        self.characters.add(size)
+        self._batched(size)
         if row.format == "chat":
             self.turns.add(len(row.value[self.use.features.chat]))
         if encode:
             self._encoded(row, number, line, encode)
+
+    def _batched(self, size: int) -> None:
+        """Count what mlx-lm pads: its batches are rows that follow each other (T64)."""
+        self.batch.append(size)
+        if len(self.batch) == (self.use.batch_size or 1):
+            self.sums["content"] += sum(self.batch)
+            self.sums["computed"] += max(self.batch) * len(self.batch)
+            self.batch.clear()
 
     def _tail(self, keys: int, number: int) -> None:
         self.sums["readable"] += 1
@@ -715,6 +729,7 @@ class Survey:
         self.rows += later.rows
         self.size += later.size
         self.sums.update(later.sums)
+        self.batch.extend(later.batch)
         for name in ("characters", "turns", "lengths", "tally"):
             getattr(self, name).merge(getattr(later, name))
         for mine, other in zip(self.seen, later.seen, strict=True):
@@ -945,6 +960,14 @@ def _split_problems(survey: Survey) -> Iterator[Problem]:
         hint = f"add {_rows(batch - rest)}, or choose a batch_size that divides {survey.rows}"
         place = Mark(survey.file, lines[0], 1)
         yield Problem(place, message, "rows-never-reached", hint, (), "warning")
+    padding = 1 - survey.sums["content"] / (survey.sums["computed"] or 1)
+    if survey.sums["computed"] and padding > MOST_PADDING:
+        message = (
+            f"{padding:.0%} of what a batch of {batch} computes is padding: mlx-lm batches rows "
+            "that follow each other, whatever their lengths"
+        )
+        hint = "put rows of similar length next to each other, or lower batch_size"
+        yield Problem(mark, message, "batches-mostly-padding", hint, (), "warning")
 
 
 def unreached(tails: Mapping[int, Sequence[int]], rest: int) -> list[int]:

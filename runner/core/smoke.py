@@ -28,6 +28,7 @@ def shrink(plan: Plan, catalog: Catalog) -> Plan:
     maker = catalog.get(MODEL_TOOL)
     if maker is None:
         raise KeyError(MODEL_TOOL)
+    plan = _kept(plan, catalog)
     factor = _factor(plan, catalog)
     model = f"{RUN_DIR}/{MODEL_STAGE}/model"
     stages = tuple(_shrunk(stage, _tool(stage, catalog), factor, model) for stage in plan.stages)
@@ -37,6 +38,19 @@ def shrink(plan: Plan, catalog: Catalog) -> Plan:
         first = Stage(MODEL_STAGE, MODEL_TOOL, params, {"model": model})
         stages = (replace(first, description="Make the tiny base model of a smoke run."), *stages)
     return replace(plan, stages=stages, env={**plan.env, **ENV}, smoke=True)
+
+
+def _kept(plan: Plan, catalog: Catalog) -> Plan:
+    """Return the plan without stages that no smoke run may run: what uploads."""
+    gone = {
+        s.name for s in plan.stages if _tool(s, catalog).schema["x-tool"].get("smoke") == "skip"
+    }
+    stages = tuple(
+        replace(stage, after=tuple(name for name in stage.after if name not in gone))
+        for stage in plan.stages
+        if stage.name not in gone
+    )
+    return replace(plan, stages=stages)
 
 
 def _tool(stage: Stage, catalog: Catalog) -> Tool:

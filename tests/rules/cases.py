@@ -138,6 +138,11 @@ def gated(expect, **params):
     return {"train": {**lora(**params), "expect": [expect]}}
 
 
+def launched(hosts, **params):
+    """Return a training on several ranks."""
+    return {"a": {**lora(**{"batch_size": 2, **params}), "launch": {"hosts": hosts}}}
+
+
 CASES = {
     # schedule
     "schedule-hides-learning-rate": Case(
@@ -293,6 +298,16 @@ CASES = {
     ),
     "prompt-cache-of-other-model": Case(generate(model="other"), generate()),
     # paths
+    "batch-size-not-divided-by-ranks": Case(launched(3, batch_size=4), launched(2, batch_size=4)),
+    "ring-of-one": Case(launched(1), launched(2)),
+    "ring-of-names": Case(launched(["one", "two"]), launched(["10.0.0.1", "10.0.0.2"])),
+    "launch-of-one-process-tool": Case(
+        {"a": {**stage("data.mix", primary="a", replay="b"), "launch": {"hosts": 2}}},
+        {"a": stage("data.mix", primary="a", replay="b")},
+    ),
+    "two-dashes": Case(
+        one(project_name="--", report_to="wandb"), one(project_name="-", report_to="wandb")
+    ),
     "path-not-expanded": Case(one(data="~/rows"), one(data="rows~")),
     "adapter-path-empty": Case(one(adapter_path=""), one()),
     "path-not-there": Case(

@@ -19,7 +19,7 @@ from runner.core.problem import Mark, Problem, ordered
 from runner.core.tree import Node, locate
 
 Severity = Literal["error", "warning"]
-FAMILIES = ("schedule", "adapter", "resume", "sequence", "paths", "data", "model")
+FAMILIES = ("schedule", "adapter", "resume", "sequence", "paths", "data", "model", "launch")
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,3 +92,16 @@ def _local(kind: str, path: str) -> bool:
     """Say whether a path cannot be a hub id: only models and data come from the hub."""
     plain = path.startswith((".", "/", "~")) or path.endswith("/")
     return kind not in {"model", "data"} or plain or path.count("/") > _HUB_ID
+
+
+@rule("error", "T21b", tools=())
+def two_dashes(view: View) -> Iterator[Finding]:
+    """A value that is just ``--``: before Python 3.13 argparse reads ``--flag=--`` as nothing.
+
+    The command would run with an empty list in its place. Choose another text.
+    """
+    for name, parameter in view.tool.parameters.items():
+        value = view.params[name]
+        if parameter.flag and "--" in (value if isinstance(value, list) else [value]):
+            message = f"{name} is '--', which argparse loses on the way before Python 3.13"
+            yield Finding(name, message, "choose another text")

@@ -1,0 +1,157 @@
+"""What a training will amount to: epochs, updates, checkpoints, replay; and back to iters."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from runner.core.budget import updates
+from runner.core.plan import Compiled
+from runner.core.problem import Problem
+from runner.core.recipe import Recipe
+from runner.core.rules import DataSet, View
+from runner.core.rules.chain import data_of
+from runner.core.tree import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One training in figures; `rows` and `epochs` are None where the data is not on this disk."""
+
+    stage: str
+    iterations: int
+    batch: int
+    accumulation: int
+    rows: int | None
+    updates: int
+    warmup: int
+    checkpoints: int
+    validations: int
+    learning_rate: float
+    replay: float | None = None
+    resumes: str | None = None
+    ratio: float | None = None
+
+    @property
+    def epochs(self) -> float | None:
+        """How often the rows are seen; those that fill no batch never are (T63)."""
+        batches = (self.rows or 0) // self.batch
+        return self.iterations / batches if batches else None
+
+    def __str__(self) -> str:
+        return ", ".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        of = f" of {self.rows:,} rows" if self.rows is not None else ""
+        seen = f" = {self.epochs:.2f} epochs{of}" if self.epochs is not None else ""
+        yield f"{self.iterations:,} iterations of {_rows(self.batch)}{seen}"
+        share = f", {self.warmup / self.updates:.1%} of them warm-up" if self.warmup else ""
+        yield f"{self.updates:,} updates{share}"
+        if self.accumulation > 1:
+            # T37: the mean of batch means, not weighted by tokens.
+            size = self.batch * self.accumulation
+            yield f"{size} rows an update, as the mean of {self.accumulation} batch means"
+        yield f"{self.checkpoints} checkpoints, {self.validations} validations"
+        if self.replay is not None:
+            yield f"{self.replay:.4g} of the rows replayed"
+        ratio = f", {self.ratio:.3g} x that of {self.resumes}" if self.ratio is not None else ""
+        yield f"learning rate {self.learning_rate:.3g}{ratio}"
+
+
+def forecast(view: View) -> Forecast | None:
+    """Return what a stage's training amounts to, None for a stage that does not train."""
+    if not view.trains:
+        return None
+    params = view.params
+    data = data_of(view)
+    schedule = params["lr_schedule"]
+    maker = view.maker(params["data"])
+    before = view.maker(params["resume_adapter_file"])
+    rate = _rate(params)
+    return Forecast(
+        view.stage.name,
+        params["iters"],
+        params["batch_size"],
+        params["grad_accumulation_steps"],
+        data.rows.get("train") if data else None,
+        updates(params),
+        schedule["warmup"] if schedule else 0,
+        -(-params["iters"] // params["save_every"]),
+        2 + (params["iters"] - 1) // params["steps_per_eval"],
+        rate,
+        _replayed(maker.params, data, view) if maker and maker.tool == "data.mix" else None,
+        before.name if before else None,
+        rate / _rate(before.params) if before and before.tool == "mlx_lm.lora" else None,
+    )
+
+
+def iterations(rows: int, batch_size: int, epochs: Fraction) -> int | None:
+    """Return the iterations of so many epochs; None where they are not a whole number."""
+    exact = epochs * (rows // batch_size)
+    return int(exact) if exact.denominator == 1 and exact > 0 else None
+
+
+def derived(
+    recipe: Recipe, compiled: Compiled, views: Mapping[str, View]
+) -> tuple[Recipe, list[Problem]]:
+    """Return the recipe with ``iters`` said by each stage's ``budget: {epochs: N}``."""
+    stages = dict(recipe.section("stages"))
+    problems: list[Problem] = []
+    for name, draft in compiled.resolver.drafts.items():
+        said = (draft.node.get("budget") or draft.node).get("epochs")
+        view = views.get(name)
+        if said is None or view is None:
+            continue
+        iters = _iters(view, said, problems, given=draft.given.get("iters"))
+        params = stages[name].get("params") or replace(said, value={})
+        node = replace(said, value=iters, key=said.key)
+        inside = replace(params, value={**params.value, "iters": node})
+        stages[name] = replace(stages[name], value={**stages[name].value, "params": inside})
+    tree = recipe.tree
+    section = replace(tree.value["stages"], value=stages)
+    return replace(recipe, tree=replace(tree, value={**tree.value, "stages": section})), problems
+
+
+def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) -> int:
+    """Return the iterations that a budget means; where it means none, 1 and a problem."""
+    batch = view.params["batch_size"]
+    data = data_of(view)
+    rows = data.rows.get("train") if data else None
+    why = hint = ""
+    found: int | None = None
+    if not view.trains:
+        why, hint = "this stage does not train, and has no epochs", "remove the budget"
+    elif given is not None:
+        why = f"'iters' is said, too, at {given.mark}"
+        hint = "say one of them; !reset iters where it is inherited"
+    elif rows is None:
+        why = "the rows of this stage's data are not known here, and an epoch is so many rows"
+        hint = "say iters, or name a folder of this disk"
+    else:
+        found = iterations(rows, batch, Fraction(str(said.value)))
+        whole = rows // batch
+        why = f"{said.value} epochs of {whole} batches are {said.value * whole:g} iterations"
+        hint = "choose epochs that give a whole number"
+    if found is None:
+        problems.append(Problem(said.mark, why, "budget-not-exact", hint))
+    return found or 1
+
+
+def _rate(params: Mapping[str, object]) -> float:
+    """Return the learning rate that counts: the schedule's peak where there is one (T28)."""
+    schedule = params["lr_schedule"]
+    if isinstance(schedule, Mapping):
+        return float(schedule["arguments"][0])
+    rate = params["learning_rate"]
+    return float(rate) if isinstance(rate, int | float) else 0.0
+
+
+def _replayed(mix: Mapping[str, object], data: DataSet | None, view: View) -> float | None:
+    """Return the share of replayed rows that will really be among the mixed ones."""
+    primary = view.known.data.get(str(mix["primary"]))
+    if data is None or primary is None or not data.rows.get("train"):
+        return None
+    return 1 - primary.rows["train"] / data.rows["train"]
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"

@@ -1,0 +1,380 @@
+"""Random stages of every tool -> words and file -> the tool's own parser -> the same values.
+
+Importing mlx_lm changes a process (T25), so all tools go through one other process: this file, run
+as a script, prints a verdict on each.
+"""
+
+import importlib
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from runner.child.host import read_namespace
+from runner.core.audit import same
+from runner.core.catalog import Tool, applies, complete, resolve
+from runner.core.check import violations
+from runner.core.document import RUN_DIR
+from runner.core.invocation import Invocation, invoke
+from runner.core.plan import Stage, bind
+from runner.edges import disk
+
+Json = dict[str, Any]
+EXAMPLES = 120
+NAMES = disk.catalog().names
+NASTY = [
+    "-x", "--flag=1", "-1", "-", "---", "a b", " a ", "'", '"', "\\", "\\n", "a\nb", "\n", "\r\n", "\t", "😀",
+    "1e-4", "1", "true", "no", "null", "~", "\u2028", "a\u2029b", "\u0085", "\ufeff", "\x7f", "\x1b[0m", "é",
+    "$HOME", "`id`", "!x", "#c", "a: b", "- a", "{{ x }}", "@file", "=", "a=b", "<<", "[", "*a", "&a", "%", "", "2024-01-01",
+]  # fmt: skip
+# Left out: "--", of which argparse makes [] before Python 3.13, however it is given to a flag.
+WORDS = st.one_of(
+    st.sampled_from(NASTY),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12),
+).filter(lambda text: text != "--")
+FREE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=5,
+)
+# Parameters a stage starts from beside the required ones; one of these lines each.
+STARTS = {
+    "mlx_lm.convert": [(), ("quantize",), ("quantize", "q_mode")],
+    "mlx_lm.lora": [
+        ("data", "train"),
+        ("data", "train", "test"),
+        ("data", "test", "adapter_path"),
+        ("hf_dataset", "train"),
+    ],
+}
+
+
+def values(schema: Json, root: Json) -> st.SearchStrategy[Any]:
+    """Return what a parameter takes."""
+    schema = resolve(schema, root)
+    if "const" in schema:
+        return st.just(schema["const"])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    plain = {"null": st.none(), "boolean": st.booleans()}
+    found = st.one_of([plain.get(kind) or _kind(kind, schema, root) for kind in kinds])
+    checked = {**schema, "$defs": root.get("$defs", {})}
+    return found.filter(Draft202012Validator(checked).is_valid)
+
+
+def _kind(kind: str, schema: Json, root: Json) -> st.SearchStrategy[Any]:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    match kind:
+        case "integer":
+            return _whole(least, most, schema.get("multipleOf", 1))
+        case "number":
+            low, high = schema.get("exclusiveMinimum", least), schema.get("exclusiveMaximum", most)
+            return st.floats(
+                low,
+                high,
+                exclude_min="exclusiveMinimum" in schema,
+                exclude_max="exclusiveMaximum" in schema,
+                allow_nan=False,
+                allow_infinity=False,
+            )
+        case "string":
+            return _text(schema.get("pattern"))
+        case "array":
+            return _several(schema, root)
+        case _:
+            return (
+                mappings(schema, root)
+                if "properties" in schema
+                else st.dictionaries(WORDS, FREE, max_size=3)
+            )
+
+
+def _whole(least: int | None, most: int | None, step: int) -> st.SearchStrategy[int]:
+    low = None if least is None else -(-least // step)
+    high = None if most is None else most // step
+    edges = [edge * step for edge in (low, high) if edge is not None] or [0]
+    near = st.integers(low, high if low is None or high is not None else low + 5000)
+    return st.sampled_from(edges) | near.map(lambda number: number * step)
+
+
+def _text(pattern: str | None) -> st.SearchStrategy[str]:
+    if pattern is None:
+        return WORDS
+    bare = re.fullmatch(r"[\\.\w]+[$]", pattern)
+    if bare:
+        return WORDS.map(lambda text: text + pattern[:-1].replace("\\", ""))
+    return st.from_regex(pattern, fullmatch=True)
+
+
+def _several(schema: Json, root: Json) -> st.SearchStrategy[list[Any]]:
+    if "prefixItems" in schema:
+        places = [values(place, root) for place in schema["prefixItems"]]
+        least = schema.get("minItems", len(places))
+        return st.integers(least, len(places)).flatmap(lambda n: st.tuples(*places[:n]).map(list))
+    return st.lists(
+        values(schema["items"], root),
+        min_size=schema.get("minItems", 0),
+        max_size=schema.get("maxItems", 3),
+        unique=schema.get("uniqueItems", False),
+    )
+
+
+@st.composite
+def mappings(draw: st.DrawFn, schema: Json, root: Json) -> Json:
+    """Return a mapping inside a parameter; what one key says of another holds."""
+    said = schema["properties"]
+    names = list(schema.get("required", ()))
+    names += draw(st.lists(st.sampled_from(list(said)), unique=True))
+    drawn: Json = {}
+    for name in dict.fromkeys(names):
+        inside = resolve(said[name], root)
+        for rule in schema.get("allOf", ()):
+            if Draft202012Validator(rule["if"]).is_valid(drawn):
+                inside = {**inside, **rule["then"]["properties"].get(name, {})}
+        drawn[name] = draw(values(inside, root))
+    return drawn
+
+
+@st.composite
+def stages(draw: st.DrawFn, tool: Tool) -> Stage:
+    """Return a stage with every parameter said, as a plan holds it."""
+    schema = tool.schema
+    rules = Draft202012Validator({"allOf": schema.get("allOf", [])})
+    drawn: Json = {}
+    start = draw(st.sampled_from(STARTS.get(tool.name, [()])))
+    for name in [name for name in tool.parameters if name in {*schema.get("required", ()), *start}]:
+        said = schema["properties"][name]
+        if name in start and said["type"] == "boolean":
+            drawn[name] = True
+        elif name == "hf_dataset":
+            drawn[name] = draw(values({**said, "type": ["object", "array"]}, schema))
+        else:
+            drawn[name] = draw(values(said, schema))
+    rest = [name for name in tool.parameters if name not in drawn]
+    chosen = draw(st.permutations(rest))[: draw(st.integers(0, len(rest)))]
+    waiting = {name: draw(values(schema["properties"][name], schema)) for name in chosen}
+    for name, value in 3 * list(waiting.items()):  # some only hold beside others
+        more = {**drawn, name: value}
+        if name not in drawn and rules.is_valid(more):
+            drawn = more
+    for name in [name for name in drawn if "x-select" in schema["properties"][name]]:
+        said = schema["properties"][name]
+        sibling = schema["properties"][said["x-select"]]
+        chosen = drawn.get(said["x-select"], sibling["default"])
+        drawn[name] = {chosen: draw(values(said["properties"][chosen], schema))}
+    for output in tool.outputs.values():  # as the runner does
+        if output.param and output.param not in drawn and applies({"when": output.when}, drawn):
+            drawn[output.param] = f"{RUN_DIR}/stage/{output.place}"
+    assert violations(schema, drawn) == [], drawn
+    params = complete(schema, drawn, schema)
+    assert violations(schema, params) == [], params
+    return Stage("stage", tool.name, params, {})
+
+
+def read_back(tool: Tool, folder: str) -> Callable[[Invocation], Mapping[str, Any]]:
+    """Return what turns a command into what the tool's own parser makes of it."""
+    from runner.child import introspect
+
+    module, function = tool.main
+    if tool.config_flag is not None:
+        return lambda command: merged(importlib.import_module(module), function, command, folder)
+    command = introspect.command_of(tool)
+    if command is not None:
+        return lambda said: command.make_context(tool.name, words(said, folder)).params
+    parser = introspect.parser_of(tool)
+    return lambda said: vars(parser.parse_args(words(said, folder)))
+
+
+def words(command: Invocation, folder: str) -> list[str]:
+    return [str(bind(word, folder)) for word in command.arguments]
+
+
+def merged(module: Any, function: str, command: Invocation, folder: str) -> Mapping[str, Any]:
+    """Return what a main hands to run() after merging words, file and defaults."""
+    path = Path(str(bind(command.config_path, folder)))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(command.config or "", encoding="utf-8")
+    seen: list[Json] = []
+    module.run = lambda namespace: seen.append(vars(namespace))
+    sys.argv = [" ".join(command.command), *words(command, folder)]
+    getattr(module, function)()
+    return seen[0]
+
+
+def parameters(tool: Tool, planned: Mapping[str, Any], seen: Mapping[str, Any]) -> Json:
+    """Return what a parser made of every parameter, those of the file included."""
+    found = {name: seen[name] for name in tool.parameters if name in seen}
+    found |= read_namespace(tool, planned, seen)
+    return {name: tool.parameters[name].read(value) for name, value in found.items()}
+
+
+def equal(planned: Any, seen: Any) -> bool:
+    """Say whether two values are the same to the last digit."""
+    return same(planned, seen) and _listed(planned) == _listed(seen)
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_listed(child) for child in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def lost(tool: Tool, planned: Mapping[str, Any], seen: Mapping[str, Any]) -> Json:
+    """Return the parameters that did not come back, planned beside seen."""
+    found = parameters(tool, planned, seen)
+    return {
+        name: (value, found.get(name, "(absent)"))
+        for name, value in planned.items()
+        if name not in found or not equal(value, found[name])
+    }
+
+
+def verdict(tool: Tool, folder: str) -> Json:
+    """Send random stages through a tool's parser; return how many, or what did not come back."""
+    began = time.monotonic()
+    try:
+        back = read_back(tool, folder)
+    except ImportError as error:
+        return {"unavailable": str(error)}
+    count = 0
+    said: set[str] = set()
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(stages(tool))
+    def round_trip(stage: Stage) -> None:
+        nonlocal count
+        count += 1
+        said.update(n for n, v in stage.params.items() if not same(v, tool.defaults.get(n)))
+        command = invoke(stage, tool)
+        try:
+            seen = back(command)
+        except SystemExit as end:
+            raise AssertionError(f"the parser refuses {command.arguments}") from end
+        assert lost(tool, bind(stage.params, folder), seen) == {}, command
+
+    try:
+        round_trip()
+    except BaseException:  # noqa: BLE001  (any failure is the other process's to show)
+        return {"failure": traceback.format_exc()[-4000:]}
+    never = sorted(set(tool.parameters) - said - DEAD)
+    return {"examples": count, "never": never, "seconds": round(time.monotonic() - began, 2)}
+
+
+# Parameters that have one value: mlx-lm or the runner reads no other.
+DEAD = {"clear_cache_threshold", "use_default_chat_template", "token", "every"}
+
+
+def stub_lm_eval() -> None:
+    """Let mlx_lm.evaluate be imported without the extra it evaluates with; its parser needs none."""
+    if importlib.util.find_spec("lm_eval") is not None:
+        return
+    for name in ("lm_eval", "lm_eval.api", "lm_eval.api.model", "lm_eval.api.registry"):
+        sys.modules[name] = types.ModuleType(name)
+    vars(sys.modules["lm_eval.api.model"])["LM"] = object
+    vars(sys.modules["lm_eval.api.registry"])["register_model"] = lambda *_: lambda one: one
+
+
+def main() -> None:
+    stub_lm_eval()
+    catalog = disk.catalog()
+    out, sys.stdout = sys.stdout, sys.stderr
+    with tempfile.TemporaryDirectory() as folder:
+        found = {name: verdict(tool, folder) for name in NAMES if (tool := catalog.get(name))}
+    json.dump(found, out)
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> Json:
+    if importlib.util.find_spec("mlx_lm") is None:  # not imported here: it changes the process
+        pytest.skip("needs mlx_lm")
+    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_comes_back_from_the_tools_own_parser(name, verdicts):
+    found = verdicts[name]
+    if "unavailable" in found:
+        pytest.skip(found["unavailable"])
+    assert "failure" not in found, found["failure"]
+    assert found["examples"] >= 100
+    assert found["never"] == [], "never drawn at another value than their default"
+
+
+def test_a_parameter_that_does_not_come_back_is_seen():
+    tool = disk.catalog().get("data.mix")
+    assert tool is not None
+    params = complete(tool.schema, {"primary": "a", "replay": "b"}, tool.schema)
+    seen = {"primary": "a", "replay": "b", "out": Path("data"), "ratio": 0.15, "tolerance": 0.0}
+    assert lost(tool, params, {**seen, "seed": 0}) == {}
+    assert lost(tool, params, seen) == {"seed": (0, "(absent)")}
+    assert list(lost(tool, params, {**seen, "seed": "0"})) == ["seed"]
+    assert list(lost(tool, params, {**seen, "seed": 0, "ratio": 0.15000000001})) == ["ratio"]
+
+
+HUB = """
+import sys, types
+from huggingface_hub.cli import download, hf
+from runner.child import introspect
+from runner.core.catalog import complete
+from runner.core.invocation import invoke
+from runner.core.plan import Stage
+from runner.edges import disk
+tool = disk.catalog().get("hf.download")
+params = complete(tool.schema, {"repo_id": "org/name", "include": ["-x"]}, tool.schema)
+host = types.SimpleNamespace(tool=tool, planned={**params, "max_workers": int(sys.argv[1])})
+host.hold = lambda: print("held", host.parsed == host.planned | {"include": ("-x",), "exclude": (), "filenames": ()})
+download.snapshot_download = lambda **said: print("downloads", said["repo_id"]) or "there"
+sys.argv = ["hf download", *invoke(Stage("get", tool.name, params, {}), tool).arguments]
+introspect.install(host)
+hf.main()
+print("returned")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("planned, agrees", [("8", "True"), ("9", "False")])
+def test_what_the_hubs_own_command_makes_of_the_words_is_held_against_the_plan(planned, agrees):
+    pytest.importorskip("huggingface_hub.cli._framework")
+    environ = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
+    run = [sys.executable, "-c", HUB, planned]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, env=environ)
+    said = [
+        line
+        for line in done.stdout.splitlines()
+        if line.split()[0] in {"held", "downloads", "returned"}
+    ]
+    assert said == [f"held {agrees}", "downloads org/name", "returned"]
+
+
+if __name__ == "__main__":
+    main()
