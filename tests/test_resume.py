@@ -219,8 +219,9 @@ def test_a_read_only_directory_is_one_clear_line(project):
     else:
         (project / "runs").mkdir(mode=0o500)
     done = run(project, code=1)
-    assert "cannot make" in done.stderr
-    assert len(done.stderr.splitlines()) == 2
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith("error: cannot make runs/r/")
+    assert hint == "  hint: choose another --runs"
 
 
 def test_a_damaged_manifest_is_left_out(project):
