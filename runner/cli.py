@@ -169,7 +169,10 @@ def run(
     names = workflow.select(plan, only, first, last)
     found = workflow.judged(compiled) if dry_run else workflow.examined(compiled, smoke=smoke)
     for warning in workflow.refuse(found, loaded.sources):
-        click.echo(picture(warning, loaded.sources), err=True)
+        if style == "json":
+            click.echo(json.dumps({"event": "problem", **warning.as_dict()}))
+        elif not quiet:
+            click.echo(picture(warning, loaded.sources), err=True)
     before = None
     if resume is not None:
         from runner.edges import history
@@ -191,11 +194,8 @@ def run(
     from runner.edges.execute import execute
     from runner.edges.terminal import reporter
 
-    if style == "text" and not quiet:
-        for forecast in workflow.forecasts(compiled):
-            if forecast.stage in names:
-                click.echo(f"budget {forecast.stage}: {forecast}", err=True)
-    with reporter(style, color, quiet=quiet) as report:
+    forecasts = [str(one) for one in workflow.forecasts(compiled) if one.stage in names]
+    with reporter(style, color, quiet=quiet, notes=forecasts) as report:
         manifest = execute(plan, disk.catalog(), Path(runs), names, report, before)
     return manifest.exit_code
 
@@ -234,7 +234,7 @@ def check(
         for problem in problems:
             click.echo(picture(problem, loaded.sources))
         for forecast in forecasts:
-            click.echo(f"budget {forecast.stage}: {forecast}")
+            click.echo(str(forecast))
         count = len(problems)
         click.echo(f"{recipe}: {count or 'no'} problem{'s' * (count != 1)}", err=True)
     if style == "json":

@@ -38,7 +38,7 @@ class Forecast:
         return self.iterations / batches if batches else None
 
     def __str__(self) -> str:
-        return ", ".join(self._parts())
+        return f"budget {self.stage}: {', '.join(self._parts())}"
 
     def _parts(self) -> Iterator[str]:
         of = f" of {self.rows:,} rows" if self.rows is not None else ""

@@ -18,20 +18,25 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reporter(style: str, color: str = "auto", *, quiet: bool = False) -> Iterator["Reporter"]:
-    """Give the reporter for ``--format`` and ``--color``: live only where a person looks."""
+def reporter(
+    style: str, color: str = "auto", *, quiet: bool = False, notes: Sequence[str] = ()
+) -> Iterator["Reporter"]:
+    """Give the reporter for ``--format`` and ``--color``: live only where a person looks.
+
+    `notes` are lines to say when the run starts.
+    """
     if style == "json":
-        yield JsonLines()
+        yield JsonLines(notes)
     elif quiet:
         yield Quiet()
     elif color != "never" and (sys.stderr.isatty() or color == "always") and _capable():
-        live = Live(color)
+        live = Live(color, notes)
         try:
             yield live
         finally:
             live.close()
     else:
-        yield Plain()
+        yield Plain(notes)
 
 
 def _capable() -> bool:
@@ -69,12 +74,13 @@ class Quiet(Silent):
 class Plain(Quiet):
     """One line an event, for logs and CI."""
 
-    def __init__(self) -> None:
+    def __init__(self, notes: Sequence[str] = ()) -> None:
         self._lead = ""
+        self._notes = notes
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Say which run begins and where it is."""
-        _say(f"{manifest.plan.name}: {len(actions)} stages, in {manifest.folder}")
+        _say("\n".join([*self._notes, _begins(manifest, actions)]))
 
     def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
         """Say which stage begins."""
@@ -105,14 +111,13 @@ class Plain(Quiet):
 class JsonLines(Silent):
     """One JSON object an event on stdout, for programs."""
 
+    def __init__(self, notes: Sequence[str] = ()) -> None:
+        self._notes = notes
+
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Print the run's folder and stages."""
-        _json(
-            "run",
-            run=manifest.id,
-            folder=manifest.folder,
-            actions=[str(action) for action in actions],
-        )
+        said = {"run": manifest.id, "folder": manifest.folder, "notes": list(self._notes)}
+        _json("run", **said, actions=[str(action) for action in actions])
 
     def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
         """Print that a stage begins."""
@@ -135,8 +140,8 @@ class JsonLines(Silent):
 class Live(Plain):
     """A bar for the running stage under the lines of those before it."""
 
-    def __init__(self, color: str) -> None:
-        super().__init__()
+    def __init__(self, color: str, notes: Sequence[str] = ()) -> None:
+        super().__init__(notes)
         from rich.console import Console  # noqa: PLC0415  (52 ms, only when a person looks)
         from rich.progress import (  # noqa: PLC0415
             BarColumn,
@@ -169,7 +174,7 @@ class Live(Plain):
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Say which run begins and where it is."""
-        self._line(f"{manifest.plan.name}: {len(actions)} stages, in {manifest.folder}")
+        self._line("\n".join([*self._notes, _begins(manifest, actions)]))
 
     def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
         """Show a bar for the stage."""
@@ -216,6 +221,11 @@ _FIGURES = {
     "test_loss": "test",
     "tokens_per_second": "tok/s",
 }
+
+
+def _begins(manifest: Manifest, actions: Sequence[Action]) -> str:
+    count = len(actions)
+    return f"{manifest.plan.name}: {count} stage{'s' * (count != 1)}, in {manifest.folder}"
 
 
 def metric(stage: Stage, event: Mapping[str, Any]) -> str:

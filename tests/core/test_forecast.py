@@ -65,7 +65,7 @@ def test_replay_and_the_step_to_the_stage_before_are_told(forecasts):
 def test_without_the_data_the_rest_is_told():
     one = Forecast("a", 100, 4, 1, None, 100, 10, 1, 2, 1e-5)
     assert str(one) == (
-        "100 iterations of 4 rows, 100 updates, 10.0% of them warm-up, "
+        "budget a: 100 iterations of 4 rows, 100 updates, 10.0% of them warm-up, "
         "1 checkpoints, 2 validations, learning rate 1e-05"
     )
 
