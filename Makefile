@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check schema sync-mlx golden clean
+.PHONY: help demo test fast check schema sync-mlx test-versions golden clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ schema: $(VENV)/.installed  ## write schema/recipe.schema.json anew from the cat
 
 sync-mlx: $(VENV)/.installed  ## compare the catalogue with the installed mlx-lm, both ways (exit 3)
 	$(BIN)/run-recipe tools --drift
+
+test-versions:  ## try the oldest and the newest supported mlx-lm, each in an environment of its own
+	$(PYTHON) tests/versions.py
 
 golden: $(VENV)/.installed  ## write expected messages and snapshots anew; then read the diff
 	$(BIN)/python -m pytest -m 'not slow' --update-golden --snapshot-update

@@ -181,7 +181,7 @@ def run(
     if dry_run and before is not None:
         from runner.edges.execute import decide
 
-        click.echo("\n".join(map(str, decide(plan, disk.catalog(), names, before)[1])))
+        click.echo("\n".join(map(str, decide(plan, disk.installed_catalog(), names, before)[1])))
         return Exit.OK
     if dry_run:
         from dataclasses import replace
@@ -196,7 +196,7 @@ def run(
 
     forecasts = [str(one) for one in workflow.forecasts(compiled) if one.stage in names]
     with reporter(style, color, quiet=quiet, notes=forecasts) as report:
-        manifest = execute(plan, disk.catalog(), Path(runs), names, report, before)
+        manifest = execute(plan, disk.installed_catalog(), Path(runs), names, report, before)
     return manifest.exit_code
 
 

@@ -149,7 +149,7 @@ def rehearsed(recipe: Recipe) -> list[Problem]:
             hint,
             tuple((None, line) for line in said.splitlines()),
         )
-        for name, said in rehearse(whole, disk.catalog())
+        for name, said in rehearse(whole, disk.installed_catalog())
     ]
 
 
@@ -158,7 +158,7 @@ def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     from runner.core.drift import compare  # noqa: PLC0415
     from runner.edges import probe  # noqa: PLC0415
 
-    catalog = disk.catalog()
+    catalog = disk.installed_catalog()
     seen = probe.ask("runner.child.introspect", *names)
     if set(seen) == {"error"}:
         raise UnfitError(f"the installed tools cannot be asked: {seen['error']}")
@@ -178,4 +178,4 @@ def run(whole: Plan, runs: Path, stages: Sequence[str] = ()) -> "Manifest":
     from runner.edges.execute import execute  # noqa: PLC0415  (showing a plan needs none of it)
     from runner.edges.terminal import Silent  # noqa: PLC0415
 
-    return execute(whole, disk.catalog(), runs, stages or select(whole), Silent())
+    return execute(whole, disk.installed_catalog(), runs, stages or select(whole), Silent())

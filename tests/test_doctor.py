@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from runner.core.health import examine, fit, release
+from runner.core.catalog import numbers
+from runner.core.health import examine, fit
 
 FACTS = {
     "python": "3.12.1",
@@ -58,7 +59,7 @@ def test_a_difference_from_the_catalogue_makes_it_unfit():
 
 
 def test_versions_are_compared_by_their_numbers():
-    assert release("0.9.0") < release("0.31.3") < release("0.32.0")
+    assert numbers("0.9.0") < numbers("0.31.3") < numbers("0.32.0")
 
 
 RENAMED = """

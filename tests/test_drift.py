@@ -15,12 +15,12 @@ from runner.core.drift import Difference, compare
 from runner.edges import disk
 
 Json = dict[str, Any]
-NAMES = disk.catalog().names
+NAMES = disk.installed_catalog().names
 TYPES = {"integer": "int", "number": "float", "boolean": "bool", "string": "str", "object": "str"}
 
 
 def tool(name: str) -> Tool:
-    found = disk.catalog().get(name)
+    found = disk.installed_catalog().get(name)
     assert found is not None
     return found
 

@@ -162,7 +162,6 @@ def test_mlx_lm_uploads_a_model(project, hub, model):
 
 
 @pytest.mark.skipif(CAN_UPLOAD, reason="this huggingface_hub has upload_large_folder")
-@pytest.mark.xfail(strict=False, reason="core/failure.py has no class for it yet")
 def test_an_upload_of_mlx_lms_beside_a_newer_hub_is_told_apart(project, model):
     params = {"path": str(model), "upload_repo": "someone/never"}
     stages = {"upload": {"tool": "mlx_lm.upload", "params": params}}
@@ -176,22 +175,21 @@ def test_an_upload_of_mlx_lms_beside_a_newer_hub_is_told_apart(project, model):
 CONVERT = ("mlx_lm.convert", "hf_path")
 DOWNLOAD = ("hf.download", "repo_id")
 NOWHERE = {"HF_ENDPOINT": "http://127.0.0.1:9"}
-UNTOLD = pytest.mark.xfail(strict=False, reason="core/failure.py does not know these words yet")
 
 
 @pytest.mark.parametrize(
     ("tool", "repo", "token", "env", "kind"),
     [
         # To a stranger the hub says 401 of a repository that is not there.
-        pytest.param(CONVERT, "some/missing", None, {}, "model not found", marks=UNTOLD),
+        (CONVERT, "some/missing", None, {}, "model not found"),
         (CONVERT, "some/missing", SECRET, {}, "model not found"),
-        pytest.param(DOWNLOAD, "some/missing", None, {}, "model not found", marks=UNTOLD),
+        (DOWNLOAD, "some/missing", None, {}, "model not found"),
         (CONVERT, "some/gated", None, {}, "gated model"),
         (CONVERT, "some/gated", SECRET, {}, "gated model"),
-        pytest.param(DOWNLOAD, "some/gated", None, {}, "gated model", marks=UNTOLD),
+        (DOWNLOAD, "some/gated", None, {}, "gated model"),
         (CONVERT, "some/other", None, NOWHERE, "hub not reachable"),
         (CONVERT, "some/other", None, {"HF_HUB_OFFLINE": "1"}, "hub not reachable"),
-        pytest.param(DOWNLOAD, "some/other", None, NOWHERE, "hub not reachable", marks=UNTOLD),
+        (DOWNLOAD, "some/other", None, NOWHERE, "hub not reachable"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
 )
@@ -212,7 +210,6 @@ def test_what_the_hub_refuses_has_a_name_and_a_way_out(tool, repo, token, env, k
         ({"repo_id": "some/model", "filenames": ["absent.txt"]}, "model not found"),
     ],
 )
-@UNTOLD
 def test_a_revision_or_a_file_that_is_not_there_is_told(params, kind, project):
     stages = {"get": {"tool": "hf.download", "params": params}}
     _, manifest, _ = project.run(stages, code=1)
@@ -220,7 +217,6 @@ def test_a_revision_or_a_file_that_is_not_there_is_told(params, kind, project):
 
 
 @pytest.mark.parametrize("token", [None, SECRET[::-1]])
-@UNTOLD
 def test_an_upload_by_a_stranger_says_how_to_log_in(token, project, model, hub):
     stages = {
         "put": {

@@ -35,7 +35,7 @@ from runner.edges import disk
 
 Json = dict[str, Any]
 EXAMPLES = 120
-NAMES = disk.catalog().names
+NAMES = disk.installed_catalog().names
 NASTY = [
     "-x", "--flag=1", "-1", "-", "---", "a b", " a ", "'", '"', "\\", "\\n", "a\nb", "\n", "\r\n", "\t", "😀",
     "1e-4", "1", "true", "no", "null", "~", "\u2028", "a\u2029b", "\u0085", "\ufeff", "\x7f", "\x1b[0m", "é",
@@ -303,7 +303,7 @@ def stub_lm_eval() -> None:
 
 def main() -> None:
     stub_lm_eval()
-    catalog = disk.catalog()
+    catalog = disk.installed_catalog()
     out, sys.stdout = sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory() as folder:
         found = {name: verdict(tool, folder) for name in NAMES if (tool := catalog.get(name))}
@@ -331,7 +331,7 @@ def test_every_parameter_comes_back_from_the_tools_own_parser(name, verdicts):
 
 
 def test_a_parameter_that_does_not_come_back_is_seen():
-    tool = disk.catalog().get("data.mix")
+    tool = disk.installed_catalog().get("data.mix")
     assert tool is not None
     params = complete(tool.schema, {"primary": "a", "replay": "b"}, tool.schema)
     seen = {"primary": "a", "replay": "b", "out": Path("data"), "ratio": 0.15, "tolerance": 0.0}
@@ -349,7 +349,7 @@ from runner.core.catalog import complete
 from runner.core.invocation import invoke
 from runner.core.plan import Stage
 from runner.edges import disk
-tool = disk.catalog().get("hf.download")
+tool = disk.installed_catalog().get("hf.download")
 params = complete(tool.schema, {"repo_id": "org/name", "include": ["-x"]}, tool.schema)
 host = types.SimpleNamespace(tool=tool, planned={**params, "max_workers": int(sys.argv[1])})
 host.hold = lambda: print("held", host.parsed == host.planned | {"include": ("-x",), "exclude": (), "filenames": ()})

@@ -40,7 +40,9 @@ class Host:
         self.stage = stage
         self.tool = tool
         self.place = Path(folder) / stage.name
-        self.planned: dict[str, Any] = bind(stage.params, folder)
+        # What this release does not read is not held against it: preflight refuses what matters.
+        params = {name: value for name, value in stage.params.items() if name in tool.parameters}
+        self.planned: dict[str, Any] = bind(params, folder)
         self.parsed: dict[str, Any] = {}
         self.effective: dict[str, Any] = {}
         self.observed: dict[str, Any] = {}
@@ -84,7 +86,7 @@ def host(folder: str, name: str, *, rehearse: bool = False) -> int:
     _die_with(int(os.environ.get("RUN_RECIPE_PARENT", "0")))
     said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
     stage = plan_from_dict(said["plan"]).stage(name)
-    tool = disk.catalog().get(stage.tool)
+    tool = disk.installed_catalog().get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
     this = Host(folder, stage, tool, rehearse=rehearse)

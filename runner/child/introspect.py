@@ -270,7 +270,7 @@ def _plain(value: Any) -> Any:
 
 def main(names: list[str]) -> int:
     """Print what the named tools take, or all tools of the catalogue."""
-    catalog = disk.catalog()
+    catalog = disk.installed_catalog()
     found: Json = {}
     for name in names or catalog.names:
         tool = catalog.get(name)

@@ -28,6 +28,11 @@ class Parameter:
         return self.schema.get("default")
 
     @property
+    def since(self) -> str | None:
+        """The mlx-lm release that first reads it, where older supported ones do not."""
+        return _text(self.schema.get("x-since"))
+
+    @property
     def cosmetic(self) -> bool:
         """Whether it changes what is printed and not what is made."""
         return bool(self.schema.get("x-cosmetic"))
@@ -97,6 +102,11 @@ class Tool:
         return _text(self.schema["x-tool"].get("report"))
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """Modules it imports that mlx-lm does not bring along."""
+        return tuple(self.schema["x-tool"].get("needs", ()))
+
+    @property
     def watch(self) -> str | None:
         """The module of runner.child that looks inside it while it runs."""
         return _text(self.schema["x-tool"].get("watch"))
@@ -118,6 +128,32 @@ class Tool:
     def defaults(self) -> Mapping[str, Any]:
         """Every parameter at its own default, nested ones included."""
         return MappingProxyType(complete(self.schema, {}, self.schema))
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a version's numbers, for comparing: 0.32.2 -> (0, 32, 2)."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def at(schema: Json, release: str | None) -> Json:
+    """Return a tool's schema as an installed mlx-lm has it; None is the newest."""
+    if release is None:
+        return schema
+    here = numbers(release)
+    known = {
+        name: {**said, **_default_at(said, here)}
+        for name, said in schema["properties"].items()
+        if numbers(said.get("x-since", "0")) <= here
+    }
+    return {**schema, "properties": known}
+
+
+def _default_at(schema: Json, release: tuple[int, ...]) -> Json:
+    """Return the default a parameter had before it was changed, where that is this release's."""
+    for before, default in schema.get("x-default-before", {}).items():
+        if release < numbers(before):
+            return {"default": default}
+    return {}
 
 
 class Catalog:

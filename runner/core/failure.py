@@ -62,11 +62,18 @@ FAILURES = (
         "save_every so that fewer checkpoints are kept, and run again.",
         (r"No space left on device", r"\[write\] Unable to write"),
     ),
+    # Before the rest of the hub's: after its work, mlx_lm uploads with a function that 2.0 removed.
+    Failure(
+        "hub too new",
+        "Only the upload failed: mlx_lm uploads with a function that huggingface_hub 2.0 removed. "
+        "Leave 'upload_repo' out and add a stage of hf.upload, or install huggingface_hub<2.",
+        (r"no attribute 'upload_large_folder'",),
+    ),
     Failure(
         "gated model",
         "The model is gated. Accept its licence on its page, log in with 'hf auth login', and run "
         "again.",
-        (r"GatedRepoError", r"401 Client Error"),
+        (r"GatedRepoError", r"Access denied\..* requires approval"),
     ),
     Failure(
         "hub not reachable",
@@ -75,6 +82,7 @@ FAILURES = (
         "--smoke.",
         (
             r"LocalEntryNotFoundError",
+            r"Local entry not found",
             r"OfflineModeIsEnabled",
             r"Connect(ion)?(Error|Timeout)",
             r"Max retries exceeded",
@@ -86,8 +94,26 @@ FAILURES = (
     Failure(
         "model not found",
         "No folder and no hub repository of that name exists: a local path that does not exist is "
-        "taken for a hub id (T23). Look at 'model' and 'data'.",
-        (r"RepositoryNotFoundError", r"HFValidationError", r"404 Client Error"),
+        "taken for a hub id (T23). Look at 'model' and 'data', or at the revision and the files. "
+        "Of a private repository the hub says the same: log in with 'hf auth login'.",
+        (
+            r"(Repository|Revision|Entry)NotFoundError",
+            r"HFValidationError",
+            r"404 Client Error",
+            r"(Model|Dataset|Space|Repository|Kernel) '[^']+' not found",
+            r"(Revision|File) not found in ",
+        ),
+    ),
+    Failure(
+        "not logged in",
+        "The hub does not know who is asking. Log in with 'hf auth login', or set HF_TOKEN to a "
+        "token that may write, and run again.",
+        (
+            r"401 Unauthorized",
+            r"403 Forbidden",
+            r"Invalid username or password",
+            r"LocalTokenNotFoundError",
+        ),
     ),
     Failure(
         "adapter mismatch",

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runner.core.catalog import numbers
+
 Level = Literal["good", "warning", "unfit"]
 PYTHONS = ((3, 11), (3, 13))
 OLDEST, NEWEST = "0.31.3", "0.32"
@@ -30,15 +32,10 @@ def fit(findings: Sequence[Finding]) -> bool:
     return all(finding.level != "unfit" for finding in findings)
 
 
-def release(version: str) -> tuple[int, ...]:
-    """Return a version's numbers, for comparing: 0.32.2 -> (0, 32, 2)."""
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
 def _python(facts: Mapping[str, Any]) -> Iterator[Finding]:
     version = facts["python"]
     low, high = PYTHONS
-    good = low <= release(version)[:2] <= high
+    good = low <= numbers(version)[:2] <= high
     hint = "" if good else "use Python 3.11, 3.12 or 3.13"
     yield Finding("Python", "good" if good else "unfit", version, hint)
     yield Finding("platform", "good", f"{facts['platform']}, {facts['cores']} cores")
@@ -57,10 +54,10 @@ def _mlx(facts: Mapping[str, Any]) -> Iterator[Finding]:
     version = packages.get("mlx-lm")
     if version is None:
         yield Finding("mlx-lm", "unfit", "not installed", facts["install"])
-    elif release(version) < release(OLDEST):
+    elif numbers(version) < numbers(OLDEST):
         hint = f"run-recipe knows {OLDEST} and newer: pip install --upgrade mlx-lm"
         yield Finding("mlx-lm", "unfit", version, hint)
-    elif release(version)[:2] > release(NEWEST)[:2]:
+    elif numbers(version)[:2] > numbers(NEWEST)[:2]:
         hint = "newer than what run-recipe was tested with; the check below says what differs"
         yield Finding("mlx-lm", "warning", version, hint)
     else:

@@ -58,10 +58,12 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
     if path.is_file():
         yield ".", path
         return
-    for folder, _, names in os.walk(path):
+    for folder, below, names in os.walk(path):
+        # An upload rewrites a model's card and keeps its notes beside it; no tool reads either.
+        below[:] = [name for name in below if name != ".cache"]
         for name in names:
             file = Path(folder) / name
-            if file.is_file():
+            if file.is_file() and name != "README.md":
                 yield file.relative_to(path).as_posix(), file
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import runner
-from runner.core.catalog import LAUNCHER, Catalog
+from runner.core.catalog import LAUNCHER, Catalog, at
 from runner.core.recipe import BUILTIN
+from runner.edges import probe
 
 Json = dict[str, Any]
 
@@ -23,13 +24,18 @@ def shipped(name: str) -> Path:
 
 
 @cache
-def catalog() -> Catalog:
-    """Return the tool catalogue of schema/tools."""
+def catalog(release: str | None = None) -> Catalog:
+    """Return the tool catalogue of schema/tools, as the newest mlx-lm has it or `release`."""
     folder = shipped("schema") / "tools"
     names = tuple(sorted(path.stem for path in folder.glob("*.json")))
     files = {name: folder / f"{name}.json" for name in names}
     files[LAUNCHER] = shipped("schema") / "launch.json"
-    return Catalog(names, lambda name: _json(files[name]))
+    return Catalog(names, lambda name: at(_json(files[name]), release))
+
+
+def installed_catalog() -> Catalog:
+    """Return the tool catalogue as the installed mlx-lm has it; the newest where there is none."""
+    return catalog(probe.installed("mlx-lm"))
 
 
 @cache

@@ -128,10 +128,17 @@ def _ready(
         stage = plan.stage(action.stage)
         module = _tool(stage, catalog).main[0].partition(".")[0]
         needs_mlx = module != "runner" or stage.tool == "model.tiny"
-        absent = [m for m in ("mlx", module) if needs_mlx and not probe.importable(m)]
+        needed = ("mlx", module, *_tool(stage, catalog).needs) if needs_mlx else ()
+        needed += tuple(str(stage.params.get("report_to") or "").split(",")) if needs_mlx else ()
+        absent = [name for name in needed if name and not probe.importable(name)]
         if absent and action.do == "run":
             why = f"stage '{stage.name}' runs {stage.tool}, and {absent[0]} is not installed here"
-            raise UnfitError(why, probe.how_to_install())
+            hint = (
+                probe.how_to_install()
+                if absent[0].startswith("mlx")
+                else f"pip install {absent[0]}"
+            )
+            raise UnfitError(why, hint)
 
 
 def _tool(stage: Stage, catalog: Catalog) -> Tool:

@@ -9,9 +9,10 @@ from typing import Any
 from runner.core.document import RUN_DIR
 from runner.core.plan import Plan, Stage
 from runner.core.rules import Adapter, DataSet, Known, ModelFacts
-from runner.edges import disk
+from runner.edges import disk, probe
 
 Json = dict[str, Any]
+PACKAGES = ("mlx-lm", "huggingface-hub")
 SPLITS = ("train", "valid", "test")
 MAX_HEADER = 200_000_000
 # Model types whose weights mlx-lm calls as the hub does; others are renamed when they are loaded.
@@ -40,7 +41,8 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
                 facts = read_model(path, folder)
                 models |= {path: facts} if facts else {}
         occupied |= {path for path in _writes(stage) if _filled(path)}
-    return Known(adapters, data, models, frozenset(absent), frozenset(occupied))
+    packages = {name: version for name in PACKAGES if (version := probe.installed(name))}
+    return Known(adapters, data, models, frozenset(absent), frozenset(occupied), packages)
 
 
 def hub_cache(environ: dict[str, str]) -> Path:

@@ -308,6 +308,18 @@ CASES = {
     "two-dashes": Case(
         one(project_name="--", report_to="wandb"), one(project_name="-", report_to="wandb")
     ),
+    "newer-than-installed": Case(
+        one(trust_remote_code=True),
+        one(),
+        Known(packages={"mlx-lm": "0.31.3"}),
+        Known(packages={"mlx-lm": "0.31.3"}),
+    ),
+    "upload-needs-older-hub": Case(
+        {"a": stage("mlx_lm.convert", hf_path="base", upload_repo="me/mine")},
+        {"a": stage("mlx_lm.convert", hf_path="base", upload_repo="me/mine")},
+        Known(packages={"huggingface-hub": "2.4.0"}),
+        Known(packages={"huggingface-hub": "1.33.0"}),
+    ),
     "path-not-expanded": Case(one(data="~/rows"), one(data="rows~")),
     "adapter-path-empty": Case(one(adapter_path=""), one()),
     "path-not-there": Case(

@@ -19,7 +19,17 @@ from runner.core.problem import Mark, Problem, ordered
 from runner.core.tree import Node, locate
 
 Severity = Literal["error", "warning"]
-FAMILIES = ("schedule", "adapter", "resume", "sequence", "paths", "data", "model", "launch")
+FAMILIES = (
+    "schedule",
+    "adapter",
+    "resume",
+    "sequence",
+    "paths",
+    "data",
+    "model",
+    "launch",
+    "release",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,8 @@ class ModelFacts:
 class Known:
     """What the edges know of the files a plan names, by path; empty where nothing is on disk.
 
-    `absent` are the paths it reads that are not there, `occupied` those it writes that are.
+    `absent` are the paths it reads that are not there, `occupied` those it writes that are;
+    `packages` are the installed versions of mlx-lm and of the hub's client.
     """
 
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
@@ -95,6 +106,7 @@ class Known:
     models: Mapping[str, ModelFacts] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
     occupied: frozenset[str] = frozenset()
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,114 @@
+"""Rows of data: lines of a .jsonl file -> all that mlx-lm would stumble over, and statistics.
+
+The map, in import order; a module may import only from those above it:
+
+use         what rows are for: keys, roles, splits, and the training that reads them
+flaw        what is wrong with one row
+parsing     a line of bytes -> a value
+column      a member of a line -> its column
+formats     the keys of a row -> its formats
+row         a row that can be read -> its strings, its identity
+fields      a row of text, or of prompt and completion -> its flaws
+messages    a row of messages -> its flaws
+encoding    a row -> its tokens, and what is cut or masked of them
+histogram   numbers -> how they are spread
+tally       problems -> the first few of each kind, and how many
+survey      the rows of one file -> its problems and its statistics
+batches     a survey and a batch size -> what is left or padded
+folder      the surveys of a folder -> its report
+"""
+
+from runner.core.rows.batches import MOST_PADDING, unreached
+from runner.core.rows.column import column_of
+from runner.core.rows.encoding import Encode, token_flaws, tokens
+from runner.core.rows.fields import completion_flaws, text_flaws
+from runner.core.rows.flaw import Flaw, RowError
+from runner.core.rows.folder import OTHER_NAMES, SUFFIXES, Report, report
+from runner.core.rows.formats import OTHER_KEYS, first_format, formats_of, require_format
+from runner.core.rows.histogram import Histogram, Spread
+from runner.core.rows.messages import chat_flaws
+from runner.core.rows.parsing import decode, parse
+from runner.core.rows.row import Row
+from runner.core.rows.survey import BUCKETS, CHECKS, Stats, Survey, Tokens
+from runner.core.rows.tally import Tally
+from runner.core.rows.use import ROLES, SPLITS, Features, Use
+
+__all__ = [
+    "BUCKETS",
+    "CHECKS",
+    "MOST_PADDING",
+    "OTHER_KEYS",
+    "OTHER_NAMES",
+    "ROLES",
+    "SLUGS",
+    "SPLITS",
+    "SUFFIXES",
+    "Encode",
+    "Features",
+    "Flaw",
+    "Histogram",
+    "Report",
+    "Row",
+    "RowError",
+    "Spread",
+    "Stats",
+    "Survey",
+    "Tally",
+    "Tokens",
+    "Use",
+    "chat_flaws",
+    "column_of",
+    "completion_flaws",
+    "decode",
+    "first_format",
+    "formats_of",
+    "parse",
+    "report",
+    "require_format",
+    "text_flaws",
+    "token_flaws",
+    "tokens",
+    "unreached",
+]
+
+SLUGS = (
+    "row-not-json",
+    "row-not-utf8",
+    "row-byte-order-mark",
+    "row-blank",
+    "row-carriage-return",
+    "row-constant",
+    "row-too-long",
+    "row-not-object",
+    "row-without-format",
+    "row-two-formats",
+    "row-other-format",
+    "row-field-type",
+    "row-empty-text",
+    "row-empty-field",
+    "row-empty-answer",
+    "row-content-parts",
+    "row-no-messages",
+    "row-message-without-role",
+    "row-message-without-content",
+    "row-unknown-role",
+    "row-single-message",
+    "row-last-not-assistant",
+    "row-answers-masked",
+    "row-lone-surrogate",
+    "row-template-error",
+    "row-cut",
+    "row-answer-lost",
+    "row-mask-hides-answer",
+    "row-repeated",
+    "row-in-two-splits",
+    "rows-never-reached",
+    "batches-mostly-padding",
+    "mask-prompt-with-text",
+    "split-empty",
+    "split-smaller-than-batch",
+    "split-missing",
+    "split-misnamed",
+    "splits-of-two-formats",
+)
+"""Every kind of problem that the modules of this folder find; the names stand beside the words there."""

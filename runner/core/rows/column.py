@@ -1,0 +1,43 @@
+"""One line of JSON and the path of a member -> the column where it starts."""
+
+import json
+import re
+from collections.abc import Sequence
+
+
+def column_of(text: str, path: Sequence[str | int]) -> int:
+    """Return the column, from 1, of a member inside one line of JSON."""
+    at = _skip(text, 0)
+    for step in path:
+        at = _member(text, at, step)
+    return at + 1
+
+
+def _member(text: str, at: int, step: str | int) -> int:
+    """Return where the member `step` starts of what starts at `at`; `at` itself if it has none."""
+    found, number, keyed = at, 0, text[at] == "{"
+    if text[at] not in "{[":
+        return at
+    at = _skip(text, at + 1)
+    while text[at] not in "}]":
+        name: str | int = number
+        if keyed:
+            name, at = _DECODER.raw_decode(text, at)
+            at = _skip(text, _skip(text, at) + 1)
+        found = at if name == step else found
+        _, at = _DECODER.raw_decode(text, at)
+        at = _skip(text, at)
+        at = _skip(text, at + 1) if text[at] == "," else at
+        number += 1
+    return found
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+_DECODER = json.JSONDecoder()
+
+
+_SPACE = re.compile(r"[ \t\r\n]*")

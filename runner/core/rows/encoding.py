@@ -1,0 +1,82 @@
+"""The tokens of a row, and what max_seq_length and the mask do to them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from runner.core.rows.flaw import Flaw
+from runner.core.rows.row import Row
+from runner.core.rows.use import Use
+
+
+class Encode(Protocol):
+    """Text (with its end) or messages -> tokens, as mlx-lm makes them; ValueError if it cannot.
+
+    `answer_next` asks for the start of an answer after the messages.
+    """
+
+    def __call__(
+        self, content: str | Sequence[Any], *, tools: Any = None, answer_next: bool = False
+    ) -> Sequence[int]:
+        """Return the tokens."""
+        ...  # pragma: no cover
+
+
+def tokens(row: Row, use: Use, encode: Encode) -> tuple[Sequence[int], Sequence[int] | None]:
+    """Return the tokens of a row and, where it matters, those mlx-lm takes for its prompt."""
+    if row.format == "text":
+        return encode(row.parts[0]), None
+    tools = row.value.get("tools")
+    if row.format == "completions":
+        prompt, completion = row.parts
+        messages = [
+            {"role": "user", "content": prompt},
+            {"role": "assistant", "content": completion},
+        ]
+    else:
+        messages = row.value[use.features.chat]
+    whole = encode(messages, tools=tools)
+    if len(messages) == 1 or not (use.mask_prompt or len(whole) > use.max_seq_length):
+        return whole, None
+    answers = messages[-1].get("role") == "assistant"
+    return whole, encode(messages[:-1], tools=tools, answer_next=answers)
+
+
+def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: Use) -> Iterator[Flaw]:
+    """Yield what max_seq_length and the mask do to a row of these tokens."""
+    size, longest = len(whole), use.max_seq_length
+    start = 0 if prompt is None else len(prompt)
+    if size > longest and start >= longest:
+        message = (
+            f"has {start} tokens before its answer and max_seq_length is {longest}: "
+            "no token of the answer is trained"
+        )
+        if use.mask_prompt:
+            message += ", and in a batch of such rows the loss is NaN, as is every weight after it"
+        hint = f"raise max_seq_length to {size}, or shorten the prompt"
+        yield Flaw("row-answer-lost", message, hint, (), "error" if use.mask_prompt else "warning")
+    elif size > longest:
+        message = (
+            f"has {size} tokens and max_seq_length is {longest}: "
+            f"the last {size - longest} are cut off, with the end of the answer"
+        )
+        yield Flaw(
+            "row-cut", message, f"raise max_seq_length to {size}, or split it", (), "warning"
+        )
+    if use.mask_prompt and prompt is not None:
+        yield from _mask_flaws(whole, prompt)
+
+
+def _mask_flaws(whole: Sequence[int], prompt: Sequence[int]) -> Iterator[Flaw]:
+    pairs = zip(whole, prompt, strict=False)
+    shared = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(whole), len(prompt)))
+    if shared == len(prompt) < len(whole):
+        return
+    hidden = min(len(whole), len(prompt)) - shared
+    everything = len(prompt) >= len(whole)
+    message = (
+        f"does not start with the tokens of its own prompt: they part at token {shared}, and "
+        f"the mask of {len(prompt)} hides {'all' if everything else f'{hidden} tokens'} after it"
+    )
+    hint = "train without mask_prompt, or with a chat template whose start of an answer it repeats"
+    severity = "error" if everything else "warning"
+    yield Flaw("row-mask-hides-answer", message, hint, (), severity)

@@ -1,0 +1,36 @@
+"""What is wrong with one row, in words and at its place."""
+
+from typing import Any, NamedTuple
+
+
+class Flaw(NamedTuple):
+    """What is wrong with a row, as a sentence whose subject is the row."""
+
+    rule: str
+    message: str
+    hint: str = ""
+    path: tuple[str | int, ...] = ()
+    severity: str = "error"
+    column: int = 0
+
+
+class RowError(ValueError):
+    """A line that mlx-lm cannot read at all."""
+
+    def __init__(self, flaw: Flaw) -> None:
+        super().__init__(flaw.message)
+        self.flaw = flaw
+
+
+def empty(what: str, path: tuple[str | int, ...], *, answer: bool) -> Flaw:
+    """Return the flaw of a field that holds nothing; an answer teaches it."""
+    if answer:
+        message = f"teaches the model to answer with nothing: {what}"
+        return Flaw("row-empty-answer", message, "remove the row", path, "warning")
+    return Flaw("row-empty-field", f"has a gap: {what}", "", path, "warning")
+
+
+def kind(value: Any) -> str:
+    """Return what a value of JSON is, in words."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false"}
+    return "null" if value is None else names.get(type(value), "a number")

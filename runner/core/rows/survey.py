@@ -1,0 +1,196 @@
+"""The rows of one file, one after the other -> its problems and its statistics."""
+
+from array import array
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from typing import Any
+
+from runner.core.problem import Mark, Problem
+from runner.core.rows.column import column_of
+from runner.core.rows.encoding import Encode, token_flaws, tokens
+from runner.core.rows.fields import completion_flaws, text_flaws
+from runner.core.rows.flaw import Flaw, RowError
+from runner.core.rows.formats import other_format, require_format, two_formats
+from runner.core.rows.histogram import Histogram, Spread
+from runner.core.rows.messages import chat_flaws
+from runner.core.rows.parsing import BLANK, constant_flaw, parse
+from runner.core.rows.row import Row, identity, strings
+from runner.core.rows.tally import Tally
+from runner.core.rows.use import Use
+
+BUCKETS = 256
+
+
+CHECKS: Mapping[str, Callable[[Mapping[str, Any], Use], Iterator[Flaw]]] = {
+    "completions": completion_flaws,
+    "chat": chat_flaws,
+    "text": text_flaws,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What max_seq_length and the mask do: rows and tokens cut, answers without a trained token."""
+
+    lengths: Spread
+    cut_rows: int
+    cut_tokens: int
+    lost_answers: int
+    hidden_answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What the rows of one file are like; `turns` counts the messages of chats."""
+
+    rows: int
+    bytes: int
+    format: str | None
+    characters: Spread
+    turns: Spread
+    tokens: Tokens | None = None
+
+
+@dataclass(slots=True)
+class Survey:
+    """The rows of one file, or of a piece of it, taken one after the other and forgotten.
+
+    What grows with the rows is `seen`: 16 bytes a row, a digest and a line, in buckets of digests.
+    `tails` holds, by number of keys, the last lines: the end of mlx-lm's order of the rows.
+    """
+
+    file: str
+    format: str | None
+    use: Use
+    rows: int = 0
+    size: int = 0
+    characters: Histogram = field(default_factory=Histogram)
+    turns: Histogram = field(default_factory=Histogram)
+    lengths: Histogram = field(default_factory=Histogram)
+    sums: Counter[str] = field(default_factory=Counter)
+    tally: Tally = field(init=False)
+    seen: list["array[int]"] = field(init=False)
+    tails: dict[int, deque[int]] = field(default_factory=dict)
+    batch: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.use.limit)
+        self.seen = [array("Q") for _ in range(BUCKETS)]
+
+    def take(self, number: int, line: bytes, encode: Encode | None = None) -> None:
+        """Check one line and count what it is like."""
+        self.size += len(line)
+        self.rows += 1
+        try:
+            value, constant = parse(line)
+            formats = require_format(value, self.use.features)
+        except RowError as error:
+            self.rows -= error.flaw is BLANK
+            self._flawed(error.flaw, number, line)
+            return
+        self._tail(len(value), number)
+        if constant:
+            self._flawed(constant_flaw(constant), number, line)
+        wanted = self.format or formats[0]
+        if wanted not in formats:
+            flaw = other_format(value, formats[0], wanted, self.use.features)
+            self._flawed(flaw, number, line)
+            return
+        if len(formats) > 1:
+            self._flawed(two_formats(formats, wanted), number, line)
+        broken = False
+        for flaw in CHECKS[wanted](value, self.use):
+            broken = broken or flaw.severity == "error"
+            self._flawed(flaw, number, line)
+        if not broken:
+            row = Row(value, wanted, strings(value, wanted, self.use.features))
+            self._sound(row, number, line, encode)
+
+    def skip(self, number: int, size: int) -> None:
+        """Count a line that is too long to be looked at."""
+        self.size += size
+        self.rows += 1
+        message = (
+            f"is {size / 1e6:.0f} MB long and was not checked; mlx-lm cuts it after max_seq_length"
+        )
+        self._flawed(Flaw("row-too-long", message, "split it", (), "warning"), number, b"")
+
+    def _sound(self, row: Row, number: int, line: bytes, encode: Encode | None) -> None:
+        try:
+            same = identity(row, self.use.features)
+        except UnicodeEncodeError:
+            message = "holds half of a surrogate pair; the tokenizer stops there with a TypeError"
+            flaw = Flaw("row-lone-surrogate", message, "write the whole character, as UTF-8")
+            self._flawed(flaw, number, line)
+            return
+        digest = int.from_bytes(sha256(same).digest()[:8])
+        bucket = self.seen[digest % BUCKETS]
+        bucket.append(digest)
+        bucket.append(number)
+        size = sum(map(len, row.parts))
+        self.characters.add(size)
+        self._batched(size)
+        if row.format == "chat":
+            self.turns.add(len(row.value[self.use.features.chat]))
+        if encode:
+            self._encoded(row, number, line, encode)
+
+    def _batched(self, size: int) -> None:
+        """Count what mlx-lm pads: its batches are rows that follow each other (T64)."""
+        self.batch.append(size)
+        if len(self.batch) == (self.use.batch_size or 1):
+            self.sums["content"] += sum(self.batch)
+            self.sums["computed"] += max(self.batch) * len(self.batch)
+            self.batch.clear()
+
+    def _tail(self, keys: int, number: int) -> None:
+        self.sums["readable"] += 1
+        size = (self.use.batch_size or 1) - 1
+        if size:
+            self.tails.setdefault(keys, deque(maxlen=size)).append(number)
+
+    def _encoded(self, row: Row, number: int, line: bytes, encode: Encode) -> None:
+        try:
+            whole, prompt = tokens(row, self.use, encode)
+        except ValueError as error:
+            message = f"cannot be tokenized: {error}"
+            self._flawed(Flaw("row-template-error", message), number, line)
+            return
+        self.lengths.add(len(whole))
+        self.sums["cut_rows"] += len(whole) > self.use.max_seq_length
+        self.sums["cut_tokens"] += max(len(whole) - self.use.max_seq_length, 0)
+        for flaw in token_flaws(whole, prompt, self.use):
+            self.sums["lost_answers"] += flaw.rule == "row-answer-lost"
+            self.sums["hidden_answers"] += flaw.rule == "row-mask-hides-answer"
+            self._flawed(flaw, number, line)
+
+    def _flawed(self, flaw: Flaw, number: int, line: bytes) -> None:
+        if self.tally.count(flaw.rule, number):
+            column = flaw.column or (column_of(line.decode(), flaw.path) if flaw.path else 1)
+            mark = Mark(self.file, number, column)
+            sentence = f"the row {flaw.message}"
+            problem = Problem(mark, sentence, flaw.rule, flaw.hint, (), flaw.severity)
+            self.tally.show(problem)
+
+    def merge(self, later: "Survey") -> None:
+        """Take over the survey of the lines that follow."""
+        self.rows += later.rows
+        self.size += later.size
+        self.sums.update(later.sums)
+        self.batch.extend(later.batch)
+        for name in ("characters", "turns", "lengths", "tally"):
+            getattr(self, name).merge(getattr(later, name))
+        for mine, other in zip(self.seen, later.seen, strict=True):
+            mine.extend(other)
+        for keys, numbers in later.tails.items():
+            self.tails.setdefault(keys, deque(maxlen=numbers.maxlen)).extend(numbers)
+
+    def stats(self) -> Stats:
+        """Return what the rows are like."""
+        names = (f.name for f in fields(Tokens) if f.name != "lengths")
+        lengths = self.lengths.spread()
+        seen = Tokens(lengths, **{n: self.sums[n] for n in names}) if lengths.rows else None
+        characters, turns = self.characters.spread(), self.turns.spread()
+        return Stats(self.rows, self.size, self.format, characters, turns, seen)
