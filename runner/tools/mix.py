@@ -9,13 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import random
-import secrets
-import shutil
 import sys
 from array import array
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,9 +20,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from runner.core.rows import Features, RowError, parse, require_format
 from runner.tools.error import ToolError
+from runner.tools.replacement import replacing, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
 TRAIN = "train.jsonl"
@@ -84,12 +82,12 @@ def mix(
         "realised_share": float(realised),
         "rows": len(ours) + picked,
     }
-    with _replacing(target) as folder:
-        _write(folder / TRAIN, _rows(ours, theirs, order(len(ours), len(theirs), picked, seed)))
+    with replacing(target) as folder:
+        write(folder / TRAIN, _rows(ours, theirs, order(len(ours), len(theirs), picked, seed)))
         for name in COPIED:
             if (primary / name).exists():
-                _write(folder / name, _chunks(primary / name))
-        _write(folder / RECORD, [json.dumps(record, indent=2).encode(), b"\n"])
+                write(folder / name, _chunks(primary / name))
+        write(folder / RECORD, [json.dumps(record, indent=2).encode(), b"\n"])
     return record
 
 
@@ -214,13 +212,6 @@ def _chunks(file: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _write(file: Path, chunks: Iterable[bytes]) -> None:
-    with file.open("xb") as stream:
-        stream.writelines(chunks)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
 def _require_replaceable(target: Path, *sources: Path) -> None:
     if target in [source.resolve() for source in sources]:
         raise ToolError(f"{target} is read by this mix; name another folder to write")
@@ -239,44 +230,6 @@ def _is_record(file: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and found.get("tool") == "data.mix"
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """Yield a folder beside `target` that takes its place once it is complete."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(4)
-    beside = target.with_name(f".{target.name}.{token}.new")
-    beside.mkdir()
-    try:
-        yield beside
-        _sync(beside)
-        _swap(beside, target, target.with_name(f".{target.name}.{token}.old"))
-        _sync(target.parent)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _swap(beside: Path, target: Path, old: Path) -> None:
-    """Put `beside` at `target`; a folder with files in it cannot be replaced in one step."""
-    if not target.exists():
-        beside.rename(target)
-        return
-    target.rename(old)
-    try:
-        beside.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """Every kind of problem a data folder can have, at its line and column."""
 
 import json
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.core import rows
 from runner.core.rows import (
+    SLUGS,
     Features,
     Flaw,
     Histogram,
@@ -637,6 +640,14 @@ def test_the_column_of_a_member_is_where_it_starts(value, data):
 
 def test_a_flaw_says_by_default_that_it_is_an_error():
     assert Flaw("rule", "is wrong").severity == "error"
+
+
+def test_the_slugs_are_those_that_the_modules_say():
+    """So that nobody has to know which module of the folder finds what."""
+    modules = [file for file in Path(rows.__file__).parent.glob("*.py") if file.stem != "__init__"]
+    words = "".join(file.read_text(encoding="utf-8") for file in modules)
+    said = re.findall(r'"((?:rows?|splits?|batches|mask)-[a-z0-9-]+)"', words)
+    assert sorted(SLUGS) == sorted(set(said))
 
 
 # --- our own

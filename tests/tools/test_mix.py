@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.tools import mix as mix_module
+from runner.tools import replacement
 from runner.tools.error import ToolError
 from runner.tools.mix import count, index, main, mix, order, parser
 
@@ -421,7 +421,7 @@ def test_nothing_is_left_behind_by_a_refusal_or_a_crash(make, tmp_path, monkeypa
     def crash(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(mix_module, "_sync", crash)
+    monkeypatch.setattr(replacement, "_sync", crash)
     with pytest.raises(OSError, match="disk full"):
         mix(tmp_path / "primary", tmp_path / "replay", tmp_path / "out", ratio=0.0)
     assert {file.name for file in tmp_path.iterdir()} == {"primary", "replay", "out"}
@@ -432,7 +432,7 @@ def test_the_earlier_mix_comes_back_when_the_new_one_cannot_take_its_place(tmp_p
     (tmp_path / "out").mkdir()
     (tmp_path / "out/train.jsonl").write_bytes(TEXT)
     with pytest.raises(FileNotFoundError):
-        mix_module._swap(tmp_path / "gone", tmp_path / "out", tmp_path / "old")
+        replacement._swap(tmp_path / "gone", tmp_path / "out", tmp_path / "old")
     assert (tmp_path / "out/train.jsonl").read_bytes() == TEXT
     assert not (tmp_path / "old").exists()
 

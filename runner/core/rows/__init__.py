@@ -111,4 +111,4 @@ SLUGS = (
     "split-misnamed",
     "splits-of-two-formats",
 )
-"""Every kind of problem that the modules of this folder find; the names stand beside the words there."""
+"""Every kind of problem that is found here; each name also stands beside its words."""

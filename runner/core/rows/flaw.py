@@ -23,7 +23,7 @@ class RowError(ValueError):
 
 
 def empty(what: str, path: tuple[str | int, ...], *, answer: bool) -> Flaw:
-    """Return the flaw of a field that holds nothing; an answer teaches it."""
+    """Return the flaw of a field that holds nothing; the model would learn such an answer."""
     if answer:
         message = f"teaches the model to answer with nothing: {what}"
         return Flaw("row-empty-answer", message, "remove the row", path, "warning")

@@ -14,8 +14,6 @@ OTHER_NAMES = {
     "valid": ("val", "validation", "validate", "dev", "eval", "evaluation"),
     "test": ("tests", "testing"),
 }
-
-
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".ndjson", ".parquet", ".csv")
 
 

@@ -21,8 +21,6 @@ from runner.core.rows.tally import Tally
 from runner.core.rows.use import Use
 
 BUCKETS = 256
-
-
 CHECKS: Mapping[str, Callable[[Mapping[str, Any], Use], Iterator[Flaw]]] = {
     "completions": completion_flaws,
     "chat": chat_flaws,

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 SPLITS = ("train", "valid", "test")
-
-
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
