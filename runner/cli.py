@@ -1,5 +1,6 @@
 """The verbs: each parses, calls, prints and exits. Payload on stdout, the rest on stderr."""
 
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -62,6 +63,11 @@ def main() -> None:
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(Exit.STAGE_FAILED)
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        hint = "free some space, and go on with --resume" if full else ""
+        _complain(f"{error.filename or 'the disk'}: {error.strerror or error}", hint)
         sys.exit(Exit.STAGE_FAILED)
 
 
@@ -177,7 +183,7 @@ def run(
     if resume is not None:
         from runner.edges import history
 
-        before = history.find(Path(runs), resume or plan.name)
+        before = history.to_resume(Path(runs), resume, plan)
     if dry_run and before is not None:
         from runner.edges.execute import decide
 

@@ -20,6 +20,8 @@ profiles:
 
 @pytest.fixture
 def folder(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
     (tmp_path / "good.yaml").write_text(GOOD.replace("vars: {rate: 1e-4}\n", ""), encoding="utf-8")
     (tmp_path / "bad.yaml").write_text(GOOD, encoding="utf-8")
     return tmp_path
@@ -37,7 +39,7 @@ def test_a_typo_on_the_command_line_makes_nothing(folder):
     assert done.returncode == 2
     assert "--set:1:19" in done.stderr
     assert "did you mean 'seed'?" in done.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["bad.yaml", "good.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "bad.yaml", "good.yaml"]
 
 
 def test_the_same_typo_in_a_file_makes_nothing(folder):
@@ -48,7 +50,7 @@ def test_the_same_typo_in_a_file_makes_nothing(folder):
     assert done.returncode == 2
     assert "good.yaml:4:57" in done.stderr
     assert "did you mean 'seed'?" in done.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["bad.yaml", "good.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "bad.yaml", "good.yaml"]
 
 
 def test_run_is_the_verb_that_needs_no_name(folder):

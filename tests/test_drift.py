@@ -204,7 +204,7 @@ NEW = {"required": False, "default": 0.0}
             "it travels as 'store_true'",
         ),
         ("mlx_lm.fuse", at("flags", "--model", "action", to="append"), "it travels as 'store'"),
-        ("mlx_lm.generate", at("flags", "--image", "nargs", to=None), "its words number"),
+        ("mlx_lm.generate", at("flags", "--extra-eos-token", "nargs", to=None), "its words number"),
         ("mlx_lm.fuse", at("flags", "--model", "nargs", to="+"), "its words number"),
         ("mlx_lm.awq", at("flags", "--bits", "type", to="float"), "its type is"),
         ("mlx_lm.awq", at("flags", "--bits", "dest", to="q_bits"), "its name is"),

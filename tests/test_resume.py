@@ -146,6 +146,32 @@ def test_a_stage_can_run_on_what_an_earlier_run_made(project):
     assert "[1/1] second: finished" in done.stderr
 
 
+def test_results_of_different_runs_never_mix(project):
+    run(project, "--to", "first")
+    made = folder(project)
+    real = [*RUN, "r.yaml", "--resume"]
+    done = subprocess.run(real, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no run of 'r' to go on from that is a real run" in done.stderr
+    done = subprocess.run(
+        [*real, str(made)], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "going on would mix it with a real run" in done.stderr
+    (project / "other.yaml").write_text(RECIPE, encoding="utf-8")
+    other = [*RUN, "other.yaml", "--smoke", "--resume", str(made)]
+    done = subprocess.run(other, cwd=project, capture_output=True, text=True, check=False)
+    assert "that run is of 'r', not of 'other'" in done.stderr
+
+
+def test_a_stage_never_runs_on_what_was_made_otherwise(project):
+    run(project, "--to", "first")
+    change = ("--set", "stages.first.params.learning_rate=1e-3")
+    done = run(project, "--resume", "--only", "second", *change, code=2)
+    assert "reads from first, which is not as planned: learning_rate changed" in done.stderr
+    assert "run it too: --from first" in done.stderr
+
+
 def lines(path):
     return len(path.read_bytes().splitlines()) if path.exists() else 0
 

@@ -172,6 +172,10 @@ def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violat
     elif "propertyNames" in error.absolute_schema_path:
         name = str(error.instance)
         yield Violation((*path, name), said, "bad-name", key=True)
+    elif said and error.validator in _BOUNDS and "prefixItems" in error.absolute_schema_path:
+        # One of several arguments: say which, and what they all are as the way out.
+        message, rule, _ = _wrong_value(error)
+        yield Violation(path, message, rule, f"the {(about or path)[-1]} {said}")
     elif said:
         place = _reader(error, root, path)
         yield Violation(place, said, "bad-value", key=bool(_rule(error)), about=about)

@@ -135,6 +135,12 @@ FAILURES = (
         ),
     ),
     Failure(
+        "data not found",
+        "There is no folder of the name that 'data' says, so that mlx-lm looked for it on the hub, "
+        "which needs a package more (T23). Paths are relative to the working directory.",
+        (r"No module named 'datasets'",),
+    ),
+    Failure(
         "not installed",
         "A package the stage needs is missing; the log's last line names it.",
         (r"No module named",),

@@ -43,14 +43,14 @@ class Forecast:
     def _parts(self) -> Iterator[str]:
         of = f" of {self.rows:,} rows" if self.rows is not None else ""
         seen = f" = {self.epochs:.2f} epochs{of}" if self.epochs is not None else ""
-        yield f"{self.iterations:,} iterations of {_rows(self.batch)}{seen}"
+        yield f"{self.iterations:,} iterations of {_many(self.batch, 'row')}{seen}"
         share = f", {self.warmup / self.updates:.1%} of them warm-up" if self.warmup else ""
         yield f"{self.updates:,} updates{share}"
         if self.accumulation > 1:
             # T37: the mean of batch means, not weighted by tokens.
             size = self.batch * self.accumulation
             yield f"{size} rows an update, as the mean of {self.accumulation} batch means"
-        yield f"{self.checkpoints} checkpoints, {self.validations} validations"
+        yield f"{_many(self.checkpoints, 'checkpoint')}, {_many(self.validations, 'validation')}"
         if self.replay is not None:
             yield f"{self.replay:.4g} of the rows replayed"
         ratio = f", {self.ratio:.3g} x that of {self.resumes}" if self.ratio is not None else ""
@@ -113,14 +113,16 @@ def derived(
 
 def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) -> int:
     """Return the iterations that a budget means; where it means none, 1 and a problem."""
+    if not view.trains:
+        why = "this stage does not train, and has no epochs"
+        problems.append(Problem(said.mark, why, "budget-not-exact", "remove the budget"))
+        return 1
     batch = view.params["batch_size"]
     data = data_of(view)
     rows = data.rows.get("train") if data else None
     why = hint = ""
     found: int | None = None
-    if not view.trains:
-        why, hint = "this stage does not train, and has no epochs", "remove the budget"
-    elif given is not None:
+    if given is not None:
         why = f"'iters' is said, too, at {given.mark}"
         hint = "say one of them; !reset iters where it is inherited"
     elif rows is None:
@@ -153,5 +155,5 @@ def _replayed(mix: Mapping[str, object], data: DataSet | None, view: View) -> fl
     return 1 - primary.rows["train"] / data.rows["train"]
 
 
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

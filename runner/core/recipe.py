@@ -183,12 +183,24 @@ class _Gathering:
         if root is None:
             if not document.problems:
                 mark = Mark(file, 1, 1)
-                self.say(mark, "this file is empty", "empty-recipe", "see: run-recipe new", notes)
+                self.say(
+                    mark,
+                    "this file is empty",
+                    "empty-recipe",
+                    "begin with: version: 1, and stages: {NAME: {tool: …, params: …}}",
+                    notes,
+                )
             return None
         if not isinstance(root.value, dict):
             why = "a recipe is a mapping: 'stages:' and what belongs to them"
             if not document.problems:
-                self.say(root.mark, why, "not-a-mapping", "see: run-recipe new", notes)
+                self.say(
+                    root.mark,
+                    why,
+                    "not-a-mapping",
+                    "begin with: version: 1, and stages: {NAME: {tool: …, params: …}}",
+                    notes,
+                )
             return None
         if root.tag:
             why = f"!{root.tag} stands before the whole recipe, where it does nothing"

@@ -42,6 +42,7 @@ class Identity:
 
 
 _ABSENT = "(absent)"
+FIRST = "not run yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def _cause(
 ) -> str:
     """Return why a stage must run, '' where it need not."""
     if record is None or record.state is State.PENDING:
-        return "not run yet"
+        return FIRST
     if record.state is not State.FINISHED:
         cut = record.state is State.RUNNING
         return "it was cut off" if cut else f"it {_ENDED[record.state]}"
@@ -147,7 +148,9 @@ def _matter(stage: Stage, tool: Tool) -> dict[str, Any]:
     matter = {
         name: value
         for name, value in stage.params.items()
-        if not tool.parameters[name].cosmetic and not (name in outputs and _own(value, stage))
+        if name in tool.parameters
+        and not tool.parameters[name].cosmetic
+        and not (name in outputs and _own(value, stage))
     }
     return dict(_leaves(matter, ""))
 

@@ -69,7 +69,7 @@ def execute(
     Raises RecipeError before anything is made where the run cannot work.
     """
     wanted, actions = decide(plan, catalog, names, before)
-    _ready(plan, catalog, actions, before)
+    _ready(plan, catalog, actions, _kept(plan, wanted, before))
     folder = Path(before.folder) if before else _folder(plan, runs)
     with _lock(folder), _signals():
         return _Run(plan, catalog, folder, reporter, before).walk(actions, wanted)
@@ -107,23 +107,35 @@ def _damage(record: StageRecord) -> str | None:
     return None
 
 
+def _kept(plan: Plan, wanted: Mapping[str, Identity], before: Manifest | None) -> dict[str, str]:
+    """Return for each stage of an earlier run why its result is not this plan's; '' where it is."""
+    if before is None:
+        return {}
+    records = {record.name: record for record in before.stages}
+    kept = {}
+    for stage in plan.stages:
+        record = records.get(stage.name)
+        if record is not None and record.state is State.FINISHED:
+            changed = list(wanted[stage.name].changes(Identity(record.identity)))
+            kept[stage.name] = listing(changed, 2) or _damage(record) or ""
+    return kept
+
+
 def _ready(
-    plan: Plan, catalog: Catalog, actions: Sequence[Action], before: Manifest | None
+    plan: Plan, catalog: Catalog, actions: Sequence[Action], kept: Mapping[str, str]
 ) -> None:
     """Raise where the run cannot work: a stage left out that is read from, or no MLX."""
     will = {action.stage for action in actions}
-    done = {
-        record.name
-        for record in (before.stages if before else ())
-        if record.state is State.FINISHED and _damage(record) is None
-    }
     for stage in plan.stages:
-        missing = [name for name in stage.after if name not in will | done]
-        if stage.name in will and missing:
-            why = f"stage '{stage.name}' reads from {listing(missing)}, which would not run"
-            raise RecipeError(
-                why, f"run it too: --from {missing[0]}, or go on from a run: --resume"
-            )
+        for name in stage.after if stage.name in will else ():
+            if name in will or kept.get(name) == "":
+                continue
+            said = f"stage '{stage.name}' reads from {name}, which"
+            if name in kept:
+                why = f"{said} is not as planned: {kept[name]}"
+                raise RecipeError(why, f"run it too: --from {name}")
+            hint = f"run it too: --from {name}, or go on from a run that has it: --resume"
+            raise RecipeError(f"{said} would not run", hint)
     for action in actions:
         stage = plan.stage(action.stage)
         module = _tool(stage, catalog).main[0].partition(".")[0]

@@ -6,7 +6,8 @@ from pathlib import Path
 from runner.core import manifest as manifests
 from runner.core.audit import ABSENT, Verdict
 from runner.core.manifest import Manifest, State
-from runner.core.problem import listing
+from runner.core.plan import Plan
+from runner.core.problem import listing, suggest
 from runner.edges import disk
 from runner.errors import RecipeError
 
@@ -18,10 +19,17 @@ def folders(folder: Path) -> list[Path]:
 
 
 def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
-    """Return the manifests of a recipe's runs, or of all; a broken one is left out."""
+    """Return the manifests of a recipe's runs, or of all; a broken one is left out.
+
+    Raises RecipeError for a recipe that has none while others have.
+    """
     name = Path(recipe).stem if recipe else None
-    known = (read(path) for path in folders(runs))
-    return [one for one in known if one is not None and name in {None, one.plan.name}]
+    known = [one for path in folders(runs) if (one := read(path)) is not None]
+    names = sorted({one.plan.name for one in known})
+    if name is not None and known and name not in names:
+        hint = suggest(name, names, f"there are: {listing(names)}")
+        raise RecipeError(f"there are no runs of '{name}'", hint)
+    return [one for one in known if name in {None, one.plan.name}]
 
 
 def find(runs: Path, run: str | None) -> Manifest:
@@ -41,6 +49,32 @@ def find(runs: Path, run: str | None) -> Manifest:
     manifest = read(chosen[0])
     if manifest is None:
         raise RecipeError(f"{chosen[0] / 'run.json'} cannot be read")
+    return manifest
+
+
+def to_resume(runs: Path, run: str, plan: Plan) -> Manifest:
+    """Return the run a plan goes on from: RUN, or the newest of its recipe and kind.
+
+    Raises RecipeError for a run of another recipe, and for a smoke run where none is wanted or the
+    other way round: their results must not mix.
+    """
+    kind = "a smoke run" if plan.smoke else "a real run"
+    if not run:
+        alike = [one for one in find_all(runs, plan.name) if one.plan.smoke == plan.smoke]
+        if not alike:
+            hint = "leave --resume out to begin one"
+            raise RecipeError(
+                f"there is no run of '{plan.name}' to go on from that is {kind}", hint
+            )
+        return alike[-1]
+    manifest = find(runs, run)
+    if manifest.plan.name != plan.name:
+        why = f"that run is of '{manifest.plan.name}', not of '{plan.name}'"
+        raise RecipeError(why, "name a run of this recipe: run-recipe runs")
+    if manifest.plan.smoke != plan.smoke:
+        other = "a real run" if plan.smoke else "a smoke run"
+        hint = "leave --smoke out" if plan.smoke else "say --smoke, too"
+        raise RecipeError(f"{manifest.folder} is {other}: going on would mix it with {kind}", hint)
     return manifest
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Stage
-from runner.core.schedule import Action
+from runner.core.schedule import FIRST, Action
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -88,7 +88,10 @@ class Plain(Quiet):
         if action.do == "skip":
             _say(f"{self._lead} skipped, {action.cause}")
             return
-        _say(f"{self._lead} {stage.tool}" + (f", {stage.description}" if stage.description else ""))
+        _say(
+            f"{self._lead} {stage.tool}{_why(action)}"
+            + (f", {stage.description}" if stage.description else "")
+        )
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Say a metric."""
@@ -223,6 +226,11 @@ _FIGURES = {
 }
 
 
+def _why(action: Action) -> str:
+    """Return why a stage of an earlier run runs again."""
+    return f", again: {action.cause}" if action.cause != FIRST else ""
+
+
 def _begins(manifest: Manifest, actions: Sequence[Action]) -> str:
     count = len(actions)
     return f"{manifest.plan.name}: {count} stage{'s' * (count != 1)}, in {manifest.folder}"
@@ -288,6 +296,9 @@ def ending(manifest: Manifest) -> str:
     lines = [f"{manifest.plan.name}: {manifest.state}"]
     for record in done:
         lines += [f"  {record.name}.{name}: {path}" for name, path in record.outputs.items()]
+    if manifest.state is not State.FINISHED:
+        smoke = " --smoke" if manifest.plan.smoke else ""
+        lines.append(f"  go on: run-recipe {manifest.plan.file}{smoke} --resume")
     lines.append(f"  everything: {manifest.folder} (run.json, commands.sh, each stage's log.txt)")
     return "\n".join(lines)
 

@@ -66,7 +66,7 @@ def test_without_the_data_the_rest_is_told():
     one = Forecast("a", 100, 4, 1, None, 100, 10, 1, 2, 1e-5)
     assert str(one) == (
         "budget a: 100 iterations of 4 rows, 100 updates, 10.0% of them warm-up, "
-        "1 checkpoints, 2 validations, learning rate 1e-05"
+        "1 checkpoint, 2 validations, learning rate 1e-05"
     )
 
 

@@ -320,13 +320,20 @@ CASES = {
         Known(packages={"huggingface-hub": "2.4.0"}),
         Known(packages={"huggingface-hub": "1.33.0"}),
     ),
+    "data-is-a-file": Case(one(data="rows/train.jsonl"), one(data="rows")),
+    "name-not-there": Case(
+        one(data="nowhere"),
+        one(data="owner/rows"),
+        Known(absent=frozenset({"nowhere"})),
+        Known(absent=frozenset({"owner/rows"})),
+    ),
     "path-not-expanded": Case(one(data="~/rows"), one(data="rows~")),
     "adapter-path-empty": Case(one(adapter_path=""), one()),
     "path-not-there": Case(
         one(data="./rows"),
         one(data="owner/rows"),
         Known(absent=frozenset({"./rows"})),
-        Known(absent=frozenset({"owner/rows", "base"})),
+        Known(absent=frozenset({"owner/rows"})),
     ),
     "adapter-path-in-use": Case(
         one(adapter_path="out"),

@@ -103,7 +103,7 @@ def test_weights_without_a_configuration_are_no_adapter(tmp_path):
     file = write_model(tmp_path / "m") / "model.safetensors"
     assert read_adapter(str(file)).fine_tune_type == "none"
     stages = one(resume_adapter_file=str(file))
-    assert found(text(stages), look(plan(stages))) == ["resume-not-an-adapter"]
+    assert "resume-not-an-adapter" in found(text(stages), look(plan(stages)))
 
 
 @pytest.mark.parametrize(

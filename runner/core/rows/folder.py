@@ -106,7 +106,12 @@ def _absent(
         elif split == "valid":
             message += "; mlx-lm trains without validation and says so in one line"
             yield Problem(
-                mark, message, "split-missing", "run-recipe data split makes one", (), "warning"
+                mark,
+                message,
+                "split-missing",
+                "keep some rows of train.jsonl out of it, as valid.jsonl",
+                (),
+                "warning",
             )
 
 

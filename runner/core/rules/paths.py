@@ -1,5 +1,6 @@
 """Paths: taken letter by letter, missing, or already in use."""
 
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -52,6 +53,34 @@ def path_not_there(view: View) -> Iterator[Finding]:
         makes = kind == "cache" and name in written  # made where it is not there
         if path in view.known.absent and not (made or makes) and _local(kind, path):
             message = f"there is no '{path}'"
+            hint = "paths are relative to the working directory; {{ recipe.dir }} is the recipe's"
+            yield Finding(name, message, hint)
+
+
+@rule("error", "T23")
+def data_is_a_file(view: View) -> Iterator[Finding]:
+    """A data set named by one of its files: mlx-lm wants the folder that holds them.
+
+    It would stop at the file, after the model is loaded. Name the folder of train.jsonl and its
+    companions.
+    """
+    path = view.params["data"]
+    if path.endswith((".jsonl", ".json", ".csv", ".parquet")) and not view.params["hf_dataset"]:
+        message = f"'{path}' is a file, and data is the folder of train.jsonl and valid.jsonl"
+        yield Finding("data", message, f"say {posixpath.dirname(path) or '.'}")
+
+
+@rule("warning", "T23", tools=())
+def name_not_there(view: View) -> Iterator[Finding]:
+    """A bare name that is no folder here: mlx-lm would look for it on the hub.
+
+    The error is then about the hub, or about a package for data sets. Make the folder, run where it
+    is, or write OWNER/NAME if the hub is meant.
+    """
+    for name, kind, path in view.inputs:
+        bare = kind in {"data", "model"} and "/" not in path and path in view.known.absent
+        if bare and view.maker(path) is None:
+            message = f"there is no folder '{path}' here; mlx-lm would look for it on the hub"
             hint = "paths are relative to the working directory; {{ recipe.dir }} is the recipe's"
             yield Finding(name, message, hint)
 
