@@ -172,13 +172,8 @@ def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violat
     elif "propertyNames" in error.absolute_schema_path:
         name = str(error.instance)
         yield Violation((*path, name), said, "bad-name", key=True)
-    elif said and error.validator in _BOUNDS and "prefixItems" in error.absolute_schema_path:
-        # One of several arguments: say which, and what they all are as the way out.
-        message, rule, _ = _wrong_value(error)
-        yield Violation(path, message, rule, f"the {(about or path)[-1]} {said}")
     elif said:
-        place = _reader(error, root, path)
-        yield Violation(place, said, "bad-value", key=bool(_rule(error)), about=about)
+        yield _told(error, root, said, about)
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
@@ -187,6 +182,16 @@ def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violat
         yield _wrong_type(path, error.instance, error.validator_value, schema)
     else:
         yield Violation(path, *_wrong_value(error))
+
+
+def _told(error: Any, root: Mapping[str, Any], said: str, about: Path | None) -> Violation:
+    """Return what a schema's own message says; of several arguments, which one it is about."""
+    path = tuple(error.absolute_path)
+    if error.validator in _BOUNDS and "prefixItems" in error.absolute_schema_path:
+        message, rule, _ = _wrong_value(error)
+        return Violation(path, message, rule, f"the {(about or path)[-1]} {said}")
+    place = _reader(error, root, path)
+    return Violation(place, said, "bad-value", key=bool(_rule(error)), about=about)
 
 
 def unknown(schema: Mapping[str, Any], path: Path, name: str, chosen: object = None) -> Violation:
