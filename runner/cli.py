@@ -184,6 +184,8 @@ def run(
         from runner.edges import history
 
         before = history.to_resume(Path(runs), resume, plan)
+    if dry_run and style == "json":
+        raise RecipeError("a dry run prints a script, not JSON", "leave one of them out")
     if dry_run and before is not None:
         from runner.edges.execute import decide
 
@@ -376,6 +378,7 @@ def status(run: str | None, runs: str, style: str) -> int:
 def audit(run: str | None, runs: str, style: str) -> int:
     """Hold what MLX got against the plan, for every parameter of every stage of a run."""
     from runner.core.audit import sentence, table
+    from runner.core.manifest import State
     from runner.edges import history
 
     manifest = history.find(Path(runs), run)
@@ -386,11 +389,17 @@ def audit(run: str | None, runs: str, style: str) -> int:
         click.echo(json.dumps(said, indent=2, default=str))
         return Exit.AUDIT if wrong else Exit.OK
     for name, verdicts in rows.items():
-        click.echo(f"{name}: {sentence(verdicts)}")
+        used = manifest.stage(name).state is State.FINISHED
+        click.echo(f"{name}: {sentence(verdicts, used=used)}")
         click.echo("\n".join(f"  {row}" for row in table(verdicts)))
     every = [verdict for verdicts in rows.values() for verdict in verdicts]
-    click.echo(sentence(every) if every else "no stage of this run has been audited")
-    return Exit.AUDIT if wrong else Exit.OK
+    unseen = [r.name for r in manifest.stages if r.state is State.FINISHED and r.name not in rows]
+    for name in unseen:
+        click.echo(f"{name}: finished, and nothing says with what")
+    used = any(record.state is State.FINISHED for record in manifest.stages)
+    none = "no stage of this run has been audited"
+    click.echo(sentence(every, used=used) if every else none)
+    return Exit.AUDIT if wrong or unseen or not every else Exit.OK
 
 
 def _drifted(name: str | None, style: str) -> int:

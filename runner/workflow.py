@@ -14,7 +14,7 @@ from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, listing, ordered, suggest
 from runner.core.recipe import Overrides, Recipe
 from runner.core.rules import Known, View
-from runner.core.smoke import shrink
+from runner.core.smoke import MODEL_STAGE, shrink
 from runner.edges import disk
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
 
@@ -127,10 +127,11 @@ def select(
             raise RecipeError(f"the recipe has no stage '{name}'", hint)
     start = names.index(first) if first else 0
     stop = names.index(last) + 1 if last else len(names)
-    chosen = [name for name in names[start:stop] if not only or name in only]
+    chosen = {name for name in names[start:stop] if not only or name in only}
     if not chosen:
         raise RecipeError("no stage is left to run", "look at --only, --from and --to")
-    return tuple(chosen)
+    made = {MODEL_STAGE} if whole.smoke else set()  # the runner's own: others cannot do without
+    return tuple(name for name in names if name in chosen | made)
 
 
 def rehearsed(recipe: Recipe) -> list[Problem]:

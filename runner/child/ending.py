@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from runner.child.host import Host
+from runner.child.seen import Host
 from runner.core.plan import bind
 from runner.edges import disk
 

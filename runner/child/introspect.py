@@ -15,7 +15,8 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from runner.child.host import Host, read_namespace
+from runner.child.host import read_namespace
+from runner.child.seen import Host
 from runner.core.catalog import Tool
 from runner.edges import disk
 

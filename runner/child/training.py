@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.child.host import Host
+from runner.child.seen import Host
 from runner.core.audit import same
 from runner.core.budget import learning_rate, updates
 from runner.edges import disk
@@ -213,7 +213,9 @@ class Watch:
     def _trainer(self, model: Any, args: Any, optimizer: Any, train_dataset: Any, **_: Any) -> None:
         seen = self.host.effective
         seen |= {ours: getattr(args, theirs) for theirs, ours in _ARGUMENTS.items()}
-        seen["adapter_path"] = str(args.adapter_file.parent)
+        planned = self.host.planned["adapter_path"]
+        folder = args.adapter_file.parent
+        seen["adapter_path"] = planned if same(planned, folder) else str(folder)
         seen |= self._optimizer(optimizer)
         seen |= self._layers(model)
         if self.host.planned["resume_adapter_file"] is not None:
@@ -308,6 +310,8 @@ class Watch:
         total = len(model.layers)
         wanted = set(range(total - planned if planned > 0 else 0, total))
         blocks = {_block(name) for name in adapted} - {None}
+        if not blocks:  # keys outside of the blocks only: num_layers has nothing to count
+            return planned
         self.host.observed["adapted_blocks"] = len(blocks)
         return planned if blocks == wanted else sorted(blocks, key=str)
 

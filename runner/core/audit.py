@@ -54,10 +54,15 @@ def differences(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if not verdict.equal]
 
 
-def sentence(verdicts: Iterable[Verdict]) -> str:
-    """Return the audit in one line: how many parameters reached MLX, or which did not."""
+def sentence(verdicts: Iterable[Verdict], *, used: bool = True) -> str:
+    """Return the audit in one line: how many parameters reached MLX, or which did not.
+
+    `used` is False for a stage that stopped when nothing but its parser had run.
+    """
     rows = list(verdicts)
     wrong = differences(rows)
+    if not wrong and not used:
+        return f"{len(rows)} of {len(rows)} parameters parsed as planned, and none was used"
     if not wrong:
         return f"{len(rows)} of {len(rows)} parameters reached MLX"
     names = ", ".join(verdict.parameter for verdict in wrong)
@@ -72,13 +77,14 @@ def same(planned: Any, seen: Any) -> bool:
     if isinstance(planned, bool) or isinstance(seen, bool):
         return planned is seen
     if isinstance(planned, int | float) and isinstance(seen, int | float):
-        return math.isclose(planned, seen, rel_tol=2e-7, abs_tol=0.0)
+        whole = isinstance(planned, int) and isinstance(seen, int)
+        return planned == seen if whole else math.isclose(planned, seen, rel_tol=2e-7)
     if isinstance(planned, Mapping) and isinstance(seen, Mapping):
         return planned.keys() == seen.keys() and all(same(v, seen[k]) for k, v in planned.items())
     if isinstance(planned, list | tuple) and isinstance(seen, list | tuple):
         return len(planned) == len(seen) and all(map(same, planned, seen))
     if isinstance(seen, PurePath):
-        return str(planned) == str(seen)
+        return isinstance(planned, str) and PurePath(planned) == seen
     return type(planned) is type(seen) and bool(planned == seen)
 
 

@@ -1,12 +1,9 @@
-"""What will run, as values: a Plan of frozen Stages, and the identity of each."""
+"""What will run, as values: a Plan of frozen Stages."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from runner.core.catalog import Tool
 from runner.core.document import RUN_DIR
 from runner.core.problem import Problem
 from runner.core.resolve import Resolver
@@ -68,16 +65,6 @@ class Compiled:
     plan: Plan | None
     problems: list[Problem]
     resolver: Resolver
-
-
-def identity(stage: Stage, tool: Tool, upstream: Mapping[str, str], version: str = "") -> str:
-    """Return the hash of what a stage makes: tool, parameters that matter, stages it reads from."""
-    matter = {
-        name: value for name, value in stage.params.items() if not tool.parameters[name].cosmetic
-    }
-    before = {name: upstream[name] for name in stage.after if name in upstream}
-    text = json.dumps([stage.tool, version, matter, before], sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def bind(value: Any, folder: str) -> Any:

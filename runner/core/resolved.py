@@ -6,6 +6,7 @@ from typing import Any
 from runner.core.document import RUN_DIR
 from runner.core.invocation import laid_out
 from runner.core.plan import Plan, Stage
+from runner.core.scalar import scalar
 
 
 def resolved(plan: Plan) -> str:
@@ -21,11 +22,13 @@ def _head(plan: Plan) -> Iterator[str]:
     yield f"name: {laid_out(plan.name)}"
     if plan.description:
         yield f"description: {laid_out(_literal(plan.description))}"
+    if plan.vars:
+        yield f"vars: {laid_out(dict(plan.vars))}"
     yield "stages:"
 
 
 def _stage(stage: Stage, plan: Plan) -> Iterator[str]:
-    yield f"  {stage.name}:"
+    yield f"  {stage.name if isinstance(scalar(stage.name), str) else laid_out(stage.name)}:"
     yield f"    tool: {stage.tool}"
     if stage.description:
         yield f"    description: {laid_out(_literal(stage.description))}"

@@ -50,11 +50,11 @@ class Action:
     """What to do with a stage, and why."""
 
     stage: str
-    do: Literal["run", "skip"]
+    do: Literal["run", "judge", "skip"]
     cause: str
 
     def __str__(self) -> str:
-        return f"{self.do:4} {self.stage}: {self.cause}"
+        return f"{self.do:5} {self.stage}: {self.cause}"
 
 
 def identities(
@@ -86,13 +86,21 @@ def identities(
 def reads(stage: Stage, tool: Tool) -> list[str]:
     """Return the paths a stage reads from outside of the run; hub ids look the same."""
     return [
-        value
+        text
         for name, parameter in tool.parameters.items()
         if parameter.input_kind(stage.params)
-        and isinstance(value := stage.params[name], str)
-        and value
-        and RUN_DIR not in value
+        for text in _texts(stage.params[name])
+        if text and RUN_DIR not in text
     ]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a value, inside lists and mappings too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for child in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(child)
 
 
 def schedule(
@@ -109,9 +117,12 @@ def schedule(
         if stage.name not in names:
             continue
         cause = _cause(stage, wanted[stage.name], records.get(stage.name), damaged, again)
+        record = records.get(stage.name)
         if cause:
             again.add(stage.name)
             actions.append(Action(stage.name, "run", cause))
+        elif record and tuple(text for text, _ in record.expectations) != stage.expect:
+            actions.append(Action(stage.name, "judge", "what is expected of it changed"))
         else:
             actions.append(Action(stage.name, "skip", f"finished {records[stage.name].ended}"))
     return actions
@@ -127,7 +138,8 @@ def _cause(
     """Return why a stage must run, '' where it need not."""
     if record is None or record.state is State.PENDING:
         return FIRST
-    if record.state is not State.FINISHED:
+    missed = record.failure.get("kind") == "expectation"
+    if record.state is not State.FINISHED and not missed:
         cut = record.state is State.RUNNING
         return "it was cut off" if cut else f"it {_ENDED[record.state]}"
     changed = list(wanted.changes(Identity(record.identity)))
@@ -136,7 +148,10 @@ def _cause(
     if stage.name in damaged:
         return damaged[stage.name]
     before = [name for name in stage.after if name in again]
-    return f"stage {before[0]} runs again" if before else ""
+    if before:
+        return f"stage {before[0]} runs again"
+    held = tuple(text for text, _ in record.expectations) == stage.expect
+    return "what was expected of it did not hold" if missed and held else ""
 
 
 _ENDED = {State.FAILED: "failed", State.INTERRUPTED: "was stopped"}

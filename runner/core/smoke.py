@@ -11,6 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from runner.core.budget import least_iterations
 from runner.core.catalog import Catalog, Parameter, Tool, applies, complete, resolve
 from runner.core.document import RUN_DIR
 from runner.core.plan import Plan, Stage
@@ -84,6 +85,9 @@ def _shrunk(stage: Stage, tool: Tool, factor: Fraction, model: str) -> Stage:
             value = model
             after = (MODEL_STAGE, *after) if MODEL_STAGE not in after else after
         params[parameter.name] = value
+    if stage.params.get("train") and "iters" in params:
+        least = min(stage.params["iters"], least_iterations(params))
+        params["iters"] = max(params["iters"], least)
     return replace(stage, params=params, after=after)
 
 

@@ -74,14 +74,19 @@ class Attempt:
     def prepare(self) -> None:
         """Make the stage's folder and its configuration file."""
         self.place.mkdir(exist_ok=True)
-        (self.place / "metrics.jsonl").unlink(missing_ok=True)
+        for name in ("metrics.jsonl", "effective.json"):
+            (self.place / name).unlink(missing_ok=True)
+        log = self.place / "log.txt"
+        if log.exists():
+            log.replace(self.place / f"log.{probe.stamp()}.txt")
         config = invoke(self.stage, self.tool).config
         if config is not None:
             disk.write(self.place / "config.json", str(bind(config, str(self.folder))))
 
     def argv(self) -> list[str]:
         """Return the command of the stage's child, one for each rank under a launcher."""
-        child = (sys.executable, "-m", "runner.child")
+        # -P: a queue.py or a folder runner/ where the user stands is not what the tool imports.
+        child = (sys.executable, "-P", "-m", "runner.child")
         invocation = Invocation(child, ((str(self.folder), self.stage.name),), None, None)
         if not self.stage.launch:
             return list(invocation.argv)
@@ -89,7 +94,7 @@ class Attempt:
         words = launched(invocation, self.stage.launch, launcher).arguments
         module, function = launcher.main
         start = f"from {module} import {function} as main; main()"
-        return [sys.executable, "-c", start, *words]
+        return [sys.executable, "-P", "-c", start, *words]
 
     def env(self) -> dict[str, str]:
         """Return the child's environment: ours, the plan's, and plain text in the log."""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
+# What no tool reads: the Finder's notes, and the card and notes that an upload leaves in a folder.
+UNREAD = frozenset({".DS_Store", ".localized", ".cache", "README.md"})
 
 
 def prints(path: Path, known: Mapping[str, Any] | None = None) -> Json:
@@ -58,13 +60,16 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
     if path.is_file():
         yield ".", path
         return
-    for folder, below, names in os.walk(path):
-        # An upload rewrites a model's card and keeps its notes beside it; no tool reads either.
-        below[:] = [name for name in below if name != ".cache"]
+    for folder, below, names in os.walk(path, onerror=_raise):
+        below[:] = [name for name in below if name not in UNREAD]
         for name in names:
             file = Path(folder) / name
-            if file.is_file() and name != "README.md":
+            if file.is_file() and name not in UNREAD and not name.startswith("._"):
                 yield file.relative_to(path).as_posix(), file
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _stat(path: Path) -> Json:

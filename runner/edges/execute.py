@@ -20,13 +20,13 @@ from runner.core.problem import listing
 from runner.core.resolved import resolved
 from runner.core.schedule import Action, Identity, identities, reads, schedule
 from runner.core.script import script
-from runner.edges import digest, disk, probe
+from runner.edges import digest, disk, history, probe
 from runner.edges.attempt import Attempt, Ending
 from runner.edges.journal import Journal
 from runner.errors import Exit, RecipeError, RunError, UnfitError
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-REPLACED = "replaced"
+REPLACED = ".replaced"
 
 
 class Reporter(Protocol):
@@ -72,6 +72,9 @@ def execute(
     _ready(plan, catalog, actions, _kept(plan, wanted, before))
     folder = Path(before.folder) if before else _folder(plan, runs)
     with _lock(folder), _signals():
+        if before is not None:  # another runner may have gone on while we decided
+            before = history.read(folder) or before
+            wanted, actions = decide(plan, catalog, names, before)
         return _Run(plan, catalog, folder, reporter, before).walk(actions, wanted)
 
 
@@ -139,7 +142,7 @@ def _ready(
     for action in actions:
         stage = plan.stage(action.stage)
         module = _tool(stage, catalog).main[0].partition(".")[0]
-        needs_mlx = module != "runner" or stage.tool == "model.tiny"
+        needs_mlx = module.startswith("mlx") or stage.tool == "model.tiny"
         needed = ("mlx", module, *_tool(stage, catalog).needs) if needs_mlx else ()
         needed += tuple(str(stage.params.get("report_to") or "").split(",")) if needs_mlx else ()
         absent = [name for name in needed if name and not probe.importable(name)]
@@ -200,7 +203,9 @@ def _signals() -> Iterator[None]:
         raise Interrupt(number)
 
     try:
-        before = {sign: signal.signal(sign, interrupt) for sign in SIGNALS}
+        # What nohup had ignored stays ignored.
+        heeded = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+        before = {sign: signal.signal(sign, interrupt) for sign in heeded}
     except ValueError:  # not the main thread: the caller's signals are the caller's
         before = {}
     try:
@@ -245,8 +250,9 @@ class _Run:
         for number, action in enumerate(actions, start=1):
             stage = self.plan.stage(action.stage)
             self.reporter.stage_started(stage, action, number, len(actions))
-            if action.do == "run":
-                ending = self.stage(stage, wanted[stage.name])
+            if action.do != "skip":
+                again = action.do == "judge"
+                ending = self.judge(stage) if again else self.stage(stage, wanted[stage.name])
                 self.reporter.stage_ended(stage, ending.record)
                 code = ending.code
             if code != Exit.OK:
@@ -290,6 +296,7 @@ class _Run:
 
     def stage(self, stage: Stage, identity: Identity) -> Ending:
         """Run one stage, again where trying again can help."""
+        self.outdate(stage.name)
         self.make_room(stage)
         record = StageRecord(
             stage.name, State.RUNNING, started=probe.now(), identity=dict(identity.parts)
@@ -300,6 +307,7 @@ class _Run:
         except KeyboardInterrupt as interrupt:
             stopped = isinstance(interrupt, Interrupt) and interrupt.number != signal.SIGINT
             failure = {"kind": "interrupted", "guidance": "It was stopped from outside."}
+            record = self.manifest.stage(stage.name)
             ending = Ending(
                 replace(record, state=State.INTERRUPTED, failure=failure),
                 Exit.TERMINATED if stopped else Exit.INTERRUPTED,
@@ -307,6 +315,21 @@ class _Run:
         seconds = round(time.monotonic() - begun, 3)
         ended = replace(ending.record, ended=probe.now(), seconds=seconds)
         return replace(ending, record=self.record(ended))
+
+    def outdate(self, name: str) -> None:
+        """Take back the results that were made of a stage that is about to be made again."""
+        gone, manifest = {name}, self.manifest
+        for other in self.plan.stages:
+            if gone & set(other.after):
+                gone.add(other.name)
+                manifest = manifest.with_stage(StageRecord(other.name))
+        self.keep(manifest)
+
+    def judge(self, stage: Stage) -> Ending:
+        """Hold what an earlier run measured against expectations that were changed since."""
+        record = replace(self.manifest.stage(stage.name), state=State.FINISHED, failure={})
+        ending = Attempt(self.manifest, stage, _tool(stage, self.catalog)).judge(record)
+        return replace(ending, record=self.record(ending.record))
 
     def tries(self, stage: Stage, record: StageRecord) -> Ending:
         """Try a stage as often as its ``retry`` allows and its failures make sense of."""

@@ -1,6 +1,7 @@
 """Runs on this disk: found, read back, and whether one is still alive."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from runner.core import manifest as manifests
@@ -23,7 +24,7 @@ def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
 
     Raises RecipeError for a recipe that has none while others have.
     """
-    name = Path(recipe).stem if recipe else None
+    name = _name(recipe) if recipe else None
     known = [one for path in folders(runs) if (one := read(path)) is not None]
     names = sorted({one.plan.name for one in known})
     if name is not None and known and name not in names:
@@ -40,7 +41,7 @@ def find(runs: Path, run: str | None) -> Manifest:
     elif (Path(run) / "run.json").is_file():
         chosen = [Path(run)]
     else:
-        name = Path(run).stem
+        name = _name(run)
         chosen = [one for one in known if one.name == run or one.parent.name == name][-1:]
     if not chosen:
         why = f"there is no run '{run}'" if run else f"there are no runs in {runs}"
@@ -82,9 +83,15 @@ def read(folder: Path) -> Manifest | None:
     """Return the manifest of a run folder, None where there is none that can be read."""
     said = disk.read_json(folder / "run.json")
     try:
-        return manifests.from_dict(said) if said else None
+        found = manifests.from_dict(said) if said else None
     except (KeyError, TypeError, ValueError):
         return None
+    return replace(found, folder=str(folder)) if found else None
+
+
+def _name(said: str) -> str:
+    """Return the name of a recipe from its file or its name."""
+    return Path(said).stem if said.endswith((".yaml", ".yml")) else said
 
 
 def alive(manifest: Manifest) -> bool:

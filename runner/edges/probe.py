@@ -86,7 +86,7 @@ def health() -> Json:
 def ask(module: str, *words: str, text: str = "") -> Any:
     """Run a module that imports MLX in a process of its own; return the JSON it prints."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *words],
+        [sys.executable, "-P", "-m", module, *words],
         input=text,
         capture_output=True,
         text=True,

@@ -39,13 +39,12 @@ class Child:
         except subprocess.TimeoutExpired:
             return None
 
-    def stop(self, *, at_once: bool = False) -> int:
+    def stop(self) -> int:
         """End the whole group, politely first; return the exit code."""
-        if not at_once:
-            for sign in (signal.SIGINT, signal.SIGTERM):
-                self._send(sign)
-                if self.wait(GRACE) is not None:
-                    break
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            self._send(sign)
+            if self.wait(GRACE) is not None:
+                break
         self._send(signal.SIGKILL)
         return self._process.wait()
 

@@ -25,7 +25,7 @@ def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
             if config is not None:
                 disk.write(folder / stage.name / "config.json", str(bind(config, name)))
             done = subprocess.run(
-                [sys.executable, "-m", "runner.child", name, stage.name, "--rehearse"],
+                [sys.executable, "-P", "-m", "runner.child", name, stage.name, "--rehearse"],
                 env={**os.environ, **plan.env, "NO_COLOR": "1"},
                 capture_output=True,
                 text=True,

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from runner.core.manifest import Manifest, StageRecord, State
@@ -228,6 +228,8 @@ _FIGURES = {
 
 def _why(action: Action) -> str:
     """Return why a stage of an earlier run runs again."""
+    if action.do == "judge":
+        return f", judged again: {action.cause}"
     return f", again: {action.cause}" if action.cause != FIRST else ""
 
 
@@ -343,11 +345,13 @@ def _figure(name: str, value: Any) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    with suppress(BrokenPipeError):  # who listened is gone; the training goes on
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _print(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+    with suppress(BrokenPipeError):
+        print(text, flush=True)  # noqa: T201
 
 
 def _json(what: str, **event: Any) -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import workflow
-from runner.core.plan import identity
 from runner.core.recipe import Overrides, load
+from runner.core.schedule import identities
 from runner.core.shape import seconds
 from runner.edges import disk
 
@@ -233,9 +233,9 @@ def test_a_duration_is_seconds_or_hours_minutes_and_seconds(said, expected):
     assert seconds(said) == expected
 
 
-def fingerprint(text, name="train", upstream=None, version="1"):
-    stage = stages(text).stage(name)
-    return identity(stage, disk.catalog().get(stage.tool), upstream or {}, version)
+def fingerprint(text, name="train", version="1"):
+    versions = {"mlx-lm": version}
+    return identities(stages(text), disk.catalog(), versions, {})[name].digest
 
 
 def test_an_identity_is_the_same_for_the_same_work():
@@ -260,8 +260,11 @@ def test_an_identity_does_not_change_with_what_is_only_printed():
 
 
 def test_an_identity_changes_with_the_stages_it_reads_from():
-    text = f"  a: {{{LORA}}}}}\n  train: {{{LORA}, resume_adapter_file: '{{{{ stages.a.adapter_file }}}}'}}}}\n"
-    one, two = (fingerprint(text, upstream={"a": mark}) for mark in ("x", "y"))
+    reads = "resume_adapter_file: '{{ stages.a.adapter_file }}'"
+    one, two = (
+        fingerprint(f"  a: {{{LORA}, seed: {seed}}}}}\n  train: {{{LORA}, {reads}}}}}\n")
+        for seed in (1, 2)
+    )
     assert one != two
 
 

@@ -1,0 +1,78 @@
+"""One stage inside its process: what was planned, what was seen, and where that is written."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from runner.core.audit import ABSENT, Verdict, compare, differences, sentence
+from runner.core.catalog import Tool
+from runner.core.invocation import laid_out
+from runner.core.plan import Stage, bind
+from runner.edges import disk
+from runner.edges.journal import Journal
+
+AUDIT = 6
+
+
+class DriftError(SystemExit):
+    """What the process got is not what the plan says: stop before anything is spent."""
+
+    def __init__(self) -> None:
+        super().__init__(AUDIT)
+
+
+class Host:
+    """One stage in this process: its plan, what was seen of it, and where that is written."""
+
+    def __init__(self, folder: str, stage: Stage, tool: Tool, *, rehearse: bool = False) -> None:
+        self.rehearse = rehearse
+        self.first = os.environ.get("MLX_RANK", "0") == "0"
+        self.folder = folder
+        self.stage = stage
+        self.tool = tool
+        self.place = Path(folder) / stage.name
+        # What this release does not read is not held against it: preflight refuses what matters.
+        params = {name: value for name, value in stage.params.items() if name in tool.parameters}
+        self.planned: dict[str, Any] = bind(params, folder)
+        self.parsed: dict[str, Any] = {}
+        self.effective: dict[str, Any] = {}
+        self.observed: dict[str, Any] = {}
+        self.metrics = Journal(self.place / "metrics.jsonl")
+
+    def verdicts(self) -> list[Verdict]:
+        """Return planned against seen, for every parameter."""
+        return compare(self.planned, self.parsed, self.effective)
+
+    def hold(self) -> None:
+        """Write down what was seen so far; raise DriftError where it is not what was planned."""
+        verdicts = self.verdicts()
+        self.write(verdicts)
+        wrong = differences(verdicts)
+        for verdict in wrong:
+            seen = verdict.parsed if verdict.effective == ABSENT else verdict.effective
+            said = f"planned {verdict.planned!r}, but {self.tool.name} has {seen!r}"
+            _say(f"{verdict.parameter}: {said}")
+        if wrong:
+            _say(f"audit: {sentence(verdicts)}")
+            raise DriftError
+        if self.rehearse:
+            raise SystemExit(0)
+
+    def write(self, verdicts: list[Verdict]) -> None:
+        """Write effective.json, on the first rank only."""
+        if not self.first:
+            return
+        said = {
+            "tool": self.tool.name,
+            "summary": sentence(verdicts),
+            "parameters": [verdict.as_dict() for verdict in verdicts],
+            "observed": self.observed,
+        }
+        text = laid_out(json.loads(json.dumps(said, default=str)))
+        disk.write(self.place / "effective.json", text + "\n")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
