@@ -1,5 +1,6 @@
 """Scenarios: a run is cut off, changed or damaged, and goes on with a reason for every stage."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -9,7 +10,8 @@ import time
 
 import pytest
 
-pytest.importorskip("mlx_lm")
+if importlib.util.find_spec("mlx_lm") is None:
+    pytest.skip("needs mlx-lm", allow_module_level=True)
 pytestmark = pytest.mark.slow
 
 RUN = (sys.executable, "-m", "runner")

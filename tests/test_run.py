@@ -1,5 +1,6 @@
 """Scenarios: real runs of the tiny model, seen as a user sees them."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mlx_lm")
+if importlib.util.find_spec("mlx_lm") is None:
+    pytest.skip("needs mlx-lm", allow_module_level=True)
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mlx_lm")
+if importlib.util.find_spec("mlx_lm") is None:
+    pytest.skip("needs mlx-lm", allow_module_level=True)
 pytestmark = pytest.mark.slow
 
 # One stage names the tiny model for all; every other takes its tool's defaults but for toy sizes.
