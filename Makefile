@@ -22,14 +22,14 @@ test: $(VENV)/.installed  ## set up, and run every test
 	$(BIN)/python -m pytest
 
 fast: $(VENV)/.installed  ## the tests that need no MLX, in seconds
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' -n auto
 
 check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/run-recipe check recipes/*.yaml
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' -n auto
 
 schema: $(VENV)/.installed  ## write schema/recipe.schema.json anew from the catalogue
 	$(BIN)/run-recipe schema > schema/.recipe.schema.json

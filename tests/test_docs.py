@@ -47,6 +47,7 @@ def test_the_recipe_has_no_problem(mine, monkeypatch):
     assert workflow.problems(workflow.read("my.yaml", environ={}), {}) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["check", "--dry-run", "show"])
 def test_a_command_of_the_readme_that_needs_no_mlx_works(verb, mine):
     lines = [line.split("#")[0].split() for line in blocks("sh")[1].splitlines()]

@@ -5,6 +5,8 @@ import pytest
 from runner import workflow
 from runner.core.recipe import load
 
+pytestmark = pytest.mark.slow  # thousands of stages and vars
+
 LORA = "tool: mlx_lm.lora, params: {model: m, data: d, train: true"
 
 
