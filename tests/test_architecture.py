@@ -66,6 +66,7 @@ def test_only_child_and_tools_import_mlx(folder):
         assert not {words[0] for words in imports(path)} & {"mlx", "mlx_lm", "transformers"}, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
