@@ -4,7 +4,7 @@ import pytest
 from hypothesis import settings
 
 # The same examples every time, and no folder of them left behind: a test is red or green.
-settings.register_profile("tests", derandomize=True, database=None, deadline=None, max_examples=40)
+settings.register_profile("tests", derandomize=True, database=None, deadline=None, max_examples=25)
 settings.load_profile("tests")
 
 
