@@ -1,0 +1,39 @@
+"""The verb audit."""
+
+import json
+from pathlib import Path
+
+import click
+
+from runner.errors import Exit
+from runner.verbs import options
+
+
+@click.command("audit")
+@click.argument("run", required=False)
+@options.together(options.runs, options.style)
+def command(run: str | None, runs: str, style: str) -> int:
+    """Hold what MLX got against the plan, for every parameter of every stage of a run."""
+    from runner.core.audit import sentence, table
+    from runner.core.manifest import State
+    from runner.edges import history
+
+    manifest = history.find(Path(runs), run)
+    rows = history.audits(manifest)
+    wrong = any(not verdict.equal for verdicts in rows.values() for verdict in verdicts)
+    if style == "json":
+        said = {name: [verdict.as_dict() for verdict in rows[name]] for name in rows}
+        click.echo(json.dumps(said, indent=2, default=str))
+        return Exit.AUDIT if wrong else Exit.OK
+    for name, verdicts in rows.items():
+        used = manifest.stage(name).state is State.FINISHED
+        click.echo(f"{name}: {sentence(verdicts, used=used)}")
+        click.echo("\n".join(f"  {row}" for row in table(verdicts)))
+    every = [verdict for verdicts in rows.values() for verdict in verdicts]
+    unseen = [r.name for r in manifest.stages if r.state is State.FINISHED and r.name not in rows]
+    for name in unseen:
+        click.echo(f"{name}: finished, and nothing says with what")
+    used = any(record.state is State.FINISHED for record in manifest.stages)
+    none = "no stage of this run has been audited"
+    click.echo(sentence(every, used=used) if every else none)
+    return Exit.AUDIT if wrong or unseen or not every else Exit.OK

@@ -1,0 +1,33 @@
+"""The verb doctor."""
+
+import json
+
+import click
+
+from runner.errors import Exit
+from runner.verbs import options
+
+
+@click.command("doctor")
+@options.style
+def command(style: str) -> int:
+    """Say whether this machine is fit to run recipes, and what to do where it is not."""
+    from dataclasses import asdict
+
+    from runner import workflow
+    from runner.core.health import examine, fit
+    from runner.edges import probe
+
+    facts = probe.health()
+    differences, _ = workflow.drift([]) if "mlx-lm" in facts["packages"] else ([], {})
+    findings = examine(facts, differences)
+    if style == "json":
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        signs = {"good": "ok", "warning": "warning", "unfit": "NOT FIT"}
+        for finding in findings:
+            click.echo(f"{signs[finding.level]:8} {finding.subject}: {finding.detail}")
+            if finding.hint:
+                click.echo(f"         hint: {finding.hint}")
+        click.echo("fit to run recipes" if fit(findings) else "not fit to run recipes")
+    return Exit.OK if fit(findings) else Exit.UNFIT

@@ -1,0 +1,49 @@
+"""The options that several verbs share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds all of the options, in their order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+overrides = click.option(
+    "--set", "sets", metavar="PATH=VALUE", multiple=True, help="Override a value, typed as YAML."
+)
+profiles = click.option(
+    "--profile", "profiles", metavar="NAME", multiple=True, help="Lay a profile over the recipe."
+)
+smoke = click.option("--smoke", is_flag=True, help="Run at toy scale, with a tiny random model.")
+style = click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="What to print.",
+)
+runs = click.option("--runs", default="runs", show_default=True, help="Folder that holds the runs.")
+stages = together(
+    click.option("--only", metavar="STAGE", multiple=True, help="Only this stage (repeatable)."),
+    click.option("--from", "first", metavar="STAGE", help="Start at this stage."),
+    click.option("--to", "last", metavar="STAGE", help="Stop after this stage."),
+)
+color = click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Colours; NO_COLOR is respected.",
+)

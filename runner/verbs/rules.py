@@ -1,0 +1,37 @@
+"""The verb rules."""
+
+import json
+
+import click
+
+from runner.errors import Exit, RecipeError
+from runner.verbs import options
+
+
+@click.command("rules")
+@click.argument("slug", required=False)
+@options.style
+def command(slug: str | None, style: str) -> int:
+    """List the rules; for one, its page."""
+    from runner.core.problem import suggest
+    from runner.core.rules import rules
+
+    known = rules()
+    if slug is not None and slug not in known:
+        raise RecipeError(f"there is no rule '{slug}'", suggest(slug, known))
+    chosen = [known[slug]] if slug else list(known.values())
+    if style == "json":
+        rows = [
+            {"slug": one.slug, "severity": one.severity, "traps": one.traps, "page": one.page}
+            for one in chosen
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return Exit.OK
+    if slug:
+        traps = f" ({', '.join(chosen[0].traps)})" if chosen[0].traps else ""
+        click.echo(f"{slug}: {chosen[0].severity}{traps}\n\n{chosen[0].page}")
+        return Exit.OK
+    width = max(map(len, known))
+    for one in chosen:
+        click.echo(f"{one.slug:{width}}  {one.severity:7}  {one.summary}")
+    return Exit.OK

@@ -1,0 +1,57 @@
+"""The verb tools."""
+
+import json
+
+import click
+
+from runner.errors import Exit, RecipeError
+from runner.verbs import options
+
+
+@click.command("tools")
+@click.argument("name", metavar="[TOOL]", required=False)
+@click.option("--drift", is_flag=True, help="Compare with the installed mlx-lm instead (exit 3).")
+@options.style
+def command(name: str | None, drift: bool, style: str) -> int:
+    """List the tools; for one, its parameters and how each reaches the command."""
+    from runner.edges import disk
+
+    catalog = disk.catalog()
+    if drift:
+        return _drifted(name, style)
+    if name is None:
+        rows = {known: tool.description for known in catalog.names if (tool := catalog.get(known))}
+        width = max(map(len, rows))
+        text = "\n".join(f"{known:{width}}  {what}" for known, what in rows.items())
+        click.echo(json.dumps(rows, indent=2) if style == "json" else text)
+        return Exit.OK
+    tool = catalog.get(name)
+    if tool is None:
+        from runner.core.problem import suggest
+
+        raise RecipeError(f"there is no tool '{name}'", suggest(name, catalog.names))
+    if style == "json":
+        click.echo(json.dumps(tool.schema, indent=2, ensure_ascii=False))
+        return Exit.OK
+    click.echo(f"{tool.name}: {tool.description}\n")
+    for parameter in tool.parameters.values():
+        kinds = parameter.schema.get("type", "")
+        kind = " or ".join(kinds) if isinstance(kinds, list) else kinds
+        said = json.dumps(parameter.default, ensure_ascii=False)
+        way = parameter.flag or f"in the {tool.config_flag} file"
+        click.echo(f"  {parameter.name}  ({kind}, default {said}, {way})")
+        click.echo(f"      {parameter.schema['description']}")
+    return Exit.OK
+
+
+def _drifted(name: str | None, style: str) -> int:
+    from runner import workflow
+
+    differences, unavailable = workflow.drift([name] if name else [])
+    if style == "json":
+        click.echo(json.dumps({"differences": differences, "unavailable": unavailable}, indent=2))
+    else:
+        click.echo("\n".join(differences) or "the catalogue agrees with what is installed")
+        for tool, reason in unavailable.items():
+            click.echo(f"{tool}: not compared: {reason}", err=True)
+    return Exit.DRIFT if differences else Exit.OK
