@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -298,7 +299,11 @@ def test_an_expectation_that_is_not_met_fails_the_run(project):
     )
     (project / "r.yaml").write_text(text, encoding="utf-8")
     done = run("r.yaml", cwd=project, code=4)
-    assert "expected metrics.val_loss < 0.1, measured" in done.stderr
+    said = re.search(r"r.yaml:\d+:\d+: expected metrics.val_loss < 0.1, but metrics.val_loss is ([\d.]+)",
+                     done.stderr)  # fmt: skip
+    assert float(said[1]) > 0.1
+    line, column = map(int, re.search(r"r.yaml:(\d+):(\d+)", said[0]).groups())
+    assert text.splitlines()[line - 1][column - 1 :].startswith("metrics.val_loss < 0.1")
 
 
 def children_of(folder):

@@ -24,6 +24,7 @@ shape       a recipe's and its stages' own keys, checked
 launch      a stage's launch: -> the launcher's parameters
 plan        what will run: a Plan of frozen Stages
 expect      expectations, checked before anything runs
+judge       expectations and what was measured -> which of them hold
 order       stages that wait for each other -> the order they run in
 written     paths that two stages write
 unused      what a recipe says and nothing reads

@@ -88,13 +88,24 @@ class Tool:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The figures a stage of this tool leaves behind."""
+        """The figures a stage of this tool leaves behind, but for those of its families."""
         return tuple(self.schema["x-tool"]["metrics"])
 
     def measures(self, metric: str) -> Mapping[str, Any]:
         """Return the parameters under which a stage of this tool measures `metric`."""
         when: Mapping[str, Any] = self.schema["x-tool"].get("metrics_when", {}).get(metric, {})
         return when
+
+    def measured(self, name: str) -> bool:
+        """Say whether a stage of this tool may leave a figure of that name behind."""
+        return name in self.metrics or self.family(name) is not None
+
+    def family(self, name: str) -> str | None:
+        """Return the parameter whose file gives a figure the end of its name, None for others."""
+        for lead, parameter in self.schema["x-tool"].get("metric_families", {}).items():
+            if name.startswith(lead) and name != lead and name not in self.metrics:
+                return str(parameter)
+        return None
 
     @property
     def report(self) -> str | None:

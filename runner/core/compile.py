@@ -119,9 +119,10 @@ class _Builder:
                 seconds(retry.get("delay")) or 0.0,
                 float(retry.get("backoff", 1.0)),
             ),
-            expect,
+            tuple(text for text, _ in expect),
             tuple(options.get("allow", ())),
             launch,
+            tuple(place for _, place in expect),
         )
 
     def launch(self, draft: Draft, options: Json) -> Json:

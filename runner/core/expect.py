@@ -14,14 +14,17 @@ from runner.core.template import is_template
 
 def expectations(
     draft: Draft, resolver: Resolver, params: Mapping[str, Mapping[str, object]]
-) -> tuple[tuple[str, ...], set[Use]]:
-    """Return a stage's expectations and what they read; `params` are those of sound stages."""
+) -> tuple[tuple[tuple[str, str], ...], set[Use]]:
+    """Return a stage's expectations, each with its place, and what they read.
+
+    `params` are those of sound stages.
+    """
     said = draft.node.get("expect")
     uses: set[Use] = set()
     texts = []
     for line in said.value if said is not None and isinstance(said.value, list) else ():
         if isinstance(line.value, str) and line.value.strip():
-            texts.append(line.value)
+            texts.append((line.value, str(line.mark)))
             try:
                 uses |= _read(line.value, draft, resolver, params)
             except TemplateError as error:
@@ -64,7 +67,7 @@ def _metric(draft: Draft, metric: str, params: Mapping[str, Mapping[str, object]
     tool = draft.tool
     if tool is None:
         raise ToldError
-    if metric not in tool.metrics:
+    if not tool.measured(metric):
         why = f"{tool.name} measures no '{metric}'"
         hint = offer(metric, tool.metrics) if tool.metrics else f"{tool.name} has no metrics"
         raise TemplateError(why, hint, "undefined")

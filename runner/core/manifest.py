@@ -104,7 +104,7 @@ def plan_from_dict(said: Json) -> Plan:
 
 
 def _stage(row: Json) -> Stage:
-    lists = {key: tuple(row[key]) for key in ("after", "expect", "allow")}
+    lists = {key: tuple(row.get(key, ())) for key in ("after", "expect", "expect_at", "allow")}
     return Stage(**{**row, **lists, "retry": Retry(**row["retry"])})
 
 

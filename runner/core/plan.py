@@ -22,7 +22,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One command to be: every parameter of its tool, what it makes, and what it waits for."""
+    """One command to be: every parameter of its tool, what it makes, and what it waits for.
+
+    `expect_at` is where the recipe says each expectation, as ``file:line:column``.
+    """
 
     name: str
     tool: str
@@ -35,6 +38,7 @@ class Stage:
     expect: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     launch: Mapping[str, Any] = field(default_factory=dict)
+    expect_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,11 @@ from typing import Any
 from runner.core import failure as failures
 from runner.core import manifest as manifests
 from runner.core.catalog import Tool
-from runner.core.expression import evaluate
 from runner.core.invocation import Invocation, invoke, launched
+from runner.core.judge import judge
 from runner.core.launch import failed_ranks
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage, bind
-from runner.core.sandbox import TemplateError
 from runner.edges import digest, disk, probe
 from runner.edges.journal import Tail, last_lines
 from runner.edges.process import Child
@@ -153,7 +152,7 @@ class Attempt:
             return {}
         path = bind(self.tool.report.format(**self.stage.params), str(self.folder))
         found = disk.read_json(Path(path)) or {}
-        return {name: found[name] for name in self.tool.metrics if name in found}
+        return {name: value for name, value in found.items() if self.tool.measured(name)}
 
     def audit(self) -> dict[str, int]:
         """Return how many parameters were compared, and how many differ."""
@@ -177,20 +176,17 @@ class Attempt:
 
     def judge(self, record: StageRecord) -> Ending:
         """Hold a finished stage against its expectations; a smoke run's figures mean nothing."""
-        scope = self.scope(record)
-        results = []
-        for text in self.stage.expect:
-            try:
-                results.append((text, bool(evaluate(text, scope))))
-            except TemplateError as error:
-                results.append((f"{text} ({error})", False))
-        record = replace(record, expectations=tuple(results))
-        missed = [text for text, held in results if not held]
+        judged = judge(self.stage, self.scope(record))
+        record = replace(record, expectations=tuple((one.expected, one.held) for one in judged))
+        missed = [one for one in judged if not one.held]
         if self.plan.smoke or not missed:
             return Ending(record, Exit.OK)
-        figures = ", ".join(f"{name} {value:g}" for name, value in record.metrics.items())
-        why = f"expected {'; '.join(missed)}, measured {figures}"
-        failure = {"kind": "expectation", "guidance": why}
+        why = "\n".join(map(str, missed))
+        failure = {
+            "kind": "expectation",
+            "guidance": why,
+            "missed": [one.as_dict() for one in missed],
+        }
         return Ending(replace(record, state=State.FAILED, failure=failure), Exit.EXPECTATION)
 
     def scope(self, record: StageRecord) -> dict[str, Any]:

@@ -287,7 +287,7 @@ def failed(stage: Stage, record: StageRecord) -> str:
     tail = [f"  | {line}" for line in str(said.get("tail", "")).splitlines()]
     code = f" (exit {record.exit_code})" if record.exit_code else ""
     lines = [*tail, f"{stage.name} failed: {said.get('kind', 'unknown')}{code}"]
-    lines += [f"  {said['guidance']}"] if said.get("guidance") else []
+    lines += [f"  {row}" for row in str(said.get("guidance", "")).splitlines()]
     lines += [f"  the whole log: {said['log']}"] if said.get("log") else []
     return "\n".join(lines)
 
@@ -322,7 +322,8 @@ def standing(manifest: Manifest, *, alive: bool) -> str:
         shown = finished(record) if record.state is State.FINISHED else state
         lines.append(f"  {record.name}: {shown}")
         if record.failure.get("guidance"):
-            lines.append(f"    {record.failure['kind']}: {record.failure['guidance']}")
+            rows = f"{record.failure['kind']}: {record.failure['guidance']}".splitlines()
+            lines += [f"    {row}" for row in rows]
     return "\n".join([*lines, f"  {manifest.folder}"])
 
 
