@@ -112,8 +112,11 @@ def test_planned_and_effective_agree_on_every_parameter_of_every_stage(security)
         "learning_rate", "lr_schedule", "lora_parameters", "optimizer_config", "num_layers", "seed",
         "resume_adapter_file", "grad_checkpoint", "iters", "save_every", "fine_tune_type",
     } - {"learning_rate"}  # fmt: skip
-    done = run("audit", cwd=cwd)
-    assert done.stdout.splitlines()[-1].endswith("parameters reached MLX")
+    idle = {row["parameter"] for row in trained["parameters"] if row["seen"] == "parser"}
+    assert idle == {"learning_rate", "test_batches", "clear_cache_threshold"}  # T28, T03
+    lines = run("audit", cwd=cwd).stdout.splitlines()
+    assert "replay: 6 of 6 parameters reached MLX" in lines
+    assert " parameters reached MLX; parsed as planned, and not asked for: " in lines[-1]
 
 
 def test_the_script_gives_the_same_adapters_bit_for_bit(security):

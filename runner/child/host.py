@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.child.ending import check
-from runner.child.seen import Host
+from runner.child.seen import Host, destination
 from runner.core.catalog import Tool
 from runner.core.invocation import invoke
 from runner.core.manifest import plan_from_dict
@@ -25,11 +25,12 @@ def host(folder: str, name: str, *, rehearse: bool = False) -> int:
     """Run the stage `name` of the run in `folder`, or only its parser; return the exit code."""
     _die_with(int(os.environ.get("RUN_RECIPE_PARENT", "0")))
     said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
-    stage = plan_from_dict(said["plan"]).stage(name)
+    plan = plan_from_dict(said["plan"])
+    stage = plan.stage(name)
     tool = disk.installed_catalog().get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
-    this = Host(folder, stage, tool, rehearse=rehearse)
+    this = Host(folder, stage, tool, rehearse=rehearse, smoke=plan.smoke)
     words = [str(bind(word, folder)) for word in invoke(stage, tool).arguments]
     sys.argv = [" ".join(tool.command), *words]
     module, function = tool.main
@@ -38,7 +39,7 @@ def host(folder: str, name: str, *, rehearse: bool = False) -> int:
     if tool.watch:
         importlib.import_module(f"runner.child.{tool.watch}").install(this)
     main()
-    this.hold()
+    this.hold("end")
     if this.first:
         check(this)
     return 0
@@ -54,7 +55,7 @@ def _watch_parser(this: Host) -> None:
         this.parsed = read_namespace(this.tool, this.planned, vars(namespace))
         if this.tool.config_flag is None:
             this.hold()
-        return namespace
+        return this.taken.parsed(namespace)
 
     argparse.ArgumentParser.parse_args = parse_args  # type: ignore[assignment, method-assign]
 
@@ -68,9 +69,7 @@ def read_namespace(
     """
     parsed = {}
     for name, parameter in tool.parameters.items():
-        dest = parameter.schema["x-arg"].get("dest") or str(parameter.flag).lstrip("-").replace(
-            "-", "_"
-        )
+        dest = destination(parameter)
         if parameter.flag is None or dest not in namespace:
             continue
         value = namespace[dest]

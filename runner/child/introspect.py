@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from runner.child.host import read_namespace
-from runner.child.seen import Host
+from runner.child.seen import Host, destination
 from runner.core.catalog import Tool
 from runner.edges import disk
 
@@ -124,6 +124,7 @@ def install(host: Host) -> None:
     def invoke(context: "click.Context") -> Any:
         host.parsed = read_namespace(host.tool, host.planned, context.params)
         host.hold()
+        host.taken.add(*map(destination, host.tool.parameters.values()))  # click hands on all
         return original(context)
 
     command.invoke = invoke  # type: ignore[method-assign, assignment]

@@ -4,14 +4,18 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runner.core.audit import ABSENT, Verdict, compare, differences, sentence
-from runner.core.catalog import Tool
+from runner.child.taken import Taken
+from runner.core.audit import ABSENT, PARSED, TAKEN, Verdict, compare, differences, sentence
+from runner.core.catalog import Parameter, Tool
 from runner.core.invocation import laid_out
 from runner.core.plan import Stage, bind
 from runner.edges import disk
 from runner.edges.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 AUDIT = 6
 
@@ -26,7 +30,15 @@ class DriftError(SystemExit):
 class Host:
     """One stage in this process: its plan, what was seen of it, and where that is written."""
 
-    def __init__(self, folder: str, stage: Stage, tool: Tool, *, rehearse: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str,
+        stage: Stage,
+        tool: Tool,
+        *,
+        rehearse: bool = False,
+        smoke: bool = False,
+    ) -> None:
         self.rehearse = rehearse
         self.first = os.environ.get("MLX_RANK", "0") == "0"
         self.folder = folder
@@ -39,14 +51,30 @@ class Host:
         self.parsed: dict[str, Any] = {}
         self.effective: dict[str, Any] = {}
         self.observed: dict[str, Any] = {}
+        self.taken = Taken()
+        self.phase = PARSED
+        self.seen: dict[str, str] = {}
+        self.smoke = smoke
+        self.endings: list[Callable[[], None]] = []
         self.metrics = Journal(self.place / "metrics.jsonl")
 
     def verdicts(self) -> list[Verdict]:
-        """Return planned against seen, for every parameter."""
-        return compare(self.planned, self.parsed, self.effective)
+        """Return planned against seen, for every parameter, and how far each was followed."""
+        for name in self.effective.keys() - self.seen.keys():
+            self.seen[name] = self.phase
+        taken = {
+            name: TAKEN
+            for name, parameter in self.tool.parameters.items()
+            if destination(parameter) in self.taken.names
+        }
+        return compare(self.planned, self.parsed, self.effective, {**taken, **self.seen})
 
-    def hold(self) -> None:
-        """Write down what was seen so far; raise DriftError where it is not what was planned."""
+    def hold(self, phase: str = "") -> None:
+        """Write down what was seen so far; raise DriftError where it is not what was planned.
+
+        `phase` names who has shown it: the loader, the trainer, the test, the end.
+        """
+        self.phase = phase or self.phase
         verdicts = self.verdicts()
         self.write(verdicts)
         wrong = differences(verdicts)
@@ -72,6 +100,12 @@ class Host:
         }
         text = laid_out(json.loads(json.dumps(said, default=str)))
         disk.write(self.place / "effective.json", text + "\n")
+
+
+def destination(parameter: Parameter) -> str:
+    """Return the name a parser's result has for a parameter."""
+    said = parameter.schema["x-arg"].get("dest")
+    return str(said or (parameter.flag or parameter.name).lstrip("-").replace("-", "_"))
 
 
 def _say(text: str) -> None:

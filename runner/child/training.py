@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.child.seen import Host
+from runner.child.sources import features, sources
 from runner.core.audit import same
 from runner.core.budget import learning_rate, updates
 from runner.edges import disk
@@ -27,6 +28,7 @@ _ARGUMENTS = {
 }
 
 
+HEADER = "print_lora_run_header"
 WRAPPED = (
     "run",
     "load",
@@ -49,6 +51,8 @@ def install(host: Host) -> None:
     for name in WRAPPED:
         setattr(lora, name, getattr(watch, name)(getattr(lora, name)))
     watch.seeds(lora)
+    if hasattr(lora, HEADER):
+        setattr(lora, HEADER, watch.header(getattr(lora, HEADER)))
 
 
 class Watch:
@@ -68,11 +72,21 @@ class Watch:
             planned = self.host.planned
             self.host.parsed = {name: merged[name] for name in planned if name in merged}
             self.host.hold()
-            result = original(args, *rest, **named)
+            self.host.phase = "loader"
+            result = original(self.host.taken.merged(args), *rest, **named)
             self._ended()
             return result
 
         return run
+
+    def header(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Take no notice of what is only printed (T24)."""
+
+        def header(*args: Any) -> Any:
+            with self.host.taken.deaf():
+                return original(*args)
+
+        return header
 
     def load(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Record which model is loaded."""
@@ -89,11 +103,13 @@ class Watch:
         """Record which rows are read, in which format."""
 
         def load_dataset(args: Any, tokenizer: Any) -> Any:
-            sets = original(args, tokenizer)
+            with sources(self.host):
+                sets = original(args, tokenizer)
             self.host.observed["rows"] = dict(
                 zip(("train", "valid", "test"), map(len, sets), strict=True)
             )
             self.host.observed["format"] = [type(one).__name__ for one in sets if len(one)]
+            features(self.host, sets)
             masked = {getattr(one, "mask_prompt", None) for one in sets if len(one)} - {None}
             if masked:
                 self.host.effective["mask_prompt"] = (
@@ -110,8 +126,11 @@ class Watch:
         adapter_config.json is the one the script writes.
         """
 
-        def get_reporting_callbacks(*args: Any, **named: Any) -> Any:
-            return self._recorder(original(*args, **named))
+        def get_reporting_callbacks(report_to: Any = None, **named: Any) -> Any:
+            self.host.effective["report_to"] = report_to
+            if report_to is not None:
+                self.host.effective["project_name"] = named["project_name"]
+            return self._recorder(original(report_to, **named))
 
         return get_reporting_callbacks
 
@@ -133,7 +152,7 @@ class Watch:
         def train(*rest: Any, **named: Any) -> Any:
             self.trained = True
             self._trainer(**named)
-            self.host.hold()
+            self.host.hold("trainer")
             return original(*rest, **named)
 
         return train
@@ -149,7 +168,7 @@ class Watch:
                 "max_seq_length": named["max_seq_length"],
             }
             self.host.effective |= seen
-            self.host.hold()
+            self.host.hold("test")
             loss = original(*rest, **named)
             if not math.isfinite(loss):
                 why = f"the test loss is {loss}"
@@ -177,7 +196,7 @@ class Watch:
     def _ended(self) -> None:
         self.host.effective["train"] = self.trained
         self.host.effective["test"] = self.tested
-        self.host.hold()
+        self.host.hold("end")
 
     def _recorder(self, wrapped: Any) -> Any:
         watch = self

@@ -6,26 +6,38 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from runner.core.problem import listing
+
 ABSENT = "(absent)"
+PARSED, TAKEN = "parser", "tool"
+_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One parameter: what was planned, what the tool's parser made of it, what MLX used of it.
 
-    `effective` is ABSENT where nothing in the process shows it beside the parsed value.
+    `effective` is ABSENT where nothing in the process shows it beside the parsed value. `seen` is
+    how far it was followed: "parser"; "tool", whose own code took the value; "loader", "trainer",
+    "test" or "end", where MLX had it in use.
     """
 
     parameter: str
     planned: Any
     parsed: Any
     effective: Any = ABSENT
+    seen: str = PARSED
 
     @property
     def equal(self) -> bool:
         """Whether everything seen is what was planned."""
         reached = self.effective == ABSENT or same(self.planned, self.effective)
         return same(self.planned, self.parsed) and reached
+
+    @property
+    def reached(self) -> bool:
+        """Whether it is as planned, and something past the parser took it."""
+        return self.equal and self.seen != PARSED
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON-ready values."""
@@ -35,16 +47,26 @@ class Verdict:
             "parsed": self.parsed,
             "effective": None if self.effective == ABSENT else self.effective,
             "observed": self.effective != ABSENT,
+            "seen": self.seen,
             "equal": self.equal,
         }
 
 
 def compare(
-    planned: Mapping[str, Any], parsed: Mapping[str, Any], effective: Mapping[str, Any]
+    planned: Mapping[str, Any],
+    parsed: Mapping[str, Any],
+    effective: Mapping[str, Any],
+    seen: Mapping[str, str],
 ) -> list[Verdict]:
     """Return a verdict for every planned parameter, in the plan's order."""
     return [
-        Verdict(name, value, parsed.get(name, ABSENT), effective.get(name, ABSENT))
+        Verdict(
+            name,
+            value,
+            parsed.get(name, ABSENT),
+            effective.get(name, ABSENT),
+            seen.get(name, PARSED),
+        )
         for name, value in planned.items()
     ]
 
@@ -54,19 +76,24 @@ def differences(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if not verdict.equal]
 
 
-def sentence(verdicts: Iterable[Verdict], *, used: bool = True) -> str:
-    """Return the audit in one line: how many parameters reached MLX, or which did not.
-
-    `used` is False for a stage that stopped when nothing but its parser had run.
-    """
+def sentence(verdicts: Iterable[Verdict]) -> str:
+    """Return the audit in one line: how many parameters reached MLX, which did not, which idled."""
     rows = list(verdicts)
     wrong = differences(rows)
-    if not wrong and not used:
+    reached = sum(verdict.reached for verdict in rows)
+    if not wrong and not reached:
         return f"{len(rows)} of {len(rows)} parameters parsed as planned, and none was used"
-    if not wrong:
-        return f"{len(rows)} of {len(rows)} parameters reached MLX"
-    names = ", ".join(verdict.parameter for verdict in wrong)
-    return f"{len(rows) - len(wrong)} of {len(rows)} parameters reached MLX; not: {names}"
+    said = [f"{reached} of {len(rows)} parameters reached MLX"]
+    if wrong:
+        said.append(f"not as planned: {_names(wrong)}")
+    idle = [verdict for verdict in rows if verdict.equal and not verdict.reached]
+    if idle:
+        said.append(f"parsed as planned, and not asked for: {_names(idle)}")
+    return "; ".join(said)
+
+
+def _names(verdicts: Iterable[Verdict]) -> str:
+    return listing(dict.fromkeys(verdict.parameter for verdict in verdicts), _NAMED)
 
 
 def same(planned: Any, seen: Any) -> bool:
@@ -89,18 +116,19 @@ def same(planned: Any, seen: Any) -> bool:
 
 
 def table(verdicts: Iterable[Verdict]) -> list[str]:
-    """Return the verdicts as aligned rows: parameter, planned, seen, whether they are equal."""
+    """Return the verdicts as aligned rows: what was planned, what was seen and by whom."""
     rows = [
         (
             verdict.parameter,
             _short(verdict.planned),
             "-" if verdict.parsed == ABSENT else _short(verdict.parsed),
             "-" if verdict.effective == ABSENT else _short(verdict.effective),
+            verdict.seen,
             "yes" if verdict.equal else "NO",
         )
         for verdict in verdicts
     ]
-    rows.insert(0, ("parameter", "planned", "parsed", "effective", "equal"))
+    rows.insert(0, ("parameter", "planned", "parsed", "effective", "seen by", "equal"))
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

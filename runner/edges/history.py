@@ -120,6 +120,7 @@ def audits(manifest: Manifest) -> dict[str, list[Verdict]]:
                     row["planned"],
                     row["parsed"],
                     row["effective"] if row["observed"] else ABSENT,
+                    row["seen"],
                 )
                 for row in said["parameters"]
             ]

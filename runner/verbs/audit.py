@@ -26,14 +26,12 @@ def command(run: str | None, runs: str, style: str) -> int:
         click.echo(json.dumps(said, indent=2, default=str))
         return Exit.AUDIT if wrong else Exit.OK
     for name, verdicts in rows.items():
-        used = manifest.stage(name).state is State.FINISHED
-        click.echo(f"{name}: {sentence(verdicts, used=used)}")
+        click.echo(f"{name}: {sentence(verdicts)}")
         click.echo("\n".join(f"  {row}" for row in table(verdicts)))
     every = [verdict for verdicts in rows.values() for verdict in verdicts]
     unseen = [r.name for r in manifest.stages if r.state is State.FINISHED and r.name not in rows]
     for name in unseen:
         click.echo(f"{name}: finished, and nothing says with what")
-    used = any(record.state is State.FINISHED for record in manifest.stages)
     none = "no stage of this run has been audited"
-    click.echo(sentence(every, used=used) if every else none)
+    click.echo(sentence(every) if every else none)
     return Exit.AUDIT if wrong or unseen or not every else Exit.OK

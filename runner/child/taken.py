@@ -1,0 +1,55 @@
+"""What a parser made of the words -> the same, remembering which values are taken out of it."""
+
+import argparse
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Taken:
+    """The names that a tool's own code has read, of all that its parser gave it."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.listens = True
+
+    def add(self, *names: str) -> None:
+        """Note names that were read."""
+        if self.listens:
+            self.names.update(names)
+
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Note nothing: what follows only shows the values, or keeps them."""
+        before, self.listens = self.listens, False
+        try:
+            yield
+        finally:
+            self.listens = before
+
+    def parsed(self, namespace: argparse.Namespace) -> argparse.Namespace:
+        """Return a parser's result that tells; who asks for all of it (vars) takes all of it."""
+        taken = self
+
+        class Told(argparse.Namespace):
+            def __getattribute__(self, name: str) -> Any:
+                found = super().__getattribute__(name)
+                taken.add(*(found if name == "__dict__" else [name]))
+                return found
+
+        with self.deaf():
+            return Told(**vars(namespace))
+
+    def merged(self, namespace: types.SimpleNamespace) -> types.SimpleNamespace:
+        """Return what mlx_lm.lora merged, telling; it asks for all of it only to keep a record."""
+        taken = self
+
+        class Told(types.SimpleNamespace):
+            def __getattribute__(self, name: str) -> Any:
+                if name != "__dict__":
+                    taken.add(name)
+                return super().__getattribute__(name)
+
+        self.names.clear()
+        return Told(**vars(namespace))
