@@ -177,6 +177,6 @@ def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 def run(whole: Plan, runs: Path, stages: Sequence[str] = ()) -> "Manifest":
     """Run a plan in this process's working directory. Raises RecipeError."""
     from runner.edges.execute import execute  # noqa: PLC0415  (showing a plan needs none of it)
-    from runner.edges.terminal import Silent  # noqa: PLC0415
+    from runner.edges.reporting import Page  # noqa: PLC0415
 
-    return execute(whole, disk.installed_catalog(), runs, stages or select(whole), Silent())
+    return execute(whole, disk.installed_catalog(), runs, stages or select(whole), Page())

@@ -42,6 +42,10 @@ audit       planned against seen
 drift       the catalogue against an installed mlx-lm
 health      facts of a machine -> whether it is fit
 manifest    what happened in a run
+figure      a figure of a run as people read it
+series      what stages measured -> curves
+report      a run -> what there is to say about it
+comparison  several runs side by side
 schedule    a Plan and what happened before -> run or skip, each with its cause
 failure     how a stage ended -> its class and guidance
 editor      the catalogue -> recipe.schema.json

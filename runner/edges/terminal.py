@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from runner.core.figure import duration, figure
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Stage
 from runner.core.schedule import FIRST, Action
@@ -60,6 +61,38 @@ class Silent:
 
     def run_ended(self, manifest: Manifest) -> None:
         """Say nothing."""
+
+
+class Several(Silent):
+    """Tells several reporters the same, one after the other."""
+
+    def __init__(self, *reporters: "Reporter") -> None:
+        self._reporters = reporters
+
+    def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
+        """Tell each."""
+        for one in self._reporters:
+            one.run_started(manifest, actions)
+
+    def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
+        """Tell each."""
+        for one in self._reporters:
+            one.stage_started(stage, action, number, total)
+
+    def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
+        """Tell each."""
+        for one in self._reporters:
+            one.event(stage, event)
+
+    def stage_ended(self, stage: Stage, record: StageRecord) -> None:
+        """Tell each."""
+        for one in self._reporters:
+            one.stage_ended(stage, record)
+
+    def run_ended(self, manifest: Manifest) -> None:
+        """Tell each."""
+        for one in self._reporters:
+            one.run_ended(manifest)
 
 
 class Quiet(Silent):
@@ -195,7 +228,7 @@ class Live(Plain):
         """Move the bar."""
         for name, text in _FIGURES.items():
             if isinstance(event.get(name), int | float):
-                self._figures[name] = f"{text} {_figure(name, event[name])}"
+                self._figures[name] = f"{text} {figure(name, event[name])}"
         if self._task is not None:
             done = event.get("iteration") if event.get("event") == "train" else None
             shown = "  ".join(self._figures.values())
@@ -247,24 +280,24 @@ def metric(stage: Stage, event: Mapping[str, Any]) -> str:
             left = (iters - event["iteration"]) / speed if iters and speed else 0
             parts = [
                 f"iteration {event['iteration']}/{iters}",
-                f"train loss {_figure('train_loss', event.get('train_loss'))}",
-                f"learning rate {_figure('learning_rate', event.get('learning_rate'))}",
-                f"{_figure('tokens_per_second', event.get('tokens_per_second'))} tokens/s",
+                f"train loss {figure('train_loss', event.get('train_loss'))}",
+                f"learning rate {figure('learning_rate', event.get('learning_rate'))}",
+                f"{figure('tokens_per_second', event.get('tokens_per_second'))} tokens/s",
             ]
             return ", ".join([*parts, f"{duration(left)} left"] if left >= 1 else parts)
         case "val":
-            loss = _figure("val_loss", event.get("val_loss"))
+            loss = figure("val_loss", event.get("val_loss"))
             return f"iteration {event.get('iteration')}/{iters}, validation loss {loss}"
         case "test":
-            loss = _figure("test_loss", event.get("test_loss"))
-            return f"test loss {loss}, perplexity {_figure('test_ppl', event.get('test_ppl'))}"
+            loss = figure("test_loss", event.get("test_loss"))
+            return f"test loss {loss}, perplexity {figure('test_ppl', event.get('test_ppl'))}"
     return ""
 
 
 def finished(record: StageRecord) -> str:
     """Return how a stage ended well, with its last figures."""
     shown = [
-        f"{text} loss {_figure(name, record.metrics[name])}"
+        f"{text} loss {figure(name, record.metrics[name])}"
         for name, text in (
             ("train_loss", "train"),
             ("val_loss", "validation"),
@@ -325,24 +358,6 @@ def standing(manifest: Manifest, *, alive: bool) -> str:
             rows = f"{record.failure['kind']}: {record.failure['guidance']}".splitlines()
             lines += [f"    {row}" for row in rows]
     return "\n".join([*lines, f"  {manifest.folder}"])
-
-
-def duration(seconds: float) -> str:
-    """Return a duration for people: 4.2 s, 3 min 20 s, 2 h 05 min."""
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:  # noqa: PLR2004
-        return f"{minutes} min {rest:02} s"
-    return f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def _figure(name: str, value: Any) -> str:
-    if not isinstance(value, int | float):
-        return str(value)
-    if name == "learning_rate":
-        return f"{value:.3g}"
-    return f"{value:,.0f}" if name == "tokens_per_second" else f"{value:.3f}"
 
 
 def _say(text: str) -> None:

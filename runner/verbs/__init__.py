@@ -15,6 +15,7 @@ NAMES = (
     "show",
     "runs",
     "status",
+    "report",
     "audit",
     "data",
     "model",

@@ -66,11 +66,14 @@ def command(
     if dry_run:
         return _shown(plan, names, before, style)
     from runner.edges.execute import execute
-    from runner.edges.terminal import reporter
+    from runner.edges.reporting import Page
+    from runner.edges.terminal import Several, reporter
 
     forecasts = [str(one) for one in workflow.forecasts(compiled) if one.stage in names]
     with reporter(style, color, quiet=quiet, notes=forecasts) as report:
-        manifest = execute(plan, disk.installed_catalog(), Path(runs), names, report, before)
+        manifest = execute(
+            plan, disk.installed_catalog(), Path(runs), names, Several(report, Page()), before
+        )
     return manifest.exit_code
 
 

@@ -1,0 +1,24 @@
+"""A figure of a run as people read it."""
+
+from typing import Any
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people: 4.2 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def figure(name: str, value: Any) -> str:
+    """Return a metric in as many digits as say something."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if name == "learning_rate":
+        return f"{value:.3g}"
+    if name == "tokens_per_second" or isinstance(value, int):
+        return f"{value:,.0f}"
+    return f"{value:.3f}"

@@ -1,0 +1,161 @@
+"""A run in, what there is to say about it out: for a page, for Markdown, for a program."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runner.core.audit import Verdict, sentence
+from runner.core.catalog import Catalog
+from runner.core.figure import duration, figure
+from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.series import Curves
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One parameter: what was asked, what the tool does unasked, and what was seen of it."""
+
+    name: str
+    planned: Any
+    default: Any
+    verdict: Verdict | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is not what the tool does unasked."""
+        return bool(self.planned != self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """One stage: its record, its parameters, and what was seen of its data and its model."""
+
+    record: StageRecord
+    tool: str
+    description: str
+    rows: tuple[Row, ...]
+    audit: str
+    observed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One run: `commands` is its script, `recipe` its resolved recipe, `alive` whether it runs."""
+
+    manifest: Manifest
+    stages: tuple[StageReport, ...]
+    curves: Curves
+    audit: str
+    commands: str = ""
+    recipe: str = ""
+    alive: bool = False
+
+    @property
+    def state(self) -> str:
+        """Where the run stands; one whose process is gone was cut off."""
+        cut = self.manifest.state is State.RUNNING and not self.alive
+        return "cut off" if cut else str(self.manifest.state)
+
+    @property
+    def seconds(self) -> float:
+        """How long its stages took in all."""
+        return sum(stage.record.seconds for stage in self.stages)
+
+    def as_dict(self) -> Json:
+        """Return the report as JSON-ready values; the curves are the thinned ones."""
+        whole = self.manifest
+        return {
+            "run": whole.id,
+            "recipe": whole.plan.name,
+            "state": self.state,
+            "smoke": whole.plan.smoke,
+            "started": whole.started,
+            "ended": whole.ended,
+            "seconds": round(self.seconds, 3),
+            "audit": self.audit,
+            "facts": dict(whole.facts),
+            "stages": [_stage(stage) for stage in self.stages],
+            "curves": asdict(self.curves),
+        }
+
+
+def report(
+    manifest: Manifest,
+    catalog: Catalog,
+    seen: Mapping[str, tuple[Sequence[Verdict], Mapping[str, Any]]],
+    curves: Curves,
+    texts: tuple[str, str] = ("", ""),
+    *,
+    alive: bool = False,
+) -> Report:
+    """Return the report of a run.
+
+    `seen` holds for each audited stage its verdicts and what was observed, `texts` the script and
+    the resolved recipe.
+    """
+    stages = []
+    for record in manifest.stages:
+        stage = manifest.plan.stage(record.name)
+        tool = catalog.get(stage.tool)
+        verdicts, observed = seen.get(record.name, ((), {}))
+        known = {verdict.parameter: verdict for verdict in verdicts}
+        defaults = {name: p.default for name, p in tool.parameters.items()} if tool else {}
+        rows = tuple(
+            Row(name, value, defaults.get(name), known.get(name))
+            for name, value in stage.params.items()
+        )
+        used = record.state is State.FINISHED
+        said = sentence(verdicts, used=used) if verdicts else "not audited"
+        stages.append(
+            StageReport(record, stage.tool, stage.description, rows, said, dict(observed))
+        )
+    every = [verdict for verdicts, _ in seen.values() for verdict in verdicts]
+    finished = any(record.state is State.FINISHED for record in manifest.stages)
+    audit = sentence(every, used=finished) if every else "no stage has been audited"
+    return Report(manifest, tuple(stages), curves, audit, *texts, alive=alive)
+
+
+def _stage(stage: StageReport) -> Json:
+    record = {k: v for k, v in stage.record.as_json().items() if k not in {"prints", "identity"}}
+    changed = {row.name: row.planned for row in stage.rows if row.changed}
+    return {
+        **record,
+        "tool": stage.tool,
+        "audit": {**stage.record.audit, "verdict": stage.audit},
+        "changed": changed,
+        "observed": dict(stage.observed),
+    }
+
+
+def markdown(one: Report) -> str:
+    """Return the report as Markdown, as for a pull request."""
+    return "\n".join(_markdown(one)) + "\n"
+
+
+def _markdown(one: Report) -> Iterator[str]:
+    plan = one.manifest.plan
+    smoke = " (smoke run)" if plan.smoke else ""
+    yield f"# {plan.name}{smoke}: {one.state}"
+    yield ""
+    if plan.description:
+        yield f"{plan.description}\n"
+    yield f"Run `{one.manifest.id}`, {duration(one.seconds)}. Audit: {one.audit}."
+    yield ""
+    yield "| stage | tool | state | time | figures |"
+    yield "|---|---|---|---:|---|"
+    for stage in one.stages:
+        record = stage.record
+        figures = ", ".join(f"{n} {figure(n, v)}" for n, v in record.metrics.items())
+        took = duration(record.seconds) if record.seconds else ""
+        yield f"| {record.name} | {stage.tool} | {record.state} | {took} | {figures} |"
+    gates = [(s.record.name, *gate) for s in one.stages for gate in s.record.expectations]
+    if gates:
+        yield "\n| gate | stage | held |\n|---|---|---|"
+        for name, text, held in gates:
+            yield f"| `{text}` | {name} | {'yes' if held else '**no**'} |"
+    for stage in one.stages:
+        if stage.record.failure:
+            said = stage.record.failure
+            yield f"\n**{stage.record.name}: {said.get('kind')}**. {said.get('guidance', '')}"

@@ -1,0 +1,116 @@
+"""A run's folder on disk -> its report."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.core.comparison import Comparison
+from runner.core.manifest import Manifest, StageRecord
+from runner.core.plan import Stage
+from runner.core.report import Report, report
+from runner.core.schedule import Action
+from runner.core.series import MOST, curves
+from runner.edges import disk, history
+from runner.edges.terminal import Silent
+
+NAME = "report.html"
+
+
+def gather(manifest: Manifest, *, most: int = MOST) -> Report:
+    """Return the report of a run from what its folder holds; `most` thins the curves."""
+    folder = Path(manifest.folder)
+    verdicts = history.audits(manifest)
+    seen = {
+        name: (rows, (disk.read_json(folder / name / "effective.json") or {}).get("observed", {}))
+        for name, rows in verdicts.items()
+    }
+    ran = [(stage.name, events(folder / stage.name)) for stage in manifest.plan.stages]
+    return report(
+        manifest,
+        disk.catalog(),
+        seen,
+        curves(ran, most),
+        (_text(folder / "commands.sh"), _text(folder / "recipe.yaml")),
+        alive=history.alive(manifest),
+    )
+
+
+def events(place: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the metrics of a stage, one line in memory at a time; a torn line is left out."""
+    try:
+        file = (place / "metrics.jsonl").open("rb")
+    except OSError:
+        return
+    with file:
+        for line in file:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                yield event
+
+
+def write(manifest: Manifest, path: Path | None = None, *, refresh: int = 0) -> Path:
+    """Write the page of a run, report.html in its folder by default; return its path.
+
+    With `refresh` a browser loads it again after so many seconds. Raises OSError.
+    """
+    from runner.edges.page import page  # noqa: PLC0415  (jinja2 and pygal only for a page)
+
+    target = path or Path(manifest.folder) / NAME
+    disk.write(target, page(gather(manifest), refresh=refresh))
+    return target
+
+
+def write_comparison(found: Comparison, reports: Sequence[Report], path: Path) -> Path:
+    """Write the page of several runs side by side; return its path. Raises OSError."""
+    from runner.edges.page import comparing  # noqa: PLC0415
+
+    disk.write(path, comparing(found, reports))
+    return path
+
+
+class Page(Silent):
+    """Keeps a run's report.html as it goes; a page that cannot be written stops nothing."""
+
+    def __init__(self, every: float = 30.0) -> None:
+        self._every = every
+        self._folder = Path()
+        self._next = 0.0
+
+    def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
+        """Remember which run it is."""
+        self._folder = Path(manifest.folder)
+
+    def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
+        """Write the page anew, at most every so many seconds."""
+        if time.monotonic() >= self._next:
+            self._write(refresh=round(self._every))
+
+    def stage_ended(self, stage: Stage, record: StageRecord) -> None:
+        """Write the page with the stage's result."""
+        self._write(refresh=round(self._every))
+
+    def run_ended(self, manifest: Manifest) -> None:
+        """Write the page for good."""
+        self._write()
+
+    def _write(self, *, refresh: int = 0) -> None:
+        try:
+            manifest = history.read(self._folder)
+            if manifest is not None:
+                write(manifest, refresh=refresh)
+        except OSError as error:
+            print(f"{NAME} could not be written: {error}", file=sys.stderr)  # noqa: T201
+        self._next = time.monotonic() + self._every
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""

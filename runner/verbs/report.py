@@ -1,0 +1,72 @@
+"""The verb report: what happened in a run, as a page, as Markdown, or for a program."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.errors import Exit, RecipeError
+from runner.verbs import options
+
+if TYPE_CHECKING:
+    from runner.core.manifest import Manifest
+
+MANY = 4
+
+
+@click.command("report")
+@click.argument("names", nargs=-1, metavar="[RUN]...")
+@options.runs
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["html", "markdown", "json"]),
+    default="html",
+    show_default=True,
+    help="A page beside the run, or text on stdout.",
+)
+@click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
+@click.option("-o", "--output", metavar="FILE", help="Write the page here instead.")
+def command(names: tuple[str, ...], runs: str, style: str, show: bool, output: str | None) -> int:
+    """Report on a run (the newest, or RUN), or hold several runs side by side."""
+    from runner.core import report as reports
+    from runner.edges import history, reporting
+
+    found = [history.find(Path(runs), name) for name in names or (None,)]
+    if style != "html" and (show or output):
+        raise RecipeError(f"--format {style} prints; --open and --output are for a page")
+    if len({one.folder for one in found}) > 1:
+        return _compared(found, style, output, show=show)
+    if style == "html":
+        path = reporting.write(found[0], Path(output) if output else None)
+        return _shown(path, show=show)
+    one = reporting.gather(found[0])
+    said = one.as_dict()
+    click.echo(reports.markdown(one) if style == "markdown" else json.dumps(said, indent=2))
+    return Exit.OK
+
+
+def _compared(found: "list[Manifest]", style: str, output: str | None, *, show: bool) -> int:
+    from runner.core import comparison
+    from runner.edges import reporting
+
+    gathered = [reporting.gather(one) for one in found]
+    result = comparison.comparison(gathered)
+    if style == "json":
+        click.echo(json.dumps(result.as_dict(), indent=2))
+    elif style == "markdown":
+        click.echo(comparison.markdown(result), nl=False)
+    else:
+        name = "-".join(one.id for one in found) if len(found) < MANY else f"{len(found)}-runs"
+        path = Path(output) if output else Path(found[0].folder).parent / f"compare-{name}.html"
+        return _shown(reporting.write_comparison(result, gathered, path), show=show)
+    return Exit.OK
+
+
+def _shown(path: Path, *, show: bool) -> int:
+    """Print where the page is, and open it where that was asked for."""
+    click.echo(str(path))
+    if show:
+        click.launch(path.resolve().as_uri())
+    return Exit.OK

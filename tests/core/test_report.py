@@ -1,0 +1,81 @@
+"""Reports and comparisons, from values."""
+
+from dataclasses import replace
+
+import pytest
+
+from runner.core.audit import compare
+from runner.core.comparison import comparison
+from runner.core.comparison import markdown as side_by_side
+from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.plan import Plan, Stage
+from runner.core.report import markdown, report
+from runner.core.series import curves
+from runner.edges import disk
+
+
+def run(name="one", *, rate=1e-5, loss=2.0, smoke=False, data="aa", state=State.FINISHED):
+    tool = disk.catalog().get("mlx_lm.lora")
+    params = {p.name: p.default for p in tool.parameters.values()}
+    params |= {"train": True, "model": "m", "data": "d", "learning_rate": rate}
+    stage = Stage("train", "mlx_lm.lora", params, {})
+    record = StageRecord(
+        "train",
+        state,
+        seconds=90.0,
+        metrics={"val_loss": loss, "tokens_per_second": 100.0},
+        expectations=(("metrics.val_loss <= 2.5", loss <= 2.5),),
+        identity={"model": "m", "data": "d", "input d": data},
+    )
+    plan = Plan("demo", "demo.yaml", (stage,), "A description.", smoke=smoke)
+    manifest = Manifest(name, f"runs/demo/{name}", plan, {}, (record,), state)
+    rows = [{"iteration": 1, "val_loss": loss}]
+    seen = {"train": (compare(params, params, {}), {"train_rows": 7})}
+    return report(manifest, disk.catalog(), seen, curves([("train", rows)]), ("bash", "yaml"))
+
+
+def test_what_was_changed_is_known_from_what_was_left():
+    rows = {row.name: row for row in run(rate=1e-5).stages[0].rows}
+    assert rows["train"].changed
+    assert not rows["learning_rate"].changed
+    assert run(rate=2e-5).as_dict()["stages"][0]["changed"]["learning_rate"] == 2e-5
+
+
+def test_a_run_whose_process_is_gone_was_cut_off():
+    assert run(state=State.RUNNING).state == "cut off"
+    assert replace(run(state=State.RUNNING), alive=True).state == "running"
+
+
+def test_markdown_says_gates_figures_and_failures():
+    one = run(loss=3.0)
+    record = replace(one.stages[0].record, failure={"kind": "expectation", "guidance": "Too high."})
+    one = replace(one, stages=(replace(one.stages[0], record=record),))
+    text = markdown(one)
+    assert "# demo: finished" in text
+    assert "| train | mlx_lm.lora | finished | 1 min 30 s | val_loss 3.000" in text
+    assert "| `metrics.val_loss <= 2.5` | train | **no** |" in text
+    assert "**train: expectation**. Too high." in text
+
+
+def test_two_runs_show_what_differs_and_which_figure_is_better():
+    found = comparison([run("one", loss=2.0), run("two", rate=2e-5, loss=1.5)])
+    assert [(row.name, row.values) for row in found.parameters] == [
+        ("learning_rate", (1e-05, 2e-05))
+    ]
+    best = {row.name: row.best for row in found.metrics}
+    assert best == {"val_loss": (1,), "tokens_per_second": (), "seconds": ()}
+    assert found.warnings == ()
+    assert "| train.val_loss | 2 | **1.5** |" in side_by_side(found)
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"data": "bb"}, "stage train read other content: d"),
+        ({"smoke": True}, "one is a smoke run and another is not"),
+        ({"state": State.FAILED}, "two did not finish: failed"),
+    ],
+)
+def test_runs_that_cannot_be_compared_say_why(other, why):
+    found = comparison([run("one"), run("two", **other)])
+    assert any(why in warning for warning in found.warnings)

@@ -1,0 +1,117 @@
+"""The page of a run, in a real browser: what it holds, and that nothing leaves it."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from runner.core.manifest import Manifest, StageRecord, State, from_dict
+from runner.core.plan import Plan, Stage
+from runner.edges import disk, reporting
+
+# What a Chromium asks its maker when it starts, whatever page it shows.
+OWN = re.compile(r"chrome|https?://([a-z0-9-]+\.)*google(apis)?\.com/").match
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def finished_run(folder, events=40, **changes):
+    """Lay down a run's folder as a run leaves it, with one training and its metrics."""
+    tool = disk.catalog().get("mlx_lm.lora")
+    params = {p.name: p.default for p in tool.parameters.values()} | {"train": True, "data": "d"}
+    stage = Stage("train", "mlx_lm.lora", params, {}, description="Train <it> & see.")
+    record = StageRecord("train", State.FINISHED, seconds=3.0, metrics={"train_loss": 1.5})
+    plan = Plan("demo", "demo.yaml", (stage,), "Ours.")
+    manifest = Manifest(folder.name, str(folder), plan, {"packages": {"mlx": "1"}}, (record,))
+    manifest = from_dict(manifest.as_dict() | {"state": "finished"} | changes)
+    (folder / "train").mkdir(parents=True)
+    disk.write(folder / "run.json", json.dumps(manifest.as_dict()))
+    with (folder / "train" / "metrics.jsonl").open("w", encoding="ascii") as file:
+        for n in range(1, events + 1):
+            row = {"event": "train", "iteration": n, "train_loss": 3 / n, "learning_rate": 1e-5}
+            file.write(json.dumps(row) + "\n")
+    (folder / "commands.sh").write_text("mlx_lm.lora --train < 'x' & done\n", encoding="utf-8")
+    return manifest
+
+
+class Links(HTMLParser):
+    """Collects every address a page names."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [v for k, v in attrs if k in {"src", "href", "action", "data", "srcset"}]
+
+
+def test_a_page_stands_alone_and_quotes_what_it_holds(tmp_path):
+    path = reporting.write(finished_run(tmp_path / "run"))
+    text = path.read_text(encoding="utf-8")
+    links = Links()
+    links.feed(text)
+    assert {link[:1] for link in links.found if link != "data:,"} == {"#"}
+    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/)", text)
+    assert "Train &lt;it&gt; &amp; see." in text
+    assert "mlx_lm.lora --train &lt; &#39;x&#39; &amp; done" in text
+    assert text.count("<svg") == 2
+    assert "nan" not in re.sub(r"[a-z]*nan[a-z]+|[a-z]+nan[a-z]*", "", text.lower())
+
+
+def test_a_hundred_thousand_points_stay_a_small_page(tmp_path):
+    path = reporting.write(finished_run(tmp_path / "run", events=100_000))
+    assert path.stat().st_size < 1_000_000
+
+
+def test_a_failed_run_says_first_what_to_do(tmp_path):
+    manifest = finished_run(tmp_path / "run", state="failed")
+    failure = {"kind": "out of memory", "guidance": "Set batch_size to 2.", "tail": "[metal] <oom>"}
+    record = StageRecord("train", State.FAILED, failure=failure)
+    text = reporting.write(manifest.with_stage(record)).read_text(encoding="utf-8")
+    assert text.index("Set batch_size to 2.") < text.index("<h2>Stages</h2>")
+    assert "[metal] &lt;oom&gt;" in text
+
+
+def test_a_run_with_nothing_to_show_yet_has_a_page(tmp_path):
+    folder = tmp_path / "run"
+    manifest = finished_run(folder, state="running")
+    (folder / "train" / "metrics.jsonl").write_bytes(b'{"event": "train", "iter')
+    text = reporting.write(manifest.with_stage(StageRecord("train"))).read_text(encoding="utf-8")
+    assert "cut off" in text
+    assert "<svg" not in text
+
+
+def test_a_page_that_cannot_be_written_stops_nothing(tmp_path, capsys):
+    manifest = finished_run(tmp_path / "run")
+    page = reporting.Page()
+    page.run_started(manifest, [])
+    (tmp_path / "run" / "report.html").mkdir()
+    page.run_ended(manifest)
+    assert "report.html could not be written" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_browser_shows_it_without_a_complaint_or_a_request(tmp_path):
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip("needs a Chromium browser")
+    path = reporting.write(finished_run(tmp_path / "run"))
+    net, shot = tmp_path / "net.json", tmp_path / "shot.png"
+    done = subprocess.run(
+        [
+            *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={net}"),
+            *("--enable-logging=stderr", f"--screenshot={shot}", path.resolve().as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert "CONSOLE" not in done.stderr
+    assert shot.stat().st_size > 10_000
+    asked = set(re.findall(r'"url":"([^"]+)"', net.read_text(encoding="utf-8")))
+    assert [url for url in asked if not url.startswith(("file:", "data:")) and not OWN(url)] == []
