@@ -59,6 +59,11 @@ class Report:
         return "cut off" if cut else str(self.manifest.state)
 
     @property
+    def sound(self) -> bool:
+        """Whether nothing that was audited differs from the plan."""
+        return all(not s.record.audit.get("different") for s in self.stages)
+
+    @property
     def seconds(self) -> float:
         """How long its stages took in all."""
         return sum(stage.record.seconds for stage in self.stages)
@@ -106,14 +111,12 @@ def report(
             Row(name, value, defaults.get(name), known.get(name))
             for name, value in stage.params.items()
         )
-        used = record.state is State.FINISHED
-        said = sentence(verdicts, used=used) if verdicts else "not audited"
+        said = sentence(verdicts) if verdicts else "not audited"
         stages.append(
             StageReport(record, stage.tool, stage.description, rows, said, dict(observed))
         )
     every = [verdict for verdicts, _ in seen.values() for verdict in verdicts]
-    finished = any(record.state is State.FINISHED for record in manifest.stages)
-    audit = sentence(every, used=finished) if every else "no stage has been audited"
+    audit = sentence(every) if every else "no stage has been audited"
     return Report(manifest, tuple(stages), curves, audit, *texts, alive=alive)
 
 

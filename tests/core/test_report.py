@@ -30,7 +30,7 @@ def run(name="one", *, rate=1e-5, loss=2.0, smoke=False, data="aa", state=State.
     plan = Plan("demo", "demo.yaml", (stage,), "A description.", smoke=smoke)
     manifest = Manifest(name, f"runs/demo/{name}", plan, {}, (record,), state)
     rows = [{"iteration": 1, "val_loss": loss}]
-    seen = {"train": (compare(params, params, {}), {"train_rows": 7})}
+    seen = {"train": (compare(params, params, {}, {}), {"train_rows": 7})}
     return report(manifest, disk.catalog(), seen, curves([("train", rows)]), ("bash", "yaml"))
 
 
