@@ -215,15 +215,16 @@ def test_what_a_stopped_stage_made_does_not_look_like_a_result(project):
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
-    while not list(project.glob("runs/r/2*/first/adapters/*.safetensors")):
+    while not list(project.glob("runs/r/2*/first/.part/adapters/*.safetensors")):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 143
-    names = sorted(path.name for path in (folder(project) / "first").iterdir())
-    assert "adapters.incomplete" in names
-    assert "adapters" not in names
+    first = folder(project) / "first"
+    assert not (first / "adapters").exists()
+    assert (first / ".part" / "adapters" / "adapters.safetensors").exists()
     run(project, "--resume")
-    assert (folder(project) / "first" / "adapters" / "adapters.safetensors").exists()
+    assert (first / "adapters" / "adapters.safetensors").exists()
+    assert not (first / ".part").exists()
 
 
 def test_a_second_runner_is_refused_with_the_holders_name(project):

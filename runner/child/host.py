@@ -18,7 +18,9 @@ from runner.core.catalog import Tool
 from runner.core.invocation import invoke
 from runner.core.manifest import plan_from_dict
 from runner.core.plan import bind
+from runner.core.staging import staged
 from runner.edges import disk
+from runner.edges.places import places
 
 
 def host(folder: str, name: str, *, rehearse: bool = False) -> int:
@@ -30,8 +32,11 @@ def host(folder: str, name: str, *, rehearse: bool = False) -> int:
     tool = disk.installed_catalog().get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
-    this = Host(folder, stage, tool, rehearse=rehearse, smoke=plan.smoke)
-    words = [str(bind(word, folder)) for word in invoke(stage, tool).arguments]
+    moves = places(Path(folder) / name)
+    this = Host(
+        folder, staged(stage, tool, moves), tool, moves, rehearse=rehearse, smoke=plan.smoke
+    )
+    words = [str(bind(word, folder)) for word in invoke(this.stage, tool).arguments]
     sys.argv = [" ".join(tool.command), *words]
     module, function = tool.main
     _watch_parser(this)

@@ -3,11 +3,21 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.child.taken import Taken
-from runner.core.audit import ABSENT, PARSED, TAKEN, Verdict, compare, differences, sentence
+from runner.core.audit import (
+    ABSENT,
+    PARSED,
+    TAKEN,
+    Verdict,
+    compare,
+    differences,
+    sentence,
+    settled,
+)
 from runner.core.catalog import Parameter, Tool
 from runner.core.invocation import laid_out
 from runner.core.plan import Stage, bind
@@ -28,13 +38,17 @@ class DriftError(SystemExit):
 
 
 class Host:
-    """One stage in this process: its plan, what was seen of it, and where that is written."""
+    """One stage in this process: its plan, what was seen of it, and where that is written.
+
+    Its outputs are made at the places in `moves`; in what is written they are where they belong.
+    """
 
     def __init__(
         self,
         folder: str,
         stage: Stage,
         tool: Tool,
+        moves: Mapping[str, str] | None = None,
         *,
         rehearse: bool = False,
         smoke: bool = False,
@@ -43,6 +57,9 @@ class Host:
         self.first = os.environ.get("MLX_RANK", "0") == "0"
         self.folder = folder
         self.stage = stage
+        self.final: dict[str, str] = {
+            str(bind(part, folder)): str(bind(path, folder)) for path, part in (moves or {}).items()
+        }
         self.tool = tool
         self.place = Path(folder) / stage.name
         # What this release does not read is not held against it: preflight refuses what matters.
@@ -95,7 +112,7 @@ class Host:
         said = {
             "tool": self.tool.name,
             "summary": sentence(verdicts),
-            "parameters": [verdict.as_dict() for verdict in verdicts],
+            "parameters": [settled(verdict, self.final).as_dict() for verdict in verdicts],
             "observed": self.observed,
         }
         text = laid_out(json.loads(json.dumps(said, default=str)))

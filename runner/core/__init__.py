@@ -35,6 +35,7 @@ provenance  who said a value, and who was overruled
 rows        rows of data -> what is wrong with them
 rules       a stage of a plan -> what MLX would do with it
 forecast    a training -> epochs, updates, and back to iters
+staging     a stage -> the same, making its outputs beside their places
 invocation  a Stage -> the words and the configuration file of its command
 script      a Plan -> bash
 resolved    a Plan -> a recipe that says everything

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 from runner.core.problem import listing
+from runner.core.staging import moved
 
 ABSENT = "(absent)"
 PARSED, TAKEN = "parser", "tool"
@@ -74,6 +75,15 @@ def compare(
 def differences(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """Return the verdicts that do not agree."""
     return [verdict for verdict in verdicts if not verdict.equal]
+
+
+def settled(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
+    """Return a verdict on a path that is as planned with the place it will be moved to."""
+    place = moved(verdict.planned, final) if isinstance(verdict.planned, str) else None
+    if place is None or place == verdict.planned or not verdict.equal:
+        return verdict
+    effective = ABSENT if verdict.effective == ABSENT else place
+    return replace(verdict, planned=place, parsed=place, effective=effective)
 
 
 def sentence(verdicts: Iterable[Verdict]) -> str:

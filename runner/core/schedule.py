@@ -121,6 +121,8 @@ def schedule(
         if cause:
             again.add(stage.name)
             actions.append(Action(stage.name, "run", cause))
+        elif record and record.state is State.RUNNING:
+            actions.append(Action(stage.name, "judge", "it was made, and is not in its place yet"))
         elif record and tuple(text for text, _ in record.expectations) != stage.expect:
             actions.append(Action(stage.name, "judge", "what is expected of it changed"))
         else:
@@ -139,9 +141,9 @@ def _cause(
     if record is None or record.state is State.PENDING:
         return FIRST
     missed = record.failure.get("kind") == "expectation"
-    if record.state is not State.FINISHED and not missed:
-        cut = record.state is State.RUNNING
-        return "it was cut off" if cut else f"it {_ENDED[record.state]}"
+    made = record.state is State.RUNNING and record.prints
+    if record.state is not State.FINISHED and not missed and not made:
+        return f"it {_ENDED[record.state]}"
     changed = list(wanted.changes(Identity(record.identity)))
     if changed:
         return listing(changed, 3)
@@ -154,7 +156,7 @@ def _cause(
     return "what was expected of it did not hold" if missed and held else ""
 
 
-_ENDED = {State.FAILED: "failed", State.INTERRUPTED: "was stopped"}
+_ENDED = {State.RUNNING: "was cut off", State.FAILED: "failed", State.INTERRUPTED: "was stopped"}
 
 
 def _matter(stage: Stage, tool: Tool) -> dict[str, Any]:

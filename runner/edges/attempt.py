@@ -1,10 +1,8 @@
-"""One stage tried once: its folder made, its child spawned and watched, its end judged."""
+"""One stage tried once: its folder made, its child told to go and watched, its end judged."""
 
-import os
-import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,15 @@ from runner.core.judge import judge
 from runner.core.launch import failed_ranks
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage, bind
-from runner.edges import digest, disk, probe
+from runner.core.staging import staged
+from runner.edges import disk, probe, signals
+from runner.edges.ahead import Ahead, command
 from runner.edges.journal import Tail, last_lines
+from runner.edges.places import Places
 from runner.edges.process import Child
 from runner.errors import Exit
 
 POLL = 0.05
-INCOMPLETE = ".incomplete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +36,51 @@ class Ending:
 
 
 class Attempt:
-    """One try of a stage inside a run's folder."""
+    """One try of a stage inside a run's folder; `coming` are the stages that will run after it."""
 
-    def __init__(self, manifest: Manifest, stage: Stage, tool: Tool) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        stage: Stage,
+        tool: Tool,
+        ahead: Ahead,
+        coming: Sequence[Stage] = (),
+    ) -> None:
         self.manifest = manifest
         self.plan: Plan = manifest.plan
         self.stage = stage
         self.tool = tool
+        self.ahead = ahead
+        self.coming = coming
         self.folder = Path(manifest.folder)
         self.place = self.folder / stage.name
+        self.places = Places(self.folder, stage)
 
-    def run(self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]) -> Ending:
-        """Run the stage to its end; `hear` gets each metric as it is measured."""
-        self.prepare()
+    def run(
+        self,
+        record: StageRecord,
+        hear: Callable[[Mapping[str, Any]], None],
+        keep: Callable[[StageRecord], StageRecord],
+    ) -> Ending:
+        """Run the stage to its end; `hear` gets each metric as it is measured.
+
+        Signals are held back from where the stage ended well: what is made is not given up then.
+        """
         events: list[Mapping[str, Any]] = []
-        # mlx.launch spins on an input that has ended.
-        held = bool(self.stage.launch)
-        child = Child(self.argv(), self.env(), self.place / "log.txt", hold=held)
+        with signals.held():
+            child = self.child()
+            try:
+                self.prepare()
+                child.log(self.place / "log.txt")
+                child.go()
+                self.ahead.start(self.coming)
+            except BaseException:
+                child.finish()
+                raise
         try:
             code, timed_out = self.watch(child, events, hear)
         except KeyboardInterrupt:
             child.stop()
-            self.set_aside()
             raise
         finally:
             child.finish()
@@ -66,40 +89,42 @@ class Attempt:
         metrics = {**manifests.summary(events), **self.left()}
         record = replace(record, exit_code=code, metrics=metrics, audit=self.audit())
         if code != 0:
-            self.set_aside()
             return self.failed(record, timed_out=timed_out)
-        return self.judge(replace(record, state=State.FINISHED, **self.made()))
+        signals.hold()
+        self.places.correct()
+        made = keep(replace(record, outputs=self.outputs(), prints=self.places.prints()))
+        return self.settle(made)
+
+    def settle(self, record: StageRecord) -> Ending:
+        """Move what was made to its place, and judge it."""
+        self.places.settle()
+        return self.judge(replace(record, state=State.FINISHED))
 
     def prepare(self) -> None:
-        """Make the stage's folder and its configuration file."""
+        """Make the stage's folder, its configuration file and the places of its outputs."""
         self.place.mkdir(exist_ok=True)
         for name in ("metrics.jsonl", "effective.json"):
             (self.place / name).unlink(missing_ok=True)
         log = self.place / "log.txt"
         if log.exists():
             log.replace(self.place / f"log.{probe.stamp()}.txt")
-        config = invoke(self.stage, self.tool).config
+        here = staged(self.stage, self.tool, self.places.open())
+        config = invoke(here, self.tool).config
         if config is not None:
             disk.write(self.place / "config.json", str(bind(config, str(self.folder))))
 
-    def argv(self) -> list[str]:
-        """Return the command of the stage's child, one for each rank under a launcher."""
-        # -P: a queue.py or a folder runner/ where the user stands is not what the tool imports.
-        child = (sys.executable, "-P", "-m", "runner.child")
-        invocation = Invocation(child, ((str(self.folder), self.stage.name),), None, None)
+    def child(self) -> Child:
+        """Return the stage's process: the one that waits for it, or its ranks' launcher."""
         if not self.stage.launch:
-            return list(invocation.argv)
+            return self.ahead.take(self.stage)
+        start = command(self.folder, self.stage.name)
+        invocation = Invocation(tuple(start), (), None, None)
         launcher = disk.catalog().launcher
         words = launched(invocation, self.stage.launch, launcher).arguments
         module, function = launcher.main
-        start = f"from {module} import {function} as main; main()"
-        return [sys.executable, "-P", "-c", start, *words]
-
-    def env(self) -> dict[str, str]:
-        """Return the child's environment: ours, the plan's, and plain text in the log."""
-        plain = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100", "PYTHONUNBUFFERED": "1"}
-        watch = {"RUN_RECIPE_PARENT": str(os.getpid())}
-        return {**os.environ, **plain, **watch, **self.plan.env}
+        # Its input stays open and silent: mlx.launch spins on one that has ended.
+        code = f"from {module} import {function} as main; main()"
+        return Child([sys.executable, "-P", "-c", code, *words], self.ahead.env())
 
     def watch(
         self,
@@ -122,25 +147,9 @@ class Attempt:
                 return Exit.TIMEOUT, True
         return code, False
 
-    def made(self) -> dict[str, Any]:
-        """Return the stage's outputs, and the prints by which they are known again."""
-        outputs = {k: str(bind(path, str(self.folder))) for k, path in self.stage.outputs.items()}
-        found = {path: digest.prints(Path(path)) for path in self.roots(outputs)}
-        return {"outputs": outputs, "prints": found}
-
-    def roots(self, outputs: Mapping[str, str]) -> list[str]:
-        """Return the output paths that lie in no other."""
-        paths = [Path(path) for path in outputs.values()]
-        return [str(p) for p in paths if not any(other in p.parents for other in paths)]
-
-    def set_aside(self) -> None:
-        """Rename what a stage made that did not end well: it must not look like a result (T59)."""
-        for path in self.roots(bind(self.stage.outputs, str(self.folder))):
-            made = Path(path)
-            if made.exists() and self.place in made.parents:
-                aside = made.with_name(made.name + INCOMPLETE)
-                shutil.rmtree(aside, ignore_errors=True)
-                made.replace(aside)
+    def outputs(self) -> dict[str, str]:
+        """Return where the stage's outputs are, by their names."""
+        return {k: str(bind(path, str(self.folder))) for k, path in self.stage.outputs.items()}
 
     def log(self) -> str:
         """Return the end of the stage's log, enough for what every rank said of its end."""
@@ -150,7 +159,8 @@ class Attempt:
         """Return the figures a tool left in a file of its own."""
         if self.tool.report is None:
             return {}
-        path = bind(self.tool.report.format(**self.stage.params), str(self.folder))
+        here = staged(self.stage, self.tool, self.places.known())
+        path = bind(self.tool.report.format(**here.params), str(self.folder))
         found = disk.read_json(Path(path)) or {}
         return {name: value for name, value in found.items() if self.tool.measured(name)}
 

@@ -2,7 +2,8 @@
 
 import json
 import os
-import tempfile
+import secrets
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,17 +65,32 @@ def beside(file: str) -> tuple[str, ...]:
 
 def write(path: Path, text: str) -> None:
     """Write a file so that it is whole or not there: beside, flushed, then moved into place."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes as `write` writes text; the umask says who may read them."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with beside.open("xb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        beside.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Wait until the disk knows which files a folder holds; a file system that cannot does not."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_json(path: Path) -> Json | None:

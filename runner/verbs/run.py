@@ -99,9 +99,9 @@ def _shown(plan: "Plan", names: "Sequence[str]", before: "Manifest | None", styl
     if style == "json":
         raise RecipeError("a dry run prints a script, not JSON", "leave one of them out")
     if before is not None:
-        from runner.edges.execute import decide
+        from runner.edges.decide import decide
 
-        actions = decide(plan, disk.installed_catalog(), names, before)[1]
+        actions = decide(plan, disk.installed_catalog(), names, before).actions
         click.echo("\n".join(map(str, actions)))
         return Exit.OK
     chosen = tuple(stage for stage in plan.stages if stage.name in names)

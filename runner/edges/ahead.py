@@ -1,0 +1,76 @@
+"""The child of the next stage, started early: it imports its tool, and waits until it is told."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.core.catalog import Catalog
+from runner.core.plan import Plan, Stage
+from runner.edges.process import Child
+
+# Tools of our own start faster than waiting for them is worth.
+LIGHT = "runner.tools."
+
+
+class Ahead:
+    """At most one child that waits for its stage to begin."""
+
+    def __init__(self, folder: Path, plan: Plan, catalog: Catalog) -> None:
+        self.folder = folder
+        self.plan = plan
+        self.catalog = catalog
+        self._waiting: tuple[str, Child] | None = None
+
+    def take(self, stage: Stage) -> Child:
+        """Return a stage's child: the one that waits for it, or a new one."""
+        if self._waiting is not None and self._waiting[0] == stage.name:
+            child = self._waiting[1]
+            self._waiting = None
+            return child
+        return self._spawn(stage)
+
+    def start(self, coming: Sequence[Stage]) -> None:
+        """Start the child of the first of the `coming` stages for which it is worth it.
+
+        The stages are such as will run if those before them end well. On one core it would only
+        take time from the stage that runs.
+        """
+        if self._waiting is None and (os.cpu_count() or 1) > 1:
+            stage = next((one for one in coming if self._worth(one)), None)
+            if stage is not None:
+                self._waiting = (stage.name, self._spawn(stage))
+
+    def end(self) -> None:
+        """End the child that waits, if there is one; nobody has heard of it."""
+        if self._waiting is not None:
+            self._waiting[1].finish()
+            self._waiting = None
+
+    def env(self) -> dict[str, str]:
+        """Return a child's environment: ours, the plan's, and plain text in the log."""
+        plain = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100", "PYTHONUNBUFFERED": "1"}
+        watch = {"RUN_RECIPE_PARENT": str(os.getpid())}
+        return {**os.environ, **plain, **watch, **self.plan.env}
+
+    def _worth(self, stage: Stage) -> bool:
+        return not stage.launch and not self._modules(stage)[0].startswith(LIGHT)
+
+    def _modules(self, stage: Stage) -> list[str]:
+        tool = self.catalog.get(stage.tool)
+        if tool is None:
+            raise KeyError(stage.tool)
+        watch = [f"runner.child.{tool.watch}"] if tool.watch else []
+        return [tool.main[0], *watch]
+
+    def _spawn(self, stage: Stage) -> Child:
+        words = [*command(self.folder, stage.name), "--wait", *self._modules(stage)]
+        return Child(words, self.env())
+
+
+def command(folder: Path, stage: str) -> list[str]:
+    """Return the words of a stage's child.
+
+    With -P a queue.py or a folder runner/ where the user stands is not what the tool imports.
+    """
+    return [sys.executable, "-P", "-m", "runner.child", str(folder), stage]

@@ -1,0 +1,110 @@
+"""What a plan would do on this disk: identities, what is damaged, and whether it can run at all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.core.catalog import Catalog, Tool
+from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.plan import Plan, Stage
+from runner.core.problem import listing
+from runner.core.schedule import Action, Identity, identities, reads, schedule
+from runner.edges import digest, probe
+from runner.edges.places import Places
+from runner.errors import RecipeError, UnfitError
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What each stage would be made of, what happened to earlier outputs, and what to do."""
+
+    wanted: Mapping[str, Identity]
+    damaged: Mapping[str, str]
+    actions: Sequence[Action]
+
+
+def decide(plan: Plan, catalog: Catalog, names: Sequence[str], before: Manifest | None) -> Decision:
+    """Decide what to do with the named stages, each with its cause."""
+    records = {record.name: record for record in before.stages} if before else {}
+    versions = probe.facts()["packages"] | {"run_recipe": "1"}
+    wanted = identities(plan, catalog, versions, _inputs(plan, catalog))
+    damaged = {}
+    for stage in plan.stages:
+        record = records.get(stage.name)
+        said = _damage(record, Places(Path(before.folder), stage)) if record and before else ""
+        if said:
+            damaged[stage.name] = said
+    return Decision(wanted, damaged, schedule(plan, names, wanted, records, damaged))
+
+
+def _inputs(plan: Plan, catalog: Catalog) -> dict[str, str]:
+    """Return the digests of what the plan reads from this disk."""
+    paths = {path for stage in plan.stages for path in reads(stage, tool_of(stage, catalog))}
+    return {
+        path: digest.digest(digest.prints(Path(path)))
+        for path in sorted(paths)
+        if Path(path).exists()
+    }
+
+
+def _damage(record: StageRecord, places: Places) -> str:
+    """Return what happened to the outputs a stage made, '' where they are intact."""
+    for path, known in record.prints.items():
+        said = digest.difference(places.now(path), known)
+        if said:
+            return said
+    return ""
+
+
+def _kept(plan: Plan, decision: Decision, before: Manifest | None) -> dict[str, str]:
+    """Return for each stage of an earlier run why its result is not this plan's; '' where it is."""
+    records = {record.name: record for record in before.stages} if before else {}
+    kept = {}
+    for stage in plan.stages:
+        record = records.get(stage.name)
+        if record is not None and record.state is State.FINISHED:
+            changed = list(decision.wanted[stage.name].changes(Identity(record.identity)))
+            kept[stage.name] = listing(changed, 2) or decision.damaged.get(stage.name, "")
+    return kept
+
+
+def ready(plan: Plan, catalog: Catalog, decision: Decision, before: Manifest | None) -> None:
+    """Raise where the run cannot work: a stage left out that is read from, or no MLX."""
+    kept = _kept(plan, decision, before)
+    will = {action.stage for action in decision.actions}
+    for stage in plan.stages:
+        for name in stage.after if stage.name in will else ():
+            if name in will or kept.get(name) == "":
+                continue
+            said = f"stage '{stage.name}' reads from {name}, which"
+            if name in kept:
+                why = f"{said} is not as planned: {kept[name]}"
+                raise RecipeError(why, f"run it too: --from {name}")
+            hint = f"run it too: --from {name}, or go on from a run that has it: --resume"
+            raise RecipeError(f"{said} would not run", hint)
+    for action in decision.actions:
+        if action.do == "run":
+            _installed(plan.stage(action.stage), catalog)
+
+
+def _installed(stage: Stage, catalog: Catalog) -> None:
+    """Raise where what a stage imports is not there."""
+    tool = tool_of(stage, catalog)
+    module = tool.main[0].partition(".")[0]
+    if not module.startswith("mlx") and stage.tool != "model.tiny":
+        return
+    reporters = str(stage.params.get("report_to") or "").split(",")
+    needed = ("mlx", module, *tool.needs, *reporters)
+    absent = [name for name in needed if name and not probe.importable(name)]
+    if absent:
+        why = f"stage '{stage.name}' runs {stage.tool}, and {absent[0]} is not installed here"
+        mlx = absent[0].startswith("mlx")
+        raise UnfitError(why, probe.how_to_install() if mlx else f"pip install {absent[0]}")
+
+
+def tool_of(stage: Stage, catalog: Catalog) -> Tool:
+    """Return a stage's tool. Raises KeyError for a plan of another catalogue."""
+    tool = catalog.get(stage.tool)
+    if tool is None:
+        raise KeyError(stage.tool)
+    return tool
