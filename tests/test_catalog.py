@@ -16,6 +16,7 @@ META = json.loads((SCHEMA / "tool.meta.json").read_text(encoding="utf-8"))
 NAMES = disk.catalog().names
 FULL = {  # what a recipe has to say of each tool
     "data.mix": {"primary": "new", "replay": "old"},
+    "eval.score": {"model": "m", "prompts": "p.jsonl"},
     "hf.download": {"repo_id": "org/name"},
     "hf.upload": {"repo_id": "org/name", "local_path": "model"},
     "mlx_lm.convert": {"hf_path": "org/name"},
@@ -138,6 +139,7 @@ def test_annotations_name_parameters_that_exist(name):
         if output.path:
             named = output.path.partition("{")[2].partition("}")[0]
             assert any(named in {other.name, other.param} for other in one.outputs.values())
+    assert set(one.families.values()) <= set(one.parameters)
     if one.report:
         assert one.report.partition("{")[2].partition("}")[0] in one.parameters
     for parameter in one.parameters.values():
@@ -211,6 +213,7 @@ def test_the_least_a_recipe_can_say_passes_written_out_as_well(name):
         ("hf.download", {"filenames": ["a"], "include": ["*"]}, "filenames"),
         ("hf.download", {"cache_dir": "c", "local_dir": "d"}, "cache_dir"),
         ("hf.download", {"repo_id": "hf://datasets/a/b", "revision": "v1"}, "hf://"),
+        ("eval.score", {"top_k": 5}, "temp 0 (T91)"),
         ("hf.upload", {"every": 5.0}, "has to end"),
         ("hf.upload", {"token": "hf_x"}, "HF_TOKEN"),
     ],
@@ -237,6 +240,7 @@ def test_what_mlx_lm_would_ignore_is_refused(name, params, about):
         ("mlx_lm.convert", {"quantize": True, "q_mode": "nvfp4", "q_group_size": 16}),
         ("hf.download", {"include": ["*.json"], "revision": "v1", "repo_type": "dataset"}),
         ("hf.download", {"cache_dir": "c"}),
+        ("eval.score", {"temp": 0.7, "top_k": 40, "limit": 3, "answer_after": "</think>"}),
     ],
 )
 def test_what_mlx_lm_reads_is_taken(name, params):

@@ -33,6 +33,8 @@ budget      the arithmetic of a training
 smoke       a plan -> the same plan at toy scale
 provenance  who said a value, and who was overruled
 rows        rows of data -> what is wrong with them
+prompts     a line of a prompts file -> a question and the rules for its answer
+grade       an answer and its rules -> verdicts, and scores of them all
 rules       a stage of a plan -> what MLX would do with it
 forecast    a training -> epochs, updates, and back to iters
 staging     a stage -> the same, making its outputs beside their places

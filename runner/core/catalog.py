@@ -102,10 +102,16 @@ class Tool:
 
     def family(self, name: str) -> str | None:
         """Return the parameter whose file gives a figure the end of its name, None for others."""
-        for lead, parameter in self.schema["x-tool"].get("metric_families", {}).items():
+        for lead, parameter in self.families.items():
             if name.startswith(lead) and name != lead and name not in self.metrics:
-                return str(parameter)
+                return parameter
         return None
+
+    @property
+    def families(self) -> Mapping[str, str]:
+        """How the names of further figures begin, and the parameter that gives their ends."""
+        said: Mapping[str, str] = self.schema["x-tool"].get("metric_families", {})
+        return said
 
     @property
     def report(self) -> str | None:

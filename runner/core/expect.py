@@ -1,11 +1,12 @@
 """Expectations in, their problems and what they read out, before anything has run."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from runner.core.catalog import Tool, applies
+from runner.core.catalog import Catalog, Tool, applies
 from runner.core.draft import Draft
 from runner.core.expression import names
-from runner.core.problem import listing, offer, shown
+from runner.core.plan import Plan
+from runner.core.problem import Mark, Problem, listing, offer, shown
 from runner.core.resolve import Resolver
 from runner.core.sandbox import TemplateError
 from runner.core.scope import ToldError, Use
@@ -77,6 +78,31 @@ def _metric(draft: Draft, metric: str, params: Mapping[str, Mapping[str, object]
         wanted = ", ".join(f"{name}: {shown(value)}" for name, value in when.items())
         why = f"stage '{draft.name}' measures no '{metric}'"
         raise TemplateError(why, f"it would with '{wanted}'", "undefined")
+
+
+def unknown_figures(
+    plan: Plan, catalog: Catalog, ends: Mapping[str, Collection[str]]
+) -> Iterator[Problem]:
+    """Yield each expectation of a figure whose name ends with none of those its file gives.
+
+    `ends` are the names that a file gives, by path; a file that is not there yet is not in it.
+    """
+    stages = {stage.name: stage for stage in plan.stages}
+    for stage in plan.stages:
+        for text, place in zip(stage.expect, stage.expect_at, strict=True):
+            for words in sorted(names(text)):
+                owner = stages.get(words[1], stage) if words[0] == "stages" else stage
+                tool = catalog.get(owner.tool)
+                parameter = tool.family(words[-1]) if tool and "metrics" in words else None
+                known = ends.get(str(owner.params[parameter])) if parameter else None
+                if tool is None or known is None:
+                    continue
+                figures = [f"{lead}{end}" for lead in tool.families for end in sorted(known)]
+                if words[-1] not in figures:
+                    why = f"stage '{owner.name}' measures no '{words[-1]}'"
+                    file, line, column = place.rsplit(":", 2)
+                    mark = Mark(file, int(line), int(column))
+                    yield Problem(mark, why, "undefined", offer(words[-1], figures))
 
 
 def _undefined(words: Use, draft: Draft) -> TemplateError:

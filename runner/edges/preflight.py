@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from runner.core.document import RUN_DIR
+from runner.core.expect import unknown_figures
 from runner.core.plan import Plan, Stage
 from runner.core.problem import Problem
 from runner.core.rows import Features
 from runner.core.rules import Known
-from runner.edges import dataset, known
+from runner.edges import dataset, disk, known, prompts
 
 
 def facts(plan: Plan) -> Known:
@@ -18,7 +19,7 @@ def facts(plan: Plan) -> Known:
 
 
 def rows(plan: Plan) -> list[Problem]:
-    """Return what is wrong with the rows that the plan's trainings and tests read from this disk.
+    """Return what is wrong with the rows and prompts that the plan reads from this disk.
 
     A folder that several stages read in the same way is read once; one that a stage of the plan
     makes is not there yet.
@@ -32,7 +33,8 @@ def rows(plan: Plan) -> list[Problem]:
         if said not in seen:
             checks.append(said)
         seen.setdefault(said, []).extend(stage.allow)
-    return [problem for said in checks for problem in _check(said, frozenset(seen[said]))]
+    found = [problem for said in checks for problem in _check(said, frozenset(seen[said]))]
+    return [*found, *_prompts(plan)]
 
 
 # Said of a data set as a whole: the rules say them, at the recipe's own line.
@@ -62,6 +64,18 @@ def _reading(stage: Stage) -> _Reading | None:
     features = Features(*(params[name] for name in names))
     batch, longest = params["batch_size"], params["max_seq_length"]
     return folder, batch, bool(params["mask_prompt"]), features, tuple(wanted), longest
+
+
+def _prompts(plan: Plan) -> Iterator[Problem]:
+    """Yield what is wrong with prompts files, and expectations of categories they do not have."""
+    ends: dict[str, Collection[str]] = {}
+    read = sorted({one for stage in plan.stages for one in known.reads(stage)})
+    for path in (path for kind, path in read if kind == "prompts"):
+        if Path(path).is_file():
+            found = prompts.survey(Path(path))
+            yield from found.problems
+            ends[path] = [name for name in found.rows if name]
+    yield from unknown_figures(plan, disk.catalog(), ends)
 
 
 def _check(said: _Reading, allowed: Collection[str]) -> Iterator[Problem]:

@@ -305,6 +305,8 @@ def finished(record: StageRecord) -> str:
         )
         if name in record.metrics
     ]
+    if "score" in record.metrics:
+        shown.append(f"score {record.metrics['score']:.4g}")
     audit = record.audit.get("parameters")
     seen = (
         [f"{audit - record.audit['different']} of {audit} parameters as planned"] if audit else []

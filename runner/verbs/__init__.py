@@ -19,6 +19,7 @@ NAMES = (
     "audit",
     "data",
     "model",
+    "eval",
     "tools",
     "rules",
     "schema",
