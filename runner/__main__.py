@@ -2,4 +2,5 @@
 
 from runner.cli import main
 
-main()
+if __name__ == "__main__":  # the workers of a data check import this module anew
+    main()

@@ -1,7 +1,7 @@
 """The program as a sequence: load, compile, select, run. Verbs and the library both walk it."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,14 +87,24 @@ def forecasts(result: Compiled) -> list[Forecast]:
     return [found for view in views_of(result) if (found := forecast(view))]
 
 
-def examined(result: Compiled, *, smoke: bool = False) -> list[Problem]:
-    """Return what the rules and the data checks find; `smoke` leaves the models out."""
+def examined(
+    result: Compiled,
+    *,
+    smoke: bool = False,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Problem]:
+    """Return what the rules and the data checks find; `smoke` leaves the models out.
+
+    More than one worker are processes for large data sets, as ``dataset.check`` says.
+    """
     from runner.edges import preflight  # noqa: PLC0415  (a dry run needs none of it)
 
     if result.plan is None:
         return []
     look = shrink(result.plan, disk.catalog()) if smoke else result.plan
-    return ordered([*judged(result, preflight.facts(look)), *preflight.rows(result.plan)])
+    rows = preflight.rows(result.plan, smoke=smoke, workers=workers, progress=progress)
+    return ordered([*judged(result, preflight.facts(look)), *rows])
 
 
 def judged(result: Compiled, known: Known | None = None) -> list[Problem]:

@@ -1,17 +1,12 @@
-"""What a stage leaves behind: there, readable, finite, and trained."""
+"""What a stage leaves behind: there, readable, finite, trained, and all of it its own."""
 
-import json
-import struct
 from pathlib import Path
 from typing import Any
 
-from runner.child.seen import Host
+from runner.child import weights
+from runner.child.seen import Host, OutputError
 from runner.core.plan import bind
 from runner.edges import disk
-
-
-class OutputError(RuntimeError):
-    """A stage ended without an error, and what it made is not what it should be."""
 
 
 def check(host: Host) -> None:
@@ -24,45 +19,33 @@ def check(host: Host) -> None:
         files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
         for file in files:
             if file.suffix == ".safetensors":
-                _header(file)
+                weights.header(file)
+        if name == "model":
+            weights.look(path, host)
     adapter = host.stage.outputs.get("adapter_file")
     if adapter:
         _adapter(Path(bind(adapter, host.folder)), host)
-
-
-def _header(file: Path) -> dict[str, Any]:
-    """Return a safetensors header; its offsets must fit the file (a full disk truncates it)."""
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        lead = stream.read(8)
-        length = struct.unpack("<Q", lead)[0] if len(lead) == 8 else size  # noqa: PLR2004
-        if length + 8 > size:
-            why = f"{file} is truncated"
-            raise OutputError(why)
-        header: dict[str, Any] = json.loads(stream.read(length))
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    if max(ends, default=0) + 8 + length != size:
-        why = f"{file} is truncated"
-        raise OutputError(why)
-    return header
+    for ending in host.endings:
+        ending()
+    host.write(host.verdicts())
 
 
 def _adapter(file: Path, host: Host) -> None:
     """Check that an adapter's tensors are finite, and that training changed them (T44, T71)."""
     import mlx.core as mx
 
+    weights.finite(file)
     tensors: Any = mx.load(str(file))
-    for name, tensor in tensors.items():
-        if not mx.all(mx.isfinite(tensor)).item():
-            why = f"{file}: {name} is not finite"
-            raise OutputError(why)
     grown = [tensor for name, tensor in tensors.items() if name.endswith("lora_b")]
     if grown and not any(mx.any(tensor != 0).item() for tensor in grown):
         why = f"{file}: every lora_b is still zero, so nothing was trained"
         raise OutputError(why)
+    size, planned = sum(t.size for t in tensors.values()), host.observed["trainable_parameters"]
+    if size != planned:
+        why = f"{file} holds {size:,} numbers, and {planned:,} were trained"
+        raise OutputError(why)
     _recorded(file, tensors)
     host.observed["adapter_tensors"] = len(tensors)
-    host.write(host.verdicts())
 
 
 def _recorded(file: Path, tensors: Any) -> None:

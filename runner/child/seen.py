@@ -37,6 +37,10 @@ class DriftError(SystemExit):
         super().__init__(AUDIT)
 
 
+class OutputError(RuntimeError):
+    """A stage ended without an error, and what it made is not what it should be."""
+
+
 class Host:
     """One stage in this process: its plan, what was seen of it, and where that is written.
 

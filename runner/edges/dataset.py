@@ -1,9 +1,11 @@
 """A data folder on disk, read once, piece by piece, by one process or several -> its report."""
 
 import io
+import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
@@ -31,6 +33,11 @@ PIECE = 4 << 20
 LONGEST = 32 << 20
 """Longer lines are not looked at."""
 
+OF_TOKENS = frozenset(
+    {"row-cut", "row-answer-lost", "row-mask-hides-answer", "loss-counts-padding"}
+)
+"""What another tokenizer would not say, but for a whole batch that trains nothing."""
+
 SCAN = 1000
 """So many rows are looked at for the first one of a known format."""
 
@@ -49,13 +56,15 @@ def check(
     tokenizer: Encode | None = None,
     progress: Progress | None = None,
     workers: int = 1,
+    every: bool = True,
 ) -> Report:
     """Check every row of a data folder, in bounded memory, and say what its splits are like.
 
+    Without `every`, the tokenizer is asked only about rows that could be cut or masked.
     More than one worker are spawned processes: call it below ``if __name__ == "__main__"`` then,
     with a tokenizer that can be pickled.
     """
-    use = Use(features, mask_prompt, batch_size, max_seq_length, frozenset(roles), limit)
+    use = Use(features, mask_prompt, batch_size, max_seq_length, frozenset(roles), limit, every)
     path = Path(folder)
     if not path.is_dir():
         return Report((_no_folder(str(folder)),), {})
@@ -201,6 +210,10 @@ THINKING = (
 """Where a vocabulary holds such a pair, mlx-lm asks the chat template for thinking."""
 
 
+class TokenizerError(RuntimeError):
+    """A folder that looks like a model's, whose tokenizer cannot be loaded here."""
+
+
 @dataclass(frozen=True)
 class LocalTokenizer:
     """The tokenizer of a model folder, used as mlx-lm uses it; pickled as the folder's name."""
@@ -210,8 +223,14 @@ class LocalTokenizer:
     def __call__(
         self, content: str | Sequence[Any], *, tools: Any = None, answer_next: bool = False
     ) -> Sequence[int]:
-        """Return the tokens; what the tokenizer or its template refuses is a ValueError."""
-        loaded, thinking = _loaded(self.path)
+        """Return the tokens; what the tokenizer or its template refuses is a ValueError.
+
+        It is loaded when it is first asked; raises TokenizerError where it cannot be.
+        """
+        try:
+            loaded, thinking = _loaded(self.path)
+        except (ImportError, OSError, ValueError) as error:
+            raise TokenizerError(str(error)) from error
         try:
             if isinstance(content, str):
                 found: list[int] = loaded.encode(content)
@@ -246,15 +265,31 @@ def load_tokenizer(model_path: str | Path) -> Encode | None:
     return LocalTokenizer(path)
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep transformers from telling that no torch is here, as mlx-lm does."""
+    name = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 @cache
 def _loaded(path: str) -> tuple[Any, bool]:
     """Load a tokenizer; it takes a second, so every process does it once.
 
     Templates that mlx-lm writes in Python (``chat_template_type``) would need mlx-lm itself.
     """
-    loaded = import_module("transformers").AutoTokenizer.from_pretrained(
-        path, local_files_only=True
-    )
+    with _quietly():
+        loaded = import_module("transformers").AutoTokenizer.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
     if loaded.init_kwargs.get("chat_template_type"):
         raise ValueError("the chat template is one of mlx-lm's own")
     vocabulary = loaded.get_vocab()

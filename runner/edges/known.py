@@ -30,7 +30,7 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
     occupied: set[str] = set()
     for stage in plan.stages:
         for kind, path in reads(stage):
-            folder = _cached(path, hub) if kind == "model" and not _there(path) else Path(path)
+            folder = folder_of(path, hub) if kind == "model" else Path(path)
             if not _there(path):
                 absent.add(path)
             if kind in {"adapter", "file"} and (adapter := read_adapter(path)):
@@ -51,14 +51,21 @@ def hub_cache(environ: dict[str, str]) -> Path:
     return Path(environ.get("HF_HUB_CACHE") or Path(home) / "hub")
 
 
-def reads(stage: Stage) -> Iterator[tuple[str, str]]:
-    """Yield the paths a stage reads and no stage has to make: kind, path."""
+def folder_of(model: str, hub: Path | None) -> Path | None:
+    """Return the folder of a model on this disk, or in the hub's cache; None for neither."""
+    return Path(model) if _there(model) else _cached(model, hub)
+
+
+def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield the paths a stage reads: kind, path; those `inside` the run only where asked for."""
     tool = disk.catalog().get(stage.tool)
     for name, parameter in (tool.parameters if tool else {}).items():
         kind = parameter.input_kind(stage.params)
         value = stage.params[name]
         for path in value if isinstance(value, list) else [value]:
-            if kind and kind != "hub" and isinstance(path, str) and path and RUN_DIR not in path:
+            if not kind or kind == "hub" or not isinstance(path, str) or not path:
+                continue
+            if inside or RUN_DIR not in path:
                 yield kind, path
 
 

@@ -2,40 +2,20 @@
 
 import os
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from runner.core.document import RUN_DIR
 from runner.core.expect import unknown_figures
 from runner.core.plan import Plan, Stage
 from runner.core.problem import Problem
-from runner.core.rows import Features
-from runner.core.rules import Known
+from runner.core.rows import Encode, Features
+from runner.core.rules import Known, maker_of
+from runner.core.rules.chain import beneath
 from runner.edges import dataset, disk, known, prompts
-
-
-def facts(plan: Plan) -> Known:
-    """Return what this disk says of the paths a plan names."""
-    return known.look(plan, known.hub_cache(dict(os.environ)))
-
-
-def rows(plan: Plan) -> list[Problem]:
-    """Return what is wrong with the rows and prompts that the plan reads from this disk.
-
-    A folder that several stages read in the same way is read once; one that a stage of the plan
-    makes is not there yet.
-    """
-    seen: dict[object, list[str]] = {}
-    checks = []
-    for stage in plan.stages:
-        said = _reading(stage)
-        if said is None:
-            continue
-        if said not in seen:
-            checks.append(said)
-        seen.setdefault(said, []).extend(stage.allow)
-    found = [problem for said in checks for problem in _check(said, frozenset(seen[said]))]
-    return [*found, *_prompts(plan)]
-
 
 # Said of a data set as a whole: the rules say them, at the recipe's own line.
 OF_SPLITS = frozenset(
@@ -47,23 +27,76 @@ OF_SPLITS = frozenset(
         "splits-of-two-formats",
     }
 )
+# Of rows in the order they stand in: a stage that mixes them makes another.
+OF_ORDER = frozenset({"batch-learns-nothing", "batches-mostly-padding"})
+SMALL = 4 << 20
+"""A smoke run tokenizes no larger data set: it is there to be quick."""
 
-_Reading = tuple[str, int, bool, Features, tuple[str, ...], int]
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a stage reads a folder of this disk; `mixed` where a stage of the plan stands between.
+
+    `tokenizer` is the folder of a model that has one, None where none is on this disk.
+    """
+
+    folder: str
+    batch_size: int
+    mask_prompt: bool
+    features: Features
+    required: tuple[str, ...]
+    max_seq_length: int
+    mixed: bool
+    tokenizer: str | None
 
 
-def _reading(stage: Stage) -> _Reading | None:
-    """Return how a stage reads a folder of this disk, None where it reads none."""
+def facts(plan: Plan) -> Known:
+    """Return what this disk says of the paths a plan names."""
+    return known.look(plan, known.hub_cache(dict(os.environ)))
+
+
+def rows(
+    plan: Plan,
+    *,
+    smoke: bool = False,
+    workers: int = 1,
+    progress: dataset.Progress | None = None,
+) -> list[Problem]:
+    """Return what is wrong with the rows and prompts that the plan reads from this disk.
+
+    A folder that several stages read in the same way is read once. Rows that a stage of the plan
+    mixes are looked at where they come from. A smoke run has the tiny model's tokenizer.
+    """
+    seen: dict[Reading, set[str]] = {}
+    with ExitStack() as stack:
+        tiny = stack.enter_context(TemporaryDirectory()) if smoke else None
+        for stage in plan.stages:
+            for reading in _readings(plan, stage, tiny):
+                seen.setdefault(reading, set()).update(stage.allow)
+        check = partial(_check, smoke=smoke, workers=workers, progress=progress)
+        found = [problem for one, allowed in seen.items() for problem in check(one, allowed)]
+    return [*found, *_prompts(plan)]
+
+
+def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
+    """Yield how a stage reads folders of this disk, nothing where it reads none."""
     params = stage.params
     if stage.tool != "mlx_lm.lora" or params["hf_dataset"] is not None:
-        return None
-    folder = str(params["data"])
-    if RUN_DIR in folder or not Path(folder).is_dir():
-        return None
+        return
     wanted = [split for split, said in (("train", "train"), ("test", "test")) if params[said]]
     names = ("prompt_feature", "completion_feature", "chat_feature", "text_feature")
-    features = Features(*(params[name] for name in names))
-    batch, longest = params["batch_size"], params["max_seq_length"]
-    return folder, batch, bool(params["mask_prompt"]), features, tuple(wanted), longest
+    tokenizer = tiny or _tokenizer(beneath(plan, str(params["model"])))
+    for folder, mixed in _folders(plan, str(params["data"])):
+        yield Reading(
+            folder,
+            params["batch_size"],
+            bool(params["mask_prompt"]),
+            Features(*(params[name] for name in names)),
+            () if mixed else tuple(wanted),
+            params["max_seq_length"],
+            mixed,
+            tokenizer,
+        )
 
 
 def _prompts(plan: Plan) -> Iterator[Problem]:
@@ -78,15 +111,67 @@ def _prompts(plan: Plan) -> Iterator[Problem]:
     yield from unknown_figures(plan, disk.catalog(), ends)
 
 
-def _check(said: _Reading, allowed: Collection[str]) -> Iterator[Problem]:
-    folder, batch_size, mask_prompt, features, wanted, max_seq_length = said
-    report = dataset.check(
-        folder,
-        batch_size=batch_size,
-        mask_prompt=mask_prompt,
-        features=features,
-        required=wanted,
-        max_seq_length=max_seq_length,
+def _folders(plan: Plan, path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, bool]]:
+    """Yield the folders of this disk that rows come from, and whether a stage makes others of them.
+
+    Those a tool for data makes are its own sources' rows.
+    """
+    maker = maker_of(plan, path)
+    if maker is None and RUN_DIR not in path and Path(path).is_dir():
+        yield path, bool(above)
+    elif maker is not None and maker.tool.startswith("data.") and maker.name not in above:
+        for kind, source in known.reads(maker, inside=True):
+            if kind == "data":
+                yield from _folders(plan, source, (*above, maker.name))
+
+
+def _tokenizer(model: str) -> str | None:
+    """Return the folder of a model that is on this disk and has a tokenizer."""
+    folder = known.folder_of(model, known.hub_cache(dict(os.environ)))
+    return str(folder.resolve()) if folder and (folder / "tokenizer_config.json").is_file() else None
+
+
+def _check(
+    said: Reading,
+    allowed: Collection[str],
+    *,
+    smoke: bool,
+    workers: int,
+    progress: dataset.Progress | None,
+) -> Iterator[Problem]:
+    check = partial(
+        dataset.check,
+        said.folder,
+        batch_size=said.batch_size,
+        mask_prompt=said.mask_prompt,
+        features=said.features,
+        required=said.required,
+        max_seq_length=said.max_seq_length,
+        every=False,
+        workers=workers,
+        progress=progress,
     )
+    try:
+        report = check(tokenizer=_encode(said, smoke=smoke))
+    except dataset.TokenizerError:
+        report = check()
     silent = OF_SPLITS | set(allowed)
-    yield from (problem for problem in report.problems if problem.rule not in silent)
+    if said.mixed and said.batch_size > 1:
+        silent |= OF_ORDER
+    for problem in report.problems:
+        if problem.rule not in silent and not (smoke and problem.rule in dataset.OF_TOKENS):
+            yield problem
+
+
+def _encode(said: Reading, *, smoke: bool) -> Encode | None:
+    """Return the tokenizer for a folder's rows; it is loaded when the first row asks for it."""
+    if said.tokenizer is None:
+        return None
+    if smoke:
+        sizes = (file.stat().st_size for file in Path(said.folder).glob("*.jsonl"))
+        if sum(sizes) > SMALL:
+            return None
+        from runner.tools.tiny import write_tokenizer  # noqa: PLC0415  (few runs need it)
+
+        write_tokenizer(Path(said.tokenizer))
+    return dataset.LocalTokenizer(said.tokenizer)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from typing import TYPE_CHECKING
 
 from runner.core.problem import picture
 from runner.core.rows import ROLES, SPLITS, Features
 from runner.edges.dataset import check, load_tokenizer
+from runner.edges.meter import WORKERS, meter, size
 from runner.errors import Exit, RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runner.core.rows import Report, Stats
+    from runner.core.rows import Encode, Report, Stats
+    from runner.edges.dataset import Progress
 
 COLUMNS = ("split", "format", "rows", "size", "", "min", "median", "90 %", "99 %", "max")
 
@@ -30,8 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"there is no tokenizer to load from {options.model}",
             "name the folder of a model on this disk, and install transformers",
         )
-    meter = _Meter() if sys.stderr.isatty() else None
-    report = check(
+    with meter() as progress:
+        report = _report(options, tokenizer, progress)
+    style = {"json": as_json, "text": as_text}[options.format]
+    sys.stdout.write(style(report))
+    return Exit.INVALID if report.failed else Exit.OK
+
+
+def _report(
+    options: argparse.Namespace, tokenizer: Encode | None, progress: Progress | None
+) -> Report:
+    return check(
         options.folder,
         batch_size=options.batch_size,
         mask_prompt=options.mask_prompt,
@@ -46,14 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         max_seq_length=options.max_seq_length,
         limit=options.limit,
         tokenizer=tokenizer,
-        progress=meter,
-        workers=min(os.cpu_count() or 1, 8),
+        progress=progress,
+        workers=WORKERS,
     )
-    if meter:
-        meter.end()
-    style = {"json": as_json, "text": as_text}[options.format]
-    sys.stdout.write(style(report))
-    return Exit.INVALID if report.failed else Exit.OK
 
 
 def as_json(report: Report) -> str:
@@ -81,15 +86,21 @@ def _table(report: Report) -> Iterator[str]:
         right = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
         yield "  ".join([*left, *right[2:4], name, *right[5:]]).rstrip()
     for name, stats in report.splits.items():
-        if (tokens := stats.tokens) and (tokens.cut_rows or tokens.hidden_answers):
+        tokens = stats.tokens
+        if tokens and (tokens.cut_rows or tokens.hidden_answers):
             yield (
                 f"{name}: {tokens.cut_rows} rows are cut, {tokens.cut_tokens} tokens are lost, "
                 f"{tokens.lost_answers} answers vanish, {tokens.hidden_answers} are masked in part"
             )
+        if tokens:
+            yield (
+                f"{name}: the loss counts {tokens.trained} tokens, and {tokens.padding} of padding "
+                "(T74)"
+            )
 
 
 def _lines(name: str, stats: Stats) -> Iterator[tuple[str, ...]]:
-    lead: tuple[str, ...] = (name, stats.format or "none", str(stats.rows), _size(stats.bytes))
+    lead: tuple[str, ...] = (name, stats.format or "none", str(stats.rows), size(stats.bytes))
     spreads = {"characters": stats.characters, "messages": stats.turns}
     if stats.tokens:
         spreads["tokens"] = stats.tokens.lengths
@@ -98,28 +109,6 @@ def _lines(name: str, stats: Stats) -> Iterator[tuple[str, ...]]:
             numbers = (spread.minimum, spread.median, spread.p90, spread.p99, spread.maximum)
             yield (*lead, what, *map(str, numbers))
             lead = ("", "", "", "")
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:  # noqa: PLR2004 - the next unit
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
-
-
-class _Meter:
-    """One line of progress, for a terminal."""
-
-    def __call__(self, done: int, total: int) -> None:
-        share = 100 * done // max(total, 1)
-        sys.stderr.write(f"\rchecking {share:3} % of {_size(total)}")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        """Leave an empty line."""
-        sys.stderr.write("\r\033[K")
-        sys.stderr.flush()
 
 
 def parser() -> argparse.ArgumentParser:

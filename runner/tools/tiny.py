@@ -133,12 +133,19 @@ def _build_beside(target: Path, record: Mapping[str, Any]) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _write(folder: Path, record: Mapping[str, Any]) -> None:
+def write_tokenizer(folder: Path) -> dict[str, int]:
+    """Write the tokenizer of every tiny model into a folder; return its vocabulary."""
     tokenizer = resources.files(__package__).joinpath("tiny_tokenizer.json").read_bytes()
-    vocab = json.loads(tokenizer)["model"]["vocab"]
     (folder / "tokenizer.json").write_bytes(tokenizer)
+    text = json.dumps(_tokenizer_config(), indent=2) + "\n"
+    (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
+    vocab: dict[str, int] = json.loads(tokenizer)["model"]["vocab"]
+    return vocab
+
+
+def _write(folder: Path, record: Mapping[str, Any]) -> None:
+    vocab = write_tokenizer(folder)
     for name, content in {
-        "tokenizer_config.json": _tokenizer_config(),
         "config.json": _config(record, vocab),
         "generation_config.json": _generation_config(vocab),
         RECORD: record,

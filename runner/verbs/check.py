@@ -23,6 +23,7 @@ def command(
     """Report every problem of every recipe."""
     from runner import workflow
     from runner.core.problem import ordered, picture
+    from runner.edges.meter import WORKERS, meter
 
     failed = False
     found: list[dict[str, Any]] = []
@@ -32,7 +33,8 @@ def command(
         forecasts: list[Any] = []
         if loaded.recipe is not None and not problems:
             compiled = workflow.compiled(loaded.recipe)
-            problems = workflow.examined(compiled)
+            with meter() as progress:
+                problems = workflow.examined(compiled, workers=WORKERS, progress=progress)
             forecasts = workflow.forecasts(compiled)
             if mlx and not any(problem.severity == "error" for problem in problems):
                 problems += workflow.rehearsed(loaded.recipe)

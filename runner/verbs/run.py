@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runner.core.manifest import Manifest
-    from runner.core.plan import Plan
+    from runner.core.plan import Compiled, Plan
     from runner.core.problem import Problem
 
 
@@ -60,7 +60,7 @@ def command(
     compiled = workflow.compiled(loaded)
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     names = workflow.select(plan, only, first, last)
-    found = workflow.judged(compiled) if dry_run else workflow.examined(compiled, smoke=smoke)
+    found = workflow.judged(compiled) if dry_run else _examined(compiled, smoke=smoke)
     _warn(workflow.refuse(found, loaded.sources), loaded.sources, style, quiet=quiet)
     before = None if resume is None else history.to_resume(Path(runs), resume, plan)
     if dry_run:
@@ -75,6 +75,14 @@ def command(
             plan, disk.installed_catalog(), Path(runs), names, Several(report, Page()), before
         )
     return manifest.exit_code
+
+
+def _examined(compiled: "Compiled", *, smoke: bool) -> "list[Problem]":
+    from runner import workflow
+    from runner.edges.meter import WORKERS, meter
+
+    with meter() as progress:
+        return workflow.examined(compiled, smoke=smoke, workers=WORKERS, progress=progress)
 
 
 def _warn(

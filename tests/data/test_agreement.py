@@ -143,3 +143,22 @@ def test_a_tokenizer_counts_in_several_processes_what_it_counts_in_one(
 def test_a_folder_without_a_tokenizer_gives_none(tmp_path):
     assert load_tokenizer(tmp_path) is None
     assert load_tokenizer("mlx-community/some-hub-id") is None
+
+
+@pytest.mark.parametrize("size", [3, 6, 20, 40])
+@pytest.mark.parametrize("start", [0, 2, 6, 20, 40])
+def test_the_loss_counts_the_tokens_and_the_padding_that_are_said(size, start):
+    """T71, T74: a mask that leaves nothing is 0/0; a row that is not cut adds one of padding."""
+    pytest.importorskip("mlx_lm")
+    import mlx.core as mx
+    from mlx_lm.tuner.trainer import default_loss, iterate_batches
+
+    from runner.core.rows import targets
+
+    rows = [([1] * size, start)]
+    batch, lengths = next(iterate_batches(rows, batch_size=1, max_seq_length=20))
+    logits = mx.zeros((1, batch.shape[1] - 1, 4))
+    loss, counted = default_loss(lambda _: logits, batch, lengths)
+    said = targets(size, start, Use(mask_prompt=True, max_seq_length=20))
+    assert counted.item() == sum(said)
+    assert mx.isnan(loss).item() is (sum(said) == 0)

@@ -20,6 +20,8 @@ from runner.core.rows import (
     column_of,
     first_format,
     report,
+    silent_batches,
+    targets,
     token_flaws,
     unreached,
 )
@@ -535,7 +537,8 @@ def test_with_a_tokenizer_rows_that_are_cut_are_counted(folder):
         chat(("user", "a b c d e f g h"), ("assistant", "c")),  # 10 + 3
         chat(("user", "refused"), ("assistant", "c")),
     ]
-    found = check(folder(b"".join(rows)), mask_prompt=True, max_seq_length=10, tokenizer=words)
+    said_so = {"mask_prompt": True, "max_seq_length": 10, "splits": ["train"]}
+    found = check(folder(b"".join(rows)), tokenizer=words, **said_so)
     assert said(found) == [
         ("train.jsonl", 2, 1, "row-cut", "warning"),
         ("train.jsonl", 3, 1, "row-answer-lost", "error"),
@@ -543,7 +546,81 @@ def test_with_a_tokenizer_rows_that_are_cut_are_counted(folder):
     ]
     tokens = found.splits["train"].tokens
     assert (tokens.cut_rows, tokens.cut_tokens, tokens.lost_answers) == (2, 5, 1)
+    assert (tokens.trained, tokens.padding) == (7, 1)
     assert (tokens.lengths.rows, tokens.lengths.total) == (3, 32)
+
+
+def mute(*more):
+    """A chat whose prompt alone is longer than ten tokens."""
+    return chat(("user", "a b c d e f g h"), ("assistant", "c"), *more)
+
+
+def loud():
+    return chat(("user", "a"), ("assistant", "c d"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "lines"),
+    [
+        ([loud(), mute(), mute(), loud()], 2, []),  # each beside one with an answer
+        ([mute(), mute(), loud(), loud()], 2, [1]),
+        ([loud(), mute()], 1, [2]),
+        ([loud(), loud(), mute()], 2, []),  # no batch reaches it
+        ([mute()] * 6, 2, [1, 3, 5]),
+    ],
+)
+@pytest.mark.parametrize("piece", [1 << 20, 60])
+def test_a_batch_of_rows_without_an_answer_is_named_before_it_makes_everything_nan(
+    folder, monkeypatch, rows, batch, lines, piece
+):
+    monkeypatch.setattr(dataset.pieces, "__defaults__", (piece, 32 << 20))
+    path = folder(b"".join(rows))
+    found = check(path, mask_prompt=True, max_seq_length=10, tokenizer=words, batch_size=batch)
+    errors = [
+        p for p in found.problems if p.severity == "error" and p.mark.file.endswith("train.jsonl")
+    ]
+    assert [(p.rule, p.mark.line) for p in errors] == [
+        ("batch-learns-nothing", line) for line in lines
+    ]
+
+
+def test_rows_of_more_keys_go_to_other_batches():
+    silent, classes = {1: [(0, 2)], 2: [(0, 1)]}, {1: 1, 2: 1}
+    assert silent_batches(silent, classes, 2) == [[1, 2]]
+    assert silent_batches(silent, {1: 2, 2: 2}, 2) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "start", "use", "counted"),
+    [
+        (5, 0, PLAIN, (4, 1)),  # T74: 5 tokens, 4 targets, and one of padding
+        (10, 0, PLAIN, (9, 0)),  # no room for padding
+        (12, 0, PLAIN, (9, 0)),
+        (8, 6, LONG, (2, 1)),
+        (8, 8, LONG, (0, 1)),
+        (8, 9, LONG, (0, 0)),
+        (12, 10, LONG, (0, 0)),
+        (12, 9, LONG, (1, 0)),
+    ],
+)
+def test_what_the_loss_counts_of_a_row(size, start, use, counted):
+    assert targets(size, start, use) == counted
+
+
+def test_rows_that_cannot_be_cut_are_not_tokenized_where_nothing_else_is_asked(folder):
+    asked = []
+
+    def counting(content, **named):
+        asked.append(content)
+        return words(content, **named)
+
+    rows = [loud(), chat(("user", "a" * 200), ("assistant", "c"))]
+    path = folder(b"".join(rows))
+    said = {"tokenizer": counting, "max_seq_length": 400, "splits": ["train"]}
+    check(path, **said, every=False)
+    assert len(asked) == 1
+    check(path, **said, every=False, mask_prompt=True)
+    assert len(asked) == 1 + 2 * 2
 
 
 # --- properties
@@ -646,7 +723,7 @@ def test_the_slugs_are_those_that_the_modules_say():
     """So that nobody has to know which module of the folder finds what."""
     modules = [file for file in Path(rows.__file__).parent.glob("*.py") if file.stem != "__init__"]
     words = "".join(file.read_text(encoding="utf-8") for file in modules)
-    said = re.findall(r'"((?:rows?|splits?|batches|mask)-[a-z0-9-]+)"', words)
+    said = re.findall(r'"((?:rows?|splits?|batch(?:es)?|mask|loss)-[a-z0-9-]+)"', words)
     assert sorted(SLUGS) == sorted(set(said))
 
 

@@ -18,9 +18,9 @@ batches     a survey and a batch size -> what is left or padded
 folder      the surveys of a folder -> its report
 """
 
-from runner.core.rows.batches import MOST_PADDING, unreached
+from runner.core.rows.batches import MOST_PADDING, silent_batches, unreached
 from runner.core.rows.column import column_of
-from runner.core.rows.encoding import Encode, token_flaws, tokens
+from runner.core.rows.encoding import Encode, targets, token_flaws, tokens
 from runner.core.rows.fields import completion_flaws, text_flaws
 from runner.core.rows.flaw import Flaw, RowError
 from runner.core.rows.folder import OTHER_NAMES, SUFFIXES, Report, report
@@ -65,6 +65,8 @@ __all__ = [
     "parse",
     "report",
     "require_format",
+    "silent_batches",
+    "targets",
     "text_flaws",
     "token_flaws",
     "tokens",
@@ -104,6 +106,8 @@ SLUGS = (
     "row-in-two-splits",
     "rows-never-reached",
     "batches-mostly-padding",
+    "batch-learns-nothing",
+    "loss-counts-padding",
     "mask-prompt-with-text",
     "split-empty",
     "split-smaller-than-batch",

@@ -8,6 +8,9 @@ from runner.core.rows.survey import Survey
 MOST_PADDING = 0.5
 """A larger share of a split's computation that is padding is worth a word."""
 
+COUNTED_PADDING = 0.2
+"""A larger share of what the loss counts that is padding is worth a word (T74)."""
+
 
 def split_problems(survey: Survey) -> Iterator[Problem]:
     """Yield what is wrong with a split as a whole."""
@@ -22,6 +25,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
         )
         hint = "train without mask_prompt, or write chat rows; mlx-lm reads all three files"
         yield Problem(mark, message, "mask-prompt-with-text", hint)
+    yield from _counted(survey, mark)
     if not batch:
         return
     rest = survey.rows % batch
@@ -40,6 +44,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
         hint = f"add {_rows(batch - rest)}, or choose a batch_size that divides {survey.rows}"
         place = Mark(survey.file, lines[0], 1)
         yield Problem(place, message, "rows-never-reached", hint, (), "warning")
+    yield from _silent(survey, batch)
     padding = 1 - survey.sums["content"] / (survey.sums["computed"] or 1)
     if survey.sums["computed"] and padding > MOST_PADDING:
         message = (
@@ -48,6 +53,49 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
         )
         hint = "put rows of similar length next to each other, or lower batch_size"
         yield Problem(mark, message, "batches-mostly-padding", hint, (), "warning")
+
+
+def _counted(survey: Survey, mark: Mark) -> Iterator[Problem]:
+    """Yield a word where much of the loss is the padding that mlx-lm counts in every row."""
+    padding, trained = survey.sums["padding"], survey.sums["trained"]
+    if padding > COUNTED_PADDING * (padding + trained):
+        message = (
+            f"{padding / (padding + trained):.0%} of what the loss counts is padding: mlx-lm "
+            f"counts one padding token a row, and the rows have {trained / padding:.1f} others"
+        )
+        hint = "longer answers make it matter less; compare losses only between such rows"
+        yield Problem(mark, message, "loss-counts-padding", hint, (), "warning")
+
+
+def _silent(survey: Survey, batch: int) -> Iterator[Problem]:
+    """Yield the batches in which no token is trained: 0/0 is NaN, and so is all after it (T71)."""
+    found = silent_batches(survey.silent, survey.classes, batch)
+    for lines in found[: survey.use.limit]:
+        of = f"line{'s' * (len(lines) > 1)} {listing(map(str, lines))}"
+        message = (
+            f"no token of {of} is trained, which mlx-lm puts into one batch: its loss is 0/0, NaN, "
+            "and every weight is NaN from there on"
+        )
+        more = len(found) - survey.use.limit
+        hint = "raise max_seq_length, shorten the prompts before their answers, or remove them"
+        hint += f"; {more} more batches are so" * (more > 0 and lines == found[0])
+        yield Problem(Mark(survey.file, lines[0], 1), message, "batch-learns-nothing", hint)
+
+
+def silent_batches(
+    silent: Mapping[int, Sequence[tuple[int, int]]], classes: Mapping[int, int], batch: int
+) -> list[list[int]]:
+    """Return the lines of each batch all of whose rows are silent, in mlx-lm's order of rows.
+
+    `silent` has place and line by number of keys, `classes` how many rows have so many keys.
+    """
+    groups: dict[int, list[int]] = {}
+    before = 0
+    for keys in sorted(classes):
+        for place, line in silent.get(keys, ()):
+            groups.setdefault((before + place) // batch, []).append(line)
+        before += classes[keys]
+    return [sorted(lines) for lines in groups.values() if len(lines) == batch]
 
 
 def unreached(tails: Mapping[int, Sequence[int]], rest: int) -> list[int]:

@@ -41,6 +41,18 @@ def tokens(row: Row, use: Use, encode: Encode) -> tuple[Sequence[int], Sequence[
     return whole, encode(messages[:-1], tools=tools, answer_next=answers)
 
 
+def targets(size: int, start: int, use: Use) -> tuple[int, int]:
+    """Return how many tokens of a row the loss counts, and how many of padding (T74).
+
+    `size` and `start` are the tokens of the row and of its masked prompt. mlx-lm counts the steps
+    from `start` to the row's end, one beyond its last token; a row that is cut has no step beyond.
+    Source: mlx_lm.tuner.trainer.default_loss and iterate_batches.
+    """
+    end = min(size, use.max_seq_length)
+    first = max(start, 1)
+    return max(end - first, 0), int(first <= end < use.max_seq_length)
+
+
 def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: Use) -> Iterator[Flaw]:
     """Yield what max_seq_length and the mask do to a row of these tokens."""
     size, longest = len(whole), use.max_seq_length
@@ -50,10 +62,11 @@ def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: Use) ->
             f"has {start} tokens before its answer and max_seq_length is {longest}: "
             "no token of the answer is trained"
         )
-        if use.mask_prompt:
+        alone = use.mask_prompt and not use.batch_size
+        if alone:
             message += ", and in a batch of such rows the loss is NaN, as is every weight after it"
         hint = f"raise max_seq_length to {size}, or shorten the prompt"
-        yield Flaw("row-answer-lost", message, hint, (), "error" if use.mask_prompt else "warning")
+        yield Flaw("row-answer-lost", message, hint, (), "error" if alone else "warning")
     elif size > longest:
         message = (
             f"has {size} tokens and max_seq_length is {longest}: "

@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.core.problem import Mark, Problem
 from runner.core.rows.column import column_of
-from runner.core.rows.encoding import Encode, token_flaws, tokens
+from runner.core.rows.encoding import Encode, targets, token_flaws, tokens
 from runner.core.rows.fields import completion_flaws, text_flaws
 from runner.core.rows.flaw import Flaw, RowError
 from runner.core.rows.formats import other_format, require_format, two_formats
@@ -21,6 +21,9 @@ from runner.core.rows.tally import Tally
 from runner.core.rows.use import Use
 
 BUCKETS = 256
+TEMPLATE = 256
+"""So many tokens a chat template adds to a row at most, as is assumed."""
+
 CHECKS: Mapping[str, Callable[[Mapping[str, Any], Use], Iterator[Flaw]]] = {
     "completions": completion_flaws,
     "chat": chat_flaws,
@@ -30,13 +33,18 @@ CHECKS: Mapping[str, Callable[[Mapping[str, Any], Use], Iterator[Flaw]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What max_seq_length and the mask do: rows and tokens cut, answers without a trained token."""
+    """What max_seq_length and the mask do: rows and tokens cut, answers without a trained token.
+
+    `trained` tokens are those the loss counts, and `padding` what it counts besides (T74).
+    """
 
     lengths: Spread
     cut_rows: int
     cut_tokens: int
     lost_answers: int
     hidden_answers: int
+    trained: int
+    padding: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class Survey:
 
     What grows with the rows is `seen`: 16 bytes a row, a digest and a line, in buckets of digests.
     `tails` holds, by number of keys, the last lines: the end of mlx-lm's order of the rows.
+    `silent` holds, by number of keys, place and line of the rows without a token to learn.
     """
 
     file: str
@@ -72,6 +81,8 @@ class Survey:
     seen: list["array[int]"] = field(init=False)
     tails: dict[int, deque[int]] = field(default_factory=dict)
     batch: list[int] = field(default_factory=list)
+    classes: Counter[int] = field(default_factory=Counter)
+    silent: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tally = Tally(self.use.limit)
@@ -132,8 +143,12 @@ class Survey:
         self._batched(size)
         if row.format == "chat":
             self.turns.add(len(row.value[self.use.features.chat]))
-        if encode:
+        if encode and (self.use.every or self.use.mask_prompt or self._long(line)):
             self._encoded(row, number, line, encode)
+
+    def _long(self, line: bytes) -> bool:
+        """Say whether a row may be cut: a token is a byte or more, and a template adds some."""
+        return len(line) + TEMPLATE > self.use.max_seq_length
 
     def _batched(self, size: int) -> None:
         """Count what mlx-lm pads: its batches are rows that follow each other (T64)."""
@@ -145,6 +160,7 @@ class Survey:
 
     def _tail(self, keys: int, number: int) -> None:
         self.sums["readable"] += 1
+        self.classes[keys] += 1
         size = (self.use.batch_size or 1) - 1
         if size:
             self.tails.setdefault(keys, deque(maxlen=size)).append(number)
@@ -159,6 +175,13 @@ class Survey:
         self.lengths.add(len(whole))
         self.sums["cut_rows"] += len(whole) > self.use.max_seq_length
         self.sums["cut_tokens"] += max(len(whole) - self.use.max_seq_length, 0)
+        start = len(prompt or ()) if self.use.mask_prompt else 0
+        trained, padding = targets(len(whole), start, self.use)
+        self.sums["trained"] += trained
+        self.sums["padding"] += padding
+        if not trained + padding:
+            keys = len(row.value)
+            self.silent.setdefault(keys, []).append((self.classes[keys] - 1, number))
         for flaw in token_flaws(whole, prompt, self.use):
             self.sums["lost_answers"] += flaw.rule == "row-answer-lost"
             self.sums["hidden_answers"] += flaw.rule == "row-mask-hides-answer"
@@ -178,6 +201,11 @@ class Survey:
         self.size += later.size
         self.sums.update(later.sums)
         self.batch.extend(later.batch)
+        for keys, rows in later.silent.items():
+            before = self.classes[keys]
+            moved = [(place + before, line) for place, line in rows]
+            self.silent.setdefault(keys, []).extend(moved)
+        self.classes.update(later.classes)
         for name in ("characters", "turns", "lengths", "tally"):
             getattr(self, name).merge(getattr(later, name))
         for mine, other in zip(self.seen, later.seen, strict=True):

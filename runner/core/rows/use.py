@@ -26,3 +26,5 @@ class Use:
     max_seq_length: int = 2048
     roles: frozenset[str] = ROLES
     limit: int = 20
+    every: bool = True
+    """Whether every row is tokenized, or only those that could be cut or masked."""

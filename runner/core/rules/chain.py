@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from runner.core.expression import names
-from runner.core.plan import Stage
-from runner.core.rules import Adapter, DataSet, ModelFacts, View, trains
+from runner.core.plan import Plan, Stage
+from runner.core.rules import Adapter, DataSet, ModelFacts, View, maker_of, trains
 
 T = TypeVar("T")
 _SOURCES = {
@@ -112,6 +112,15 @@ def data_at(view: View, path: str, seen: tuple[str, ...] = ()) -> DataSet | None
 def data_of(view: View) -> DataSet | None:
     """Return the data set a stage of mlx_lm.lora reads, None where it is not known."""
     return None if view.params["hf_dataset"] else data_at(view, view.params["data"])
+
+
+def beneath(plan: Plan, path: str) -> str:
+    """Return the model from outside of the plan that a path is made of: it has its tokenizer."""
+    seen: set[str] = set()
+    while (maker := maker_of(plan, path)) is not None and maker.name not in seen:
+        seen.add(maker.name)
+        path = _source(maker) or path
+    return path
 
 
 def layout(data: DataSet, split: str, params: Mapping[str, Any]) -> str:

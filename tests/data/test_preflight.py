@@ -1,0 +1,120 @@
+"""What a recipe's own check says of its rows, with the tokenizer of a model that is on this disk."""
+
+import json
+import sys
+
+import pytest
+
+from runner import workflow
+from runner.core.recipe import Overrides, load
+from runner.edges import dataset, preflight
+from runner.tools.tiny import write_tokenizer
+
+LORA = {
+    "model": "tiny",
+    "data": "data",
+    "train": True,
+    "mask_prompt": True,
+    "batch_size": 2,
+    "max_seq_length": 64,
+    "num_layers": 2,
+    "lora_parameters": {"keys": None},
+}
+
+
+def row(number, question="What is"):
+    return {
+        "messages": [
+            {"role": "user", "content": f"{question} {number}?"},
+            {"role": "assistant", "content": f"It is the number {number}, and no other one."},
+        ]
+    }
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A model folder with a tokenizer, and a data set whose third and fourth question is long."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    write_tokenizer(tmp_path / "tiny")
+    write("data", [row(n, "Say, what is " * 20 if n in {2, 3} else "What is") for n in range(8)])
+    return tmp_path
+
+
+def write(folder, rows, split="train"):
+    from pathlib import Path
+
+    Path(folder).mkdir(exist_ok=True)
+    text = "".join(json.dumps(one) + "\n" for one in rows)
+    (Path(folder) / f"{split}.jsonl").write_text(text, encoding="utf-8")
+
+
+def found(stages, *, smoke=False, allow=()):
+    """The errors and warnings about rows, with their lines."""
+    recipe = json.dumps({"version": 1, "stages": stages})
+    loaded = load("r.yaml", lambda _: recipe.encode(), Overrides())
+    plan = workflow.compiled(loaded.recipe, {}).plan
+    problems = preflight.rows(plan, smoke=smoke)
+    return [(p.rule, p.mark.line) for p in problems if p.rule not in allow]
+
+
+def training(**changed):
+    return {"a": {"tool": "mlx_lm.lora", "params": {**LORA, **changed}}}
+
+
+def test_a_batch_that_would_make_every_weight_nan_is_an_error_before_anything_runs(project):
+    pytest.importorskip("transformers")
+    rules = ("row-answer-lost",)
+    assert found(training(), allow=rules) == [("batch-learns-nothing", 3)]
+    assert found(training(max_seq_length=512), allow=rules) == []
+    assert found(training(batch_size=1), allow=rules) == [
+        ("batch-learns-nothing", 3),
+        ("batch-learns-nothing", 4),
+    ]
+    assert found(training(batch_size=4), allow=rules) == []
+
+
+def test_without_a_mask_a_long_row_is_cut_and_no_batch_is_lost(project):
+    pytest.importorskip("transformers")
+    assert found(training(mask_prompt=False)) == [("row-answer-lost", 3), ("row-answer-lost", 4)]
+
+
+def test_a_smoke_run_asks_the_tiny_models_tokenizer_about_nan_and_nothing_else(project):
+    pytest.importorskip("transformers")
+    assert found(training(model="owner/model"), smoke=True) == [("batch-learns-nothing", 3)]
+    assert found(training(model="owner/model")) == []
+
+
+def test_a_model_of_the_hub_has_the_tokenizer_in_its_cache(project, monkeypatch):
+    pytest.importorskip("transformers")
+    home = project / "hub" / "models--owner--model"
+    (home / "refs").mkdir(parents=True)
+    (home / "refs" / "main").write_text("abc")
+    (home / "snapshots" / "abc").mkdir(parents=True)
+    write_tokenizer(home / "snapshots" / "abc")
+    monkeypatch.setenv("HF_HUB_CACHE", str(project / "hub"))
+    made = {
+        "q": {"tool": "mlx_lm.convert", "params": {"hf_path": "owner/model", "quantize": True}},
+        **training(model="{{ stages.q.model }}"),
+    }
+    assert ("batch-learns-nothing", 3) in found(made)
+
+
+def test_rows_that_the_plan_mixes_are_looked_at_where_they_come_from(project):
+    write("more", [row(n) for n in range(500)] + [{"text": "another format"}])
+    mixed = {
+        "mix": {"tool": "data.mix", "params": {"primary": "data", "replay": "more"}},
+        **training(data="{{ stages.mix.data }}", mask_prompt=False, model="owner/model"),
+    }
+    assert found(mixed, allow=("split-missing",)) == [("row-other-format", 501)]
+
+
+def test_a_tokenizer_that_cannot_be_loaded_is_done_without(project):
+    (project / "tiny" / "tokenizer.json").write_text("{}")
+    assert found(training()) == []
+
+
+def test_no_tokenizer_is_loaded_where_no_row_could_be_cut_or_masked(project, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.setattr(dataset, "_loaded", lambda path: pytest.fail(f"{path} was loaded"))
+    assert found(training(mask_prompt=False, max_seq_length=2048)) == []
