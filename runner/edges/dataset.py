@@ -229,7 +229,7 @@ class LocalTokenizer:
         """
         try:
             loaded, thinking = _loaded(self.path)
-        except (ImportError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - tokenizers raises nothing narrower
             raise TokenizerError(str(error)) from error
         try:
             if isinstance(content, str):

@@ -128,7 +128,9 @@ def _folders(plan: Plan, path: str, above: tuple[str, ...] = ()) -> Iterator[tup
 def _tokenizer(model: str) -> str | None:
     """Return the folder of a model that is on this disk and has a tokenizer."""
     folder = known.folder_of(model, known.hub_cache(dict(os.environ)))
-    return str(folder.resolve()) if folder and (folder / "tokenizer_config.json").is_file() else None
+    return (
+        str(folder.resolve()) if folder and (folder / "tokenizer_config.json").is_file() else None
+    )
 
 
 def _check(
