@@ -229,7 +229,7 @@ class LocalTokenizer:
         """
         try:
             loaded, thinking = _loaded(self.path)
-        except Exception as error:  # noqa: BLE001 - tokenizers raises nothing narrower
+        except Exception as error:
             raise TokenizerError(str(error)) from error
         try:
             if isinstance(content, str):
