@@ -188,5 +188,13 @@ def run(whole: Plan, runs: Path, stages: Sequence[str] = ()) -> "Manifest":
     """Run a plan in this process's working directory. Raises RecipeError."""
     from runner.edges.execute import execute  # noqa: PLC0415  (showing a plan needs none of it)
     from runner.edges.reporting import Page  # noqa: PLC0415
+    from runner.edges.terminal import Several  # noqa: PLC0415
+    from runner.edges.trackers import trackers  # noqa: PLC0415
 
-    return execute(whole, disk.installed_catalog(), runs, stages or select(whole), Page())
+    return execute(
+        whole,
+        disk.installed_catalog(),
+        runs,
+        stages or select(whole),
+        Several(Page(), *trackers(whole)),
+    )

@@ -40,7 +40,7 @@ def build(
     builder = _Builder(recipe, resolver, envelope, slugs)
     builder.problems += recipe_problems(recipe, envelope)
     stages = builder.stages()
-    description = builder.description()
+    description, track = builder.description(), builder.track()
     whole = len(stages) == len(resolver.drafts)
     if whole:
         builder.problems += collisions(stages, resolver)
@@ -52,7 +52,7 @@ def build(
     plan = None
     if whole and not any(problem.severity == "error" for problem in problems):
         judged = resolver.named(line for stage in stages for line in stage.expect)
-        plan = Plan(recipe.name, recipe.file, tuple(stages), description, vars=judged)
+        plan = Plan(recipe.name, recipe.file, tuple(stages), description, vars=judged, track=track)
     return Compiled(plan, problems, resolver)
 
 
@@ -306,6 +306,11 @@ class _Builder:
                 why = f"stage '{names[0]}' reads what it makes itself"
                 hint = "name an earlier stage"
             self.problems.append(Problem(node.key_mark, why, "stage-cycle", hint))
+
+    def track(self) -> Json:
+        """Return the trackers the recipe names, with their options filled in."""
+        said = self.recipe.tree.get("track")
+        return self.resolver.fill(said, "")[0] if said is not None else {}
 
     def description(self) -> str:
         """Return the recipe's description, filled in."""

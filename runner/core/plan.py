@@ -43,7 +43,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will run: stages in order, environment variables they all get, and where it is from."""
+    """What will run: stages in order, environment variables they all get, and where it is from.
+
+    `track` are the trackers that are told of it, with their options.
+    """
 
     name: str
     file: str
@@ -51,6 +54,7 @@ class Plan:
     description: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     vars: Mapping[str, Any] = field(default_factory=dict)
+    track: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     smoke: bool = False
 
     def stage(self, name: str) -> Stage:

@@ -24,6 +24,8 @@ def _head(plan: Plan) -> Iterator[str]:
         yield f"description: {laid_out(_literal(plan.description))}"
     if plan.vars:
         yield f"vars: {laid_out(dict(plan.vars))}"
+    if plan.track:
+        yield f"track: {laid_out({name: dict(said) for name, said in plan.track.items()})}"
     yield "stages:"
 
 

@@ -68,11 +68,18 @@ def command(
     from runner.edges.execute import execute
     from runner.edges.reporting import Page
     from runner.edges.terminal import Several, reporter
+    from runner.edges.trackers import trackers
 
+    listeners = trackers(plan)
     forecasts = [str(one) for one in workflow.forecasts(compiled) if one.stage in names]
     with reporter(style, color, quiet=quiet, notes=forecasts) as report:
         manifest = execute(
-            plan, disk.installed_catalog(), Path(runs), names, Several(report, Page()), before
+            plan,
+            disk.installed_catalog(),
+            Path(runs),
+            names,
+            Several(report, Page(), *listeners),
+            before,
         )
     return manifest.exit_code
 
