@@ -39,6 +39,8 @@ def host(folder: str, name: str, *, rehearse: bool = False) -> int:
     words = [str(bind(word, folder)) for word in invoke(this.stage, tool).arguments]
     sys.argv = [" ".join(tool.command), *words]
     module, function = tool.main
+    if stage.trainer:
+        importlib.import_module("runner.child.trainer").install(this)
     _watch_parser(this)
     main = getattr(importlib.import_module(module), function)
     if tool.watch:

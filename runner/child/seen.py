@@ -68,7 +68,8 @@ class Host:
         self.place = Path(folder) / stage.name
         # What this release does not read is not held against it: preflight refuses what matters.
         params = {name: value for name, value in stage.params.items() if name in tool.parameters}
-        self.planned: dict[str, Any] = bind(params, folder)
+        self.planned: dict[str, Any] = bind({**params, **stage.trainer}, folder)
+        self.around: dict[str, Any] = {}
         self.parsed: dict[str, Any] = {}
         self.effective: dict[str, Any] = {}
         self.observed: dict[str, Any] = {}

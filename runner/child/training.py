@@ -13,6 +13,7 @@ from runner.child.sources import features, sources
 from runner.core.audit import same
 from runner.core.budget import learning_rate, updates
 from runner.edges import disk
+from runner.tools.error import NotFiniteError
 
 # TrainingArgs' names where they are not lora's own.
 _ARGUMENTS = {
@@ -38,10 +39,6 @@ WRAPPED = (
     "train",
     "evaluate",
 )
-
-
-class NotFiniteError(RuntimeError):
-    """The loss is nan or infinite: every weight from here on would be (T71, T72)."""
 
 
 def install(host: Host) -> None:
@@ -70,7 +67,8 @@ class Watch:
         def run(args: Any, *rest: Any, **named: Any) -> Any:
             merged = copy.deepcopy(vars(args))
             planned = self.host.planned
-            self.host.parsed = {name: merged[name] for name in planned if name in merged}
+            parsed = {name: merged[name] for name in planned if name in merged}
+            self.host.parsed = {**self.host.around, **parsed}
             self.host.hold()
             self.host.phase = "loader"
             result = original(self.host.taken.merged(args), *rest, **named)

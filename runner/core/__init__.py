@@ -22,6 +22,7 @@ scope       the names a template sees
 resolve     drafts -> values, and what each value reads
 shape       a recipe's and its stages' own keys, checked
 launch      a stage's launch: -> the launcher's parameters
+trainer     a stage's keep: and watch: -> what stands around the trainer
 plan        what will run: a Plan of frozen Stages
 expect      expectations, checked before anything runs
 judge       expectations and what was measured -> which of them hold

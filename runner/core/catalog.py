@@ -9,6 +9,7 @@ from typing import Any
 
 Json = dict[str, Any]
 LAUNCHER = "mlx.launch"
+TRAINER = "run-recipe train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,11 @@ class Catalog:
     def launcher(self) -> Tool:
         """How a tool is started on several ranks; not a tool of a stage itself."""
         return Tool(LAUNCHER, self._read(LAUNCHER))
+
+    @cached_property
+    def trainer(self) -> Tool:
+        """What stands around the trainer of a stage; not a tool of a stage itself."""
+        return Tool(TRAINER, self._read(TRAINER))
 
     def get(self, name: str) -> Tool | None:
         """Return the tool called `name`, None where the catalogue has none."""

@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from runner.core import launch as launching
+from runner.core import trainer as training
 from runner.core.catalog import Catalog, Tool, complete
 from runner.core.check import Path, Violation, violations
 from runner.core.draft import FIXED, Draft
 from runner.core.expect import expectations
-from runner.core.launch import full, given
 from runner.core.order import in_order
 from runner.core.plan import Compiled, Plan, Retry, Stage
 from runner.core.problem import Mark, Problem, listing, offer, ordered, shown, suggest
@@ -69,6 +70,8 @@ class _Builder:
         self.problems: list[Problem] = []
         self.inherited: dict[Problem, list[str]] = {}
         self.params: dict[str, Json] = {}
+        self.trainers: dict[str, Json] = {}
+        self.settings: dict[str, Json] = {}
 
     def stages(self) -> list[Stage]:
         """Return the stages that have no problem, as they are written."""
@@ -90,6 +93,9 @@ class _Builder:
             self.check(draft, tool, given)
             if before == self.told():
                 self.params[draft.name] = self.full(draft, tool, given)
+        around = self.trainers[draft.name] = self.trainer(draft, options)
+        if before == self.told() and tool is not None:
+            self.settings[draft.name] = {**self.params[draft.name], **around}
         return options, uses | read
 
     def told(self) -> int:
@@ -100,7 +106,7 @@ class _Builder:
     def stage(self, draft: Draft, options: Json, uses: frozenset[Use]) -> Stage | None:
         """Return the finished stage, None where a problem stands in its way."""
         before = self.told()
-        expect, judged = expectations(draft, self.resolver, self.params)
+        expect, judged = expectations(draft, self.resolver, self.settings)
         after = self.after(draft, uses, judged)
         launch = self.launch(draft, options)
         if draft.name not in self.params or draft.tool is None or before != self.told():
@@ -123,6 +129,8 @@ class _Builder:
             tuple(options.get("allow", ())),
             launch,
             tuple(place for _, place in expect),
+            self.trainers[draft.name],
+            options.get("continue", False),
         )
 
     def launch(self, draft: Draft, options: Json) -> Json:
@@ -131,10 +139,20 @@ class _Builder:
         if not said:
             return {}
         launcher = self.resolver.catalog.launcher
-        found = violations(launcher.schema, given(said))
+        found = violations(launcher.schema, launching.given(said))
         node = draft.node.get("launch") or draft.node
         self.problems += [placed(one, node, "launch") for one in found]
-        return {} if found else full(given(said), launcher)
+        return {} if found else launching.full(launching.given(said), launcher)
+
+    def trainer(self, draft: Draft, options: Json) -> Json:
+        """Return every parameter of what stands around the trainer, none where it stands alone."""
+        trainer = self.resolver.catalog.trainer
+        said = training.given(options)
+        found = list(training.refused(said, trainer))
+        for one in found:
+            notes = self.recipe.inherited(locate(draft.node, one.path))
+            self.problems.append(placed(one, draft.node, f"stage '{draft.name}'", notes))
+        return {} if found else training.full(said, trainer)
 
     def options(self, draft: Draft) -> tuple[Json, frozenset[Use]]:
         """Return a stage's own keys, filled in, and what they read."""

@@ -29,6 +29,7 @@ def recipe_schema(envelope: Json, catalog: Catalog) -> Json:
         "enum": list(tools),
         "enumDescriptions": [tool.description for tool in tools.values()],
     }
+    _around(stage["properties"], catalog.trainer.schema)
     stage["allOf"] = [
         {
             "if": {"properties": {"tool": {"const": name}}, "required": ["tool"]},
@@ -53,6 +54,19 @@ def recipe_schema(envelope: Json, catalog: Catalog) -> Json:
     overlay |= {"defaults": defaults, "stages": stages}
     duration = _plain(envelope["$defs"]["duration"])
     return {**schema, "definitions": {"duration": duration, "stage": stage, **params}}
+
+
+def _around(keys: Json, trainer: Json) -> None:
+    """Put what stands around a trainer, which is named by dotted places, into a stage's keys."""
+    keys["keep"] = _parameter(trainer["properties"]["keep"], trainer)
+    retention = keys["watch"]["properties"]["retention"]
+    lead = "watch.retention."
+    retention["additionalProperties"] = False
+    retention["properties"] = {
+        name.removeprefix(lead): _parameter(said, trainer)
+        for name, said in trainer["properties"].items()
+        if name.startswith(lead)
+    }
 
 
 def _object(schema: Json, root: Json) -> Json:

@@ -11,6 +11,7 @@ from runner.core.resolve import Resolver
 from runner.core.sandbox import TemplateError
 from runner.core.scope import ToldError, Use
 from runner.core.template import is_template
+from runner.core.trainer import TRAINING, lacks
 
 
 def expectations(
@@ -18,7 +19,7 @@ def expectations(
 ) -> tuple[tuple[tuple[str, str], ...], set[Use]]:
     """Return a stage's expectations, each with its place, and what they read.
 
-    `params` are those of sound stages.
+    `params` are those of sound stages, and of what stands around their trainers.
     """
     said = draft.node.get("expect")
     uses: set[Use] = set()
@@ -45,10 +46,10 @@ def _read(
     for words in sorted(names(text)):
         match words:
             case ("metrics", metric):
-                _metric(draft, metric, params)
+                _metric(draft, metric, params, resolver.catalog.trainer)
                 measures = True
             case ("stages", other, "metrics", metric):
-                _metric(resolver.draft(other), metric, params)
+                _metric(resolver.draft(other), metric, params, resolver.catalog.trainer)
                 uses.add(("stages", other, "metrics"))
                 measures = True
             case ("vars" | "stages" | "stage" | "recipe", _, *_):
@@ -63,17 +64,25 @@ def _read(
     return uses
 
 
-def _metric(draft: Draft, metric: str, params: Mapping[str, Mapping[str, object]]) -> None:
+def _metric(
+    draft: Draft, metric: str, params: Mapping[str, Mapping[str, object]], trainer: Tool
+) -> None:
     """Raise TemplateError for a metric that a stage does not measure."""
     tool = draft.tool
     if tool is None:
         raise ToldError
+    given = params.get(draft.name)
+    if tool.watch == TRAINING and metric in trainer.metrics:
+        wanted = None if given is None else lacks(metric, given, trainer)
+        if wanted is not None:
+            why = f"stage '{draft.name}' measures no '{metric}'"
+            raise TemplateError(why, f"it would with '{wanted}'", "undefined")
+        return
     if not tool.measured(metric):
         why = f"{tool.name} measures no '{metric}'"
         hint = offer(metric, tool.metrics) if tool.metrics else f"{tool.name} has no metrics"
         raise TemplateError(why, hint, "undefined")
     when = tool.measures(metric)
-    given = params.get(draft.name)
     if given is not None and not applies({"when": when}, given):
         wanted = ", ".join(f"{name}: {shown(value)}" for name, value in when.items())
         why = f"stage '{draft.name}' measures no '{metric}'"

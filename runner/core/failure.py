@@ -43,6 +43,13 @@ FAILURES = (
         (r"NotFiniteError",),
     ),
     Failure(
+        "forgotten",
+        "The training forgot what it was watched for before anything within stop_above was saved, "
+        "so nothing is handed over. Lower learning_rate, replay more rows of the first data, or "
+        "save_every more often.",
+        (r"ForgottenError",),
+    ),
+    Failure(
         "output",
         "The stage ended without an error, but what it made is not what it should be. The log's "
         "last line says what is wrong with which file.",

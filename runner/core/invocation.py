@@ -62,22 +62,23 @@ def invoke(stage: Stage, tool: Tool) -> Invocation:
     return Invocation(tool.command, tuple(options), config_text(config), path)
 
 
-def launched(invocation: Invocation, launch: Mapping[str, Any], launcher: Tool) -> Invocation:
-    """Return the command under the launcher; where a stage names none, the command as it is.
+def launched(invocation: Invocation, said: Mapping[str, Any], starter: Tool) -> Invocation:
+    """Return the command as another one starts it; where a stage says nothing to that, as it is.
 
     mlx.launch takes any word it knows for its own: ``--`` always stands before the program (T96).
     """
-    if not launch:
+    if not said:
         return invocation
     program = ("--", *invocation.command)
-    words = (*options(launcher, launch), program, *invocation.options)
-    return replace(invocation, command=launcher.command, options=words)
+    words = (*options(starter, said), program, *invocation.options)
+    return replace(invocation, command=starter.command, options=words)
 
 
 def options(tool: Tool, params: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield the options of a tool that has no configuration file, in the catalogue's order."""
-    for parameter in tool.parameters.values():
-        yield from _words(parameter, params[parameter.name])
+    for name, parameter in tool.parameters.items():
+        if name in params:
+            yield from _words(parameter, params[name])
 
 
 def config_text(config: dict[str, Any]) -> str:

@@ -128,4 +128,9 @@ _FIGURES = (
     "tokens_per_second",
     "trained_tokens",
     "peak_memory",
+    "kept_iteration",
+    "kept_val_loss",
+    "last_val_loss",
+    "retention_loss",
+    "retention_ratio",
 )

@@ -24,7 +24,9 @@ class Retry:
 class Stage:
     """One command to be: every parameter of its tool, what it makes, and what it waits for.
 
-    `expect_at` is where the recipe says each expectation, as ``file:line:column``.
+    `expect_at` is where the recipe says each expectation, as ``file:line:column``; `trainer` holds
+    what stands around the trainer, nothing where it stands alone; `continues` says that a training
+    that was cut off goes on where it was.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Stage:
     allow: tuple[str, ...] = ()
     launch: Mapping[str, Any] = field(default_factory=dict)
     expect_at: tuple[str, ...] = ()
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)

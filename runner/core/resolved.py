@@ -7,6 +7,7 @@ from runner.core.document import RUN_DIR
 from runner.core.invocation import laid_out
 from runner.core.plan import Plan, Stage
 from runner.core.scalar import scalar
+from runner.core.trainer import nested
 
 
 def resolved(plan: Plan) -> str:
@@ -44,6 +45,7 @@ def _stage(stage: Stage, plan: Plan) -> Iterator[str]:
         yield f"    retry: {laid_out({**said, **delay})}"
     if stage.launch:
         yield f"    launch: {laid_out(dict(stage.launch), 4)}"
+    yield from _training(stage, plan)
     for key in ("expect", "allow"):
         if getattr(stage, key):
             yield f"    {key}: {laid_out(list(getattr(stage, key)))}"
@@ -52,6 +54,13 @@ def _stage(stage: Stage, plan: Plan) -> Iterator[str]:
     for name, value in stage.params.items():
         if not (isinstance(value, str) and value.startswith(own)):
             yield f"      {name}: {laid_out(_value(value, plan), 6)}"
+
+
+def _training(stage: Stage, plan: Plan) -> Iterator[str]:
+    for key, said in nested(stage.trainer).items():
+        yield f"    {key}: {laid_out(_value(said, plan), 4)}"
+    if stage.continues:
+        yield "    continue: true"
 
 
 def _value(value: Any, plan: Plan) -> Any:

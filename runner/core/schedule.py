@@ -11,6 +11,7 @@ from runner.core.document import RUN_DIR
 from runner.core.manifest import StageRecord, State
 from runner.core.plan import Plan, Stage
 from runner.core.problem import listing
+from runner.core.trainer import watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def identities(
                     "version": _version(tool, versions),
                     "environment": dict(plan.env),
                     **{f"launch.{name}": value for name, value in stage.launch.items()},
+                    **stage.trainer,
                     **_matter(stage, tool),
                     **read,
                     **upstream,
@@ -85,13 +87,13 @@ def identities(
 
 def reads(stage: Stage, tool: Tool) -> list[str]:
     """Return the paths a stage reads from outside of the run; hub ids look the same."""
-    return [
+    found = [
         text
         for name, parameter in tool.parameters.items()
         if parameter.input_kind(stage.params)
         for text in _texts(stage.params[name])
-        if text and RUN_DIR not in text
     ]
+    return [text for text in (*found, watched(stage.trainer)) if text and RUN_DIR not in text]
 
 
 def _texts(value: Any) -> Iterator[str]:

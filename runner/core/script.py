@@ -54,7 +54,8 @@ def _stage(stage: Stage, catalog: Catalog) -> Iterator[str]:
     tool = catalog.get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
-    invocation = launched(invoke(stage, tool), stage.launch, catalog.launcher)
+    trained = launched(invoke(stage, tool), stage.trainer, catalog.trainer)
+    invocation = launched(trained, stage.launch, catalog.launcher)
     yield ""
     yield from _comment(f"{stage.name}: {stage.description}" if stage.description else stage.name)
     for condition in stage.expect:

@@ -32,7 +32,13 @@ def shrink(plan: Plan, catalog: Catalog) -> Plan:
     plan = _kept(plan, catalog)
     factor = _factor(plan, catalog)
     model = f"{RUN_DIR}/{MODEL_STAGE}/model"
-    stages = tuple(_shrunk(stage, _tool(stage, catalog), factor, model) for stage in plan.stages)
+    stages = tuple(
+        replace(
+            _shrunk(stage, _tool(stage, catalog), factor, model),
+            trainer=_small(catalog.trainer.schema, stage.trainer, factor, catalog.trainer.schema),
+        )
+        for stage in plan.stages
+    )
     if any(MODEL_STAGE in stage.after for stage in stages):
         depth = max((stage.params.get("num_layers") or 0 for stage in plan.stages), default=0)
         params = complete(maker.schema, {"path": model, "num_layers": max(2, depth)}, maker.schema)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import runner
-from runner.core.catalog import LAUNCHER, Catalog, at
+from runner.core.catalog import LAUNCHER, TRAINER, Catalog, at
 from runner.core.recipe import BUILTIN
 from runner.edges import probe
 
@@ -30,7 +30,10 @@ def catalog(release: str | None = None) -> Catalog:
     folder = shipped("schema") / "tools"
     names = tuple(sorted(path.stem for path in folder.glob("*.json")))
     files = {name: folder / f"{name}.json" for name in names}
-    files[LAUNCHER] = shipped("schema") / "launch.json"
+    files |= {
+        LAUNCHER: shipped("schema") / "launch.json",
+        TRAINER: shipped("schema") / "train.json",
+    }
     return Catalog(names, lambda name: at(_json(files[name]), release))
 
 

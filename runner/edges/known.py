@@ -9,6 +9,7 @@ from typing import Any
 from runner.core.document import RUN_DIR
 from runner.core.plan import Plan, Stage
 from runner.core.rules import Adapter, DataSet, Known, ModelFacts
+from runner.core.trainer import watched
 from runner.edges import disk, probe
 
 Json = dict[str, Any]
@@ -67,6 +68,9 @@ def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
                 continue
             if inside or RUN_DIR not in path:
                 yield kind, path
+    data = watched(stage.trainer)
+    if data and (inside or RUN_DIR not in data):
+        yield "data", data
 
 
 def read_adapter(path: str) -> Adapter | None:

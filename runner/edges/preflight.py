@@ -15,6 +15,7 @@ from runner.core.problem import Problem
 from runner.core.rows import Encode, Features
 from runner.core.rules import Known, maker_of
 from runner.core.rules.chain import beneath
+from runner.core.trainer import watched
 from runner.edges import dataset, disk, known, prompts
 
 # Said of a data set as a whole: the rules say them, at the recipe's own line.
@@ -81,22 +82,32 @@ def rows(
 def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
     """Yield how a stage reads folders of this disk, nothing where it reads none."""
     params = stage.params
-    if stage.tool != "mlx_lm.lora" or params["hf_dataset"] is not None:
+    if stage.tool != "mlx_lm.lora":
         return
-    wanted = [split for split, said in (("train", "train"), ("test", "test")) if params[said]]
     names = ("prompt_feature", "completion_feature", "chat_feature", "text_feature")
     tokenizer = tiny or _tokenizer(beneath(plan, str(params["model"])))
-    for folder, mixed in _folders(plan, str(params["data"])):
-        yield Reading(
-            folder,
-            params["batch_size"],
-            bool(params["mask_prompt"]),
-            Features(*(params[name] for name in names)),
-            () if mixed else tuple(wanted),
-            params["max_seq_length"],
-            mixed,
-            tokenizer,
-        )
+    for path, wanted in _data(stage):
+        for folder, mixed in _folders(plan, path):
+            yield Reading(
+                folder,
+                params["batch_size"],
+                bool(params["mask_prompt"]),
+                Features(*(params[name] for name in names)),
+                () if mixed else wanted,
+                params["max_seq_length"],
+                mixed,
+                tokenizer,
+            )
+
+
+def _data(stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the data sets a stage reads with the splits it needs: its own, and what it watches."""
+    params = stage.params
+    if params["hf_dataset"] is None:
+        yield str(params["data"]), tuple(split for split in ("train", "test") if params[split])
+    path = watched(stage.trainer)
+    if path is not None:
+        yield path, (stage.trainer["watch.retention.split"],)
 
 
 def _prompts(plan: Plan) -> Iterator[Problem]:

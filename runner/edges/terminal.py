@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from runner.core import trainer
 from runner.core.figure import duration, figure
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Stage
@@ -291,6 +292,8 @@ def metric(stage: Stage, event: Mapping[str, Any]) -> str:
         case "test":
             loss = figure("test_loss", event.get("test_loss"))
             return f"test loss {loss}, perplexity {figure('test_ppl', event.get('test_ppl'))}"
+        case str(kind):
+            return trainer.line(kind, event)
     return ""
 
 
@@ -307,6 +310,8 @@ def finished(record: StageRecord) -> str:
     ]
     if "score" in record.metrics:
         shown.append(f"score {record.metrics['score']:.4g}")
+    if "kept_iteration" in record.metrics:
+        shown.append(f"kept iteration {record.metrics['kept_iteration']:.0f}")
     audit = record.audit.get("parameters")
     seen = (
         [f"{audit - record.audit['different']} of {audit} parameters as planned"] if audit else []

@@ -20,6 +20,7 @@ NAMES = (
     "data",
     "model",
     "eval",
+    "train",
     "tools",
     "rules",
     "schema",

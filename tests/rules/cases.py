@@ -143,6 +143,15 @@ def launched(hosts, **params):
     return {"a": {**lora(**{"batch_size": 2, **params}), "launch": {"hosts": hosts}}}
 
 
+def trained(params=None, **own):
+    """Return a training with keys of its stage."""
+    return {"a": {**lora(**(params or {})), **own}}
+
+
+def watching(**retention):
+    return {"watch": {"retention": {"data": "rows", **retention}}}
+
+
 CASES = {
     # schedule
     "schedule-hides-learning-rate": Case(
@@ -304,6 +313,39 @@ CASES = {
     "launch-of-one-process-tool": Case(
         {"a": {**stage("data.mix", primary="a", replay="b"), "launch": {"hosts": 2}}},
         {"a": stage("data.mix", primary="a", replay="b")},
+    ),
+    # trainer
+    "keep-without-training": Case(
+        {"a": {**stage("data.mix", primary="a", replay="b"), "keep": "best"}},
+        {"a": {**stage("data.mix", primary="a", replay="b"), "keep": "last"}},
+    ),
+    "trainer-under-launch": Case(
+        {"a": {**launched(2)["a"], **watching()}}, {"a": {**launched(2)["a"], "keep": "last"}}
+    ),
+    "checkpoints-not-validated": Case(
+        trained({"save_every": 100, "steps_per_eval": 200}, keep="best"),
+        trained({"save_every": 400, "steps_per_eval": 200}, keep="best"),
+    ),
+    "keep-without-validation-rows": Case(
+        trained({"save_every": 200}, keep="best"),
+        trained({"save_every": 200}, keep="best"),
+        rows(valid=None),
+        rows(),
+    ),
+    "watched-split-missing": Case(
+        trained({"data": "mine"}, **watching(split="test")),
+        trained({"data": "mine"}, **watching(split="valid")),
+        rows(test=3),
+        rows(test=3),
+    ),
+    "watched-too-rarely": Case(trained(**watching(every=1000)), trained(**watching(every=999))),
+    "continue-inside-an-update": Case(
+        trained({"grad_accumulation_steps": 8, "save_every": 100}, **{"continue": True}),
+        trained({"grad_accumulation_steps": 8, "save_every": 104}, **{"continue": True}),
+    ),
+    "continue-without-checkpoint": Case(
+        trained({"save_every": 1000}, **{"continue": True}),
+        trained({"save_every": 999}, **{"continue": True}),
     ),
     "two-dashes": Case(
         one(project_name="--", report_to="wandb"), one(project_name="-", report_to="wandb")

@@ -16,6 +16,7 @@ from runner.core.catalog import Catalog, Tool
 from runner.core.draft import Draft
 from runner.core.plan import Compiled, Plan, Stage
 from runner.core.problem import Mark, Problem, ordered
+from runner.core.trainer import DATA, watched
 from runner.core.tree import Node, locate
 
 Severity = Literal["error", "warning"]
@@ -28,6 +29,7 @@ FAMILIES = (
     "data",
     "model",
     "launch",
+    "trainer",
     "release",
 )
 
@@ -141,6 +143,9 @@ class View:
             for path in value if isinstance(value, list) else [value]:
                 if kind and kind != "hub" and isinstance(path, str):
                     yield name, kind, path
+        data = watched(self.stage.trainer)
+        if data is not None:
+            yield DATA, "data", data
 
     def maker(self, path: str | None) -> Stage | None:
         """Return the stage of the plan that makes `path`, or the folder it lies in."""
@@ -260,8 +265,10 @@ def _said(node: Node, above: str = "") -> Iterator[str]:
 
 
 def _place(draft: Draft, parameter: str) -> Mark:
-    """Return where a parameter is said, else where the stage's parameters are."""
-    node = locate(draft.given, parameter.split("."))
+    """Return where a parameter or a stage's own key is said, else where its parameters are."""
+    words = parameter.split(".")
+    node = locate(draft.given, words)
     if node is draft.given:
-        return (draft.node.get("params") or draft.node).key_mark
+        own = locate(draft.node, words)
+        return (own if own is not draft.node else draft.node.get("params") or own).key_mark
     return node.mark

@@ -110,13 +110,17 @@ def gguf_of_other_model(view: View) -> Iterator[Finding]:
 def best_loss_is_not_the_last(view: View) -> Iterator[Finding]:
     """An expectation on best_val_loss, while the adapter is the one of the last iteration.
 
-    mlx-lm saves the last state, not the best. Judge ``val_loss``, or test the adapter in a stage
-    of its own and judge ``test_loss``.
+    mlx-lm saves the last state, not the best. Say ``keep: best`` and judge ``kept_val_loss``; or
+    judge ``val_loss``, or the ``test_loss`` of a stage that tests the adapter.
     """
     for metric, stage in judged(view):
         if view.trains and metric == "best_val_loss":
             message = f"stage '{stage}' judges best_val_loss, and the adapter is the last state"
-            yield Finding("steps_per_eval", message, "judge a test_loss, or val_loss")
+            yield Finding(
+                "steps_per_eval",
+                message,
+                "say keep: best and judge kept_val_loss; or judge val_loss",
+            )
 
 
 @rule("error", tools=("mlx_lm.generate",))

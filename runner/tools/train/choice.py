@@ -1,0 +1,44 @@
+"""Weights of one training and what was measured of them in, those that are handed over out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights after so many iterations: their file, and the losses that were measured of them.
+
+    `retention_ratio` is the retention loss by that before the training. None is not measured.
+    """
+
+    iteration: int
+    file: str
+    val_loss: float | None = None
+    retention_loss: float | None = None
+    retention_ratio: float | None = None
+
+    def within(self, bound: float | None) -> bool:
+        """Say whether what was learned before is kept well enough."""
+        return bound is None or self.retention_ratio is None or self.retention_ratio <= bound
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the weights as JSON-ready values."""
+        return asdict(self)
+
+
+def best(candidates: Sequence[Weights], bound: float | None) -> Weights | None:
+    """Return the weights of the lowest validation loss within the bound, None where none is.
+
+    Of equal losses the earlier weights win. Where nothing was validated it is the last within.
+    """
+    known = [one for one in candidates if one.within(bound)]
+    measured = [one for one in known if one.val_loss is not None and math.isfinite(one.val_loss)]
+    if not measured:
+        return known[-1] if known else None
+    return min(measured, key=lambda one: (one.val_loss, one.iteration))
