@@ -28,7 +28,7 @@ check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/run-recipe check recipes/*.yaml
+	$(BIN)/run-recipe check recipes --tests
 	$(BIN)/python -m pytest -m 'not slow' -n auto
 
 schema: $(VENV)/.installed  ## write schema/recipe.schema.json anew from the catalogue

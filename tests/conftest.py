@@ -7,6 +7,8 @@ from hypothesis import settings
 settings.register_profile("tests", derandomize=True, database=None, deadline=None, max_examples=25)
 settings.load_profile("tests")
 
+collect_ignore = ["golden"]  # recipes that are wrong on purpose
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

@@ -9,7 +9,7 @@ from jsonschema import Draft7Validator
 from runner.core.document import parse
 from runner.core.editor import recipe_schema
 from runner.core.invocation import laid_out
-from runner.edges import disk
+from runner.edges import collection, disk
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "schema" / "recipe.schema.json"
@@ -29,7 +29,10 @@ def validator():
     return Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/**/*.yaml")), ids=lambda path: path.stem)
+SHIPPED = sorted(path for path in ROOT.glob("recipes/**/*.yaml") if collection.is_recipe(path))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_recipe_fits_it(path, validator):
     tree = parse(path.read_bytes(), path.name).root.plain()
     assert [error.message for error in validator.iter_errors(tree)] == []
@@ -47,3 +50,11 @@ def test_a_template_may_stand_anywhere(validator):
     params = {"iters": "{{ vars.n }}", "lora_parameters": {"rank": "{{ vars.r }}"}}
     recipe = {"version": 1, "stages": {"a": {"tool": "mlx_lm.lora", "params": params}}}
     assert list(validator.iter_errors(recipe)) == []
+
+
+def test_the_schema_of_test_files_fits_editors_and_the_shipped_ones():
+    schema = json.loads((ROOT / "schema" / "test.schema.json").read_text(encoding="utf-8"))
+    Draft7Validator.check_schema(schema)
+    for path in ROOT.glob("recipes/**/*.test.yaml"):
+        tree = parse(path.read_bytes(), path.name).root.plain()
+        assert [error.message for error in Draft7Validator(schema).iter_errors(tree)] == []

@@ -36,11 +36,14 @@ provenance  who said a value, and who was overruled
 rows        rows of data -> what is wrong with them
 prompts     a line of a prompts file -> a question and the rules for its answer
 grade       an answer and its rules -> verdicts, and scores of them all
+annotation  problems -> what GitHub and SARIF show beside the lines
 rules       a stage of a plan -> what MLX would do with it
 forecast    a training -> epochs, updates, and back to iters
 staging     a stage -> the same, making its outputs beside their places
 invocation  a Stage -> the words and the configuration file of its command
 script      a Plan -> bash
+suite       the text of a NAME.test.yaml -> its cases
+trial       a case and its recipe -> what does not hold
 resolved    a Plan -> a recipe that says everything
 audit       planned against seen
 drift       the catalogue against an installed mlx-lm

@@ -235,8 +235,10 @@ def _message(error: Any, root: Any) -> tuple[str, Path | None]:
             break
         schema = schema[step]
         above = steps[at - 1] if at else None
-        if above in {"properties", "prefixItems"} or step == "items":
+        if above in {"properties", "prefixItems"}:
             about.append(step)
+        elif step in {"items", "additionalProperties"}:
+            about += list(error.absolute_path)[len(about) : len(about) + 1] or [step]
         if isinstance(schema, dict) and "x-message" in schema:
             found = (schema["x-message"], tuple(about))
     leaf = found[1] is not None and list(found[1]) == list(error.absolute_path)

@@ -48,6 +48,12 @@ def envelope() -> Json:
     return _json(shipped("schema") / "envelope.json")
 
 
+@cache
+def test_schema() -> Json:
+    """Return the schema of a NAME.test.yaml."""
+    return _json(shipped("schema") / "test.schema.json")
+
+
 def read(file: str) -> bytes:
     """Return a recipe's bytes; ``builtin:NAME`` is a shipped one. Raises OSError."""
     if file.startswith(BUILTIN):
@@ -60,7 +66,7 @@ def beside(file: str) -> tuple[str, ...]:
     if file.startswith(BUILTIN):
         root = shipped("recipes")
         found = (path.relative_to(root).with_suffix("") for path in root.rglob("*.yaml"))
-        return tuple(sorted(f"{BUILTIN}{path.as_posix()}" for path in found))
+        return tuple(sorted(f"{BUILTIN}{path.as_posix()}" for path in found if not path.suffix))
     folder = Path(file).parent
     names = (path for path in folder.iterdir()) if folder.is_dir() else ()
     return tuple(sorted(path.as_posix() for path in names if path.suffix in {".yaml", ".yml"}))

@@ -1,53 +1,150 @@
 """The verb check."""
 
 import json
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import click
 
-from runner.errors import Exit
+from runner.core.problem import Problem
+from runner.errors import Exit, RecipeError
 from runner.verbs import options
 
 
+class _Checked(NamedTuple):
+    """A recipe or a test file: what is wrong with it, its texts, and what else is to say.
+
+    A `base` can be read and has no stages: in a folder it is checked with what extends it.
+    """
+
+    file: str
+    problems: list[Problem]
+    sources: Mapping[str, str]
+    notes: Sequence[str] = ()
+    cases: int | None = None
+    base: bool = False
+
+
 @click.command("check")
-@click.argument("recipes", nargs=-1, required=True)
-@options.together(options.overrides, options.profiles, options.style)
+@click.argument("recipes", metavar="RECIPE|FOLDER…", nargs=-1, required=True)
+@options.together(options.overrides, options.profiles)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    default="text",
+    show_default=True,
+    help="What to print; github: workflow annotations.",
+)
 @click.option("--mlx", is_flag=True, help="Also ask the installed tools' own parsers.")
+@click.option("--tests", is_flag=True, help="Also run the NAME.test.yaml beside each recipe.")
 def command(
     recipes: tuple[str, ...],
     sets: tuple[str, ...],
     profiles: tuple[str, ...],
     style: str,
     mlx: bool,
+    tests: bool,
 ) -> int:
-    """Report every problem of every recipe."""
+    """Report every problem of every recipe, or of the recipes in a folder."""
+    every: list[_Checked] = []
+    for file in _named(recipes):
+        for checked in _checked(file, profiles, sets, mlx=mlx, tests=tests):
+            if file not in recipes and checked.base:
+                continue
+            every.append(checked)
+            if style == "text":
+                _print(checked)
+    if style != "text":
+        click.echo(_written(every, style), nl=style != "github")
+    wrong = any(problem.severity == "error" for one in every for problem in one.problems)
+    return Exit.INVALID if wrong else Exit.OK
+
+
+def _named(paths: Sequence[str]) -> list[str]:
+    from runner.edges import collection
+
+    found = list(collection.recipes(paths))
+    if not found:
+        where = ", ".join(paths)
+        raise RecipeError(f"there is no recipe in {where}", "a recipe has 'version' and 'stages'")
+    return found
+
+
+def _checked(
+    file: str, profiles: Sequence[str], sets: Sequence[str], *, mlx: bool, tests: bool
+) -> Iterator[_Checked]:
+    from runner.core.suite import ENDING
+    from runner.edges import collection
+
+    if file.endswith(ENDING):
+        yield _suite(file)
+        return
+    yield _recipe(file, profiles, sets, mlx=mlx)
+    beside = collection.suite_of(file) if tests else None
+    if beside is not None:
+        yield _suite(beside)
+
+
+def _recipe(file: str, profiles: Sequence[str], sets: Sequence[str], *, mlx: bool) -> _Checked:
     from runner import workflow
-    from runner.core.problem import ordered, picture
+    from runner.core.problem import ordered
     from runner.edges.meter import WORKERS, meter
 
-    failed = False
-    found: list[dict[str, Any]] = []
-    for recipe in recipes:
-        loaded = workflow.read(recipe, profiles, sets)
-        problems = ordered(workflow.problems(loaded))
-        forecasts: list[Any] = []
-        if loaded.recipe is not None and not problems:
-            compiled = workflow.compiled(loaded.recipe)
-            with meter() as progress:
-                problems = workflow.examined(compiled, workers=WORKERS, progress=progress)
-            forecasts = workflow.forecasts(compiled)
-            if mlx and not any(problem.severity == "error" for problem in problems):
-                problems += workflow.rehearsed(loaded.recipe)
-        failed = failed or any(problem.severity == "error" for problem in problems)
-        if style == "json":
-            found += [{"recipe": recipe, **problem.as_dict()} for problem in problems]
-            continue
-        for problem in problems:
-            click.echo(picture(problem, loaded.sources))
-        for forecast in forecasts:
-            click.echo(str(forecast))
-        count = len(problems)
-        click.echo(f"{recipe}: {count or 'no'} problem{'s' * (count != 1)}", err=True)
-    if style == "json":
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-    return Exit.INVALID if failed else Exit.OK
+    loaded = workflow.read(file, profiles, sets)
+    read = loaded.recipe if not loaded.problems else None
+    base = read is not None and not read.section("stages")
+    problems = ordered(workflow.problems(loaded))
+    forecasts: list[Any] = []
+    if loaded.recipe is not None and not problems:
+        compiled = workflow.compiled(loaded.recipe)
+        with meter() as progress:
+            problems = workflow.examined(compiled, workers=WORKERS, progress=progress)
+        forecasts = workflow.forecasts(compiled)
+        if mlx and not any(problem.severity == "error" for problem in problems):
+            problems += workflow.rehearsed(loaded.recipe)
+    return _Checked(file, problems, loaded.sources, [str(one) for one in forecasts], base=base)
+
+
+def _suite(file: str) -> _Checked:
+    from runner.core.problem import ordered
+    from runner.testing import cases
+
+    suite = cases.read(file)
+    if suite.problems:
+        return _Checked(file, list(suite.problems), {file: suite.text})
+    outcomes = cases.run(suite)
+    told = ordered(problem for outcome in outcomes for problem in outcome.problems)
+    sources = {name: text for one in outcomes for name, text in one.sources.items()}
+    return _Checked(file, told, sources, cases=len(outcomes))
+
+
+def _print(checked: _Checked) -> None:
+    from runner.core.problem import picture
+
+    for problem in checked.problems:
+        click.echo(picture(problem, checked.sources))
+    for note in checked.notes:
+        click.echo(note)
+    count = len(checked.problems)
+    told = f"{count or 'no'} problem{'s' * (count != 1)}"
+    if checked.cases is not None:
+        told = f"{checked.cases} test{'s' * (checked.cases != 1)}, {told}"
+    click.echo(f"{checked.file}: {told}", err=True)
+
+
+def _written(every: Sequence[_Checked], style: str) -> str:
+    """Return everything that was found, for programs."""
+    from runner import __version__
+    from runner.core.annotation import sarif, workflow_command
+    from runner.core.problem import ordered
+    from runner.core.rules import rules
+
+    problems = ordered(problem for one in every for problem in one.problems)
+    if style == "github":
+        return "".join(f"{workflow_command(problem)}\n" for problem in problems)
+    if style == "sarif":
+        pages = {slug: rule.page for slug, rule in rules().items()}
+        return json.dumps(sarif(problems, __version__, pages), indent=2, ensure_ascii=False)
+    rows = [{"recipe": one.file, **problem.as_dict()} for one in every for problem in one.problems]
+    return json.dumps(rows, indent=2, ensure_ascii=False)

@@ -1,0 +1,105 @@
+"""The text of a NAME.test.yaml in, its cases and what it locks out."""
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.check import violations
+from runner.core.document import parse
+from runner.core.invocation import laid_out
+from runner.core.problem import Mark, Problem
+from runner.core.shape import placed
+from runner.core.tree import Node, locate
+
+ENDING = ".test.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a recipe is compiled with; the environment is nothing but `environ`."""
+
+    profiles: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    smoke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case: its name, its inputs, and the node that holds what must be."""
+
+    name: str
+    inputs: Inputs
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A test file; `locked` are the inputs of its snapshots by name, None where it says none."""
+
+    file: str
+    recipe: str
+    text: str
+    cases: tuple[Case, ...] = ()
+    locked: Mapping[str, Inputs] | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def suite(data: bytes, file: str, schema: Mapping[str, Any]) -> Suite:
+    """Read a test file by `schema` (schema/test.schema.json); every problem is in the result."""
+    document = parse(data, file)
+    recipe = f"{file.removesuffix(ENDING)}.yaml"
+    if document.root is None or document.problems:
+        empty = Problem(Mark(file, 1, 1), "this file is empty", "empty-test", _HINT)
+        return Suite(file, recipe, document.text, problems=(*document.problems,) or (empty,))
+    root = document.root
+    found = [placed(one, root, "a test file") for one in violations(schema, root.plain())]
+    said = root.get("recipe")
+    if said is not None and isinstance(said.value, str):
+        recipe = posixpath.normpath(posixpath.join(posixpath.dirname(file), said.value))
+    if found:
+        return Suite(file, recipe, document.text, problems=tuple(found))
+    cases = [Case(name, _inputs(node), node) for name, node in _children(root, "tests")]
+    locked, twice = _locked(root)
+    return Suite(file, recipe, document.text, tuple(cases), locked, tuple(twice))
+
+
+def named(inputs: Inputs) -> str:
+    """Return what a snapshot is called after its inputs; '' for the recipe as it is."""
+    return "+".join((*inputs.profiles, *(["smoke"] if inputs.smoke else ())))
+
+
+_HINT = "begin with: tests: {NAME: {stages: […]}}"
+
+
+def _locked(root: Node) -> tuple[dict[str, Inputs] | None, list[Problem]]:
+    said = root.get("snapshots")
+    if said is None:
+        return None, []
+    locked: dict[str, Inputs] = {}
+    twice = []
+    for node in said.value:
+        inputs = _inputs(node)
+        name = node.get("name")
+        called = str(name.value) if name is not None else named(inputs)
+        if called in locked:
+            why = f"two snapshots are called '{called}'" if called else "two snapshots have no name"
+            twice.append(Problem(node.mark, why, "snapshot-name", "write name: NAME"))
+        locked[called] = inputs
+    return locked, twice
+
+
+def _inputs(node: Node) -> Inputs:
+    profile = node.get("profile")
+    plain = profile.plain() if profile is not None else []
+    sets = tuple(f"{path}={laid_out(child.plain())}" for path, child in _children(node, "set"))
+    environ = {name: str(child.value) for name, child in _children(node, "env")}
+    smoke = locate(node, ["smoke"]).value is True
+    return Inputs((plain,) if isinstance(plain, str) else tuple(plain), sets, environ, smoke)
+
+
+def _children(node: Node, name: str) -> Iterator[tuple[str, Node]]:
+    said = node.get(name)
+    if said is not None and isinstance(said.value, dict):
+        yield from said.value.items()

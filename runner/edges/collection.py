@@ -1,0 +1,72 @@
+"""Files and folders in, the recipes and the test files among them out."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from runner.core.suite import ENDING
+
+_SUFFIXES = {".yaml", ".yml"}
+_MODELINE = re.compile(rb"^# yaml-language-server: .*\brecipe\.schema\.json", re.MULTILINE)
+_KEYS = re.compile(rb"^(version|extends|stages|vars|defaults|profiles):", re.MULTILINE)
+_LIST = re.compile(rb"^stages:[ \t]*(?:#.*)?(?:\r?\n[ \t]*(?:#.*)?)*(?:-|\r?\n-)", re.MULTILINE)
+_CASES = re.compile(rb"^(tests|snapshots):", re.MULTILINE)
+
+
+def recipes(paths: Iterable[str]) -> Iterator[str]:
+    """Yield each file as it is named, and of each folder the recipes in it, however deep."""
+    for path in paths:
+        if Path(path).is_dir():
+            yield from (one.as_posix() for one in sorted(_files(Path(path))) if is_recipe(one))
+        else:
+            yield path
+
+
+def is_recipe(path: Path) -> bool:
+    """Say whether a file is meant as a recipe: readable or not, but no other tool's YAML.
+
+    The resolved recipe that a run keeps is none.
+    """
+    kept = path.name == "recipe.yaml" and (path.parent / "run.json").exists()
+    if path.suffix not in _SUFFIXES or path.name.endswith(ENDING) or kept:
+        return False
+    text = _read(path)
+    keys = set(_KEYS.findall(text))
+    ours = len(keys) > 1 and bool(keys & {b"stages", b"extends"}) and not _LIST.search(text)
+    return ours or bool(_MODELINE.search(text))
+
+
+def is_suite(path: Path) -> bool:
+    """Say whether a file holds tests of a recipe: what it says, or the recipe beside it."""
+    if not path.name.endswith(ENDING) or not path.exists():
+        return False
+    stem = path.name.removesuffix(ENDING)
+    beside = (path.with_name(stem + suffix) for suffix in _SUFFIXES)
+    return bool(_CASES.search(_read(path))) or any(map(is_recipe, beside))
+
+
+def suite_of(recipe: str) -> str | None:
+    """Return the test file beside a recipe, None where there is none."""
+    path = Path(recipe)
+    beside = path.with_name(f"{path.stem}{ENDING}")
+    return beside.as_posix() if is_suite(beside) else None
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, without hidden ones and what packages brought along."""
+    for above, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _foreign(Path(above, name))]
+        yield from (Path(above, name) for name in names if not name.startswith("."))
+
+
+def _foreign(folder: Path) -> bool:
+    hidden = folder.name.startswith(".") or folder.name == "node_modules"
+    return hidden or (folder / "pyvenv.cfg").exists()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

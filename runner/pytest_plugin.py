@@ -1,0 +1,58 @@
+"""pytest --recipes: recipes and their NAME.test.yaml as test items.
+
+Every pytest run of an environment that has run-recipe loads this module: it imports nothing until
+--recipes is given.
+"""
+
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NEVER = {"", "0", "false", "no"}
+
+
+def pytest_addoption(parser: Any) -> None:
+    """Add --recipes."""
+    group = parser.getgroup("run-recipe")
+    group.addoption(
+        "--recipes",
+        action="store_true",
+        help="collect recipes, whose commands are held against snapshots, and NAME.test.yaml",
+    )
+
+
+def pytest_configure(config: Any) -> None:
+    """Refuse what cannot work, in a sentence. Raises UsageError."""
+    if not config.getoption("recipes"):
+        return
+    import pytest  # noqa: PLC0415  (pytest is running already; type checkers need no stubs here)
+
+    if find_spec("syrupy") is None or not hasattr(config.option, "update_snapshots"):
+        raise pytest.UsageError(
+            "--recipes needs syrupy, which keeps the snapshots: pip install 'run-recipe[test]'"
+        )
+    updates = config.option.update_snapshots or getattr(
+        config.option, "update_new_snapshots_only", False
+    )
+    if updates and os.environ.get("CI", "").lower() not in _NEVER:
+        raise pytest.UsageError(
+            "snapshots are not updated in CI (the variable CI is set): "
+            "run --snapshot-update on your machine, read the diff, and commit it"
+        )
+
+
+def pytest_collect_file(file_path: "Path", parent: Any) -> Any:
+    """Return the collector of a recipe or of a test file, None for any other file."""
+    if not parent.config.getoption("recipes") or file_path.suffix not in {".yaml", ".yml"}:
+        return None
+    from runner.edges import collection  # noqa: PLC0415
+    from runner.testing import items  # noqa: PLC0415
+
+    if collection.is_suite(file_path):
+        return items.TestFile.from_parent(parent, path=file_path)
+    if collection.is_recipe(file_path):
+        return items.RecipeFile.from_parent(parent, path=file_path)
+    return None

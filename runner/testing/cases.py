@@ -1,0 +1,89 @@
+"""Cases of test files against their recipes, and the commands that snapshots lock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runner import workflow
+from runner.core.plan import Compiled
+from runner.core.problem import Problem, ordered
+from runner.core.recipe import Loaded
+from runner.core.script import script
+from runner.core.suite import Case, Inputs, Suite, suite
+from runner.core.trial import trial
+from runner.edges import collection, disk
+from runner.errors import InvalidRecipeError
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A case, what does not hold in it, and the texts its problems point into."""
+
+    case: Case
+    problems: list[Problem]
+    sources: Mapping[str, str]
+
+
+def read(file: str) -> Suite:
+    """Read a test file; every problem is in the result. Raises OSError."""
+    found = suite(Path(file).read_bytes(), file, disk.test_schema())
+    return found if Path(found.recipe).exists() else _renamed(found)
+
+
+def run(found: Suite) -> list[Outcome]:
+    """Run every case of a test file."""
+    return [judge(found, case) for case in found.cases]
+
+
+def judge(found: Suite, case: Case) -> Outcome:
+    """Run one case of a test file."""
+    loaded = _load(found.recipe, case.inputs)
+    compiled = _compiled(loaded, case.inputs)
+    problems = list(loaded.problems)
+    if compiled is not None:
+        problems += [*compiled.problems, *workflow.judged(compiled)]
+    told = trial(case, compiled, ordered(problems))
+    return Outcome(case, ordered(told), {**loaded.sources, found.file: found.text})
+
+
+def locked(recipe: str) -> Mapping[str, Inputs]:
+    """Return the inputs of a recipe's snapshots by name, '' for the recipe as it is.
+
+    What its test file says, or else the recipe as it is and with each of its profiles. Nothing for
+    a base, which has no stages of its own to run.
+    """
+    beside = collection.suite_of(recipe)
+    said = read(beside).locked if beside else None
+    if said is not None:
+        return said
+    loaded = _load(recipe, Inputs())
+    if loaded.recipe is None:
+        return {"": Inputs()}
+    if not loaded.recipe.section("stages") and not loaded.problems:
+        return {}
+    profiles = loaded.recipe.section("profiles")
+    return {"": Inputs(), **{name: Inputs((name,)) for name in profiles}}
+
+
+def commands(recipe: str, inputs: Inputs) -> str:
+    """Return the script of a recipe under some inputs. Raises InvalidRecipeError."""
+    loaded = _load(recipe, inputs)
+    compiled = _compiled(loaded, inputs)
+    if compiled is None or loaded.recipe is None or loaded.problems:
+        problems = [*loaded.problems, *(compiled.problems if compiled else ())]
+        raise InvalidRecipeError(problems, loaded.sources)
+    return script(workflow.plan(compiled, loaded.recipe, smoke=inputs.smoke), disk.catalog())
+
+
+def _load(recipe: str, inputs: Inputs) -> Loaded:
+    return workflow.read(recipe, inputs.profiles, inputs.sets, inputs.environ)
+
+
+def _compiled(loaded: Loaded, inputs: Inputs) -> Compiled | None:
+    return workflow.compiled(loaded.recipe, inputs.environ) if loaded.recipe else None
+
+
+def _renamed(found: Suite) -> Suite:
+    """Return a test file of a recipe that ends in .yml."""
+    other = Path(found.recipe).with_suffix(".yml")
+    return replace(found, recipe=other.as_posix()) if other.exists() else found

@@ -1,0 +1,58 @@
+"""Syrupy's snapshots as scripts: ``__snapshots__/NAME.sh`` beside the recipe NAME.yaml."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from syrupy.data import SnapshotCollections
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+if TYPE_CHECKING:
+    from syrupy.location import PyTestLocation
+
+
+class Script(SingleFileSnapshotExtension):
+    """A snapshot is a script, named for its recipe and what lies over it: NAME[PROFILE].sh."""
+
+    _write_mode = WriteMode.TEXT
+    file_extension = "sh"
+
+    @classmethod
+    def dirname(cls, *, test_location: "PyTestLocation") -> str:
+        """Return the folder of the snapshots: one for all recipes of a folder."""
+        return str(Path(test_location.filepath).parent / cls.snapshot_dirname)
+
+    @classmethod
+    def matches_test_location(
+        cls, *, test_location: "PyTestLocation", snapshot_location: str
+    ) -> bool:
+        """Say whether a snapshot is the one of a test."""
+        path = Path(snapshot_location)
+        folder = Path(cls.dirname(test_location=test_location))
+        return path.parent == folder and path.stem == test_location.snapshot_name
+
+    def discover_snapshots(
+        self,
+        *,
+        test_location: "PyTestLocation",
+        ignore_extensions: list[str] | None = None,  # noqa: ARG002  (syrupy's own signature)
+    ) -> SnapshotCollections:
+        """Return the scripts beside a test: nothing else in the folder is ours to remove."""
+        found = SnapshotCollections()
+        folder = Path(self.dirname(test_location=test_location))
+        for path in sorted(folder.glob(f"*.{self.file_extension}")):
+            found.add(self.read_snapshot_collection(snapshot_location=str(path)))
+        return found
+
+
+def hold(snapshot: Any, text: str) -> str | None:
+    """Hold a script against its snapshot; return what was locked where it is another one.
+
+    '' means that nothing is locked yet; None that the two are equal, or written anew.
+    """
+    locked = snapshot.use_extension(Script)
+    if locked == text:
+        return None
+    (result,) = locked.executions.values()
+    if result.exception is not None:
+        raise result.exception
+    return str(result.recalled_data or "")

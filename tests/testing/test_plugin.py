@@ -1,0 +1,211 @@
+"""pytest --recipes as a user runs it, in a project of its own."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+RECIPE = """\
+version: 1
+extends: base/base.yaml
+vars: {rows: rows}
+stages:
+  train:
+    tool: mlx_lm.lora
+    params:
+      model: org/model
+      data: "{{ vars.rows }}"
+      train: true
+      iters: 600
+      grad_checkpoint: true
+profiles:
+  quick: {stages: {train: {params: {iters: 50}}}}
+"""
+TESTS = """\
+tests:
+  quick is quick:
+    profile: quick
+    params: {train.iters: 50}
+"""
+pytestmark = pytest.mark.slow
+
+
+def call(cwd, *words, **environ):
+    outer = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    environ = {**outer, "CI": "", **environ}
+    pytest_here = [sys.executable, "-m", "pytest", "-p", "runner.pytest_plugin"]
+    return subprocess.run(
+        [*pytest_here, "-p", "no:cacheprovider", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environ,
+    )
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with a base, a recipe, its tests, and YAML of others; nothing is locked yet."""
+    recipes = tmp_path / "recipes"
+    (recipes / "base").mkdir(parents=True)
+    (recipes / "base" / "base.yaml").write_text(
+        "version: 1\ndefaults: {mlx_lm.lora: {learning_rate: 2.0e-5}}\n", encoding="utf-8"
+    )
+    (recipes / "one.yaml").write_text(RECIPE, encoding="utf-8")
+    (recipes / "one.test.yaml").write_text(TESTS, encoding="utf-8")
+    (tmp_path / ".gitlab-ci.yml").write_text("stages:\n- build\n", encoding="utf-8")
+    (tmp_path / "compose.yaml").write_text("version: '3'\nservices: {}\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def locked(project):
+    done = call(project, "--recipes", "--snapshot-update")
+    assert done.returncode == 0, done.stdout
+    return project
+
+
+def names(done):
+    return [line.split(" ")[0] for line in done.stdout.splitlines() if "::" in line]
+
+
+def test_every_recipe_and_each_of_its_profiles_is_locked(project):
+    first = call(project, "--recipes", "recipes/", "-v")
+    assert "nothing is locked yet" in first.stdout
+    assert first.returncode == 1
+    wanted = [
+        "recipes/one.test.yaml::quick",
+        "recipes/one.yaml::one",
+        "recipes/one.yaml::one[quick]",
+    ]
+    assert names(first)[:3] == wanted
+    assert not (project / "recipes" / "__snapshots__").exists()
+    second = call(project, "--recipes", "--snapshot-update")
+    assert second.returncode == 0
+    locked = project / "recipes" / "__snapshots__"
+    assert sorted(path.name for path in locked.iterdir()) == ["one.sh", "one[quick].sh"]
+    assert "--iters=600" in (locked / "one.sh").read_text(encoding="utf-8")
+    assert "--iters=50" in (locked / "one[quick].sh").read_text(encoding="utf-8")
+    third = call(project, "--recipes", "-n", "2", LEARNING_RATE="1", RECIPE_VARS_ROWS="other")
+    assert third.returncode == 0, third.stdout
+    assert "2 snapshots passed" in third.stdout
+
+
+def test_without_the_flag_nothing_is_collected(project):
+    done = call(project)
+    assert done.returncode == 5
+    assert "collected 0 items" in done.stdout
+
+
+def test_a_parameter_removed_from_the_recipe_is_caught(locked):
+    path = locked / "recipes" / "one.yaml"
+    path.write_text(RECIPE.replace("      grad_checkpoint: true\n", ""), encoding="utf-8")
+    done = call(locked, "--recipes")
+    assert done.returncode == 1
+    assert "its commands are not those that are locked" in done.stdout
+    assert "grad" in done.stdout.partition("locked")[2]
+
+
+CONFTEST = {
+    "catalogue": """
+from runner.edges import disk
+tool = disk.catalog().get("mlx_lm.lora")
+del tool.schema["properties"]["max_seq_length"]
+""",
+    "emitter": """
+from runner.core import invocation
+words = invocation._words
+invocation._words = lambda p, v: () if p.name == "max_seq_length" else words(p, v)
+""",
+}
+
+
+@pytest.mark.parametrize("place", CONFTEST)
+def test_a_parameter_removed_from_the_catalogue_or_the_emitter_is_caught(place, locked):
+    (locked / "conftest.py").write_text(CONFTEST[place], encoding="utf-8")
+    done = call(locked, "--recipes")
+    assert done.returncode == 1
+    assert "max" in done.stdout.partition("not those that are locked")[2]
+
+
+def test_a_snapshot_of_no_recipe_is_told_and_removed_as_syrupy_does(locked):
+    (locked / "recipes" / "one.yaml").rename(locked / "recipes" / "two.yaml")
+    (locked / "recipes" / "one.test.yaml").unlink()
+    assert "2 snapshots unused" in call(locked, "--recipes").stdout
+    call(locked, "--recipes", "--snapshot-update")
+    left = sorted(path.name for path in (locked / "recipes" / "__snapshots__").iterdir())
+    assert left == ["two.sh", "two[quick].sh"]
+
+
+def test_nothing_is_updated_in_ci(locked):
+    before = (locked / "recipes" / "__snapshots__" / "one.sh").read_bytes()
+    (locked / "recipes" / "base" / "base.yaml").write_text("version: 1\n", encoding="utf-8")
+    done = call(locked, "--recipes", "--snapshot-update", CI="true")
+    assert done.returncode == 4
+    assert "snapshots are not updated in CI" in done.stderr
+    assert (locked / "recipes" / "__snapshots__" / "one.sh").read_bytes() == before
+    assert call(locked, "--recipes", CI="true").returncode == 1
+
+
+def test_a_failing_case_says_where_and_what(locked):
+    path = locked / "recipes" / "one.test.yaml"
+    path.write_text(TESTS.replace("iters: 50", "iters: 60"), encoding="utf-8")
+    done = call(locked, "--recipes")
+    assert "recipes/one.test.yaml:4:27: quick is quick: train.iters is 50, not 60" in done.stdout
+    assert "recipes/one.yaml:14:44: said here" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_broken_recipe_and_a_broken_test_file_are_told_and_not_left_out(locked):
+    (locked / "recipes" / "one.yaml").write_text(f"{RECIPE}typo: 1\n", encoding="utf-8")
+    done = call(locked, "--recipes")
+    assert "a recipe has no 'typo'" in done.stdout
+    assert done.returncode == 1
+    (locked / "recipes" / "one.test.yaml").write_text("test: {a: {stages: [b]}}\n", "utf-8")
+    done = call(locked, "--recipes")
+    assert "a test file has no 'test'" in done.stdout
+    assert "did you mean 'tests'?" in done.stdout
+    assert "1 error during collection" in done.stdout
+    assert done.returncode != 0
+
+
+def test_without_syrupy_a_sentence_says_what_to_install(project):
+    done = call(project, "--recipes", "-p", "no:syrupy")
+    assert done.returncode == 4
+    assert "pip install 'run-recipe[test]'" in done.stderr
+
+
+def test_every_other_pytest_run_of_the_environment_pays_next_to_nothing(tmp_path):
+    code = """
+import sys
+before = set(sys.modules)
+import runner.pytest_plugin
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(sorted(new & {"click", "jinja2", "jsonschema", "mlx", "yaml", "syrupy", "rich", "pytest"}))
+print(sorted(name for name in sys.modules if name.startswith("runner")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "['runner', 'runner.pytest_plugin']"]
+
+
+def test_looking_at_recipes_never_imports_mlx(locked):
+    hook = """
+import sys
+def pytest_sessionfinish():
+    heavy = {"mlx", "mlx_lm", "transformers"} & {name.partition(".")[0] for name in sys.modules}
+    assert not heavy, heavy
+"""
+    (locked / "conftest.py").write_text(hook, encoding="utf-8")
+    assert call(locked, "--recipes").returncode == 0
+
+
+def test_the_package_declares_the_plugin_and_the_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["pytest11"] == {"runner.pytest_plugin": "runner.pytest_plugin"}
+    assert any(need.startswith("syrupy") for need in project["optional-dependencies"]["test"])
+    assert not any(need.startswith(("syrupy", "pytest")) for need in project["dependencies"])
