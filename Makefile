@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check schema sync-mlx test-versions golden clean
+.PHONY: help demo test fast check bench schema sync-mlx test-versions golden clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes, fast tests
 	$(BIN)/run-recipe check recipes --tests
 	$(BIN)/python -m pytest -m 'not slow' -n auto
 
+bench: $(VENV)/.installed  ## measure beside the peers, and write docs/benchmarks.md (ONLY=cold: one group)
+	$(BIN)/python -m benchmarks $(ONLY)
+
 schema: $(VENV)/.installed  ## write schema/recipe.schema.json anew from the catalogue
 	$(BIN)/run-recipe schema > schema/.recipe.schema.json
 	mv schema/.recipe.schema.json schema/recipe.schema.json
@@ -45,4 +48,4 @@ golden: $(VENV)/.installed  ## write expected messages and snapshots anew; then 
 	$(BIN)/python -m pytest -m 'not slow' --update-golden --snapshot-update
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench runs build dist .mypy_cache .ruff_cache .hypothesis
