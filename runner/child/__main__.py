@@ -7,10 +7,16 @@ stops where the tool has parsed its words.
 import sys
 
 from runner.child.host import host
+from runner.child.seen import OutputError
 from runner.child.waiting import wait
+from runner.tools.error import NotFiniteError
 
 if __name__ == "__main__":
     _, folder, name, *rest = sys.argv
     if rest[:1] == ["--wait"]:
         wait(rest[1:])
-    sys.exit(host(folder, name, rehearse=rest == ["--rehearse"]))
+    try:
+        sys.exit(host(folder, name, rehearse=rest == ["--rehearse"]))
+    except (NotFiniteError, OutputError) as error:  # they need no traceback
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.exit(1)

@@ -51,8 +51,8 @@ FAILURES = (
     ),
     Failure(
         "output",
-        "The stage ended without an error, but what it made is not what it should be. The log's "
-        "last line says what is wrong with which file.",
+        "The tool ended without an error, but what it made is not what it should be: the line "
+        "above says what is wrong, and what to change.",
         (r"OutputError",),
     ),
     MEMORY,
@@ -127,6 +127,12 @@ FAILURES = (
         "The adapter does not fit this model. Its rank, keys, num_layers and fine_tune_type must "
         "be those it was trained with (T50-T54).",
         (r"contains incompatible tensors", r"adapter path does not exist"),
+    ),
+    Failure(
+        "too few tokens",
+        "The data has fewer tokens than num_samples sequences of sequence_length need (T94). Lower "
+        "num_samples, or give more rows.",
+        (r"dataset\.process\(dataset\[perm\[i\]\]\)",),
     ),
     Failure(
         "data",

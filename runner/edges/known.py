@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,9 @@ def read_adapter(path: str) -> Adapter | None:
         unknown = Adapter("none", None, None, None, 0, None, f"'{path}'")
         return unknown if shapes and not low else None
     try:
-        return _adapter(path, config, _rank(low))
-    except (AttributeError, KeyError, TypeError, ValueError):
+        newer = (folder / "adapter_config.json").stat().st_mtime - file.stat().st_mtime
+        return replace(_adapter(path, config, _rank(low)), newer=newer if shapes else 0.0)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
         return None
 
 
@@ -97,14 +99,15 @@ def read_data(path: str) -> DataSet | None:
         return None
     rows: dict[str, int] = {}
     keys: dict[str, frozenset[str]] = {}
+    sizes: dict[str, int] = {}
     for split in SPLITS:
         counted = _count(folder / f"{split}.jsonl")
         if counted is not None:
-            rows[split], first = counted
+            rows[split], sizes[split], first = counted
             if first is not None:
                 keys[split] = first
     others = sorted(file.name for file in folder.glob("*.jsonl") if file.stem not in SPLITS)
-    return DataSet(path, rows, keys, tuple(others))
+    return DataSet(path, rows, keys, tuple(others), sizes)
 
 
 def read_model(path: str, folder: Path) -> ModelFacts | None:
@@ -176,21 +179,22 @@ def _rank(low: dict[str, list[int]]) -> int | None:
     return None
 
 
-def _count(file: Path) -> tuple[int, frozenset[str] | None] | None:
-    """Return a file's rows and the keys of its first one; None where there is no file."""
-    rows, first = 0, b""
+def _count(file: Path) -> tuple[int, int, frozenset[str] | None] | None:
+    """Return a file's rows, its bytes, the keys of its first row; None where there is no file."""
+    rows, size, first = 0, 0, b""
     try:
         with file.open("rb") as stream:
             for line in stream:
                 first = first or line
                 rows += 1
+                size += len(line)
     except OSError:
         return None
     try:
         row = json.loads(first)
     except (ValueError, RecursionError):
-        return rows, None
-    return rows, frozenset(row) if isinstance(row, dict) else None
+        return rows, size, None
+    return rows, size, frozenset(row) if isinstance(row, dict) else None
 
 
 def _bits(config: Json) -> int | None:

@@ -92,6 +92,14 @@ def fused(**params):
     return {"a": lora(), "f": stage("mlx_lm.fuse", **{**read, **params})}
 
 
+def fused_old():
+    return {"f": stage("mlx_lm.fuse", model="base", adapter_path="old")}
+
+
+def dynamic(**params):
+    return stage("mlx_lm.dynamic_quant", **{"model": "o/base", **params})
+
+
 def convert(**params):
     return stage("mlx_lm.convert", **{"hf_path": "base", **params})
 
@@ -113,7 +121,8 @@ def rows(train=8, valid=8, test=8, keys=("messages",), others=(), **own):
     counts = {"train": train, "valid": valid, "test": test}
     there = {name: count for name, count in counts.items() if count is not None}
     first = {name: frozenset(own.get(f"{name}_keys", keys)) for name in there if there[name]}
-    return Known(data={"rows": DataSet("rows", there, first, others)})
+    sizes = {name: 100 * count for name, count in there.items()}
+    return Known(data={"rows": DataSet("rows", there, first, others, sizes)})
 
 
 def adapter(**changed):
@@ -121,6 +130,7 @@ def adapter(**changed):
     return Known(adapters={"old": change(shape, **changed)})
 
 
+MEASURED = "o_base_sensitivities.json"
 OLD = {"resume_adapter_file": "old/adapters.safetensors", "seed": 1}
 DWQ = {"model": "base", "data_path": "rows"}
 TARGETS = {"a": stage("mlx_lm.dwq", **DWQ, targets_only=True, target_dir="targets")}
@@ -132,6 +142,10 @@ EXPERTS = block({"self_attn.q_proj": (64, 64), "mlp.switch_mlp.up_proj": (4, 128
 def generate(**params):
     said = {"model": "base", "prompt_cache_file": "{{ stages.c.cache }}", **params}
     return {"c": CACHE, "g": stage("mlx_lm.generate", **said)}
+
+
+def perplexity(**params):
+    return {"p": stage("mlx_lm.perplexity", **{"model": "base", "data_path": "rows", **params})}
 
 
 def gated(expect, **params):
@@ -266,6 +280,9 @@ CASES = {
     ),
     "same-seed-after-resume": Case(two(seed=0), two(seed=0, data="others")),
     "adapter-config-disagrees": Case(one(**OLD), one(**OLD), adapter(recorded_rank=16), adapter()),
+    "adapter-config-newer": Case(
+        fused_old(), fused_old(), adapter(newer=3600 * 5), adapter(newer=20)
+    ),
     # sequence
     "other-base": Case(two(model="other"), two(model="./base")),
     "other-precision": Case(
@@ -436,6 +453,15 @@ CASES = {
         {"q": stage("mlx_lm.dynamic_quant", model="base", target_bpw=99)},
         {"q": stage("mlx_lm.dynamic_quant", model="base")},
     ),
+    "sensitivities-of-other-bits": Case(
+        {"a": dynamic(), "b": dynamic(sensitivities=MEASURED, high_bits=6)},
+        {"a": dynamic(), "b": dynamic(sensitivities=MEASURED, target_bpw=4.8)},
+    ),
+    "sensitivities-from-elsewhere": Case(
+        {"b": dynamic(sensitivities=MEASURED)},
+        {"a": dynamic(), "b": dynamic(sensitivities=f"./{MEASURED}", target_bpw=4.8)},
+        near_known=Known(absent=frozenset({f"./{MEASURED}"})),
+    ),
     "awq-of-other-model": Case(
         {"q": stage("mlx_lm.awq", model="base")},
         {"q": stage("mlx_lm.awq", model="base")},
@@ -472,6 +498,7 @@ CASES = {
         {"a": lora(), "p": stage("mlx_lm.perplexity", model="base", data_path="./rows")},
         {"a": lora(), "p": stage("mlx_lm.perplexity", model="base", data_path="held_out")},
     ),
+    "too-few-tokens": Case(perplexity(), perplexity(num_samples=4), rows(), rows()),
     "prompt-parts-ignored": Case(
         {"g": stage("mlx_lm.generate", model="base", system_prompt="be brief")},
         {"g": stage("mlx_lm.generate", model="base", system_prompt="be brief")},

@@ -29,7 +29,7 @@ from runner.core.rows.histogram import Histogram, Spread
 from runner.core.rows.messages import chat_flaws
 from runner.core.rows.parsing import decode, parse
 from runner.core.rows.row import Row
-from runner.core.rows.survey import BUCKETS, CHECKS, Stats, Survey, Tokens
+from runner.core.rows.survey import BUCKETS, CHECKS, TEMPLATE, Stats, Survey, Tokens
 from runner.core.rows.tally import Tally
 from runner.core.rows.use import ROLES, SPLITS, Features, Use
 
@@ -43,6 +43,7 @@ __all__ = [
     "SLUGS",
     "SPLITS",
     "SUFFIXES",
+    "TEMPLATE",
     "Encode",
     "Features",
     "Flaw",

@@ -49,7 +49,7 @@ class Adapter:
 
     `fine_tune_type` is "none" for a file that holds no adapter. `base` is the model it was trained
     on as it was named, None where that is not known; `recorded_rank` is what adapter_config.json
-    says where the tensors say `rank`.
+    says where the tensors say `rank`, `newer` by how many seconds it is younger than they are.
     """
 
     fine_tune_type: str
@@ -62,19 +62,21 @@ class Adapter:
     seed: int | None = None
     data: str | None = None
     recorded_rank: int | None = None
+    newer: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
     """A data folder: rows and the first row's keys by split; absent splits are absent.
 
-    `others` are its .jsonl files that mlx-lm does not look at.
+    `others` are its .jsonl files that mlx-lm does not look at, `sizes` the bytes of each split.
     """
 
     path: str
     rows: Mapping[str, int]
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
     others: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

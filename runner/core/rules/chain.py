@@ -123,6 +123,24 @@ def beneath(plan: Plan, path: str) -> str:
     return path
 
 
+def measured(view: View, path: str | None) -> Stage | None:
+    """Return the earlier stage of mlx_lm.dynamic_quant that leaves this file of sensitivities.
+
+    mlx-lm puts it into the working directory, named after the model; no parameter says where.
+    """
+    for stage in view.plan.stages if path else ():
+        if stage is view.stage:
+            return None
+        own = stage.tool == "mlx_lm.dynamic_quant" and stage.params["sensitivities"] is None
+        if own and posixpath.normpath(str(path)) == _sensitivities(stage.params["model"]):
+            return stage
+    return None
+
+
+def _sensitivities(model: str) -> str:
+    return f"{model.replace('/', '_')}_sensitivities.json"
+
+
 def layout(data: DataSet, split: str, params: Mapping[str, Any]) -> str:
     """Return the format mlx-lm reads a split in, by its first row; "" where there is none."""
     keys = data.keys.get(split, frozenset())

@@ -3,8 +3,9 @@
 import posixpath
 from collections.abc import Iterator
 
+from runner.core.rows import TEMPLATE
 from runner.core.rules import Finding, View, rule, trains
-from runner.core.rules.chain import MODES, data_at, model_at
+from runner.core.rules.chain import MODES, data_at, measured, model_at
 
 # The model types mlx_lm.awq knows.
 _LLAMA_LIKE = ("llama", "mistral", "ministral3", "mistral3", "llava", "qwen2", "qwen3")
@@ -69,6 +70,41 @@ def bits_out_of_reach(view: View) -> Iterator[Finding]:
             f"{low:g} to {high:g}"
         )
         yield Finding("target_bpw", message, "choose a target between them, or other bits")
+
+
+@rule("error", "T90", tools=("mlx_lm.dynamic_quant",))
+def sensitivities_of_other_bits(view: View) -> Iterator[Finding]:
+    """Sensitivities that a stage before measured for another model or for other bits.
+
+    The file holds a number a layer, and not for which bits it was measured: mlx-lm takes it.
+    """
+    maker = measured(view, view.params["sensitivities"])
+    for name in _MEASURED if maker else ():
+        ours, theirs = view.params[name], maker.params[name] if maker else None
+        if ours != theirs and maker:
+            message = (
+                f"stage '{maker.name}' measured these sensitivities with {name} {theirs}, and this "
+                f"stage says {ours}: mlx-lm would not notice"
+            )
+            yield Finding(name, message, f"say {name}: {theirs}")
+
+
+@rule("warning", "T90", tools=("mlx_lm.dynamic_quant",))
+def sensitivities_from_elsewhere(view: View) -> Iterator[Finding]:
+    """A file of sensitivities that no stage of the recipe makes: it does not say for which bits.
+
+    mlx-lm takes a file of any bits and of any model with the same layers. Measure them in a stage
+    of the recipe, or make sure that bits and group sizes are those they were measured for.
+    """
+    path = view.params["sensitivities"]
+    if path and measured(view, path) is None:
+        low, high = (
+            f"{view.params[f'{end}_bits']} bits in groups of {view.params[f'{end}_group_size']}"
+            for end in _ENDS
+        )
+        message = f"nothing says whether '{path}' was measured for {low} and {high}, as it is used"
+        hint = "make sure of it, and allow this rule; or measure them in a stage of the recipe"
+        yield Finding("sensitivities", message, hint)
 
 
 @rule("error", "T90", tools=("mlx_lm.awq",))
@@ -164,6 +200,28 @@ def perplexity_of_training_rows(view: View) -> Iterator[Finding]:
             return
 
 
+@rule("error", "T94", tools=("mlx_lm.perplexity",))
+def too_few_tokens(view: View) -> Iterator[Finding]:
+    """Fewer tokens than a perplexity is to be measured on: mlx-lm stops with an IndexError.
+
+    It packs rows into num_samples sequences of sequence_length tokens and runs out of rows. A token
+    is a byte of a row or more, so that a small file is known to be too small without a tokenizer.
+    """
+    params = view.params
+    data = data_at(view, params["data_path"])
+    size = data.sizes.get("train") if data else None
+    wanted = params["num_samples"] * params["sequence_length"]
+    most = size + TEMPLATE * data.rows["train"] if data and size else None
+    if most is not None and most < wanted:
+        message = (
+            f"{params['num_samples']} samples of {params['sequence_length']} tokens are "
+            f"{wanted:,} tokens, and train has less than {most:,}: mlx-lm would stop"
+        )
+        fits = most // params["sequence_length"] // 4
+        hint = f"say num_samples: {fits} or so" if fits else "add rows, or lower sequence_length"
+        yield Finding("num_samples", message, hint)
+
+
 @rule("error", "T91", tools=("mlx_lm.generate",))
 def prompt_parts_ignored(view: View) -> Iterator[Finding]:
     """A system prompt, or the start of an answer, for a model without a chat template.
@@ -180,4 +238,5 @@ def prompt_parts_ignored(view: View) -> Iterator[Finding]:
 
 _CHAT = ("system_prompt", "prefill_response", "chat_template_config")
 _ENDS = ("low", "high")
+_MEASURED = ("model", *(f"{end}_{what}" for end in _ENDS for what in ("bits", "group_size")))
 _TARGETS = ("model", "data_path", "num_samples", "batch_size", "max_seq_length", "seed")

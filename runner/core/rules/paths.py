@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from runner.core.document import RUN_DIR
 from runner.core.rules import Finding, View, rule
-from runner.core.rules.chain import adapter_at
+from runner.core.rules.chain import adapter_at, measured
 
 _SHELL = re.compile(r"^~|\$\{?[A-Za-z_]")
 _QUANTIZERS = ("mlx_lm.dwq", "mlx_lm.awq", "mlx_lm.gptq", "mlx_lm.dynamic_quant")
@@ -49,7 +49,7 @@ def path_not_there(view: View) -> Iterator[Finding]:
     """
     written = {output.param for output in view.tool.outputs.values()}
     for name, kind, path in view.inputs:
-        made = view.maker(path) is not None or path.startswith(RUN_DIR)
+        made = view.maker(path) or measured(view, path) or path.startswith(RUN_DIR)
         makes = kind == "cache" and name in written  # made where it is not there
         if path in view.known.absent and not (made or makes) and _local(kind, path):
             message = f"there is no '{path}'"

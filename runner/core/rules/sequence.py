@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from runner.core.rules import Finding, View, rule, trains
 from runner.core.rules.chain import adapter_at, judged, model_at, origin
 
-_READERS = ("mlx_lm.lora", "mlx_lm.fuse", "mlx_lm.generate", "mlx_lm.cache_prompt")
+_READERS = ("mlx_lm.lora", "mlx_lm.fuse", "mlx_lm.generate", "mlx_lm.cache_prompt", "eval.score")
 # The model types mlx_lm.fuse can write as GGUF.
 GGUF = ("llama", "mixtral", "mistral")
 
