@@ -60,9 +60,7 @@ def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compil
 
     A stage's ``budget`` needs the rows of its data: they are counted, and the recipe compiled anew.
     """
-    known = os.environ if environ is None else environ
-    catalog, envelope = disk.catalog(), disk.envelope()
-    result = compiling.build(recipe, catalog, envelope, known, rules.rules())
+    result = drafted(recipe, environ)
     if result.plan is None or not any(
         d.node.get("budget") for d in result.resolver.drafts.values()
     ):
@@ -71,7 +69,13 @@ def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compil
     told, refused = derived(recipe, result, views)
     if refused:
         return replace(result, plan=None, problems=ordered([*result.problems, *refused]))
-    return compiling.build(told, catalog, envelope, known, rules.rules())
+    return drafted(told, environ)
+
+
+def drafted(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
+    """Compile a recipe without counting rows: a budget says nothing of ``iters`` yet."""
+    known = os.environ if environ is None else environ
+    return compiling.build(recipe, disk.catalog(), disk.envelope(), known, rules.rules())
 
 
 def views_of(result: Compiled) -> list[View]:

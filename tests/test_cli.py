@@ -84,7 +84,9 @@ def test_a_profile_changes_the_commands(folder):
 def test_show_names_the_winner_and_the_losers(folder):
     done = call(folder, "show", "good.yaml", "mix.seed", "--set", "stages.mix.params.seed=9")
     row = done.stdout.splitlines()[1]
-    assert row == "  seed = 9  <- --set:1:24 over good.yaml:4:63 over data.mix default 0"
+    assert row == (
+        "  seed = 9  <- --set stages.mix.params.seed=9 over good.yaml:4 3 over data.mix default 0"
+    )
 
 
 def test_a_recipe_that_is_not_there_is_one_problem(folder):

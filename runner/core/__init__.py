@@ -33,6 +33,7 @@ compile     a recipe -> a Plan
 budget      the arithmetic of a training
 smoke       a plan -> the same plan at toy scale
 provenance  who said a value, and who was overruled
+cause       two sides -> the lines that made a value another one
 rows        rows of data -> what is wrong with them
 prompts     a line of a prompts file -> a question and the rules for its answer
 grade       an answer and its rules -> verdicts, and scores of them all
@@ -44,6 +45,10 @@ invocation  a Stage -> the words and the configuration file of its command
 script      a Plan -> bash
 suite       the text of a NAME.test.yaml -> its cases
 trial       a case and its recipe -> what does not hold
+explain     origins of values -> what a person reads, and JSON
+diff        a Plan and another -> what changes in what MLX will be told
+review      differences of recipes -> what a person reads, and JSON
+comment     differences of recipes -> a pull request's comment and annotations
 resolved    a Plan -> a recipe that says everything
 audit       planned against seen
 drift       the catalogue against an installed mlx-lm

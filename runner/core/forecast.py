@@ -121,11 +121,13 @@ def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) 
     data = data_of(view)
     rows = data.rows.get("train") if data else None
     why = hint = ""
+    rule = "budget-not-exact"
     found: int | None = None
     if given is not None:
         why = f"'iters' is said, too, at {given.mark}"
         hint = "say one of them; !reset iters where it is inherited"
     elif rows is None:
+        rule = "budget-no-rows"
         why = "the rows of this stage's data are not known here, and an epoch is so many rows"
         hint = "say iters, or name a folder of this disk"
     else:
@@ -134,7 +136,7 @@ def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) 
         why = f"{said.value} epochs of {whole} batches are {said.value * whole:g} iterations"
         hint = "choose epochs that give a whole number"
     if found is None:
-        problems.append(Problem(said.mark, why, "budget-not-exact", hint))
+        problems.append(Problem(said.mark, why, rule, hint))
     return found or 1
 
 

@@ -13,6 +13,7 @@ NAMES = (
     "run",
     "check",
     "show",
+    "diff",
     "runs",
     "status",
     "report",

@@ -1,0 +1,192 @@
+"""Two sides in, the lines that made a value another one out."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.plan import Compiled, Plan
+from runner.core.problem import Mark
+from runner.core.provenance import Origin, Said, origins
+
+
+class Absent:
+    """Stands for a value that one side does not have."""
+
+    def __repr__(self) -> str:
+        return "(absent)"
+
+
+ABSENT = Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A plan and where its values come from, by path; of a run only the plan is known.
+
+    `places` are its stages', `extends` what each of them extends, `trail` the places that brought
+    each file in.
+    """
+
+    plan: Plan
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    places: Mapping[str, Mark] = field(default_factory=dict)
+    extends: Mapping[str, Said] = field(default_factory=dict)
+    trail: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A line that made a change: what it says, before and after.
+
+    `name` is what the line says ("vars.rank"); a line that is `gone` is the old side's.
+    """
+
+    mark: Mark
+    name: str
+    old: Any = ABSENT
+    new: Any = ABSENT
+    gone: bool = False
+
+
+def side(result: Compiled, plan: Plan) -> Side:
+    """Return a compiled recipe as one side; `plan` is its plan, or the smoke plan made of it."""
+    recipe = result.resolver.recipe
+    real = result.plan if plan.smoke else None
+    known = {one.path: one for one in origins(plan, result.resolver, real, entries=True)}
+    stages = recipe.section("stages")
+    extends = {
+        name: Said("extends", said.mark, said.plain())
+        for name, stage in stages.items()
+        if (said := stage.get("extends")) is not None
+    }
+    places = {name: stage.key_mark for name, stage in stages.items()}
+    return Side(plan, known, places, extends, recipe.trail)
+
+
+class Causes:
+    """Says which lines made a value of the new side another than it was on the old one.
+
+    `renamed` are the new names of stages and what the old side calls them.
+    """
+
+    def __init__(self, old: Side, new: Side, renamed: Mapping[str, str]) -> None:
+        self.old, self.new, self.renamed = old, new, renamed
+
+    def meant(self, path: str) -> bool:
+        """Say whether a side says the value at `path`, or cannot know, as of a run."""
+        told = [side.origins.get(one) for side, one in self._both(path)]
+        return not self.old.origins or any(one is not None and one.said for one in told)
+
+    def texts(self, path: str) -> tuple[Any, Any]:
+        """Return what the old and the new side say at `path`, ABSENT where nothing is known."""
+        old, new = (_says(side.origins.get(one)) for side, one in self._both(path))
+        if not self.old.origins:
+            return ABSENT, ABSENT
+        return old.text if old else ABSENT, new.text if new else ABSENT
+
+    def of(self, path: str) -> tuple[Cause, ...]:
+        """Return the lines that made the value at `path` another one."""
+        found: dict[Mark, Cause] = {}
+        for name in self._names(path):
+            cause = self._statement(name)
+            if cause is not None:
+                found.setdefault(cause.mark, cause)
+        above = path.rpartition(".")[0]
+        inside = above.count(".") > 1 and ".params." not in path  # of a stage's own key
+        return self.of(above) if inside and not found else tuple(found.values())
+
+    def _names(self, path: str) -> list[str]:
+        """Return what `path` is called in the origins, and everything it was made of."""
+        names = [*self._entries(path)]
+        for side, one in self._both(path):
+            inside = [one] if one in side.origins else _inside(one, side.origins)
+            for name in inside:
+                names += [path + name[len(one) :], *(s.name for s in side.origins[name].trail)]
+        return list(dict.fromkeys(names)) or [path]
+
+    def _entries(self, path: str) -> Iterator[str]:
+        """Yield the entries of a list that the other side's list has not."""
+        old, new = self.texts(path)
+        if not isinstance(old, list) or not isinstance(new, list):
+            return
+        yield from (f"{path}[{at}]" for at, text in enumerate(new) if text not in old)
+        if all(text in old for text in new):
+            yield from (f"{path}[{at}]" for at, text in enumerate(old) if text not in new)
+
+    def _both(self, path: str) -> tuple[tuple[Side, str], tuple[Side, str]]:
+        """Return the sides, each with what it calls `path`."""
+        words = path.split(".", 2)
+        was = path
+        if words[0] == "stages" and words[1] in self.renamed:
+            was = ".".join(("stages", self.renamed[words[1]], *words[2:]))
+        return (self.old, was), (self.new, path)
+
+    def _statement(self, path: str) -> Cause | None:
+        """Return the line that says a value otherwise than before, None where none does."""
+        old, new = (side.origins.get(one) for side, one in self._both(path))
+        was, now = _says(old), _says(new)
+        if _place(was) == _place(now):
+            return None
+        label = path.split(".params.", 1)[-1] if ".params." in path else path.split(".", 2)[-1]
+        label = path if path.startswith("vars.") else label
+        brought = self._brought(path, was, now)
+        if brought is not None:
+            return brought
+        texts = (was.text if was else ABSENT, now.text if now else ABSENT)
+        fell = _among(now, old) and not _among(was, new)
+        if was and was.mark and (now is None or now.mark is None or fell):
+            return Cause(was.mark, label, *texts, gone=True)
+        return Cause(now.mark, label, *texts) if now and now.mark else None
+
+    def _brought(self, path: str, was: Said | None, now: Said | None) -> Cause | None:
+        """Return the ``extends`` that brought a value in, or away, where that is what changed."""
+        if not self.old.origins:
+            return None
+        for said, here, there, gone in (
+            (now, self.new, self.old, False),
+            (was, self.old, self.new, True),
+        ):
+            if said is None or said.mark is None:
+                continue
+            trail = here.trail.get(said.mark.file, ())
+            if trail and said.mark.file not in there.trail:
+                return Cause(trail[0], "extends", new=said.mark.file, gone=gone)
+            stage = self._inherits(path, said, here, there)
+            if stage is not None and stage.mark is not None:
+                return Cause(stage.mark, "extends", new=stage.text, gone=gone)
+        return None
+
+    def _inherits(self, path: str, said: Said, here: Side, there: Side) -> Said | None:
+        """Return the stage's ``extends`` where a value came by one that the other side has not."""
+        words = path.split(".", 2)
+        if words[0] != "stages":
+            return None
+        now, was = here.extends.get(words[1]), there.extends.get(words[1])
+        if now is None or (was is not None and was.text == now.text):
+            return None
+        parent = _says(here.origins.get(".".join(("stages", str(now.text), words[2]))))
+        return now if parent is not None and parent.mark == said.mark else None
+
+
+def _says(origin: Origin | None) -> Said | None:
+    """Return what a recipe says of a value, also of one that a smoke run overrules."""
+    if origin is None:
+        return None
+    return origin.losers[0] if origin.said is None and origin.losers else origin.said
+
+
+def _place(said: Said | None) -> tuple[str, str] | None:
+    """Return what makes two statements the same one: its file and its text, not its line."""
+    if said is None:
+        return None
+    return said.mark.file if said.mark else "", json.dumps(said.text)
+
+
+def _among(said: Said | None, origin: Origin | None) -> bool:
+    """Say whether a statement is one of those that a value overrules."""
+    return origin is not None and _place(said) in [_place(loser) for loser in origin.losers]
+
+
+def _inside(path: str, known: Mapping[str, Origin]) -> list[str]:
+    return [name for name in known if name.startswith(f"{path}.")]

@@ -1,0 +1,197 @@
+"""Origins of values in; what a person reads about them out, and JSON."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.invocation import laid_out
+from runner.core.merge import ENVIRONMENT, SET
+from runner.core.plan import Plan
+from runner.core.problem import Mark, suggest
+from runner.core.provenance import NOTHING, Origin, Said
+from runner.core.template import is_template
+
+Json = dict[str, Any]
+_SINGULAR = {"stage": "stages", "var": "vars"}
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What is needed to tell of origins: all of them by path, and the texts they stand in."""
+
+    known: Mapping[str, Origin]
+    sources: Mapping[str, str]
+
+    def place(self, mark: Mark) -> str:
+        """Return a place as ``file:line``; of an option the option itself."""
+        if mark.file not in {SET, ENVIRONMENT}:
+            return f"{mark.file}:{mark.line}"
+        rows = self.sources.get(mark.file, "").splitlines()
+        said = rows[mark.line - 1] if 0 < mark.line <= len(rows) else ""
+        return f"{SET} {said}" if mark.file == SET else said
+
+    def row(self, origin: Origin) -> str:
+        """Return one value with who said it and who was overruled."""
+        return f"{origin.name} = {laid_out(origin.value, width=10_000)}  <- {self.chain(origin)}"
+
+    def chain(self, origin: Origin) -> str:
+        """Return who said a value, and everyone it overrules."""
+        first = self.said(origin.said) if origin.said else origin.because
+        words = [first, *(self.said(loser, loses=True) for loser in origin.losers)]
+        if origin.default is not NOTHING and first != f"{origin.tool} default":
+            words.append(f"{origin.tool} default {laid_out(origin.default, width=80)}")
+        return " over ".join(words)
+
+    def said(self, said: Said, *, loses: bool = False) -> str:
+        """Return a place with its text where that tells more than the value does."""
+        where = self.place(said.mark) if said.mark else str(said.text)
+        written = said.text if isinstance(said.text, str) else laid_out(said.text, width=10_000)
+        scalar = not isinstance(said.text, dict | list)
+        plain = loses and scalar and said.mark and said.mark.file not in {SET, ENVIRONMENT}
+        tells = plain or is_template(written) or written.startswith("budget:")
+        return f"{where} {written}" if tells else where
+
+    def trail(self, origin: Origin) -> Iterator[str]:
+        """Yield what a value was made of, a line each."""
+        for said in origin.trail:
+            whole = self.known.get(said.name)
+            value = laid_out(said.value, width=80)
+            chain = self.chain(whole) if whole else self.said(said)
+            yield f"{said.name} = {value}  <- {chain}"
+
+
+@dataclass(slots=True)
+class Use:
+    """One line of a file: what it is called, and the values it became or lost."""
+
+    mark: Mark
+    name: str
+    text: Any
+    became: dict[str, list[str]] = field(default_factory=dict)
+    overruled: dict[str, list[str]] = field(default_factory=dict)
+
+
+def text(rows: Iterable[Origin], plan: Plan, telling: Telling) -> str:
+    """Return values with their places, stage by stage."""
+    lines: list[str] = []
+    stage: str | None = None
+    for row in rows:
+        if row.stage != stage:
+            stage = row.stage
+            lines.append(f"{stage}: {plan.stage(stage).tool}" if stage else "vars")
+        lines.append(f"  {telling.row(row)}")
+        lines += [f"      {line}" for line in telling.trail(row)]
+    return "\n".join(lines)
+
+
+def as_dict(row: Origin) -> Json:
+    """Return one value with its places as JSON-ready values."""
+    default = {} if row.default is NOTHING else {"default": row.default}
+    return {
+        "path": row.path,
+        "stage": row.stage,
+        "name": row.name,
+        "value": row.value,
+        "changed": row.changed,
+        **default,
+        "winner": _said(row.said) if row.said else {"because": row.because},
+        "losers": [_said(loser) for loser in row.losers],
+        "trail": [{"name": one.name, "value": one.value, **_said(one)} for one in row.trail],
+    }
+
+
+def find(rows: Sequence[Origin], path: str) -> list[Origin]:
+    """Return the values at a path: of a stage, inside it, of the vars, or a parameter anywhere."""
+    whole = [row for row in rows if any(_below(name, path) for name in _names(row))]
+    return whole or [row for row in rows if row.stage and _below(row.name, path)]
+
+
+def near(rows: Sequence[Origin], path: str) -> str:
+    """Return the way out where nothing is at a path."""
+    first, _, rest = path.partition(".")
+    plural = _SINGULAR.get(first)
+    if plural and find(rows, f"{plural}.{rest}"):
+        return f"write {plural}.{rest}"
+    words = path.removeprefix("stages.").replace(".params.", ".", 1)
+    stages = dict.fromkeys(row.stage for row in rows if row.stage)
+    known = [f"{row.stage}.{row.name}" for row in rows if row.stage]
+    known += [*stages, *(row.path for row in rows if not row.stage)]
+    parts = {name[:at] for name in known for at in range(len(name)) if name[at] == "."}
+    beside = [name for name in (*known, *sorted(parts)) if name.count(".") == words.count(".")]
+    otherwise = "paths look like STAGE.PARAMETER, STAGE, vars.NAME or PARAMETER"
+    return suggest(words, beside) or suggest(words, known, otherwise)
+
+
+def contributed(rows: Iterable[Origin], file: str) -> list[Origin]:
+    """Return the values that a file says, or something they are made of."""
+    return [
+        row
+        for row in rows
+        if any(said.mark and said.mark.file == file for said in (row.said, *row.trail) if said)
+    ]
+
+
+def used(rows: Iterable[Origin]) -> list[Use]:
+    """Return every line that says something with the values it became, in the order of places."""
+    found: dict[Mark, Use] = {}
+    for row in rows:
+        if not row.stage:
+            continue
+        for said in (row.said, *row.trail):
+            if said is not None and said.mark is not None:
+                use = found.setdefault(said.mark, Use(said.mark, said.name, said.text))
+                use.name = row.name if said is row.said else use.name
+                use.became.setdefault(row.name, []).append(row.stage)
+        for loser in row.losers:
+            if loser.mark is not None:
+                use = found.setdefault(loser.mark, Use(loser.mark, row.name, loser.text))
+                use.overruled.setdefault(row.name, []).append(row.stage)
+    return [found[mark] for mark in sorted(found)]
+
+
+def used_text(uses: Iterable[Use], telling: Telling) -> str:
+    """Return what each line became, file by file."""
+    lines: list[str] = []
+    file = ""
+    for use in uses:
+        if use.mark.file != file:
+            file = use.mark.file
+            lines.append(file)
+        lines.append(f"  {telling.place(use.mark).removeprefix(f'{file}:')} {_line(use)}")
+        lines += [f"      -> {name} of {', '.join(stages)}" for name, stages in use.became.items()]
+        for name, stages in use.overruled.items():
+            lines.append(f"      overruled: {name} of {', '.join(stages)}")
+    return "\n".join(lines)
+
+
+def used_dict(use: Use) -> Json:
+    """Return one line and what it became as JSON-ready values."""
+    mark = use.mark
+    return {
+        "file": mark.file,
+        "line": mark.line,
+        "column": mark.column,
+        "name": use.name,
+        "text": use.text,
+        "became": use.became,
+        "overruled": use.overruled,
+    }
+
+
+def _line(use: Use) -> str:
+    return f"{use.name}: {laid_out(use.text, width=10_000)}"
+
+
+def _names(row: Origin) -> tuple[str, ...]:
+    bare = row.path.replace(".params.", ".", 1)
+    return tuple(name.removeprefix(lead) for name in (row.path, bare) for lead in ("", "stages."))
+
+
+def _below(name: str, path: str) -> bool:
+    return name == path or name.startswith((f"{path}.", f"{path}["))
+
+
+def _said(said: Said) -> Json:
+    mark = said.mark
+    where = {"file": mark.file, "line": mark.line, "column": mark.column} if mark else {}
+    return {**where, "text": said.text, "reads": [*said.reads]}

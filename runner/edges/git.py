@@ -1,0 +1,189 @@
+"""Files as git keeps them: read at a revision, without touching the checkout."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from runner.core.problem import listing, suggest
+from runner.core.recipe import BUILTIN
+from runner.edges import disk
+from runner.errors import RecipeError
+
+# A hook runs with these set to the repository it is for; ours is the one a recipe lies in.
+_FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
+
+
+@dataclass(slots=True)
+class Revision:
+    """A commit of the repository at `top`; `name` is what the user called it.
+
+    `outside` are the files asked for that are not the repository's; they are read as they are now.
+    """
+
+    name: str
+    commit: str
+    top: Path
+    outside: dict[str, None] = field(default_factory=dict)
+    _texts: dict[str, bytes | None] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return (
+            self.name if self.commit.startswith(self.name) else f"{self.name} ({self.commit[:7]})"
+        )
+
+    def read(self, file: str) -> bytes:
+        """Return a recipe's bytes as they were then. Raises OSError.
+
+        A shipped recipe has no other revision than the installed one.
+        """
+        if file.startswith(BUILTIN):
+            return disk.read(file)
+        path = self.path(file)
+        if path is None:
+            self.outside[file] = None
+            return disk.read(file)
+        if path not in self._texts:
+            self._texts[path] = self._blob(path)
+        found = self._texts[path]
+        if found is None:
+            raise FileNotFoundError(2, f"it is not in {self}", file)
+        return found
+
+    def beside(self, file: str) -> tuple[str, ...]:
+        """Return the names of recipes near a path as they were then, as a recipe would say them."""
+        if file.startswith(BUILTIN):
+            return disk.beside(file)
+        folder = str(PurePosixPath(file).parent)
+        return tuple(self.recipes(folder, deep=False))
+
+    def recipes(self, folder: str, *, deep: bool = True) -> Iterator[str]:
+        """Yield the YAML files of a folder as they were then, named as files of `folder`."""
+        path = self.path(f"{folder}/x")
+        if path is None:
+            return
+        inside = path.removesuffix("x")
+        words = ("ls-tree", "-z", "--name-only", *(("-r",) if deep else ()), self.commit)
+        said = _git(self.top, *words, "--", *((inside,) if inside else ()))
+        for name in (said or b"").decode("utf-8", "surrogateescape").split("\0"):
+            if name.endswith((".yaml", ".yml")):
+                yield str(PurePosixPath(folder) / name.removeprefix(inside))
+
+    def path(self, file: str) -> str | None:
+        """Return what the repository calls a file, None where it lies outside."""
+        real = Path(os.path.realpath(Path(file).parent)) / Path(file).name
+        return real.relative_to(self.top).as_posix() if real.is_relative_to(self.top) else None
+
+    def named(self, path: str) -> str:
+        """Return a path as git says it, from the repository's top, as a file of this process."""
+        if path.startswith(("./", "../")):
+            return path
+        return os.path.relpath(self.top / path).replace(os.sep, "/")
+
+    def before(self, file: str, now: "Revision | None" = None) -> str | None:
+        """Return what a file was called then, where git takes it for a renamed one.
+
+        `now` is the revision it has its name in, None for the checkout.
+        """
+        words = (
+            "diff",
+            "--name-status",
+            "-z",
+            "--find-renames",
+            "--diff-filter=R",
+            "--no-ext-diff",
+        )
+        said = _git(self.top, *words, self.commit, *((now.commit,) if now else ()), "--") or b""
+        names = said.decode("utf-8", "surrogateescape").split("\0")
+        moves = dict(zip(names[2::3], names[1::3], strict=False))
+        path = moves.get(self.path(file) or "")
+        return None if path is None else self.named(path)
+
+    def _blob(self, path: str) -> bytes | None:
+        """Return a file's bytes, following links inside the repository; None where it is none."""
+        if "\n" in path:
+            return None
+        words = ("cat-file", "--batch", "--follow-symlinks")
+        said = _git(self.top, *words, text=f"{self.commit}:{path}\n".encode()) or b""
+        head, _, rest = said.partition(b"\n")
+        kind = head.split(b" ")[1:2]
+        return rest[:-1] if kind == [b"blob"] else None
+
+
+def revision(name: str, file: str) -> Revision:
+    """Return the commit that `name` stands for in the repository `file` lies in.
+
+    Raises RecipeError where there is no git, no repository, or no such commit.
+    """
+    top = repository(file)
+    said = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if said is None:
+        raise _unknown(name, top)
+    return Revision(name, said.decode().strip(), top)
+
+
+def fork(one: str, other: str, file: str) -> Revision:
+    """Return the last commit that two revisions have in common. Raises RecipeError."""
+    first, second = revision(one, file), revision(other, file)
+    said = _git(first.top, "merge-base", first.commit, second.commit)
+    if said is None:
+        hint = "the clone may be too shallow: git fetch --unshallow" if _shallow(first.top) else ""
+        raise RecipeError(f"{one} and {other} have no commit in common", hint)
+    return Revision(f"{one}...{other}", said.decode().strip(), first.top)
+
+
+def repository(file: str) -> Path:
+    """Return the top folder of the repository a file lies in. Raises RecipeError."""
+    folder = Path(os.path.realpath(Path(file).parent))
+    while not folder.is_dir():
+        folder = folder.parent
+    hint = "name another recipe or a run to compare it with: run-recipe diff RECIPE OTHER"
+    try:
+        done = _run(folder, ("rev-parse", "--show-toplevel"))
+    except FileNotFoundError:
+        raise RecipeError("git is not installed, and this compares with a revision", hint) from None
+    if done.returncode == 0:
+        return Path(os.path.realpath(done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")))
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    if said and "not a git repository" not in said[0]:
+        raise RecipeError(f"git: {said[0].removeprefix('fatal: ')}", "\n".join(said[1:]).strip())
+    raise RecipeError(f"{file} is not in a git repository", hint)
+
+
+def _unknown(name: str, top: Path) -> RecipeError:
+    """Return the error for a name that stands for no commit, with what may be in the way."""
+    why = f"there is no revision '{name}'"
+    if _git(top, "rev-parse", "--verify", "--quiet", "HEAD") is None:
+        return RecipeError(why, "the repository has no commits yet")
+    if _shallow(top):
+        hint = "this clone is shallow: git fetch --unshallow, or fetch-depth: 0 in actions/checkout"
+        return RecipeError(why, hint)
+    said = _git(top, "for-each-ref", "--format=%(refname:short)") or b""
+    known = said.decode(errors="replace").split()
+    hint = suggest(name, known, f"there are: {listing(known, 6)}")
+    return RecipeError(why, f"{hint}; a recipe ends with .yaml, a run is a folder or an id")
+
+
+def _shallow(top: Path) -> bool:
+    return _git(top, "rev-parse", "--is-shallow-repository") == b"true\n"
+
+
+def _git(folder: Path, *words: str, text: bytes = b"") -> bytes | None:
+    """Return what git prints, None where it fails."""
+    done = _run(folder, words, text)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _run(
+    folder: Path, words: tuple[str, ...], text: bytes = b""
+) -> "subprocess.CompletedProcess[bytes]":
+    env = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    return subprocess.run(
+        ["git", *words],
+        cwd=folder,
+        env={**env, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+        input=text,
+        capture_output=True,
+        check=False,
+    )

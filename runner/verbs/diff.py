@@ -1,0 +1,133 @@
+"""The verb diff."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.errors import Exit, RecipeError
+from runner.verbs import options
+
+if TYPE_CHECKING:
+    from runner.comparison import Place, Request
+    from runner.core.review import Review
+
+_ID = re.compile(r"\d{8}T\d{6}Z-")
+
+
+@click.command("diff")
+@click.argument("words", metavar="RECIPE… [REV|RECIPE|RUN]", nargs=-1, required=True)
+@options.together(options.overrides, options.profiles, options.smoke, options.runs)
+@click.option("--check", is_flag=True, help="Exit with 3 where anything changes.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "github", "markdown"]),
+    default="text",
+    show_default=True,
+    help="What to print: github annotates lines, markdown is a comment on a pull request.",
+)
+def command(
+    words: tuple[str, ...],
+    sets: tuple[str, ...],
+    profiles: tuple[str, ...],
+    smoke: bool,
+    runs: str,
+    check: bool,
+    style: str,
+) -> int:
+    """Show what changes in what MLX will be told, and the lines that make it.
+
+    RECIPE is a recipe or a folder of them, as many as there are. They are compared with HEAD, with
+    a revision (REV, or A..B and A...B as in git), with another recipe (also REV:PATH), or with a
+    run (its folder or id). Data is not compared.
+    """
+    from runner.comparison import Request
+    from runner.core import comment, review
+    from runner.core.recipe import Overrides
+
+    request = Request(Overrides(profiles, os.environ, sets), smoke)
+    found = _reviews(words, Path(runs), request)
+    if style == "json":
+        click.echo(json.dumps(review.as_dict(found), indent=2, ensure_ascii=False))
+    else:
+        say = {"markdown": comment.markdown, "github": comment.annotations}.get(style, review.text)
+        click.echo(say(found))
+    if any(one.state == "invalid" for one in found):
+        return Exit.INVALID
+    changed = any(one.difference or one.state != "compared" for one in found)
+    return Exit.DRIFT if check and changed else Exit.OK
+
+
+def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Review]":
+    """Return what changes in each recipe that the words name."""
+    from runner import comparison
+
+    *files, last = words
+    if len(files) == 1 and _recipe(files[0]) and _recipe(last):
+        click.echo("two recipes, compared with each other (add HEAD for each since HEAD)", err=True)
+        return [comparison.between(files[0], last, request)]
+    if not files or _recipe(last) or (Path(last).is_dir() and not _run(last)):
+        files, last = [*words], "HEAD"
+    if _run(last):
+        return [_since_run(files, last, runs, request)]
+    rev, _, path = last.partition(":")
+    if path:
+        return [_against(files, rev, path, request)]
+    old, new = _places(last, files[0])
+    found = list(comparison.spread(files, old, new))
+    return list(comparison.reviews(found, old, new, request))
+
+
+def _recipe(word: str) -> bool:
+    """Say whether a word is a recipe's file, and not one at a revision."""
+    if Path(word).is_file() or word.startswith("builtin:"):
+        return True
+    return word.endswith((".yaml", ".yml")) and ":" not in word
+
+
+def _run(word: str) -> bool:
+    """Say whether a word is a run: its folder, or its id."""
+    return bool(_ID.match(word)) or (Path(word) / "run.json").is_file()
+
+
+def _since_run(files: Sequence[str], run: str, runs: Path, request: "Request") -> "Review":
+    from runner import comparison
+    from runner.edges import history
+
+    _one(files, "a run")
+    manifest = history.find(runs, run)
+    return comparison.since(files[0], manifest.plan, f"run {manifest.id}", request)
+
+
+def _against(files: Sequence[str], rev: str, path: str, request: "Request") -> "Review":
+    from runner import comparison
+    from runner.comparison import Place
+    from runner.edges import git
+
+    _one(files, "one file of a revision")
+    revision = git.revision(rev, files[0])
+    return comparison.moved(revision.named(path), files[0], Place(revision), request)
+
+
+def _one(files: Sequence[str], what: str) -> None:
+    if len(files) > 1 or not _recipe(files[0]):
+        raise RecipeError(f"{what} is compared with one recipe", "name one recipe before it")
+
+
+def _places(said: str, file: str) -> "tuple[Place, Place]":
+    """Return the old and the new side of REV, A..B or A...B; an empty B is the checkout."""
+    from runner.comparison import Place
+    from runner.edges import git
+
+    one, dots, other = said.partition("...")
+    if dots:
+        old = git.fork(one or "HEAD", other or "HEAD", file)
+    else:
+        one, dots, other = said.partition("..")
+        old = git.revision(one or "HEAD", file)
+    return Place(old), Place(git.revision(other, file) if other else None)
