@@ -417,7 +417,10 @@ def test_a_comment_is_never_longer_than_github_takes(repository, diff):
     lora = f"lora_parameters: {{keys: {json.dumps(keys)}}}"
     write("recipes/one.yaml", ONE.replace("iters: 100", f"iters: 100, {lora}"))
     commit()
-    write("recipes/one.yaml", ONE.replace("iters: 100", f"iters: 100, {lora.replace('proj', 'other')}"))
+    write(
+        "recipes/one.yaml",
+        ONE.replace("iters: 100", f"iters: 100, {lora.replace('proj', 'other')}"),
+    )
     out = diff("recipes/one.yaml", "--format", "markdown")[1]
     assert len(out) < 65_536
     assert "more lines: run-recipe diff says them all." in out
