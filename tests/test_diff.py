@@ -225,19 +225,22 @@ def test_a_stages_own_keys_are_compared_too(repository, diff):
     write("recipes/one.yaml", text)
     commit()
     changed = text.replace("2h", "90m").replace("2.0", "1.5").replace("attempts: 2", "attempts: 3")
-    changed += "    launch: {hosts: 2}\n    allow: [warmup-longer-than-training]\n"
+    changed += "    continue: true\n    keep: best\n    launch: {hosts: 2}\n    allow: [warmup-longer-than-training]\n"
     write("recipes/one.yaml", changed)
     code, out, err = diff("recipes/one.yaml")
     assert (code, err) == (0, "")
-    said = [line.strip() for line in out.splitlines()[2:]]
-    assert said[0].split() == ["timeout", "7200s", "->", "5400s", "<-", "recipes/one.yaml:8"]
-    assert said[1].split() == ["retry.attempts", "2", "->", "3", "<-", "recipes/one.yaml:9"]
-    assert said[2].startswith("launch")
-    assert said[2].endswith("<- recipes/one.yaml:11 launch.hosts")
-    assert said[3].split()[:4] == ["allow", "[]", "->", '["warmup-longer-than-training"]']
-    assert said[4].split() == (
-        ["expect:", "vars.most", "2.0", "->", "1.5", "<-", "recipes/one.yaml:3", "vars.most"]
-    )
+    said = [line.split() for line in out.splitlines()[2:]]
+    launch = next(row for row in said if row[0] == "launch")
+    assert launch[-3:] == ["<-", "recipes/one.yaml:13", "launch.hosts"]
+    said.remove(launch)
+    assert said == [
+        ["timeout", "7200s", "->", "5400s", "<-", "recipes/one.yaml:8"],
+        ["retry.attempts", "2", "->", "3", "<-", "recipes/one.yaml:9"],
+        ["allow", "[]", "->", '["warmup-longer-than-training"]', "<-", "recipes/one.yaml:14"],
+        ["continue", "false", "->", "true", "<-", "recipes/one.yaml:11"],
+        ["keep", "(nothing)", "->", '"best"', "<-", "recipes/one.yaml:12"],
+        ["expect:", "vars.most", "2.0", "->", "1.5", "<-", "recipes/one.yaml:3", "vars.most"],
+    ]
 
 
 def test_stages_that_come_go_and_change_places_are_named(repository, diff):

@@ -129,7 +129,7 @@ class Causes:
         if _place(was) == _place(now):
             return None
         label = path.split(".params.", 1)[-1] if ".params." in path else path.split(".", 2)[-1]
-        label = path if path.startswith("vars.") else label
+        label = label if path.startswith("stages.") else path
         brought = self._brought(path, was, now)
         if brought is not None:
             return brought

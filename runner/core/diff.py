@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runner.core.cause import ABSENT, Cause, Causes, Side
@@ -13,6 +13,9 @@ from runner.core.plan import Plan, Stage
 from runner.core.problem import Mark
 from runner.core.provenance import leaves
 
+# Of a stage: compared on their own, made of what is compared, or words. Of a plan: the same.
+_OTHER = {"name", "tool", "params", "outputs", "after", "description", "expect_at", "trainer"}
+_PLAN = {"name", "file", "stages", "description", "vars", "smoke"}
 ALIKE = 0.95  # of the parameters: two of some fifty may differ
 
 
@@ -83,11 +86,15 @@ def compare(old: Side, new: Side) -> Difference:
 
 
 def _whole(old: Plan, new: Plan, causes: Causes) -> Iterator[Change]:
-    """Yield what changes for every stage: the name that runs are kept under, and env."""
+    """Yield what changes for every stage: the name that runs are kept under, env, trackers."""
     for name, was, now in _pairs({"name": old.name}, {"name": new.name}):
         yield Change("", name, was, now)
-    for name, was, now in _pairs({"env": dict(old.env)}, {"env": dict(new.env)}):
+    for name, was, now in _pairs(_rest(old), _rest(new)):
         yield Change("", name, was, now, causes.of(name))
+
+
+def _rest(plan: Plan) -> dict[str, Any]:
+    return {key: value for key, value in asdict(plan).items() if key not in _PLAN}
 
 
 def _stage(old: Stage, new: Stage, causes: Causes, then: Plan, now: Plan) -> Iterator[Change]:
@@ -117,18 +124,11 @@ def _stage(old: Stage, new: Stage, causes: Causes, then: Plan, now: Plan) -> Ite
 
 
 def _keys(stage: Stage) -> dict[str, Any]:
-    """Return a stage's own keys as values; lists whose entries are judged one by one, as lists."""
-    return {
-        "timeout": stage.timeout,
-        "retry": {
-            "attempts": stage.retry.attempts,
-            "delay": stage.retry.delay,
-            "backoff": stage.retry.backoff,
-        },
-        "launch": dict(stage.launch),
-        "expect": [str(said) for said in stage.expect],
-        "allow": list(stage.allow),
-    }
+    """Return a stage's own keys as a recipe names them: whatever a plan holds, but words on it."""
+    said = {key: value for key, value in asdict(stage).items() if key not in _OTHER}
+    lists = {key: [*value] if isinstance(value, tuple) else value for key, value in said.items()}
+    lists["continue"] = lists.pop("continues")
+    return {**lists, **stage.trainer}
 
 
 def _limits(stage: Stage, plan: Plan) -> dict[str, Any]:

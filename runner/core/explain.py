@@ -74,11 +74,13 @@ class Use:
 def text(rows: Iterable[Origin], plan: Plan, telling: Telling) -> str:
     """Return values with their places, stage by stage."""
     lines: list[str] = []
-    stage: str | None = None
+    group = ""
     for row in rows:
-        if row.stage != stage:
-            stage = row.stage
-            lines.append(f"{stage}: {plan.stage(stage).tool}" if stage else "vars")
+        whole = row.path.partition(".")[0]
+        head = f"{row.stage}: {plan.stage(row.stage).tool}" if row.stage else whole
+        if head != group:
+            group = head
+            lines.append(head)
         lines.append(f"  {telling.row(row)}")
         lines += [f"      {line}" for line in telling.trail(row)]
     return "\n".join(lines)

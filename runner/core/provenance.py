@@ -15,17 +15,7 @@ from runner.core.scope import Use
 from runner.core.tree import Node, locate
 
 NOTHING = object()
-OPTIONS = (
-    "tool",
-    "description",
-    "needs",
-    "timeout",
-    "retry",
-    "launch",
-    "budget",
-    "expect",
-    "allow",
-)
+FIXED = ("tool", "needs", "expect")  # no templates are filled in here
 _ENV = re.compile(r"\benv\(\s*['\"](\w+)['\"]")
 
 
@@ -47,9 +37,9 @@ class Said:
 class Origin:
     """One value: who said it, who was overruled (the nearest first), and what it was made of.
 
-    `stage` is "" for a var; `path` is how ``--set`` calls it. Where the recipe does not say it,
-    `said` is None and `because` is the reason. `default` is that of `tool`, NOTHING for none.
-    `trail` are the vars and parameters behind its templates, each once, the nearest first.
+    `stage` is "" for what is no stage's; `path` is how ``--set`` calls it. Where the recipe does
+    not say it, `said` is None and `because` is the reason. `default` is that of `tool`, NOTHING
+    for none. `trail` are the vars and parameters behind its templates, each once.
     """
 
     stage: str
@@ -77,8 +67,9 @@ def origins(
     `real` is the plan that a smoke plan was made of; `entries` are those of lists, beside them.
     """
     trace = _Trace(resolver)
-    for path, node in _spread(resolver.recipe.section("vars"), ("vars",)):
-        yield trace.var(path, node)
+    for part in ("vars", "track"):
+        for path, node in _spread(resolver.recipe.section(part), (part,)):
+            yield trace.whole(path, node)
     for stage in plan.stages:
         draft = resolver.drafts.get(stage.name)
         before = real.stage(stage.name).params if real and draft else stage.params
@@ -114,8 +105,8 @@ class _Trace:
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
 
-    def var(self, path: Path, node: Node) -> Origin:
-        """Return where a var comes from."""
+    def whole(self, path: Path, node: Node) -> Origin:
+        """Return where a value of the whole recipe comes from."""
         said = self.said(".".join(map(str, path)), node, "")
         losers = self.losers(self.resolver.recipe.tree, path, node)
         return Origin("", said.name, said.name, said.value, said, losers, self.trail(said))
@@ -141,10 +132,10 @@ class _Trace:
 
     def options(self, draft: Draft, *, entries: bool) -> Iterator[Origin]:
         """Yield where each of a stage's own keys comes from, those it has."""
-        known = {name: node for name in OPTIONS if (node := draft.node.get(name)) is not None}
+        own = draft.node.value if isinstance(draft.node.value, dict) else {}
+        known = {name: node for name, node in own.items() if name not in {"params", "extends"}}
         for path, node in _spread(known, (), entries=entries):
-            fixed = path[0] in {"expect", "tool", "needs"}
-            value = node.plain() if fixed else NOTHING
+            value = node.plain() if path[0] in FIXED else NOTHING
             name = dotted(("stages", draft.name, *path))
             said = self.said(name, node, draft.name, value)
             losers = self.losers(draft.node, path, node)
