@@ -1,10 +1,13 @@
 """What will run, as values: a Plan of frozen Stages."""
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from runner.core.document import RUN_DIR
+from runner.core.expression import names
 from runner.core.problem import Problem
 from runner.core.resolve import Resolver
 
@@ -45,7 +48,7 @@ class Stage:
     continues: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What will run: stages in order, environment variables they all get, and where it is from.
 
@@ -63,7 +66,42 @@ class Plan:
 
     def stage(self, name: str) -> Stage:
         """Return the stage called `name`; raises KeyError."""
-        return next((stage for stage in self.stages if stage.name == name), None) or _absent(name)
+        return self._named[name]
+
+    def maker(self, path: str | None, reader: Stage | None = None) -> Stage | None:
+        """Return the first stage that makes `path`, or the folder it lies in, for another."""
+        made = posixpath.normpath(path) if path else ""
+        found = []
+        while made:
+            found += [at for at in self._makers.get(made, ()) if self.stages[at] is not reader]
+            made = posixpath.dirname(made) if made != posixpath.dirname(made) else ""
+        return self.stages[min(found)] if found else None
+
+    @cached_property
+    def judged(self) -> Mapping[str, list[tuple[str, str]]]:
+        """The metrics that expectations read, by stage: each with the stage that reads it."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for stage in self.stages:
+            for words in (words for line in stage.expect for words in names(line)):
+                match words:
+                    case ("metrics", metric):
+                        found.setdefault(stage.name, []).append((metric, stage.name))
+                    case ("stages", name, "metrics", metric):
+                        found.setdefault(name, []).append((metric, stage.name))
+        return found
+
+    @cached_property
+    def _named(self) -> Mapping[str, Stage]:
+        return {stage.name: stage for stage in reversed(self.stages)}
+
+    @cached_property
+    def _makers(self) -> Mapping[str, list[int]]:
+        """The places of the stages that make a path, by path."""
+        found: dict[str, list[int]] = {}
+        for at, stage in enumerate(self.stages):
+            for path in stage.outputs.values():
+                found.setdefault(posixpath.normpath(path), []).append(at)
+        return found
 
     def as_dict(self) -> Json:
         """Return the plan as JSON-ready values."""
@@ -88,7 +126,3 @@ def bind(value: Any, folder: str) -> Any:
     if isinstance(value, list | tuple):
         return [bind(child, folder) for child in value]
     return value
-
-
-def _absent(name: str) -> Stage:
-    raise KeyError(name)

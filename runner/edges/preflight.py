@@ -13,7 +13,7 @@ from runner.core.expect import unknown_figures
 from runner.core.plan import Plan, Stage
 from runner.core.problem import Problem
 from runner.core.rows import Encode, Features
-from runner.core.rules import Known, maker_of
+from runner.core.rules import Known
 from runner.core.rules.chain import beneath
 from runner.core.trainer import watched
 from runner.edges import dataset, disk, known, prompts
@@ -127,7 +127,7 @@ def _folders(plan: Plan, path: str, above: tuple[str, ...] = ()) -> Iterator[tup
 
     Those a tool for data makes are its own sources' rows.
     """
-    maker = maker_of(plan, path)
+    maker = plan.maker(path)
     if maker is None and RUN_DIR not in path and Path(path).is_dir():
         yield path, bool(above)
     elif maker is not None and maker.tool.startswith("data.") and maker.name not in above:

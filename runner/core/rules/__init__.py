@@ -151,19 +151,7 @@ class View:
 
     def maker(self, path: str | None) -> Stage | None:
         """Return the stage of the plan that makes `path`, or the folder it lies in."""
-        return maker_of(self.plan, path, self.stage)
-
-
-def maker_of(plan: Plan, path: str | None, reader: Stage | None = None) -> Stage | None:
-    """Return the stage of a plan that makes `path` for another, or the folder it lies in."""
-    if not path:
-        return None
-    wanted = posixpath.normpath(path)
-    for stage in plan.stages:
-        for made in map(posixpath.normpath, stage.outputs.values()):
-            if stage is not reader and (wanted == made or wanted.startswith(f"{made}/")):
-                return stage
-    return None
+        return self.plan.maker(path, self.stage)
 
 
 def trains(stage: Stage) -> bool:

@@ -2,14 +2,13 @@
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from runner.core.expression import names
 from runner.core.plan import Plan, Stage
-from runner.core.rules import Adapter, DataSet, ModelFacts, View, maker_of, trains
+from runner.core.rules import Adapter, DataSet, ModelFacts, View, trains
 
 T = TypeVar("T")
 _SOURCES = {
@@ -117,7 +116,7 @@ def data_of(view: View) -> DataSet | None:
 def beneath(plan: Plan, path: str) -> str:
     """Return the model from outside of the plan that a path is made of: it has its tokenizer."""
     seen: set[str] = set()
-    while (maker := maker_of(plan, path)) is not None and maker.name not in seen:
+    while (maker := plan.maker(path)) is not None and maker.name not in seen:
         seen.add(maker.name)
         path = _source(maker) or path
     return path
@@ -149,18 +148,6 @@ def layout(data: DataSet, split: str, params: Mapping[str, Any]) -> str:
     if params["chat_feature"] in keys:
         return "chat"
     return "text" if params["text_feature"] in keys else ""
-
-
-def judged(view: View) -> Iterator[tuple[str, str]]:
-    """Yield the metrics of this stage that an expectation reads, with the stage that has it."""
-    for stage in view.plan.stages:
-        for line in stage.expect:
-            for words in names(line):
-                match words:
-                    case ("metrics", metric) if stage.name == view.stage.name:
-                        yield metric, stage.name
-                    case ("stages", name, "metrics", metric) if name == view.stage.name:
-                        yield metric, stage.name
 
 
 def blocks(facts: ModelFacts) -> Mapping[str, tuple[int, ...]]:

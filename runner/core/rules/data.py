@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from runner.core.problem import listing
 from runner.core.rules import DataSet, Finding, View, rule
-from runner.core.rules.chain import data_of, judged, layout, model_at
+from runner.core.rules.chain import data_of, layout, model_at
 
 _FEATURES = ("prompt_feature", "completion_feature", "text_feature", "chat_feature")
 
@@ -148,7 +148,7 @@ def validates_on_random_rows(view: View) -> Iterator[Finding]:
     rows = data.rows.get("valid") if data else None
     enough = asked == -1 or (rows is not None and asked * view.params["batch_size"] >= rows)
     if view.trains and not enough:
-        for metric, stage in judged(view):
+        for metric, stage in view.plan.judged.get(view.stage.name, ()):
             if metric in {"val_loss", "best_val_loss"}:
                 message = (
                     f"stage '{stage}' judges {metric}, which is measured on {asked} batches drawn "

@@ -4,7 +4,7 @@ import posixpath
 from collections.abc import Iterator
 
 from runner.core.rules import Finding, View, rule, trains
-from runner.core.rules.chain import adapter_at, judged, model_at, origin
+from runner.core.rules.chain import adapter_at, model_at, origin
 
 _READERS = ("mlx_lm.lora", "mlx_lm.fuse", "mlx_lm.generate", "mlx_lm.cache_prompt", "eval.score")
 # The model types mlx_lm.fuse can write as GGUF.
@@ -113,7 +113,7 @@ def best_loss_is_not_the_last(view: View) -> Iterator[Finding]:
     mlx-lm saves the last state, not the best. Say ``keep: best`` and judge ``kept_val_loss``; or
     judge ``val_loss``, or the ``test_loss`` of a stage that tests the adapter.
     """
-    for metric, stage in judged(view):
+    for metric, stage in view.plan.judged.get(view.stage.name, ()):
         if view.trains and metric == "best_val_loss":
             message = f"stage '{stage}' judges best_val_loss, and the adapter is the last state"
             yield Finding(
