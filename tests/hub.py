@@ -27,6 +27,7 @@ class Repo:
     commits: dict[str, Files] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
     gated: bool = False
+    private: bool = False
 
     def commit(self, files: Files, branch: str = "main") -> str:
         """Add a commit that holds just these files; return its hash."""
@@ -54,6 +55,7 @@ class Hub:
         self.repos: dict[str, Repo] = {}
         self.large: dict[str, bytes] = {}
         self.requests: list[str] = []
+        self.loses = ""  # a file that a commit drops without a word
         self.lock = threading.Lock()
         hub = self
 
@@ -182,7 +184,11 @@ class Handler(BaseHTTPRequestHandler):
         repo, commit = self.find(name, revision or "main")
         names = [{"rfilename": path} for path in sorted(repo.commits[commit])]
         said = {"_id": _sha1(name.encode())[:24], "id": name, "modelId": name, "author": "someone"}
-        flags = {"private": False, "disabled": False, "gated": "manual" if repo.gated else False}
+        flags = {
+            "private": repo.private,
+            "disabled": False,
+            "gated": "manual" if repo.gated else False,
+        }
         self.tell({**said, **flags, "sha": commit, "tags": [], "downloads": 0, "likes": 0,
                    "siblings": names})  # fmt: skip
 
@@ -213,7 +219,10 @@ class Handler(BaseHTTPRequestHandler):
             self.say(json.dumps({"error": "exists", "url": f"{self.hub.url}/{name}"}).encode(),
                      status=409)  # fmt: skip
             return
-        self.hub.repo(name).commit({".gitattributes": b"*.safetensors filter=lfs\n"})
+        repo = self.hub.repo(name)
+        repo.commit({".gitattributes": b"*.safetensors filter=lfs\n"})
+        # 1.x says private: true, 2.x visibility.
+        repo.private = bool(said.get("private")) or said.get("visibility") == "private"
         self.tell({"url": f"{self.hub.url}/{name}", "name": name, "id": name})
 
     def branch(self, name: str, revision: str) -> None:
@@ -259,6 +268,7 @@ class Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = self.hub.large[value["oid"]]
             elif said["key"] == "deletedFile":
                 del files[value["path"]]
+        files.pop(self.hub.loses, None)
         commit = repo.commit(files, revision)
         self.tell({"success": True, "commitOid": commit,
                    "commitUrl": f"{self.hub.url}/{name}/commit/{commit}"})  # fmt: skip

@@ -19,6 +19,7 @@ FULL = {  # what a recipe has to say of each tool
     "eval.score": {"model": "m", "prompts": "p.jsonl"},
     "hf.download": {"repo_id": "org/name"},
     "hf.upload": {"repo_id": "org/name", "local_path": "model"},
+    "hub.publish": {"path": "m", "repo_id": "org/name", "license": "mit"},
     "mlx_lm.convert": {"hf_path": "org/name"},
     "mlx_lm.cache_prompt": {"model": "m", "prompt": "p", "prompt_cache_file": "c.safetensors"},
     "mlx_lm.dwq": {"model": "m", "data_path": "d"},
@@ -215,6 +216,10 @@ def test_the_least_a_recipe_can_say_passes_written_out_as_well(name):
         ("hf.download", {"repo_id": "hf://datasets/a/b", "revision": "v1"}, "hf://"),
         ("eval.score", {"top_k": 5}, "temp 0 (T91)"),
         ("hf.upload", {"every": 5.0}, "has to end"),
+        ("hub.publish", {"license": "apache"}, "must be one of apache-2.0, mit"),
+        ("hub.publish", {"license": "other"}, "needs its name as 'license_name'"),
+        ("hub.publish", {"license_name": "house"}, "an other one"),
+        ("hub.publish", {"repo_id": "name"}, "must be OWNER/NAME"),
         ("hf.upload", {"token": "hf_x"}, "HF_TOKEN"),
     ],
 )
@@ -241,6 +246,7 @@ def test_what_mlx_lm_would_ignore_is_refused(name, params, about):
         ("hf.download", {"include": ["*.json"], "revision": "v1", "repo_type": "dataset"}),
         ("hf.download", {"cache_dir": "c"}),
         ("eval.score", {"temp": 0.7, "top_k": 40, "limit": 3, "answer_after": "</think>"}),
+        ("hub.publish", {"license": "other", "license_name": "house", "license_link": "https://a"}),
     ],
 )
 def test_what_mlx_lm_reads_is_taken(name, params):

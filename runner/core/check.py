@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.core import advice, strict
 from runner.core.expression import kind
-from runner.core.problem import shown, suggest
+from runner.core.problem import listing, shown, suggest
 from runner.core.tree import MISSING
 
 Path = tuple[str | int, ...]
@@ -271,9 +271,10 @@ def _wrong_value(error: Any) -> tuple[str, str, str]:
         hint = f"a share, not a percentage: write {value / 100:g}" if share else ""
         return f"must be {_BOUNDS[keyword]} {limit}, not {shown(value)}", "out-of-range", hint
     if keyword == "enum":
-        choices = ", ".join(shown(c) if not isinstance(c, str) else c for c in limit)
+        choices = listing((c if isinstance(c, str) else shown(c) for c in limit), 20)
         known = [choice for choice in limit if isinstance(choice, str)]
-        hint = suggest(value, known) if isinstance(value, str) else ""
+        otherwise = str(error.schema.get("x-hint", ""))
+        hint = suggest(value, known, otherwise) if isinstance(value, str) else otherwise
         return f"must be one of {choices}, not {shown(value)}", "not-a-choice", hint
     if keyword.startswith("min"):
         if limit == 1:

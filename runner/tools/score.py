@@ -328,7 +328,7 @@ def _told(report: Mapping[str, Any], out: Path) -> Iterator[str]:
         yield f"  {name:{width}}  {one['score']:.4g} of {one['rows']}, weight {one['weight']:g}"
     if report["cut"]:
         yield f"{report['cut']} of the answers were cut off at max_tokens"
-    yield f"{out / SAMPLES}: every answer, with the verdict of each rule"
+    yield f"{out.name}/{SAMPLES}: every answer, with the verdict of each rule"
 
 
 def _say(text: str) -> None:

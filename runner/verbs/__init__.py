@@ -22,6 +22,7 @@ NAMES = (
     "model",
     "eval",
     "train",
+    "hub",
     "tools",
     "rules",
     "schema",
