@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check bench schema sync-mlx test-versions golden clean
+.PHONY: help demo test fast faults check bench schema sync-mlx test-versions golden clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes, fast tests
 
 bench: $(VENV)/.installed  ## measure beside the peers, and write docs/benchmarks.md (ONLY=cold: one group)
 	$(BIN)/python -m benchmarks $(ONLY)
+
+faults: $(VENV)/.installed  ## strike a run at every one of its writes, in every way, and go on (an hour)
+	$(BIN)/python -m pytest tests/faults --faults=1000 -n auto
 
 schema: $(VENV)/.installed  ## write schema/recipe.schema.json anew from the catalogue
 	$(BIN)/run-recipe schema > schema/.recipe.schema.json

@@ -1,6 +1,7 @@
 """The command line: finds the verb, and turns what went wrong into a sentence and an exit code."""
 
 import errno
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(Exit.INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as error:
+        number = getattr(error.__cause__ or error, "number", signal.SIGINT)  # click makes an Abort
+        sys.exit(Exit.INTERRUPTED if number == signal.SIGINT else Exit.TERMINATED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(Exit.STAGE_FAILED)

@@ -16,6 +16,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="rewrite the expected messages in tests/golden; read the diff before you commit it",
     )
+    parser.addoption(
+        "--faults",
+        default="2",
+        help="how many points of a run each harm of tests/faults strikes; 1000 is all of them",
+    )
 
 
 @pytest.fixture

@@ -175,38 +175,6 @@ def test_a_stage_never_runs_on_what_was_made_otherwise(project):
     assert "run it too: --from first" in done.stderr
 
 
-def lines(path):
-    return len(path.read_bytes().splitlines()) if path.exists() else 0
-
-
-def test_a_run_killed_at_any_write_of_its_journal_goes_on_to_the_same_weights(project):
-    run(project)
-    expected = weights(project)
-    known = set(project.glob("runs/r/2*"))
-    for write in range(1, lines(folder(project) / "events.jsonl")):
-        process = subprocess.Popen(
-            [*RUN, "r.yaml", "--smoke"],
-            cwd=project,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        while not (new := set(project.glob("runs/r/2*")) - known):
-            time.sleep(0.01)
-        (made,) = new
-        while lines(made / "events.jsonl") < write:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        known.add(made)
-        status = [*RUN, "status", str(made)]
-        said = subprocess.run(status, cwd=project, capture_output=True, text=True, check=True)
-        ended = json.loads((made / "run.json").read_text(encoding="utf-8"))["state"] == "finished"
-        assert ("its process is gone" in said.stdout) is not ended  # the kill can come too late
-        run(project, "--resume", str(made))
-        assert folder(project) == made.resolve()
-        assert weights(project) == expected
-
-
 def test_what_a_stopped_stage_made_does_not_look_like_a_result(project):
     (project / "r.yaml").write_text(RECIPE.replace("iters: 4", "iters: 400"), encoding="utf-8")
     process = subprocess.Popen(

@@ -5,7 +5,6 @@ function's docstring. The modules of this folder are one family each; `chain` fo
 the plan for them, `pages` writes them down.
 """
 
-import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
