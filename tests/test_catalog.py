@@ -15,7 +15,9 @@ SCHEMA = Path(__file__).parents[1] / "schema"
 META = json.loads((SCHEMA / "tool.meta.json").read_text(encoding="utf-8"))
 NAMES = disk.catalog().names
 FULL = {  # what a recipe has to say of each tool
+    "data.format": {"data": "rows", "to": "chat"},
     "data.mix": {"primary": "new", "replay": "old"},
+    "data.weight": {"data": "rows", "field": "quality", "repeat": {"high": 2.5}},
     "eval.score": {"model": "m", "prompts": "p.jsonl"},
     "hf.download": {"repo_id": "org/name"},
     "hf.upload": {"repo_id": "org/name", "local_path": "model"},

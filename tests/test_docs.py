@@ -1,6 +1,10 @@
 """What the documentation shows is what happens."""
 
+import contextlib
+import importlib
+import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +67,52 @@ def test_the_other_commands_of_the_readme_work(mine):
     for words in (["my.yaml", "--smoke"], ["audit"]):
         done = call(words, mine)
         assert done.returncode == 0, done.stderr
+
+
+DATA = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch):
+    """The files of docs/data.md in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in re.findall(r"```jsonl (\S+)\n(.*?)```", DATA, re.DOTALL):
+        Path(name).write_text(text, encoding="utf-8")
+
+
+def test_the_examples_of_the_data_tools_print_what_they_show(rows, capsys):
+    for command, shown in re.findall(r"```console\n\$ run-recipe (.*?)\n(.*?)```", DATA, re.DOTALL):
+        verb, name, *words = shlex.split(command)
+        assert verb == "data"
+        with contextlib.suppress(SystemExit):
+            importlib.import_module(f"runner.tools.{name}").main(words)
+        assert "".join(capsys.readouterr()) == shown, command
+
+
+def data_recipe():
+    Path("data.yaml").write_text(re.findall(r"```yaml\n(.*?)```", DATA, re.DOTALL)[0])
+
+
+def test_the_recipe_of_the_data_tools_has_no_problem(rows):
+    data_recipe()
+    assert workflow.problems(workflow.read("data.yaml", environ={}), {}) == []
+
+
+@pytest.mark.slow
+def test_the_recipe_of_the_data_tools_makes_what_its_commands_make(rows):
+    data_recipe()
+    split = re.search(r"\$ run-recipe (data split .*)", DATA)[1]
+    for command in [*re.findall(r"\$ run-recipe (data format .*)", DATA)[:1], split]:
+        call(shlex.split(command), Path())
+    done = call(["data.yaml"], Path())
+    assert done.returncode == 0, done.stderr
+    made = Path("runs/data/latest/split/data/valid.jsonl")
+    assert made.read_bytes() == Path("split/valid.jsonl").read_bytes()
+    run = Path("runs/data/latest/run.json")
+    measured = {stage["name"]: stage["metrics"] for stage in json.loads(run.read_text())["stages"]}
+    assert measured["split"]["train_rows"] == 6
+    assert measured["mix"]["realised_share"] == 0.3125
+    assert measured["sort"]["padding_after"] < 0.4
 
 
 def test_every_exit_code_is_documented():

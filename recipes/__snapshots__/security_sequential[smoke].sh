@@ -141,7 +141,11 @@ run-recipe data mix \
   --out="$RUN_DIR/replay/data" \
   --ratio=0.15 \
   --tolerance=0.0 \
-  --seed=0
+  --seed=0 \
+  --prompt-feature=prompt \
+  --completion-feature=completion \
+  --chat-feature=messages \
+  --text-feature=text
 
 # codefix: Train code fixes on top of the analysis adapter.
 mkdir -p "$RUN_DIR/codefix"

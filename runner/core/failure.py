@@ -158,6 +158,11 @@ FAILURES = (
         "A package the stage needs is missing; the log's last line names it.",
         (r"No module named",),
     ),
+    Failure(
+        "refused",
+        "The tool refused what it was given; the log's last lines say what, and what to change.",
+        (r"(?m)^error: ",),
+    ),
 )
 
 

@@ -9,7 +9,7 @@ from runner.core.plan import Compiled
 from runner.core.problem import Problem
 from runner.core.recipe import Recipe
 from runner.core.rules import DataSet, View
-from runner.core.rules.chain import data_of
+from runner.core.rules.chain import data_at, data_of, mix_of
 from runner.core.tree import Node
 
 
@@ -64,7 +64,6 @@ def forecast(view: View) -> Forecast | None:
     params = view.params
     data = data_of(view)
     schedule = params["lr_schedule"]
-    maker = view.maker(params["data"])
     before = view.maker(params["resume_adapter_file"])
     rate = _rate(params)
     return Forecast(
@@ -78,7 +77,7 @@ def forecast(view: View) -> Forecast | None:
         -(-params["iters"] // params["save_every"]),
         2 + (params["iters"] - 1) // params["steps_per_eval"],
         rate,
-        _replayed(maker.params, data, view) if maker and maker.tool == "data.mix" else None,
+        _replayed(view, data),
         before.name if before else None,
         rate / _rate(before.params) if before and before.tool == "mlx_lm.lora" else None,
     )
@@ -149,9 +148,10 @@ def _rate(params: Mapping[str, object]) -> float:
     return float(rate) if isinstance(rate, int | float) else 0.0
 
 
-def _replayed(mix: Mapping[str, object], data: DataSet | None, view: View) -> float | None:
+def _replayed(view: View, data: DataSet | None) -> float | None:
     """Return the share of replayed rows that will really be among the mixed ones."""
-    primary = view.known.data.get(str(mix["primary"]))
+    mix = mix_of(view, view.params["data"])
+    primary = data_at(view, mix.params["primary"]) if mix else None
     if data is None or primary is None or not data.rows.get("train"):
         return None
     return 1 - primary.rows["train"] / data.rows["train"]

@@ -1,12 +1,16 @@
-"""Bytes read of bytes in all -> one line of progress on a terminal, gone when the work is."""
+"""Bytes done of bytes in all -> progress: a live line on a terminal, a line at times in a log."""
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 WORKERS = min(os.cpu_count() or 1, 8)
 """So many processes look at a large data set."""
+
+LIVE, LOGGED = 0.1, 10.0
+"""Seconds between two lines."""
 
 
 @contextmanager
@@ -23,18 +27,28 @@ def meter() -> Iterator["Meter | None"]:
 
 
 class Meter:
-    """One line of progress, for a terminal."""
+    """One live line on a terminal, gone when the work is; in a log, a line now and then."""
 
-    def __call__(self, done: int, total: int) -> None:
-        """Show how much is done."""
-        share = 100 * done // max(total, 1)
-        sys.stderr.write(f"\rchecking {share:3} % of {size(total)}")
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._said = time.monotonic()
+        self._drawn = False
+
+    def __call__(self, done: int, total: int, what: str = "checking") -> None:
+        """Show how much is done, if the last time was long enough ago."""
+        now = time.monotonic()
+        if now - self._said < (LIVE if self._live else LOGGED):
+            return
+        self._said, self._drawn = now, self._live
+        line = f"{what} {100 * done // max(total, 1):3} % of {size(total)}"
+        sys.stderr.write(f"\r\033[K{line}" if self._live else f"{line}\n")
         sys.stderr.flush()
 
     def end(self) -> None:
-        """Leave an empty line."""
-        sys.stderr.write("\r\033[K")
-        sys.stderr.flush()
+        """Leave an empty line where a live one stood."""
+        if self._drawn:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
 
 
 def size(count: float) -> str:

@@ -114,7 +114,7 @@ def _lines(name: str, stats: Stats) -> Iterator[tuple[str, ...]]:
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(
-        prog="data.check",
+        prog="run-recipe data check",
         description="Check every row of a data folder as mlx-lm would read it.",
         allow_abbrev=False,
     )

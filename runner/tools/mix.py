@@ -1,56 +1,29 @@
 """data.mix: replay rows of an earlier data set mixed into a new one at an exact share.
 
-Two folders of rows in; out comes a folder of mlx-lm's own shape, with a record of what was mixed.
-Only the places of the rows are kept in memory, never the rows.
+Two data sets in; out comes a folder of mlx-lm's own shape, with a record of what was mixed. Only
+the places of the rows are kept in memory, never the rows.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import random
 import sys
 from array import array
-from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from runner.core.rows import Features, RowError, parse, require_format
+from runner.tools import command
+from runner.tools.command import rows_of
+from runner.tools.draw import Dice
 from runner.tools.error import ToolError
-from runner.tools.replacement import replacing, write
+from runner.tools.pool import Pool
+from runner.tools.replacement import replacing, require_replaceable, write, write_record
+from runner.tools.rows import Index, Reader, chunks, index, require_equal, splits_of
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
-    from typing import BinaryIO
-
-TRAIN = "train.jsonl"
-COPIED = ("valid.jsonl", "test.jsonl")
-RECORD = "mix.json"
-CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Format:
-    """The format of a row, and the first place where it was seen."""
-
-    name: str
-    place: str
-
-
-@dataclass(frozen=True)
-class Index:
-    """Where each row of one file starts, and where the last one ends."""
-
-    file: Path
-    offsets: array[int]
-    format: Format | None
-
-    def __len__(self) -> int:
-        """Count the rows."""
-        return len(self.offsets) - 1
 
 
 def mix(
@@ -61,34 +34,40 @@ def mix(
     ratio: float,
     tolerance: float = 0.0,
     seed: int = 0,
-) -> dict[str, int | float | str]:
+    weight_by: str | None = None,
+    stratify_by: str | None = None,
+    reader: Reader = Reader(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
     """Write the mixed data set to `out` and return what `mix.json` records."""
-    if seed < 0:
-        raise ToolError(f"seed is {seed}; it must be at least 0")
+    command.require_seed(seed)
     share, allowed = _exact(ratio, tolerance)
     target = out.resolve()
-    _require_replaceable(target, primary, replay)
-    ours, theirs = index(primary / TRAIN), index(replay / TRAIN)
-    _require_same_format(ours, theirs)
-    picked = count(len(ours), len(theirs), share, allowed)
-    realised = Fraction(picked, len(ours) + picked)
-    record: dict[str, int | float | str] = {
-        "tool": "data.mix",
+    require_replaceable(target, "mix", primary, replay)
+    splits = splits_of(primary)
+    ours = index(splits.pop("train"), reader)
+    pool = Pool.of(splits_of(replay)["train"], reader, weight_by, stratify_by)
+    theirs = pool.index
+    require_equal((ours.format, f"{ours.file}:1"), (theirs.format, f"{theirs.file}:1"))
+    picked = count(len(ours), pool.drawable, share, allowed)
+    dice = Dice(seed)
+    drawn = pool.draw(picked, dice)
+    record = {
         "seed": seed,
         "ratio": ratio,
         "primary_rows": len(ours),
         "replay_rows": picked,
         "replay_available": len(theirs),
-        "realised_share": float(realised),
+        "realised_share": float(Fraction(picked, len(ours) + picked)),
         "rows": len(ours) + picked,
+        "weight_by": weight_by,
+        "stratify_by": stratify_by,
+        "replay_classes": pool.classes(drawn),
     }
     with replacing(target) as folder:
-        write(folder / TRAIN, _rows(ours, theirs, order(len(ours), len(theirs), picked, seed)))
-        for name in COPIED:
-            if (primary / name).exists():
-                write(folder / name, _chunks(primary / name))
-        write(folder / RECORD, [json.dumps(record, indent=2).encode(), b"\n"])
-    return record
+        write(folder / "train.jsonl", _rows(ours, theirs, order(len(ours), drawn, dice)))
+        for name, file in splits.items():
+            write(folder / f"{name}.jsonl", chunks(file))
+        return write_record(folder, "mix", record)
 
 
 def count(primary: int, available: int, share: Fraction, tolerance: Fraction) -> int:
@@ -98,22 +77,16 @@ def count(primary: int, available: int, share: Fraction, tolerance: Fraction) ->
     exact = primary * share / (1 - share)
     rows = math.floor(exact + Fraction(1, 2))
     if abs(Fraction(rows, primary + rows) - share) > tolerance:
-        raise ToolError(_cannot_hold(primary, share, tolerance, rows))
+        raise ToolError(_cannot_hold(primary, available, share, tolerance, rows))
     if rows > available:
-        raise ToolError(
-            f"{_rows_of(primary, 'primary')} at a replay share of {float(share)} need "
-            f"{_rows_of(rows, 'replay')}, and the replay set has {available}. "
-            f"{_fitting(available, share)}"
-        )
+        raise ToolError(_too_few(primary, available, share, rows))
     return rows
 
 
-def order(primary: int, available: int, picked: int, seed: int) -> array[int]:
-    """Shuffle all primary rows (numbered first) and `picked` of the replay rows (after them)."""
-    dice = random.Random(seed)  # noqa: S311 - a seed must give the same rows everywhere
-    drawn = dice.sample(range(primary, primary + available), picked)
-    rows = array("Q", range(primary))
-    rows.extend(drawn)
+def order(primary: int, drawn: Sequence[int], dice: Dice) -> array[int]:
+    """Shuffle all primary rows (numbered first) and the drawn replay rows (numbered after them)."""
+    rows = array("I", range(primary))
+    rows.extend(primary + number for number in drawn)
     dice.shuffle(rows)
     return rows
 
@@ -126,25 +99,63 @@ def _exact(ratio: float, tolerance: float) -> tuple[Fraction, Fraction]:
     return Fraction(str(ratio)), Fraction(str(tolerance))
 
 
-def _cannot_hold(primary: int, share: Fraction, tolerance: Fraction, rows: int) -> str:
+def _cannot_hold(
+    primary: int, available: int, share: Fraction, tolerance: Fraction, rows: int
+) -> str:
     wanted = f"within {float(tolerance)} of" if tolerance else "of exactly"
     fewer = math.floor(primary * share / (1 - share))
-    low, high = (Fraction(n, primary + n) for n in (fewer, fewer + 1))
+    low, high = (_share(primary, number) for number in (fewer, fewer + 1))
     step = (share / (1 - share)).denominator
     below = primary // step * step
     better = f"{below} or {below + step}" if below else f"{step}"
-    distance = abs(Fraction(rows, primary + rows) - share)
     return (
-        f"{_rows_of(primary, 'primary')} cannot hold a replay share {wanted} {float(share)}: "
-        f"{_rows_of(fewer, 'replay')} give {float(low):.6f}, {fewer + 1} give {float(high):.6f}. "
-        f"Use {better} primary rows, or allow it with tolerance {_rounded_up(distance)}"
+        f"{rows_of(primary, 'primary')} cannot hold a replay share {wanted} {float(share)}: "
+        f"{rows_of(fewer, 'replay')} give{'s' * (fewer == 1)} {float(low):.6f}, "
+        f"{fewer + 1} give{'s' * (not fewer)} {float(high):.6f}. "
+        f"{_nearest(primary, available, share, rows)}, or use {better} primary rows"
     )
 
 
-def _fitting(available: int, share: Fraction) -> str:
+def _nearest(primary: int, available: int, share: Fraction, rows: int) -> str:
+    """Return how to get the nearest share that replays something at all."""
+    if rows > available:
+        return _all_of_them(primary, available)
+    if rows:
+        distance = _rounded_up(abs(_share(primary, rows) - share))
+        return f"Say tolerance {distance} for {rows_of(rows, 'replay')}"
+    return f"Say {_ratio(primary, 1)} for 1 replay row"
+
+
+def _too_few(primary: int, available: int, share: Fraction, rows: int) -> str:
     step = share / (1 - share)
     fits = available // step.numerator * step.denominator
-    return f"Use at most {fits} primary rows or a smaller ratio" if fits else "Add replay rows"
+    fewer = f", or use at most {fits} primary rows" if fits else ""
+    return (
+        f"{rows_of(primary, 'primary')} at a replay share of {float(share)} need "
+        f"{rows_of(rows, 'replay')}, and the replay set has {available}. "
+        f"{_all_of_them(primary, available)}{fewer}"
+    )
+
+
+def _all_of_them(primary: int, available: int) -> str:
+    if not available:
+        return "Add replay rows"
+    every = f"all {available} rows" if available > 1 else "the only row"
+    return f"Say {_ratio(primary, available)} for {every} of the replay set"
+
+
+def _ratio(primary: int, rows: int) -> str:
+    """Return the ratio, and the tolerance where it is rounded, that takes so many rows."""
+    exact = _share(primary, rows)
+    digits = len(str(primary + rows)) + 1
+    ratio = Fraction(round(exact * 10**digits), 10**digits)
+    said = f"ratio {float(ratio):g}" if ratio == exact else f"ratio {float(ratio):.{digits}f}"
+    apart = abs(exact - ratio)
+    return f"{said} with tolerance {_rounded_up(apart)}" if apart else said
+
+
+def _share(primary: int, rows: int) -> Fraction:
+    return Fraction(rows, primary + rows)
 
 
 def _rounded_up(value: Fraction, digits: int = 2) -> str:
@@ -152,92 +163,17 @@ def _rounded_up(value: Fraction, digits: int = 2) -> str:
     return f"{math.ceil(value * 10**places) / 10**places:.{places}f}"
 
 
-def _rows_of(number: int, side: str) -> str:
-    return f"{number} {side} row{'' if number == 1 else 's'}"
-
-
-def index(file: Path) -> Index:
-    """Check every row of a file and remember where each one starts."""
-    if not file.is_file():
-        raise ToolError(f"there is no file {file}; data.mix needs a train.jsonl on both sides")
-    offsets, seen = array("Q", [0]), None
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            found = Format(_checked(line, f"{file}:{number}"), f"{file}:{number}")
-            seen = seen or found
-            _require_equal(seen, found)
-            offsets.append(offsets[-1] + len(line))
-    return Index(file, offsets, seen)
-
-
-def _checked(line: bytes, place: str) -> str:
-    try:
-        return require_format(parse(line)[0], Features())[0]
-    except RowError as error:
-        raise ToolError(f"{place} {error}") from error
-
-
-def _require_same_format(ours: Index, theirs: Index) -> None:
-    if ours.format and theirs.format:
-        _require_equal(ours.format, theirs.format)
-
-
-def _require_equal(first: Format, other: Format) -> None:
-    if first.name != other.name:
-        raise ToolError(
-            f"{first.place} is {first.name} and {other.place} is {other.name}; "
-            "mlx-lm reads all rows in the format of the first, so they must be the same"
-        )
-
-
-def _rows(ours: Index, theirs: Index, numbers: array[int]) -> Iterator[bytes]:
-    with ExitStack() as stack:
-        first, second = (stack.enter_context(side.file.open("rb")) for side in (ours, theirs))
+def _rows(ours: Index, theirs: Index, numbers: Sequence[int]) -> Iterator[bytes]:
+    first = len(ours)
+    with ours.opened() as our, theirs.opened() as their:
         for number in numbers:
-            if number < len(ours):
-                yield _row(first, ours, number)
-            else:
-                yield _row(second, theirs, number - len(ours))
-
-
-def _row(stream: BinaryIO, side: Index, number: int) -> bytes:
-    start, end = side.offsets[number], side.offsets[number + 1]
-    stream.seek(start)
-    return stream.read(end - start).removesuffix(b"\n") + b"\n"
-
-
-def _chunks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            yield chunk
-
-
-def _require_replaceable(target: Path, *sources: Path) -> None:
-    if target in [source.resolve() for source in sources]:
-        raise ToolError(f"{target} is read by this mix; name another folder to write")
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise ToolError(f"{target} exists and is not a folder")
-    names = {entry.name for entry in target.iterdir()}
-    if names and not (_is_record(target / RECORD) and names <= {TRAIN, *COPIED, RECORD}):
-        raise ToolError(f"{target} holds files that data.mix did not write; name another folder")
-
-
-def _is_record(file: Path) -> bool:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and found.get("tool") == "data.mix"
+            yield our(number) if number < first else their(number - first)
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="data.mix",
-        description="Mix rows of an earlier data set into a new one at an exact share.",
-        allow_abbrev=False,
+    parser = command.parser(
+        "mix", "Mix rows of an earlier data set into a new one at an exact share."
     )
     add = parser.add_argument
     add("--primary", type=Path, required=True, metavar="DIR", help="the new data: every row")
@@ -246,26 +182,32 @@ def parser() -> argparse.ArgumentParser:
     add("--ratio", type=float, default=0.15, help="share of replay rows in the mixed train split")
     add("--tolerance", type=float, default=0.0, help="how far the realised share may be from it")
     add("--seed", type=int, default=0, help="decides which rows are drawn, and their order")
+    add(
+        "--weight-by",
+        type=command.key,
+        metavar="KEY",
+        help="a number in each replay row: how often to draw it",
+    )
+    add(
+        "--stratify-by",
+        type=command.key,
+        metavar="KEY",
+        help="a field whose every value is replayed by its share",
+    )
+    command.add_features(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Mix what the command line names."""
-    arguments = parser().parse_args(argv)
-    try:
-        record = mix(**vars(arguments))
-    except (OSError, ToolError) as error:
-        _fail(error)
+    arguments = vars(parser().parse_args(argv))
+    with command.reading(arguments) as reader:
+        record = mix(**arguments, reader=reader)
     sys.stdout.write(
-        f"{arguments.out}: {record['rows']} rows, {record['primary_rows']} primary and "
+        f"{arguments['out']}: {record['rows']} rows, {record['primary_rows']} primary and "
         f"{record['replay_rows']} of {record['replay_available']} replay, "
         f"a share of {record['realised_share']:.6g}\n"
     )
-
-
-def _fail(error: Exception) -> NoReturn:
-    sys.stderr.write(f"error: {error}\n")
-    raise SystemExit(1) from error
 
 
 if __name__ == "__main__":

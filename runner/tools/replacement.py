@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from runner.core.rows import SPLITS
+from runner.tools.error import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+
+def require_replaceable(target: Path, tool: str, *sources: Path) -> None:
+    """Refuse a target that `tool` reads, or that holds what it did not write itself."""
+    if target in [source.resolve() for source in sources]:
+        raise ToolError(f"{target} is read by this {tool}; name another folder to write")
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ToolError(f"{target} exists and is not a folder")
+    record = f"{tool}.json"
+    names = {entry.name for entry in target.iterdir()}
+    own = {*(f"{split}.jsonl" for split in SPLITS), record}
+    if names and not (_is_record(target / record, tool) and names <= own):
+        raise ToolError(f"{target} holds files that data.{tool} did not write; name another folder")
+
+
+def _is_record(file: Path, tool: str) -> bool:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("tool") == f"data.{tool}"
+
+
+def write_record(folder: Path, tool: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Write what a tool did as ``TOOL.json`` beside its rows, and return it."""
+    whole = {"tool": f"data.{tool}", **record}
+    text = json.dumps(whole, indent=2, ensure_ascii=False)
+    write(folder / f"{tool}.json", [text.encode(), b"\n"])
+    return whole
 
 
 @contextmanager

@@ -232,7 +232,9 @@ def _save_weights(file: Path, record: Mapping[str, Any], vocab_size: int) -> Non
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="tiny", description=build.__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="run-recipe model tiny", description=build.__doc__, allow_abbrev=False
+    )
     parser.add_argument("--path", type=Path, required=True, help="the folder to write")
     parser.add_argument("--num-layers", type=int, default=2)
     parser.add_argument("--hidden-size", type=int, default=64)

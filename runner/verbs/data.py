@@ -11,4 +11,8 @@ def command() -> None:
 
 
 own(command, "mix", "Mix replay rows of an earlier data set into a new one.")
+own(command, "split", "Deal rows out to train, valid and test.")
+own(command, "weight", "Repeat rows by a field, so that better ones count more.")
+own(command, "sort", "Order rows so that a batch holds rows of similar length.")
+own(command, "format", "Write rows of one layout in another, without loss.")
 own(command, "check", "Look at every row of a data set.")

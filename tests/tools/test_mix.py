@@ -1,4 +1,5 @@
 import json
+import re
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.tools import replacement
+from runner.tools import draw, replacement
 from runner.tools.error import ToolError
-from runner.tools.mix import count, index, main, mix, order, parser
+from runner.tools.mix import count, main, mix, order, parser
+from runner.tools.rows import Reader, index
 
 EXACTLY = Fraction(0)
 
@@ -80,11 +82,11 @@ def test_halfway_the_larger_count_is_taken_because_its_share_is_nearer():
 
 FAR = (
     "160 primary rows cannot hold a replay share of exactly 0.15: 28 replay rows give 0.148936, "
-    "29 give 0.153439. Use 153 or 170 primary rows, or allow it with tolerance 0.0011"
+    "29 give 0.153439. Say tolerance 0.0011 for 28 replay rows, or use 153 or 170 primary rows"
 )
 FARTHER = (
     "1 primary row cannot hold a replay share of exactly 0.15: 0 replay rows give 0.000000, "
-    "1 give 0.500000. Use 17 primary rows, or allow it with tolerance 0.15"
+    "1 gives 0.500000. Say ratio 0.5 for 1 replay row, or use 17 primary rows"
 )
 
 
@@ -110,12 +112,11 @@ def test_what_a_refusal_proposes_is_accepted(primary, share):
     try:
         rows = count(primary, 10**12, share, EXACTLY)
     except ToolError as refusal:
-        sentence = str(refusal).split("Use ")[1]
-        proposals, tolerance = sentence.split(" primary rows, or allow it with tolerance ")
+        said = str(refusal)
+        proposals = re.search(r"or use ([0-9 or]+) primary rows", said)[1]
         for proposal in proposals.split(" or "):
             assert count(int(proposal), 10**12, share, EXACTLY) > 0
-        rows = count(primary, 10**12, share, Fraction(tolerance))
-        assert abs(Fraction(rows, primary + rows) - share) <= Fraction(tolerance)
+        assert follow(said, primary, 10**12, share) > 0
     else:
         assert Fraction(rows, primary + rows) == share
 
@@ -125,13 +126,35 @@ def test_too_few_replay_rows_are_refused_with_the_arithmetic():
         count(170, 20, Fraction("0.15"), EXACTLY)
     assert str(caught.value) == (
         "170 primary rows at a replay share of 0.15 need 30 replay rows, and the replay set has 20. "
-        "Use at most 102 primary rows or a smaller ratio"
+        "Say ratio 0.1053 with tolerance 0.000037 for all 20 rows of the replay set, "
+        "or use at most 102 primary rows"
     )
 
 
 def test_a_replay_set_too_small_for_any_mix_is_said_to_be():
-    with pytest.raises(ToolError, match=r"need 3 replay rows, .* has 2\. Add replay rows$"):
-        count(17, 2, Fraction("0.15"), EXACTLY)
+    with pytest.raises(ToolError, match=r"need 3 replay rows, .* has 0\. Add replay rows$"):
+        count(17, 0, Fraction("0.15"), EXACTLY)
+
+
+@given(
+    primary=st.integers(1, 10**6),
+    available=st.integers(1, 10**5),
+    share=st.decimals("0.01", "0.9", places=2).map(Fraction),
+)
+def test_whoever_has_too_few_replay_rows_is_told_how_to_use_them_all(primary, available, share):
+    try:
+        rows = count(primary, available, share, EXACTLY)
+    except ToolError as refusal:
+        rows = follow(str(refusal), primary, available, share)
+    assert 0 < rows <= available
+
+
+def follow(said: str, primary: int, available: int, share: Fraction) -> int:
+    """Do what a refusal says: return the rows of the ratio and the tolerance in it."""
+    ratio = re.search(r"[Ss]ay ratio ([0-9.e-]+)", said)
+    tolerance = re.search(r"tolerance ([0-9.]+) for", said)
+    share = Fraction(ratio[1].rstrip(".")) if ratio else share
+    return count(primary, available, share, Fraction(tolerance[1]) if tolerance else EXACTLY)
 
 
 # --- which rows
@@ -146,7 +169,8 @@ def test_every_primary_row_and_distinct_replay_rows_are_in_the_mix(make):
 
 
 def test_the_order_of_a_seed_is_the_same_on_every_python():
-    assert list(order(6, 10, 3, 0)) == [1, 0, 6, 5, 12, 2, 3, 15, 4]
+    dice = draw.Dice(0)
+    assert list(order(6, dice.sample(range(10), 3), dice)) == [0, 14, 3, 5, 1, 13, 11, 4, 2]
 
 
 def test_a_seed_decides_and_nothing_else_does(tmp_path):
@@ -163,7 +187,7 @@ def test_a_seed_decides_and_nothing_else_does(tmp_path):
 
 
 def test_replay_rows_are_spread_over_the_mix():
-    rows = list(order(850, 1000, 150, 0))
+    rows = list(order(850, range(150), draw.Dice(0)))
     assert all(any(n >= 850 for n in rows[i : i + 100]) for i in range(0, 1000, 100))
 
 
@@ -171,8 +195,8 @@ def test_replay_rows_are_spread_over_the_mix():
     primary=st.integers(0, 50), available=st.integers(0, 50), data=st.data(), seed=st.integers(0)
 )
 def test_the_order_is_a_permutation(primary, available, data, seed):
-    picked = data.draw(st.integers(0, available))
-    rows = list(order(primary, available, picked, seed))
+    picked, dice = data.draw(st.integers(0, available)), draw.Dice(seed)
+    rows = list(order(primary, dice.sample(range(available), picked), dice))
     assert sorted(n for n in rows if n < primary) == list(range(primary))
     drawn = {n for n in rows if n >= primary}
     assert len(drawn) == len(rows) - primary == picked
@@ -200,6 +224,9 @@ def test_the_record_stands_beside_the_rows(make, tmp_path):
         "replay_available": 64,
         "realised_share": 28 / 188,
         "rows": 188,
+        "weight_by": None,
+        "stratify_by": None,
+        "replay_classes": None,
     }
     assert json.loads((tmp_path / "out/mix.json").read_text()) == record
 
@@ -277,9 +304,7 @@ def test_each_format_of_mlx_lm_mixes_with_itself(make, row):
     ],
 )
 def test_a_row_that_fits_several_formats_has_the_one_mlx_lm_takes(tmp_path, row, name):
-    found = index(folder(tmp_path / "data", row) / "train.jsonl").format
-    assert found is not None
-    assert found.name == name
+    assert index(folder(tmp_path / "data", row) / "train.jsonl", Reader()).format == name
 
 
 def test_a_file_of_two_formats_is_refused_and_a_line_of_each_named(make, tmp_path):
@@ -320,11 +345,14 @@ def test_two_sides_of_two_formats_are_refused_and_a_line_of_each_named(make, tmp
 def test_a_bad_row_is_named_with_its_line(make, tmp_path, side, line, message):
     files = {"primary": TEXT * 3, "replay": TEXT * 3} | {side: TEXT * 2 + line}
     said = refused(make, files["primary"], files["replay"])
-    assert said.startswith(f"{tmp_path}/{side}/train.jsonl:3{message}")
+    place, _, words = said.partition(": the row")
+    assert re.fullmatch(rf"{re.escape(str(tmp_path))}/{side}/train\.jsonl:3:[0-9]+", place)
+    assert words.startswith(message)
+    assert f"run-recipe data check {tmp_path}/{side}" in said
 
 
 def test_a_blank_last_line_is_blank_too(make):
-    assert "train.jsonl:2 is blank" in refused(make, TEXT + b"\n", TEXT)
+    assert "train.jsonl:2:1: the row is blank" in refused(make, TEXT + b"\n", TEXT)
 
 
 # --- refusals
@@ -347,7 +375,7 @@ def test_a_missing_train_file_is_refused(tmp_path, side):
         folder(path, TEXT)
         if name == side:
             (path / "train.jsonl").unlink()
-    with pytest.raises(ToolError, match=rf"^there is no file .*{side}/train\.jsonl; "):
+    with pytest.raises(ToolError, match=rf"^there is no .*{side}/train\.jsonl$"):
         mix(**sources, out=tmp_path / "out", ratio=0.5)
 
 
@@ -457,9 +485,7 @@ def test_the_command_refuses_on_stderr_and_exits_1(tmp_path, capsys):
     assert caught.value.code == 1
     output, error = capsys.readouterr()
     assert output == ""
-    assert error == (
-        "error: there is no file nowhere/train.jsonl; data.mix needs a train.jsonl on both sides\n"
-    )
+    assert error == ("error: there is no nowhere; name a folder of train.jsonl, or a .jsonl file\n")
 
 
 def test_the_command_reports_a_failing_disk_without_a_traceback(tmp_path, capsys):
@@ -481,7 +507,86 @@ def test_the_command_line_knows_its_defaults_and_no_abbreviation(capsys):
         "ratio": 0.15,
         "tolerance": 0.0,
         "seed": 0,
+        "weight_by": None,
+        "stratify_by": None,
+        "prompt_feature": "prompt",
+        "completion_feature": "completion",
+        "chat_feature": "messages",
+        "text_feature": "text",
     }
     with pytest.raises(SystemExit):
         parser().parse_args([*required, "--rat", "0.2"])
     assert "unrecognized arguments: --rat" in capsys.readouterr().err
+
+
+# --- which replay rows
+
+
+def quality_rows(**counts):
+    rows = [{"text": f"{kind} {i}", "kind": kind} for kind, n in counts.items() for i in range(n)]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def test_every_class_is_replayed_by_its_share(make):
+    replay = quality_rows(common=90, some=9, rare=1)
+    train, record = make(text_rows(10), replay, stratify_by="kind")
+    assert record["replay_classes"] == {"common": 8, "some": 1, "rare": 1}
+    assert train.count(b'"kind": "rare"') == 1
+
+
+def test_more_classes_than_rows_are_refused_with_the_arithmetic(make):
+    assert refused(make, text_rows(2), quality_rows(a=5, b=5, c=5), stratify_by="kind") == (
+        "2 replay rows cannot hold all 3 values of 'kind'. Raise ratio, or stratify by a field of "
+        "fewer values"
+    )
+
+
+def test_rows_of_weight_0_are_never_drawn(make):
+    rows = [{"text": f"row {i}", "weight": i % 2} for i in range(20)]
+    replay = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    train, record = make(text_rows(10, "new"), replay, weight_by="weight")
+    assert record["replay_rows"] == train.count(b'"weight": 1') == 10
+
+
+def test_only_rows_that_can_be_drawn_are_counted_as_there(make):
+    rows = [{"text": "a", "weight": 0}, {"text": "b", "weight": 1}]
+    replay = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    assert "need 2 replay rows, and the replay set has 1." in refused(
+        make, text_rows(2), replay, weight_by="weight"
+    )
+
+
+def test_heavier_rows_are_replayed_more_often(tmp_path):
+    rows = [{"text": f"row {i}", "weight": 1 + 8 * (i < 500)} for i in range(1000)]
+    replay = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    sources = folder(tmp_path / "p", text_rows(100)), folder(tmp_path / "r", replay)
+    mix(*sources, tmp_path / "out", ratio=0.5, weight_by="weight")
+    train = (tmp_path / "out/train.jsonl").read_bytes()
+    assert 80 < train.count(b'"weight": 9') < 100
+
+
+def test_a_class_without_a_row_to_draw_is_refused(make):
+    rows = [{"text": "a", "kind": "x", "w": 1}, {"text": "b", "kind": "y", "w": 0}]
+    replay = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    said = refused(make, TEXT, replay, weight_by="w", stratify_by="kind")
+    assert said.startswith("every row whose 'kind' is y has a 'w' of 0")
+
+
+@pytest.mark.parametrize("value", ["-1", '"high"', "true", "null", "[1]", "NaN"])
+def test_a_weight_that_is_none_is_refused_with_its_place(make, tmp_path, value):
+    replay = TEXT.replace(b"}", b', "w": 1}') + b'{"text": "b", "w": %s}\n' % value.encode()
+    said = refused(make, TEXT, replay, weight_by="w")
+    assert said.startswith(f"{tmp_path}/replay/train.jsonl:2:")
+    assert "as 'w'" in said
+
+
+def test_a_row_without_the_field_is_refused_with_its_place(make, tmp_path):
+    said = refused(make, TEXT, TEXT, stratify_by="kind")
+    assert said.startswith(f"{tmp_path}/replay/train.jsonl:1:1: the row has no 'kind'")
+
+
+def test_a_key_of_the_rows_can_have_another_name(tmp_path):
+    rows = folder(tmp_path / "rows", b'{"turns": [{"role": "user", "content": "hi"}]}\n')
+    words = ["--primary", str(rows), "--replay", str(rows), "--ratio", "0.5"]
+    main([*words, "--out", str(tmp_path / "out"), "--chat-feature", "turns"])
+    assert (tmp_path / "out/train.jsonl").read_bytes().count(b"turns") == 2

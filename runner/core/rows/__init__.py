@@ -5,7 +5,7 @@ The map, in import order; a module may import only from those above it:
 use         what rows are for: keys, roles, splits, and the training that reads them
 flaw        what is wrong with one row
 parsing     a line of bytes -> a value
-column      a member of a line -> its column
+column      a member of a line -> its column; a flaw -> a problem
 formats     the keys of a row -> its formats
 row         a row that can be read -> its strings, its identity
 fields      a row of text, or of prompt and completion -> its flaws
@@ -19,7 +19,7 @@ folder      the surveys of a folder -> its report
 """
 
 from runner.core.rows.batches import MOST_PADDING, silent_batches, unreached
-from runner.core.rows.column import column_of
+from runner.core.rows.column import column_of, problem_of
 from runner.core.rows.encoding import Encode, targets, token_flaws, tokens
 from runner.core.rows.fields import completion_flaws, text_flaws
 from runner.core.rows.flaw import Flaw, RowError
@@ -28,7 +28,7 @@ from runner.core.rows.formats import OTHER_KEYS, first_format, formats_of, requi
 from runner.core.rows.histogram import Histogram, Spread
 from runner.core.rows.messages import chat_flaws
 from runner.core.rows.parsing import decode, parse
-from runner.core.rows.row import Row
+from runner.core.rows.row import Row, identity, strings
 from runner.core.rows.survey import BUCKETS, CHECKS, TEMPLATE, Stats, Survey, Tokens
 from runner.core.rows.tally import Tally
 from runner.core.rows.use import ROLES, SPLITS, Features, Use
@@ -63,10 +63,13 @@ __all__ = [
     "decode",
     "first_format",
     "formats_of",
+    "identity",
     "parse",
+    "problem_of",
     "report",
     "require_format",
     "silent_batches",
+    "strings",
     "targets",
     "text_flaws",
     "token_flaws",

@@ -1,8 +1,18 @@
-"""One line of JSON and the path of a member -> the column where it starts."""
+"""One line of JSON and the path of a member -> the column where it starts; a flaw -> a problem."""
 
 import json
 import re
 from collections.abc import Sequence
+
+from runner.core.problem import Mark, Problem
+from runner.core.rows.flaw import Flaw
+
+
+def problem_of(flaw: Flaw, file: str, number: int, line: bytes) -> Problem:
+    """Return the problem that a flaw is in this line of a file."""
+    column = flaw.column or (column_of(line.decode(), flaw.path) if flaw.path else 1)
+    mark = Mark(file, number, column)
+    return Problem(mark, f"the row {flaw.message}", flaw.rule, flaw.hint, (), flaw.severity)
 
 
 def column_of(text: str, path: Sequence[str | int]) -> int:

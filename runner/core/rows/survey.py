@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Any
 
-from runner.core.problem import Mark, Problem
-from runner.core.rows.column import column_of
+from runner.core.rows.column import problem_of
 from runner.core.rows.encoding import Encode, targets, token_flaws, tokens
 from runner.core.rows.fields import completion_flaws, text_flaws
 from runner.core.rows.flaw import Flaw, RowError
@@ -189,11 +188,7 @@ class Survey:
 
     def _flawed(self, flaw: Flaw, number: int, line: bytes) -> None:
         if self.tally.count(flaw.rule, number):
-            column = flaw.column or (column_of(line.decode(), flaw.path) if flaw.path else 1)
-            mark = Mark(self.file, number, column)
-            sentence = f"the row {flaw.message}"
-            problem = Problem(mark, sentence, flaw.rule, flaw.hint, (), flaw.severity)
-            self.tally.show(problem)
+            self.tally.show(problem_of(flaw, self.file, number, line))
 
     def merge(self, later: "Survey") -> None:
         """Take over the survey of the lines that follow."""

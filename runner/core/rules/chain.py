@@ -20,6 +20,8 @@ _SOURCES = {
     "mlx_lm.dynamic_quant": ("model",),
     "hf.download": ("repo_id",),
 }
+# The tools whose rows are as many as those of a parameter, or can be counted from them.
+_ROWS_OF = {"data.mix": "primary", "data.sort": "data", "data.format": "data"}
 # Bits that do not divide 32: mlx_lm.tuner.dora counts 32 // bits weights in a word.
 UNEVEN = frozenset({3, 5, 6})
 # Group size and bits of a quantization mode: mlx_lm.utils.quantize_model.
@@ -93,19 +95,44 @@ def origin(view: View, path: str) -> tuple[str, str]:
 
 
 def data_at(view: View, path: str, seen: tuple[str, ...] = ()) -> DataSet | None:
-    """Return what is known of a data folder, of one that a data.mix of the plan makes too."""
+    """Return what is known of a data folder, also of one whose rows a stage of the plan counts."""
     maker = view.maker(path)
     if maker is None or maker.name in seen:
         return _at(view.known.data, path)
-    if maker.tool != "data.mix":
-        return None
-    first = data_at(view, maker.params["primary"], (*seen, maker.name))
+    source = _ROWS_OF.get(maker.tool)
+    first = data_at(view, maker.params[source], (*seen, maker.name)) if source else None
     if first is None or "train" not in first.rows:
         return None
-    share = Fraction(str(maker.params["ratio"]))
-    ours = first.rows["train"]
-    mixed = ours + int(ours * share / (1 - share) + Fraction(1, 2))
-    return replace(first, path=path, rows={**first.rows, "train": mixed}, others=())
+    rows, keys = first.rows, first.keys
+    if maker.tool == "data.mix":
+        share = Fraction(str(maker.params["ratio"]))
+        mixed = rows["train"] + int(rows["train"] * share / (1 - share) + Fraction(1, 2))
+        rows = {**rows, "train": mixed}
+    elif maker.tool == "data.format":
+        keys = dict.fromkeys(rows, _written_keys(maker.params))
+    return replace(first, path=path, rows=rows, keys=keys, others=())
+
+
+def _written_keys(params: Mapping[str, Any]) -> frozenset[str]:
+    """Return the keys of the rows that a data.format writes."""
+    names = {
+        "chat": ("chat",),
+        "completions": ("prompt", "completion"),
+        "instruction": ("instruction", "response"),
+        "text": ("text",),
+    }
+    return frozenset(params[f"{name}_feature"] for name in names[params["to"]])
+
+
+def mix_of(view: View, path: str, seen: tuple[str, ...] = ()) -> Stage | None:
+    """Return the data.mix of the plan that the rows of a data folder come from."""
+    maker = view.maker(path)
+    if maker is None or maker.name in seen:
+        return None
+    if maker.tool == "data.mix":
+        return maker
+    source = _ROWS_OF.get(maker.tool)
+    return mix_of(view, maker.params[source], (*seen, maker.name)) if source else None
 
 
 def data_of(view: View) -> DataSet | None:

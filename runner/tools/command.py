@@ -1,0 +1,73 @@
+"""What the data tools' command lines share: keys of rows, refusals, the words at the end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from runner.core.rows import Features
+from runner.edges.meter import Meter
+from runner.tools.error import ToolError
+from runner.tools.rows import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FEATURES = ("prompt", "completion", "chat", "text")
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of ``run-recipe data NAME``."""
+    return argparse.ArgumentParser(
+        prog=f"run-recipe data {name}", description=description, allow_abbrev=False
+    )
+
+
+def key(text: str) -> str:
+    """Return the name of a field, which is not empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a field is not empty")
+    return text
+
+
+def add_features(parser: argparse.ArgumentParser) -> None:
+    """Add the keys of rows, called as in mlx-lm."""
+    known = Features()
+    for name in _FEATURES:
+        parser.add_argument(
+            f"--{name}-feature",
+            default=getattr(known, name),
+            metavar="KEY",
+            help=f"the key of {'the messages' if name == 'chat' else f'the {name}'} in a row",
+        )
+
+
+def take_features(arguments: dict[str, Any]) -> Features:
+    """Take the keys of rows out of a parser's result."""
+    return Features(**{name: arguments.pop(f"{name}_feature") for name in _FEATURES})
+
+
+@contextmanager
+def reading(arguments: dict[str, Any]) -> Iterator[Reader]:
+    """Yield the reader a command line asks for; what a tool refuses ends with 1 and a sentence."""
+    meter = Meter()
+    try:
+        yield Reader(take_features(arguments), meter=meter)
+    except (OSError, ToolError) as error:
+        meter.end()
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from error
+    meter.end()
+
+
+def require_seed(seed: int) -> None:
+    """Refuse a seed below 0: random.Random(-1) and random.Random(1) are the same dice."""
+    if seed < 0:
+        raise ToolError(f"seed is {seed}; it must be at least 0")
+
+
+def rows_of(number: int, side: str = "") -> str:
+    """Return ``1 primary row``, ``2 rows``."""
+    return f"{number} {side}{' ' * bool(side)}row{'' if number == 1 else 's'}"

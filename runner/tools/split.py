@@ -1,0 +1,257 @@
+"""data.split: rows dealt out to train, valid and test, what belongs together to one of them.
+
+Rows that train the same belong together always, and rows of one value of a field where one is
+named. Kept in memory are 30 bytes a row, never the rows.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from dataclasses import replace
+from fractions import Fraction
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.core.rows import SPLITS, Features, Flaw, Row, identity, strings
+from runner.tools import command
+from runner.tools.command import rows_of
+from runner.tools.draw import Dice
+from runner.tools.error import ToolError
+from runner.tools.replacement import replacing, require_replaceable, write, write_record
+from runner.tools.rows import Line, Reader, label, member, refusal, splits_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping, Sequence
+
+BUCKETS = 256
+TRAIN = SPLITS.index("train")
+
+
+def split(
+    data: Path,
+    out: Path,
+    *,
+    valid: float = 0.1,
+    test: float = 0.0,
+    group_by: str | None = None,
+    seed: int = 0,
+    reader: Reader = Reader(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Write the splits to `out` and return what `split.json` records."""
+    command.require_seed(seed)
+    target = out.resolve()
+    require_replaceable(target, "split", data)
+    file = _only_train(data)
+    groups = grouped(file, reader, group_by)
+    if not len(groups):
+        raise ToolError(f"{file} has no rows to split")
+    asked = {"valid": valid, "test": test}
+    wanted = {name: count(len(groups), name, amount) for name, amount in asked.items()}
+    _require_rest(len(groups), wanted)
+    place, found = deal(groups, wanted, Dice(seed))
+    sizes = [size for size in groups.sizes() if size]
+    _require_filled(wanted, found, sizes)
+    record = {
+        "seed": seed,
+        "group_by": group_by,
+        "rows": len(groups),
+        "groups": len(sizes),
+        "largest_group": max(sizes),
+        **{f"{name}_rows": found[name] for name in SPLITS},
+        **{f"{name}_wanted": wanted[name] for name in wanted},
+    }
+    with replacing(target) as folder:
+        for at, name in enumerate(SPLITS):
+            if found[name]:
+                write(folder / f"{name}.jsonl", _dealt(file, place, at))
+        return write_record(folder, "split", record)
+
+
+def count(rows: int, name: str, amount: float) -> int:
+    """Return the rows that a share below 1, or a count, asks for."""
+    if not 0 <= amount < math.inf or (amount >= 1 and amount != int(amount)):
+        raise ToolError(f"{name} is {amount:g}; it is a share below 1, or a whole number of rows")
+    if amount >= 1:
+        return int(amount)
+    found = math.floor(rows * Fraction(str(amount)) + Fraction(1, 2))
+    if amount and not found:
+        raise ToolError(
+            f"a share of {amount:g} of {rows_of(rows)} is no {name} row. "
+            f"Say {name} 1 for one row, or {name} 0 for none"
+        )
+    return found
+
+
+def _only_train(data: Path) -> Path:
+    splits = splits_of(data)
+    file = splits.pop("train")
+    if splits:
+        others = " and ".join(f"{name}.jsonl" for name in splits)
+        raise ToolError(
+            f"{data} has a {others} already. Name {file} to split its rows alone, "
+            "or put all rows in one file"
+        )
+    return file
+
+
+def _require_rest(rows: int, wanted: Mapping[str, int]) -> None:
+    if rows <= sum(wanted.values()):
+        said = " and ".join(f"{number} {name}" for name, number in wanted.items() if number)
+        raise ToolError(f"of {rows_of(rows)}, {said} would leave none to train on")
+
+
+def _require_filled(
+    wanted: Mapping[str, int], found: Mapping[str, int], sizes: Sequence[int]
+) -> None:
+    for name, rows in found.items():
+        if rows or wanted.get(name) == 0:
+            continue
+        asked = f"{wanted[name]} asked for" if name in wanted else "the rest"
+        groups = f"{len(sizes)} groups, of {min(sizes)} to {max(sizes)} rows that stay together,"
+        groups = groups if sizes[1:] else f"{rows_of(sizes[0])} that all stay together"
+        raise ToolError(
+            f"{groups} leave none for {name} ({asked}). "
+            "Say other numbers, or group by another field"
+        )
+
+
+class Groups:
+    """Rows by number, those that belong together under one of them (a disjoint-set forest)."""
+
+    def __init__(self) -> None:
+        self._above = array("I")
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self._above)
+
+    def add(self) -> int:
+        """Add a row, alone, and return its number."""
+        self._above.append(len(self._above))
+        return len(self._above) - 1
+
+    def head(self, row: int) -> int:
+        """Return the row that stands for all that belong together with this one."""
+        above = self._above
+        while above[row] != row:
+            above[row] = above[above[row]]
+            row = above[row]
+        return row
+
+    def join(self, one: int, other: int) -> None:
+        """Let two rows belong together; the first of them all stands for them."""
+        heads = self.head(one), self.head(other)
+        self._above[max(heads)] = min(heads)
+
+    def sizes(self) -> array[int]:
+        """Return, at each row that stands for a group, the rows of it; 0 at all others."""
+        sizes = array("I", [0]) * len(self)
+        for row in range(len(self)):
+            sizes[self.head(row)] += 1
+        return sizes
+
+
+def grouped(file: Path, reader: Reader, group_by: str | None) -> Groups:
+    """Check every row of a file, and find out which belong together."""
+    groups, seen = Groups(), [array("Q") for _ in range(BUCKETS)]
+    for line in replace(reader, deep=True).rows(file):
+        number = groups.add()
+        for same in _same(line, file, reader.features, group_by):
+            digest = int.from_bytes(sha256(same).digest()[:8])
+            seen[digest % BUCKETS].extend((digest, number))
+    for bucket in seen:
+        first: dict[int, int] = {}
+        pairs = iter(bucket)
+        for digest, number in zip(pairs, pairs, strict=True):
+            groups.join(first.setdefault(digest, number), number)
+    return groups
+
+
+def _same(line: Line, file: Path, features: Features, group_by: str | None) -> Iterator[bytes]:
+    """Yield what a row has in common with each row that belongs to it."""
+    row = Row(line.value, line.format, strings(line.value, line.format, features))
+    try:
+        yield b"row " + identity(row, features)
+        if group_by:
+            value = label(member(line, group_by, file, "group_by"))
+            yield b"field " + value.encode()
+    except UnicodeEncodeError as error:
+        flaw = Flaw("row-lone-surrogate", "holds half of a surrogate pair")
+        raise refusal(flaw, file, line.number, line.line) from error
+
+
+def deal(
+    groups: Groups, wanted: Mapping[str, int], dice: Dice
+) -> tuple[array[int], dict[str, int]]:
+    """Return each row's split, and how many rows each got: never more than wanted of valid, test.
+
+    Groups come in an order that the dice decide; one that is too large for what is left of a split
+    is passed over.
+    """
+    sizes = groups.sizes()
+    heads = array("I", (row for row, size in enumerate(sizes) if size))
+    dice.shuffle(heads)
+    place = array("B", [TRAIN]) * len(groups)
+    found = {"train": len(groups)}
+    for name, number in wanted.items():
+        left = number
+        for head in heads:
+            if left and place[head] == TRAIN and sizes[head] <= left:
+                left -= sizes[head]
+                place[head] = SPLITS.index(name)
+        found[name] = number - left
+        found["train"] -= found[name]
+    for row in range(len(groups)):
+        place[row] = place[groups.head(row)]
+    return place, found
+
+
+def _dealt(file: Path, place: Sequence[int], at: int) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        for line, here in zip(stream, place, strict=True):
+            if here == at:
+                yield line if line.endswith(b"\n") else line + b"\n"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = command.parser("split", "Deal rows out to train, valid and test.")
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="PATH", help="a folder, or a file, of rows")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--valid", type=float, default=0.1, help="a share below 1, or a number of rows")
+    add("--test", type=float, default=0.0, help="a share below 1, or a number of rows")
+    add(
+        "--group-by",
+        type=command.key,
+        metavar="KEY",
+        help="a field: rows of one value stay together",
+    )
+    add("--seed", type=int, default=0, help="decides which rows go where")
+    command.add_features(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Split what the command line names."""
+    arguments = vars(parser().parse_args(argv))
+    with command.reading(arguments) as reader:
+        record = split(**arguments, reader=reader)
+    said = ", ".join(_said(name, record) for name in SPLITS if record[f"{name}_rows"])
+    sys.stdout.write(
+        f"{arguments['out']}: {said}, of {rows_of(record['rows'])} in {record['groups']} groups\n"
+    )
+
+
+def _said(name: str, record: Mapping[str, Any]) -> str:
+    found, wanted = record[f"{name}_rows"], record.get(f"{name}_wanted", 0)
+    missed = f" of {wanted} wanted" if wanted > found else ""
+    return f"{found} {name}{missed}"
+
+
+if __name__ == "__main__":
+    main()

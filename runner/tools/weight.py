@@ -1,0 +1,214 @@
+"""data.weight: rows repeated by a field, so that better ones are trained on more often.
+
+A factor of 2.5 is each row twice, and half of the rows once more, drawn by the seed. Rows that are
+made from others can be left as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.core.problem import listing, suggest
+from runner.tools import command
+from runner.tools.command import rows_of
+from runner.tools.draw import Dice
+from runner.tools.error import ToolError
+from runner.tools.replacement import replacing, require_replaceable, write, write_record
+from runner.tools.rows import MISSING, Index, Line, Reader, chunks, find, label, picked, splits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+AUGMENTED, OTHER = "(augmented)", "(other)"
+"""The classes of rows that no factor is for."""
+
+SHOWN, COUNTED = 12, 1000
+"""Values of the field that a message names, and that are told apart for it."""
+
+
+def weight(
+    data: Path,
+    out: Path,
+    *,
+    field: str,
+    repeat: Mapping[str, float],
+    otherwise: float = 1.0,
+    augmented: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    reader: Reader = Reader(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Write the repeated rows to `out` and return what `weight.json` records."""
+    command.require_seed(seed)
+    factors = {name: _exact(name, factor) for name, factor in repeat.items()}
+    factors |= {OTHER: _exact("otherwise", otherwise), AUGMENTED: Fraction(1)}
+    target = out.resolve()
+    require_replaceable(target, "weight", data)
+    splits = splits_of(data)
+    marked = dict(augmented or {})
+    classes = classify(splits.pop("train"), reader, field, repeat, marked)
+    classes.require_used(field, repeat, marked)
+    dice = Dice(seed)
+    numbers = array("I")
+    rows = {}
+    for name, members in classes.members.items():
+        before = len(numbers)
+        numbers += repeated(members, factors[name], dice)
+        rows[name] = {"before": len(members), "after": len(numbers) - before}
+    if not numbers:
+        raise ToolError(f"nothing is left of {rows_of(len(classes.index))}; raise a factor")
+    dice.shuffle(numbers)
+    record = {
+        "seed": seed,
+        "field": field,
+        "repeat": dict(repeat),
+        "otherwise": otherwise,
+        "augmented": marked,
+        "rows_before": len(classes.index),
+        "rows": len(numbers),
+        "classes": rows,
+    }
+    with replacing(target) as folder:
+        write(folder / "train.jsonl", picked(classes.index, numbers))
+        for name, file in splits.items():
+            write(folder / f"{name}.jsonl", chunks(file))
+        return write_record(folder, "weight", record)
+
+
+def repeated(members: Sequence[int], factor: Fraction, dice: Dice) -> array[int]:
+    """Return rows as often as the factor says; of its fraction, that share of them, drawn."""
+    times = math.floor(factor)
+    more = math.floor(len(members) * (factor - times) + Fraction(1, 2))
+    return array("I", members) * times + dice.sample(members, more)
+
+
+def _exact(name: str, factor: float) -> Fraction:
+    if (
+        isinstance(factor, bool)
+        or not isinstance(factor, int | float)
+        or not 0 <= factor < math.inf
+    ):
+        raise ToolError(f"'{name}' is repeated {factor!r} times; say a number of at least 0")
+    return Fraction(str(factor))
+
+
+@dataclass
+class Classes:
+    """Rows by the value of a field, those made from others apart."""
+
+    index: Index
+    members: dict[str, array[int]]
+    others: Counter[str] = field(default_factory=Counter)
+
+    def require_used(
+        self, name: str, repeat: Mapping[str, float], marked: Mapping[str, Any]
+    ) -> None:
+        """Refuse a factor or a mark that no row has: it would silently do nothing."""
+        there = ", ".join(f"{value} ({rows})" for value, rows in self.others.most_common(SHOWN))
+        for value in repeat:
+            if not self.members[value]:
+                known = [*self.others, *(other for other in repeat if self.members[other])]
+                raise ToolError(
+                    f"no row has {value!r} as '{name}'. {suggest(value, known)}".rstrip()
+                    + (f" Other values there are: {there}" if there else "")
+                )
+        if marked and not self.members[AUGMENTED]:
+            said = listing(f"{key!r} {json.dumps(value)}" for key, value in marked.items())
+            raise ToolError(f"no row is augmented: none has {said}")
+
+
+def classify(
+    file: Path, reader: Reader, name: str, repeat: Mapping[str, float], marked: Mapping[str, Any]
+) -> Classes:
+    """Check every row of a file, and find its class."""
+    known = [*repeat, OTHER, AUGMENTED]
+    found = Classes(Index(file), {value: array("I") for value in known})
+    for number, row in enumerate(reader.rows(file)):
+        found.index.add(row)
+        kind = _class(row, name, marked)
+        if kind not in repeat and kind != AUGMENTED:
+            if len(found.others) < COUNTED or kind in found.others:
+                found.others[kind] += 1
+            kind = OTHER
+        found.members[kind].append(number)
+    return found
+
+
+def _class(row: Line, name: str, marked: Mapping[str, Any]) -> str:
+    if any(_is(find(row.value, key), value) for key, value in marked.items()):
+        return AUGMENTED
+    value = find(row.value, name)
+    return "(none)" if value is MISSING else label(value)
+
+
+def _is(found: Any, value: Any) -> bool:
+    """Say whether a field has this value, or one of a list of values."""
+    wanted = value if isinstance(value, list) else [value]
+    return any(isinstance(found, bool) == isinstance(one, bool) and found == one for one in wanted)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = command.parser("weight", "Repeat rows by a field, so that better ones count more.")
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="PATH", help="a folder, or a file, of rows")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add(
+        "--field",
+        type=command.key,
+        required=True,
+        metavar="KEY",
+        help="the field that says how good a row is",
+    )
+    add(
+        "--repeat",
+        type=_mapping,
+        required=True,
+        metavar="JSON",
+        help='how often rows of each value are written: {"high": 2.5, "low": 0.5}',
+    )
+    add("--otherwise", type=float, default=1.0, help="how often all other rows are written")
+    add(
+        "--augmented",
+        type=_mapping,
+        default={},
+        metavar="JSON",
+        help='rows made from others, which are written once: {"source": ["paraphrase", "noise"]}',
+    )
+    add("--seed", type=int, default=0, help="decides which rows a fraction draws, and their order")
+    command.add_features(parser)
+    return parser
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError('write a mapping, as {"high": 2.5}')
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Repeat what the command line names."""
+    arguments = vars(parser().parse_args(argv))
+    with command.reading(arguments) as reader:
+        record = weight(**arguments, reader=reader)
+    kinds = ", ".join(
+        f"{name} {rows['before']} -> {rows['after']}"
+        for name, rows in record["classes"].items()
+        if rows["before"]
+    )
+    sys.stdout.write(
+        f"{arguments['out']}: {rows_of(record['rows'])} of {record['rows_before']}: {kinds}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
