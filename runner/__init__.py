@@ -1,20 +1,61 @@
 """run-recipe: declarative YAML recipes for Apple's MLX.
 
-``load`` reads a recipe, ``compile`` turns it into a plan, ``run`` runs the plan. Importing this
-package imports neither mlx nor mlx_lm, and hardly anything else.
+``load`` reads a recipe, ``compile`` turns it into a plan, ``run`` runs the plan and returns a
+Result; ``check`` returns every Problem. docs/library.md shows them. Importing this package imports
+neither mlx nor mlx_lm, and hardly anything else.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runner.core.manifest import Manifest
-    from runner.core.plan import Plan
+    from runner.core.audit import Verdict
+    from runner.core.plan import Plan, Stage
+    from runner.core.problem import Problem
     from runner.core.recipe import Recipe
+    from runner.core.result import Gate, Result, StageResult
+    from runner.errors import InvalidRecipeError, RecipeError
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compile", "load", "run"]
+__all__ = [
+    "Gate",
+    "InvalidRecipeError",
+    "Plan",
+    "Problem",
+    "Recipe",
+    "RecipeError",
+    "Result",
+    "Stage",
+    "StageResult",
+    "Verdict",
+    "__version__",
+    "check",
+    "compile",
+    "load",
+    "run",
+]
+_HOMES = {
+    "Gate": "runner.core.result",
+    "InvalidRecipeError": "runner.errors",
+    "Plan": "runner.core.plan",
+    "Problem": "runner.core.problem",
+    "Recipe": "runner.core.recipe",
+    "RecipeError": "runner.errors",
+    "Result": "runner.core.result",
+    "Stage": "runner.core.plan",
+    "StageResult": "runner.core.result",
+    "Verdict": "runner.core.audit",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a type of the library from its own module, imported when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'runner' has no attribute '{name}'")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def load(
@@ -24,23 +65,54 @@ def load(
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> "Recipe":
-    """Read a recipe with its parents and overrides. Raises InvalidRecipeError."""
+    """Read a recipe with its parents, profiles and overrides, as ``--profile`` and ``--set``.
+
+    `environ` is the environment, this process's own where it is None. Raises InvalidRecipeError.
+    """
     from runner import workflow  # noqa: PLC0415  (importing runner stays cheap)
 
     return workflow.load(str(path), tuple(profiles), tuple(sets), environ)
 
 
+def check(recipe: "Recipe", *, environ: Mapping[str, str] | None = None) -> "list[Problem]":
+    """Return what the rules and a look at every row of the data find, warnings too.
+
+    A rule that finds an error stops ``compile`` as well; what is wrong with rows only this finds.
+    """
+    from runner import workflow  # noqa: PLC0415
+
+    return workflow.examined(workflow.compiled(recipe, environ))
+
+
 def compile(  # noqa: A001  (the field's word for it; the built-in is of no use to a recipe)
     recipe: "Recipe", *, smoke: bool = False, environ: Mapping[str, str] | None = None
 ) -> "Plan":
-    """Turn a recipe into a plan of fully specified stages. Raises InvalidRecipeError."""
+    """Turn a recipe into a plan of fully specified stages; `smoke` is the plan at toy scale.
+
+    Raises InvalidRecipeError, also for what the rules refuse.
+    """
     from runner import workflow  # noqa: PLC0415
 
-    return workflow.plan(workflow.compiled(recipe, environ), recipe, smoke=smoke)
+    compiled = workflow.compiled(recipe, environ)
+    workflow.refuse(workflow.judged(compiled), recipe.sources)
+    return workflow.plan(compiled, recipe, smoke=smoke)
 
 
-def run(plan: "Plan", *, runs: str | Path = "runs", stages: Sequence[str] = ()) -> "Manifest":
-    """Run a plan, or some of its stages, and return what happened. Raises RecipeError."""
+def run(
+    plan: "Plan",
+    *,
+    runs: str | Path = "runs",
+    stages: Sequence[str] = (),
+    resume: str | Path | None = None,
+    progress: bool = True,
+) -> "Result":
+    """Run a plan, or some of its stages, in the working directory, and return what it came to.
+
+    `resume` goes on from a run by its folder or id, from the newest where it is "". `progress`
+    says on stderr what happens. A stage that fails is in the Result; raises RecipeError where the
+    run cannot begin.
+    """
     from runner import workflow  # noqa: PLC0415
 
-    return workflow.run(plan, Path(runs), tuple(stages))
+    before = None if resume is None else str(resume)
+    return workflow.run(plan, Path(runs), tuple(stages), before, progress=progress)

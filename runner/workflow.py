@@ -19,7 +19,7 @@ from runner.edges import disk
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
 
 if TYPE_CHECKING:
-    from runner.core.manifest import Manifest
+    from runner.core.result import Result
 
 
 def read(
@@ -188,17 +188,24 @@ def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return differences, unavailable
 
 
-def run(whole: Plan, runs: Path, stages: Sequence[str] = ()) -> "Manifest":
-    """Run a plan in this process's working directory. Raises RecipeError."""
-    from runner.edges.execute import execute  # noqa: PLC0415  (showing a plan needs none of it)
+def run(
+    whole: Plan,
+    runs: Path,
+    stages: Sequence[str] = (),
+    resume: str | None = None,
+    *,
+    progress: bool = False,
+) -> "Result":
+    """Run a plan, or some of its stages, and return what it came to. Raises RecipeError."""
+    from runner.core.result import result  # noqa: PLC0415  (showing a plan needs none of it)
+    from runner.edges import history  # noqa: PLC0415
+    from runner.edges.execute import execute  # noqa: PLC0415
     from runner.edges.reporting import Page  # noqa: PLC0415
-    from runner.edges.terminal import Several  # noqa: PLC0415
+    from runner.edges.terminal import Plain, Several, Silent  # noqa: PLC0415
     from runner.edges.trackers import trackers  # noqa: PLC0415
 
-    return execute(
-        whole,
-        disk.installed_catalog(),
-        runs,
-        stages or select(whole),
-        Several(Page(), *trackers(whole)),
-    )
+    before = None if resume is None else history.to_resume(runs, resume, whole)
+    names = select(whole, stages)
+    listeners = Several(Plain() if progress else Silent(), Page(), *trackers(whole))
+    manifest = execute(whole, disk.installed_catalog(), runs, names, listeners, before)
+    return result(manifest, history.audits(manifest))

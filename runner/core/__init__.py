@@ -57,6 +57,7 @@ manifest    what happened in a run
 figure      a figure of a run as people read it
 series      what stages measured -> curves
 report      a run -> what there is to say about it
+result      a run -> what it came to, for a program
 card        what is published and the run that made it -> the README.md of its repository
 comparison  several runs side by side
 schedule    a Plan and what happened before -> run or skip, each with its cause

@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from runner.core.document import parse
 from runner.core.merge import merge, settle
@@ -28,9 +28,9 @@ class Recipe:
     """
 
     file: str
-    tree: Node
-    sources: Mapping[str, str]
-    trail: Mapping[str, tuple[Mark, ...]]
+    tree: Node = field(repr=False)
+    sources: Mapping[str, str] = field(repr=False)
+    trail: Mapping[str, tuple[Mark, ...]] = field(repr=False)
     gaps: bool = False
     lost: bool = False
 
