@@ -8,7 +8,6 @@ from runner import workflow
 from runner.core import recipe as recipes
 from runner.core.cause import Side, side
 from runner.core.diff import Difference, compare
-from runner.core.document import parse
 from runner.core.merge import ENVIRONMENT, SET
 from runner.core.override import PREFIX, PROFILE
 from runner.core.plan import Plan
@@ -16,7 +15,7 @@ from runner.core.problem import Problem, listing
 from runner.core.recipe import Overrides
 from runner.core.review import Review
 from runner.core.smoke import shrink
-from runner.edges import disk
+from runner.edges import collection, disk
 from runner.edges.git import Revision
 from runner.errors import InvalidRecipeError, RecipeError
 
@@ -69,8 +68,7 @@ def spread(words: Sequence[str], old: Place, new: Place) -> Iterator[str]:
         if not Path(word).is_dir():
             yield word
             continue
-        found = {*_files(word, new), *_files(word, old)}
-        yield from sorted(one for one in found if _is_recipe(one, new) or _is_recipe(one, old))
+        yield from sorted({*_recipes(word, new), *_recipes(word, old)})
 
 
 def reviews(files: Sequence[str], old: Place, new: Place, request: Request) -> Iterator[Review]:
@@ -217,26 +215,10 @@ def _first(problems: Sequence[Problem]) -> Iterator[str]:
         yield f"{problems[0].mark}: {problems[0].message}{more}"
 
 
-def _files(folder: str, place: Place) -> Iterator[str]:
-    """Yield the YAML files of a folder and those inside, but hidden ones."""
-    if place.revision:
-        yield from place.revision.recipes(folder)
+def _recipes(folder: str, place: Place) -> Iterator[str]:
+    if place.revision is None:
+        yield from collection.recipes([folder])
         return
-    for path in Path(folder).rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix in {".yaml", ".yml"} and not hidden:
-            yield path.as_posix()
-
-
-def _is_recipe(file: str, place: Place) -> bool:
-    """Say whether a file is a recipe to run, or a broken one, and not another kind of YAML."""
-    try:
-        document = parse(place.read(file), file)
-    except OSError:
-        return False
-    root = document.root
-    if root is None or not isinstance(root.value, dict):
-        return False
-    stages = root.get("stages")
-    said = stages is not None and isinstance(stages.value, dict)
-    return said or (root.get("version") is not None and root.get("extends") is not None)
+    for file in place.revision.recipes(folder):
+        if collection.reads_as_recipe(file, place.revision.read(file)):
+            yield file

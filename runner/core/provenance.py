@@ -87,6 +87,13 @@ def origins(
             yield from trace.options(draft, entries=entries)
 
 
+def made_of(resolver: Resolver, draft: Draft, path: Path) -> tuple[Said, ...]:
+    """Return the vars and parameters that a stage's parameter is made of, as the recipe says it."""
+    trace = _Trace(resolver)
+    node = trace.sayer(draft, path)
+    return () if node is None else trace.trail(trace.said(dotted(path), node, draft.name))
+
+
 def leaves(values: Any, above: Path = (), *, entries: bool = False) -> Iterator[tuple[Path, Any]]:
     """Yield path and value of everything in a mapping, mappings in it opened, lists whole."""
     for key, value in values.items():

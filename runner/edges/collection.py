@@ -29,9 +29,13 @@ def is_recipe(path: Path) -> bool:
     The resolved recipe that a run keeps is none.
     """
     kept = path.name == "recipe.yaml" and (path.parent / "run.json").exists()
-    if path.suffix not in _SUFFIXES or path.name.endswith(ENDING) or kept:
+    return not kept and reads_as_recipe(path.name, _read(path))
+
+
+def reads_as_recipe(name: str, text: bytes) -> bool:
+    """Say whether a file of this name and text is meant as a recipe."""
+    if not name.endswith((".yaml", ".yml")) or name.endswith(ENDING):
         return False
-    text = _read(path)
     keys = set(_KEYS.findall(text))
     ours = len(keys) > 1 and bool(keys & {b"stages", b"extends"}) and not _LIST.search(text)
     return ours or bool(_MODELINE.search(text))

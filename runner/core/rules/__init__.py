@@ -14,7 +14,9 @@ from typing import Any, Literal
 from runner.core.catalog import Catalog, Tool
 from runner.core.draft import Draft
 from runner.core.plan import Compiled, Plan, Stage
-from runner.core.problem import Mark, Problem, ordered
+from runner.core.problem import Mark, Problem, ordered, shown
+from runner.core.provenance import made_of
+from runner.core.resolve import Resolver
 from runner.core.trainer import DATA, watched
 from runner.core.tree import Node, locate
 
@@ -241,10 +243,25 @@ def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -
         draft = compiled.resolver.drafts[view.stage.name]
         for one, finding in examine(view):
             mark = _place(draft, finding.parameter)
+            notes = _notes(compiled.resolver, draft, finding.parameter, mark)
             found.append(
-                Problem(mark, finding.message, one.slug, finding.hint, severity=one.severity)
+                Problem(mark, finding.message, one.slug, finding.hint, notes, one.severity)
             )
     return ordered(found)
+
+
+def _notes(
+    resolver: Resolver, draft: Draft, parameter: str, mark: Mark
+) -> tuple[tuple[Mark | None, str], ...]:
+    """Return where the values that a parameter is made of are said, and who inherits its file."""
+    recipe = resolver.recipe
+    made = [
+        (said.mark, f"{said.name} is {shown(said.value)} here")
+        for said in made_of(resolver, draft, tuple(parameter.split(".")))
+        if said.mark is not None and not isinstance(said.value, dict | list)
+    ]
+    inherited = [(place, "inherited here") for place in recipe.trail.get(mark.file, ())]
+    return (*made, *inherited)
 
 
 def _said(node: Node, above: str = "") -> Iterator[str]:
