@@ -49,7 +49,8 @@ def build(
         builder.circle(circle)
     builder.problems += profile_problems(recipe, resolver, builder.schema)
     builder.problems += unused(recipe, resolver)
-    problems = ordered([*builder.problems, *builder.shared(), *resolver.problems])
+    found = [*builder.problems, *builder.shared()]
+    problems = ordered([*found, *resolver.first(found)])
     plan = None
     if whole and not any(problem.severity == "error" for problem in problems):
         judged = resolver.named(line for stage in stages for line in stage.expect)
@@ -136,8 +137,8 @@ class _Builder:
     def launch(self, draft: Draft, options: Json) -> Json:
         """Return every parameter of the launcher, none where the stage names none."""
         said = options.get("launch")
-        if not said:
-            return {}
+        if not said or not isinstance(said, dict):
+            return {}  # what is no mapping is told by the shape of the recipe
         launcher = self.resolver.catalog.launcher
         found = violations(launcher.schema, launching.given(said))
         node = draft.node.get("launch") or draft.node

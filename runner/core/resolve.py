@@ -11,7 +11,7 @@ from runner.core.catalog import Catalog, Output, applies
 from runner.core.document import RUN_DIR
 from runner.core.draft import Draft, drafts
 from runner.core.expression import evaluate, names
-from runner.core.problem import Problem, offer, shown, suggest
+from runner.core.problem import Mark, Problem, offer, shown, suggest
 from runner.core.recipe import Recipe
 from runner.core.sandbox import TemplateError
 from runner.core.scope import ToldError, Use, Vars, scope
@@ -48,7 +48,7 @@ class Resolver:
         self._trail: list[str] = []
         self._row = 0
         self._outermost = True
-        self._told: set[Problem] = set()
+        self._read: dict[Problem, frozenset[Mark]] = {}
         self._scope = scope(self)
 
     def fill(self, node: Node, stage: str) -> tuple[Any, frozenset[Use]]:
@@ -161,9 +161,34 @@ class Resolver:
             if error.rule != "undefined" and not isinstance(at.value, dict | list):
                 notes.append((at.mark, f"{'.'.join(error.near)} is {shown(at.value)} here"))
         problem = Problem(node.mark, str(error), error.rule, error.hint, tuple(notes))
-        if problem not in self._told:
-            self._told.add(problem)
+        if problem not in self._read:
+            self._read[problem] = frozenset(self._marks(node))
             self.problems.append(problem)
+
+    def first(self, others: Iterable[Problem]) -> list[Problem]:
+        """Return the problems, without those that only follow from a value told in `others`.
+
+        What computes with a value of the wrong type fails, too: that is not a second mistake.
+        """
+        errors = [one for one in others if one.severity == "error"]
+        told = {mark for one in errors for mark in (one.mark, *(mark for mark, _ in one.notes))}
+        return [one for one in self.problems if not self._read.get(one, frozenset()) & told]
+
+    def _marks(self, node: Node) -> Iterator[Mark]:
+        """Yield the places of the vars and parameters that a broken template reads."""
+        try:
+            read = template.reads(node.value) if isinstance(node.value, str) else frozenset()
+        except TemplateError:
+            return
+        for words in read:
+            said: Node | None = None
+            if words[0] == "vars":
+                said = locate(self.recipe.tree, words)
+            elif "params" in words[1:3]:
+                draft = self.drafts.get(self._stage if words[0] == "stage" else words[1])
+                said = draft.given.get(words[-1]) if draft else None
+            if said is not None and said is not node:
+                yield said.mark
 
     def mentioned(self, text: str) -> None:
         """Count every var that a text mentions as read."""
