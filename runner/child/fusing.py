@@ -16,6 +16,9 @@ LOOKED_AT = 24
 LEAST = 0.5
 """A smaller share of an adapter left in the fused weights is an adapter lost."""
 
+DROWNED = 0.1
+"""Rounding that moves the measured share further than this leaves nothing to be measured."""
+
 _MANTISSA = {"bfloat16": 8, "float16": 11, "float32": 24}
 
 
@@ -47,12 +50,24 @@ def _compare(host: Host, load: Callable[[], Any]) -> None:
     if not sums:
         host.observed["adapter_kept"] = "not compared: the names of the weights differ"
         return
-    added, left, step, size = map(sum, zip(*sums, strict=True))
-    kept = left / added if added else 0.0
+    added, left, noise, step, size = map(sum, zip(*sums, strict=True))
+    kept = share(added, left, noise, size)
     host.observed["adapter_kept"] = round(kept, 4)
     host.observed["modules_compared"] = f"{len(sums)} of {len(adapted)}"
     if kept < LEAST and not host.smoke:
         raise OutputError(_lost(folder, kept, (added / size) ** 0.5, step / len(sums), host))
+
+
+def share(added: float, left: float, noise: float, size: int) -> float:
+    """Return how much of an adapter is in the fused weights, 0 to about 1.
+
+    `added` is the square of what it adds, `left` that times what is there, summed over `size`
+    weights; `noise` the square of their difference. The noise moves the share by about the root of
+    noise / added / size by chance; where that is much, nothing of the adapter can be told from it.
+    """
+    if not added or (noise / added / size) ** 0.5 > DROWNED:
+        return 0.0
+    return left / added
 
 
 def _lost(folder: Path, kept: float, change: float, step: float, host: Host) -> str:
@@ -69,10 +84,10 @@ def _lost(folder: Path, kept: float, change: float, step: float, host: Host) -> 
     )
 
 
-def _sums(module: Any, fused: Any) -> tuple[float, float, float, int]:
-    """Return, of one module, what the adapter adds and how much of it is left, as sums of squares.
+def _sums(module: Any, fused: Any) -> tuple[float, float, float, float, int]:
+    """Return, of one module, the sums that `share` takes, and the step its weights are rounded to.
 
-    Then the step its weights are rounded to, and how many they are.
+    The step stands before the last of them.
     """
     import mlx.core as mx
 
@@ -86,9 +101,10 @@ def _sums(module: Any, fused: Any) -> tuple[float, float, float, int]:
     left = fused.astype(mx.float32) - base
     whole: Any = mx.sum(added * added).item()
     rest: Any = mx.sum(added * left).item()
+    noise: Any = mx.sum(mx.square(added - left)).item()
     module.clear()
     mx.clear_cache()
-    return whole, rest, step, added.size
+    return whole, rest, noise, step, added.size
 
 
 def plain(layer: Mapping[str, Any], shape: Any) -> Any:
