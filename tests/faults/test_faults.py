@@ -125,7 +125,7 @@ def test_a_run_struck_anywhere_goes_on_to_the_same_weights(
         runs = sorted(cwd.glob("runs/r/2*/run.json"))
         ended = bool(runs) and json.loads(runs[0].read_text())["state"] == "finished"
         if not (ended and done.returncode == 0):
-            assert done.returncode == CODES[harm], f"{harm} at write {number}: {done.stderr}"
+            assert done.returncode in CODES[harm], f"{harm} at write {number}: {done.stderr}"
             assert "Traceback" not in done.stderr, f"{harm} at write {number}: {done.stderr}"
         if harm == "full" and not ended:
             assert "No space left on device" in done.stderr, f"at write {number}: {done.stderr}"
