@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import workflow
+from runner.core.catalog import Tool
 from runner.core.script import script
 from runner.edges import collection, disk
 
@@ -93,7 +94,8 @@ def test_a_parameter_deleted_from_the_recipe_changes_the_commands(line, generate
 def test_a_parameter_deleted_from_the_catalogue_is_an_error(parameter, generated, monkeypatch):
     tool = disk.catalog().get("mlx_lm.lora")
     less = {k: v for k, v in tool.schema["properties"].items() if k != parameter}
-    monkeypatch.setitem(tool.schema, "properties", less)
+    lacking = Tool(tool.name, {**tool.schema, "properties": less})
+    monkeypatch.setitem(disk.catalog()._tools, tool.name, lacking)
     with pytest.raises(workflow.InvalidRecipeError, match=f"no parameter '{parameter}'"):
         generated("security_sequential")
 
