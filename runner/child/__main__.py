@@ -9,7 +9,7 @@ import sys
 from runner.child.host import host
 from runner.child.seen import OutputError
 from runner.child.waiting import wait
-from runner.tools.error import NotFiniteError
+from runner.tools.error import ToolError, TrainingError
 
 if __name__ == "__main__":
     _, folder, name, *rest = sys.argv
@@ -17,6 +17,6 @@ if __name__ == "__main__":
         wait(rest[1:])
     try:
         sys.exit(host(folder, name, rehearse=rest == ["--rehearse"]))
-    except (NotFiniteError, OutputError) as error:  # they need no traceback
+    except (OutputError, ToolError, TrainingError) as error:  # they need no traceback
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(1)

@@ -18,6 +18,7 @@ from runner.core.catalog import Tool
 from runner.core.invocation import invoke
 from runner.core.manifest import plan_from_dict
 from runner.core.plan import bind
+from runner.core.schedule import Identity
 from runner.core.staging import staged
 from runner.edges import disk
 from runner.edges.places import places
@@ -39,8 +40,10 @@ def host(folder: str, name: str, *, rehearse: bool = False) -> int:
     words = [str(bind(word, folder)) for word in invoke(this.stage, tool).arguments]
     sys.argv = [" ".join(tool.command), *words]
     module, function = tool.main
-    if stage.trainer:
-        importlib.import_module("runner.child.trainer").install(this)
+    if stage.trainer or stage.continues:
+        rows = {row["name"]: row["identity"] for row in said.get("stages", ())}
+        identity = Identity(rows.get(name, {})).digest
+        importlib.import_module("runner.child.trainer").install(this, identity)
     _watch_parser(this)
     main = getattr(importlib.import_module(module), function)
     if tool.watch:

@@ -6,16 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.child.seen import Host
+from runner.core import saved as states
 from runner.core.invocation import options
 from runner.core.plan import bind
 from runner.core.trainer import line
-from runner.edges import disk
+from runner.edges import disk, saved
 from runner.tools import train
 from runner.tools.train.loop import Loop
+from runner.tools.train.state import State
 
 
-def install(host: Host) -> None:
-    """Put a stage's keep and watch around what its tool trains with, and hear what they measure."""
+def install(host: Host, identity: str) -> None:
+    """Put a stage's keep, watch and continue around what its tool trains with, and hear them.
+
+    `identity` is the digest of what the stage is made of.
+    """
     trainer = disk.catalog().trainer
     words = [str(bind(w, host.folder)) for o in options(trainer, host.stage.trainer) for w in o]
     host.around, _ = train.parsed([*words, "--", *host.tool.command])
@@ -28,4 +33,16 @@ def install(host: Host) -> None:
         host.effective |= said
         host.hold()
 
-    Loop(host.around, hear, seen).install(importlib.import_module(host.tool.main[0]))
+    state = _state(host, identity) if host.stage.continues else None
+    loop = Loop(host.around, hear, seen, state)
+    loop.install(importlib.import_module(host.tool.main[0]))
+
+
+def _state(host: Host, identity: str) -> State:
+    """Return where the training's state is kept; what lies there is one to go on from."""
+    folder = saved.place(host.place)
+    before = states.from_dict(disk.read_json(folder / saved.NOTE))
+    if before is not None:
+        print(states.goes_on(before, host.stage), flush=True)  # noqa: T201
+        host.observed["went_on_after_iteration"] = before.iteration
+    return State(folder, identity, host.metrics.path, before)

@@ -24,6 +24,7 @@ shape       a recipe's and its stages' own keys, checked
 launch      a stage's launch: -> the launcher's parameters
 trainer     a stage's keep: and watch: -> what stands around the trainer
 plan        what will run: a Plan of frozen Stages
+saved       what a cut-off training left -> whether it goes on, in words
 expect      expectations, checked before anything runs
 judge       expectations and what was measured -> which of them hold
 order       stages that wait for each other -> the order they run in

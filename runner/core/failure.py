@@ -50,6 +50,12 @@ FAILURES = (
         (r"ForgottenError",),
     ),
     Failure(
+        "cannot go on",
+        "The training was cut off, and cannot go on from the state that was saved. Say continue: "
+        "false to train it from the beginning.",
+        (r"GoOnError",),
+    ),
+    Failure(
         "output",
         "The tool ended without an error, but what it made is not what it should be: the line "
         "above says what is wrong, and what to change.",

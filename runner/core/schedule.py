@@ -132,6 +132,12 @@ def schedule(
     return actions
 
 
+def was_cut_off(record: StageRecord | None) -> bool:
+    """Say whether a stage began and did not end well; its expectations are not its own end."""
+    begun = record is not None and record.state not in {State.PENDING, State.FINISHED}
+    return begun and record is not None and not record.prints
+
+
 def _cause(
     stage: Stage,
     wanted: Identity,

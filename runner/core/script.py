@@ -58,6 +58,8 @@ def _stage(stage: Stage, catalog: Catalog) -> Iterator[str]:
     invocation = launched(trained, stage.launch, catalog.launcher)
     yield ""
     yield from _comment(f"{stage.name}: {stage.description}" if stage.description else stage.name)
+    if stage.continues:
+        yield "# continue: with run-recipe --resume it goes on; this script starts over"
     for condition in stage.expect:
         yield from _comment(f"expect: {condition}")
     yield f'mkdir -p "$RUN_DIR/{stage.name}"'

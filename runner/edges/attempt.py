@@ -9,14 +9,17 @@ from typing import Any
 
 from runner.core import failure as failures
 from runner.core import manifest as manifests
+from runner.core import saved as states
 from runner.core.catalog import Tool
 from runner.core.invocation import Invocation, invoke, launched
 from runner.core.judge import judge
 from runner.core.launch import failed_ranks
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage, bind
+from runner.core.saved import Saved
+from runner.core.schedule import Identity
 from runner.core.staging import staged
-from runner.edges import disk, probe, signals
+from runner.edges import disk, probe, saved, signals
 from runner.edges.ahead import Ahead, command
 from runner.edges.journal import Tail, last_lines
 from runner.edges.places import Places
@@ -36,7 +39,10 @@ class Ending:
 
 
 class Attempt:
-    """One try of a stage inside a run's folder; `coming` are the stages that will run after it."""
+    """One try of a stage inside a run's folder; `coming` are the stages that will run after it.
+
+    With `goes_on` it is a training that was cut off, and takes up what that try has left.
+    """
 
     def __init__(
         self,
@@ -45,6 +51,8 @@ class Attempt:
         tool: Tool,
         ahead: Ahead,
         coming: Sequence[Stage] = (),
+        *,
+        goes_on: bool = False,
     ) -> None:
         self.manifest = manifest
         self.plan: Plan = manifest.plan
@@ -55,6 +63,8 @@ class Attempt:
         self.folder = Path(manifest.folder)
         self.place = self.folder / stage.name
         self.places = Places(self.folder, stage)
+        self.tail = Tail(self.place / "metrics.jsonl")
+        self.goes_on = goes_on
 
     def run(
         self,
@@ -70,7 +80,8 @@ class Attempt:
         with signals.held():
             child = self.child()
             try:
-                self.prepare()
+                self.prepare(record, hear)
+                events += self.tail.new()
                 child.log(self.place / "log.txt")
                 child.go()
                 self.ahead.start(self.coming)
@@ -100,18 +111,30 @@ class Attempt:
         self.places.settle()
         return self.judge(replace(record, state=State.FINISHED))
 
-    def prepare(self) -> None:
+    def prepare(self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]) -> None:
         """Make the stage's folder, its configuration file and the places of its outputs."""
         self.place.mkdir(exist_ok=True)
-        for name in ("metrics.jsonl", "effective.json"):
-            (self.place / name).unlink(missing_ok=True)
+        before = self.before(record, hear) if self.goes_on else None
+        saved.cut(self.place / "metrics.jsonl", before)
+        (self.place / "effective.json").unlink(missing_ok=True)
         log = self.place / "log.txt"
         if log.exists():
             log.replace(self.place / f"log.{probe.stamp()}.txt")
-        here = staged(self.stage, self.tool, self.places.open())
+        here = staged(self.stage, self.tool, self.places.open(keep=before is not None))
         config = invoke(here, self.tool).config
         if config is not None:
             disk.write(self.place / "config.json", str(bind(config, str(self.folder))))
+
+    def before(
+        self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]
+    ) -> Saved | None:
+        """Return where a training goes on, None where it starts over; say what is not known yet."""
+        identity = Identity(record.identity).digest
+        found, why = saved.look(self.place, identity, thorough=True)
+        said = states.goes_on(found, self.stage) if found else states.starts_over(why)
+        if found is None or record.attempts > 1:
+            hear({"event": "said", "text": said})
+        return found
 
     def child(self) -> Child:
         """Return the stage's process: the one that waits for it, or its ranks' launcher."""
@@ -133,13 +156,12 @@ class Attempt:
         hear: Callable[[Mapping[str, Any]], None],
     ) -> tuple[int, bool]:
         """Follow a child to its end; return its exit code and whether its time ran out."""
-        tail = Tail(self.place / "metrics.jsonl")
         limit = self.stage.timeout
         deadline = time.monotonic() + limit if limit else None
         code = None
         while code is None:
             code = child.wait(POLL)
-            for event in tail.new():
+            for event in self.tail.new():
                 events.append(event)
                 hear(event)
             if code is None and deadline is not None and time.monotonic() > deadline:

@@ -1,15 +1,16 @@
 """What a plan would do on this disk: identities, what is damaged, and whether it can run at all."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner.core import saved as states
 from runner.core.catalog import Catalog, Tool
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage
 from runner.core.problem import listing
-from runner.core.schedule import Action, Identity, identities, reads, schedule
-from runner.edges import digest, probe
+from runner.core.schedule import Action, Identity, identities, reads, schedule, was_cut_off
+from runner.edges import digest, probe, saved
 from runner.edges.places import Places
 from runner.errors import RecipeError, UnfitError
 
@@ -34,7 +35,32 @@ def decide(plan: Plan, catalog: Catalog, names: Sequence[str], before: Manifest 
         said = _damage(record, Places(Path(before.folder), stage)) if record and before else ""
         if said:
             damaged[stage.name] = said
-    return Decision(wanted, damaged, schedule(plan, names, wanted, records, damaged))
+    actions = schedule(plan, names, wanted, records, damaged)
+    if before is not None:
+        again = {action.stage for action in actions if action.do == "run"}
+        actions = [_with_state(one, plan, wanted, before, again) for one in actions]
+    return Decision(wanted, damaged, actions)
+
+
+def _with_state(
+    action: Action,
+    plan: Plan,
+    wanted: Mapping[str, Identity],
+    before: Manifest,
+    again: Collection[str],
+) -> Action:
+    """Return the decision with where a training that was cut off goes on, or why it starts over."""
+    stage = plan.stage(action.stage)
+    record = next((row for row in before.stages if row.name == stage.name), None)
+    if action.do != "run" or not stage.continues or not was_cut_off(record):
+        return action
+    remade = [name for name in stage.after if name in again]
+    place = Path(before.folder) / stage.name
+    found, why = saved.look(place, wanted[stage.name].digest, thorough=False)
+    if remade:
+        found, why = None, f"stage {remade[0]} runs again"
+    said = states.goes_on(found, stage) if found else states.starts_over(why)
+    return replace(action, cause=f"{action.cause}; {said}")
 
 
 def _inputs(plan: Plan, catalog: Catalog) -> dict[str, str]:

@@ -13,7 +13,7 @@ from runner.core.invocation import laid_out
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage
 from runner.core.resolved import resolved
-from runner.core.schedule import Action, Identity
+from runner.core.schedule import Action, Identity, was_cut_off
 from runner.core.script import script
 from runner.edges import disk, history, probe, signals
 from runner.edges.ahead import Ahead
@@ -220,7 +220,9 @@ class _Run:
     def tries(self, stage: Stage, identity: Identity, coming: Sequence[Stage]) -> Ending:
         """Try a stage as often as its ``retry`` allows and its failures make sense of."""
         self.outdate(stage.name)
-        Places(self.folder, stage).clear(self.manifest.stage(stage.name))
+        before = self.manifest.stage(stage.name)
+        goes_on = stage.continues and was_cut_off(before)
+        Places(self.folder, stage).clear(before)
         record = StageRecord(
             stage.name, State.RUNNING, started=probe.now(), identity=dict(identity.parts)
         )
@@ -228,7 +230,8 @@ class _Run:
         for attempt in range(1, stage.retry.attempts + 1):
             record = self.record(replace(record, attempts=attempt))
             tool = tool_of(stage, self.catalog)
-            one = Attempt(self.manifest, stage, tool, self.ahead, coming)
+            goes_on = goes_on or (stage.continues and attempt > 1)
+            one = Attempt(self.manifest, stage, tool, self.ahead, coming, goes_on=goes_on)
             ending = one.run(record, lambda event: self.reporter.event(stage, event), self.record)
             if ending.code == Exit.OK or not ending.again or attempt == stage.retry.attempts:
                 break

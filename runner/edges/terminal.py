@@ -292,6 +292,8 @@ def metric(stage: Stage, event: Mapping[str, Any]) -> str:
         case "test":
             loss = figure("test_loss", event.get("test_loss"))
             return f"test loss {loss}, perplexity {figure('test_ppl', event.get('test_ppl'))}"
+        case "said":
+            return str(event.get("text"))
         case str(kind):
             return trainer.line(kind, event)
     return ""

@@ -140,3 +140,9 @@ def test_what_was_kept_is_said_in_words():
     last = {"kept_iteration": 8, "last_iteration": 8}
     assert line("kept", last) == "kept the last, of iteration 8"
     assert line("kept", {**figures, "stopped_iteration": 8}).startswith("stopped at iteration 8")
+
+
+def test_a_script_says_that_it_starts_over():
+    assert "--resume it goes on; this script starts over" in script(
+        plan("continue: true"), disk.catalog()
+    )

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from runner.core.check import dotted
 from runner.core.trainer import TRAINING, full, line, refused
 from runner.edges import disk
-from runner.tools.error import ToolError
-from runner.tools.train.loop import ForgottenError, Loop
+from runner.tools.error import ToolError, TrainingError
+from runner.tools.train.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ def main(words: Sequence[str] | None = None) -> None:
             Loop(said, _print, lambda _: None).install(module)
         sys.argv = [" ".join(tool.command), *rest]
         getattr(module, tool.main[1])()
-    except (ForgottenError, ToolError) as error:
+    except (TrainingError, ToolError) as error:
         _fail(error)
 
 

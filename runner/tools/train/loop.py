@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import itertools
 import json
 import math
 import shutil
@@ -19,12 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core.trainer import DATA
 from runner.edges import disk
-from runner.tools.error import NotFiniteError, ToolError
+from runner.tools.error import ForgottenError, NotFiniteError, ToolError
 from runner.tools.train.choice import Weights, best
+from runner.tools.train.count import Counted, counting
 from runner.tools.train.measure import Keys, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from runner.tools.train.state import State
 
 FINAL = "adapters.safetensors"
 LAST = "last_adapters.safetensors"
@@ -32,14 +36,11 @@ RECORD = "kept.json"
 SPLITS = ("train", "valid", "test")
 
 
-class ForgottenError(RuntimeError):
-    """The training passed the bound of its watch before any weights within it were saved."""
-
-
 class Loop:
-    """One training of mlx_lm.lora under a stage's ``keep`` and ``watch``.
+    """One training of mlx_lm.lora under a stage's ``keep``, ``watch`` and ``continue``.
 
-    `said` are their parameters, `hear` gets each figure that is measured, `seen` what is used.
+    `said` are the parameters of the first two, `hear` gets each figure that is measured, `seen`
+    what is used; `state` is where the training's state is kept, None where it is not.
     """
 
     def __init__(
@@ -47,11 +48,14 @@ class Loop:
         said: Mapping[str, Any],
         hear: Callable[[str, Mapping[str, Any]], None],
         seen: Callable[[Mapping[str, Any]], None],
+        state: State | None = None,
     ) -> None:
         self.said = said
         self.hear = hear
         self.seen = seen
-        self.keeps = said["keep"] == "best"
+        self.state = state
+        self.first = state.first if state else 0
+        self.keeps = said.get("keep") == "best"
         self.bound: float | None = said.get("watch.retention.stop_above")
         self.seed = 0
         self.rows: Rows | None = None
@@ -93,15 +97,21 @@ class Loop:
 
         def train(**named: Any) -> Any:
             self.begin(**named)
-            result = original(**{**named, "iterate_batches": self.batches})
+            heard = Counted.of(named.get("training_callback"), self.state)
+            ours = {"iterate_batches": self.batches, "training_callback": heard}
+            with counting(self.first, self.args.iters):
+                result = original(**{**named, **ours})
             self.end()
             return result
 
         return train
 
-    def begin(self, model: Any, args: Any, val_dataset: Any = None, **_: Any) -> None:
-        """Note what is trained and what is measured of it."""
-        self.model, self.args = model, args
+    def begin(
+        self, model: Any, args: Any, optimizer: Any, train_dataset: Any, val_dataset: Any, **_: Any
+    ) -> None:
+        """Note what is trained and what is measured of it; go on from a state if there is one."""
+        self.model, self.args, self.optimizer = model, args, optimizer
+        self.epoch = len(train_dataset) // args.batch_size
         self.folder = Path(args.adapter_file).parent
         if val_dataset:
             self.rows = self._rows(val_dataset, args.val_batches, args, self.seed)
@@ -110,7 +120,15 @@ class Loop:
             self.retained = self._rows(self.load(self.said[DATA]), batches, args, self.seed)
         if self.keeps and self.rows is None:
             raise ToolError("keep: best needs rows to validate on, and there are none")
+        if self.state is not None:
+            self.resume(self.state.restore(model, optimizer, self.keys))
         self.seen(self.said)
+
+    def resume(self, choice: Mapping[str, Any]) -> None:
+        """Take up what was measured before the training was cut off."""
+        if choice:
+            self.start = choice["start"]
+            self.candidates = [Weights(**one) for one in choice["candidates"]]
 
     def batches(self, *rest: Any, loop: bool = False, **named: Any) -> Iterator[Any]:
         """Return mlx-lm's own batches; those that are trained on with a look between them."""
@@ -120,12 +138,24 @@ class Loop:
 
     def between(self, drawn: Iterator[Any]) -> Iterator[Any]:
         """Yield the trainer's batches until the bound is passed."""
-        self.looked(Weights(0, ""))
-        for done, batch in enumerate(drawn):
-            if done and not self.after(done):
+        if self.first and self.state is not None:
+            self.state.forward(drawn, self.epoch)
+        else:
+            self.looked(Weights(0, ""))
+        for done in itertools.count(self.first):
+            if done > self.first and not self.after(done):
                 self.stopped = done
                 return
-            yield batch
+            yield self.draw(drawn, done)
+
+    def draw(self, drawn: Iterator[Any], done: int) -> Any:
+        """Return the next batch; with a state, what it takes to find it again is noted."""
+        if self.state is None:
+            return next(drawn)
+        self.state.drawing(done, self.epoch)
+        batch = next(drawn)
+        self.state.count(batch)
+        return batch
 
     def after(self, iteration: int) -> bool:
         """Measure the weights of an iteration where that is asked; say whether to go on."""
@@ -139,10 +169,16 @@ class Loop:
             now = self.validated(now) if self.keeps else now
             self.candidates.append(now)
         self.newest = now
-        return now.within(self.bound)
+        goes = now.within(self.bound)
+        if saved and goes and self.state is not None:
+            choice = {"start": self.start, "candidates": [o.as_dict() for o in self.candidates]}
+            self.state.save(iteration, self.model, self.optimizer, self.keys, choice)
+        return goes
 
     def end(self) -> None:
         """Choose the weights that are handed over, once the last ones are saved."""
+        if not self.said:
+            return
         last = self.last(self.stopped or self.args.iters)
         chosen: Weights | None = last
         if self.keeps or not last.within(self.bound):
