@@ -3,7 +3,6 @@
 import errno
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -26,23 +25,23 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Take a first word that is a file, or looks like one, for a recipe to run."""
+        """Take a first word that is no verb for a recipe to run. Raises RecipeError."""
         word = args[0]
-        if word not in verbs.NAMES and _is_recipe(word):
+        if word not in verbs.NAMES:
+            from runner.verbs import words
+
+            if not words.is_recipe(word):
+                raise words.unknown(word)
             args = ["run", *args]
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Let the options of ``run`` stand before the recipe, too."""
-        words = [word for word in args if not word.startswith("-")]
-        leads = args and args[0].startswith("-") and args[0] not in {"--help", "--version", "-h"}
-        if leads and any(_is_recipe(word) for word in words):
-            args = ["run", *args]
+        """Let the options of ``run`` stand before the recipe, too. Raises RecipeError."""
+        if args and args[0].startswith("-"):
+            from runner.verbs import words
+
+            args = words.in_order(args)
         return super().parse_args(ctx, args)
-
-
-def _is_recipe(word: str) -> bool:
-    return word.endswith((".yaml", ".yml")) or word.startswith("builtin:") or Path(word).is_file()
 
 
 def main() -> None:

@@ -86,9 +86,10 @@ def views_of(result: Compiled) -> list[View]:
     return list(rules.views(result, disk.catalog(), facts))
 
 
-def forecasts(result: Compiled) -> list[Forecast]:
-    """Return what each training of a compiled recipe amounts to."""
-    return [found for view in views_of(result) if (found := forecast(view))]
+def forecasts(result: Compiled, smaller: Plan | None = None) -> list[Forecast]:
+    """Return what each training of a compiled recipe amounts to, or of a smoke plan made of it."""
+    seen = replace(result, plan=smaller) if smaller else result
+    return [found for view in views_of(seen) if (found := forecast(view))]
 
 
 def examined(

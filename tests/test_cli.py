@@ -34,6 +34,21 @@ def call(cwd, *words, env=None, start="from runner.cli import main; main()"):
     )
 
 
+@pytest.fixture
+def main(monkeypatch, capsys):
+    """Call the command line in this process: exit code, standard output, standard error."""
+    from runner import cli
+
+    def started(cwd, *words):
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["run-recipe", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0), *capsys.readouterr()
+
+    return started
+
+
 def test_a_typo_on_the_command_line_makes_nothing(folder):
     done = call(folder, "good.yaml", "--set", "stages.mix.params.sed=1")
     assert done.returncode == 2
@@ -95,10 +110,72 @@ def test_a_recipe_that_is_not_there_is_one_problem(folder):
     assert "cannot read nothing.yaml" in done.stderr
 
 
-def test_an_unknown_verb_gets_a_usage_line(folder):
-    done = call(folder, "frobnicate")
-    assert done.returncode == 2
-    assert "No such command 'frobnicate'" in done.stderr
+@pytest.mark.parametrize(
+    ("words", "why", "hint"),
+    [
+        (["frobnicate"], "no verb and no recipe 'frobnicate'", "run-recipe --help lists the verbs"),
+        (["chek", "good.yaml"], "no verb and no recipe 'chek'", "did you mean 'check'?"),
+        (["good"], "no verb and no recipe 'good'", "did you mean 'good.yaml'?"),
+        (["basic"], "no verb and no recipe 'basic'", "did you mean 'builtin:basic'?"),
+        (["-n"], "no recipe is named", "there are: bad.yaml, good.yaml"),
+        (
+            ["-q", "check", "good.yaml"],
+            "options stand after the verb 'check'",
+            "check good.yaml -q",
+        ),
+        (["tools", "upload"], "there is no tool 'upload'", "hf.upload, mlx_lm.upload"),
+        (["tools", "mlx_lm.lor"], "there is no tool", "did you mean 'mlx_lm.lora'?"),
+        (["rules", "nope"], "there is no rule 'nope'", "see: run-recipe rules"),
+        (["--resume"], "there are no runs in runs", "run a recipe first"),
+        (["show", "good.yaml", "stage.mix.seed"], "has no 'stage.mix.seed'", "stages.mix.seed"),
+        (["show", "good.yaml", "mix.sed"], "has no 'mix.sed'", "did you mean 'mix.seed'?"),
+        (["show", "good.yaml", "--file", "god.yaml"], "a file 'god.yaml'", "mean 'good.yaml'?"),
+        (["diff", "god.yaml"], "cannot read god.yaml", "did you mean 'good.yaml'?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_word_that_is_nothing_gets_the_way_out(folder, words, why, hint, main):
+    code, out, err = main(folder, *words)
+    assert (code, out) == (2, "")
+    assert why in err
+    assert hint in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-n", "good.yaml"],
+        ["--profile", "other", "good.yaml", "-n", "--set", "stages.mix.params.seed=3"],
+        ["--set", "stages.mix.params.seed=3", "run", "good.yaml", "-n"],
+    ],
+    ids=" ".join,
+)
+def test_options_may_stand_before_the_recipe(folder, words, main):
+    assert main(folder, *words) == main(folder, "run", "good.yaml", "-n")
+
+
+def test_resume_does_not_eat_the_recipe(folder, main):
+    for words in (["--resume", "good.yaml"], ["run", "--resume", "good.yaml"]):
+        code, _, err = main(folder, *words)
+        assert code == 2
+        assert "there is no run of 'good' to go on from" in err
+
+
+def test_a_tool_may_be_called_by_its_last_word(folder, main):
+    assert main(folder, "tools", "mix") == main(folder, "tools", "data.mix")
+
+
+def test_a_dry_run_is_json_for_programs(folder, main):
+    code, out, err = main(folder, "good.yaml", "-n", "--format", "json")
+    assert (code, err) == (0, "")
+    said = json.loads(out)
+    (stage,) = said["stages"]
+    script = main(folder, "good.yaml", "-n")[1]
+    assert [word for word in stage["argv"] if word.startswith("--seed")] == ["--seed=3"]
+    for word in stage["argv"]:
+        assert word.partition("=")[0] in script
+    assert stage["params"]["seed"] == 3
+    assert (said["name"], said["problems"]) == ("good", [])
 
 
 def test_a_surprise_is_an_internal_error_with_what_a_report_needs(folder):
@@ -122,3 +199,17 @@ def test_the_library_does_what_the_command_line_does(folder, monkeypatch):
     monkeypatch.chdir(folder)
     plan = runner.compile(runner.load("good.yaml", sets=["stages.mix.params.seed=5"]))
     assert plan.stage("mix").params["seed"] == 5
+
+
+def test_a_smoke_run_tells_its_own_budget(folder, monkeypatch):
+    from runner import workflow
+
+    text = GOOD.partition("vars:")[0] + "stages:\n  one:\n    tool: mlx_lm.lora\n"
+    text += "    params: {model: m, train: true, data: d, iters: 1200}\n"
+    (folder / "good.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    recipe = workflow.load("good.yaml", environ={})
+    compiled = workflow.compiled(recipe, {})
+    (real,) = workflow.forecasts(compiled)
+    (smoke,) = workflow.forecasts(compiled, workflow.plan(compiled, recipe, smoke=True))
+    assert (real.iterations, smoke.iterations) == (1200, 12)

@@ -44,6 +44,7 @@ forecast    a training -> epochs, updates, and back to iters
 staging     a stage -> the same, making its outputs beside their places
 invocation  a Stage -> the words and the configuration file of its command
 script      a Plan -> bash
+commands    a Plan -> its commands for programs
 suite       the text of a NAME.test.yaml -> its cases
 trial       a case and its recipe -> what does not hold
 explain     origins of values -> what a person reads, and JSON

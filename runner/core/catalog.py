@@ -200,6 +200,12 @@ class Catalog:
             self._tools[name] = Tool(name, self._read(name))
         return self._tools[name]
 
+    def named(self, word: str) -> list[str]:
+        """Return the tools that a word may be short for: its own name, or those that end so."""
+        if word in self.names:
+            return [word]
+        return [name for name in self.names if name.partition(".")[2] == word]
+
 
 def applies(said: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     """Say whether the ``when`` of an annotation holds for these parameters."""

@@ -192,7 +192,7 @@ class _Builder:
         if draft.tool is None and said is not None and isinstance(said.value, str):
             name = said.value
             known = self.resolver.catalog.names
-            endings = [one for one in known if one.partition(".")[2] == name]
+            endings = self.resolver.catalog.named(name)
             near = f"did you mean '{endings[0]}'?" if len(endings) == 1 else offer(name, known)
             why, hint = f"there is no tool '{name}'", near
             if is_template(name):

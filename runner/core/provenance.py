@@ -205,7 +205,7 @@ class _Trace:
         if name.startswith("env "):
             variable = name.removeprefix("env ")
             said = self.resolver.environ.get(variable)
-            return Said(name, None, "not set" if said is None else said, said)
+            return Said(name, None, "not set" if said is None else "the environment", said)
         words = name.split(".")
         if words[0] == "vars":
             node = locate(self.resolver.recipe.tree, words)

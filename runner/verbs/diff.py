@@ -11,6 +11,7 @@ import click
 
 from runner.errors import Exit, RecipeError
 from runner.verbs import options
+from runner.verbs import words as words_of
 
 if TYPE_CHECKING:
     from runner.comparison import Place, Request
@@ -65,7 +66,7 @@ def command(
 
 def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Review]":
     """Return what changes in each recipe that the words name."""
-    from runner import comparison
+    from runner import comparison, workflow
 
     *files, last = words
     if len(files) == 1 and _recipe(files[0]) and _recipe(last):
@@ -78,16 +79,20 @@ def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Revi
     rev, _, path = last.partition(":")
     if path:
         return [_against(files, rev, path, request)]
-    old, new = _places(last, files[0])
+    try:
+        old, new = _places(last, files[0])
+    except RecipeError:
+        if len(files) == 1 and not Path(files[0]).exists():
+            workflow.load(files[0])  # says what is wrong with its name
+        raise
     found = list(comparison.spread(files, old, new))
     return list(comparison.reviews(found, old, new, request))
 
 
 def _recipe(word: str) -> bool:
     """Say whether a word is a recipe's file, and not one at a revision."""
-    if Path(word).is_file() or word.startswith("builtin:"):
-        return True
-    return word.endswith((".yaml", ".yml")) and ":" not in word
+    at = not word.startswith("builtin:") and ":" in word
+    return words_of.is_recipe(word) and (Path(word).is_file() or not at)
 
 
 def _run(word: str) -> bool:

@@ -18,7 +18,9 @@ def command(slug: str | None, style: str) -> int:
 
     known = rules()
     if slug is not None and slug not in known:
-        raise RecipeError(f"there is no rule '{slug}'", suggest(slug, known))
+        raise RecipeError(
+            f"there is no rule '{slug}'", suggest(slug, known, "see: run-recipe rules")
+        )
     chosen = [known[slug]] if slug else list(known.values())
     if style == "json":
         rows = [

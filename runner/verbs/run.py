@@ -8,6 +8,7 @@ import click
 
 from runner.errors import Exit, RecipeError
 from runner.verbs import options
+from runner.verbs.words import is_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from runner.core.manifest import Manifest
     from runner.core.plan import Compiled, Plan
     from runner.core.problem import Problem
+    from runner.core.schedule import Action
 
 
 @click.command("run")
-@click.argument("recipe")
+@click.argument("recipe", required=False)
 @options.together(
     options.overrides,
     options.profiles,
@@ -28,7 +30,12 @@ if TYPE_CHECKING:
     options.color,
     options.runs,
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Print the shell script instead of running.")
+@click.option(
+    "-n",
+    "--dry-run",
+    is_flag=True,
+    help="Print the shell script instead of running; with --format json the plan.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only what goes wrong.")
 @click.option(
     "--resume",
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
     help="Go on from a run: the newest, or RUN.",
 )
 def command(
-    recipe: str,
+    recipe: str | None,
     sets: tuple[str, ...],
     profiles: tuple[str, ...],
     smoke: bool,
@@ -56,22 +63,27 @@ def command(
     from runner import workflow
     from runner.edges import disk, history
 
-    loaded = workflow.load(recipe, profiles, sets)
+    if recipe is None and resume and is_recipe(resume):
+        recipe, resume = resume, ""  # --resume took the recipe for its run
+    loaded = workflow.load(recipe or _needed(resume, Path(runs)), profiles, sets)
     compiled = workflow.compiled(loaded)
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     names = workflow.select(plan, only, first, last)
     found = workflow.judged(compiled) if dry_run else _examined(compiled, smoke=smoke)
-    _warn(workflow.refuse(found, loaded.sources), loaded.sources, style, quiet=quiet)
+    warnings = workflow.refuse(found, loaded.sources)
     before = None if resume is None else history.to_resume(Path(runs), resume, plan)
+    if dry_run and style == "json":
+        return _written(plan, names, before, warnings)
+    _warn(warnings, loaded.sources, style, quiet=quiet)
     if dry_run:
-        return _shown(plan, names, before, style)
+        return _shown(plan, names, before)
     from runner.edges.execute import execute
     from runner.edges.reporting import Page
     from runner.edges.terminal import Several, reporter
     from runner.edges.trackers import trackers
 
     listeners = trackers(plan)
-    forecasts = [str(one) for one in workflow.forecasts(compiled) if one.stage in names]
+    forecasts = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
     with reporter(style, color, quiet=quiet, notes=forecasts) as report:
         manifest = execute(
             plan,
@@ -104,21 +116,63 @@ def _warn(
             click.echo(picture(warning, sources), err=True)
 
 
-def _shown(plan: "Plan", names: "Sequence[str]", before: "Manifest | None", style: str) -> int:
-    """Print what would be done: the script, or the decisions of a resume."""
-    from dataclasses import replace
+def _needed(resume: str | None, runs: Path) -> str:
+    """Raise RecipeError: no recipe is named, and which may be meant."""
+    from runner.core.problem import listing
+    from runner.edges import collection, history
 
+    hint = "write: run-recipe RECIPE"
+    if resume is not None:
+        manifest = history.find(runs, resume or None)
+        which = f"'{manifest.id}'" if resume else "the newest run"
+        hint = f"{which} is of {manifest.plan.file}: run-recipe {manifest.plan.file} --resume"
+        hint += f" {resume}" if resume else ""
+    elif known := [*collection.recipes(["recipes"] if Path("recipes").is_dir() else ["."])]:
+        hint = f"{hint}; there are: {listing(known, 4)}"
+    raise RecipeError("no recipe is named", hint)
+
+
+def _shown(plan: "Plan", names: "Sequence[str]", before: "Manifest | None") -> int:
+    """Print what would be done: the script, or the decisions of a resume."""
     from runner.core.script import script
     from runner.edges import disk
 
-    if style == "json":
-        raise RecipeError("a dry run prints a script, not JSON", "leave one of them out")
     if before is not None:
-        from runner.edges.decide import decide
-
-        actions = decide(plan, disk.installed_catalog(), names, before).actions
-        click.echo("\n".join(map(str, actions)))
+        click.echo("\n".join(map(str, _decided(plan, names, before))))
         return Exit.OK
-    chosen = tuple(stage for stage in plan.stages if stage.name in names)
-    click.echo(script(replace(plan, stages=chosen), disk.catalog()), nl=False)
+    click.echo(script(_part(plan, names), disk.catalog()), nl=False)
     return Exit.OK
+
+
+def _written(
+    plan: "Plan",
+    names: "Sequence[str]",
+    before: "Manifest | None",
+    warnings: "Sequence[Problem]",
+) -> int:
+    """Print the same as JSON: the commands, the decisions of a resume, and what was warned of."""
+    from dataclasses import asdict
+
+    from runner.core.commands import commands
+    from runner.edges import disk
+
+    said = commands(_part(plan, names), disk.catalog())
+    if before is not None:
+        said["resume"] = [asdict(action) for action in _decided(plan, names, before)]
+    said["problems"] = [warning.as_dict() for warning in warnings]
+    click.echo(json.dumps(said, indent=2, ensure_ascii=False))
+    return Exit.OK
+
+
+def _decided(plan: "Plan", names: "Sequence[str]", before: "Manifest") -> "Sequence[Action]":
+    from runner.edges import disk
+    from runner.edges.decide import decide
+
+    return decide(plan, disk.installed_catalog(), names, before).actions
+
+
+def _part(plan: "Plan", names: "Sequence[str]") -> "Plan":
+    """Return a plan with the named stages only."""
+    from dataclasses import replace
+
+    return replace(plan, stages=tuple(stage for stage in plan.stages if stage.name in names))

@@ -25,11 +25,15 @@ def command(name: str | None, drift: bool, style: str) -> int:
         text = "\n".join(f"{known:{width}}  {what}" for known, what in rows.items())
         click.echo(json.dumps(rows, indent=2) if style == "json" else text)
         return Exit.OK
-    tool = catalog.get(name)
+    fits = catalog.named(name)
+    tool = catalog.get(fits[0]) if len(fits) == 1 else None
     if tool is None:
-        from runner.core.problem import suggest
+        from runner.core.problem import listing, suggest
 
-        raise RecipeError(f"there is no tool '{name}'", suggest(name, catalog.names))
+        hint = suggest(name, fits or catalog.names, "run-recipe tools lists them")
+        raise RecipeError(
+            f"there is no tool '{name}'", f"it may be {listing(fits)}" if fits else hint
+        )
     if style == "json":
         click.echo(json.dumps(tool.schema, indent=2, ensure_ascii=False))
         return Exit.OK

@@ -1,0 +1,71 @@
+"""Words of the command line: which is a recipe, and what one that is nothing may have meant."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from runner import verbs
+from runner.errors import RecipeError
+
+_SUFFIXES = (".yaml", ".yml")
+_GROUP = ("-h", "--help", "--version")
+
+
+def is_recipe(word: str) -> bool:
+    """Say whether a word is a file, or looks like a recipe's."""
+    return word.endswith(_SUFFIXES) or word.startswith("builtin:") or Path(word).is_file()
+
+
+def in_order(words: Sequence[str]) -> list[str]:
+    """Return the words with the verb first; what has none is run.
+
+    Raises RecipeError where the options of another verb stand before it.
+    """
+    if not words or not words[0].startswith("-") or words[0] in _GROUP:
+        return [*words]
+    at = _first(words)
+    verb = words[at] if at is not None else None
+    if verb not in verbs.NAMES or any(map(is_recipe, words[:at])):
+        return ["run", *words]
+    rest = [*words[:at], *words[(at or 0) + 1 :]]
+    if verb == "run":
+        return ["run", *rest]
+    hint = f"write: run-recipe {verb} {' '.join([*words[(at or 0) + 1 :], *words[:at]])}"
+    raise RecipeError(f"options stand after the verb '{verb}'", hint)
+
+
+def unknown(word: str) -> RecipeError:
+    """Return the error for a word that is neither a verb nor a recipe."""
+    why = f"there is no verb and no recipe '{word}'"
+    return RecipeError(why, meant(word, verbs.NAMES) or "run-recipe --help lists the verbs")
+
+
+def meant(word: str, others: Sequence[str] = ()) -> str:
+    """Return ``did you mean …?`` for a recipe near here or one of the other words, "" for none."""
+    from runner.core.problem import suggest
+    from runner.edges import disk
+
+    known: dict[str, str] = {}
+    for place in (word, f"recipes/{word}", f"builtin:{word}"):
+        for file in disk.beside(place):
+            known.setdefault(Path(file.removeprefix("builtin:")).stem, file)
+    stem = Path(word).stem
+    if stem in known:
+        return f"did you mean '{known[stem]}'?"
+    near = suggest(word, [*others, *known], cutoff=0.7)
+    name = near.removeprefix("did you mean '").removesuffix("'?")
+    return f"did you mean '{known[name]}'?" if name in known and name not in others else near
+
+
+def _first(words: Sequence[str]) -> int | None:
+    """Return where the first word stands that is neither an option of ``run`` nor its value."""
+    run = verbs.find("run")
+    known = [one for one in (run.params if run else ()) if isinstance(one, click.Option)]
+    takes = {name for one in known if not one.is_flag for name in one.opts}
+    held = False
+    for at, word in enumerate(words):
+        if not word.startswith("-") and not held:
+            return at
+        held = word in takes and not held
+    return None
