@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
-PAGES = ("testing.md",)
+PAGES = ("review.md", "testing.md")
 NEEDS_MLX = {"guide.md"}
 COMMANDS = {
     "run-recipe": "-m runner",
@@ -60,6 +60,9 @@ def shell(tmp_path):
         "COLUMNS": "80",
         "NO_COLOR": "1",
         "LC_ALL": "C",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        **{f"GIT_{who}_NAME": "someone" for who in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{who}_EMAIL": "someone@example.org" for who in ("AUTHOR", "COMMITTER")},
     }
     folder = tmp_path / "here"
     folder.mkdir()
