@@ -1,7 +1,7 @@
 """The program as a sequence: load, compile, select, run. Verbs and the library both walk it."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,11 +96,13 @@ def examined(
     result: Compiled,
     *,
     smoke: bool = False,
+    kept: Collection[str] = (),
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Problem]:
     """Return what the rules and the data checks find; `smoke` leaves the models out.
 
+    `kept` are the outputs that a run will not write, of stages left out or finished before.
     More than one worker are processes for large data sets, as ``dataset.check`` says.
     """
     from runner.edges import preflight  # noqa: PLC0415  (a dry run needs none of it)
@@ -109,7 +111,9 @@ def examined(
         return []
     look = shrink(result.plan, disk.catalog()) if smoke else result.plan
     rows = preflight.rows(result.plan, smoke=smoke, workers=workers, progress=progress)
-    return ordered([*judged(result, preflight.facts(look)), *rows])
+    facts = preflight.facts(look)
+    facts = replace(facts, occupied=facts.occupied - set(kept))
+    return ordered([*judged(result, facts), *rows])
 
 
 def judged(result: Compiled, known: Known | None = None) -> list[Problem]:

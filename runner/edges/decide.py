@@ -64,12 +64,12 @@ def _with_state(
 
 
 def _inputs(plan: Plan, catalog: Catalog) -> dict[str, str]:
-    """Return the digests of what the plan reads from this disk."""
+    """Return the digests of what the plan reads from this disk and no stage of it makes."""
     paths = {path for stage in plan.stages for path in reads(stage, tool_of(stage, catalog))}
     return {
         path: digest.digest(digest.prints(Path(path)))
         for path in sorted(paths)
-        if Path(path).exists()
+        if Path(path).exists() and plan.maker(path) is None
     }
 
 

@@ -69,9 +69,10 @@ def command(
     compiled = workflow.compiled(loaded)
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     names = workflow.select(plan, only, first, last)
-    found = workflow.judged(compiled) if dry_run else _examined(compiled, smoke=smoke)
-    warnings = workflow.refuse(found, loaded.sources)
     before = None if resume is None else history.to_resume(Path(runs), resume, plan)
+    kept = () if dry_run else _kept(plan, names, before)
+    found = workflow.judged(compiled) if dry_run else _examined(compiled, kept, smoke=smoke)
+    warnings = workflow.refuse(found, loaded.sources)
     if dry_run and style == "json":
         return _written(plan, names, before, warnings)
     _warn(warnings, loaded.sources, style, quiet=quiet)
@@ -96,12 +97,27 @@ def command(
     return manifest.exit_code
 
 
-def _examined(compiled: "Compiled", *, smoke: bool) -> "list[Problem]":
+def _kept(plan: "Plan", names: "Sequence[str]", before: "Manifest | None") -> tuple[str, ...]:
+    """Return the outputs that this run will not write: of stages that are left out, or skipped."""
+    from runner.edges import disk
+    from runner.edges.decide import decide
+
+    writes = set(names)
+    if before is not None:
+        actions = decide(plan, disk.installed_catalog(), names, before).actions
+        writes -= {action.stage for action in actions if action.do != "run"}
+    left = (stage for stage in plan.stages if stage.name not in writes)
+    return tuple(path for stage in left for path in stage.outputs.values())
+
+
+def _examined(compiled: "Compiled", kept: "Sequence[str]", *, smoke: bool) -> "list[Problem]":
     from runner import workflow
     from runner.edges.meter import WORKERS, meter
 
     with meter() as progress:
-        return workflow.examined(compiled, smoke=smoke, workers=WORKERS, progress=progress)
+        return workflow.examined(
+            compiled, smoke=smoke, kept=kept, workers=WORKERS, progress=progress
+        )
 
 
 def _warn(

@@ -403,6 +403,9 @@ CASES = {
     "model-folder-in-use": Case(
         fused(save_path="out"), fused(), Known(occupied=frozenset({"out"}))
     ),
+    "timeout-of-seconds": Case(
+        {"train": {**lora(), "timeout": 5}}, {"train": {**lora(), "timeout": "5m"}}
+    ),
     # data
     "split-missing": Case(one(), one(), rows(train=None), rows(test=None)),
     "batch-larger-than-data": Case(one(test=True), one(), rows(test=3), rows(test=3)),

@@ -32,6 +32,7 @@ FAMILIES = (
     "launch",
     "trainer",
     "release",
+    "stage",
 )
 
 
