@@ -60,11 +60,8 @@ def lora(**params):
 
 
 def full(**params):
-    return {
-        "train": stage(
-            "mlx_lm.lora", model="base", data="rows", train=True, fine_tune_type="full", **params
-        )
-    }
+    said = {"model": "base", "data": "rows", "train": True, "fine_tune_type": "full", **params}
+    return {"train": stage("mlx_lm.lora", **said)}
 
 
 def one(**params):

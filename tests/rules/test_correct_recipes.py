@@ -1,6 +1,6 @@
 """Recipes that are right by construction: no rule may say a word."""
 
-from cases import Known, convert, found, lora, model, rows, stage, text
+from cases import DataSet, Known, convert, found, full, lora, model, rows, stage, text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,3 +89,74 @@ def test_a_correct_recipe_breaks_no_rule(params, bits, known):
     facts = model(layers=LAYERS, dtype="bfloat16", chat_template=True, model_type="olmo2")
     on_disk = Known(data=rows(count, count, count).data, models=facts.models)
     assert found(text(stages), on_disk if known else Known()) == []
+
+
+@st.composite
+def bases(draw, kind):
+    """Return a stage that makes the base, with bits that the type of training can take."""
+    bits = {"lora": [None, 2, 3, 4, 5, 6, 8], "dora": [None, 2, 4, 8], "full": [None]}[kind]
+    chosen = draw(st.sampled_from(bits))
+    precision = {"dtype": draw(st.sampled_from(["float16", "float32"]))} if kind == "full" else {}
+    return convert(quantize=True, q_bits=chosen) if chosen else convert(**precision)
+
+
+def last(name):
+    return {"adapter_path": f"{{{{ stages.{name}.adapter_path }}}}"}
+
+
+def learned(kind, params, **more):
+    """Return a training of a type, said in the way that type is."""
+    if kind != "full":
+        return lora(**{**params, "fine_tune_type": kind, **more})
+    kept = {name: params[name] for name in ("iters", "batch_size", "num_layers", "mask_prompt")}
+    return full(**{**kept, "learning_rate": 1e-4, **more})["train"]
+
+
+@given(trainings(), st.sampled_from(["lora", "dora", "full"]), st.integers(1, 4), st.data())
+def test_a_chain_of_trainings_of_one_type_breaks_no_rule(params, kind, length, data):
+    """Each goes on from the one before, with a seed of its own; then all that reads an adapter."""
+    base = {"model": "{{ stages.base.model }}"}
+    stages = {"base": data.draw(bases(kind))}
+    for number in range(length):
+        more = {**base, "seed": number}
+        if number:
+            more["resume_adapter_file"] = f"{{{{ stages.s{number - 1}.adapter_file }}}}"
+        stages[f"s{number}"] = learned(kind, params, **more)
+        read = {**base, **last(f"s{number}")}
+        size = params["batch_size"]
+        stages[f"t{number}"] = stage("mlx_lm.lora", **read, data="rows", test=True, batch_size=size)
+    read = {**base, **last(f"s{length - 1}")}
+    stages["generate"] = stage("mlx_lm.generate", **read, prompt="hello")
+    if kind != "full":
+        stages["fuse"] = stage("mlx_lm.fuse", **read, dequantize=True)
+        stages["small"] = convert(hf_path="{{ stages.fuse.model }}", quantize=True)
+        small = {"model": "{{ stages.small.model }}", "adapter_path": "", "data": "rows"}
+        stages["left"] = stage("mlx_lm.lora", **small, test=True, batch_size=size)
+    count = params["batch_size"] * 3
+    facts = model(layers=LAYERS, dtype="float32", chat_template=True, model_type="llama")
+    known = Known(data=rows(count, count, count).data, models=facts.models)
+    assert found(text(stages), known if data.draw(st.booleans()) else Known()) == []
+
+
+@given(trainings(), st.integers(1, 4), st.integers(0, 1000))
+def test_a_training_on_mixed_rows_breaks_no_rule(params, share, seed):
+    """The replayed share makes the rows a whole number of batches."""
+    size = params["batch_size"]
+    ratio = share / 4 if share < 4 else 0.0
+    first = 12 * size
+    mix = {"primary": "rows", "replay": "more", "ratio": ratio, "seed": seed}
+    stages = {
+        "old": lora(**params, data="more"),
+        "mix": stage("data.mix", **mix),
+        "new": lora(
+            **{**params, "seed": params["seed"] + 1},
+            data="{{ stages.mix.data }}",
+            resume_adapter_file="{{ stages.old.adapter_file }}",
+        ),
+        "kept": stage("mlx_lm.lora", model="base", data="more", test=True, **last("new")),
+    }
+    stages["kept"]["params"]["batch_size"] = size
+    keys = {split: frozenset({"messages"}) for split in ("train", "valid", "test")}
+    counts = dict.fromkeys(keys, first)
+    sets = {name: DataSet(name, counts, keys) for name in ("rows", "more")}
+    assert found(text(stages), Known(data=sets)) == []
