@@ -72,6 +72,14 @@ def beside(file: str) -> tuple[str, ...]:
     return tuple(sorted(path.as_posix() for path in names if path.suffix in {".yaml", ".yml"}))
 
 
+def is_folder(path: Path) -> bool:
+    """Say whether a folder is there; a path that no system takes is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def write(path: Path, text: str) -> None:
     """Write a file so that it is whole or not there: beside, flushed, then moved into place."""
     write_bytes(path, text.encode())

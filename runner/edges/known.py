@@ -1,9 +1,7 @@
 """The files a plan names, as values for the rules: adapters, data sets, models; nothing raises."""
 
 import json
-import struct
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,12 @@ from runner.core.plan import Plan, Stage
 from runner.core.rules import Adapter, DataSet, Known, ModelFacts
 from runner.core.trainer import watched
 from runner.edges import disk, probe
+from runner.edges.adapter import read_adapter
+from runner.edges.header import header, tensors
 
 Json = dict[str, Any]
 PACKAGES = ("mlx-lm", "huggingface-hub")
 SPLITS = ("train", "valid", "test")
-MAX_HEADER = 200_000_000
 # Model types whose weights mlx-lm calls as the hub does; others are renamed when they are loaded.
 SAME_NAMES = frozenset({"llama", "mistral", "olmo2", "qwen2", "qwen3", "gemma3_text"})
 _LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
@@ -37,6 +36,8 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
                 absent.add(path)
             if kind in {"adapter", "file"} and (adapter := read_adapter(path)):
                 adapters[path] = adapter
+            elif kind == "adapter" and disk.is_folder(Path(path)):
+                adapters[path] = Adapter("none", None, None, None, 0, None, f"'{path}'")
             elif kind == "data" and path not in data and (rows := read_data(path)):
                 data[path] = rows
             elif kind == "model" and folder and path not in models:
@@ -74,28 +75,10 @@ def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
         yield "data", data
 
 
-def read_adapter(path: str) -> Adapter | None:
-    """Return the adapter of a folder, or of the folder a safetensors file lies in."""
-    place = Path(path)
-    folder = place if _is_folder(place) else place.parent
-    file = folder / "adapters.safetensors" if place == folder else place
-    shapes = {name: entry["shape"] for name, entry in tensors(file).items()}
-    config = disk.read_json(folder / "adapter_config.json")
-    low = {name: shape for name, shape in shapes.items() if name.endswith((".lora_a", ".lora_b"))}
-    if config is None:
-        unknown = Adapter("none", None, None, None, 0, None, f"'{path}'")
-        return unknown if shapes and not low else None
-    try:
-        newer = (folder / "adapter_config.json").stat().st_mtime - file.stat().st_mtime
-        return replace(_adapter(path, config, _rank(low)), newer=newer if shapes else 0.0)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError):
-        return None
-
-
 def read_data(path: str) -> DataSet | None:
     """Return rows and the first row's keys of each split of a data folder."""
     folder = Path(path)
-    if not _is_folder(folder):
+    if not disk.is_folder(folder):
         return None
     rows: dict[str, int] = {}
     keys: dict[str, frozenset[str]] = {}
@@ -122,61 +105,6 @@ def read_model(path: str, folder: Path) -> ModelFacts | None:
     layers = next((number for number in said if isinstance(number, int)), None)
     weights, dtype = _weights(folder, kind)
     return ModelFacts(path, kind, layers, _bits(config), dtype, _template(folder), weights)
-
-
-def header(file: Path) -> dict[str, Json] | None:
-    """Return a safetensors header: an 8-byte length, then JSON; None if it is none.
-
-    It holds a shape and a dtype by tensor name, and a mapping of texts as ``__metadata__``.
-    """
-    try:
-        with file.open("rb") as stream:
-            lead = stream.read(8)
-            length = struct.unpack("<Q", lead)[0]
-            if length > min(MAX_HEADER, file.stat().st_size):
-                return None
-            said = json.loads(stream.read(length))
-    except (OSError, ValueError, struct.error, RecursionError):
-        return None
-    good = isinstance(said, dict) and all(
-        isinstance(entry, dict) and (name == "__metadata__" or isinstance(entry.get("shape"), list))
-        for name, entry in said.items()
-    )
-    return said if good else None
-
-
-def tensors(file: Path) -> dict[str, Json]:
-    """Return the shape and the dtype of every tensor of a safetensors file, by name."""
-    return {name: one for name, one in (header(file) or {}).items() if name != "__metadata__"}
-
-
-def _adapter(path: str, config: Json, rank: int | None) -> Adapter:
-    """Return an adapter as its configuration says; raises where that is not one of mlx-lm's."""
-    kind = config.get("fine_tune_type", "lora")
-    shape = config.get("lora_parameters") or {}
-    keys = shape.get("keys")
-    said = None if kind == "full" else int(shape["rank"])
-    number = config.get("num_layers")
-    return Adapter(
-        str(kind),
-        said if rank is None or said is None else rank,
-        None if kind == "full" else float(shape["scale"]),
-        None if keys is None else tuple(map(str, keys)),
-        int(-1 if number is None else number),
-        config.get("model"),
-        f"'{path}'",
-        config.get("seed"),
-        config.get("data"),
-        said if rank is not None and said is not None and rank != said else None,
-    )
-
-
-def _rank(low: dict[str, list[int]]) -> int | None:
-    """Return the rank of lora tensors: lora_b is (r, out), and (n, out, r) of experts."""
-    for name, shape in sorted(low.items()):
-        if name.endswith(".lora_b") and shape:
-            return shape[0] if len(shape) == 2 else shape[-1]  # noqa: PLR2004
-    return None
 
 
 def _count(file: Path) -> tuple[int, int, frozenset[str] | None] | None:
@@ -258,13 +186,6 @@ def _writes(stage: Stage) -> Iterator[str]:
 def _there(path: str) -> bool:
     try:
         return Path(path).exists()
-    except (OSError, ValueError):
-        return False
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
     except (OSError, ValueError):
         return False
 

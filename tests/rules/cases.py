@@ -263,6 +263,7 @@ CASES = {
         two({"lora_parameters": {"rank": 16}}, lora_parameters={"rank": 16}),
     ),
     "resume-scale": Case(two(lora_parameters={"scale": 2}), two(lora_parameters={"scale": 20})),
+    "resume-scale-unknown": Case(one(**OLD), one(**OLD), adapter(bare=True, scale=None), adapter()),
     "resume-keys": Case(
         two(lora_parameters={"keys": KEYS[:1]}), two(lora_parameters={"keys": KEYS[::-1]})
     ),
@@ -276,7 +277,9 @@ CASES = {
         two(),
     ),
     "same-seed-after-resume": Case(two(seed=0), two(seed=0, data="others")),
-    "adapter-config-disagrees": Case(one(**OLD), one(**OLD), adapter(recorded_rank=16), adapter()),
+    "adapter-config-disagrees": Case(
+        one(**OLD), one(**OLD), adapter(disagrees="rank 8 here and 16 there"), adapter()
+    ),
     "adapter-config-newer": Case(
         fused_old(), fused_old(), adapter(newer=3600 * 5), adapter(newer=20)
     ),

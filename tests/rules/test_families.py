@@ -213,7 +213,7 @@ def test_lora_on_experts_is_fine():
         ({"fine_tune_type": "none", "base": None}, "resume-not-an-adapter"),
         ({"base": "other"}, "other-base"),
         ({"seed": 1}, "same-seed-after-resume"),
-        ({"recorded_rank": 16}, "adapter-config-disagrees"),
+        ({"disagrees": "rank 8 here and 16 there"}, "adapter-config-disagrees"),
     ],
 )
 def test_an_adapter_on_disk_is_held_against_the_stage(changed, slug):

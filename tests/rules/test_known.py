@@ -1,6 +1,7 @@
 """What the edges read of the files a plan names; unreadable is absent."""
 
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 from cases import Known, after_training, compiled, convert, found, lora, one, stage, text
 
 from runner.edges import known
-from runner.edges.known import header, hub_cache, look, read_adapter, read_data, read_model
+from runner.edges.adapter import read_adapter
+from runner.edges.header import header
+from runner.edges.known import hub_cache, look, read_data, read_model
 
 SHAPE = {"rank": 4, "scale": 2.0, "dropout": 0.0, "keys": ["self_attn.q_proj"]}
 CONFIG = {
@@ -76,12 +79,101 @@ def test_an_adapter_is_read_by_its_folder_and_by_its_file(tmp_path):
         seen = read_adapter(str(path))
         assert (seen.fine_tune_type, seen.rank, seen.scale) == ("lora", 4, 2.0)
         assert (seen.keys, seen.num_layers, seen.base) == (("self_attn.q_proj",), 2, "base")
-        assert (seen.seed, seen.data, seen.recorded_rank) == (7, "rows", None)
+        assert (seen.seed, seen.data, seen.disagrees) == (7, "rows", "")
 
 
 def test_the_tensors_know_the_rank_better_than_the_configuration(tmp_path):
     seen = read_adapter(str(write_adapter(tmp_path / "old", rank=16)))
-    assert (seen.rank, seen.recorded_rank) == (16, 4)
+    assert (seen.rank, seen.disagrees) == (
+        16,
+        "rank 16 in its weights and 4 in adapter_config.json",
+    )
+
+
+def bare(folder, *modules, rank=4, end=".lora_b"):
+    """Write an adapter's tensors without a configuration."""
+    folder.mkdir()
+    shapes = {f"{name}.lora_a": (64, rank) for name in modules}
+    shapes |= {f"{name}{end}": (rank, 64) for name in modules}
+    write_safetensors(folder / "adapters.safetensors", shapes)
+    return str(folder / "adapters.safetensors")
+
+
+Q, UP = "self_attn.q_proj", "mlp.up_proj"
+
+
+def test_tensors_without_a_configuration_say_their_own_shape(tmp_path):
+    file = bare(tmp_path / "old", f"model.layers.2.{Q}", f"model.layers.3.{UP}")
+    seen = read_adapter(file)
+    assert (seen.fine_tune_type, seen.rank, seen.scale, seen.bare) == ("lora", 4, None, True)
+    assert (seen.keys, seen.num_layers, seen.base) == ((UP, Q), 2, None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "slugs"),
+    [
+        ({}, ["resume-scale-unknown"]),
+        ({"lora_parameters": {"rank": 8, "keys": [Q, UP]}}, ["resume-rank-mismatch"]),
+        ({"lora_parameters": {"rank": 4, "keys": [Q]}}, ["resume-keys"]),
+        ({"lora_parameters": {"rank": 4, "keys": None}}, []),
+        ({"num_layers": 1}, ["resume-num-layers"]),
+        ({"num_layers": -1}, []),
+        ({"fine_tune_type": "dora"}, ["resume-type"]),
+    ],
+)
+def test_an_adapter_made_elsewhere_is_held_against_the_stage_by_its_tensors(
+    tmp_path, changed, slugs
+):
+    file = bare(tmp_path / "old", *(f"model.layers.{n}.{name}" for n in (2, 3) for name in (Q, UP)))
+    shape = {"lora_parameters": {"rank": 4, "keys": [Q, UP]}, "num_layers": 2}
+    stages = one(resume_adapter_file=file, **{**shape, **changed})
+    seen = set(found(text(stages), look(plan(stages)))) - {"path-not-there", "name-not-there"}
+    known_scale = {"resume-scale-unknown"} if "resume-type" not in slugs else set()
+    assert seen == known_scale | set(slugs)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({}, ""),
+        (
+            {"fine_tune_type": "dora"},
+            "the type lora in its weights and dora in adapter_config.json",
+        ),
+        (
+            {"fine_tune_type": "full", "lora_parameters": None},
+            "the type lora in its weights and full in adapter_config.json",
+        ),
+        (
+            {"lora_parameters": {**SHAPE, "keys": ["mlp.up_proj"]}},
+            "self_attn.q_proj in its weights and not in adapter_config.json",
+        ),
+        ({"lora_parameters": {**SHAPE, "keys": None}}, ""),
+        ({"lora_parameters": {**SHAPE, "keys": ["model.layers.0.self_attn.q_proj"]}}, ""),
+    ],
+)
+def test_a_configuration_that_is_not_of_these_tensors_is_told(tmp_path, config, said):
+    assert read_adapter(str(write_adapter(tmp_path / "old", **config))).disagrees == said
+
+
+@pytest.mark.parametrize("tool", ["mlx_lm.fuse", "mlx_lm.generate", "mlx_lm.lora"])
+def test_whoever_reads_an_adapter_is_told_what_is_wrong_with_its_files(tmp_path, tool):
+    folder = write_adapter(tmp_path / "old", rank=16)
+    said = {"model": "base", "adapter_path": str(folder)}
+    more = {"mlx_lm.lora": {"data": "o/rows", "test": True}, "mlx_lm.generate": {"prompt": "a"}}
+    stages = {"a": stage(tool, **said, **more.get(tool, {}))}
+    assert "adapter-config-disagrees" in found(text(stages), look(plan(stages)))
+    for file in folder.iterdir():
+        file.unlink()
+    assert "adapter-path-is-no-adapter" in found(text(stages), look(plan(stages)))
+
+
+def test_a_configuration_written_after_its_weights_is_told(tmp_path):
+    folder = write_adapter(tmp_path / "old")
+    stages = one(resume_adapter_file=str(folder / "adapters.safetensors"), seed=1)
+    assert "adapter-config-newer" not in found(text(stages), look(plan(stages)))
+    os.utime(folder / "adapters.safetensors", (1, 1))
+    assert "adapter-config-newer" in found(text(stages), look(plan(stages)))
 
 
 def test_the_rank_of_experts_is_their_last_dimension(tmp_path):

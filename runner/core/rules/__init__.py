@@ -49,9 +49,10 @@ class Finding:
 class Adapter:
     """An adapter's shape: from the stage that trains it, or read from the files on disk.
 
-    `fine_tune_type` is "none" for a file that holds no adapter. `base` is the model it was trained
-    on as it was named, None where that is not known; `recorded_rank` is what adapter_config.json
-    says where the tensors say `rank`, `newer` by how many seconds it is younger than they are.
+    `fine_tune_type` is "none" for files that hold no adapter. `base` is the model it was trained
+    on as it was named, None where that is not known. `disagrees` is what adapter_config.json says
+    and the tensors do not, `newer` by how many seconds it is younger than they are; `bare` tensors
+    have none beside them.
     """
 
     fine_tune_type: str
@@ -63,8 +64,9 @@ class Adapter:
     source: str
     seed: int | None = None
     data: str | None = None
-    recorded_rank: int | None = None
+    disagrees: str = ""
     newer: float = 0.0
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

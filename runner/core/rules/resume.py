@@ -33,13 +33,12 @@ def resume_rank_mismatch(view: View) -> Iterator[Finding]:
     The training succeeds. Fusing, testing or generating fails afterwards, because
     adapter_config.json and the tensors disagree.
     """
-    adapter, rank = _same_type(view), view.params["lora_parameters"]["rank"]
-    if adapter and adapter.rank is not None and adapter.rank != rank:
+    for adapter, before, now in _changed(view, "rank"):
         message = (
-            f"{adapter.source} has rank {adapter.rank}, and this stage says {rank}: it would train "
-            f"at {adapter.rank}, and fusing would fail later"
+            f"{adapter.source} has rank {before:g}, and this stage says {now:g}: it would train at "
+            f"{before:g}, and fusing would fail later"
         )
-        yield Finding("lora_parameters.rank", message, f"say rank: {adapter.rank}")
+        yield Finding("lora_parameters.rank", message, f"say rank: {before:g}")
 
 
 @rule("error", "T53")
@@ -49,13 +48,30 @@ def resume_scale(view: View) -> Iterator[Finding]:
     The scale multiplies the whole adapter: what it has learned becomes stronger or weaker by the
     ratio of the two. Measured: a validation loss of 3.72 became 5.97.
     """
-    adapter, scale = _same_type(view), view.params["lora_parameters"]["scale"]
-    if adapter and adapter.scale is not None and adapter.scale != scale:
+    for adapter, before, now in _changed(view, "scale"):
         message = (
-            f"{adapter.source} has scale {adapter.scale:g}, and this stage says {scale:g}: the "
-            f"adapter would be multiplied by {scale / adapter.scale:g} at once"
+            f"{adapter.source} has scale {before:g}, and this stage says {now:g}: the adapter "
+            f"would be multiplied by {now / before:g} at once"
         )
-        yield Finding("lora_parameters.scale", message, f"say scale: {adapter.scale:g}")
+        yield Finding("lora_parameters.scale", message, f"say scale: {before:g}")
+
+
+@rule("warning", "T53")
+def resume_scale_unknown(view: View) -> Iterator[Finding]:
+    """Resuming weights without an adapter_config.json: nothing says of which scale they are.
+
+    Another scale changes what the adapter has learned at once. Put the configuration beside the
+    weights, or make sure of the scale.
+    """
+    adapter = _same_type(view)
+    if adapter and adapter.bare:
+        scale = view.params["lora_parameters"]["scale"]
+        message = (
+            f"no adapter_config.json stands beside {adapter.source}: nothing says whether it was "
+            f"trained with scale {scale:g}, as this stage says"
+        )
+        hint = "put its adapter_config.json beside it, or make sure and allow this rule"
+        yield Finding("resume_adapter_file", message, hint)
 
 
 @rule("error", "T52")
@@ -70,6 +86,8 @@ def resume_keys(view: View) -> Iterator[Finding]:
         return
     before = None if adapter.keys is None else set(adapter.keys)
     now = None if asked is None else set(asked)
+    if adapter.bare and now is None:
+        return  # all modules of a model that may not be known: the trainer compares them
     if before != now:
         lost = sorted(before - (now or before)) if before else []
         what = f"{listing(lost)} would be lost" if lost else "the adapted modules would differ"
@@ -89,7 +107,8 @@ def resume_num_layers(view: View) -> Iterator[Finding]:
     if adapter:
         layers = model_at(view, view.params["model"]).layers
         before, now = (_count(n, layers) for n in (adapter.num_layers, view.params["num_layers"]))
-        if before != now:
+        unknown = adapter.bare and now < 0
+        if before != now and not unknown:
             message = (
                 f"{adapter.source} trained {_layers(before)}, and this stage trains {_layers(now)}"
             )
@@ -141,11 +160,9 @@ def adapter_config_disagrees(view: View) -> Iterator[Finding]:
     the new configuration beside the old weights.
     """
     for name, adapter in _read(view):
-        if adapter.recorded_rank is not None:
+        if adapter.disagrees:
             message = (
-                f"{adapter.source} has rank {adapter.rank} in its weights and "
-                f"{adapter.recorded_rank} in adapter_config.json: a later run has overwritten one "
-                "of them"
+                f"{adapter.source} has {adapter.disagrees}: a later run has overwritten one of them"
             )
             yield Finding(name, message, "train it again, into a folder of its own")
 
@@ -160,7 +177,7 @@ def adapter_config_newer(view: View) -> Iterator[Finding]:
     Look at the scale in adapter_config.json; ``touch`` the weights where both belong together.
     """
     for name, adapter in _read(view):
-        if adapter.newer > _APART and adapter.recorded_rank is None:
+        if adapter.newer > _APART and not adapter.disagrees:
             message = (
                 f"adapter_config.json of {adapter.source} is {_ago(adapter.newer)} younger than "
                 "the weights: a training that failed may have left it, with another scale"
@@ -196,6 +213,14 @@ def _ago(seconds: float) -> str:
             count = int(seconds // size)
             return f"{count} {unit}{'s' * (count != 1)}"
     return f"{seconds:.0f} seconds"
+
+
+def _changed(view: View, name: str) -> Iterator[tuple[Adapter, float, float]]:
+    """Yield the resumed adapter with its number and the stage's, where the two differ."""
+    adapter, now = _same_type(view), view.params["lora_parameters"][name]
+    before = getattr(adapter, name, None)
+    if adapter and before is not None and before != now:
+        yield adapter, before, now
 
 
 def _none(view: View, path: str) -> bool:

@@ -64,6 +64,10 @@ def adapter_path_is_no_adapter(view: View) -> Iterator[Finding]:
     elif maker is not None and not trains(maker):
         message = f"stage '{maker.name}' makes no adapter"
         yield Finding("adapter_path", message, "name an adapter, as stages.NAME.adapter_path")
+    elif maker is None and (found := adapter_at(view, path)) and found.fine_tune_type == "none":
+        message = f"'{path}' holds no adapter that mlx-lm could load"
+        hint = "it needs adapter_config.json and adapters.safetensors, as a training leaves them"
+        yield Finding("adapter_path", message, hint)
 
 
 @rule("error", "T61")
