@@ -30,6 +30,7 @@ mlx_lm.convert \
   --q-mode=affine
 
 # analysis: Train vulnerability analysis.
+# continue: with run-recipe --resume it goes on; this script starts over
 mkdir -p "$RUN_DIR/analysis"
 cat > "$RUN_DIR/analysis/config.json" <<'JSON'
 {
@@ -58,7 +59,9 @@ cat > "$RUN_DIR/analysis/config.json" <<'JSON'
   "chat_feature": "messages"
 }
 JSON
-mlx_lm.lora \
+run-recipe train \
+  --keep=best \
+  -- mlx_lm.lora \
   --config="$RUN_DIR/analysis/config.json" \
   --model="$RUN_DIR/base/model" \
   --train \
@@ -148,6 +151,7 @@ run-recipe data mix \
   --text-feature=text
 
 # codefix: Train code fixes on top of the analysis adapter.
+# continue: with run-recipe --resume it goes on; this script starts over
 mkdir -p "$RUN_DIR/codefix"
 cat > "$RUN_DIR/codefix/config.json" <<'JSON'
 {
@@ -176,7 +180,13 @@ cat > "$RUN_DIR/codefix/config.json" <<'JSON'
   "chat_feature": "messages"
 }
 JSON
-mlx_lm.lora \
+run-recipe train \
+  --keep=best \
+  --retention-data=recipes/data/security/analysis \
+  --retention-split=valid \
+  --retention-every=1 \
+  --retention-batches=2 \
+  -- mlx_lm.lora \
   --config="$RUN_DIR/codefix/config.json" \
   --model="$RUN_DIR/base/model" \
   --train \
@@ -253,6 +263,7 @@ mlx_lm.lora \
   --seed=0
 
 # retention: How much of the analysis is left.
+# expect: metrics.test_loss <= stages.analysis_test.metrics.test_loss * vars.most_forgetting
 mkdir -p "$RUN_DIR/retention"
 cat > "$RUN_DIR/retention/config.json" <<'JSON'
 {

@@ -84,7 +84,7 @@ def test_a_smoke_plan_looks_as_often_as_the_real_one():
     assert small.params["iters"] == 12
     assert small.trainer["watch.retention.every"] == 2
     assert small.trainer["watch.retention.batches"] == 2
-    assert small.trainer["watch.retention.stop_above"] == 1.15
+    assert small.trainer["watch.retention.stop_above"] is None  # its figures mean nothing
 
 
 @pytest.mark.parametrize(
