@@ -15,7 +15,7 @@ from runner.core.problem import Problem, listing, ordered, suggest
 from runner.core.recipe import Overrides, Recipe
 from runner.core.rules import Known, View
 from runner.core.smoke import MODEL_STAGE, shrink
-from runner.edges import disk
+from runner.edges import disk, verdicts
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compil
 def drafted(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
     """Compile a recipe without counting rows: a budget says nothing of ``iters`` yet."""
     known = os.environ if environ is None else environ
-    return compiling.build(recipe, disk.catalog(), disk.envelope(), known, rules.rules())
+    with verdicts.remembered():
+        return compiling.build(recipe, disk.catalog(), disk.envelope(), known, rules.rules())
 
 
 def views_of(result: Compiled) -> list[View]:

@@ -73,15 +73,15 @@ def dotted(path: Path) -> str:
     return text
 
 
-def _rule(error: strict.Error) -> int:
+def _rule(error: Any) -> int:
     """Return at which step of its schema path an error leaves an ``if``, 0 for a plain error."""
-    steps = error.schema_path
+    steps = list(error.absolute_schema_path)
     return next((at for at, step in enumerate(steps) if step in {"then", "else"}), 0)
 
 
-def _doubtful(rule: int, error: strict.Error, value: Any, root: Any, bad: set[Path]) -> bool:
+def _doubtful(rule: int, error: Any, value: Any, root: Any, bad: set[Path]) -> bool:
     """Say whether the ``if`` of an error's rule reads a value that is wrong itself."""
-    steps = error.schema_path[:rule]
+    steps = list(error.absolute_schema_path)[:rule]
     schema: Any = root
     for step in steps:
         schema = schema[step]
@@ -159,35 +159,35 @@ def _once(found: Iterable[Violation]) -> list[Violation]:
     return sorted(kept, key=lambda v: [str(step) for step in v.path])
 
 
-def _explain(error: strict.Error, root: Mapping[str, Any], value: Any) -> Iterator[Violation]:
-    """Turn one refusal of a schema into words."""
-    path = error.path
+def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violation]:
+    """Turn one of jsonschema's errors into our words."""
+    path = tuple(error.absolute_path)
     schema = error.schema if isinstance(error.schema, Mapping) else {}
     said, about = _message(error, root)
-    if error.keyword == "additionalProperties":
+    if error.validator == "additionalProperties":
         chosen = value.get(schema.get("x-select", "")) if isinstance(value, dict) else None
-        for name in error.value:
+        for name in error.instance:
             if name not in schema.get("properties", {}):
                 yield unknown(schema, path, name, chosen)
-    elif "propertyNames" in error.schema_path:
-        name = str(error.value)
+    elif "propertyNames" in error.absolute_schema_path:
+        name = str(error.instance)
         yield Violation((*path, name), said, "bad-name", key=True)
     elif said:
         yield _told(error, root, said, about)
-    elif error.keyword == "required":
-        for name in error.said:
-            if name not in error.value:
+    elif error.validator == "required":
+        for name in error.validator_value:
+            if name not in error.instance:
                 yield Violation(path, f"needs '{name}'", "missing-key", _form(schema, name))
-    elif error.keyword == "type":
-        yield _wrong_type(path, error.value, error.said, schema)
+    elif error.validator == "type":
+        yield _wrong_type(path, error.instance, error.validator_value, schema)
     else:
         yield Violation(path, *_wrong_value(error))
 
 
-def _told(error: strict.Error, root: Mapping[str, Any], said: str, about: Path | None) -> Violation:
+def _told(error: Any, root: Mapping[str, Any], said: str, about: Path | None) -> Violation:
     """Return what a schema's own message says; of several arguments, which one it is about."""
-    path = error.path
-    if error.keyword in _BOUNDS and "prefixItems" in error.schema_path:
+    path = tuple(error.absolute_path)
+    if error.validator in _BOUNDS and "prefixItems" in error.absolute_schema_path:
         message, rule, _ = _wrong_value(error)
         return Violation(path, message, rule, f"the {(about or path)[-1]} {said}")
     place = _reader(error, root, path)
@@ -208,25 +208,25 @@ def _form(schema: Mapping[str, Any], name: str) -> str:
     return hint if hint.startswith(f"write {name}:") else ""
 
 
-def _reader(error: strict.Error, root: Any, path: Path) -> Path:
+def _reader(error: Any, root: Any, path: Path) -> Path:
     """Return the key that makes a rule ask for more, where what it asks for is not there."""
     rule = _rule(error)
-    steps = error.schema_path[:rule]
+    steps = list(error.absolute_schema_path)[:rule]
     if not rule or path != _instance(steps):
         return path
     schema: Any = root
     for step in steps:
         schema = schema[step]
-    given = error.value if isinstance(error.value, dict) else {}
+    given = error.instance if isinstance(error.instance, dict) else {}
     return next(((*path, name) for name in _read(schema["if"]) if name in given), path)
 
 
-def _message(error: strict.Error, root: Any) -> tuple[str, Path | None]:
+def _message(error: Any, root: Any) -> tuple[str, Path | None]:
     """Return the nearest ``x-message`` around an error's schema, and what in the value it is about.
 
     A wrong type inside a plain parameter is said in our own words.
     """
-    steps: Sequence[Any] = error.schema_path
+    steps = list(error.absolute_schema_path)
     found: tuple[str, Path | None] = ("", None)
     about: list[str | int] = []
     schema: Any = root
@@ -238,11 +238,11 @@ def _message(error: strict.Error, root: Any) -> tuple[str, Path | None]:
         if above in {"properties", "prefixItems"}:
             about.append(step)
         elif step in {"items", "additionalProperties"}:
-            about += list(error.path)[len(about) : len(about) + 1] or [step]
+            about += list(error.absolute_path)[len(about) : len(about) + 1] or [step]
         if isinstance(schema, dict) and "x-message" in schema:
             found = (schema["x-message"], tuple(about))
-    leaf = found[1] is not None and found[1] == error.path
-    return ("", None) if error.keyword == "type" and leaf else found
+    leaf = found[1] is not None and list(found[1]) == list(error.absolute_path)
+    return ("", None) if error.validator == "type" and leaf else found
 
 
 def _wrong_type(
@@ -263,9 +263,9 @@ def _wrong_type(
     return Violation(path, message, "wrong-type", hint, wanted=tuple(names))
 
 
-def _wrong_value(error: strict.Error) -> tuple[str, str, str]:
+def _wrong_value(error: Any) -> tuple[str, str, str]:
     """Return message, rule and hint for a value of the right type."""
-    value, limit, keyword = error.value, error.said, error.keyword
+    value, limit, keyword = error.instance, error.validator_value, str(error.validator)
     if keyword in _BOUNDS:
         share = "Maximum" in keyword and limit == 1 and 1 < value < 100  # noqa: PLR2004
         hint = f"a share, not a percentage: write {value / 100:g}" if share else ""
@@ -287,4 +287,4 @@ def _wrong_value(error: strict.Error) -> tuple[str, str, str]:
         "uniqueItems": "holds an entry twice",
         "pattern": f"{shown(value)} does not have the form {limit}",
     }
-    return plain.get(keyword, "does not fit its schema"), "bad-value", ""
+    return plain.get(keyword, error.message), "bad-value", ""
