@@ -10,12 +10,14 @@ from runner.core import compile as compiling
 from runner.core import recipe as recipes
 from runner.core import rules
 from runner.core.forecast import Forecast, derived, forecast
+from runner.core.leak import leaks, masked
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, listing, ordered, suggest
 from runner.core.recipe import Overrides, Recipe
 from runner.core.rules import Known, View
+from runner.core.secret import Mask
 from runner.core.smoke import MODEL_STAGE, shrink
-from runner.edges import disk, verdicts
+from runner.edges import disk, probe, verdicts
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
 
 if TYPE_CHECKING:
@@ -28,11 +30,18 @@ def read(
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> recipes.Loaded:
-    """Read a recipe and fold its layers; every problem is in the result."""
+    """Read a recipe and fold its layers; every problem is in the result.
+
+    In the texts it was read from, which pictures of problems show, secrets are masked.
+    """
     known = os.environ if environ is None else environ
-    return recipes.load(
+    loaded = recipes.load(
         file, disk.read, Overrides(tuple(profiles), known, tuple(sets)), disk.beside
     )
+    mask = _mask(environ)
+    loaded.sources |= {name: mask.text(text) for name, text in loaded.sources.items()}
+    loaded.problems[:] = masked(loaded.problems, mask)
+    return loaded
 
 
 def load(
@@ -60,6 +69,18 @@ def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compil
 
     A stage's ``budget`` needs the rows of its data: they are counted, and the recipe compiled anew.
     """
+    result, mask = _counted(recipe, environ), _mask(environ)
+    found = list(leaks(result, recipe, mask))
+    problems = ordered(masked([*result.problems, *found], mask))
+    return replace(result, plan=None if found else result.plan, problems=problems)
+
+
+def _mask(environ: Mapping[str, str] | None) -> Mask:
+    return Mask(probe.secrets(os.environ if environ is None else environ))
+
+
+def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
+    """Compile a recipe, and once more where a budget needed the rows of its data."""
     result = drafted(recipe, environ)
     if result.plan is None or not any(
         d.node.get("budget") for d in result.resolver.drafts.values()
@@ -95,6 +116,7 @@ def forecasts(result: Compiled, smaller: Plan | None = None) -> list[Forecast]:
 
 def examined(
     result: Compiled,
+    stages: Collection[str] | None = None,
     *,
     smoke: bool = False,
     kept: Collection[str] = (),
@@ -103,6 +125,7 @@ def examined(
 ) -> list[Problem]:
     """Return what the rules and the data checks find; `smoke` leaves the models out.
 
+    With `stages` only the data of these is looked at.
     `kept` are the outputs that a run will not write, of stages left out or finished before.
     More than one worker are processes for large data sets, as ``dataset.check`` says.
     """
@@ -111,7 +134,7 @@ def examined(
     if result.plan is None:
         return []
     look = shrink(result.plan, disk.catalog()) if smoke else result.plan
-    rows = preflight.rows(result.plan, smoke=smoke, workers=workers, progress=progress)
+    rows = preflight.rows(result.plan, stages, smoke=smoke, workers=workers, progress=progress)
     facts = preflight.facts(look)
     facts = replace(facts, occupied=facts.occupied - set(kept))
     return ordered([*judged(result, facts), *rows])
@@ -177,7 +200,6 @@ def rehearsed(recipe: Recipe) -> list[Problem]:
 def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return what catalogue and installation do not say alike, and the tools not to be asked."""
     from runner.core.drift import compare  # noqa: PLC0415
-    from runner.edges import probe  # noqa: PLC0415
 
     catalog = disk.installed_catalog()
     seen = probe.ask("runner.child.introspect", *names)

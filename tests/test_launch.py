@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from runner import workflow
-from runner.core.launch import failed_ranks
+from runner.child.seen import rank
+from runner.core.launch import code
 from runner.core.script import script
 from runner.edges import disk
 
@@ -63,14 +64,26 @@ def test_a_mistake_in_launch_is_an_error_at_its_place(project, change, message):
         compiled(f"stages.train.launch.{change}")
 
 
-def test_a_rank_that_failed_is_read_from_the_launchers_log():
-    log = (
-        "x\n\x1b[33m[WARN] Node with rank 1 exited with code 3 \x1b[0m\nNode with rank 0 was killed"
-    )
-    assert failed_ranks(log) == [
-        "Node with rank 1 exited with code 3",
-        "Node with rank 0 was killed",
-    ]
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ("x\n\x1b[33m[WARN] Node with rank 1 exited with code 3 \x1b[0m\nfine", 1),
+        ("Node with rank 0 was killed", 1),
+        ("Node with rank 0 was killed\nNode with rank 1 exited with code 6", 6),
+        ("Node with rank 1 exited with code 60", 1),
+        ("all is well", 0),
+    ],
+)
+def test_how_ranks_ended_is_read_from_the_launchers_log(log, expected):
+    assert code(log) == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [({}, 0), ({"MLX_RANK": "2"}, 2), ({"OMPI_COMM_WORLD_RANK": "1"}, 1), ({"PMI_RANK": "3"}, 3)],
+)
+def test_a_process_knows_its_rank_under_every_backend(environ, expected):
+    assert rank(environ) == expected
 
 
 def run(cwd, *words, code=0, env=None):

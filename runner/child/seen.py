@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AUDIT = 6
+RANKS = ("MLX_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 
 
 class DriftError(SystemExit):
@@ -58,7 +59,7 @@ class Host:
         smoke: bool = False,
     ) -> None:
         self.rehearse = rehearse
-        self.first = os.environ.get("MLX_RANK", "0") == "0"
+        self.first = rank(os.environ) == 0
         self.folder = folder
         self.stage = stage
         self.final: dict[str, str] = {
@@ -78,7 +79,7 @@ class Host:
         self.seen: dict[str, str] = {}
         self.smoke = smoke
         self.endings: list[Callable[[], None]] = []
-        self.metrics = Journal(self.place / "metrics.jsonl")
+        self.metrics = Journal(self.place / "metrics.jsonl", lasting=False)
 
     def verdicts(self) -> list[Verdict]:
         """Return planned against seen, for every parameter, and how far each was followed."""
@@ -121,7 +122,12 @@ class Host:
             "observed": self.observed,
         }
         text = laid_out(json.loads(json.dumps(said, default=str)))
-        disk.write(self.place / "effective.json", text + "\n")
+        disk.write(self.place / "effective.json", text + "\n", lasting=False)
+
+
+def rank(environ: Mapping[str, str]) -> int:
+    """Return this process's rank: mlx.launch says it, or the launcher of an MPI job."""
+    return next((int(environ[name]) for name in RANKS if name in environ), 0)
 
 
 def destination(parameter: Parameter) -> str:

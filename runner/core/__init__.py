@@ -10,6 +10,7 @@ document    one YAML text -> a tree
 merge       layers of a tree -> one tree; !reset and !override
 override    profiles, environment and --set -> layers
 recipe      files and what is laid over them -> one recipe
+secret      what must never be written down
 sandbox     what a template may do, and how much
 expression  one expression and a scope -> a value
 template    {{ }} filled in, types kept
@@ -31,6 +32,7 @@ order       stages that wait for each other -> the order they run in
 written     paths that two stages write
 unused      what a recipe says and nothing reads
 compile     a recipe -> a Plan
+leak        a compiled recipe -> the secrets it would write down
 budget      the arithmetic of a training
 smoke       a plan -> the same plan at toy scale
 provenance  who said a value, and who was overruled

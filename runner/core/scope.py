@@ -9,10 +9,10 @@ from runner.core.problem import offer
 from runner.core.recipe import Recipe
 from runner.core.sandbox import Scope, TemplateError
 from runner.core.scalar import scalar
+from runner.core.secret import secret_name
 from runner.core.tree import Node
 
 Use = tuple[str, ...]
-_SECRET = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "CREDENTIAL")
 _UNSET = object()
 
 
@@ -204,7 +204,7 @@ class _Env(Scope):
         self.lookup("NAME")
 
     def __call__(self, name: str, default: Any = _UNSET) -> Any:
-        if any(word in str(name).upper() for word in _SECRET):
+        if secret_name(str(name)):
             hint = "the tools read it from the environment themselves"
             raise TemplateError(f"'{name}' looks like a secret; it would stand in the plan", hint)
         said = self._lookup.environ.get(name)

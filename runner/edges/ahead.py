@@ -1,8 +1,13 @@
-"""The child of the next stage, started early: it imports its tool, and waits until it is told."""
+"""The child of the next stage, started early: it imports its tool, and waits until it is told.
+
+At most one waits. None is started for a stage that may be skipped, and none on one core, where it
+would only take time from the stage that runs.
+"""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from runner.core.catalog import Catalog
@@ -30,11 +35,10 @@ class Ahead:
             return child
         return self._spawn(stage)
 
-    def start(self, coming: Sequence[Stage]) -> None:
+    def start(self, coming: Iterable[Stage]) -> None:
         """Start the child of the first of the `coming` stages for which it is worth it.
 
-        The stages are such as will run if those before them end well. On one core it would only
-        take time from the stage that runs.
+        The stages are such as will run if those before them end well.
         """
         if self._waiting is None and (os.cpu_count() or 1) > 1:
             stage = next((one for one in coming if self._worth(one)), None)
@@ -66,6 +70,17 @@ class Ahead:
     def _spawn(self, stage: Stage) -> Child:
         words = [*command(self.folder, stage.name), "--wait", *self._modules(stage)]
         return Child(words, self.env())
+
+
+@contextmanager
+def early(folder: Path, plan: Plan, catalog: Catalog, names: Collection[str]) -> Iterator[Ahead]:
+    """Start the first stage's child of a new run while its recipe is still looked at."""
+    ahead = Ahead(folder, plan, catalog)
+    try:
+        ahead.start(stage for stage in plan.stages if stage.name in names)
+        yield ahead
+    finally:
+        ahead.end()
 
 
 def command(folder: Path, stage: str) -> list[str]:

@@ -1,5 +1,6 @@
 """One stage tried once: its folder made, its child told to go and watched, its end judged."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from runner.core import failure as failures
+from runner.core import launch
 from runner.core import manifest as manifests
 from runner.core import saved as states
 from runner.core.catalog import Tool
 from runner.core.invocation import Invocation, invoke, launched
 from runner.core.judge import judge
-from runner.core.launch import failed_ranks
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage, bind
 from runner.core.saved import Saved
 from runner.core.schedule import Identity
+from runner.core.secret import Mask
 from runner.core.staging import staged
 from runner.edges import disk, probe, saved, signals
 from runner.edges.ahead import Ahead, command
@@ -82,7 +84,7 @@ class Attempt:
             try:
                 self.prepare(record, hear)
                 events += self.tail.new()
-                child.log(self.place / "log.txt")
+                child.log(self.place / "log.txt", Mask(probe.secrets(os.environ)))
                 child.go()
                 self.ahead.start(self.coming)
             except BaseException:
@@ -95,8 +97,8 @@ class Attempt:
             raise
         finally:
             child.finish()
-        if code == 0 and self.stage.launch and failed_ranks(self.log()):
-            code = Exit.STAGE_FAILED
+        if code == 0 and self.stage.launch:
+            code = launch.code(self.log())
         metrics = {**manifests.summary(events), **self.left()}
         record = replace(record, exit_code=code, metrics=metrics, audit=self.audit())
         if code != 0:
@@ -123,7 +125,8 @@ class Attempt:
         here = staged(self.stage, self.tool, self.places.open(keep=before is not None))
         config = invoke(here, self.tool).config
         if config is not None:
-            disk.write(self.place / "config.json", str(bind(config, str(self.folder))))
+            text = str(bind(config, str(self.folder)))
+            disk.write(self.place / "config.json", text, lasting=False)
 
     def before(
         self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]
@@ -161,6 +164,9 @@ class Attempt:
         code = None
         while code is None:
             code = child.wait(POLL)
+            if child.trouble is not None:
+                child.stop()
+                raise child.trouble
             for event in self.tail.new():
                 events.append(event)
                 hear(event)

@@ -11,8 +11,11 @@ from runner.core.plan import Plan, Stage
 from runner.core.problem import listing
 from runner.core.schedule import Action, Identity, identities, reads, schedule, was_cut_off
 from runner.edges import digest, probe, saved
+from runner.edges.meter import meter
 from runner.edges.places import Places
 from runner.errors import RecipeError, UnfitError
+
+MEMORY = ".digests.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +27,16 @@ class Decision:
     actions: Sequence[Action]
 
 
-def decide(plan: Plan, catalog: Catalog, names: Sequence[str], before: Manifest | None) -> Decision:
-    """Decide what to do with the named stages, each with its cause."""
+def decide(
+    plan: Plan, catalog: Catalog, names: Sequence[str], before: Manifest | None, runs: Path
+) -> Decision:
+    """Decide what to do with the named stages, each with its cause.
+
+    What was read for it is remembered beside the `runs`.
+    """
     records = {record.name: record for record in before.stages} if before else {}
     versions = probe.facts()["packages"] | {"run_recipe": "1"}
-    wanted = identities(plan, catalog, versions, _inputs(plan, catalog))
+    wanted = identities(plan, catalog, versions, _inputs(plan, catalog, runs))
     damaged = {}
     for stage in plan.stages:
         record = records.get(stage.name)
@@ -63,14 +71,18 @@ def _with_state(
     return replace(action, cause=f"{action.cause}; {said}")
 
 
-def _inputs(plan: Plan, catalog: Catalog) -> dict[str, str]:
+def _inputs(plan: Plan, catalog: Catalog, runs: Path) -> dict[str, str]:
     """Return the digests of what the plan reads from this disk and no stage of it makes."""
     paths = {path for stage in plan.stages for path in reads(stage, tool_of(stage, catalog))}
-    return {
-        path: digest.digest(digest.prints(Path(path)))
-        for path in sorted(paths)
-        if Path(path).exists() and plan.maker(path) is None
-    }
+    memory = digest.Memory(runs / MEMORY)
+    with meter() as progress:
+        found = {
+            path: digest.digest(memory.prints(Path(path), progress))
+            for path in sorted(paths)
+            if Path(path).exists() and plan.maker(path) is None
+        }
+    memory.save()
+    return found
 
 
 def _damage(record: StageRecord, places: Places) -> str:

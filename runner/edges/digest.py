@@ -1,32 +1,104 @@
 """Digests of files and folders, hashed once and then recognised by size, time and inode."""
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from runner.edges import disk
+
 Json = dict[str, Any]
+Progress = Callable[[int, int], None]
+CHUNK = 1 << 22
+# Fewer bytes than these are read before anybody wonders.
+WORTH = 1 << 28
+RACE = 2_000_000_000
 # What no tool reads: the Finder's notes, and the card and notes that an upload leaves in a folder.
 UNREAD = frozenset({".DS_Store", ".localized", ".cache", "README.md"})
 
 
-def prints(path: Path, known: Mapping[str, Any] | None = None) -> Json:
+def prints(
+    path: Path,
+    known: Mapping[str, Any] | None = None,
+    *,
+    lasting: bool = False,
+    progress: Progress | None = None,
+) -> Json:
     """Return size, mtime, inode and SHA-256 of each file below `path`, by its path inside.
 
-    A file whose size, mtime and inode are those in `known` is not read again.
+    A file whose size, mtime and inode are those in `known` is not read again. With `lasting` each
+    file that is read is on the disk, not only in memory, before its print is returned. `progress`
+    hears the bytes read and those to read.
     """
     known = known or {}
     files = dict(_files(path))
     stats = {name: _stat(file) for name, file in files.items()}
     stale = [name for name, stat in stats.items() if _stamp(known.get(name, {})) != _stamp(stat)]
+    meter = _Meter(sum(stats[name]["size"] for name in stale), progress)
+
+    def hashed(name: str) -> str:
+        return sha256(files[name], meter, lasting=lasting)
+
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        hashed = dict(zip(stale, pool.map(lambda name: sha256(files[name]), stale), strict=True))
+        fresh = dict(zip(stale, pool.map(hashed, stale), strict=True))
     return {
-        name: {**stat, "sha256": hashed.get(name) or known[name]["sha256"]}
+        name: {**stat, "sha256": fresh.get(name) or known[name]["sha256"]}
         for name, stat in stats.items()
     }
+
+
+class _Meter:
+    """Counts the bytes that several threads read."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total = total
+        self._progress = progress
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, count: int) -> None:
+        if self._progress is not None and self._total >= WORTH:
+            with self._lock:
+                self._done += count
+                self._progress(self._done, self._total)
+
+
+class Memory:
+    """Prints of what was read before, kept beside the runs, so that a model is hashed once.
+
+    A file changed less than two seconds before it was read is not remembered: on a coarse clock it
+    could change again and look the same.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known = disk.read_json(path) or {}
+        self._new = False
+
+    def prints(self, path: Path, progress: Progress | None = None) -> Json:
+        """Return the prints of a path, reading only what is not known."""
+        name, now = str(path.resolve()), time.time_ns()
+        known = self._known.get(name, {})
+        found = prints(path, known, progress=progress)
+        kept = {inside: said for inside, said in found.items() if said["mtime"] < now - RACE}
+        if kept != known:
+            self._known[name] = kept
+            self._new = True
+        return found
+
+    def save(self) -> None:
+        """Keep what is known of paths that are still there; without a place for it, do without."""
+        if self._new:
+            here = {name: said for name, said in self._known.items() if Path(name).exists()}
+            with suppress(OSError):
+                disk.write(self.path, json.dumps(here), lasting=False)
+            self._new = False
 
 
 def digest(found: Mapping[str, Any]) -> str:
@@ -50,10 +122,18 @@ def difference(path: Path, known: Mapping[str, Any]) -> str:
     return ""
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256(path: Path, meter: Callable[[int], None] | None = None, *, lasting: bool = False) -> str:
+    """Return the SHA-256 of a file; `meter` hears of each chunk; with `lasting` the disk has it."""
+    found = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        if lasting:
+            with suppress(OSError):  # a file system that cannot
+                os.fsync(file.fileno())
+        while chunk := file.read(CHUNK):
+            found.update(chunk)
+            if meter is not None:
+                meter(len(chunk))
+    return found.hexdigest()
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path]]:

@@ -80,29 +80,34 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file so that it is whole or not there: beside, flushed, then moved into place."""
-    write_bytes(path, text.encode())
+def write(path: Path, text: str, *, lasting: bool = True) -> None:
+    """Write a file so that it is whole or not there: beside, flushed, then moved into place.
+
+    What is not `lasting` may be the old one after the power is cut; it is made anew then.
+    """
+    write_bytes(path, text.encode(), lasting=lasting)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """Write bytes as `write` writes text; the umask says who may read them."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with beside.open("xb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    sync(path.parent)
+    if lasting:
+        sync(path.parent)
 
 
-def sync(folder: Path) -> None:
-    """Wait until the disk knows which files a folder holds; a file system that cannot does not."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Wait until the disk has a file, or which files a folder holds, where its system can."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         with suppress(OSError):
             os.fsync(handle)

@@ -1,6 +1,7 @@
 """Runs on this disk: found, read back, and whether one is still alive."""
 
-import os
+import re
+import secrets
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,31 @@ from runner.core.audit import ABSENT, Verdict
 from runner.core.manifest import Manifest, State
 from runner.core.plan import Plan
 from runner.core.problem import listing, suggest
-from runner.edges import disk
+from runner.edges import disk, probe
 from runner.errors import RecipeError
+
+_HEX = re.compile("[0-9a-f]{4}")
+_STAMP = len("20261123T214807Z")
 
 
 def folders(folder: Path) -> list[Path]:
     """Return the run folders below ``runs``, the oldest first."""
     found = {path.parent for path in folder.glob("*/*/run.json") if not path.parent.is_symlink()}
     return sorted(found, key=lambda path: path.name)
+
+
+def fresh(runs: Path, recipe: str) -> Path:
+    """Return a name for a new run's folder that comes after all there are.
+
+    A clock that was set back, or two runs in one second, must not make the newest look older.
+    """
+    stamp, token = probe.stamp(), secrets.token_hex(2)
+    last = max((path.name for path in runs.glob("*/2*-*")), default="")
+    if last[:_STAMP] >= stamp:
+        stamp, _, number = last.partition("-")
+        plain = _HEX.fullmatch(number) and number != "ffff"
+        token = f"{int(number, 16) + 1:04x}" if plain else f"{number}0"
+    return runs / recipe / f"{stamp}-{token}"
 
 
 def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
@@ -95,17 +113,10 @@ def _name(said: str) -> str:
 
 
 def alive(manifest: Manifest) -> bool:
-    """Say whether the process that runs it is still there, on this machine."""
-    pid = manifest.facts.get("pid")
-    if manifest.state is not State.RUNNING or not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    """Say whether a runner works on it: whether its lock is held."""
+    from runner.edges import lock  # noqa: PLC0415  (not on every system)
+
+    return manifest.state is State.RUNNING and lock.held(Path(manifest.folder))
 
 
 def audits(manifest: Manifest) -> dict[str, list[Verdict]]:

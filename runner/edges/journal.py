@@ -10,18 +10,26 @@ Json = dict[str, Any]
 
 
 class Journal:
-    """Appends events to a file, each on the disk before the call returns."""
+    """Appends events to a file; a `lasting` one is on the disk before the call returns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lasting: bool = True) -> None:
         self.path = path
+        self.lasting = lasting
+        self._torn = True  # until the file's end was looked at
 
     def write(self, **event: Any) -> None:
-        """Append one event."""
-        line = json.dumps(event, ensure_ascii=True) + "\n"
-        with self.path.open("a", encoding="ascii") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        """Append one event, on a line of its own whatever a kill or a full disk left there."""
+        line = json.dumps(event, ensure_ascii=True).encode() + b"\n"
+        with self.path.open("ab+", buffering=0) as file:
+            if self._torn and file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            self._torn = True
+            while line:
+                line = line[file.write(line) :]
+            self._torn = False
+            if self.lasting:
+                os.fsync(file.fileno())
 
 
 class Tail:

@@ -57,13 +57,18 @@ class Places:
         if not keep:
             _remove(self.own / PART)
         (self.own / PART).mkdir(parents=True, exist_ok=True)
-        disk.write(self.own / NOTE, json.dumps(chosen, indent=2) + "\n")
+        disk.write(self.own / NOTE, json.dumps(chosen, indent=2) + "\n", lasting=False)
         return chosen
 
     def prints(self) -> dict[str, Any]:
-        """Return the prints of each output by its final path, read where it is now."""
+        """Return the prints of each output by its final path, read where it is now.
+
+        What was printed is on the disk, and so are the stage's records, before they return.
+        """
+        for record in self.own.glob("*.*"):
+            disk.sync(record)
         finals = map(str, self._finals())
-        return {final: digest.prints(self.now(final)) for final in finals}
+        return {final: digest.prints(self.now(final), lasting=True) for final in finals}
 
     def settle(self) -> None:
         """Move what was made to its place; done twice it does nothing."""
@@ -147,7 +152,7 @@ def _rename_in(file: Path, moves: Mapping[str, str]) -> None:
             text = text.replace(write(old).encode(), write(new).encode())
     if text != data:
         mode = file.stat().st_mode
-        disk.write_bytes(file, text)
+        disk.write_bytes(file, text, lasting=False)
         file.chmod(mode)
 
 

@@ -58,6 +58,7 @@ def facts(plan: Plan) -> Known:
 
 def rows(
     plan: Plan,
+    stages: Collection[str] | None = None,
     *,
     smoke: bool = False,
     workers: int = 1,
@@ -66,12 +67,13 @@ def rows(
     """Return what is wrong with the rows and prompts that the plan reads from this disk.
 
     A folder that several stages read in the same way is read once. Rows that a stage of the plan
-    mixes are looked at where they come from. A smoke run has the tiny model's tokenizer.
+    mixes are looked at where they come from; with `stages`, those that these read. A smoke run has
+    the tiny model's tokenizer.
     """
     seen: dict[Reading, set[str]] = {}
     with ExitStack() as stack:
         tiny = stack.enter_context(TemporaryDirectory()) if smoke else None
-        for stage in plan.stages:
+        for stage in (one for one in plan.stages if stages is None or one.name in stages):
             for reading in _readings(plan, stage, tiny):
                 seen.setdefault(reading, set()).update(stage.allow)
         check = partial(_check, smoke=smoke, workers=workers, progress=progress)

@@ -6,12 +6,14 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
 from runner import __version__
+from runner.core import secret
 
 Json = dict[str, Any]
 PACKAGES = ("mlx", "mlx-lm", "transformers", "huggingface-hub", "PyYAML")
@@ -64,9 +66,41 @@ def how_to_install() -> str:
     return "MLX has no build for this machine: run on Apple Silicon or Linux; checking works here"
 
 
+def secrets(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the secrets of an environment and of the hub's client, which must not slip out."""
+    named = environ.get("HF_TOKEN_PATH")
+    file = Path(named) if named else hub_home() / "token"
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        token = ""
+    return secret.values(environ, [token])
+
+
+def hub_home() -> Path:
+    """Return the folder where the hub's client keeps what it knows."""
+    return Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+
+
+def revision(folder: Path) -> Json:
+    """Return the git revision of a folder and whether files differ from it; {} outside of git."""
+    ask = ["git", "--no-optional-locks", "-C", str(folder)]
+    try:
+        head = _output([*ask, "rev-parse", "HEAD"])
+        changed = _output([*ask, "status", "--porcelain", "--untracked-files=no"])
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"revision": head, "dirty": bool(changed)}
+
+
+def _output(words: Sequence[str]) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip()
+
+
 def health() -> Json:
     """Return everything ``doctor`` looks at; of a token only whether there is one."""
-    cache = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    cache = hub_home()
     known = {
         **facts(),
         "install": how_to_install(),

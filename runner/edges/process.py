@@ -1,6 +1,7 @@
 """One child process: spawned in a group of its own, watched, and always ended with its group."""
 
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -9,8 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from runner.core.secret import Mask
+
 GRACE = 5.0
 CHUNK = 1 << 16
+# What may be the start of a secret is held back so long, seconds, where nothing more comes.
+IDLE = 1.0
 
 
 class Child:
@@ -30,6 +35,7 @@ class Child:
             start_new_session=True,
         )
         self._quiet = threading.Event()
+        self.trouble: OSError | None = None
         self._copier: threading.Thread | None = None
 
     @property
@@ -37,10 +43,10 @@ class Child:
         """The process id, which is the group's too."""
         return self._process.pid
 
-    def log(self, path: Path) -> None:
-        """Begin to copy what it prints to a file."""
+    def log(self, path: Path, mask: Mask) -> None:
+        """Begin to copy what it prints to a file, without the secrets."""
         file = path.open("ab", buffering=0)
-        self._copier = threading.Thread(target=self._copy, args=(file,), daemon=True)
+        self._copier = threading.Thread(target=self._copy, args=(file, mask), daemon=True)
         self._copier.start()
 
     def go(self) -> None:
@@ -84,14 +90,29 @@ class Child:
         assert stream is not None  # noqa: S101  (a pipe, by construction)
         return stream  # type: ignore[return-value]
 
-    def _copy(self, file: BinaryIO) -> None:
-        """Copy until the last process that holds the pipe has closed it."""
+    def _copy(self, file: BinaryIO, mask: Mask) -> None:
+        """Copy until the last process that holds the pipe has closed it.
+
+        Where the file takes no more the pipe is emptied all the same, and `trouble` says why.
+        """
         source = self._process.stdout
         assert source is not None  # noqa: S101
         with file, source:
-            while data := os.read(source.fileno(), CHUNK):
-                file.write(data)
+            data = b"-"
+            while data:
+                some = select.select([source], [], [], IDLE)[0]
+                data = os.read(source.fileno(), CHUNK) if some else b"-"
+                told = mask.feed(data) if some else b""
+                self._put(file, told if some and data else told + mask.flush())
         self._quiet.set()
+
+    def _put(self, file: BinaryIO, data: bytes) -> None:
+        try:
+            while data and self.trouble is None:
+                data = data[file.write(data) :]
+        except OSError as error:
+            self.trouble = error
+            self._quiet.set()
 
     def _send(self, sign: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -75,12 +76,16 @@ def write_comparison(found: Comparison, reports: Sequence[Report], path: Path) -
 
 
 class Page(Silent):
-    """Keeps a run's report.html as it goes; a page that cannot be written stops nothing."""
+    """Keeps a run's report.html as it goes; a page that cannot be written stops nothing.
+
+    It is written beside the run, which does not wait for it before the end.
+    """
 
     def __init__(self, every: float = 30.0) -> None:
         self._every = every
         self._folder = Path()
         self._next = 0.0
+        self._writing = threading.Thread()
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Remember which run it is."""
@@ -89,24 +94,32 @@ class Page(Silent):
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Write the page anew, at most every so many seconds."""
         if time.monotonic() >= self._next:
-            self._write(refresh=round(self._every))
+            self._begin()
 
     def stage_ended(self, stage: Stage, record: StageRecord) -> None:
         """Write the page with the stage's result."""
-        self._write(refresh=round(self._every))
+        self._begin()
 
     def run_ended(self, manifest: Manifest) -> None:
         """Write the page for good."""
+        if self._writing.ident:
+            self._writing.join()
         self._write()
 
-    def _write(self, *, refresh: int = 0) -> None:
+    def _begin(self) -> None:
+        self._next = time.monotonic() + self._every
+        if not self._writing.is_alive():
+            refresh = round(self._every)
+            self._writing = threading.Thread(target=self._write, args=(refresh,), daemon=True)
+            self._writing.start()
+
+    def _write(self, refresh: int = 0) -> None:
         try:
             manifest = history.read(self._folder)
             if manifest is not None:
                 write(manifest, refresh=refresh)
         except OSError as error:
             print(f"{NAME} could not be written: {error}", file=sys.stderr)  # noqa: T201
-        self._next = time.monotonic() + self._every
 
 
 def _text(path: Path) -> str:

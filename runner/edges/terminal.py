@@ -16,7 +16,7 @@ from runner.core.schedule import FIRST, Action
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from runner.edges.execute import Reporter
+    from runner.edges.reporter import Reporter
 
 
 @contextmanager

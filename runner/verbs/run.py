@@ -11,7 +11,7 @@ from runner.verbs import options
 from runner.verbs.words import is_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from runner.core.manifest import Manifest
     from runner.core.plan import Compiled, Plan
@@ -70,53 +70,51 @@ def command(
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     names = workflow.select(plan, only, first, last)
     before = None if resume is None else history.to_resume(Path(runs), resume, plan)
-    kept = () if dry_run else _kept(plan, names, before)
-    found = workflow.judged(compiled) if dry_run else _examined(compiled, kept, smoke=smoke)
-    warnings = workflow.refuse(found, loaded.sources)
-    if dry_run and style == "json":
-        return _written(plan, names, before, warnings)
-    _warn(warnings, loaded.sources, style, quiet=quiet)
     if dry_run:
-        return _shown(plan, names, before)
+        warnings = workflow.refuse(workflow.judged(compiled), loaded.sources)
+        if style == "json":
+            return _written(plan, names, before, warnings, Path(runs))
+        _warn(warnings, loaded.sources, style, quiet=quiet)
+        return _shown(plan, names, before, Path(runs))
+    from runner.edges.ahead import early
     from runner.edges.execute import execute
     from runner.edges.reporting import Page
     from runner.edges.terminal import Several, reporter
     from runner.edges.trackers import trackers
 
-    listeners = trackers(plan)
-    forecasts = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
-    with reporter(style, color, quiet=quiet, notes=forecasts) as report:
-        manifest = execute(
-            plan,
-            disk.installed_catalog(),
-            Path(runs),
-            names,
-            Several(report, Page(), *listeners),
-            before,
-        )
+    catalog = disk.installed_catalog()
+    folder = Path(before.folder) if before else history.fresh(Path(runs), plan.name)
+    with early(folder, plan, catalog, () if before else names) as ahead:
+        found = _examined(compiled, plan, _to_run(plan, names, before, Path(runs)), smoke=smoke)
+        _warn(workflow.refuse(found, loaded.sources), loaded.sources, style, quiet=quiet)
+        forecasts = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
+        with reporter(style, color, quiet=quiet, notes=forecasts) as report:
+            heard = Several(report, Page(), *trackers(plan))
+            manifest = execute(plan, catalog, Path(runs), names, heard, before, ahead)
     return manifest.exit_code
 
 
-def _kept(plan: "Plan", names: "Sequence[str]", before: "Manifest | None") -> tuple[str, ...]:
-    """Return the outputs that this run will not write: of stages that are left out, or skipped."""
-    from runner.edges import disk
-    from runner.edges.decide import decide
-
-    writes = set(names)
-    if before is not None:
-        actions = decide(plan, disk.installed_catalog(), names, before).actions
-        writes -= {action.stage for action in actions if action.do != "run"}
-    left = (stage for stage in plan.stages if stage.name not in writes)
-    return tuple(path for stage in left for path in stage.outputs.values())
+def _to_run(
+    plan: "Plan", names: "Sequence[str]", before: "Manifest | None", runs: Path
+) -> "Collection[str]":
+    """Return the stages that will run: all that are named, but for those that are finished."""
+    if before is None:
+        return names
+    return [action.stage for action in _decided(plan, names, before, runs) if action.do == "run"]
 
 
-def _examined(compiled: "Compiled", kept: "Sequence[str]", *, smoke: bool) -> "list[Problem]":
+def _examined(
+    compiled: "Compiled", plan: "Plan", stages: "Collection[str]", *, smoke: bool
+) -> "list[Problem]":
+    """Return what rules and data checks find; what this run will not write may stand there."""
     from runner import workflow
     from runner.edges.meter import WORKERS, meter
 
+    left = (stage for stage in plan.stages if stage.name not in stages)
+    kept = tuple(path for stage in left for path in stage.outputs.values())
     with meter() as progress:
         return workflow.examined(
-            compiled, smoke=smoke, kept=kept, workers=WORKERS, progress=progress
+            compiled, stages, smoke=smoke, kept=kept, workers=WORKERS, progress=progress
         )
 
 
@@ -148,13 +146,13 @@ def _needed(resume: str | None, runs: Path) -> str:
     raise RecipeError("no recipe is named", hint)
 
 
-def _shown(plan: "Plan", names: "Sequence[str]", before: "Manifest | None") -> int:
+def _shown(plan: "Plan", names: "Sequence[str]", before: "Manifest | None", runs: Path) -> int:
     """Print what would be done: the script, or the decisions of a resume."""
     from runner.core.script import script
     from runner.edges import disk
 
     if before is not None:
-        click.echo("\n".join(map(str, _decided(plan, names, before))))
+        click.echo("\n".join(map(str, _decided(plan, names, before, runs))))
         return Exit.OK
     click.echo(script(_part(plan, names), disk.catalog()), nl=False)
     return Exit.OK
@@ -165,6 +163,7 @@ def _written(
     names: "Sequence[str]",
     before: "Manifest | None",
     warnings: "Sequence[Problem]",
+    runs: Path,
 ) -> int:
     """Print the same as JSON: the commands, the decisions of a resume, and what was warned of."""
     from dataclasses import asdict
@@ -174,17 +173,19 @@ def _written(
 
     said = commands(_part(plan, names), disk.catalog())
     if before is not None:
-        said["resume"] = [asdict(action) for action in _decided(plan, names, before)]
+        said["resume"] = [asdict(action) for action in _decided(plan, names, before, runs)]
     said["problems"] = [warning.as_dict() for warning in warnings]
     click.echo(json.dumps(said, indent=2, ensure_ascii=False))
     return Exit.OK
 
 
-def _decided(plan: "Plan", names: "Sequence[str]", before: "Manifest") -> "Sequence[Action]":
+def _decided(
+    plan: "Plan", names: "Sequence[str]", before: "Manifest", runs: Path
+) -> "Sequence[Action]":
     from runner.edges import disk
     from runner.edges.decide import decide
 
-    return decide(plan, disk.installed_catalog(), names, before).actions
+    return decide(plan, disk.installed_catalog(), names, before, runs).actions
 
 
 def _part(plan: "Plan", names: "Sequence[str]") -> "Plan":

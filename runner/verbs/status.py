@@ -18,8 +18,9 @@ def command(run: str | None, runs: str, style: str) -> int:
     from runner.edges.terminal import standing
 
     manifest = history.find(Path(runs), run)
+    alive = history.alive(manifest)
     if style == "json":
-        click.echo(json.dumps(manifest.as_dict(), indent=2))
+        click.echo(json.dumps({**manifest.as_dict(), "alive": alive}, indent=2))
     else:
-        click.echo(standing(manifest, alive=history.alive(manifest)))
+        click.echo(standing(manifest, alive=alive))
     return Exit.OK

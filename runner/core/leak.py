@@ -1,0 +1,54 @@
+"""A compiled recipe -> the secrets it would write into its plan, script and records."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from runner.core.plan import Compiled
+from runner.core.problem import Problem
+from runner.core.recipe import Recipe
+from runner.core.secret import Mask
+
+_HINT = "leave it out: the tools read it from the environment, or from 'hf auth login', themselves"
+
+
+def leaks(result: Compiled, recipe: Recipe, mask: Mask) -> Iterator[Problem]:
+    """Yield a problem for each parameter and variable that holds a secret; never its value."""
+    plan = result.plan
+    if plan is None:
+        return
+    told = set()
+    for stage in plan.stages:
+        draft = result.resolver.drafts[stage.name]
+        for name, value in (*stage.params.items(), *stage.launch.items()):
+            if any(map(mask.finds, _texts(value))):
+                node = draft.given.get(name) or draft.node.get("launch") or draft.node
+                told.add(node.mark)
+                yield Problem(node.mark, f"'{name}' would write a secret down", "secret", _HINT)
+    for name, node in recipe.section("vars").items():
+        if name in plan.vars and any(map(mask.finds, _texts(plan.vars[name]))) and not told:
+            yield Problem(node.mark, f"vars.{name} would write a secret down", "secret", _HINT)
+
+
+def masked(problems: Iterable[Problem], mask: Mask) -> list[Problem]:
+    """Return problems whose words hold no secret."""
+    return [
+        replace(
+            one,
+            message=mask.text(one.message),
+            hint=mask.text(one.hint),
+            notes=tuple((mark, mask.text(said)) for mark, said in one.notes),
+        )
+        for one in problems
+    ]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, child in value.items():
+            yield from (str(key), *_texts(child))
+    elif isinstance(value, list | tuple):
+        for child in value:
+            yield from _texts(child)

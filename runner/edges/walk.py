@@ -1,0 +1,244 @@
+"""Walk a schedule: spawn each stage, record what happened, hand on."""
+
+import errno
+import secrets
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from runner.core.catalog import Catalog
+from runner.core.invocation import laid_out
+from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.plan import Plan, Stage
+from runner.core.resolved import resolved
+from runner.core.schedule import Action, Identity, was_cut_off
+from runner.core.script import script
+from runner.edges import disk, probe, signals
+from runner.edges.ahead import Ahead
+from runner.edges.attempt import Attempt, Ending
+from runner.edges.decide import tool_of
+from runner.edges.journal import Journal
+from runner.edges.places import Places
+from runner.edges.reporter import Reporter
+from runner.errors import Exit, RunError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+RESERVE, RESERVED = ".reserve", 1 << 18
+# A repository of that size would make a run wait for its own record.
+GIT_PATIENCE = 10.0
+
+
+class Walk:
+    """One run directory and what is known of it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        catalog: Catalog,
+        ahead: Ahead,
+        reporter: Reporter,
+        before: Manifest | None,
+    ) -> None:
+        self.plan = plan
+        self.catalog = catalog
+        self.ahead = ahead
+        self.folder = folder = ahead.folder
+        self.reporter = reporter
+        self.journal = Journal(folder / "events.jsonl")
+        self.git: dict[str, Any] = {}
+        self.revision = Thread(target=self.look_up, daemon=True)
+        self.revision.start()
+        known = {record.name: record for record in before.stages} if before else {}
+        records = tuple(known.get(s.name, StageRecord(s.name)) for s in plan.stages)
+        started = before.started if before else probe.now()
+        self.manifest = Manifest(
+            folder.name, str(folder), plan, probe.facts(), records, State.RUNNING, started
+        )
+
+    def walk(self, actions: Sequence[Action], wanted: Mapping[str, Identity]) -> Manifest:
+        """Do what was decided; stop at the first stage that does not end well."""
+        code = Exit.OK
+        try:
+            self.reserve()
+            self.begin(actions)
+            for number, action in enumerate(actions, start=1):
+                stage = self.plan.stage(action.stage)
+                self.reporter.stage_started(stage, action, number, len(actions))
+                ending = self.act(action, actions[number:], wanted)
+                if ending is not None:
+                    self.reporter.stage_ended(stage, ending.record)
+                    code = ending.code
+                if code != Exit.OK:
+                    break
+        except KeyboardInterrupt as interrupt:
+            code = _code(interrupt)
+        except OSError as error:
+            self.give_up(error)
+            raise _unwritten(error, self.folder) from error
+        finally:
+            self.ahead.end()
+        signals.forget()
+        return self.end(code)
+
+    def look_up(self) -> None:
+        """Ask git which revision the recipe is of; in a large repository that takes a while."""
+        self.git |= probe.revision(Path(self.plan.file).parent)
+
+    def reserve(self) -> None:
+        """Keep some of the disk, so that how the run ends can be written when it is full."""
+        (self.folder / RESERVE).write_bytes(secrets.token_bytes(RESERVED))
+
+    def give_up(self, error: OSError) -> None:
+        """Write down that the disk failed, where it still takes that."""
+        kind = "disk full" if error.errno in FULL else "disk"
+        said = {"kind": kind, "guidance": f"{error.filename or self.folder}: {error.strerror}."}
+        manifest = self.manifest
+        for record in manifest.stages:
+            if record.state is State.RUNNING and not record.prints:
+                manifest = manifest.with_stage(replace(record, state=State.FAILED, failure=said))
+        with suppress(OSError):
+            self.keep(manifest)
+            self.end(Exit.STAGE_FAILED)
+
+    def begin(self, actions: Sequence[Action]) -> None:
+        """Write down what will be done."""
+        self.keep(self.manifest)
+        disk.write(self.folder / "recipe.yaml", resolved(self.plan))
+        disk.write(self.folder / "commands.sh", script(self.plan, self.catalog))
+        self.link()
+        self.journal.write(event="run", at=probe.now(), actions=[str(one) for one in actions])
+        self.reporter.run_started(self.manifest, actions)
+
+    def act(
+        self, action: Action, rest: Sequence[Action], wanted: Mapping[str, Identity]
+    ) -> Ending | None:
+        """Do what was decided for one stage; None where that is nothing."""
+        stage = self.plan.stage(action.stage)
+        if action.do == "skip":
+            return None
+        if action.do == "judge":
+            return self.judge(stage)
+        coming = [self.plan.stage(one.stage) for one in rest if one.do == "run"]
+        return self.stage(stage, wanted[stage.name], coming)
+
+    def end(self, code: Exit) -> Manifest:
+        """Close the run."""
+        states = {
+            Exit.OK: State.FINISHED,
+            Exit.INTERRUPTED: State.INTERRUPTED,
+            Exit.TERMINATED: State.INTERRUPTED,
+        }
+        state = states.get(code, State.FAILED)
+        self.revision.join(GIT_PATIENCE)
+        (self.folder / RESERVE).unlink(missing_ok=True)
+        self.keep(replace(self.manifest, state=state, ended=probe.now(), exit_code=int(code)))
+        self.journal.write(event="run-ended", at=self.manifest.ended, state=state)
+        self.reporter.run_ended(self.manifest)
+        return self.manifest
+
+    def keep(self, manifest: Manifest) -> None:
+        """Write the manifest so that a crash leaves the old one or the new one."""
+        if self.git and "git" not in manifest.facts:
+            manifest = replace(manifest, facts={**manifest.facts, "git": dict(self.git)})
+        self.manifest = manifest
+        text = laid_out(manifest.as_dict()) + "\n"
+        try:
+            disk.write(self.folder / "run.json", text)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            (self.folder / RESERVE).unlink(missing_ok=True)
+            disk.write(self.folder / "run.json", text)
+
+    def link(self) -> None:
+        """Point ``latest`` at this run; a file system without links does without."""
+        latest = self.folder.parent / "latest"
+        beside = self.folder.parent / f".latest-{self.folder.name}"
+        try:
+            beside.unlink(missing_ok=True)
+            beside.symlink_to(self.folder.name)
+            beside.replace(latest)
+        except OSError:
+            beside.unlink(missing_ok=True)
+
+    def record(self, record: StageRecord) -> StageRecord:
+        """Keep a stage's record in journal and manifest."""
+        self.journal.write(event="stage", stage=record.name, state=record.state, at=probe.now())
+        self.keep(self.manifest.with_stage(record))
+        return record
+
+    def stage(self, stage: Stage, identity: Identity, coming: Sequence[Stage]) -> Ending:
+        """Run one stage, again where trying again can help."""
+        begun = time.monotonic()
+        try:
+            ending = self.tries(stage, identity, coming)
+        except KeyboardInterrupt as interrupt:
+            signals.hold()
+            failure = {"kind": "interrupted", "guidance": "It was stopped from outside."}
+            record = self.manifest.stage(stage.name)
+            if not record.prints:  # else it is made, and only its place is missing
+                record = replace(record, state=State.INTERRUPTED, failure=failure)
+            ending = Ending(record, _code(interrupt))
+        seconds = round(time.monotonic() - begun, 3)
+        ended = replace(ending.record, ended=probe.now(), seconds=seconds)
+        ending = replace(ending, record=self.record(ended))
+        signals.release()
+        return ending
+
+    def outdate(self, name: str) -> None:
+        """Take back the results that were made of a stage that is about to be made again."""
+        gone, manifest = {name}, self.manifest
+        for other in self.plan.stages:
+            if gone & set(other.after):
+                gone.add(other.name)
+                manifest = manifest.with_stage(StageRecord(other.name))
+        if manifest != self.manifest:
+            self.keep(manifest)
+
+    def judge(self, stage: Stage) -> Ending:
+        """Hold what was made before against what is expected of it now."""
+        record = replace(self.manifest.stage(stage.name), failure={})
+        attempt = Attempt(self.manifest, stage, tool_of(stage, self.catalog), self.ahead)
+        with signals.held():
+            ending = attempt.settle(record)
+            return replace(ending, record=self.record(ending.record))
+
+    def tries(self, stage: Stage, identity: Identity, coming: Sequence[Stage]) -> Ending:
+        """Try a stage as often as its ``retry`` allows and its failures make sense of."""
+        self.outdate(stage.name)
+        before = self.manifest.stage(stage.name)
+        goes_on = stage.continues and was_cut_off(before)
+        Places(self.folder, stage).clear(before)
+        record = StageRecord(
+            stage.name, State.RUNNING, started=probe.now(), identity=dict(identity.parts)
+        )
+        delay = stage.retry.delay
+        for attempt in range(1, stage.retry.attempts + 1):
+            record = self.record(replace(record, attempts=attempt))
+            tool = tool_of(stage, self.catalog)
+            goes_on = goes_on or (stage.continues and attempt > 1)
+            one = Attempt(self.manifest, stage, tool, self.ahead, coming, goes_on=goes_on)
+            ending = one.run(record, lambda event: self.reporter.event(stage, event), self.record)
+            if ending.code == Exit.OK or not ending.again or attempt == stage.retry.attempts:
+                break
+            time.sleep(delay)
+            delay *= stage.retry.backoff
+        return ending
+
+
+def _unwritten(error: OSError, folder: Path) -> RunError:
+    """Return what a run that cannot write says, with the way out."""
+    why = f"{error.filename or folder}: {error.strerror or error}"
+    again = "then go on with --resume: what was finished is kept"
+    free = "free some space" if error.errno in FULL else "make the folder writable"
+    return RunError(f"the run cannot go on: {why}", f"{free}, {again}")
+
+
+def _code(interrupt: KeyboardInterrupt) -> Exit:
+    number = getattr(interrupt, "number", signal.SIGINT)
+    return Exit.INTERRUPTED if number == signal.SIGINT else Exit.TERMINATED

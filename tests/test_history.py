@@ -1,0 +1,78 @@
+"""Runs on a disk: their order, and whether one is alive, whatever clocks and process ids say."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from runner.core.manifest import Manifest, State
+from runner.core.plan import Plan
+from runner.edges import history, lock, probe
+from runner.errors import RunError
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that is set by hand."""
+
+    def set_to(stamp):
+        monkeypatch.setattr(probe, "stamp", lambda: stamp)
+
+    return set_to
+
+
+def new(runs, recipe="r"):
+    folder = history.fresh(runs, recipe)
+    folder.mkdir(parents=True)
+    return folder.name
+
+
+def test_a_new_run_comes_after_all_there_are_though_the_clock_was_set_back(tmp_path, clock):
+    clock("20261123T120000Z")
+    names = [new(tmp_path), new(tmp_path)]
+    clock("20251123T120000Z")
+    names += [new(tmp_path), new(tmp_path, "another")]
+    clock("20261123T120001Z")
+    names += [new(tmp_path)]
+    assert names == sorted(set(names))
+    assert names[0].startswith("20261123T120000Z-")
+    assert names[-1].startswith("20261123T120001Z-")
+
+
+@pytest.mark.parametrize("last", ["ffff", "ffff0", "mine"])
+def test_it_comes_after_names_of_any_kind(tmp_path, clock, last):
+    clock("20261123T120000Z")
+    (tmp_path / "r" / f"20261123T120000Z-{last}").mkdir(parents=True)
+    assert new(tmp_path) > f"20261123T120000Z-{last}"
+
+
+def manifest(folder, **facts):
+    return Manifest("id", str(folder), Plan("r", "r.yaml", ()), facts, (), State.RUNNING)
+
+
+def test_a_run_is_alive_while_its_lock_is_held(tmp_path):
+    said = manifest(tmp_path, pid=os.getpid())
+    assert not history.alive(said)
+    with lock.lock(tmp_path):
+        assert history.alive(said)
+    assert not history.alive(said)
+
+
+def test_the_second_runner_is_told_who_is_the_first(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from runner.edges.lock import lock\n"
+        "with lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout.readline() == b"held\n"
+        told = pytest.raises(RunError, match=f"is being run by process {first.pid} since 20")
+        with told, lock.lock(tmp_path):
+            pass
+        first.kill()
+        first.wait()
+        assert (tmp_path / lock.HOLDER).exists()
+        with lock.lock(tmp_path):
+            assert lock.held(tmp_path)
+        assert not (tmp_path / lock.HOLDER).exists()
