@@ -57,6 +57,7 @@ FREE = st.recursive(
 )
 # Parameters a stage starts from beside the required ones; one of these lines each.
 STARTS = {
+    "hub.publish": [(), ("license_name", "license_link")],
     "mlx_lm.convert": [(), ("quantize",), ("quantize", "q_mode")],
     "mlx_lm.lora": [
         ("data", "train"),
@@ -166,6 +167,11 @@ def stages(draw: st.DrawFn, tool: Tool) -> Stage:
             drawn[name] = True
         elif name == "hf_dataset":
             drawn[name] = draw(values({**said, "type": ["object", "array"]}, schema))
+        elif name == "license":
+            others = draw(values(said, schema).filter(lambda one: one != "other"))
+            drawn[name] = "other" if "license_name" in start else others
+        elif name == "license_name":
+            drawn[name] = draw(values({**said, "type": "string"}, schema))
         else:
             drawn[name] = draw(values(said, schema))
     rest = [name for name in tool.parameters if name not in drawn]

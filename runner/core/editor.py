@@ -98,7 +98,8 @@ def _parameter(schema: Json, root: Json) -> Json:
         and not {"enum", "pattern"} & shape.keys()
     ):
         return {**known, **shape}
-    return {**known, "anyOf": [shape, _TEMPLATE]}
+    reset = [{"type": "null"}] if shape.get("type") == "object" else []  # what !reset writes
+    return {**known, "anyOf": [shape, _TEMPLATE, *reset]}
 
 
 def _referred(schema: Json, root: Json) -> Json:
