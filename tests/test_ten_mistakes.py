@@ -155,7 +155,7 @@ def test_a_schedule_over_a_learning_rate(project):
     changed = ("{train: true}", f"{{train: true, learning_rate: 2e-4, {schedule}}}")
     said = mistaken(project, TRAINING, changed)
     assert "learning_rate 0.0002 would be ignored: the schedule's peak is 1e-05" in said
-    assert 'hint: write the peak as "{{ stage.params.learning_rate }}"' in said
+    assert 'hint: leave it out, or write the peak as "{{ stage.params.learning_rate }}"' in said
 
 
 def test_train_as_a_text(project):

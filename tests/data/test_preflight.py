@@ -1,5 +1,6 @@
 """What a recipe's own check says of its rows, with the tokenizer of a model that is on this disk."""
 
+import importlib.util
 import json
 import sys
 
@@ -9,6 +10,13 @@ from runner import workflow
 from runner.core.recipe import Overrides, load
 from runner.edges import dataset, preflight
 from runner.tools.tiny import write_tokenizer
+
+
+def tokenizing(test):
+    """Mark a test that loads transformers, which takes a second or two."""
+    absent = importlib.util.find_spec("transformers") is None
+    return pytest.mark.slow(pytest.mark.skipif(absent, reason="needs transformers")(test))
+
 
 LORA = {
     "model": "tiny",
@@ -62,8 +70,8 @@ def training(**changed):
     return {"a": {"tool": "mlx_lm.lora", "params": {**LORA, **changed}}}
 
 
+@tokenizing
 def test_a_batch_that_would_make_every_weight_nan_is_an_error_before_anything_runs(project):
-    pytest.importorskip("transformers")
     rules = ("row-answer-lost",)
     assert found(training(), allow=rules) == [("batch-learns-nothing", 3)]
     assert found(training(max_seq_length=512), allow=rules) == []
@@ -74,19 +82,19 @@ def test_a_batch_that_would_make_every_weight_nan_is_an_error_before_anything_ru
     assert found(training(batch_size=4), allow=rules) == []
 
 
+@tokenizing
 def test_without_a_mask_a_long_row_is_cut_and_no_batch_is_lost(project):
-    pytest.importorskip("transformers")
     assert found(training(mask_prompt=False)) == [("row-answer-lost", 3), ("row-answer-lost", 4)]
 
 
+@tokenizing
 def test_a_smoke_run_asks_the_tiny_models_tokenizer_about_nan_and_nothing_else(project):
-    pytest.importorskip("transformers")
     assert found(training(model="owner/model"), smoke=True) == [("batch-learns-nothing", 3)]
     assert found(training(model="owner/model")) == []
 
 
+@tokenizing
 def test_a_model_of_the_hub_has_the_tokenizer_in_its_cache(project, monkeypatch):
-    pytest.importorskip("transformers")
     home = project / "hub" / "models--owner--model"
     (home / "refs").mkdir(parents=True)
     (home / "refs" / "main").write_text("abc")
@@ -109,6 +117,7 @@ def test_rows_that_the_plan_mixes_are_looked_at_where_they_come_from(project):
     assert found(mixed, allow=("split-missing",)) == [("row-other-format", 501)]
 
 
+@tokenizing
 def test_a_tokenizer_that_cannot_be_loaded_is_done_without(project):
     (project / "tiny" / "tokenizer.json").write_text("{}")
     assert found(training()) == []

@@ -1,7 +1,7 @@
 """Recipes that are right by construction: no rule may say a word."""
 
 from cases import DataSet, Known, convert, found, full, lora, model, rows, stage, text
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 MODULES = [
@@ -112,6 +112,7 @@ def learned(kind, params, **more):
     return full(**{**kept, "learning_rate": 1e-4, **more})["train"]
 
 
+@settings(max_examples=15)
 @given(trainings(), st.sampled_from(["lora", "dora", "full"]), st.integers(1, 4), st.data())
 def test_a_chain_of_trainings_of_one_type_breaks_no_rule(params, kind, length, data):
     """Each goes on from the one before, with a seed of its own; then all that reads an adapter."""
@@ -138,6 +139,7 @@ def test_a_chain_of_trainings_of_one_type_breaks_no_rule(params, kind, length, d
     assert found(text(stages), known if data.draw(st.booleans()) else Known()) == []
 
 
+@settings(max_examples=15)
 @given(trainings(), st.integers(1, 4), st.integers(0, 1000))
 def test_a_training_on_mixed_rows_breaks_no_rule(params, share, seed):
     """The replayed share makes the rows a whole number of batches."""

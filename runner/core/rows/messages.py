@@ -16,7 +16,8 @@ def chat_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
     messages = row[key]
     if not isinstance(messages, list):
         message = f"has {kind(messages)} as {key}, not a list of messages"
-        yield Flaw("row-field-type", message, "", (key,))
+        hint = 'write [{"role": "user", "content": …}, {"role": "assistant", "content": …}]'
+        yield Flaw("row-field-type", message, hint, (key,))
     elif not messages:
         message = f"has no message in {key}; mlx-lm stops with a ValueError when a batch draws it"
         yield Flaw("row-no-messages", message, "remove the row", (key,))

@@ -27,7 +27,7 @@ def schedule_hides_learning_rate(view: View) -> Iterator[Finding]:
         peak = schedule["arguments"][0]
         if peak != rate:
             message = f"learning_rate {rate:g} would be ignored: the schedule's peak is {peak:g}"
-            hint = 'write the peak as "{{ stage.params.learning_rate }}"'
+            hint = 'leave it out, or write the peak as "{{ stage.params.learning_rate }}"'
             yield Finding("learning_rate", message, hint)
 
 
