@@ -199,12 +199,13 @@ def _patience(seconds: float) -> Iterator[None]:
 
 
 class Meter:
-    """How far it is: one line for a terminal, a line each tenth of the way elsewhere."""
+    """How far it is: one line for a terminal; elsewhere one each tenth of the way, or minute."""
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.live = sys.stderr.isatty()
         self.tenth = 0
+        self.said = time.monotonic()
 
     def show(self, done: int) -> None:
         """Show how many are answered."""
@@ -212,9 +213,9 @@ class Meter:
         if self.live:
             sys.stderr.write(f"\ranswered {done} of {self.total}")
             sys.stderr.flush()
-        elif tenth > self.tenth:
+        elif tenth > self.tenth or time.monotonic() > self.said + 60:
             _say(f"answered {done} of {self.total}")
-        self.tenth = tenth
+            self.tenth, self.said = tenth, time.monotonic()
 
     def end(self) -> None:
         """Leave an empty line."""
