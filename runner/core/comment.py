@@ -14,6 +14,7 @@ from runner.core.review import (
     label,
     many,
     place,
+    told,
     touches,
     values,
 )
@@ -24,7 +25,7 @@ LIMIT = 60_000  # characters; a comment on GitHub holds 65,536
 def markdown(reviews: Sequence[Review]) -> str:
     """Return what changes as a comment on a pull request, cut where GitHub would refuse it."""
     rows = ["### What MLX will be told", "", count(reviews)]
-    for review in reviews:
+    for review in told(reviews):
         rows += _markdown(review)
     found = touches(reviews) if len(reviews) > 1 else []
     if found:

@@ -53,12 +53,21 @@ def touches(reviews: Iterable[Review]) -> list[Touch]:
 
 def text(reviews: Sequence[Review]) -> str:
     """Return what changes as a person reads it on a screen."""
-    lines = [line for review in reviews for line in _text(review)]
+    lines = [line for review in told(reviews) for line in _text(review)]
     if len(reviews) > 1:
         touched = [line for touch in touches(reviews) for line in _touch(touch)]
         lines += ["", "by line:", *touched] if touched else []
-        lines += ["", count(reviews)]
+        lines += ["", count(reviews)] if lines else [count(reviews)]
     return "\n".join(lines)
+
+
+def told(reviews: Sequence[Review]) -> list[Review]:
+    """Return the reviews that say something; one alone always does."""
+    return [
+        one
+        for one in reviews
+        if len(reviews) == 1 or one.difference or one.notes or one.state != "compared"
+    ]
 
 
 def lines(difference: Difference) -> Iterator[str]:
