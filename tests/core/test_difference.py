@@ -20,7 +20,7 @@ OTHER = {
     "expect": ("metrics.x < 1",),
     "allow": ("a-rule",),
     "launch": {"hosts": ["h"]},
-    "trainer": {"keep": "best"},
+    "trainer": {"keep": "another"},
     "continues": True,
     "env": {"A": "b"},
     "track": {"mlflow": {}},
