@@ -126,6 +126,14 @@ def test_what_looks_like_a_secret_is_not_uploaded(secret, model, capsys):
     assert secret not in said
 
 
+def test_a_secret_of_the_environment_is_not_uploaded(model, capsys, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "swordfish-and-more")
+    (model / "config.json").write_text('{"key": "swordfish-and-more"}', encoding="utf-8")
+    said, *_ = dry(model, capsys, code=1)
+    assert "config.json:1: holds a secret of the environment" in said
+    assert "swordfish" not in said
+
+
 def test_a_secret_on_the_card_is_found_too(model, capsys):
     said, *_ = dry(model, capsys, "--description", f"see {SECRET}", code=1)
     assert "README.md:" in said

@@ -14,6 +14,11 @@ _NAME = re.compile(
 # What the hub gives out; also one that no variable holds.
 _HUB = r"hf_[A-Za-z0-9]{20,}"
 _HELD = 4096
+# Access tokens and keys of the services people have at hand.
+_LOOKS = re.compile(
+    rb"\b(?:hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{40,}|sk-[\w-]{32,}"
+    rb"|AKIA[0-9A-Z]{16})\b|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
 
 
 def secret_name(name: str) -> bool:
@@ -25,6 +30,12 @@ def values(environ: Mapping[str, str], more: Iterable[str] = ()) -> frozenset[st
     """Return the secrets an environment holds, and `more` that are long enough."""
     found = {said.strip() for name, said in environ.items() if secret_name(name)}
     return frozenset(one for one in {*found, *more} if len(one) >= LEAST)
+
+
+def looks_like_one(data: bytes) -> str:
+    """Return how what looks like an access token or a private key begins, '' where nothing does."""
+    found = _LOOKS.search(data)
+    return found[0][:6].decode() if found else ""
 
 
 class Mask:

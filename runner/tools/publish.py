@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.core import secret
 from runner.core.card import Published, card
 from runner.core.document import RUN_DIR
 from runner.edges import disk, history, reporting
@@ -37,11 +39,6 @@ MODEL = (
 )  # fmt: skip
 ADAPTER = ("adapters.safetensors", "adapter_config.json", *LICENSES)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+\Z")
-# What an access token or a private key looks like, of the services people have at hand.
-SECRET = re.compile(
-    rb"\b(?:hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{40,}|sk-[\w-]{32,}"
-    rb"|AKIA[0-9A-Z]{16})\b|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-)
 TEXTS = (".json", ".txt", ".jinja", ".py", ".md", "")
 
 
@@ -100,21 +97,26 @@ def _why_kept(entry: Path, kind: str, wanted: Sequence[str]) -> str:
 
 
 def refuse_secrets(files: Mapping[str, Path], text: str) -> None:
-    """Raise ToolError where a text that would be published holds what looks like a secret."""
+    """Raise ToolError where a text that would be published holds a secret, or what looks like one.
+
+    A secret is also what a variable of this process's environment holds whose name says so.
+    """
+    known = secret.Mask(secret.values(os.environ))
     for name, path in files.items():
         if path.suffix in TEXTS or name.startswith(("LICENSE", "NOTICE")):
             with path.open("rb") as stream:
                 for number, line in enumerate(stream, 1):
-                    _refuse_secret(line, f"{path}:{number}")
+                    _refuse_secret(line, f"{path}:{number}", known)
     for number, row in enumerate(text.encode().splitlines(), 1):
-        _refuse_secret(row, f"{CARD}:{number}")
+        _refuse_secret(row, f"{CARD}:{number}", known)
 
 
-def _refuse_secret(line: bytes, place: str) -> None:
-    found = SECRET.search(line)
-    if found:
-        start = found[0][:6].decode()
+def _refuse_secret(line: bytes, place: str, known: secret.Mask) -> None:
+    start = secret.looks_like_one(line)
+    if start:
         raise ToolError(f"{place}: '{start}…' looks like a secret; nothing is uploaded. Remove it")
+    if known.finds(line.decode("utf-8", "replace")):
+        raise ToolError(f"{place}: holds a secret of the environment; nothing is uploaded")
 
 
 def run_of(path: Path, said: Path | None) -> Report | None:
