@@ -268,6 +268,47 @@ def test_a_stage_with_a_new_name_is_not_a_new_stage(repository, diff):
     assert (review["added"], review["removed"]) == ([], [])
     assert values(out) == {"next.iters": (50, 60), "next.lr_schedule.arguments[1]": (50, 60)}
     assert places(out)["next.iters"] == ["recipes/two.yaml:12 iters"]
+    (cause,) = next(one for one in review["values"] if one["name"] == "iters")["causes"]
+    assert (cause["old"], cause["new"]) == (50, 60)
+
+
+def test_an_entry_of_a_list_has_a_line_of_its_own(repository, diff):
+    keys = "  keys:\n        - self_attn.q_proj\n        - self_attn.v_proj\n"
+    text = BASE.replace("      scale: 2.0\n", f"      scale: 2.0\n    {keys}")
+    write("recipes/base/shared.yaml", text)
+    commit()
+    more = text.replace(
+        "        - self_attn.v", "        - self_attn.k_proj\n        - self_attn.v"
+    )
+    write("recipes/base/shared.yaml", more)
+    out = diff("recipes/one.yaml", "--format", "json")[1]
+    assert places(out) == {
+        "train.lora_parameters.keys": ["recipes/base/shared.yaml:14 lora_parameters.keys"]
+    }
+    assert 'lora_parameters.keys  + "self_attn.k_proj"  <-' in diff("recipes/one.yaml")[1]
+    commit()
+    write("recipes/base/shared.yaml", text)
+    out = diff("recipes/one.yaml", "--format", "json")[1]
+    assert places(out) == {
+        "train.lora_parameters.keys": ["gone recipes/base/shared.yaml:14 lora_parameters.keys"]
+    }
+
+
+def test_a_number_of_hosts_is_the_line_behind_the_launchers_own_parameter(repository, diff):
+    write("recipes/one.yaml", ONE + "    launch: {hosts: 2}\n")
+    commit()
+    write("recipes/one.yaml", ONE + "    launch: {hosts: 3}\n")
+    out = diff("recipes/one.yaml", "--format", "json")[1]
+    assert values(out) == {"train.launch.repeat_hosts": (2, 3)}
+    assert places(out) == {"train.launch.repeat_hosts": ["recipes/one.yaml:7 launch.hosts"]}
+
+
+def test_a_hooks_own_repository_is_not_taken_for_the_recipes(repository, diff, monkeypatch):
+    write("recipes/alone.yaml", ALONE.replace("seed: 3", "seed: 4"))
+    monkeypatch.setenv("GIT_DIR", str(repository / "elsewhere"))
+    monkeypatch.setenv("GIT_INDEX_FILE", "nothing")
+    out = diff("recipes/alone.yaml", "--format", "json")[1]
+    assert values(out) == {"mix.seed": (3, 4)}
 
 
 def test_a_new_recipe_is_all_new(repository, diff):

@@ -87,8 +87,8 @@ class Causes:
 
     def of(self, path: str) -> tuple[Cause, ...]:
         """Return the lines that made the value at `path` another one."""
-        found: dict[Mark, Cause] = {}
-        for name in self._names(path):
+        found = {cause.mark: cause for cause in self._entries(path)}
+        for name in self._names(path) if not found else ():
             cause = self._statement(name)
             if cause is not None:
                 found.setdefault(cause.mark, cause)
@@ -98,21 +98,26 @@ class Causes:
 
     def _names(self, path: str) -> list[str]:
         """Return what `path` is called in the origins, and everything it was made of."""
-        names = [*self._entries(path)]
+        names: list[str] = []
         for side, one in self._both(path):
             inside = [one] if one in side.origins else _inside(one, side.origins)
             for name in inside:
                 names += [path + name[len(one) :], *(s.name for s in side.origins[name].trail)]
         return list(dict.fromkeys(names)) or [path]
 
-    def _entries(self, path: str) -> Iterator[str]:
-        """Yield the entries of a list that the other side's list has not."""
-        old, new = self.texts(path)
-        if not isinstance(old, list) or not isinstance(new, list):
-            return
-        yield from (f"{path}[{at}]" for at, text in enumerate(new) if text not in old)
-        if all(text in old for text in new):
-            yield from (f"{path}[{at}]" for at, text in enumerate(old) if text not in new)
+    def _entries(self, path: str) -> Iterator[Cause]:
+        """Yield the lines of the entries that only one side's list has."""
+        texts = self.texts(path)
+        for (side, one), mine, other, gone in zip(
+            self._both(path), texts, reversed(texts), (True, False), strict=True
+        ):
+            if not isinstance(mine, list) or not isinstance(other, list):
+                continue
+            for at, text in enumerate(mine):
+                origin = side.origins.get(f"{one}[{at}]")
+                if text not in other and origin and origin.said and origin.said.mark:
+                    old, new = (text, ABSENT) if gone else (ABSENT, text)
+                    yield Cause(origin.said.mark, _label(path), old, new, gone)
 
     def _both(self, path: str) -> tuple[tuple[Side, str], tuple[Side, str]]:
         """Return the sides, each with what it calls `path`."""
@@ -128,8 +133,7 @@ class Causes:
         was, now = _says(old), _says(new)
         if _place(was) == _place(now):
             return None
-        label = path.split(".params.", 1)[-1] if ".params." in path else path.split(".", 2)[-1]
-        label = label if path.startswith("stages.") else path
+        label = _label(path)
         brought = self._brought(path, was, now)
         if brought is not None:
             return brought
@@ -181,6 +185,13 @@ def _place(said: Said | None) -> tuple[str, str] | None:
     if said is None:
         return None
     return said.mark.file if said.mark else "", json.dumps(said.text)
+
+
+def _label(path: str) -> str:
+    """Return what a person calls a value: inside its stage, or its whole path."""
+    if not path.startswith("stages."):
+        return path
+    return path.split(".params.", 1)[-1] if ".params." in path else path.split(".", 2)[-1]
 
 
 def _among(said: Said | None, origin: Origin | None) -> bool:
