@@ -226,7 +226,7 @@ def run(
 ) -> "Result":
     """Run a plan, or some of its stages, and return what it came to. Raises RecipeError."""
     from runner.core.result import result  # noqa: PLC0415  (showing a plan needs none of it)
-    from runner.edges import history  # noqa: PLC0415
+    from runner.edges import history, room  # noqa: PLC0415
     from runner.edges.execute import execute  # noqa: PLC0415
     from runner.edges.reporting import Page  # noqa: PLC0415
     from runner.edges.terminal import Plain, Several, Silent  # noqa: PLC0415
@@ -234,6 +234,7 @@ def run(
 
     before = None if resume is None else history.to_resume(runs, resume, whole)
     names = select(whole, stages)
+    room.look(whole, names, runs)
     listeners = Several(Plain() if progress else Silent(), Page(), *trackers(whole))
     manifest = execute(whole, disk.installed_catalog(), runs, names, listeners, before)
     return result(manifest, history.audits(manifest))

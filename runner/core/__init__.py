@@ -42,6 +42,8 @@ prompts     a line of a prompts file -> a question and the rules for its answer
 grade       an answer and its rules -> verdicts, and scores of them all
 annotation  problems -> what GitHub and SARIF show beside the lines
 rules       a stage of a plan -> what MLX would do with it
+figure      a figure of a run as people read it
+space       what a stage will leave on the disk
 forecast    a training -> epochs, updates, and back to iters
 staging     a stage -> the same, making its outputs beside their places
 invocation  a Stage -> the words and the configuration file of its command
@@ -58,7 +60,6 @@ audit       planned against seen
 drift       the catalogue against an installed mlx-lm
 health      facts of a machine -> whether it is fit
 manifest    what happened in a run
-figure      a figure of a run as people read it
 series      what stages measured -> curves
 report      a run -> what there is to say about it
 result      a run -> what it came to, for a program
@@ -66,5 +67,8 @@ card        what is published and the run that made it -> the README.md of its r
 comparison  several runs side by side
 schedule    a Plan and what happened before -> run or skip, each with its cause
 failure     how a stage ended -> its class and guidance
+remedy      a failure and its stage -> what to change, and to what
+telling     what happens in a run, in words
+outlook     how long a run will go on
 editor      the catalogue -> recipe.schema.json
 """

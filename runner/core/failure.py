@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 
 AUDIT = 6
-KILLED = frozenset({-11, -9, -6, 139, 137, 134})
+KILLED = frozenset({-9, 137})
+CRASHED = frozenset({-11, -6, -10, -5, 139, 134, 138, 133})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,17 @@ MEMORY = Failure(
         r"greater than the maximum allowed buffer size",
         r"\bMemoryError\b",
     ),
+)
+
+END = Failure(
+    "killed",
+    "Something killed the process without a word, most likely the system because memory ran out. "
+    "Close what else needs memory, or let the stage need less.",
+)
+CRASH = Failure(
+    "crashed",
+    "The process crashed without a word of its own. That is how MLX ends on a CPU, and Metal at "
+    "times, when memory runs out.",
 )
 
 # The most telling first; the signs are from the facts' table of exit codes and texts.
@@ -135,6 +147,39 @@ FAILURES = (
         (r"contains incompatible tensors", r"adapter path does not exist"),
     ),
     Failure(
+        "damaged model",
+        "A file of weights is cut short, or is none. Get the model again: 'hf download' notices "
+        "what is incomplete; of a model that a stage made, run that stage again.",
+        (
+            r"invalid data offsets",
+            r"Invalid json header length",
+            r"\[read\] Unable to read",
+            r"No safetensors found",
+            r"corrupt file\?",
+        ),
+    ),
+    Failure(
+        "unsupported model",
+        "The installed mlx-lm does not know this type of model. A newer one may: "
+        "pip install -U mlx-lm. Else choose another model.",
+        (r"Model type \S+ not supported",),
+    ),
+    Failure(
+        "not a model",
+        "The folder is not a whole model: its config.json, or the shapes in it, do not fit its "
+        "weights. An adapter's folder is none: fuse it first.",
+        (
+            r"No such file or directory: '[^']*config\.json'",
+            r"Expected shape .* but received shape",
+        ),
+    ),
+    Failure(
+        "no tokenizer",
+        "The model's folder has no tokenizer that can be loaded. Copy tokenizer.json and "
+        "tokenizer_config.json from the original model, or install what the log names.",
+        (r"sentencepiece or tiktoken", r"Can't load tokenizer"),
+    ),
+    Failure(
         "too few tokens",
         "The data has fewer tokens than num_samples sequences of sequence_length need (T94). Lower "
         "num_samples, or give more rows.",
@@ -165,6 +210,12 @@ FAILURES = (
         (r"No module named",),
     ),
     Failure(
+        "wrong words",
+        "The installed tool does not take these words: its release is another than the plan was "
+        "made for. Ask it first: run-recipe check RECIPE --mlx; and run-recipe doctor.",
+        (r"(?m)^\S+: error: (unrecognized|argument|ambiguous|the following)",),
+    ),
+    Failure(
         "refused",
         "The tool refused what it was given; the log's last lines say what, and what to change.",
         (r"(?m)^error: ",),
@@ -179,4 +230,6 @@ def classify(exit_code: int, tail: str) -> Failure:
     for failure in FAILURES:
         if any(re.search(sign, tail) for sign in failure.signs):
             return failure
-    return MEMORY if exit_code in KILLED else UNKNOWN
+    if exit_code in KILLED:
+        return END
+    return CRASH if exit_code in CRASHED else UNKNOWN

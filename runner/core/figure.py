@@ -13,6 +13,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def size_of(count: float) -> str:
+    """Return a number of bytes for people: 1.2 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004  (the next unit)
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
 def figure(name: str, value: Any) -> str:
     """Return a metric in as many digits as say something."""
     if isinstance(value, bool) or not isinstance(value, int | float):

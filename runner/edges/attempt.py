@@ -17,6 +17,7 @@ from runner.core.invocation import Invocation, invoke, launched
 from runner.core.judge import judge
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage, bind
+from runner.core.remedy import place, remedies, subject
 from runner.core.saved import Saved
 from runner.core.schedule import Identity
 from runner.core.secret import Mask
@@ -93,6 +94,7 @@ class Attempt:
         try:
             code, timed_out = self.watch(child, events, hear)
         except KeyboardInterrupt:
+            hear({"event": "said", "text": "stopping; once more ends it at once"})
             child.stop()
             raise
         finally:
@@ -207,8 +209,16 @@ class Attempt:
         else:
             found = failures.classify(record.exit_code or 0, tail)
         code = Exit.AUDIT if record.exit_code == Exit.AUDIT else Exit.STAGE_FAILED
-        said = {"kind": found.kind, "guidance": found.guidance, "tail": tail}
-        said["log"] = str(self.place / "log.txt")
+        changes = remedies(found.kind, self.stage, tail)
+        about = bind(subject(found.kind, self.stage), str(self.folder))
+        said = {
+            "kind": found.kind,
+            "guidance": f"{found.guidance} {about}".rstrip(),
+            "changes": [change.as_dict() for change in changes],
+            "try": " ".join(place(self.stage, change) for change in changes),
+            "tail": tail,
+            "log": str(self.place / "log.txt"),
+        }
         ended = replace(record, state=State.FAILED, failure=said, ended=probe.now())
         return Ending(ended, Exit.TIMEOUT if timed_out else code, found.retry)
 

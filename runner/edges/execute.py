@@ -8,6 +8,7 @@ from runner.core.manifest import Manifest
 from runner.core.plan import Plan
 from runner.edges import history, signals
 from runner.edges.ahead import Ahead
+from runner.edges.awake import awake
 from runner.edges.decide import decide, ready
 from runner.edges.lock import lock
 from runner.edges.reporter import Reporter
@@ -35,7 +36,7 @@ def execute(
         folder = Path(before.folder) if before else _made(plan, runs, ahead)
         if ahead is None or ahead.folder != folder:
             ahead = Ahead(folder, plan, catalog)
-        with lock(folder):
+        with lock(folder), awake():
             now = history.read(folder) if before else None
             if now is not None and now != before:  # another runner went on while we decided
                 before = now

@@ -48,6 +48,18 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
     return Known(adapters, data, models, frozenset(absent), frozenset(occupied), packages)
 
 
+def models(plan: Plan, hub: Path | None = None) -> dict[str, ModelFacts]:
+    """Return what is on disk of the models a plan reads; rows are not counted for it."""
+    paths = {path for stage in plan.stages for kind, path in reads(stage) if kind == "model"}
+    found = {}
+    for path in paths:
+        folder = folder_of(path, hub)
+        facts = read_model(path, folder) if folder else None
+        if facts is not None:
+            found[path] = facts
+    return found
+
+
 def hub_cache(environ: dict[str, str]) -> Path:
     """Return the folder the hub's own library keeps models in."""
     home = environ.get("HF_HOME") or str(Path(environ.get("HOME", ".")) / ".cache" / "huggingface")

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runner.core.figure import size_of
+
 WORKERS = min(os.cpu_count() or 1, 8)
 """So many processes look at a large data set."""
 
@@ -40,7 +42,7 @@ class Meter:
         if now - self._said < (LIVE if self._live else LOGGED):
             return
         self._said, self._drawn = now, self._live
-        line = f"{what} {100 * done // max(total, 1):3} % of {size(total)}"
+        line = f"{what} {100 * done // max(total, 1):3} % of {size_of(total)}"
         sys.stderr.write(f"\r\033[K{line}" if self._live else f"{line}\n")
         sys.stderr.flush()
 
@@ -49,12 +51,3 @@ class Meter:
         if self._drawn:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
-
-
-def size(count: float) -> str:
-    """Return a number of bytes in words: 1.2 MB."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:  # noqa: PLR2004 - the next unit
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"

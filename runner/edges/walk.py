@@ -7,11 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from runner.core.catalog import Catalog
+from runner.core.figure import duration
 from runner.core.invocation import laid_out
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage
@@ -217,15 +219,20 @@ class Walk:
         record = StageRecord(
             stage.name, State.RUNNING, started=probe.now(), identity=dict(identity.parts)
         )
+        hear = partial(self.reporter.event, stage)
         delay = stage.retry.delay
         for attempt in range(1, stage.retry.attempts + 1):
             record = self.record(replace(record, attempts=attempt))
             tool = tool_of(stage, self.catalog)
             goes_on = goes_on or (stage.continues and attempt > 1)
             one = Attempt(self.manifest, stage, tool, self.ahead, coming, goes_on=goes_on)
-            ending = one.run(record, lambda event: self.reporter.event(stage, event), self.record)
+            ending = one.run(record, hear, self.record)
             if ending.code == Exit.OK or not ending.again or attempt == stage.retry.attempts:
                 break
+            kind = ending.record.failure["kind"]
+            again = f"{kind}; try {attempt + 1} of {stage.retry.attempts} in {duration(delay)}"
+            hear({"event": "said", "text": again})
+            self.record(replace(ending.record, state=State.RUNNING))
             time.sleep(delay)
             delay *= stage.retry.backoff
         return ending

@@ -7,10 +7,11 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from runner.core.figure import size_of
 from runner.core.problem import picture
 from runner.core.rows import ROLES, SPLITS, Features
 from runner.edges.dataset import check, load_tokenizer
-from runner.edges.meter import WORKERS, meter, size
+from runner.edges.meter import WORKERS, meter
 from runner.errors import Exit, RecipeError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _table(report: Report) -> Iterator[str]:
 
 
 def _lines(name: str, stats: Stats) -> Iterator[tuple[str, ...]]:
-    lead: tuple[str, ...] = (name, stats.format or "none", str(stats.rows), size(stats.bytes))
+    lead: tuple[str, ...] = (name, stats.format or "none", str(stats.rows), size_of(stats.bytes))
     spreads = {"characters": stats.characters, "messages": stats.turns}
     if stats.tokens:
         spreads["tokens"] = stats.tokens.lengths

@@ -76,6 +76,7 @@ def command(
             return _written(plan, names, before, warnings, Path(runs))
         _warn(warnings, loaded.sources, style, quiet=quiet)
         return _shown(plan, names, before, Path(runs))
+    from runner.edges import room, signals
     from runner.edges.ahead import early
     from runner.edges.execute import execute
     from runner.edges.reporting import Page
@@ -84,11 +85,13 @@ def command(
 
     catalog = disk.installed_catalog()
     folder = Path(before.folder) if before else history.fresh(Path(runs), plan.name)
-    with early(folder, plan, catalog, () if before else names) as ahead:
-        found = _examined(compiled, plan, _to_run(plan, names, before, Path(runs)), smoke=smoke)
+    with signals.heeded(), early(folder, plan, catalog, () if before else names) as ahead:
+        stages = _to_run(plan, names, before, Path(runs))
+        found = _examined(compiled, plan, stages, smoke=smoke)
         _warn(workflow.refuse(found, loaded.sources), loaded.sources, style, quiet=quiet)
-        forecasts = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
-        with reporter(style, color, quiet=quiet, notes=forecasts) as report:
+        notes = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
+        notes += room.look(plan, stages, folder)
+        with reporter(style, color, quiet=quiet, notes=notes) as report:
             heard = Several(report, Page(), *trackers(plan))
             manifest = execute(plan, catalog, Path(runs), names, heard, before, ahead)
     return manifest.exit_code

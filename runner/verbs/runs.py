@@ -14,15 +14,24 @@ from runner.verbs import options
 @options.together(options.runs, options.style)
 def command(recipe: str | None, runs: str, style: str) -> int:
     """List the runs, the newest last."""
+    from runner.core.telling import line
     from runner.edges import history
-    from runner.edges.terminal import line
 
     known = history.find_all(Path(runs), recipe)
     if style == "json":
         rows = [
-            {"id": m.id, "folder": m.folder, "state": m.state, "started": m.started} for m in known
+            {
+                "id": one.id,
+                "folder": one.folder,
+                "state": one.state,
+                "alive": history.alive(one),
+                "started": one.started,
+            }
+            for one in known
         ]
         click.echo(json.dumps(rows, indent=2))
     else:
-        click.echo("\n".join(line(manifest) for manifest in known) or f"no runs in {runs}")
+        click.echo(
+            "\n".join(line(one, alive=history.alive(one)) for one in known) or f"no runs in {runs}"
+        )
     return Exit.OK

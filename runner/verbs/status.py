@@ -14,8 +14,8 @@ from runner.verbs import options
 @options.together(options.runs, options.style)
 def command(run: str | None, runs: str, style: str) -> int:
     """Say where a run stands: the newest, or RUN (its id or folder)."""
+    from runner.core.telling import standing
     from runner.edges import history
-    from runner.edges.terminal import standing
 
     manifest = history.find(Path(runs), run)
     alive = history.alive(manifest)

@@ -75,6 +75,12 @@ def model_at(view: View, path: str, seen: tuple[str, ...] = ()) -> ModelFacts:
     return _made(model_at(view, source, (*seen, maker.name)), maker)
 
 
+def outcome(view: View) -> ModelFacts:
+    """Return what is known of the model that a stage makes."""
+    source = _source(view.stage)
+    return _made(model_at(view, source), view.stage) if source else ModelFacts("")
+
+
 def origin(view: View, path: str) -> tuple[str, str]:
     """Return the model beneath the quantizations of a path, and the path's own precision.
 

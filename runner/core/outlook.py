@@ -1,0 +1,46 @@
+"""How long a run will go on, from what its trainings have shown so far."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runner.core.plan import Stage
+
+
+class Outlook:
+    """The iterations that remain, at the speed of the training that was heard of last.
+
+    What does not train says nothing of its time: it is left out.
+    """
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._rows = {stage.name: rows(stage) for stage in stages}
+        self._done: dict[str, float] = {}
+        self._speed = 0.0
+
+    def heard(self, stage: Stage, event: Mapping[str, Any]) -> None:
+        """Take in a metric of a running stage."""
+        speed, iteration = event.get("iterations_per_second"), event.get("iteration")
+        if event.get("event") != "train" or not isinstance(iteration, int):
+            return
+        self._done[stage.name] = iteration * _batch(stage)
+        if isinstance(speed, int | float) and speed > 0:
+            self._speed = speed * _batch(stage)
+
+    def ended(self, stage: Stage) -> None:
+        """Take in that a stage has ended, or is skipped."""
+        self._rows.pop(stage.name, None)
+
+    @property
+    def left(self) -> float | None:
+        """The seconds that remain, None where nothing is known."""
+        remain = sum(rows - self._done.get(name, 0) for name, rows in self._rows.items())
+        return max(0.0, remain / self._speed) if self._speed and remain else None
+
+
+def rows(stage: Stage) -> float:
+    """Return how many rows a training goes through, 0 for a stage that is none."""
+    return stage.params["iters"] * _batch(stage) if stage.params.get("train") else 0
+
+
+def _batch(stage: Stage) -> float:
+    return float(stage.params.get("batch_size") or 1)

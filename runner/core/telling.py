@@ -1,0 +1,139 @@
+"""What happens in a run and what happened, in the words that every view of it shares."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runner.core import trainer
+from runner.core.figure import duration, figure
+from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.plan import Stage
+from runner.core.remedy import said
+from runner.core.schedule import FIRST, Action
+
+
+def why(action: Action) -> str:
+    """Return why a stage of an earlier run runs again."""
+    if action.do == "judge":
+        return f", judged again: {action.cause}"
+    return f", again: {action.cause}" if action.cause != FIRST else ""
+
+
+def begins(manifest: Manifest, actions: Sequence[Action]) -> str:
+    """Return which run begins and where it is."""
+    count = len(actions)
+    return f"{manifest.plan.name}: {count} stage{'s' * (count != 1)}, in {manifest.folder}"
+
+
+def metric(stage: Stage, event: Mapping[str, Any]) -> str:
+    """Return one metric event as a line."""
+    iters = stage.params.get("iters")
+    match event.get("event"):
+        case "train":
+            speed = event.get("iterations_per_second")
+            left = (iters - event["iteration"]) / speed if iters and speed else 0
+            memory = event.get("peak_memory")
+            parts = [
+                f"iteration {event['iteration']}/{iters}",
+                f"train loss {figure('train_loss', event.get('train_loss'))}",
+                f"learning rate {figure('learning_rate', event.get('learning_rate'))}",
+                f"{figure('tokens_per_second', event.get('tokens_per_second'))} tokens/s",
+                *([f"{memory:.3g} GB"] if isinstance(memory, int | float) else []),
+            ]
+            return ", ".join([*parts, f"{duration(left)} left"] if left >= 1 else parts)
+        case "val":
+            loss = figure("val_loss", event.get("val_loss"))
+            return f"iteration {event.get('iteration')}/{iters}, validation loss {loss}"
+        case "test":
+            loss = figure("test_loss", event.get("test_loss"))
+            return f"test loss {loss}, perplexity {figure('test_ppl', event.get('test_ppl'))}"
+        case "said":
+            return str(event.get("text"))
+        case str(kind):
+            return trainer.line(kind, event)
+    return ""
+
+
+def finished(record: StageRecord) -> str:
+    """Return how a stage ended well, with its last figures."""
+    shown = [
+        f"{text} loss {figure(name, record.metrics[name])}"
+        for name, text in (
+            ("train_loss", "train"),
+            ("val_loss", "validation"),
+            ("test_loss", "test"),
+        )
+        if name in record.metrics
+    ]
+    if "score" in record.metrics:
+        shown.append(f"score {record.metrics['score']:.4g}")
+    if "kept_iteration" in record.metrics:
+        shown.append(f"kept iteration {record.metrics['kept_iteration']:.0f}")
+    audit = record.audit.get("parameters")
+    seen = (
+        [f"{audit - record.audit['different']} of {audit} parameters as planned"] if audit else []
+    )
+    return ", ".join([f"finished in {duration(record.seconds)}", *shown, *seen])
+
+
+def failed(stage: Stage, record: StageRecord) -> str:
+    """Return how a stage failed: the log's tail, one clear line, the way out."""
+    failure = record.failure
+    if record.state is State.INTERRUPTED:
+        return f"{stage.name}: stopped"
+    tail = [f"  | {line}" for line in str(failure.get("tail", "")).splitlines()]
+    code = f" (exit {record.exit_code})" if record.exit_code else ""
+    lines = [*tail, f"{stage.name} failed: {failure.get('kind', 'unknown')}{code}"]
+    lines += [f"  {row}" for row in str(failure.get("guidance", "")).splitlines()]
+    lines += changes(failure)
+    lines += [f"  the whole log: {failure['log']}"] if failure.get("log") else []
+    return "\n".join(lines)
+
+
+def changes(failure: Mapping[str, Any]) -> list[str]:
+    """Return what to change after a failure, and the words that do so."""
+    found = [
+        f"{one['path']}: {said(one['from'])} -> {said(one['to'])}"
+        for one in failure.get("changes", ())
+    ]
+    return [f"  change {', '.join(found)}", f"  try: {failure['try']}"] if found else []
+
+
+def ending(manifest: Manifest) -> str:
+    """Return where everything of a run is."""
+    done = [record for record in manifest.stages if record.state is State.FINISHED]
+    lines = [f"{manifest.plan.name}: {manifest.state}"]
+    for record in done:
+        lines += [f"  {record.name}.{name}: {path}" for name, path in record.outputs.items()]
+    if manifest.state is not State.FINISHED:
+        smoke = " --smoke" if manifest.plan.smoke else ""
+        lines.append(f"  go on: run-recipe {manifest.plan.file}{smoke} --resume")
+    lines.append(f"  everything: {manifest.folder} (run.json, commands.sh, each stage's log.txt)")
+    return "\n".join(lines)
+
+
+def state_of(state: State, *, alive: bool) -> str:
+    """Return a state in words: what runs in a run whose process is gone was cut off."""
+    return "cut off" if state is State.RUNNING and not alive else str(state)
+
+
+def line(manifest: Manifest, *, alive: bool) -> str:
+    """Return a run in one line: id, recipe, state, stages done, when."""
+    done = sum(record.state is State.FINISHED for record in manifest.stages)
+    smoke = " (smoke)" if manifest.plan.smoke else ""
+    state = f"{state_of(manifest.state, alive=alive)}, {done}/{len(manifest.stages)} stages"
+    return f"{manifest.id}  {manifest.plan.name}{smoke}  {state}, {manifest.started}"
+
+
+def standing(manifest: Manifest, *, alive: bool) -> str:
+    """Return where a run stands, stage by stage; a run whose process is gone was cut off."""
+    cut = manifest.state is State.RUNNING and not alive
+    lines = [line(manifest, alive=alive) + (": its process is gone" if cut else "")]
+    for record in manifest.stages:
+        state = state_of(record.state, alive=alive)
+        shown = finished(record) if record.state is State.FINISHED else state
+        lines.append(f"  {record.name}: {shown}")
+        if record.failure.get("guidance"):
+            rows = f"{record.failure['kind']}: {record.failure['guidance']}".splitlines()
+            lines += [f"    {row}" for row in rows]
+            lines += [f"  {row}" for row in changes(record.failure)]
+    return "\n".join([*lines, f"  {manifest.folder}"])

@@ -1,0 +1,103 @@
+"""What stages will leave on the disk, by the shapes of their model."""
+
+import pytest
+
+from runner.core.plan import Plan, Stage
+from runner.core.rules import Known, ModelFacts, View
+from runner.core.space import need
+from runner.edges import disk, probe, room
+from runner.errors import UnfitError
+
+# Two blocks of two matrices and a norm, an embedding beside them.
+WEIGHTS = {
+    **{
+        f"model.layers.{block}.{name}": shape
+        for block in range(2)
+        for name, shape in {"a_proj": (64, 32), "b_proj": (32, 64), "norm": (32,)}.items()
+    },
+    "model.embed_tokens": (1000, 32),
+}
+COUNT = 2 * (64 * 32 + 32 * 64 + 32) + 32000
+FACTS = Known(models={"m": ModelFacts("m", "llama", 2, None, "bfloat16", True, WEIGHTS)})
+
+
+def found(tool, outputs=("out",), *, continues=False, known=FACTS, **params):
+    made = disk.catalog().get(tool)
+    full = {**made.defaults, **params}
+    outputs = dict(zip(("first",), outputs, strict=True))
+    stage = Stage("s", tool, full, outputs, continues=continues)
+    return need(View(stage, made, frozenset(), Plan("r", "r.yaml", (stage,)), known))
+
+
+LORA = {
+    "train": True,
+    "model": "m",
+    "data": "d",
+    "adapter_path": "out",
+    "iters": 10,
+    "save_every": 5,
+}
+PAIRS = {"rank": 8, "scale": 1.0, "dropout": 0.0, "keys": None}
+
+
+@pytest.mark.parametrize(
+    ("params", "size"),
+    [
+        ({"num_layers": 2}, 2 * 2 * 8 * (64 + 32) * 4 * 3),
+        ({"num_layers": 1}, 1 * 2 * 8 * (64 + 32) * 4 * 3),
+        ({"num_layers": -1}, 2 * 2 * 8 * (64 + 32) * 4 * 3),
+        ({"num_layers": 99}, 2 * 2 * 8 * (64 + 32) * 4 * 3),
+        ({"lora_parameters": {**PAIRS, "keys": ["a_proj"]}}, 2 * 8 * (64 + 32) * 4 * 3),
+        ({"fine_tune_type": "full"}, 2 * (64 * 32 * 2 + 32) * 2 * 3),
+    ],
+)
+def test_a_training_writes_its_adapter_once_and_at_each_checkpoint(params, size):
+    assert found("mlx_lm.lora", **{**LORA, "lora_parameters": PAIRS, **params}).size == size
+
+
+def test_a_training_that_can_go_on_writes_its_state_too():
+    one = 2 * 2 * 8 * (64 + 32) * 4
+    assert found("mlx_lm.lora", continues=True, **LORA, lora_parameters=PAIRS).size == one * 6
+
+
+@pytest.mark.parametrize(
+    ("tool", "params", "size"),
+    [
+        ("mlx_lm.fuse", {"model": "m", "adapter_path": "a"}, COUNT * 2),
+        ("mlx_lm.convert", {"hf_path": "m"}, COUNT * 2),
+        ("mlx_lm.convert", {"hf_path": "m", "dtype": "float32"}, COUNT * 4),
+        ("mlx_lm.convert", {"hf_path": "m", "quantize": True, "q_bits": 4}, ((COUNT - 64) * 4.5 + 64 * 16) / 8),
+    ],
+)  # fmt: skip
+def test_a_model_takes_the_bits_it_is_given(tool, params, size):
+    assert found(tool, **params).size == size
+
+
+def test_what_is_not_known_is_not_guessed():
+    assert found("mlx_lm.lora", **LORA, known=Known()) is None
+    assert found("mlx_lm.fuse", model="m", adapter_path="a", known=Known()) is None
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    """A plan of one fusion of a model that is known."""
+    tool = disk.catalog().get("mlx_lm.fuse")
+    params = {**tool.defaults, "model": "m", "adapter_path": "a"}
+    stage = Stage("fuse", "mlx_lm.fuse", params, {"model": "${RUN_DIR}/fuse/model"})
+    monkeypatch.setattr(room.known, "models", lambda *_: FACTS.models)
+    return Plan("r", "r.yaml", (stage,))
+
+
+@pytest.mark.parametrize(
+    ("free", "said"), [(2 * COUNT - 1, "refused"), (2 * COUNT + 1, "near"), (10**9, "")]
+)
+def test_a_disk_too_small_is_refused_with_the_arithmetic(plan, tmp_path, monkeypatch, free, said):
+    monkeypatch.setattr(probe, "free_bytes", lambda _: free)
+    if said == "refused":
+        with pytest.raises(
+            UnfitError, match=r"has 80\.5 kB free, and fuse writes a model of 80\.5 kB$"
+        ):
+            room.look(plan, ["fuse"], tmp_path)
+        return
+    assert len(room.look(plan, ["fuse"], tmp_path)) == (said == "near")
+    assert room.look(plan, [], tmp_path) == []
