@@ -24,6 +24,7 @@ CHECKS = {
     "install": None,
     "round trip": (*PYTEST, "tests/test_roundtrip.py"),
     "drift": (*PYTEST, "tests/test_drift.py"),
+    "going on": (*PYTEST, "tests/test_continue.py"),
     "smoke run": ("run-recipe", "recipes/security_sequential.yaml", "--smoke", "--runs", "{place}"),
 }
 

@@ -30,6 +30,8 @@ class Forecast:
     replay: float | None = None
     resumes: str | None = None
     ratio: float | None = None
+    keeps: bool = False
+    looks: int = 0
 
     @property
     def epochs(self) -> float | None:
@@ -50,7 +52,11 @@ class Forecast:
             # T37: the mean of batch means, not weighted by tokens.
             size = self.batch * self.accumulation
             yield f"{size} rows an update, as the mean of {self.accumulation} batch means"
-        yield f"{_many(self.checkpoints, 'checkpoint')}, {_many(self.validations, 'validation')}"
+        kept = " of which the best is kept" if self.keeps else ""
+        yield f"{_many(self.checkpoints, 'checkpoint')}{kept}"
+        yield _many(self.validations, "validation")
+        if self.looks:
+            yield f"{_many(self.looks, 'look')} at what is watched"
         if self.replay is not None:
             yield f"{self.replay:.4g} of the rows replayed"
         ratio = f", {self.ratio:.3g} x that of {self.resumes}" if self.ratio is not None else ""
@@ -80,6 +86,8 @@ def forecast(view: View) -> Forecast | None:
         _replayed(view, data),
         before.name if before else None,
         rate / _rate(before.params) if before and before.tool == "mlx_lm.lora" else None,
+        view.stage.trainer.get("keep") == "best",
+        _looks(view),
     )
 
 
@@ -137,6 +145,12 @@ def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) 
     if found is None:
         problems.append(Problem(said.mark, why, rule, hint))
     return found or 1
+
+
+def _looks(view: View) -> int:
+    """Return how often a data set that is watched is looked at: first, last, and in between."""
+    every = view.stage.trainer.get("watch.retention.every")
+    return 0 if every is None else 2 + (view.params["iters"] - 1) // every
 
 
 def _rate(params: Mapping[str, object]) -> float:

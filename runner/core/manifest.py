@@ -129,6 +129,7 @@ _FIGURES = (
     "trained_tokens",
     "peak_memory",
     "kept_iteration",
+    "last_iteration",
     "kept_val_loss",
     "last_val_loss",
     "retention_loss",

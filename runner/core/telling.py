@@ -67,7 +67,8 @@ def finished(record: StageRecord) -> str:
     if "score" in record.metrics:
         shown.append(f"score {record.metrics['score']:.4g}")
     if "kept_iteration" in record.metrics:
-        shown.append(f"kept iteration {record.metrics['kept_iteration']:.0f}")
+        kept, last = (record.metrics.get(f"{n}_iteration", 0) for n in ("kept", "last"))
+        shown.append(f"kept iteration {kept:.0f}, not the last" if kept < last else "kept the last")
     audit = record.audit.get("parameters")
     seen = (
         [f"{audit - record.audit['different']} of {audit} parameters as planned"] if audit else []

@@ -110,6 +110,8 @@ class Loop:
         self, model: Any, args: Any, optimizer: Any, train_dataset: Any, val_dataset: Any, **_: Any
     ) -> None:
         """Note what is trained and what is measured of it; go on from a state if there is one."""
+        if importlib.import_module("mlx.core").distributed.init().size() > 1:
+            raise ToolError("keep, watch and continue work in one process, not on several ranks")
         self.model, self.args, self.optimizer = model, args, optimizer
         self.epoch = len(train_dataset) // args.batch_size
         self.folder = Path(args.adapter_file).parent
