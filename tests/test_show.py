@@ -167,3 +167,12 @@ def test_what_a_mapping_hides_has_lost_too(show, tmp_path):
     )
     out = show("second.lora_parameters.rank")
     assert "rank = 8  <- top.yaml:12 over base/shared.yaml:8 4 over" in out
+
+
+def test_a_reset_is_no_value_that_lost(show, tmp_path):
+    more = "  third: {extends: second, params: {iters: !reset null}}\n"
+    more += "  fourth: {extends: third, params: {iters: 20}}\n"
+    (tmp_path / "top.yaml").write_text(TOP + more, encoding="utf-8")
+    assert "iters = 20  <- top.yaml:17 over top.yaml:12 50 over top.yaml:8 100 over" in show(
+        "fourth.iters"
+    )

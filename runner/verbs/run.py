@@ -142,7 +142,9 @@ def _needed(resume: str | None, runs: Path) -> str:
     if resume is not None:
         manifest = history.find(runs, resume or None)
         which = f"'{manifest.id}'" if resume else "the newest run"
-        hint = f"{which} is of {manifest.plan.file}: run-recipe {manifest.plan.file} --resume"
+        smoke = " --smoke" if manifest.plan.smoke else ""
+        file = manifest.plan.file
+        hint = f"{which} is of {file}: run-recipe {file}{smoke} --resume"
         hint += f" {resume}" if resume else ""
     elif known := [*collection.recipes(["recipes"] if Path("recipes").is_dir() else ["."])]:
         hint = f"{hint}; there are: {listing(known, 4)}"

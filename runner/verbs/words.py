@@ -50,9 +50,6 @@ def meant(word: str, others: Sequence[str] = ()) -> str:
     for place in (word, f"recipes/{word}", f"builtin:{word}"):
         for file in disk.beside(place):
             known.setdefault(Path(file.removeprefix("builtin:")).stem, file)
-    stem = Path(word).stem
-    if stem in known:
-        return f"did you mean '{known[stem]}'?"
     near = suggest(word, [*others, *known], cutoff=0.7)
     name = near.removeprefix("did you mean '").removesuffix("'?")
     return f"did you mean '{known[name]}'?" if name in known and name not in others else near

@@ -7,6 +7,7 @@ import pytest
 from cases import CASES, NOTHING, compiled, found, one, text
 
 import runner.core.rules as framework
+from runner import workflow
 from runner.core.recipe import load
 from runner.core.rules import FAMILIES, problems, rules
 from runner.edges import collection, disk
@@ -73,6 +74,23 @@ def test_a_finding_about_a_default_stands_at_the_stages_parameters():
     assert problem.rule == "keys-not-said"
     lines = text(one(lora_parameters="absent")).splitlines()
     assert '"params"' in lines[problem.mark.line - 1]
+
+
+def test_a_finding_names_the_vars_behind_it_and_who_inherits_it(tmp_path, monkeypatch):
+    said = 'lr_schedule: {name: cosine_decay, arguments: [1e-5, 50], warmup: "{{ vars.warm }}"}'
+    base = f"vars: {{warm: 120}}\ndefaults: {{mlx_lm.lora: {{model: m, data: d, {said}}}}}\n"
+    top = "version: 1\nextends: base.yaml\nstages: {train: {tool: mlx_lm.lora, "
+    top += "params: {train: true, iters: 100, lora_parameters: {keys: null}}}}\n"
+    (tmp_path / "base.yaml").write_text(base, encoding="utf-8")
+    (tmp_path / "top.yaml").write_text(top, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    result = workflow.compiled(workflow.load("top.yaml", environ={}), {})
+    (problem,) = problems(result, disk.catalog())
+    assert problem.rule == "warmup-longer-than-training"
+    assert [(str(mark), said) for mark, said in problem.notes] == [
+        ("base.yaml:1:14", "vars.warm is 120 here"),
+        ("top.yaml:2:10", "inherited here"),
+    ]
 
 
 @pytest.mark.parametrize(
