@@ -6,10 +6,11 @@ neither mlx nor mlx_lm, and hardly anything else.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runner.core.audit import Verdict
     from runner.core.plan import Plan, Stage
     from runner.core.problem import Problem
@@ -59,7 +60,7 @@ def __getattr__(name: str) -> Any:
 
 
 def load(
-    path: str | Path,
+    path: "str | Path",
     *,
     profiles: Sequence[str] = (),
     sets: Sequence[str] = (),
@@ -101,9 +102,9 @@ def compile(  # noqa: A001  (the field's word for it; the built-in is of no use 
 def run(
     plan: "Plan",
     *,
-    runs: str | Path = "runs",
+    runs: "str | Path" = "runs",
     stages: Sequence[str] = (),
-    resume: str | Path | None = None,
+    resume: "str | Path | None" = None,
     progress: bool = True,
 ) -> "Result":
     """Run a plan, or some of its stages, in the working directory, and return what it came to.
@@ -112,6 +113,8 @@ def run(
     says on stderr what happens. A stage that fails is in the Result; raises RecipeError where the
     run cannot begin.
     """
+    from pathlib import Path  # noqa: PLC0415
+
     from runner import workflow  # noqa: PLC0415
 
     before = None if resume is None else str(resume)

@@ -1,7 +1,6 @@
 """The command line: finds the verb, and turns what went wrong into a sentence and an exit code."""
 
 import errno
-import signal
 import sys
 from typing import Any
 
@@ -64,6 +63,8 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
+        import signal
+
         number = getattr(error.__cause__ or error, "number", signal.SIGINT)  # click makes an Abort
         sys.exit(Exit.INTERRUPTED if number == signal.SIGINT else Exit.TERMINATED)
     except BrokenPipeError:

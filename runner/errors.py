@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from runner.core.problem import Problem, ordered, picture
+if TYPE_CHECKING:
+    from runner.core.problem import Problem
 
 
 class Exit(IntEnum):
@@ -35,7 +37,9 @@ class RecipeError(Exception):
 class InvalidRecipeError(RecipeError):
     """A recipe with problems; `problems` are values, `sources` the texts they point into."""
 
-    def __init__(self, problems: Sequence[Problem], sources: Mapping[str, str]) -> None:
+    def __init__(self, problems: "Sequence[Problem]", sources: Mapping[str, str]) -> None:
+        from runner.core.problem import ordered, picture  # noqa: PLC0415  (--help needs none of it)
+
         self.problems = ordered(problems)
         self.sources = sources
         super().__init__("\n".join(picture(problem, sources) for problem in self.problems))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from runner.core import compile as compiling
 from runner.core import recipe as recipes
 from runner.core import rules
-from runner.core.forecast import Forecast, derived, forecast
 from runner.core.leak import leaks, masked
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, listing, ordered, suggest
@@ -21,6 +20,7 @@ from runner.edges import disk, probe, verdicts
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
 
 if TYPE_CHECKING:
+    from runner.core.forecast import Forecast
     from runner.core.result import Result
 
 
@@ -86,6 +86,8 @@ def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
         d.node.get("budget") for d in result.resolver.drafts.values()
     ):
         return result
+    from runner.core.forecast import derived  # noqa: PLC0415  (most recipes have no budget)
+
     views = {view.stage.name: view for view in views_of(result)}
     told, refused = derived(recipe, result, views)
     if refused:
@@ -108,8 +110,10 @@ def views_of(result: Compiled) -> list[View]:
     return list(rules.views(result, disk.catalog(), facts))
 
 
-def forecasts(result: Compiled, smaller: Plan | None = None) -> list[Forecast]:
+def forecasts(result: Compiled, smaller: Plan | None = None) -> "list[Forecast]":
     """Return what each training of a compiled recipe amounts to, or of a smoke plan made of it."""
+    from runner.core.forecast import forecast  # noqa: PLC0415  (a dry run needs none of it)
+
     seen = replace(result, plan=smaller) if smaller else result
     return [found for view in views_of(seen) if (found := forecast(view))]
 

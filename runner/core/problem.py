@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 
@@ -48,6 +47,8 @@ class Problem:
 
 def suggest(word: str, known: Iterable[str], otherwise: str = "", cutoff: float = 0.6) -> str:
     """Return ``did you mean 'x'?`` for the known word nearest to `word`, else `otherwise`."""
+    from difflib import get_close_matches  # noqa: PLC0415  (needed where something is wrong)
+
     names = list(known)
     folded = {name.casefold().replace("-", "_"): name for name in names}
     near = get_close_matches(word.casefold().replace("-", "_"), folded, n=1, cutoff=cutoff)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import runner
 from runner.core.catalog import LAUNCHER, TRAINER, Catalog, at
 from runner.core.recipe import BUILTIN
-from runner.edges import probe
 
 Json = dict[str, Any]
 
@@ -39,6 +37,8 @@ def catalog(release: str | None = None) -> Catalog:
 
 def installed_catalog() -> Catalog:
     """Return the tool catalogue as the installed mlx-lm has it; the newest where there is none."""
+    from runner.edges import probe  # noqa: PLC0415  (only what runs or looks asks for it)
+
     return catalog(probe.installed("mlx-lm"))
 
 
@@ -90,7 +90,7 @@ def write(path: Path, text: str, *, lasting: bool = True) -> None:
 
 def write_bytes(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """Write bytes as `write` writes text; the umask says who may read them."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         with beside.open("xb") as file:
             file.write(data)

@@ -61,7 +61,7 @@ def command(
 ) -> int:
     """Run a recipe."""
     from runner import workflow
-    from runner.edges import disk, history
+    from runner.edges import disk
 
     if recipe is None and resume and is_recipe(resume):
         recipe, resume = resume, ""  # --resume took the recipe for its run
@@ -69,14 +69,14 @@ def command(
     compiled = workflow.compiled(loaded)
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     names = workflow.select(plan, only, first, last)
-    before = None if resume is None else history.to_resume(Path(runs), resume, plan)
+    before = None if resume is None else _resumed(Path(runs), resume, plan)
     if dry_run:
         warnings = workflow.refuse(workflow.judged(compiled), loaded.sources)
         if style == "json":
             return _written(plan, names, before, warnings, Path(runs))
         _warn(warnings, loaded.sources, style, quiet=quiet)
         return _shown(plan, names, before, Path(runs))
-    from runner.edges import room, signals
+    from runner.edges import history, room, signals
     from runner.edges.ahead import early
     from runner.edges.execute import execute
     from runner.edges.reporting import Page
@@ -104,6 +104,12 @@ def _to_run(
     if before is None:
         return names
     return [action.stage for action in _decided(plan, names, before, runs) if action.do == "run"]
+
+
+def _resumed(runs: Path, name: str, plan: "Plan") -> "Manifest":
+    from runner.edges import history
+
+    return history.to_resume(runs, name, plan)
 
 
 def _examined(

@@ -1,6 +1,5 @@
 """Several ranks: what the launcher and the tools make of them."""
 
-import ipaddress
 from collections.abc import Iterator
 
 from runner.core.launch import ranks
@@ -60,6 +59,8 @@ def launch_of_one_process_tool(view: View) -> Iterator[Finding]:
 
 
 def _is_ip(host: str) -> bool:
+    import ipaddress  # noqa: PLC0415  (few recipes name hosts)
+
     try:
         ipaddress.ip_address(host)
     except ValueError:

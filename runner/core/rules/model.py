@@ -3,7 +3,6 @@
 import posixpath
 from collections.abc import Iterator
 
-from runner.core.rows import TEMPLATE
 from runner.core.rules import Finding, View, rule, trains
 from runner.core.rules.chain import MODES, data_at, measured, model_at
 
@@ -207,6 +206,8 @@ def too_few_tokens(view: View) -> Iterator[Finding]:
     It packs rows into num_samples sequences of sequence_length tokens and runs out of rows. A token
     is a byte of a row or more, so that a small file is known to be too small without a tokenizer.
     """
+    from runner.core.rows import TEMPLATE  # noqa: PLC0415  (few recipes measure a perplexity)
+
     params = view.params
     data = data_at(view, params["data_path"])
     size = data.sizes.get("train") if data else None
