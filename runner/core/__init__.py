@@ -12,7 +12,6 @@ override    profiles, environment and --set -> layers
 recipe      files and what is laid over them -> one recipe
 secret      what must never be written down
 sandbox     what a template may do, and how much
-arithmetic  sums and comparisons, without Jinja
 expression  one expression and a scope -> a value
 template    {{ }} filled in, types kept
 catalog     schema/tools -> frozen Tools and Parameters

@@ -1,17 +1,15 @@
 """One expression and a scope in, a value out: Jinja2's expressions in its sandbox, bounded.
 
-Dotted names and arithmetic, which most recipes have nothing but, need no Jinja at all.
+Dotted names, which most recipes have nothing but, need no Jinja at all.
 """
 
 import math
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from runner.core.arithmetic import NoNumberError, formula
 from runner.core.problem import offer, suggest
 from runner.core.sandbox import Scope, TemplateError, environment
 
@@ -23,10 +21,6 @@ def evaluate(expression: str, scope: Mapping[str, Any]) -> Any:
     """Return the value of one expression (without its braces); raises TemplateError."""
     if _DOTTED.match(expression):
         return _walk(expression.strip().split("."), scope)
-    made = formula(expression)
-    if made is not None:
-        with suppress(NoNumberError, TemplateError):  # Jinja has the words for what is wrong
-            return _rounded(made.value(lambda words: _walk(words, scope)))
     return _jinja(expression, scope)
 
 
@@ -38,8 +32,7 @@ def names(expression: str) -> Names:
     """
     if _DOTTED.match(expression):
         return frozenset({tuple(expression.strip().split("."))})
-    made = formula(expression)
-    return made.names if made is not None else _compiled(expression).names
+    return _compiled(expression).names
 
 
 def kind(value: Any) -> str:

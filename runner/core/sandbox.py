@@ -113,7 +113,7 @@ def environment() -> "SandboxedEnvironment":
             return attr in known and super().is_safe_attribute(obj, attr, value)
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            bounded(operator, left, right)
+            _bounded(operator, left, right)
             return super().call_binop(context, operator, left, right)
 
     made = Environment(undefined=StrictUndefined)
@@ -139,8 +139,7 @@ def _round(value: float, digits: int = 0) -> float:
     return round(float(value), max(-300, min(300, digits)))
 
 
-def bounded(operator: str, left: Any, right: Any) -> None:
-    """Raise TemplateError where a computation would build something too large."""
+def _bounded(operator: str, left: Any, right: Any) -> None:
     if operator == "**" and isinstance(left, int) and isinstance(right, int):
         _fits(abs(right) * max(1.0, _digits(left)), MAX_DIGITS)
     elif operator == "*" and isinstance(left, int) and isinstance(right, int):
