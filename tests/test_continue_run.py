@@ -31,16 +31,12 @@ stages:
       model: "{{ stages.tiny.model }}"
       data: data
       train: true
-      iters: 40
+      iters: 28
       learning_rate: 1e-3
       max_seq_length: 64
       steps_per_report: 4
       steps_per_eval: 4
       save_every: 4
-  test:
-    tool: mlx_lm.lora
-    params: {model: "{{ stages.tiny.model }}", data: data, test: true,
-             adapter_path: "{{ stages.train.adapter_path }}"}
 """
 # Ends the trainer's process once, as a hub that cannot be reached would, after a checkpoint.
 UNLUCKY = """
@@ -95,7 +91,7 @@ def cut_off(cwd, number):
     command = [sys.executable, "-m", "runner", "r.yaml"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=cwd, env=ENV, **quiet)
-    while saved(cwd, known) < 12:
+    while saved(cwd, known) < 8:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(number)
@@ -153,7 +149,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(project, whole, left):
     at = json.loads((left / "train/.part/state/state.json").read_text(encoding="utf-8"))[
         "iteration"
     ]
-    expected = f"goes on after iteration {at} of 40: {40 - at} remain, the schedule at update {at}"
+    expected = f"goes on after iteration {at} of 28: {28 - at} remain, the schedule at update {at}"
     assert decided(project, left) == f"run   train: it was cut off; {expected}"
     done = run(project, "--resume", str(left))
     assert f"train: mlx_lm.lora, again: it was cut off; {expected}" in done.stderr
@@ -195,7 +191,7 @@ def test_a_state_that_is_not_whole_starts_the_training_over(project, whole, left
             note.write_text(json.dumps({**said, "packages": {**said["packages"], "mlx-lm": "0"}}))
     assert re.search(why, decided(project, left))
     if harm == "altered":
-        done = run(project, "--resume", str(left), "--to", "train")
+        done = run(project, "--resume", str(left))
         assert "is damaged" in done.stderr
         assert weights(left) == weights(whole)
         assert figures(left) == figures(whole)
@@ -228,7 +224,7 @@ def test_a_second_try_goes_on_where_the_first_one_failed(project, whole, tmp_pat
     cwd = tmp_path / "unlucky"
     shutil.copytree(project, cwd, ignore=shutil.ignore_patterns("runs"))
     (cwd / "sitecustomize.py").write_text(UNLUCKY, encoding="utf-8")
-    done = run(cwd, "--to", "train", env={"PYTHONPATH": str(cwd)})
+    done = run(cwd, env={"PYTHONPATH": str(cwd)})
     assert (cwd / "failed").exists()
     assert "[2/2] train: goes on after iteration" in done.stderr
     assert weights(newest(cwd)) == weights(whole)
