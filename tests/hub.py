@@ -55,6 +55,7 @@ class Hub:
         self.repos: dict[str, Repo] = {}
         self.large: dict[str, bytes] = {}
         self.requests: list[str] = []
+        self.withholds = "nothing"  # a file that nobody gets for now
         self.loses = ""  # a file that a commit drops without a word
         self.lock = threading.Lock()
         hub = self
@@ -123,6 +124,8 @@ class Handler(BaseHTTPRequestHandler):
         with self.hub.lock:
             self.hub.requests.append(f"{self.command} {path}")
             try:
+                if path.endswith(self.hub.withholds):
+                    raise RefusedError(403, "", "not now")
                 self.respond(path)
             except RefusedError as error:
                 said = {"X-Error-Code": error.code, "X-Error-Message": str(error)}

@@ -46,14 +46,14 @@ class Project:
         self.place = place
         self.hub = hub
 
-    def run(self, stages, *, token=SECRET, code=0, **env):
+    def run(self, stages, *words, token=SECRET, code=0, **env):
         """Run stages; return the folder of the run, its manifest, and what the screen showed."""
         said = {"version": 1, "stages": stages}
         (self.place / "r.yaml").write_text(json.dumps(said), encoding="utf-8")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING_FACE"))}
         known = {"HF_TOKEN": token} if token else {}
         done = subprocess.run(
-            [sys.executable, "-m", "runner", "r.yaml"],
+            [sys.executable, "-m", "runner", "r.yaml", *words],
             cwd=self.place,
             env={**kept, **self.hub.env(self.place / "home"), **known, **env},
             capture_output=True,
@@ -110,6 +110,25 @@ def test_a_download_gets_exactly_the_files_of_its_revision(project, hub, model):
         "config.json", "generation_config.json", "tiny.json",
     }  # fmt: skip
     assert (folder / "convert" / "model" / "model.safetensors").is_file()
+
+
+def test_a_download_that_was_cut_off_goes_on_with_what_is_missing(project, hub, model):
+    stages = {"get": {"tool": "hf.download", "params": {"repo_id": "some/model"}}}
+    hub.withholds = "/tokenizer.json"
+    try:
+        folder, _, _ = project.run(stages, code=1)
+    finally:
+        hub.withholds = "nothing"
+    here = folder / "get"
+    assert not (here / "files").exists()
+    there = {path.name for path in (here / ".part" / "files").iterdir() if path.is_file()}
+    before = len(hub.requests)
+    assert project.run(stages, "--resume")[0] == folder
+    assert content(here / "files") == content(model)
+    asked = {said.rpartition("/")[2] for said in hub.requests[before:] if said.startswith("GET")}
+    assert "tokenizer.json" in asked
+    assert there
+    assert not there & asked
 
 
 def test_an_upload_stores_every_file_of_a_folder(project, hub, model):

@@ -125,6 +125,11 @@ class Tool:
         return tuple(self.schema["x-tool"].get("needs", ()))
 
     @property
+    def resumes(self) -> bool:
+        """Whether it goes on by itself from what it left unfinished."""
+        return bool(self.schema["x-tool"].get("resumes"))
+
+    @property
     def watch(self) -> str | None:
         """The module of runner.child that looks inside it while it runs."""
         return _text(self.schema["x-tool"].get("watch"))

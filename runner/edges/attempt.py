@@ -68,6 +68,7 @@ class Attempt:
         self.places = Places(self.folder, stage)
         self.tail = Tail(self.place / "metrics.jsonl")
         self.goes_on = goes_on
+        self.keep = False  # what a try before left unfinished
 
     def run(
         self,
@@ -124,7 +125,7 @@ class Attempt:
         log = self.place / "log.txt"
         if log.exists():
             log.replace(self.place / f"log.{probe.stamp()}.txt")
-        here = staged(self.stage, self.tool, self.places.open(keep=before is not None))
+        here = staged(self.stage, self.tool, self.places.open(keep=self.keep or before is not None))
         config = invoke(here, self.tool).config
         if config is not None:
             text = str(bind(config, str(self.folder)))

@@ -34,6 +34,7 @@ _SIGNS = {
     State.INTERRUPTED: ("\u2013", "yellow"),
 }
 _BAR = 24
+_COLUMNS = 6
 
 
 class Live(Plain):
@@ -110,6 +111,8 @@ class Live(Plain):
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
+        for _ in range(_COLUMNS):
+            table.add_column(no_wrap=True, overflow="ellipsis")
         for row in self._rows.values():
             table.add_row(*row.cells())
         return table

@@ -214,18 +214,19 @@ class Walk:
         """Try a stage as often as its ``retry`` allows and its failures make sense of."""
         self.outdate(stage.name)
         before = self.manifest.stage(stage.name)
+        tool = tool_of(stage, self.catalog)
+        parts = dict(identity.parts)
         goes_on = stage.continues and was_cut_off(before)
+        keep = tool.resumes and before.state is not State.FINISHED and before.identity == parts
         Places(self.folder, stage).clear(before)
-        record = StageRecord(
-            stage.name, State.RUNNING, started=probe.now(), identity=dict(identity.parts)
-        )
+        record = StageRecord(stage.name, State.RUNNING, started=probe.now(), identity=parts)
         hear = partial(self.reporter.event, stage)
         delay = stage.retry.delay
         for attempt in range(1, stage.retry.attempts + 1):
             record = self.record(replace(record, attempts=attempt))
-            tool = tool_of(stage, self.catalog)
             goes_on = goes_on or (stage.continues and attempt > 1)
             one = Attempt(self.manifest, stage, tool, self.ahead, coming, goes_on=goes_on)
+            one.keep = keep or (tool.resumes and attempt > 1)
             ending = one.run(record, hear, self.record)
             if ending.code == Exit.OK or not ending.again or attempt == stage.retry.attempts:
                 break
