@@ -124,8 +124,6 @@ class Handler(BaseHTTPRequestHandler):
         with self.hub.lock:
             self.hub.requests.append(f"{self.command} {path}")
             try:
-                if path.endswith(self.hub.withholds):
-                    raise RefusedError(403, "", "not now")
                 self.respond(path)
             except RefusedError as error:
                 said = {"X-Error-Code": error.code, "X-Error-Message": str(error)}
@@ -133,6 +131,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.say(json.dumps({"error": str(error)}).encode(), kept, error.status)
 
     def respond(self, path: str) -> None:
+        if path.endswith(self.hub.withholds):
+            raise RefusedError(403, "", "not now")
         for method, pattern, respond in ROUTES:
             found = re.fullmatch(pattern, path)
             if found and self.command in method:

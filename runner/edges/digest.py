@@ -46,7 +46,11 @@ def prints(
         return sha256(files[name], meter, lasting=lasting)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        fresh = dict(zip(stale, pool.map(hashed, stale), strict=True))
+        try:
+            fresh = dict(zip(stale, pool.map(hashed, stale), strict=True))
+        except BaseException:
+            meter.stopped = True  # else a large file would be read to its end first
+            raise
     return {
         name: {**stat, "sha256": fresh.get(name) or known[name]["sha256"]}
         for name, stat in stats.items()
@@ -54,15 +58,18 @@ def prints(
 
 
 class _Meter:
-    """Counts the bytes that several threads read."""
+    """Counts the bytes that several threads read, and stops them."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total = total
         self._progress = progress
         self._done = 0
         self._lock = threading.Lock()
+        self.stopped = False
 
     def __call__(self, count: int) -> None:
+        if self.stopped:
+            raise InterruptedError
         if self._progress is not None and self._total >= WORTH:
             with self._lock:
                 self._done += count

@@ -232,8 +232,8 @@ class Walk:
                 break
             kind = ending.record.failure["kind"]
             again = f"{kind}; try {attempt + 1} of {stage.retry.attempts} in {duration(delay)}"
-            hear({"event": "said", "text": again})
             self.record(replace(ending.record, state=State.RUNNING))
+            hear({"event": "said", "text": again})
             time.sleep(delay)
             delay *= stage.retry.backoff
         return ending
