@@ -91,6 +91,9 @@ def review(file: str, old: Place, new: Place, request: Request) -> Review:
 
     Raises InvalidRecipeError where it is not valid now, RecipeError where it is no recipe.
     """
+    if old.revision and old.revision.foreign(file):
+        why = f"{file} is not in the repository at {old.revision.top}"
+        raise RecipeError(why, "compare recipes of one repository at a time")
     if not new.has(file) and old.has(file):
         return _gone(file, old, new, request)
     now, notes = compiled(file, new, request)

@@ -116,7 +116,6 @@ def test_a_recipe_that_is_not_there_is_one_problem(folder):
         (["frobnicate"], "no verb and no recipe 'frobnicate'", "run-recipe --help lists the verbs"),
         (["chek", "good.yaml"], "no verb and no recipe 'chek'", "did you mean 'check'?"),
         (["good"], "no verb and no recipe 'good'", "did you mean 'good.yaml'?"),
-        (["basic"], "no verb and no recipe 'basic'", "did you mean 'builtin:basic'?"),
         (["-n"], "no recipe is named", "there are: bad.yaml, good.yaml"),
         (
             ["-q", "check", "good.yaml"],
@@ -130,6 +129,9 @@ def test_a_recipe_that_is_not_there_is_one_problem(folder):
         (["show", "good.yaml", "stage.mix.seed"], "has no 'stage.mix.seed'", "stages.mix.seed"),
         (["show", "good.yaml", "mix.sed"], "has no 'mix.sed'", "did you mean 'mix.seed'?"),
         (["show", "good.yaml", "--file", "god.yaml"], "a file 'god.yaml'", "mean 'good.yaml'?"),
+        (["diff", "HEAD~1"], "'HEAD~1' is no recipe", "run-recipe diff recipes/ HEAD~1"),
+        (["diff", "good"], "'good' is no recipe", "did you mean 'good.yaml'?"),
+        (["diff", ""], "there is an empty word", "a variable"),
         (["diff", "god.yaml"], "cannot read god.yaml", "did you mean 'good.yaml'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -159,6 +161,12 @@ def test_resume_does_not_eat_the_recipe(folder, main):
         code, _, err = main(folder, *words)
         assert code == 2
         assert "there is no run of 'good' to go on from" in err
+
+
+def test_a_shipped_recipe_is_called_as_it_is_extended(folder, main):
+    code, out, _ = main(folder, "builtin:basic", "-n")
+    assert code == 0
+    assert ': "${RUN_DIR:=runs/basic/script}"' in out
 
 
 def test_a_tool_may_be_called_by_its_last_word(folder, main):

@@ -555,6 +555,26 @@ def test_a_file_outside_of_the_repository_is_read_as_it_is(repository, diff, mon
     assert "100 -> 200" in out
 
 
+def test_recipes_of_another_repository_are_not_compared_with_this_one(repository, diff):
+    git("init", "-q", "inside")
+    write("inside/one.yaml", ALONE)
+    code, _, err = diff("inside/one.yaml", "recipes/alone.yaml", "HEAD")
+    assert code == 2
+    assert "the repository has no commits yet" in err
+    git("-C", "inside", "add", "-A")
+    git("-C", "inside", "commit", "-q", "-m", "one")
+    code, _, err = diff("inside/one.yaml", "recipes/alone.yaml", "HEAD")
+    assert code == 2
+    assert "recipes/alone.yaml is not in the repository at" in err
+
+
+def test_a_folder_without_recipes_is_said_to_be_one(repository, diff):
+    write("empty/notes.txt", "")
+    code, _, err = diff("empty")
+    assert code == 2
+    assert "there is no recipe in empty" in err
+
+
 def test_a_run_is_compared_with_the_recipe_as_it_is_now(repository, diff):
     import runner
     from runner.core.invocation import laid_out

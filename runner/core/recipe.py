@@ -40,7 +40,7 @@ class Recipe:
         said = self.tree.get("name")
         if said is not None and isinstance(said.value, str):
             return said.value
-        return posixpath.splitext(posixpath.basename(self.file))[0]
+        return posixpath.splitext(posixpath.basename(self.file.removeprefix(BUILTIN)))[0]
 
     @property
     def dir(self) -> str:

@@ -57,7 +57,9 @@ def test_schema() -> Json:
 def read(file: str) -> bytes:
     """Return a recipe's bytes; ``builtin:NAME`` is a shipped one. Raises OSError."""
     if file.startswith(BUILTIN):
-        return (shipped("recipes") / file.removeprefix(BUILTIN)).read_bytes()
+        name = file.removeprefix(BUILTIN)
+        whole = name if name.endswith((".yaml", ".yml")) else f"{name}.yaml"
+        return (shipped("recipes") / whole).read_bytes()
     return Path(file).read_bytes()
 
 

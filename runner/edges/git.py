@@ -75,6 +75,10 @@ class Revision:
         real = Path(os.path.realpath(Path(file).parent)) / Path(file).name
         return real.relative_to(self.top).as_posix() if real.is_relative_to(self.top) else None
 
+    def foreign(self, file: str) -> bool:
+        """Say whether a file is neither the repository's nor a shipped one."""
+        return not file.startswith(BUILTIN) and self.path(file) is None
+
     def named(self, path: str) -> str:
         """Return a path as git says it, from the repository's top, as a file of this process."""
         if path.startswith(("./", "../")):

@@ -68,12 +68,16 @@ def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Revi
     """Return what changes in each recipe that the words name."""
     from runner import comparison, workflow
 
+    if "" in words:
+        raise RecipeError("there is an empty word", "a variable of your shell may not be set")
     *files, last = words
     if len(files) == 1 and _recipe(files[0]) and _recipe(last):
         click.echo("two recipes, compared with each other (add HEAD for each since HEAD)", err=True)
         return [comparison.between(files[0], last, request)]
     if not files or _recipe(last) or (Path(last).is_dir() and not _run(last)):
         files, last = [*words], "HEAD"
+    for file in files:
+        _named(file)
     if _run(last):
         return [_since_run(files, last, runs, request)]
     rev, _, path = last.partition(":")
@@ -86,6 +90,8 @@ def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Revi
             workflow.load(files[0])  # says what is wrong with its name
         raise
     found = list(comparison.spread(files, old, new))
+    if not found:
+        raise RecipeError(f"there is no recipe in {', '.join(files)}", "name files or their folder")
     return list(comparison.reviews(found, old, new, request))
 
 
@@ -93,6 +99,13 @@ def _recipe(word: str) -> bool:
     """Say whether a word is a recipe's file, and not one at a revision."""
     at = not word.startswith("builtin:") and ":" in word
     return words_of.is_recipe(word) and (Path(word).is_file() or not at)
+
+
+def _named(word: str) -> None:
+    """Raise RecipeError for a word that is no recipe's and no folder's."""
+    if not _recipe(word) and not Path(word).is_dir():
+        hint = words_of.meant(word) or f"name recipes first: run-recipe diff recipes/ {word}"
+        raise RecipeError(f"'{word}' is no recipe", hint)
 
 
 def _run(word: str) -> bool:

@@ -47,9 +47,9 @@ def meant(word: str, others: Sequence[str] = ()) -> str:
     from runner.edges import disk
 
     known: dict[str, str] = {}
-    for place in (word, f"recipes/{word}", f"builtin:{word}"):
+    for place in (word, f"recipes/{word}"):
         for file in disk.beside(place):
-            known.setdefault(Path(file.removeprefix("builtin:")).stem, file)
+            known.setdefault(Path(file).stem, file)
     near = suggest(word, [*others, *known], cutoff=0.7)
     name = near.removeprefix("did you mean '").removesuffix("'?")
     return f"did you mean '{known[name]}'?" if name in known and name not in others else near
