@@ -73,6 +73,7 @@ def test_only_child_and_tools_import_mlx(folder):
         [],
         ["check", "recipes/basic.yaml"],
         ["show", "recipes/basic.yaml"],
+        ["diff", "builtin:basic", "recipes/basic.yaml"],
         ["recipes/basic.yaml", "--dry-run"],
         ["recipes/security_sequential.yaml", "--dry-run", "--smoke"],
         ["tools", "mlx_lm.lora"],
