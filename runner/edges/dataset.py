@@ -1,17 +1,13 @@
 """A data folder on disk, read once, piece by piece, by one process or several -> its report."""
 
-import io
 import os
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from runner.core.problem import Mark, Problem
 from runner.core.rows import (
@@ -23,16 +19,12 @@ from runner.core.rows import (
     Survey,
     Use,
     first_format,
+    parse_for,
     report,
 )
+from runner.edges.pieces import LONGEST, Piece, each, lines
 
 Progress = Callable[[int, int], None]
-PIECE = 4 << 20
-"""What is read at a time; a longer line makes a longer piece."""
-
-LONGEST = 32 << 20
-"""Longer lines are not looked at."""
-
 OF_TOKENS = frozenset(
     {"row-cut", "row-answer-lost", "row-mask-hides-answer", "loss-counts-padding"}
 )
@@ -112,18 +104,6 @@ def _steps(progress: Progress | None, total: int) -> Callable[[int], None]:
 # --- one file, in pieces
 
 
-class Piece(NamedTuple):
-    """Whole lines of a file: where they start, their bytes, the number of the first.
-
-    `long` is the size of one more line after them that is too long to be looked at.
-    """
-
-    start: int
-    size: int
-    line: int
-    long: int = 0
-
-
 def _surveyed(
     file: Path,
     name: str,
@@ -136,67 +116,22 @@ def _surveyed(
         kind = first_format((stream.readline(LONGEST) for _ in range(SCAN)), use.features)
     whole = Survey(name, kind, use)
     work = partial(_piece, file, name, kind, use, encode)
-    parallel = workers > 1 and file.stat().st_size > 4 * PIECE
-    done = _parallel(work, pieces(file), workers) if parallel else map(work, pieces(file))
-    for part in done:
+    for part in each(work, file, workers):
         whole.merge(part)
         step(part.size)
     return whole
 
 
-def pieces(file: Path, size: int = PIECE, longest: int = LONGEST) -> Iterator[Piece]:
-    """Cut a file into pieces of whole lines."""
-    with file.open("rb") as stream:
-        start, line = 0, 1
-        while block := stream.read(size):
-            tail = b"" if block.endswith(b"\n") else stream.readline(longest)
-            count = block.count(b"\n") + tail.endswith(b"\n")
-            held, long = len(block) + len(tail), 0
-            if len(tail) == longest and not tail.endswith(b"\n"):
-                whole = block.rfind(b"\n") + 1
-                long, held = held - whole + _rest(stream, size), whole
-                count += 1
-            yield Piece(start, held, line, long)
-            start, line = start + held + long, line + count
-
-
-def _rest(stream: io.BufferedReader, size: int) -> int:
-    """Read to the end of the line, and return how much that was."""
-    read = 0
-    while part := stream.readline(size):
-        read += len(part)
-        if part.endswith(b"\n"):
-            break
-    return read
-
-
 def _piece(
     file: Path, name: str, kind: str | None, use: Use, encode: Encode | None, piece: Piece
 ) -> Survey:
-    with file.open("rb") as stream:
-        stream.seek(piece.start)
-        lines = io.BytesIO(stream.read(piece.size))
-    survey = Survey(name, kind, use)
+    survey, parse = Survey(name, kind, use), parse_for(piece.size)
     number = piece.line
-    for number, line in enumerate(lines, piece.line):
-        survey.take(number, line, encode)
+    for number, line in enumerate(lines(file, piece), piece.line):
+        survey.take(number, line, encode, parse)
     if piece.long:
         survey.skip(number + (piece.size > 0), piece.long)
     return survey
-
-
-def _parallel(
-    work: Callable[[Piece], Survey], todo: Iterable[Piece], workers: int
-) -> Iterator[Survey]:
-    """Survey pieces in several processes; yield them in order, with only a few in flight."""
-    flight: deque[Future[Survey]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for piece in todo:
-            flight.append(pool.submit(work, piece))
-            if len(flight) > 2 * workers:
-                yield flight.popleft().result()
-        while flight:
-            yield flight.popleft().result()
 
 
 # --- the tokenizer of a model

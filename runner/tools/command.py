@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runner.core.rows import Features
-from runner.edges.meter import Meter
+from runner.edges.meter import WORKERS, Meter
 from runner.tools.error import ToolError
 from runner.tools.rows import Reader
 
@@ -54,7 +54,7 @@ def reading(arguments: dict[str, Any]) -> Iterator[Reader]:
     """Yield the reader a command line asks for; what a tool refuses ends with 1 and a sentence."""
     meter = Meter()
     try:
-        yield Reader(take_features(arguments), meter=meter)
+        yield Reader(take_features(arguments), WORKERS, meter)
     except (OSError, ToolError) as error:
         meter.end()
         sys.stderr.write(f"error: {error}\n")

@@ -9,20 +9,24 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.core.rows import Flaw, RowError, parse
+from runner.core.rows import SPLITS, Flaw, RowError, parse, parse_for
+from runner.edges.pieces import Piece, each, lines
 from runner.tools import command
 from runner.tools.command import rows_of
 from runner.tools.error import ToolError
 from runner.tools.layout import LAYOUTS, Keys, LayoutError, Template, converted
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
-from runner.tools.rows import STEP, Reader, refusal, splits_of
+from runner.tools.rows import Reader, refusal, require_short, splits_of
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
+
+    from runner.core.rows import Parse
 
 
 def convert(
@@ -44,84 +48,105 @@ def convert(
     target = out.resolve()
     require_replaceable(target, "format", data)
     keys = Keys(reader.features, instruction_feature, input_feature, response_feature, form)
-    work = Work(keys, to, reader)
+    splits = splits_of(data)
+    work = Work(keys, to, *_source(splits["train"], keys))
+    counts: dict[str, int] = {}
     with replacing(target) as folder:
-        for name, file in splits_of(data).items():
-            write(folder / f"{name}.jsonl", work.rows(name, file))
+        for name, file in splits.items():
+            write(folder / f"{name}.jsonl", _rows(work, file, reader, counts))
         record = {
             "from": work.source,
             "to": to,
             "template": template,
-            "rows": sum(work.counts.values()),
-            **{f"{name}_rows": rows for name, rows in work.counts.items()},
+            "rows": sum(counts.values()),
+            **{f"{name}_rows": rows for name, rows in counts.items()},
         }
         return write_record(folder, "format", record)
 
 
-@dataclass
+def _rows(work: Work, file: Path, reader: Reader, counts: dict[str, int]) -> Iterator[bytes]:
+    """Yield the rows of a split in the other layout, a piece at a time, and count them."""
+    total, done, rows = file.stat().st_size, 0, 0
+    for piece, text, number in each(partial(work.piece, file), file, reader.workers):
+        yield text
+        rows += number
+        done += piece.size
+        if reader.meter:
+            reader.meter(done, total, f"writing {file.name}")
+    if not rows:
+        raise ToolError(f"{file} has no rows; mlx-lm stops at an empty file: delete it")
+    counts[file.stem if file.stem in SPLITS else "train"] = rows
+
+
+def _source(file: Path, keys: Keys) -> tuple[str, str]:
+    """Return the layout of the first row, and its place."""
+    with file.open("rb") as stream:
+        line = stream.readline()
+    if not line:
+        raise ToolError(f"{file} has no rows")
+    try:
+        return _only(_mapping(_value(line, parse)), keys), f"{file}:1"
+    except RowError as error:
+        raise refusal(error.flaw, file, 1, line) from error
+
+
+@dataclass(frozen=True)
 class Work:
-    """The rows of one data set on their way; all of them have the layout of the first."""
+    """What is done to each row; all of them have the layout of the first."""
 
     keys: Keys
     to: str
-    reader: Reader
-    source: str = ""
-    first: str = ""
+    source: str
+    first: str
 
-    def __post_init__(self) -> None:
-        self.counts: dict[str, int] = {}
-
-    def rows(self, name: str, file: Path) -> Iterator[bytes]:
-        """Yield the rows of a file in the other layout."""
-        total, done, number = file.stat().st_size, 0, 0
-        with file.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                yield self.row(file, number, line)
-                done += len(line)
-                if self.reader.meter and not number % STEP:
-                    self.reader.meter(done, total, f"writing {file.name}")
-        if not number:
-            raise ToolError(f"{file} has no rows; mlx-lm stops at an empty file: delete it")
-        self.counts[name] = number
-
-    def row(self, file: Path, number: int, line: bytes) -> bytes:
-        """Return one row in the other layout; ToolError, with its place, where it cannot be."""
+    def piece(self, file: Path, piece: Piece) -> tuple[Piece, bytes, int]:
+        """Return the rows of a piece of a file in the other layout, and their number."""
+        read, found = parse_for(piece.size), []
+        number, line = piece.line, b""
+        row: dict[str, Any] = {}
         try:
-            value = _value(line)
-            self.require_layout(value, f"{file}:{number}")
-            return _line(converted(value, self.source, self.to, self.keys))
+            for number, line in enumerate(lines(file, piece), piece.line):  # noqa: B007 - for refusals
+                row = _mapping(_value(line, read))
+                self.require_layout(row)
+                found.append(_line(converted(row, self.source, self.to, self.keys)))
         except RowError as error:
             raise refusal(error.flaw, file, number, line) from error
         except LayoutError as error:
-            there = error.path if error.path and error.path[0] in value else ()
+            there = error.path if error.path and error.path[0] in row else ()
             flaw = Flaw("row-not-convertible", str(error), error.hint, there)
             raise refusal(flaw, file, number, line) from error
+        require_short(piece, file, number)
+        return piece, b"".join(found), len(found)
 
-    def require_layout(self, value: Any, place: str) -> None:
-        """Refuse a row of no layout, or of another than the first."""
-        if not isinstance(value, dict):
-            raise RowError(Flaw("row-not-object", "is not a JSON object"))
-        found = self.keys.layouts(value)
-        if not self.source:
-            self.source, self.first = self._only(found), place
-        if self.source not in found:
-            keys = " and ".join(map(repr, self.keys.names[self.source]))
+    def require_layout(self, row: dict[str, Any]) -> None:
+        """Refuse a row of another layout than the first."""
+        names = self.keys.names[self.source]
+        if not all(name in row for name in names):
+            keys = " and ".join(map(repr, names))
             message = f"has no {keys}, and the first row, {self.first}, is {self.source}"
             raise RowError(Flaw("row-other-format", message, "keep one layout in a data set"))
 
-    def _only(self, found: Sequence[str]) -> str:
-        if len(found) == 1:
-            return found[0]
-        if found:
-            message = f"can be read as {' and as '.join(found)}"
-            raise RowError(Flaw("row-two-formats", message, "leave only the keys you mean"))
-        known = "; ".join(f"{name}: {', '.join(keys)}" for name, keys in self.keys.names.items())
-        hint = f"name its keys, as in --response-feature output. Known are {known}"
-        raise RowError(Flaw("row-without-format", "has the keys of no layout", hint))
+
+def _only(row: dict[str, Any], keys: Keys) -> str:
+    found = keys.layouts(row)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        message = f"can be read as {' and as '.join(found)}"
+        raise RowError(Flaw("row-two-formats", message, "leave only the keys you mean"))
+    known = "; ".join(f"{name}: {', '.join(names)}" for name, names in keys.names.items())
+    hint = f"name its keys, as in --response-feature output. Known are {known}"
+    raise RowError(Flaw("row-without-format", "has the keys of no layout", hint))
 
 
-def _value(line: bytes) -> Any:
-    value, constant = parse(line)
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RowError(Flaw("row-not-object", "is not a JSON object"))
+    return value
+
+
+def _value(line: bytes, read: Parse) -> Any:
+    value, constant = read(line)
     if constant:
         raise RowError(Flaw("row-constant", f"holds {constant}, which is not JSON"))
     return value

@@ -10,6 +10,7 @@ import math
 import sys
 from array import array
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from runner.tools.draw import Dice
 from runner.tools.error import ToolError
 from runner.tools.pool import Pool
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
-from runner.tools.rows import Index, Reader, chunks, index, require_equal, splits_of
+from runner.tools.rows import Index, Reader, chunks, require_equal, splits_of
 
 if TYPE_CHECKING:
     import argparse
@@ -44,10 +45,12 @@ def mix(
     target = out.resolve()
     require_replaceable(target, "mix", primary, replay)
     splits = splits_of(primary)
-    ours = index(splits.pop("train"), reader)
-    pool = Pool.of(splits_of(replay)["train"], reader, weight_by, stratify_by)
+    file = splits.pop("train")
+    ours = reader.learn(file, partial(Index, file))
+    file = splits_of(replay)["train"]
+    pool = reader.learn(file, partial(Pool, file, weight_by, stratify_by))
     theirs = pool.index
-    require_equal((ours.format, f"{ours.file}:1"), (theirs.format, f"{theirs.file}:1"))
+    require_equal((ours.kind, f"{ours.file}:1"), (theirs.kind, f"{theirs.file}:1"))
     picked = count(len(ours), pool.drawable, share, allowed)
     dice = Dice(seed)
     drawn = pool.draw(picked, dice)

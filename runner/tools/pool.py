@@ -6,17 +6,17 @@ import math
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.core.problem import listing
-from runner.core.rows import Flaw
+from runner.core.rows import Flaw, Row, RowError
 from runner.tools.command import rows_of
 from runner.tools.draw import Dice, apportion, whole
 from runner.tools.error import ToolError
-from runner.tools.rows import Index, Line, Reader, label, member, refusal
+from runner.tools.rows import Index, label, member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 
@@ -24,25 +24,32 @@ if TYPE_CHECKING:
 class Pool:
     """Rows by number, each with a weight and a class where a field gives them."""
 
-    index: Index
+    file: Path
     weight_by: str | None = None
     stratify_by: str | None = None
+    index: Index = field(init=False)
     weights: array[float] = field(default_factory=lambda: array("d"))
     kinds: dict[str, int] = field(default_factory=dict)
     kind: array[int] = field(default_factory=lambda: array("I"))
 
-    @classmethod
-    def of(cls, file: Path, reader: Reader, weight_by: str | None, stratify_by: str | None) -> Pool:
-        """Check every row of a file and remember its place, weight and class."""
-        pool = cls(Index(file), weight_by, stratify_by)
-        for row in reader.rows(file):
-            pool.index.add(row)
-            if weight_by:
-                pool.weights.append(_weight(row, weight_by, file))
-            if stratify_by:
-                value = label(member(row, stratify_by, file, "stratify_by"))
-                pool.kind.append(pool.kinds.setdefault(value, len(pool.kinds)))
-        return pool
+    def __post_init__(self) -> None:
+        self.index = Index(self.file)
+
+    def take(self, line: bytes, row: Row) -> None:
+        """Remember the place, weight and class of the next row."""
+        self.index.take(line, row)
+        if self.weight_by:
+            self.weights.append(_weight(row.value, self.weight_by))
+        if self.stratify_by:
+            value = label(member(row.value, self.stratify_by, "stratify_by"))
+            self.kind.append(self.kinds.setdefault(value, len(self.kinds)))
+
+    def merge(self, later: Pool) -> None:
+        """Take over the rows of the piece that follows."""
+        self.index.merge(later.index)
+        self.weights += later.weights
+        numbers = [self.kinds.setdefault(value, len(self.kinds)) for value in later.kinds]
+        self.kind.extend(numbers[kind] for kind in later.kind)
 
     @property
     def drawable(self) -> int:
@@ -90,12 +97,10 @@ class Pool:
         return dice.weighted(rows, whole([self.weights[row] for row in rows]), count)
 
 
-def _weight(row: Line, name: str, file: Path) -> float:
-    value = member(row, name, file, "weight_by")
+def _weight(row: Mapping[str, Any], name: str) -> float:
+    value = member(row, name, "weight_by")
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
         return float(value)
-    path = (name,) if name in row.value else ()
-    flaw = Flaw(
-        "row-field-type", f"has {value!r} as '{name}', not a number of at least 0", "", path
-    )
-    raise refusal(flaw, file, row.number, row.line)
+    path = (name,) if name in row else ()
+    message = f"has {value!r} as '{name}', not a number of at least 0"
+    raise RowError(Flaw("row-field-type", message, "", path))

@@ -88,7 +88,7 @@ def _sync(folder: Path) -> None:
 
 def write(file: Path, chunks: Iterable[bytes]) -> None:
     """Write a new file, and wait until the disk has it."""
-    with file.open("xb") as stream:
+    with file.open("xb", buffering=1 << 20) as stream:
         stream.writelines(chunks)
         stream.flush()
         os.fsync(stream.fileno())

@@ -7,21 +7,26 @@ import os
 from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from runner.core.problem import picture
 from runner.core.rows import (
-    CHECKS,
     SLUGS,
     SPLITS,
     Features,
     Flaw,
+    Row,
     RowError,
     Use,
+    look,
     parse,
+    parse_for,
     problem_of,
     require_format,
+    strings,
 )
+from runner.edges.pieces import Piece, each, lines
 from runner.tools.error import ToolError
 
 if TYPE_CHECKING:
@@ -30,52 +35,91 @@ if TYPE_CHECKING:
 
     Meter = Callable[[int, int, str], None]
 
-STEP = 2000
-"""Rows between two words on how far it is."""
-
 MISSING = object()
 
 
-class Line(NamedTuple):
-    """A row as it stands in a file."""
+class Taking(Protocol):
+    """What is learned of rows, taken one after the other; of two pieces of a file it is merged."""
 
-    number: int
-    line: bytes
-    value: Mapping[str, Any]
-    format: str
+    def take(self, line: bytes, row: Row) -> None:
+        """Take the next row. Raises RowError."""
+
+    def merge(self, later: Self) -> None:
+        """Take over what was learned of the rows that follow."""
+
+
+T = TypeVar("T", bound=Taking)
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How rows are read: their keys, whether each field is looked at, who hears of progress."""
+    """How rows are read: their keys, in how many processes, and who hears how far it is."""
 
     features: Features = field(default_factory=Features)
-    deep: bool = False
+    workers: int = 1
     meter: Meter | None = None
 
-    def rows(self, file: Path) -> Iterator[Line]:
-        """Yield every row; what mlx-lm cannot train on, or mixes formats, is a ToolError."""
-        total, done, kind = file.stat().st_size, 0, ""
-        use = Use(self.features)
+    def learn(self, file: Path, new: Callable[[], T], *, deep: bool = False) -> T:
+        """Return what `new()` learned of every row.
+
+        A row that mlx-lm cannot read, or of another format than the first, is a ToolError. Only a
+        `deep` look finds flaws in the fields, and the strings of a row.
+        """
+        total, done = file.stat().st_size, 0
         with file.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                try:
-                    value, _ = parse(line)
-                    found = require_format(value, self.features)[0]
-                except RowError as error:
-                    raise refusal(error.flaw, file, number, line) from error
-                if found != kind:
-                    kind = kind or found
-                    require_equal((kind, f"{file}:1"), (found, f"{file}:{number}"))
-                if self.deep:
-                    for flaw in CHECKS[found](value, use):
-                        # Roles are the chat template's business, and no tool reads them.
-                        if flaw.severity == "error" and flaw.rule != "row-unknown-role":
-                            raise refusal(flaw, file, number, line)
-                yield Line(number, line, value, found)
-                done += len(line)
-                if self.meter and not number % STEP:
-                    self.meter(done, total, f"reading {file.name}")
+            first = stream.readline()
+        kind = _format(first, self.features, file) if first else ""
+        work = partial(_piece, file, self.features, kind, new, deep)
+        whole = new()
+        for part, size in each(work, file, self.workers):
+            whole.merge(part)
+            done += size
+            if self.meter:
+                self.meter(done, total, f"reading {file.name}")
+        return whole
+
+
+def _piece(
+    file: Path, features: Features, kind: str, new: Callable[[], T], deep: bool, piece: Piece
+) -> tuple[T, int]:
+    """Return what is learned of a piece of a file, and its size."""
+    found, parse, use = new(), parse_for(piece.size), Use(features)
+    take, number, line = found.take, piece.line, b""
+    try:
+        for number, line in enumerate(lines(file, piece), piece.line):
+            row = parse(line)[0]
+            other = require_format(row, features)[0]
+            if other != kind:
+                require_equal((kind, f"{file}:1"), (other, f"{file}:{number}"))
+            take(line, Row(row, kind, _texts(row, kind, use) if deep else []))
+    except RowError as error:
+        raise refusal(error.flaw, file, number, line) from error
+    require_short(piece, file, number)
+    return found, piece.size
+
+
+def require_short(piece: Piece, file: Path, last: int) -> None:
+    """Refuse a piece with a line after its `last` that is too long to be held."""
+    if piece.long:
+        message = f"is {piece.long / 1e6:.0f} MB long; mlx-lm cuts it after max_seq_length"
+        number = last + (piece.size > 0)
+        raise refusal(Flaw("row-too-long", message, "split it"), file, number, b"")
+
+
+def _format(line: bytes, features: Features, file: Path) -> str:
+    try:
+        return require_format(parse(line)[0], features)[0]
+    except RowError as error:
+        raise refusal(error.flaw, file, 1, line) from error
+
+
+def _texts(row: Mapping[str, Any], kind: str, use: Use) -> list[str]:
+    texts, flaws = look(row, kind, use)
+    for flaw in flaws:
+        # Roles are the chat template's business, and no tool reads them.
+        if flaw.severity == "error" and flaw.rule != "row-unknown-role":
+            raise RowError(flaw)
+    return strings(row, kind, use.features) if texts is None else texts
 
 
 def refusal(flaw: Flaw, file: Path, number: int, line: bytes) -> ToolError:
@@ -107,19 +151,20 @@ def splits_of(data: Path) -> dict[str, Path]:
     return found
 
 
-def member(row: Line, name: str, file: Path, why: str) -> Any:
+def member(row: Mapping[str, Any], name: str, why: str) -> Any:
     """Return the plain value of a field, also inside objects as in ``meta.kind``.
 
-    A row without one is a ToolError; `why` says who needs it.
+    A row without one is a RowError; `why` says who needs it.
     """
-    value = find(row.value, name)
+    value = find(row, name)
     if value is MISSING:
-        flaw = Flaw("row-without-field", f"has no '{name}'", f"{why} needs it in every row")
-        raise refusal(flaw, file, row.number, row.line)
+        raise RowError(
+            Flaw("row-without-field", f"has no '{name}'", f"{why} needs it in every row")
+        )
     if isinstance(value, list | dict):
         message = f"has {'a list' if isinstance(value, list) else 'an object'} as '{name}'"
-        flaw = Flaw("row-field-type", message, f"{why} needs text, a number, true, false or null")
-        raise refusal(flaw, file, row.number, row.line)
+        hint = f"{why} needs text, a number, true, false or null"
+        raise RowError(Flaw("row-field-type", message, hint))
     return value
 
 
@@ -138,44 +183,42 @@ def label(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+@dataclass
 class Index:
     """Where each row of one file starts, and where the last one ends."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.format = ""
-        self.offsets = array("Q", [0])
+    file: Path
+    kind: str = ""
+    offsets: array[int] = field(default_factory=lambda: array("Q", [0]))
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.offsets) - 1
 
-    def add(self, row: Line) -> None:
-        """Remember the next row."""
-        self.format = row.format
-        self.offsets.append(self.offsets[-1] + len(row.line))
+    def take(self, line: bytes, row: Row) -> None:
+        """Remember the place of the next row."""
+        self.kind = row.format
+        self.offsets.append(self.offsets[-1] + len(line))
+
+    def merge(self, later: Index) -> None:
+        """Take over the rows of the piece that follows."""
+        self.kind = self.kind or later.kind
+        end = self.offsets.pop()
+        self.offsets.extend(end + offset for offset in later.offsets)
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[int], bytes]]:
         """Yield what reads the row of a number, counted from 0, with one newline at its end."""
-        offsets = self.offsets
+        offsets, read = self.offsets, os.pread
         with self.file.open("rb") as stream:
             handle = stream.fileno()
 
             def row(number: int) -> bytes:
                 start = offsets[number]
-                line = os.pread(handle, offsets[number + 1] - start, start)
-                return line if line.endswith(b"\n") else line + b"\n"
+                line = read(handle, offsets[number + 1] - start, start)
+                return line if line[-1:] == b"\n" else line + b"\n"
 
             yield row
-
-
-def index(file: Path, reader: Reader) -> Index:
-    """Check every row of a file and remember where each one starts."""
-    found = Index(file)
-    for row in reader.rows(file):
-        found.add(row)
-    return found
 
 
 def picked(found: Index, numbers: Iterable[int]) -> Iterator[bytes]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import sys
 from array import array
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from runner.core.rows import Flaw, Row, Use, strings, tokens
+from runner.core.rows import Flaw, Row, RowError, Use, tokens
 from runner.tools import command
 from runner.tools.command import rows_of
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
-from runner.tools.rows import Index, Line, Reader, chunks, picked, refusal, splits_of
+from runner.tools.rows import Index, Reader, chunks, picked, splits_of
 
 if TYPE_CHECKING:
     import argparse
@@ -36,9 +37,35 @@ PAD = 32
 class Lengths:
     """Rows by number: where they stand, how long they are, and how many keys they have."""
 
-    index: Index
+    file: Path
+    use: Use
+    encode: Encode | None
+    longest: int
+    index: Index = field(init=False)
     length: array[int] = field(default_factory=lambda: array("I"))
     keys: array[int] = field(default_factory=lambda: array("I"))
+
+    def __post_init__(self) -> None:
+        self.index = Index(self.file)
+
+    def take(self, line: bytes, row: Row) -> None:
+        """Remember the place and the length of the next row."""
+        self.index.take(line, row)
+        self.keys.append(len(row.value))
+        self.length.append(self._tokens(row) if self.encode else sum(map(len, row.parts)))
+
+    def merge(self, later: Lengths) -> None:
+        """Take over the rows of the piece that follows."""
+        self.index.merge(later.index)
+        self.keys += later.keys
+        self.length += later.length
+
+    def _tokens(self, row: Row) -> int:
+        try:
+            whole, _ = tokens(row, self.use, cast("Encode", self.encode))
+        except ValueError as error:
+            raise RowError(Flaw("row-template-error", f"cannot be tokenized: {error}")) from error
+        return min(len(whole), self.longest)
 
 
 def sort(
@@ -57,7 +84,10 @@ def sort(
     require_replaceable(target, "sort", data)
     splits = splits_of(data)
     encode = _tokenizer(model) if model else None
-    found = measured(splits.pop("train"), reader, encode, max_seq_length)
+    # Of a row that is cut, core.rows would count the tokens of its prompt, too.
+    use = Use(reader.features, max_seq_length=sys.maxsize)
+    file = splits.pop("train")
+    found = reader.learn(file, partial(Lengths, file, use, encode, max_seq_length), deep=True)
     if not len(found.index):
         raise ToolError(f"{found.index.file} has no rows")
     pads = padded(max_seq_length) if encode else int
@@ -137,29 +167,6 @@ def padding(
         content += sum(sizes)
         computed += pads(max(sizes)) * batch
     return 1 - content / computed if computed else 0.0
-
-
-def measured(file: Path, reader: Reader, encode: Encode | None, longest: int) -> Lengths:
-    """Check every row of a file, and measure it."""
-    found = Lengths(Index(file))
-    use = Use(reader.features)
-    for line in replace(reader, deep=True).rows(file):
-        found.index.add(line)
-        found.keys.append(len(line.value))
-        row = Row(line.value, line.format, strings(line.value, line.format, reader.features))
-        if encode:
-            found.length.append(min(_tokens(row, line, file, use, encode), longest))
-        else:
-            found.length.append(sum(map(len, row.parts)))
-    return found
-
-
-def _tokens(row: Row, line: Line, file: Path, use: Use, encode: Encode) -> int:
-    try:
-        return len(tokens(row, use, encode)[0])
-    except ValueError as error:
-        flaw = Flaw("row-template-error", f"cannot be tokenized: {error}")
-        raise refusal(flaw, file, line.number, line.line) from error
 
 
 def _tokenizer(model: str) -> Encode:

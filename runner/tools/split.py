@@ -9,19 +9,20 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from dataclasses import replace
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.core.rows import SPLITS, Features, Flaw, Row, identity, strings
+from runner.core.rows import SPLITS, Features, Flaw, Row, RowError, identity
 from runner.tools import command
 from runner.tools.command import rows_of
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
-from runner.tools.rows import Line, Reader, label, member, refusal, splits_of
+from runner.tools.rows import Reader, label, member, splits_of
 
 if TYPE_CHECKING:
     import argparse
@@ -46,9 +47,10 @@ def split(
     target = out.resolve()
     require_replaceable(target, "split", data)
     file = _only_train(data)
-    groups = grouped(file, reader, group_by)
-    if not len(groups):
+    alike = reader.learn(file, partial(Alike, reader.features, group_by), deep=True)
+    if not alike.rows:
         raise ToolError(f"{file} has no rows to split")
+    groups = alike.groups()
     asked = {"valid": valid, "test": test}
     wanted = {name: count(len(groups), name, amount) for name, amount in asked.items()}
     _require_rest(len(groups), wanted)
@@ -122,17 +124,12 @@ def _require_filled(
 class Groups:
     """Rows by number, those that belong together under one of them (a disjoint-set forest)."""
 
-    def __init__(self) -> None:
-        self._above = array("I")
+    def __init__(self, rows: int) -> None:
+        self._above = array("I", range(rows))
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self._above)
-
-    def add(self) -> int:
-        """Add a row, alone, and return its number."""
-        self._above.append(len(self._above))
-        return len(self._above) - 1
 
     def head(self, row: int) -> int:
         """Return the row that stands for all that belong together with this one."""
@@ -155,33 +152,45 @@ class Groups:
         return sizes
 
 
-def grouped(file: Path, reader: Reader, group_by: str | None) -> Groups:
-    """Check every row of a file, and find out which belong together."""
-    groups, seen = Groups(), [array("Q") for _ in range(BUCKETS)]
-    for line in replace(reader, deep=True).rows(file):
-        number = groups.add()
-        for same in _same(line, file, reader.features, group_by):
-            digest = int.from_bytes(sha256(same).digest()[:8])
-            seen[digest % BUCKETS].extend((digest, number))
-    for bucket in seen:
-        first: dict[int, int] = {}
-        pairs = iter(bucket)
-        for digest, number in zip(pairs, pairs, strict=True):
-            groups.join(first.setdefault(digest, number), number)
-    return groups
+@dataclass
+class Alike:
+    """Rows by number and what they have in common, as digests in buckets: 16 bytes each."""
 
+    features: Features
+    group_by: str | None
+    rows: int = 0
+    seen: list[array[int]] = field(default_factory=lambda: [array("Q") for _ in range(BUCKETS)])
 
-def _same(line: Line, file: Path, features: Features, group_by: str | None) -> Iterator[bytes]:
-    """Yield what a row has in common with each row that belongs to it."""
-    row = Row(line.value, line.format, strings(line.value, line.format, features))
-    try:
-        yield b"row " + identity(row, features)
-        if group_by:
-            value = label(member(line, group_by, file, "group_by"))
-            yield b"field " + value.encode()
-    except UnicodeEncodeError as error:
-        flaw = Flaw("row-lone-surrogate", "holds half of a surrogate pair")
-        raise refusal(flaw, file, line.number, line.line) from error
+    def take(self, line: bytes, row: Row) -> None:  # noqa: ARG002
+        """Remember what the next row has in common with each that belongs to it."""
+        try:
+            self._note(b"row " + identity(row, self.features))
+            if self.group_by:
+                self._note(b"field " + label(member(row.value, self.group_by, "group_by")).encode())
+        except UnicodeEncodeError as error:
+            raise RowError(Flaw("row-lone-surrogate", "holds half of a surrogate pair")) from error
+        self.rows += 1
+
+    def _note(self, same: bytes) -> None:
+        digest = int.from_bytes(sha256(same).digest()[:8])
+        self.seen[digest % BUCKETS].extend((digest, self.rows))
+
+    def merge(self, later: Alike) -> None:
+        """Take over the rows of the piece that follows."""
+        for mine, other in zip(self.seen, later.seen, strict=True):
+            other[1::2] = array("Q", (self.rows + number for number in other[1::2]))
+            mine.extend(other)
+        self.rows += later.rows
+
+    def groups(self) -> Groups:
+        """Return which rows belong together."""
+        groups = Groups(self.rows)
+        for bucket in self.seen:
+            first: dict[int, int] = {}
+            pairs = iter(bucket)
+            for digest, number in zip(pairs, pairs, strict=True):
+                groups.join(first.setdefault(digest, number), number)
+        return groups
 
 
 def deal(

@@ -14,6 +14,7 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,12 @@ from runner.tools.command import rows_of
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
-from runner.tools.rows import MISSING, Index, Line, Reader, chunks, find, label, picked, splits_of
+from runner.tools.rows import MISSING, Index, Reader, chunks, find, label, picked, splits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from runner.core.rows import Row
 
 AUGMENTED, OTHER = "(augmented)", "(other)"
 """The classes of rows that no factor is for."""
@@ -54,8 +57,9 @@ def weight(
     require_replaceable(target, "weight", data)
     splits = splits_of(data)
     marked = dict(augmented or {})
-    classes = classify(splits.pop("train"), reader, field, repeat, marked)
-    classes.require_used(field, repeat, marked)
+    file = splits.pop("train")
+    classes = reader.learn(file, partial(Classes, file, field, tuple(repeat), marked))
+    classes.require_used()
     dice = Dice(seed)
     numbers = array("I")
     rows = {}
@@ -104,49 +108,54 @@ def _exact(name: str, factor: float) -> Fraction:
 class Classes:
     """Rows by the value of a field, those made from others apart."""
 
-    index: Index
-    members: dict[str, array[int]]
+    file: Path
+    name: str
+    known: tuple[str, ...]
+    marked: Mapping[str, Any]
+    index: Index = field(init=False)
+    members: dict[str, array[int]] = field(init=False)
     others: Counter[str] = field(default_factory=Counter)
 
-    def require_used(
-        self, name: str, repeat: Mapping[str, float], marked: Mapping[str, Any]
-    ) -> None:
+    def __post_init__(self) -> None:
+        self.index = Index(self.file)
+        self.members = {kind: array("I") for kind in (*self.known, OTHER, AUGMENTED)}
+
+    def take(self, line: bytes, row: Row) -> None:
+        """Remember the place and the class of the next row."""
+        kind = self._class(row.value)
+        if kind not in self.known and kind != AUGMENTED:
+            if len(self.others) < COUNTED or kind in self.others:
+                self.others[kind] += 1
+            kind = OTHER
+        self.members[kind].append(len(self.index))
+        self.index.take(line, row)
+
+    def merge(self, later: Classes) -> None:
+        """Take over the rows of the piece that follows."""
+        for kind, rows in later.members.items():
+            self.members[kind].extend(len(self.index) + row for row in rows)
+        self.others.update(later.others)
+        self.index.merge(later.index)
+
+    def _class(self, row: Mapping[str, Any]) -> str:
+        if any(_is(find(row, key), value) for key, value in self.marked.items()):
+            return AUGMENTED
+        value = find(row, self.name)
+        return "(none)" if value is MISSING else label(value)
+
+    def require_used(self) -> None:
         """Refuse a factor or a mark that no row has: it would silently do nothing."""
         there = ", ".join(f"{value} ({rows})" for value, rows in self.others.most_common(SHOWN))
-        for value in repeat:
+        for value in self.known:
             if not self.members[value]:
-                known = [*self.others, *(other for other in repeat if self.members[other])]
+                near = [*self.others, *(other for other in self.known if self.members[other])]
                 raise ToolError(
-                    f"no row has {value!r} as '{name}'. {suggest(value, known)}".rstrip()
+                    f"no row has {value!r} as '{self.name}'. {suggest(value, near)}".rstrip()
                     + (f" Other values there are: {there}" if there else "")
                 )
-        if marked and not self.members[AUGMENTED]:
-            said = listing(f"{key!r} {json.dumps(value)}" for key, value in marked.items())
+        if self.marked and not self.members[AUGMENTED]:
+            said = listing(f"{key!r} {json.dumps(value)}" for key, value in self.marked.items())
             raise ToolError(f"no row is augmented: none has {said}")
-
-
-def classify(
-    file: Path, reader: Reader, name: str, repeat: Mapping[str, float], marked: Mapping[str, Any]
-) -> Classes:
-    """Check every row of a file, and find its class."""
-    known = [*repeat, OTHER, AUGMENTED]
-    found = Classes(Index(file), {value: array("I") for value in known})
-    for number, row in enumerate(reader.rows(file)):
-        found.index.add(row)
-        kind = _class(row, name, marked)
-        if kind not in repeat and kind != AUGMENTED:
-            if len(found.others) < COUNTED or kind in found.others:
-                found.others[kind] += 1
-            kind = OTHER
-        found.members[kind].append(number)
-    return found
-
-
-def _class(row: Line, name: str, marked: Mapping[str, Any]) -> str:
-    if any(_is(find(row.value, key), value) for key, value in marked.items()):
-        return AUGMENTED
-    value = find(row.value, name)
-    return "(none)" if value is MISSING else label(value)
 
 
 def _is(found: Any, value: Any) -> bool:

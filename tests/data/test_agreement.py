@@ -128,12 +128,12 @@ def test_what_parse_refuses_mlx_lm_refuses():
 def test_a_tokenizer_counts_in_several_processes_what_it_counts_in_one(
     model, tmp_path, monkeypatch
 ):
-    from runner.edges import dataset
+    from runner.edges import pieces
 
     rows = [{"messages": [*MESSAGES, {"role": "user", "content": str(n)}]} for n in range(50)]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    monkeypatch.setattr(dataset, "PIECE", 500)
-    monkeypatch.setattr(dataset.pieces, "__defaults__", (500, 32 << 20))
+    monkeypatch.setattr(pieces, "PIECE", 500)
+    monkeypatch.setattr(pieces.pieces, "__defaults__", (500, 32 << 20))
     tokenizer = load_tokenizer(model)
     one = check(tmp_path, tokenizer=tokenizer, max_seq_length=40)
     assert one.splits["train"].tokens.lengths.rows == 50

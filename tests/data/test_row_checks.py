@@ -7,7 +7,7 @@ import pytest
 from runner.core import rows
 from runner.core.rows import SLUGS, batches, survey
 from runner.core.rows import folder as folders
-from runner.edges import dataset
+from runner.edges import dataset, pieces
 
 
 def line(value):
@@ -109,9 +109,9 @@ def found(tmp_path, monkeypatch):
             if text is not None:
                 content = text if isinstance(text, bytes) else text.encode()
                 (tmp_path / f"{name}.jsonl").write_bytes(content)
-        longest = said.pop("longest", dataset.LONGEST)
-        piece = min(dataset.PIECE, longest)
-        monkeypatch.setattr(dataset.pieces, "__defaults__", (piece, longest))
+        longest = said.pop("longest", pieces.LONGEST)
+        piece = min(pieces.PIECE, longest)
+        monkeypatch.setattr(pieces.pieces, "__defaults__", (piece, longest))
         tokenizer = encode if said.pop("tokens", False) else None
         report = dataset.check(tmp_path, tokenizer=tokenizer, **said)
         return {problem.rule for problem in report.problems}

@@ -25,8 +25,9 @@ from runner.core.rows import (
     token_flaws,
     unreached,
 )
-from runner.edges import dataset
-from runner.edges.dataset import check, pieces
+from runner.edges import pieces as cut
+from runner.edges.dataset import check
+from runner.edges.pieces import pieces
 
 RECIPES = Path(__file__).parents[2] / "recipes/data/security"
 
@@ -415,8 +416,8 @@ def test_pieces_and_processes_change_nothing(folder, monkeypatch):
     path = folder(b"".join(rows).strip(), b"".join(map(good, range(400, 410))))
     whole = check(path, batch_size=7)
     for size in (10, 100, 1000, 5000):
-        monkeypatch.setattr(dataset, "PIECE", size)
-        monkeypatch.setattr(dataset.pieces, "__defaults__", (size, 32 << 20))
+        monkeypatch.setattr(cut, "PIECE", size)
+        monkeypatch.setattr(pieces, "__defaults__", (size, 32 << 20))
         assert check(path, batch_size=7) == whole
     assert check(path, batch_size=7, workers=2) == whole
 
@@ -433,7 +434,7 @@ def test_pieces_are_whole_lines(tmp_path):
 
 
 def test_a_line_that_is_too_long_is_not_looked_at(folder, monkeypatch):
-    monkeypatch.setattr(dataset.pieces, "__defaults__", (100, 200))
+    monkeypatch.setattr(pieces, "__defaults__", (100, 200))
     path = folder(good(1) + good(2) + good(3).replace(b"question", b"?" * 1000) + b"\n" + good(5))
     found = check(path)
     assert said(found) == [
@@ -573,7 +574,7 @@ def loud():
 def test_a_batch_of_rows_without_an_answer_is_named_before_it_makes_everything_nan(
     folder, monkeypatch, rows, batch, lines, piece
 ):
-    monkeypatch.setattr(dataset.pieces, "__defaults__", (piece, 32 << 20))
+    monkeypatch.setattr(pieces, "__defaults__", (piece, 32 << 20))
     path = folder(b"".join(rows))
     found = check(path, mask_prompt=True, max_seq_length=10, tokenizer=words, batch_size=batch)
     errors = [

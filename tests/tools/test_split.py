@@ -119,11 +119,11 @@ def test_a_file_of_rows_can_be_split(rows_in, tmp_path):
     seed=st.integers(0, 2**32),
 )
 def test_no_group_is_ever_cut(sizes, valid, test, seed):
-    groups = Groups()
+    groups, start = Groups(sum(sizes)), 0
     for size in sizes:
-        first = groups.add()
-        for _ in range(size - 1):
-            groups.join(first, groups.add())
+        for row in range(start + 1, start + size):
+            groups.join(start, row)
+        start += size
     place, found = deal(groups, {"valid": valid, "test": test}, Dice(seed))
     assert sum(found.values()) == len(place) == sum(sizes)
     assert found["valid"] <= valid

@@ -12,6 +12,7 @@ fields      a row of text, or of prompt and completion -> its flaws
 messages    a row of messages -> its flaws
 encoding    a row -> its tokens, and what is cut or masked of them
 histogram   numbers -> how they are spread
+sound       a row and its format -> its strings, and its flaws
 tally       problems -> the first few of each kind, and how many
 survey      the rows of one file -> its problems and its statistics
 batches     a survey and a batch size -> what is left or padded
@@ -27,9 +28,10 @@ from runner.core.rows.folder import OTHER_NAMES, SUFFIXES, Report, report
 from runner.core.rows.formats import OTHER_KEYS, first_format, formats_of, require_format
 from runner.core.rows.histogram import Histogram, Spread
 from runner.core.rows.messages import chat_flaws
-from runner.core.rows.parsing import decode, parse
+from runner.core.rows.parsing import Parse, decode, parse, parse_for, quick_parse
 from runner.core.rows.row import Row, identity, strings
-from runner.core.rows.survey import BUCKETS, CHECKS, TEMPLATE, Stats, Survey, Tokens
+from runner.core.rows.sound import CHECKS, look
+from runner.core.rows.survey import BUCKETS, TEMPLATE, Stats, Survey, Tokens
 from runner.core.rows.tally import Tally
 from runner.core.rows.use import ROLES, SPLITS, Features, Use
 
@@ -48,6 +50,7 @@ __all__ = [
     "Features",
     "Flaw",
     "Histogram",
+    "Parse",
     "Report",
     "Row",
     "RowError",
@@ -64,8 +67,11 @@ __all__ = [
     "first_format",
     "formats_of",
     "identity",
+    "look",
     "parse",
+    "parse_for",
     "problem_of",
+    "quick_parse",
     "report",
     "require_format",
     "silent_batches",

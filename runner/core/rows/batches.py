@@ -35,7 +35,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
         )
         hint = f"add rows, or set batch_size to at most {survey.rows}"
         yield Problem(mark, message, "split-smaller-than-batch", hint)
-    elif rest and survey.sums["readable"] == survey.rows:
+    elif rest and survey.classes.total() == survey.rows:
         lines = unreached(survey.tails, rest)
         message = (
             f"{_rows(rest)} of {survey.rows} never get into a batch of {batch}: "
@@ -51,7 +51,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
             f"{padding:.0%} of what a batch of {batch} computes is padding: mlx-lm batches rows "
             "that follow each other, whatever their lengths"
         )
-        hint = "put rows of similar length next to each other, or lower batch_size"
+        hint = "order them with data.sort, or lower batch_size"
         yield Problem(mark, message, "batches-mostly-padding", hint, (), "warning")
 
 

@@ -10,6 +10,27 @@ from runner.core.rows.row import text_parts
 from runner.core.rows.use import Use
 
 
+def plain_texts(row: Mapping[str, Any], use: Use) -> list[str] | None:
+    """Return the texts of a chat at whose flaws nobody has to look, None where one may be.
+
+    Nearly all are known roles and texts, with an answer at the end.
+    """
+    messages = row[use.features.chat]
+    if type(messages) is not list or not messages or use.mask_prompt or row.get("tools"):
+        return None
+    roles, texts, role = use.roles, [], None
+    for message in messages:
+        if type(message) is not dict:
+            return None
+        role, content = message.get("role"), message.get("content")
+        if type(role) is not str or role not in roles:
+            return None
+        if type(content) is not str or not content or content.isspace():
+            return None
+        texts.append(content)
+    return texts if role == "assistant" else None
+
+
 def chat_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
     """Yield what is wrong with a row of messages."""
     key = use.features.chat
@@ -24,27 +45,12 @@ def chat_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
     else:
         last = len(messages) - 1
         for at, message in enumerate(messages):
-            if not _plain(message, use.roles):
-                yield from _message_flaws(message, at, use, is_last=at == last)
+            yield from _message_flaws(message, at, use, is_last=at == last)
         end = messages[last]
         if isinstance(end, dict) and (use.mask_prompt or end.get("role") != "assistant"):
             yield from _order_flaws(messages, use)
     if row.get("tools"):
         yield from tools_flaws(row)
-
-
-def _plain(message: Any, roles: frozenset[str]) -> bool:
-    """Say quickly that a message is as nearly all are: a known role and a text."""
-    if type(message) is not dict:
-        return False
-    role, content = message.get("role"), message.get("content")
-    return (
-        type(role) is str
-        and role in roles
-        and type(content) is str
-        and bool(content)
-        and not content.isspace()
-    )
 
 
 def _message_flaws(message: Any, at: int, use: Use, *, is_last: bool) -> Iterator[Flaw]:

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from runner.core.rows.use import Features
+
+_ROLE = itemgetter("role")
 
 
 class Row(NamedTuple):
@@ -42,10 +45,10 @@ def identity(row: Row, features: Features) -> bytes:
     """Return what makes two rows the same to a training; a lone surrogate is a UnicodeError."""
     words = [row.format, *row.parts]
     if row.format == "chat":
-        for message in row.value[features.chat]:
-            words.append(message["role"])
-            if len(message) > 2:  # noqa: PLR2004 - more than role and content
-                words.append(json.dumps(message, sort_keys=True))
+        messages = row.value[features.chat]
+        words += map(_ROLE, messages)
+        if max(map(len, messages)) > 2:  # noqa: PLR2004 - more than role and content
+            words.append(json.dumps(messages, sort_keys=True))
     if row.value.get("tools"):
         words.append(json.dumps(row.value["tools"], sort_keys=True))
     return "\x1f".join(words).encode()

@@ -2,32 +2,23 @@
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
-from typing import Any
 
 from runner.core.rows.column import problem_of
 from runner.core.rows.encoding import Encode, targets, token_flaws, tokens
-from runner.core.rows.fields import completion_flaws, text_flaws
 from runner.core.rows.flaw import Flaw, RowError
 from runner.core.rows.formats import other_format, require_format, two_formats
 from runner.core.rows.histogram import Histogram, Spread
-from runner.core.rows.messages import chat_flaws
-from runner.core.rows.parsing import BLANK, constant_flaw, parse
-from runner.core.rows.row import Row, identity, strings
+from runner.core.rows.parsing import BLANK, Parse, constant_flaw, parse
+from runner.core.rows.row import Row, identity
+from runner.core.rows.sound import look
 from runner.core.rows.tally import Tally
 from runner.core.rows.use import Use
 
 BUCKETS = 256
 TEMPLATE = 256
 """So many tokens a chat template adds to a row at most, as is assumed."""
-
-CHECKS: Mapping[str, Callable[[Mapping[str, Any], Use], Iterator[Flaw]]] = {
-    "completions": completion_flaws,
-    "chat": chat_flaws,
-    "text": text_flaws,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +78,9 @@ class Survey:
         self.tally = Tally(self.use.limit)
         self.seen = [array("Q") for _ in range(BUCKETS)]
 
-    def take(self, number: int, line: bytes, encode: Encode | None = None) -> None:
+    def take(
+        self, number: int, line: bytes, encode: Encode | None = None, parse: Parse = parse
+    ) -> None:
         """Check one line and count what it is like."""
         self.size += len(line)
         self.rows += 1
@@ -108,13 +101,11 @@ class Survey:
             return
         if len(formats) > 1:
             self._flawed(two_formats(formats, wanted), number, line)
-        broken = False
-        for flaw in CHECKS[wanted](value, self.use):
-            broken = broken or flaw.severity == "error"
+        texts, flaws = look(value, wanted, self.use)
+        for flaw in flaws:
             self._flawed(flaw, number, line)
-        if not broken:
-            row = Row(value, wanted, strings(value, wanted, self.use.features))
-            self._sound(row, number, line, encode)
+        if texts is not None:
+            self._sound(Row(value, wanted, texts), number, line, encode)
 
     def skip(self, number: int, size: int) -> None:
         """Count a line that is too long to be looked at."""
@@ -151,14 +142,15 @@ class Survey:
 
     def _batched(self, size: int) -> None:
         """Count what mlx-lm pads: its batches are rows that follow each other (T64)."""
+        if not self.use.batch_size:
+            return
         self.batch.append(size)
-        if len(self.batch) == (self.use.batch_size or 1):
+        if len(self.batch) == self.use.batch_size:
             self.sums["content"] += sum(self.batch)
             self.sums["computed"] += max(self.batch) * len(self.batch)
             self.batch.clear()
 
     def _tail(self, keys: int, number: int) -> None:
-        self.sums["readable"] += 1
         self.classes[keys] += 1
         size = (self.use.batch_size or 1) - 1
         if size:

@@ -1,0 +1,82 @@
+"""A large file of lines, read piece by piece, by one process or several at once."""
+
+import io
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+PIECE = 4 << 20
+"""What is read at a time; a longer line makes a longer piece."""
+
+LONGEST = 32 << 20
+"""Longer lines are not looked at."""
+
+
+class Piece(NamedTuple):
+    """Whole lines of a file: where they start, their bytes, the number of the first.
+
+    `long` is the size of one more line after them that is too long to be looked at.
+    """
+
+    start: int
+    size: int
+    line: int
+    long: int = 0
+
+
+def pieces(file: Path, size: int = PIECE, longest: int = LONGEST) -> Iterator[Piece]:
+    """Cut a file into pieces of whole lines."""
+    with file.open("rb") as stream:
+        start, line = 0, 1
+        while block := stream.read(size):
+            tail = b"" if block.endswith(b"\n") else stream.readline(longest)
+            count = block.count(b"\n") + tail.endswith(b"\n")
+            held, long = len(block) + len(tail), 0
+            if len(tail) == longest and not tail.endswith(b"\n"):
+                whole = block.rfind(b"\n") + 1
+                long, held = held - whole + _rest(stream, size), whole
+                count += 1
+            yield Piece(start, held, line, long)
+            start, line = start + held + long, line + count
+
+
+def _rest(stream: io.BufferedReader, size: int) -> int:
+    """Read to the end of the line, and return how much that was."""
+    read = 0
+    while part := stream.readline(size):
+        read += len(part)
+        if part.endswith(b"\n"):
+            break
+    return read
+
+
+def lines(file: Path, piece: Piece) -> Iterator[bytes]:
+    """Return the lines of a piece."""
+    with file.open("rb") as stream:
+        stream.seek(piece.start)
+        return io.BytesIO(stream.read(piece.size))
+
+
+def each(work: Callable[[Piece], T], file: Path, workers: int = 1) -> Iterator[T]:
+    """Yield what `work` makes of each piece, in order; of a large file in several processes.
+
+    They are spawned: call it below ``if __name__ == "__main__"`` then, with what can be pickled.
+    """
+    if workers < 2 or file.stat().st_size <= 4 * PIECE:  # noqa: PLR2004 - one is no company
+        yield from map(work, pieces(file))
+        return
+    flight: deque[Future[T]] = deque()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            for piece in pieces(file):
+                flight.append(pool.submit(work, piece))
+                if len(flight) > 2 * workers:
+                    yield flight.popleft().result()
+            while flight:
+                yield flight.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

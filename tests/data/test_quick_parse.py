@@ -1,0 +1,119 @@
+"""The fast parser accepts and refuses exactly what the parser of rows does."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.core.rows import RowError, Use, look, parse, parse_for, quick_parse
+from runner.core.rows.messages import chat_flaws, plain_texts
+from runner.core.rows.row import strings
+
+pytest.importorskip("msgspec")
+
+
+def read(parser, line):
+    """Return what a parser makes of a line, a refusal as its words."""
+    try:
+        return parser(line)
+    except RowError as error:
+        return error.flaw
+
+
+def same(one, other):
+    """Say whether two values are the same to the last digit, in the same order."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float):
+        return (one == other or (one != one and other != other)) and (
+            math.copysign(1, one) == math.copysign(1, other)
+        )
+    return one == other
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats()
+    | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
+)
+BITS = [
+    b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\u", b"d800", b"\\ud83d\\ude00", b"\\udc00",
+    b"-", b"+", b".", b"0", b"1", b"9" * 30, b"e", b"E400", b"NaN", b"-Infinity", b"tru", b"null",
+    b'"a"', b'{"a":', b" ", b"\t", b"\n", b"\r", b"\0", b"\x1f", b"\x7f", b"\xff", b"\xc3\xa9",
+    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\xf4\x90\x80\x80", b"[" * 3000, b'{"a":1,"a":2}',
+]  # fmt: skip
+
+
+@given(value=VALUES, ascii_only=st.booleans())
+def test_what_is_json_is_the_same(value, ascii_only):
+    line = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass") + b"\n"
+    assert same(read(quick_parse, line), read(parse, line))
+
+
+@given(
+    value=VALUES,
+    bits=st.lists(st.tuples(st.integers(0, 200), st.sampled_from(BITS)), max_size=4),
+    cut=st.integers(0, 20),
+)
+def test_what_is_damaged_is_the_same(value, bits, cut):
+    line = json.dumps(value).encode()
+    for at, bit in bits:
+        line = line[:at] + bit + line[at:]
+    line = line[: len(line) - cut]
+    assert same(read(quick_parse, line), read(parse, line))
+
+
+@given(bits=st.lists(st.sampled_from(BITS), max_size=8))
+def test_what_is_made_of_pieces_is_the_same(bits):
+    line = b"".join(bits)
+    assert same(read(quick_parse, line), read(parse, line))
+
+
+def test_a_few_rows_do_not_import_it():
+    assert parse_for(1000) is parse
+    assert parse_for(10_000_000) is quick_parse
+
+
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "role": st.sampled_from(["system", "user", "assistant", "tool", "gpt", None, 1]),
+            "content": st.sampled_from(["a", "", " ", None, 3, ["x"], [{"text": "a"}]]),
+            "tool_calls": st.sampled_from([[], [{}], None]),
+            "name": st.just("x"),
+        },
+    )
+    | st.sampled_from(["x", None, 3]),
+    max_size=3,
+)
+
+
+@given(
+    messages=MESSAGES | st.sampled_from([None, "x", {}]),
+    tools=st.sampled_from([None, [], [{}], "x"]),
+    mask=st.booleans(),
+)
+def test_a_chat_nobody_looks_at_has_no_flaw(messages, tools, mask):
+    row = {"messages": messages, "tools": tools}
+    use = Use(mask_prompt=mask)
+    texts = plain_texts(row, use)
+    if texts is not None:
+        assert list(chat_flaws(row, use)) == []
+        assert texts == strings(row, "chat", use.features)
+
+
+def test_a_plain_chat_is_not_looked_at_twice():
+    plain = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert plain_texts({"messages": plain}, Use()) == ["a", "b"]
+    assert look({"messages": plain}, "chat", Use()) == (["a", "b"], [])
