@@ -77,7 +77,9 @@ def values(schema: Json, root: Json) -> st.SearchStrategy[Any]:
         return st.sampled_from(schema["enum"])
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     plain = {"null": st.none(), "boolean": st.booleans()}
-    found = st.one_of([plain.get(kind) or _kind(kind, schema, root) for kind in kinds])
+    found = st.one_of(
+        [plain[kind] if kind in plain else _kind(kind, schema, root) for kind in kinds]
+    )
     checked = {**schema, "$defs": root.get("$defs", {})}
     return found.filter(Draft202012Validator(checked).is_valid)
 

@@ -22,6 +22,7 @@ class Parameter:
     flag: str | None
     off: str | None
     in_config: bool
+    aliases: tuple[str, ...] = ()
 
     @property
     def default(self) -> Any:
@@ -86,6 +87,12 @@ class Tool:
     def config_flag(self) -> str | None:
         """The flag of its configuration file, None where it has none."""
         return _text(self.schema["x-tool"].get("config"))
+
+    @property
+    def config_flags(self) -> tuple[str, ...]:
+        """The flag of its configuration file and the flag's other names."""
+        flag = self.config_flag
+        return () if flag is None else (flag, *self.schema["x-tool"].get("config_aliases", ()))
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -269,7 +276,8 @@ def _parameter(name: str, schema: Json) -> Parameter:
     travel = schema["x-arg"]
     flag = travel.get("flag")
     in_config = travel.get("config", True)
-    return Parameter(name, schema, travel["emit"], flag, travel.get("off"), in_config)
+    aliases = tuple(travel.get("aliases", ()))
+    return Parameter(name, schema, travel["emit"], flag, travel.get("off"), in_config, aliases)
 
 
 def _output(name: str, said: Json) -> Output:

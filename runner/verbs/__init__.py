@@ -25,6 +25,8 @@ NAMES = (
     "hub",
     "tools",
     "rules",
+    "new",
+    "import",
     "schema",
     "doctor",
 )

@@ -1,0 +1,245 @@
+"""The words of a command in, the parameters its tool's own parser would make of them out.
+
+The catalogue says what the flags are; how words are read is argparse's: unique prefixes, ``=`` or
+the next word, the last of a repeated flag, lists up to the next flag (T20, T21).
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.catalog import Parameter, Tool
+from runner.core.expansion import Variables
+from runner.core.problem import Mark, Problem, shown, suggest
+from runner.core.tree import MISSING, Node, locate
+
+REFUSED = "refused-by-mlx"
+IGNORED = "ignored-by-mlx"
+NOT_FOLLOWED = "not-followed"
+_NEGATIVE = re.compile(r"-\d+$|-\d*\.\d+$")
+_READ: dict[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": float,
+    "object": json.loads,
+    "boolean": lambda text: text.lower() not in {"false", "f"},
+}
+_TRUTHS = {"true", "t", "false", "f"}
+_WORDS = {"integer": "a whole number", "number": "a number", "object": "JSON"}
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A word with signs for its variables, and its place."""
+
+    text: str
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A parameter's value, its text with signs for variables where it is one word, its place.
+
+    `template` is what a recipe says for it instead; `node` is where it stands in a file.
+    """
+
+    value: Any
+    mark: Mark
+    signs: str | None = None
+    template: str | None = None
+    node: Node | None = None
+
+    def place(self, path: Sequence[str | int]) -> Mark:
+        """Return the place of what stands at `path` inside the value."""
+        if self.node is None or not path:
+            return self.mark
+        found = locate(self.node, path).key_mark
+        return Mark(self.mark.file, self.mark.line + found.line - self.node.line, found.column)
+
+
+@dataclass(slots=True)
+class Parsed:
+    """What a tool's parser makes of the words; `config` is the file it is told to read."""
+
+    given: dict[str, Given] = field(default_factory=dict)
+    config: Argument | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def parse(words: Sequence[Argument], tool: Tool, variables: Variables) -> Parsed:
+    """Read the words after a tool's command."""
+    return _Parser(words, tool, variables).parsed()
+
+
+class _Parser:
+    def __init__(self, words: Sequence[Argument], tool: Tool, variables: Variables) -> None:
+        self.words = list(words)
+        self.tool = tool
+        self.variables = variables
+        self.result = Parsed()
+        self.flags: dict[str, Parameter | None] = dict.fromkeys(tool.config_flags)
+        self.places: list[Parameter] = []
+        for parameter in tool.parameters.values():
+            if parameter.emit == "positional":
+                self.places.append(parameter)
+            elif parameter.flag:
+                names = (parameter.flag, *parameter.aliases, parameter.off)
+                self.flags |= {name: parameter for name in names if name}
+
+    def parsed(self) -> Parsed:
+        loose: list[Argument] = []
+        while self.words:
+            word = self.words.pop(0)
+            if word.text == "--":
+                loose += self.words
+                self.words = []
+            elif self.is_flag(word):
+                self.flag(word)
+            else:
+                loose.append(word)
+        self.positional(loose)
+        return self.result
+
+    def is_flag(self, word: Argument) -> bool:
+        """Say whether argparse takes a word for a flag."""
+        text = self.variables.text(word.text)
+        head = text.partition("=")[0]
+        return (
+            text.startswith("-")
+            and len(text) > 1
+            and not _NEGATIVE.match(text)
+            and (head in self.flags or " " not in text)
+        )
+
+    def flag(self, word: Argument) -> None:
+        text = word.text if word.text.startswith("-") else self.variables.text(word.text)
+        name, equals, value = text.partition("=")
+        found = self.named(name, word)
+        if found is None and not name.startswith("--") and name[:2] in self.flags:
+            found, equals, value = name[:2], "=", text[2:]  # -cFILE
+        if found is None:
+            hint = suggest(name, self.flags)
+            self.tell(word, f"{self.tool.name} has no option {name}", hint)
+            return
+        parameter = self.flags[found]
+        inline = Argument(value, word.mark) if equals else None
+        if parameter is None:
+            self.result.config = self.one(found, inline, word)
+        elif parameter.emit in {"switch", "pair"}:
+            if inline is not None:
+                self.tell(word, f"{found} takes no value", f"write {found}")
+            self.keep(parameter, found != parameter.off, word)
+        elif parameter.emit == "list":
+            several = [inline] if inline else []
+            while self.words and self.words[0].text != "--" and not self.is_flag(self.words[0]):
+                several.append(self.words.pop(0))
+            self.several(parameter, several, word)
+        elif (value_word := self.one(found, inline, word)) is not None:
+            self.value(parameter, value_word)
+
+    def named(self, name: str, word: Argument) -> str | None:
+        """Return the flag that a name means: itself, or the only one it begins (T20)."""
+        if name in self.flags:
+            return name
+        near = [flag for flag in self.flags if flag.startswith(name) and name.startswith("--")]
+        if len({id(self.flags[flag]) for flag in near}) != 1:
+            return None
+        why = f"{name} is read as {near[0]}: a release that adds an option can change that (T20)"
+        self.note(word.mark, why, "the recipe names it")
+        return near[0]
+
+    def one(self, flag: str, inline: Argument | None, word: Argument) -> Argument | None:
+        if inline is not None:
+            return inline
+        if self.words and not self.is_flag(self.words[0]) and self.words[0].text != "--":
+            return self.words.pop(0)
+        self.tell(word, f"{flag} needs a value", "a value that starts with '-' needs '='")
+        return None
+
+    def value(self, parameter: Parameter, word: Argument) -> None:
+        strange = self.variables.strange(word.text)
+        if strange is not None:
+            why = f"{strange.name}: {strange.why}; {parameter.name} is left out"
+            self.result.problems.append(
+                Problem(word.mark, why, NOT_FOLLOWED, f"write {parameter.name} in the recipe")
+            )
+            return
+        if not self.variables.known(word.text):
+            self.keep(parameter, MISSING, word)
+            return
+        text = self.variables.text(word.text)
+        try:
+            value = typed(text, parameter.schema, parameter.emit)
+        except ValueError as error:
+            self.tell(word, f"{parameter.flag} must be {error}", "")
+            return
+        if parameter.emit == "repeat":
+            before = self.result.given.get(parameter.name)
+            value = _together(before.value if before else None, value)
+            self.result.given[parameter.name] = Given(value, word.mark)
+            return
+        if type(value) is bool and text.lower() not in _TRUTHS:
+            why = f"{parameter.flag}: only 'false' and 'f' are false, {shown(text)} is true"
+            self.note(word.mark, why, "is that what was meant?")
+        self.keep(parameter, value, word)
+
+    def several(self, parameter: Parameter, words: Sequence[Argument], flag: Argument) -> None:
+        if not words:
+            self.tell(flag, f"{parameter.flag} needs a value")
+            return
+        items = parameter.schema.get("items", {})
+        values = [typed(self.variables.text(word.text), items) for word in words]
+        self.result.given[parameter.name] = Given(values, words[0].mark)
+
+    def positional(self, words: list[Argument]) -> None:
+        for parameter in self.places:
+            if words and parameter.schema.get("type") == "array":
+                self.several(parameter, words, words[0])
+                words = []
+            elif words:
+                self.value(parameter, words.pop(0))
+        for word in words:
+            self.tell(word, f"{self.tool.name} takes no {shown(self.variables.text(word.text))}")
+
+    def keep(self, parameter: Parameter, value: Any, word: Argument) -> None:
+        """Keep a value: the last of several counts (T21)."""
+        before = self.result.given.get(parameter.name)
+        if before is not None and before.value != value:
+            why = f"{parameter.flag} is given twice: the last one counts (T21)"
+            self.note(before.mark, why, "")
+        signs = word.text if parameter.emit not in {"switch", "pair"} else None
+        self.result.given[parameter.name] = Given(value, word.mark, signs)
+
+    def tell(self, word: Argument, why: str, hint: str = "") -> None:
+        self.result.problems.append(Problem(word.mark, why, REFUSED, hint))
+
+    def note(self, mark: Mark, why: str, hint: str) -> None:
+        self.result.problems.append(Problem(mark, why, IGNORED, hint, severity="warning"))
+
+
+def typed(text: str, schema: Any, emit: str = "value") -> Any:
+    """Return a word's value as the tool's own parser types it. Raises ValueError in words."""
+    kinds = schema.get("type", "string")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if emit == "joined":
+        return [typed(item, schema.get("items", {})) for item in text.split(",")]
+    if emit == "repeat":
+        name, _, value = text.partition("=")
+        return {name: value} if "object" in kinds else [text]
+    for kind in kinds:
+        if kind in _READ:
+            try:
+                return _READ[kind](text)
+            except ValueError:
+                continue
+    if "string" in kinds:
+        return text
+    wanted = " or ".join(_WORDS[kind] for kind in kinds if kind in _WORDS)
+    raise ValueError(f"{wanted}, not {shown(text)}")
+
+
+def _together(before: Any, value: Any) -> Any:
+    if before is None:
+        return value
+    return {**before, **value} if isinstance(value, dict) else [*before, *value]

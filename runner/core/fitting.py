@@ -1,0 +1,180 @@
+"""A command's parameters in, a stage of a recipe out: complete, pruned, referring to earlier ones.
+
+What mlx-lm would not read is dropped and noted; a default that a recipe must say is said; a path
+that an earlier command made is a reference to its stage.
+"""
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from runner.core import program
+from runner.core.arguments import IGNORED, Given
+from runner.core.catalog import Tool, applies, complete
+from runner.core.check import Violation, dotted, violations
+from runner.core.document import RUN_DIR
+from runner.core.invocation import laid_out
+from runner.core.problem import Mark, Problem
+from runner.core.tree import MISSING
+
+
+@dataclass(slots=True)
+class Adopted:
+    """A stage to be: what the command gives, and what it does not say or lost."""
+
+    name: str
+    tool: Tool
+    mark: Mark
+    given: dict[str, Given]
+    comments: list[str] = field(default_factory=list)
+    description: str = ""
+    expect: list[str] = field(default_factory=list)
+    around: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    notes: list[Problem] = field(default_factory=list)
+
+
+def fitted(adopted: Adopted) -> None:
+    """Complete and prune what a stage is given, so that its tool's schema takes it.
+
+    What mlx-lm would not read is dropped and noted; a default that the recipe must say is said.
+    """
+    for _ in range(20):
+        found = violations(adopted.tool.schema, plain(adopted.given, missing=True))
+        if not any(_mend(adopted, one) for one in found):
+            return
+
+
+def plain(given: Mapping[str, Given], *, missing: bool = False) -> dict[str, Any]:
+    """Return the bare values; those that only the environment knows are MISSING, or left out."""
+    return {name: g.value for name, g in given.items() if missing or g.value is not MISSING}
+
+
+def settle(adopted: Adopted, before: Sequence[Adopted]) -> None:
+    """Name a stage, refer to what earlier stages made, and leave its own places to the runner."""
+    tool = adopted.tool
+    full = complete(tool.schema, plain(adopted.given), tool.schema)
+    adopted.name = adopted.name or _name(adopted, full, {stage.name for stage in before})
+    made = program.outputs(tool, full)
+    written = {tool.outputs[name].param for name in made}
+    for name, parameter in tool.parameters.items():
+        if parameter.input_kind(full) in {None, "hub"} or name in written:
+            continue
+        reference = _reference(full.get(name), before)
+        if reference is not None:
+            mark = adopted.given[name].mark if name in adopted.given else adopted.mark
+            adopted.given[name] = Given(full[name], mark, template=reference)
+    for output in tool.outputs.values():
+        unsaid = output.param is not None and output.param not in adopted.given
+        if (
+            unsaid
+            and full.get(output.param or "", "") is None
+            and applies({"when": output.when}, full)
+        ):
+            adopted.given[str(output.param)] = Given(None, adopted.mark)  # the tool makes none
+    taken = {path for stage in before for path in stage.outputs.values()}
+    for name, path in made.items():
+        adopted.outputs[name] = path
+        param = tool.outputs[name].param
+        if param is None or param not in adopted.given:
+            continue
+        own = f"{RUN_DIR}/{adopted.name}/{tool.outputs[name].place}"
+        if path == own:
+            del adopted.given[param]
+        elif path in taken:
+            given = adopted.given.pop(param)
+            why = f"{param}: {path} is written by an earlier command too; the recipe keeps both"
+            adopted.notes.append(Problem(given.mark, why, IGNORED, severity="warning"))
+
+
+def _reference(value: Any, before: Sequence[Adopted]) -> str | None:
+    """Return how a recipe says a path that an earlier stage made: itself, or the nearest around it.
+
+    Of several that made the same path the latest counts.
+    """
+    if not isinstance(value, str) or not value:
+        return None
+    path = posixpath.normpath(value)
+    best: tuple[int, str] | None = None
+    for stage in reversed(before):
+        for name, made in stage.outputs.items():
+            folder = posixpath.normpath(made)
+            inside = path == folder or path.startswith(f"{folder}/")
+            if inside and (best is None or len(folder) > best[0]):
+                said = f"{{{{ stages.{stage.name}.{name} }}}}"
+                best = len(folder), f"{said}{path.removeprefix(folder)}"
+    return best[1] if best else None
+
+
+def _name(adopted: Adopted, full: Mapping[str, Any], taken: set[str]) -> str:
+    """Return a name for a stage: the folder it makes where that says something, else its work."""
+    word = adopted.tool.name.rpartition(".")[2]
+    if adopted.tool.watch == "training":
+        word = "train" if full.get("train") else "test"
+    for output in adopted.tool.outputs.values():
+        given = adopted.given.get(output.param or "")
+        if given is not None and word == "train" and isinstance(given.value, str):
+            last = posixpath.basename(posixpath.normpath(given.value))
+            stem = re.sub(r"\W+", "_", last).strip("_")
+            tells = stem and not stem[0].isdigit() and stem.lower() not in program.SAYS_NOTHING
+            word = stem if tells else word
+    folded = {name.casefold() for name in taken}
+    name, number = word, 1
+    while name.casefold() in folded:
+        number += 1
+        name = f"{word}_{number}"
+    return name
+
+
+def _mend(adopted: Adopted, found: Violation) -> bool:
+    """Drop what a violation is about, or say the default it asks for; say whether that is done."""
+    tool, given = adopted.tool, adopted.given
+    for name in re.findall(r"'(\w+)'", found.message):
+        default = tool.schema["properties"].get(name, {}).get("default")
+        if default is not None and name not in given and found.rule in {"missing-key", "bad-value"}:
+            given[name] = Given(default, adopted.mark)
+            why = f"nobody says {name}: mlx-lm takes {laid_out(default)}"
+            adopted.notes.append(Problem(adopted.mark, why, "default-taken", severity="warning"))
+            return True
+    if not found.path or found.path[0] not in given:
+        return False
+    name = str(found.path[0])
+    unread = (found.rule == "unknown-key" and len(found.path) > 1) or found.rule == "not-read"
+    if not unread and not _constant(tool, name):
+        return False
+    mark = given[name].place(found.path[1:])
+    value = given.pop(name).value if len(found.path) == 1 else _without(given, found.path)
+    if value in ({}, [], None):
+        return True  # nothing was said
+    said = value if isinstance(value, str) else laid_out(value)
+    why = f"{dotted(found.path)}: {said} was never read: {found.message}"
+    adopted.notes.append(Problem(mark, why, IGNORED, found.hint, severity="warning"))
+    return True
+
+
+def _without(given: dict[str, Given], path: tuple[Any, ...]) -> Any:
+    """Remove what stands at a path, and return it."""
+    name, *inside, last = path
+
+    def less(value: Any, steps: list[Any]) -> Any:
+        if not steps:
+            return {key: child for key, child in value.items() if key != last}
+        if isinstance(value, list):
+            return [less(v, steps[1:]) if at == steps[0] else v for at, v in enumerate(value)]
+        return {k: less(v, steps[1:]) if k == steps[0] else v for k, v in value.items()}
+
+    value = given[str(name)].value
+    found = value
+    for step in [*inside, last]:
+        found = found[step]
+    given[str(name)] = replace(given[str(name)], value=less(value, inside), signs=None)
+    return found
+
+
+def _constant(tool: Tool, name: str) -> bool:
+    """Say whether a parameter may only ever be one value, or is one beside others."""
+    rules = tool.schema.get("allOf", ())
+    fixed = (rule.get("then", {}).get("properties", {}).get(name, {}) for rule in rules)
+    return any("const" in said for said in (tool.schema["properties"].get(name, {}), *fixed))

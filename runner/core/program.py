@@ -1,0 +1,98 @@
+"""The words of a command in, the tool of the catalogue they start out."""
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.core.catalog import Catalog, Tool, applies
+
+_STARTERS = {"caffeinate", "command", "env", "exec", "nice", "nohup", "poetry", "time", "uv", "uvx"}
+_HARMLESS = {
+    ":", "[", "[[", "cat", "cd", "date", "df", "du", "echo", "exit", "false", "free", "grep",
+    "head", "hostname", "ls", "mkdir", "printf", "pwd", "return", "set", "shift", "shopt", "sleep",
+    "sort", "source", ".", "tail", "tee", "test", "trap", "true", "ulimit", "umask", "uname",
+    "unset", "wait", "wc", "which", "conda", "deactivate", "tput", "clear", "sysctl", "top",
+}  # fmt: skip
+SAYS_NOTHING = {"adapter", "adapters", "lora", "model", "out", "output", "outputs", "results"}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a command starts: a tool and how many words name it, or one the catalogue lacks."""
+
+    tool: Tool | None = None
+    used: int = 0
+    unknown: str = ""
+
+
+def find(words: Sequence[str], catalog: Catalog) -> Program:
+    """Return the tool that a command starts, also by a path, python -m, uv run and their like."""
+    start = 0
+    if words and posixpath.basename(words[0]) in _STARTERS:
+        start = 1
+    for at in range(start + 1 if start == 0 else len(words)):
+        found = _at(list(words[at:]), catalog)
+        if found is not None:
+            return Program(found.tool, found.used + at, found.unknown)
+    return Program()
+
+
+def harmless(name: str) -> bool:
+    """Say whether a command changes nothing that a recipe would have to say."""
+    return name in _HARMLESS
+
+
+def outputs(tool: Tool, params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the paths that a stage with these parameters makes; defaults count."""
+    found = {}
+    for name, output in tool.outputs.items():
+        if applies({"when": output.when}, params):
+            path = params.get(output.param) if output.param else output.path
+            if not output.param and path:
+                known = {o.param: params.get(o.param) for o in tool.outputs.values() if o.param}
+                path = path.format(**known)
+            if isinstance(path, str) and path:
+                found[name] = path
+    return found
+
+
+def _at(words: list[str], catalog: Catalog) -> Program | None:
+    """Return the tool that these words begin with."""
+    head = posixpath.basename(words[0])
+    if head.startswith("python") and words[1:2] == ["-m"] and len(words) > 2:  # noqa: PLR2004
+        return _module(words[2:], catalog)
+    named = [head, *words[1:]]
+    wrappers = (catalog.launcher, catalog.trainer)
+    tools = [*wrappers, *(tool for name in catalog.names if (tool := catalog.get(name)))]
+    for tool in sorted(tools, key=lambda tool: -len(tool.command)):
+        if named[: len(tool.command)] == list(tool.command):
+            return Program(tool, len(tool.command))
+    return _family(named, catalog)
+
+
+def _module(words: list[str], catalog: Catalog) -> Program | None:
+    """Return the tool that ``python -m`` with these words starts."""
+    for name in catalog.names:
+        tool = catalog.get(name)
+        if tool is not None and words[0] == tool.main[0] and words[0] != "huggingface_hub.cli.hf":
+            return Program(tool, 3)
+    if words[0] == "runner":
+        found = _at(["run-recipe", *words[1:]], catalog)
+        return None if found is None else Program(found.tool, found.used + 2, found.unknown)
+    found = _family(words, catalog)
+    return None if found is None else Program(found.tool, found.used + 2, found.unknown)
+
+
+def _family(words: list[str], catalog: Catalog) -> Program | None:
+    """Return a tool of mlx_lm named as ``mlx_lm lora`` or ``mlx_lm.lora``."""
+    head, *rest = words
+    package = next((name.partition(".")[0] for name in catalog.names if name.startswith("mlx")), "")
+    if head == package and rest:
+        name, used = f"{package}.{rest[0]}", 2
+    elif head.startswith(f"{package}."):
+        name, used = head, 1
+    else:
+        return None
+    tool = catalog.get(name)
+    return Program(tool, used) if tool else Program(None, used, name)

@@ -1,0 +1,208 @@
+"""The text of one word of bash in, its parts out: quotes, escapes, variables; nothing expanded."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from runner.core.problem import Mark
+
+_NAME = re.compile(r"[A-Za-z_]\w*|[0-9@*#?!$-]")
+_BRACES = re.compile(r"\{[^{}\s]*,[^{}\s]*\}")
+_ANSI = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a word: text, a variable (`text` is its name), or what cannot be followed.
+
+    `otherwise` is what stands for a variable that is not set, as in ``${NAME:-otherwise}``;
+    `sign` is how it is said: '', '-' or '='. One that is `quoted` stays one word.
+    """
+
+    kind: Literal["text", "variable", "unknown"]
+    text: str
+    sign: str = ""
+    otherwise: "Word | None" = None
+    quoted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a command; `bare` says that no quote is in it."""
+
+    parts: tuple[Part, ...]
+    mark: Mark
+    bare: bool = False
+
+    @property
+    def plain(self) -> str | None:
+        """The word's text, None where it has a variable or what cannot be followed."""
+        known = all(part.kind == "text" for part in self.parts)
+        return "".join(part.text for part in self.parts) if known else None
+
+
+def word(text: str, at: int) -> tuple[tuple[Part, ...], bool, int]:
+    """Return the parts of the word at a place, whether no quote is in it, and where it ends."""
+    inner = _Inner(text, at)
+    parts, bare = inner.word()
+    return parts, bare, max(inner.at, at + 1)
+
+
+class _Inner:
+    """Reads the inside of words: quotes, escapes, variables."""
+
+    def __init__(self, text: str, at: int) -> None:
+        self.text, self.at = text, at
+        self.parts: list[Part] = []
+
+    def word(self) -> tuple[tuple[Part, ...], bool]:
+        start, bare = self.at, True
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            if char in " \t\r\n;&|()<>":
+                break
+            bare = bare and char not in "'\"\\"
+            if char == "~" and self.at == start:
+                self.home()
+            elif char == "'":
+                self.single(self.at + 1)
+            elif char == '"':
+                self.at += 1
+                self.double('"')
+            else:
+                self.bare(char)
+        return _joined(self.parts), bare
+
+    def home(self) -> None:
+        follows = self.text[self.at + 1 : self.at + 2]
+        home = follows in {"", "/"} or follows.isspace()
+        self.parts.append(Part("variable", "HOME") if home else Part("text", "~"))
+        self.at += 1
+
+    def bare(self, char: str) -> None:
+        if char == "\\":
+            follows = self.text[self.at + 1 : self.at + 2]
+            self.parts.append(Part("text", "" if follows == "\n" else follows))
+            self.at += 2
+        elif char == "$" and self.text.startswith("$'", self.at):
+            self.ansi()
+        elif char in "$`":
+            self.dollar()
+        elif char in "*?" or (char == "{" and _BRACES.match(self.text, self.at)):
+            self.parts.append(Part("unknown", char))
+            self.at += 1
+        else:
+            self.parts.append(Part("text", char))
+            self.at += 1
+
+    def single(self, start: int) -> None:
+        end = self.text.find("'", start)
+        end = len(self.text) if end < 0 else end
+        self.parts.append(Part("text", self.text[start:end]))
+        self.at = end + 1
+
+    def double(self, stop: str) -> None:
+        while self.at < len(self.text) and self.text[self.at] != stop:
+            char = self.text[self.at]
+            if char == "\\" and self.text[self.at + 1 : self.at + 2] in {*'$`"\\', "\n"}:
+                follows = self.text[self.at + 1]
+                self.parts.append(Part("text", "" if follows == "\n" else follows))
+                self.at += 2
+            elif char in "$`":
+                self.dollar(quoted=True)
+            else:
+                self.parts.append(Part("text", char))
+                self.at += 1
+        self.at += 1
+
+    def ansi(self) -> None:
+        found = re.compile(r"\$'((?:[^'\\]|\\.)*)'", re.DOTALL).match(self.text, self.at)
+        if not found:
+            self.single(self.at + 2)
+            return
+        self.parts.append(Part("text", _ansi(found.group(1))))
+        self.at = found.end()
+
+    def dollar(self, *, quoted: bool = False) -> None:
+        text, at = self.text, self.at
+        if text[at] == "`" or text.startswith("$(", at):
+            self.substitution()
+        elif text.startswith("${", at):
+            self.braced(quoted=quoted)
+        elif found := _NAME.match(text, at + 1):
+            self.parts.append(Part("variable", found.group(), quoted=quoted))
+            self.at = found.end()
+        else:
+            self.parts.append(Part("text", "$"))
+            self.at += 1
+
+    def substitution(self) -> None:
+        start = self.at
+        if self.text[start] == "`":
+            end = self.text.find("`", start + 1)
+            self.at = len(self.text) if end < 0 else end + 1
+        else:
+            depth, self.at = 0, start + 1
+            while self.at < len(self.text):
+                depth += {"(": 1, ")": -1}.get(self.text[self.at], 0)
+                self.at += 1
+                if depth == 0:
+                    break
+        self.parts.append(Part("unknown", self.text[start : self.at]))
+
+    def braced(self, *, quoted: bool) -> None:
+        """Read ``${NAME}``, ``${NAME:-WORD}`` and their kin; others cannot be followed."""
+        start = self.at
+        found = re.compile(r"\$\{([A-Za-z_]\w*|\d)(:?[-=]|\})").match(self.text, start)
+        if found and found.group(2) == "}":
+            self.parts.append(Part("variable", found.group(1), quoted=quoted))
+            self.at = found.end()
+            return
+        inner = _Inner(self.text, found.end() if found else start + 2)
+        inner.double("}")
+        self.at = inner.at
+        if found:
+            other = Word(_joined(inner.parts), Mark("", 1, 1))
+            self.parts.append(Part("variable", found.group(1), found.group(2)[-1], other, quoted))
+        else:
+            self.parts.append(Part("unknown", self.text[start : self.at]))
+
+
+def document(body: str) -> tuple[Part, ...]:
+    """Return the parts of a here-document that bash expands; quotes mean nothing in it."""
+    inner = _Inner(body, 0)
+    while inner.at < len(body):
+        char = body[inner.at]
+        if char == "\\" and body[inner.at + 1 : inner.at + 2] in {*"$`\\", "\n"}:
+            follows = body[inner.at + 1]
+            inner.parts.append(Part("text", "" if follows == "\n" else follows))
+            inner.at += 2
+        elif char in "$`":
+            inner.dollar(quoted=True)
+        else:
+            inner.parts.append(Part("text", char))
+            inner.at += 1
+    return _joined(inner.parts)
+
+
+def _joined(parts: list[Part]) -> tuple[Part, ...]:
+    joined: list[Part] = []
+    for part in parts:
+        if part == Part("text", ""):
+            continue
+        if part.kind == "text" and joined and joined[-1].kind == "text":
+            joined[-1] = Part("text", joined[-1].text + part.text)
+        else:
+            joined.append(part)
+    return tuple(joined)
+
+
+def _ansi(text: str) -> str:
+    def char(found: re.Match[str]) -> str:
+        said = found.group(1)
+        if said[0] in "xuU":
+            return chr(int(said[1:], 16))
+        return chr(int(said, 8)) if said.isdigit() else _ANSI.get(said, said)
+
+    pattern = r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)"
+    return re.sub(pattern, char, text, flags=re.DOTALL)

@@ -1,0 +1,214 @@
+"""A bash script in, its commands out: words with their places, nothing expanded yet.
+
+Read are quotes, line continuations, variables, comments, here-documents, redirections and lists
+(``;``, ``&&``, ``|``). What only bash itself could say (a command substitution, a glob) stays in
+its word as a part that cannot be followed; commands in loops and conditions say so.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from runner.core.problem import Mark
+from runner.core.quoting import Part, Word, document, word
+
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
+_REDIRECT = re.compile(r"(\d*|&)(<<<|<<-|<<|>>|>\||>&|<&|<>|<|>)")
+_OPERATOR = re.compile(r"&&|\|\||\|&|;;&?|;&|[;&|()\n]")
+_OPENS = {"if": "fi", "for": "done", "while": "done", "until": "done", "select": "done"}
+_OPENS |= {"case": "esac", "function": "}", "{": "}"}
+_LEADS = {"then", "do", "else", "elif", "!", "time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """A redirection: its sign, and the file, or the text of a here-document and its place."""
+
+    sign: str
+    word: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One simple command.
+
+    `comments` stand right above it; `sign` is the operator before it; `inside` is the loop or
+    condition it stands in, with its place.
+    """
+
+    words: tuple[Word, ...]
+    mark: Mark
+    redirects: tuple[Redirect, ...] = ()
+    comments: tuple[str, ...] = ()
+    sign: str = ""
+    inside: tuple[str, Mark] | None = None
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A command being read."""
+
+    words: list[Word] = field(default_factory=list)
+    redirects: list[Redirect] = field(default_factory=list)
+    mark: Mark | None = None
+
+
+def commands(text: str, file: str) -> list[Command]:
+    """Return the commands of a script in their order."""
+    return list(_Reader(text, file).commands())
+
+
+def is_assignment(word: Word) -> bool:
+    """Say whether a word is NAME=VALUE with a name bash takes."""
+    first = word.parts[0] if word.parts else None
+    return first is not None and first.kind == "text" and bool(_ASSIGNMENT.match(first.text))
+
+
+class _Reader:
+    """Walks the text once; `at` is where it is."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.text = text
+        self.file = file
+        self.at = 0
+        self.stack: list[tuple[str, str, Mark]] = []
+        self.comments: list[str] = []
+        self.begun = _Begun()
+        self.sign = ""
+
+    def mark(self, at: int | None = None) -> Mark:
+        where = self.at if at is None else at
+        line = self.text.count("\n", 0, where) + 1
+        return Mark(self.file, line, where - (self.text.rfind("\n", 0, where) + 1) + 1)
+
+    def commands(self) -> Iterator[Command]:
+        while self.at < len(self.text):
+            yield from self.step()
+        yield from self.end("")
+
+    def step(self) -> Iterator[Command]:
+        text, at = self.text, self.at
+        if text.startswith("\\\n", at):
+            self.at += 2
+        elif text[at] in " \t\r":
+            self.at += 1
+        elif text[at] == "#":
+            self.comment()
+        elif found := _REDIRECT.match(text, at):
+            self.redirect(found)
+        elif found := _OPERATOR.match(text, at):
+            self.at = found.end()
+            yield from self.operator(found.group())
+        else:
+            yield from self.word()
+
+    def comment(self) -> None:
+        end = self.text.find("\n", self.at)
+        end = len(self.text) if end < 0 else end
+        alone = not self.text[self.text.rfind("\n", 0, self.at) + 1 : self.at].strip()
+        said = self.text[self.at + 1 : end].strip()
+        if alone and not self.begun.words and not (self.at == 0 and said.startswith("!")):
+            self.comments.append(said)
+        self.at = end
+
+    def operator(self, sign: str) -> Iterator[Command]:
+        if sign == "\n":
+            blank = not self.begun.words and self.text[self.at - 2 : self.at] == "\n\n"
+            yield from self.end("" if self.begun.words else self.sign)
+            if blank:
+                self.comments = []
+        elif sign == "(":
+            function = len(self.begun.words) == 1
+            self.begun = _Begun() if function else self.begun
+            self.stack.append(("function" if function else "(", ")", self.mark(self.at - 1)))
+            if function and self.text.startswith(")", self.at):
+                self.at += 1
+                self.stack[-1] = ("function", "", self.stack[-1][2])
+        elif sign == ")":
+            yield from self.end(";")
+            if self.stack and self.stack[-1][1] == ")":
+                self.stack.pop()
+        else:
+            yield from self.end(sign)
+
+    def end(self, sign: str) -> Iterator[Command]:
+        """Yield the command that ends here; `sign` stands before the next one."""
+        begun, self.begun = self.begun, _Begun()
+        if (begun.words or begun.redirects) and begun.mark is not None:
+            loops = [(kind, mark) for kind, _, mark in self.stack if kind not in {"{", "("}]
+            yield Command(
+                tuple(begun.words),
+                begun.mark,
+                tuple(begun.redirects),
+                tuple(self.comments),
+                self.sign,
+                loops[0] if loops else None,
+            )
+            self.comments = []
+        self.sign = sign
+
+    def word(self) -> Iterator[Command]:
+        word = self.read(self.at)
+        plain = word.plain if word.bare else None
+        if not self.begun.words and plain is not None and self.keyword(plain, word.mark):
+            return
+        self.begun.mark = self.begun.mark or word.mark
+        self.begun.words.append(word)
+        yield from ()
+
+    def keyword(self, word: str, mark: Mark) -> bool:
+        """Follow a word that opens, leads on in or ends a compound command; say whether it does."""
+        if word in _OPENS:
+            function = self.stack and self.stack[-1][:2] == ("function", "")
+            if word == "{" and function:
+                self.stack[-1] = ("function", "}", self.stack[-1][2])
+            else:
+                self.stack.append((word, _OPENS[word], mark))
+            if word in {"for", "select", "case", "function"}:
+                self.header(word)
+            return True
+        if self.stack and word == self.stack[-1][1]:
+            self.stack.pop()
+            return True
+        return word in _LEADS
+
+    def header(self, word: str) -> None:
+        """Skip the rest of a line such as ``for NAME in WORDS``."""
+        stop = re.compile(r"\bin\b|\n" if word == "case" else r"[;\n]|(?=\{)")
+        found = stop.search(self.text, self.at)
+        self.at = found.end() if found else len(self.text)
+
+    def redirect(self, found: re.Match[str]) -> None:
+        sign, mark = found.group(2), self.mark()
+        self.begun.mark = self.begun.mark or mark
+        self.at = found.end()
+        while self.text[self.at : self.at + 1] in {" ", "\t"}:
+            self.at += 1
+        word = self.read(self.at)
+        if sign in {"<<", "<<-"}:
+            word = self.document(word, tabs=sign == "<<-")
+        self.begun.redirects.append(Redirect(found.group(1) + sign, word))
+
+    def document(self, ending: Word, *, tabs: bool) -> Word:
+        """Return a here-document as a word, and leave blank lines in its place."""
+        end = "".join(part.text for part in ending.parts)
+        line = self.text.find("\n", self.at)
+        start = len(self.text) if line < 0 else line + 1
+        stop = after = start
+        for said in self.text[start:].split("\n"):
+            after = min(after + len(said) + 1, len(self.text))
+            if (said.lstrip("\t") if tabs else said) == end:
+                break
+            stop = after
+        body, mark = self.text[start:stop], self.mark(start)
+        if tabs:
+            body = re.sub(r"^\t+", "", body, flags=re.MULTILINE)
+        blank = "\n" * self.text.count("\n", start, after)
+        self.text = self.text[:start] + blank + self.text[after:]
+        parts = document(body) if ending.bare else (Part("text", body),)
+        return Word(parts, mark, bare=ending.bare)
+
+    def read(self, start: int) -> Word:
+        """Read one word from `start`."""
+        parts, bare, self.at = word(self.text, start)
+        return Word(parts, self.mark(start), bare)

@@ -1,0 +1,121 @@
+"""A script, a command, a configuration or an adapter in, a recipe out that does the same."""
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import workflow
+from runner.core import adoption, writing
+from runner.core import recipe as recipes
+from runner.core.adoption import Adoption
+from runner.core.plan import Compiled
+from runner.core.problem import Problem, ordered
+from runner.core.unread import prune
+from runner.edges import disk
+from runner.errors import RecipeError
+
+_TOOL = "mlx_lm.lora"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A recipe's text, and what is to say about it; `sources` are the texts it points into."""
+
+    text: str
+    problems: list[Problem]
+    sources: dict[str, str]
+    stages: int
+
+
+def from_file(file: str, schema: str = "") -> Imported:
+    """Import a script, a -c file, or an adapter_config.json. Raises RecipeError."""
+    try:
+        text = Path(file).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except IsADirectoryError as error:
+        hint = f"name {file}/adapter_config.json" if _adapter(file) else "name a file in it"
+        raise RecipeError(f"{file} is a folder", hint) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{file} is not text", "is it a script or a configuration?") from error
+    if file.endswith(".json"):
+        return _of_adapter(text, file, schema)
+    if file.endswith((".yaml", ".yml")):
+        return _of_config(text, file, schema)
+    return _imported(adoption.adopt(text, file, disk.catalog(), disk.read), {file: text}, schema)
+
+
+def from_words(words: Sequence[str], schema: str = "") -> Imported:
+    """Import one command. Raises RecipeError."""
+    line = shlex.join(words)
+    name = "the command"
+    return _imported(adoption.adopt(line, name, disk.catalog(), disk.read), {name: line}, schema)
+
+
+def _of_config(text: str, file: str, schema: str) -> Imported:
+    from runner.edges import collection  # noqa: PLC0415
+
+    if collection.is_recipe(Path(file)):
+        raise RecipeError(f"{file} is a recipe already", f"run: run-recipe check {file}")
+    return _imported(_configured(file), {file: text}, schema)
+
+
+def _of_adapter(text: str, file: str, schema: str) -> Imported:
+    try:
+        said = json.loads(text)
+    except ValueError as error:
+        raise RecipeError(f"{file} is not JSON: {error}") from error
+    if not isinstance(said, dict) or "peft_type" in said:
+        hint = "import reads adapter_config.json as mlx_lm.lora writes it"
+        raise RecipeError(f"{file} is not an adapter of mlx-lm", hint)
+    adopted = _configured(file)
+    adopted.terse = True  # it records every parameter: only what is no default was chosen
+    for stage in adopted.stages:  # the file that was read then is no key that is ignored now
+        stage.notes = [note for note in stage.notes if not note.message.startswith("config: ")]
+        given = stage.given.pop("adapter_path", None)
+        if given is not None:
+            why = f"adapter_path: {given.value} is left out: a new training stays in its run"
+            stage.notes.append(Problem(given.mark, why, "left-out", severity="warning"))
+    return _imported(adopted, {file: text}, schema)
+
+
+def _configured(file: str) -> Adoption:
+    """Adopt the command that a configuration file is for."""
+    line = shlex.join([_TOOL, "--config", file])
+    return adoption.adopt(line, file, disk.catalog(), disk.read)
+
+
+def _adapter(folder: str) -> bool:
+    return (Path(folder) / "adapter_config.json").exists()
+
+
+def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Imported:
+    """Return the recipe of adopted stages."""
+    if not adopted.stages:
+        hint = "it reads mlx_lm commands, as mlx_lm.lora --model … or python -m mlx_lm lora …"
+        told = "; ".join(f"line {one.mark.line}: {one.message}" for one in adopted.problems)
+        raise RecipeError(f"there is no command to import in {adopted.file}", told or hint)
+    if not adopted.own:
+        prune(adopted)
+    text = writing.recipe_text(adopted, schema)
+    name = "(the recipe)"
+    loaded, result = _compiled(text, name)
+    problems = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
+    found = [*loaded.problems, *(result.problems if result else ())]
+    problems += [one for one in found if one.severity == "error"]
+    for mark in {one.mark for one in problems}:
+        if mark.file not in sources and Path(mark.file).is_file():
+            sources[mark.file] = Path(mark.file).read_text(encoding="utf-8", errors="replace")
+    sources[name] = text
+    return Imported(text, ordered(problems), sources, len(adopted.stages))
+
+
+def _compiled(text: str, name: str) -> tuple[recipes.Loaded, Compiled | None]:
+    """Compile a recipe that is no file yet; variables of the environment are all there."""
+    data = text.encode()
+    loaded = recipes.load(name, lambda file: data if file == name else disk.read(file))
+    if loaded.recipe is None:
+        return loaded, None
+    environ = dict.fromkeys(re.findall(r"env\('(\w+)'", text), "1")
+    return loaded, workflow.compiled(loaded.recipe, environ)

@@ -1,0 +1,42 @@
+"""The verb import."""
+
+import click
+
+from runner.errors import Exit, RecipeError
+
+
+@click.command("import", context_settings={"ignore_unknown_options": True})
+@click.argument("words", metavar="FILE | -- COMMAND…", nargs=-1, type=click.UNPROCESSED)
+@click.option("-o", "--out", metavar="NAME.yaml", help="Write the recipe there instead.")
+def command(words: tuple[str, ...], out: str | None) -> int:
+    """Write a recipe that does what a script, a command, a -c file or an adapter does.
+
+    FILE is a shell script of mlx_lm commands, a YAML configuration of mlx_lm.lora, or the
+    adapter_config.json that it wrote. The recipe goes to stdout; what mlx-lm had been ignoring, and
+    what cannot be followed, is told on stderr and stands in the recipe as a comment.
+    """
+    from runner import importing
+    from runner.core.problem import picture
+    from runner.edges import template
+
+    if not words:
+        raise RecipeError("import needs a file, or a command after --", "run-recipe import --help")
+    place = template.place(out) if out else None
+    schema = template.SCHEMA if place else ""
+    if len(words) == 1:
+        found = importing.from_file(words[0], schema)
+    else:
+        found = importing.from_words(words, schema)
+    for problem in found.problems:
+        click.echo(picture(problem, found.sources), err=True)
+    if place is None:
+        click.echo(found.text, nl=False)
+    else:
+        template.write(place, found.text)
+    lost = sum(problem.severity == "error" for problem in found.problems)
+    said = f"{found.stages} stage{'s' * (found.stages != 1)}"
+    missing = f", {lost} thing{'s' * (lost != 1)} to add by hand" if lost else ""
+    click.echo(f"{said} imported{missing}", err=True)
+    if place is not None:
+        click.echo(f"next: run-recipe check {place}", err=True)
+    return Exit.INVALID if lost else Exit.OK

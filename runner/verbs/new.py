@@ -1,0 +1,34 @@
+"""The verb new."""
+
+import click
+
+from runner.errors import Exit
+
+
+@click.command("new")
+@click.argument("name")
+@click.option(
+    "--from",
+    "source",
+    metavar="builtin:NAME",
+    default="builtin:basic",
+    show_default=True,
+    help="The shipped recipe to start from.",
+)
+def command(name: str, source: str) -> int:
+    """Write a recipe of your own that starts from a shipped one; nothing is overwritten."""
+    from runner.edges import template
+
+    path = template.place(name)
+    template.write(path, template.shipped(source))
+    click.echo(path)
+    steps = {
+        f"edit {path}": "the model, where the rows are, the stages",
+        f"run-recipe check {path}": "what is wrong with it, and with the rows",
+        f"run-recipe {path} --dry-run": "the commands it amounts to",
+        f"run-recipe {path} --smoke": "all of it at toy scale, in seconds",
+    }
+    width = max(map(len, steps))
+    for step, why in steps.items():
+        click.echo(f"next: {step:{width}}  # {why}", err=True)
+    return Exit.OK

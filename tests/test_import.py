@@ -1,0 +1,320 @@
+"""run-recipe import: what it reads, what it says of it, and that it means the same."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+from test_roundtrip import NAMES, stages
+
+from runner import importing, workflow
+from runner.core import adoption, writing
+from runner.core.expansion import Variables
+from runner.core.plan import Plan, Retry
+from runner.core.problem import picture
+from runner.core.rules import rules
+from runner.core.script import script
+from runner.core.shell import commands, is_assignment
+from runner.core.unread import SLUGS
+from runner.edges import collection, disk
+from runner.errors import RecipeError
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "import"
+CASES = sorted(
+    path.name for path in GOLDEN.iterdir() if path.suffix in {".sh", ".json"} or path.stem == "own"
+)
+
+
+def plan_of(text, name="imported.yaml"):
+    """The plan of a recipe that is a text; every variable of the environment is there."""
+    loaded, result = importing._compiled(text, name)
+    told = [*loaded.problems, *(result.problems if result else ())]
+    assert told == [], "\n".join(picture(one, loaded.sources) for one in told)
+    return result.plan
+
+
+def adopted(text):
+    """The recipe of a script that reads no file."""
+
+    def read(file):
+        raise FileNotFoundError(file)
+
+    found = adoption.adopt(text, "script.sh", disk.catalog(), read)
+    assert [one for one in found.problems if one.severity == "error"] == []
+    return writing.recipe_text(found)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_imported_file_is_this_recipe_and_these_notes(name, monkeypatch, update_golden):
+    monkeypatch.chdir(GOLDEN)
+    found = importing.from_file(name)
+    said = "".join(f"{picture(one, found.sources)}\n" for one in found.problems)
+    pictures = {f"{name}.recipe": found.text, f"{name}.out": said}
+    for file, text in pictures.items():
+        if update_golden:
+            Path(file).write_text(text, encoding="utf-8")
+        assert text == Path(file).read_text(encoding="utf-8")
+
+
+def test_a_script_of_ten_commands_is_a_recipe_of_ten_stages_that_makes_the_same_commands(
+    monkeypatch,
+):
+    monkeypatch.chdir(GOLDEN)
+    found = importing.from_file("ten.sh")
+    assert (found.stages, found.problems) == (10, [])
+    plan = plan_of(found.text)
+    again = adopted(script(plan, disk.catalog()))
+    second = plan_of(again, plan.file)
+    assert [bare(stage) for stage in second.stages] == [bare(stage) for stage in plan.stages]
+
+
+def bare(stage):
+    """A stage without what a script has no word for."""
+    expect = tuple(line for line in stage.expect if "vars." not in line)
+    none = {"expect_at": (), "allow": (), "after": (), "timeout": None, "description": ""}
+    return replace(stage, expect=expect, retry=Retry(), **none)
+
+
+SHIPPED = sorted(filter(collection.is_recipe, disk.shipped("recipes").glob("*.yaml")))
+
+
+@pytest.mark.parametrize("smoke", [False, True])
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_our_own_scripts_come_back(path, smoke):
+    recipe = workflow.load(str(path), environ={})
+    plan = workflow.plan(workflow.compiled(recipe, {}), recipe, smoke=smoke)
+    text = adopted(script(plan, disk.catalog()))
+    again = plan_of(text)
+    assert (again.name, again.description) == (plan.name, plan.description)
+    assert [replace(bare(s), description=s.description) for s in again.stages] == [
+        replace(bare(s), description=s.description) for s in plan.stages
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+@settings(suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@given(data=st.data())
+def test_random_stages_come_back(name, data):
+    stage = data.draw(stages(disk.installed_catalog().get(name)))
+    text = script(Plan("random", "random.yaml", (stage,)), disk.installed_catalog())
+    loaded, result = importing._compiled(adopted(text), "random.yaml")
+    assume("same-output" not in {one.rule for one in result.problems})  # no recipe may do that
+    assert [*loaded.problems, *result.problems] == []
+    found = result.plan.stage("stage")
+    assert json.dumps(found.params) == json.dumps(stage.params)
+    assert found.tool == stage.tool
+
+
+AROUND = """\
+version: 1
+stages:
+  train:
+    tool: mlx_lm.lora
+    params: {model: m, data: d, train: true, batch_size: 4}
+    launch: {hosts: 2, env: {A: "1"}}
+    keep: best
+    expect: ["metrics.kept_val_loss < 2"]
+"""
+
+
+def test_what_stands_around_a_stage_comes_back():
+    plan = plan_of(AROUND)
+    again = plan_of(adopted(script(plan, disk.catalog())))
+    assert bare(again.stage("train")) == bare(plan.stage("train"))
+
+
+def words_of(text):
+    """The words our reader makes of a script, the values of its variables filled in."""
+    variables = Variables()
+    said = []
+    for command in commands(text, "x.sh"):
+        for word in command.words:
+            if is_assignment(word) and len(command.words) == 1:
+                name, _, _ = word.parts[0].text.partition("=")
+                parts = (
+                    replace(word.parts[0], text=word.parts[0].text.partition("=")[2]),
+                    *word.parts[1:],
+                )
+                variables.assign(name, variables.word(replace(word, parts=parts)), word.mark)
+            elif word is not command.words[0]:
+                said += [variables.text(one) for one in variables.words(word)]
+    return said
+
+
+SNIPPETS = [
+    "say a 'b c' \"d e\" f\\ g",
+    'say --x=\'it\'"\'"\'s\' --y="a \\"b\\" \\$c \\\\ \\n"',
+    "say a \\\n  b\\\nc",
+    'A=1; B="x y"; say $A ${A}2 "$B" \'$B\' "${B}/z"',
+    "COMMON='--a 1  --b 2'; say $COMMON \"$COMMON\" x$COMMON",
+    "say ${NOPE:-a b} \"${NOPE:-a b}\" ${NOPE-x} $'tab\\there \\x41\\u00e9 \\'q\\''",
+    'R=root; D="$R/data"; say "$D"/x \'\' "" end',
+    "say a#b '#c' # a comment\nsay d;say e&&say f",
+    "say 'two\nlines' \"and\ntwo\"",
+    "say ~/x a~b '~' \\~",
+    "say a 2>/dev/null >/dev/null b 2>&1",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize("text", SNIPPETS)
+def test_words_are_read_as_bash_reads_them(text):
+    prelude = 'say() { for w in "$@"; do printf \'%s\\0\' "$w" >&3; done; }\n'
+    read, write = os.pipe()
+    done = subprocess.run(
+        ["bash", "-c", f"exec 3>&{write}\n{prelude}{text}"],
+        pass_fds=[write], check=True, env={"HOME": "/home/me", "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        said = pipe.read().decode().split("\0")[:-1]
+    assert done.returncode == 0
+    ours = [word.replace("\ue0000\ue001", "/home/me") for word in words_of(text)]
+    assert ours == said
+
+
+LINES = [
+    "--model m --data d --train --iters 5",
+    "--model=m --data=d --train --iters=5 --iters 7",
+    "--mod m --data d --trai --it 5 --learn 1e-4 --mask",
+    "--model m --data d --test --adapter-path '' --num-layers -1 --test-batches -1",
+    "--model m --data d --train --project-name=-x --report-to wandb",
+    "-c {config} --train",
+    "--config={config} --model other --no-such-key-here",
+    "-c{config} --optimizer adamw --seed 3",
+    "--model m --data d --train --batch-size 1_000",
+    "--model m --data d --train --steps 5",
+    "--model m --data d --train --iters 1e3",
+    "--model m --data d --train --optimizer adamw extra",
+    "--model m --data d --learning-rate nan --train",
+]
+CONFIG = """\
+model: from-file
+data: d
+train: yes
+iters: 1_000
+learning_rate: 1e-4
+batch_size:
+mask_prompt: 'no'
+learning-rate: 0.5
+trust_remote_code: true
+seed: 010
+lora_parameters: {rank: 4, scale: 1.0, dropout: 0.0}
+save_every: 0x10
+"""
+PARSER = """
+import contextlib, io, json, shlex, sys
+import mlx_lm.lora as lora
+seen = {}
+lora.run = lambda args: seen.update(vars(args))
+said = []
+for line in json.loads(sys.argv[1]):
+    seen.clear()
+    sys.argv = ["mlx_lm.lora", *shlex.split(line)]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            lora.main()
+        said.append(dict(seen))
+    except SystemExit as end:
+        said.append(end.code)
+print(json.dumps(said))
+"""
+
+
+@pytest.mark.slow
+def test_a_command_means_what_mlx_lms_own_parser_makes_of_it(tmp_path, monkeypatch):
+    pytest.importorskip("mlx_lm")
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text(CONFIG, encoding="utf-8")
+    lines = [line.format(config="config.yaml") for line in LINES]
+    done = subprocess.run(
+        [sys.executable, "-c", PARSER, json.dumps(lines)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tool = disk.installed_catalog().get("mlx_lm.lora")
+    for line, seen in zip(lines, json.loads(done.stdout), strict=True):
+        Path("one.sh").write_text(f"mlx_lm.lora {line}\n", encoding="utf-8")
+        found = importing.from_file("one.sh")
+        refused = [one for one in found.problems if one.rule == "refused-by-mlx"]
+        if seen == 2:
+            assert refused, line
+            continue
+        if "nan" in line:
+            assert [one.rule for one in found.problems if one.severity == "error"] == ["wrong-type"]
+            continue
+        assert refused == [], line
+        (stage,) = plan_of(found.text).stages
+        unlike = {
+            name: (value, seen[name])
+            for name, value in stage.params.items()
+            if name in seen.keys() - {"optimizer_config", "adapter_path", "lora_parameters"}
+            and value != (bool(seen[name]) if isinstance(value, bool) else seen[name])
+        }
+        assert unlike == {}, line
+    assert tool is not None
+
+
+@pytest.mark.parametrize(
+    "name, text, why",
+    [
+        ("a.sh", "echo hello\n", "there is no command to import in a.sh"),
+        ("a.sh", "for x in 1; do mlx_lm.lora; done\n", "there is no command to import in a.sh"),
+        ("a.yaml", "version: 1\nstages: {}\n", "a.yaml is a recipe already"),
+        ("a.json", "{", "a.json is not JSON"),
+        ("a.json", '{"peft_type": "LORA"}', "a.json is not an adapter of mlx-lm"),
+    ],
+)
+def test_what_is_nothing_to_import_is_told(name, text, why, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError, match=why):
+        importing.from_file(name)
+
+
+def test_a_configuration_that_is_not_there_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = importing.from_words(
+        ["mlx_lm.lora", "-c", "lost.yaml", "--train", "--model", "m", "--data", "d"]
+    )
+    assert [(one.rule, one.message) for one in found.problems] == [
+        ("not-followed", "cannot read lost.yaml: No such file or directory")
+    ]
+    assert "# the command:1: cannot read lost.yaml" in found.text
+
+
+def test_every_rule_that_prunes_is_a_rule():
+    assert set(rules()) >= SLUGS
+
+
+@pytest.mark.slow
+def test_the_aliases_of_flags_are_those_of_the_installed_parsers():
+    pytest.importorskip("mlx_lm")
+    done = subprocess.run(
+        [sys.executable, "-m", "runner.child.introspect"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = json.loads(done.stdout)
+    for name, known in said.items():
+        tool = disk.installed_catalog().get(name)
+        if tool is None or "flags" not in known:
+            continue
+        for parameter in tool.parameters.values():
+            flags = next(
+                (one["flags"] for one in known["flags"].values() if parameter.flag in one["flags"]),
+                [],
+            )
+            ours = {parameter.flag, *parameter.aliases, parameter.off}
+            assert not name.startswith("mlx_lm.") or set(flags) <= ours, (name, parameter.name)
