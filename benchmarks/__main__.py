@@ -2,12 +2,14 @@
 
 import argparse
 import datetime as dt
+import filecmp
 import importlib
 import sys
 from dataclasses import replace
 
 from benchmarks import harness, page, table
 from benchmarks.harness import BenchError
+from benchmarks.row import Row
 from benchmarks.rows import NAMES
 
 
@@ -31,6 +33,13 @@ def main() -> int:
     return failed
 
 
+def alike(row: Row) -> None:
+    """Raise BenchError where two commands that do the same left different files."""
+    for one, other in row.same:
+        if not filecmp.cmp(one, other, shallow=False):
+            raise BenchError(f"{row.what}: {one.name} and {other.name} are not the same bits")
+
+
 def measure(group: str, rounds: int | None) -> None:
     """Measure a group, print its rows, and keep them for the page."""
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
@@ -39,6 +48,7 @@ def measure(group: str, rounds: int | None) -> None:
     for row in importlib.import_module(f"benchmarks.rows.{group}").rows():
         chosen = replace(row, rounds=rounds or row.rounds)
         figures = harness.in_turn(chosen.commands, chosen.rounds)
+        alike(chosen)
         found = table.result(chosen, group, today, figures)
         head = (found.what, *table.CONTENDERS[1:])
         print("\n" + table.text(head, list(table.contenders(found))))

@@ -30,20 +30,10 @@ class Step:
 
 def of_recipe(recipe: str) -> list[Step]:
     """Return the stages of a recipe with all their parameters."""
-    argv = [OURS, "show", recipe, "--format", "json"]
+    argv = [OURS, recipe, "--dry-run", "--format", "json"]
     out = subprocess.run(argv, cwd=TOP, env=environment(), capture_output=True, check=True).stdout
-    params: dict[str, dict[str, Any]] = {}
-    for row in json.loads(out):
-        params.setdefault(row["stage"], {})[row["parameter"]] = row["value"]
-    return [
-        Step(name, "train", values, tuple(o for o in params if o != name and _reads(values, o)))
-        for name, values in params.items()
-    ]
-
-
-def _reads(values: Mapping[str, Any], other: str) -> bool:
-    inside = f"{RUN_DIR}/{other}/"
-    return any(isinstance(v, str) and v.startswith(inside) for v in values.values())
+    said = json.loads(out)["stages"]
+    return [Step(one["name"], "train", one["params"], tuple(one["after"])) for one in said]
 
 
 def hydra(steps: Sequence[Step], folder: Path) -> list[Path]:

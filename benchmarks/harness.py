@@ -7,9 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 MIB = 1024 * 1024
 # What would make a start slower than a user's, or another than a user's.
@@ -26,8 +27,8 @@ class BenchError(Exception):
 class Command:
     """What is measured: `name` says it in the table.
 
-    `fresh` are paths removed before each run, untimed. One that `says` prints a figure of its own
-    as the last line of its output. `exits` is the exit code of a run that did its work.
+    `fresh` are paths removed before each run, untimed. `reads` takes a figure of its own from its
+    stdout and stderr.
     """
 
     name: str
@@ -35,8 +36,7 @@ class Command:
     cwd: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     fresh: tuple[Path, ...] = ()
-    says: bool = False
-    exits: int = 0
+    reads: Callable[[str, str], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +93,17 @@ def once(command: Command) -> Sample:
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - begun
         child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode != command.exits:
-            err.seek(0)
-            tail = err.read().decode(errors="replace")[-2000:]
+        shown = _text(out), _text(err)
+        if child.returncode:
+            tail = shown[1][-2000:] or shown[0][-2000:]
             raise BenchError(f"{command.name} ended with {child.returncode}: {argv}\n{tail}")
-        said = 0.0
-        if command.says:
-            out.seek(0)
-            said = float(out.read().split(b"\n")[-2])
+        said = command.reads(*shown) if command.reads else 0.0
     return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _RSS, said)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.harness import MIB, Command, Figures
 
@@ -43,6 +44,7 @@ class Row:
 
     `missing` are the peers that could not be set up, with the reason; `unit` is that of the
     figures the commands say of themselves; `why` says what dominates where a goal is not met.
+    `same` are pairs of files that the commands must leave alike, to the bit.
     """
 
     what: str
@@ -54,6 +56,7 @@ class Row:
     rounds: int = 10
     unit: str = ""
     why: str = ""
+    same: tuple[tuple[Path, Path], ...] = ()
 
     @property
     def commands(self) -> tuple[Command, ...]:

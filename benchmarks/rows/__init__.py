@@ -1,3 +1,3 @@
 """The rows, a module for each group; ``rows(size)`` sets up what it needs and yields its rows."""
 
-NAMES = ("cold", "scale")
+NAMES = ("cold", "scale", "instructions", "resume", "script", "digests")

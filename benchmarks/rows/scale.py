@@ -75,6 +75,14 @@ def rows() -> Iterator[Row]:
     )
 
 
+def inherited() -> Command:
+    """Return the dry run of a thousand stages that inherit most of what they say."""
+    (WORK / "scale").mkdir(parents=True, exist_ok=True)
+    recipe = _recipe(_wide(1_000), WORK / "scale" / "wide.yaml")
+    argv = [sys.executable, OURS, recipe.name, "--dry-run"]
+    return Command("1,000 stages --dry-run", argv, recipe.parent)
+
+
 def _peers(folder: Path, wanted: tuple[str, ...]) -> Peers:
     peers = Peers()
     known: dict[str, tuple[Any, ...]] = {
