@@ -83,6 +83,13 @@ def test_a_run_with_nothing_to_show_yet_has_a_page(tmp_path):
     assert "<svg" not in text
 
 
+@pytest.mark.parametrize("text", ["{}", "{", '{"parameters": [{"parameter": "iters"}]}', "[]"])
+def test_a_damaged_audit_is_none(tmp_path, text):
+    manifest = finished_run(tmp_path / "run")
+    (tmp_path / "run" / "train" / "effective.json").write_text(text, encoding="utf-8")
+    assert reporting.gather(manifest).stages[0].audit == "not audited"
+
+
 def test_a_page_that_cannot_be_written_stops_nothing(tmp_path, capsys):
     manifest = finished_run(tmp_path / "run")
     page = reporting.Page()

@@ -71,14 +71,14 @@ drift       the catalogue against an installed mlx-lm
 health      facts of a machine -> whether it is fit
 manifest    what happened in a run
 series      what stages measured -> curves
-report      a run -> what there is to say about it
 result      a run -> what it came to, for a program
-card        what is published and the run that made it -> the README.md of its repository
-comparison  several runs side by side
 schedule    a Plan and what happened before -> run or skip, each with its cause
 failure     how a stage ended -> its class and guidance
 remedy      a failure and its stage -> what to change, and to what
 telling     what happens in a run, in words
+report      a run -> what there is to say about it
+comparison  several runs side by side
+card        what is published and the run that made it -> the README.md of its repository
 outlook     how long a run will go on
 editor      the catalogue -> recipe.schema.json
 """

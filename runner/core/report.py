@@ -7,8 +7,9 @@ from typing import Any
 from runner.core.audit import Verdict, sentence
 from runner.core.catalog import Catalog
 from runner.core.figure import duration, figure
-from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.manifest import Manifest, StageRecord
 from runner.core.series import Curves
+from runner.core.telling import changes, state_of
 
 Json = dict[str, Any]
 
@@ -55,8 +56,7 @@ class Report:
     @property
     def state(self) -> str:
         """Where the run stands; one whose process is gone was cut off."""
-        cut = self.manifest.state is State.RUNNING and not self.alive
-        return "cut off" if cut else str(self.manifest.state)
+        return state_of(self.manifest.state, alive=self.alive)
 
     @property
     def sound(self) -> bool:
@@ -162,3 +162,4 @@ def _markdown(one: Report) -> Iterator[str]:
         if stage.record.failure:
             said = stage.record.failure
             yield f"\n**{stage.record.name}: {said.get('kind')}**. {said.get('guidance', '')}"
+            yield from (f"\n    {line.strip()}" for line in changes(said))

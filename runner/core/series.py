@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner.core.figure import figure
+
 Point = tuple[float, float]
 Events = Iterable[Mapping[str, Any]]
 
@@ -74,10 +76,10 @@ def _read(events: Events, start: float) -> tuple[list[tuple[str, list[Point]]], 
         if not isinstance(at, int | float) or not _finite(at):
             continue
         last = max(last, start + at)
-        for figure in points.keys() & event.keys():
-            if _finite(event[figure]):
-                points[figure].append((start + at, float(event[figure])))
-    return [(figure, rows) for figure, rows in points.items() if rows], last
+        for name in points.keys() & event.keys():
+            if _finite(event[name]):
+                points[name].append((start + at, float(event[name])))
+    return [(name, rows) for name, rows in points.items() if rows], last
 
 
 def thin(points: Sequence[Point], most: int) -> Sequence[Point]:
@@ -96,6 +98,18 @@ def thin(points: Sequence[Point], most: int) -> Sequence[Point]:
             max(inside, key=lambda at: points[at][1]),
         ]
     return [points[at] for at in sorted(set(kept))]
+
+
+def sketch(curves: Curves) -> list[str]:
+    """Return a line for each loss of each stage: how it went, from where to where."""
+    rows = []
+    for one in curves.of(CHARTS[0]):
+        values = [value for _, value in one.points]
+        if line := sparkline(values):
+            ends = f"{figure(one.figure, values[0])} to {figure(one.figure, values[-1])}"
+            rows.append((f"{one.stage} {one.figure}", f"{line} {ends}"))
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"  {name:{width}}  {line}" for name, line in rows]
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:

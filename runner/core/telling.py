@@ -1,6 +1,6 @@
 """What happens in a run and what happened, in the words that every view of it shares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.core import trainer
@@ -123,6 +123,17 @@ def line(manifest: Manifest, *, alive: bool) -> str:
     smoke = " (smoke)" if manifest.plan.smoke else ""
     state = f"{state_of(manifest.state, alive=alive)}, {done}/{len(manifest.stages)} stages"
     return f"{manifest.id}  {manifest.plan.name}{smoke}  {state}, {manifest.started}"
+
+
+def listed(runs: Iterable[tuple[Manifest, bool]]) -> Iterator[str]:
+    """Yield a Markdown table of runs, each with whether its process is alive."""
+    yield "| run | recipe | state | stages | started |"
+    yield "|---|---|---|---:|---|"
+    for one, alive in runs:
+        done = sum(record.state is State.FINISHED for record in one.stages)
+        name = f"{one.plan.name}{' (smoke)' if one.plan.smoke else ''}"
+        state = state_of(one.state, alive=alive)
+        yield f"| `{one.id}` | {name} | {state} | {done}/{len(one.stages)} | {one.started} |"
 
 
 def standing(manifest: Manifest, *, alive: bool) -> str:

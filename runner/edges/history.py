@@ -2,8 +2,10 @@
 
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from runner.core import manifest as manifests
 from runner.core.audit import ABSENT, Verdict
@@ -120,19 +122,18 @@ def alive(manifest: Manifest) -> bool:
 
 
 def audits(manifest: Manifest) -> dict[str, list[Verdict]]:
-    """Return the verdicts of each stage that was audited, by its name."""
+    """Return the verdicts of each stage that was audited, by its name.
+
+    A file that is damaged, or that another release of ours wrote otherwise, is no audit.
+    """
     found = {}
     for record in manifest.stages:
         said = disk.read_json(Path(manifest.folder) / record.name / "effective.json")
-        if said:
-            found[record.name] = [
-                Verdict(
-                    row["parameter"],
-                    row["planned"],
-                    row["parsed"],
-                    row["effective"] if row["observed"] else ABSENT,
-                    row["seen"],
-                )
-                for row in said["parameters"]
-            ]
-    return found
+        with suppress(KeyError, TypeError):
+            found[record.name] = [_verdict(row) for row in said["parameters"]] if said else []
+    return {name: verdicts for name, verdicts in found.items() if verdicts}
+
+
+def _verdict(row: dict[str, Any]) -> Verdict:
+    effective = row["effective"] if row["observed"] else ABSENT
+    return Verdict(row["parameter"], row["planned"], row["parsed"], effective, row["seen"])

@@ -9,7 +9,7 @@ from runner.verbs import options
 
 
 @click.command("doctor")
-@options.style
+@options.style()
 def command(style: str) -> int:
     """Say whether this machine is fit to run recipes, and what to do where it is not."""
     from dataclasses import asdict

@@ -26,14 +26,20 @@ profiles = click.option(
     "--profile", "profiles", metavar="NAME", multiple=True, help="Lay a profile over the recipe."
 )
 smoke = click.option("--smoke", is_flag=True, help="Run at toy scale, with a tiny random model.")
-style = click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="What to print.",
-)
+
+
+def style(*more: str) -> Callable[[F], F]:
+    """Return the option for what is printed: text, json, or one of `more`."""
+    return click.option(
+        "--format",
+        "style",
+        type=click.Choice(["text", "json", *more]),
+        default="text",
+        show_default=True,
+        help="What to print.",
+    )
+
+
 runs = click.option("--runs", default="runs", show_default=True, help="Folder that holds the runs.")
 stages = together(
     click.option("--only", metavar="STAGE", multiple=True, help="Only this stage (repeatable)."),

@@ -10,7 +10,7 @@ from runner.verbs import options
 
 @click.command("rules")
 @click.argument("slug", required=False)
-@options.style
+@options.style()
 def command(slug: str | None, style: str) -> int:
     """List the rules; for one, its page."""
     from runner.core.problem import suggest

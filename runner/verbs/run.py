@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     options.profiles,
     options.smoke,
     options.stages,
-    options.style,
+    options.style(),
     options.color,
     options.runs,
 )

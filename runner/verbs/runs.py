@@ -11,10 +11,10 @@ from runner.verbs import options
 
 @click.command("runs")
 @click.argument("recipe", required=False)
-@options.together(options.runs, options.style)
+@options.together(options.runs, options.style("markdown"))
 def command(recipe: str | None, runs: str, style: str) -> int:
     """List the runs, the newest last."""
-    from runner.core.telling import line
+    from runner.core.telling import line, listed
     from runner.edges import history
 
     known = history.find_all(Path(runs), recipe)
@@ -30,6 +30,8 @@ def command(recipe: str | None, runs: str, style: str) -> int:
             for one in known
         ]
         click.echo(json.dumps(rows, indent=2))
+    elif style == "markdown":
+        click.echo("\n".join(listed((one, history.alive(one)) for one in known)))
     else:
         click.echo(
             "\n".join(line(one, alive=history.alive(one)) for one in known) or f"no runs in {runs}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("show")
 @click.argument("recipe")
 @click.argument("path", required=False)
-@options.together(options.overrides, options.profiles, options.smoke, options.style)
+@options.together(options.overrides, options.profiles, options.smoke, options.style())
 @click.option("--changed", is_flag=True, help="Only what differs from the tools' own defaults.")
 @click.option("--file", metavar="FILE", help="Only what this file of the recipe contributes.")
 @click.option("--used", is_flag=True, help="The other way round: what each line became.")

@@ -1,6 +1,7 @@
 """The verb status."""
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -11,16 +12,22 @@ from runner.verbs import options
 
 @click.command("status")
 @click.argument("run", required=False)
-@options.together(options.runs, options.style)
+@options.together(options.runs, options.style("markdown"))
 def command(run: str | None, runs: str, style: str) -> int:
     """Say where a run stands: the newest, or RUN (its id or folder)."""
+    from runner.core.report import markdown
+    from runner.core.series import sketch
     from runner.core.telling import standing
-    from runner.edges import history
+    from runner.edges import history, reporting
 
     manifest = history.find(Path(runs), run)
     alive = history.alive(manifest)
     if style == "json":
         click.echo(json.dumps({**manifest.as_dict(), "alive": alive}, indent=2))
+    elif style == "markdown":
+        click.echo(markdown(reporting.gather(manifest)), nl=False)
     else:
         click.echo(standing(manifest, alive=alive))
+        if sys.stdout.isatty():
+            click.echo("\n".join(sketch(reporting.gather(manifest).curves)))
     return Exit.OK

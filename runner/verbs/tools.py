@@ -11,7 +11,7 @@ from runner.verbs import options
 @click.command("tools")
 @click.argument("name", metavar="[TOOL]", required=False)
 @click.option("--drift", is_flag=True, help="Compare with the installed mlx-lm instead (exit 3).")
-@options.style
+@options.style()
 def command(name: str | None, drift: bool, style: str) -> int:
     """List the tools; for one, its parameters and how each reaches the command."""
     from runner.edges import disk

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.series import TICKS, curves, sparkline, thin
+from runner.core.series import TICKS, curves, sketch, sparkline, thin
 
 
 def events(count, **figures):
@@ -49,3 +49,10 @@ def test_a_sparkline_rises_with_its_values():
     assert sparkline([1.0]) == ""
     assert len(sparkline(list(range(1000)), 40)) == 40
     assert list(sparkline([*range(1000)])) == sorted(sparkline([*range(1000)]))
+
+
+def test_a_sketch_says_how_each_loss_went():
+    found = curves([("one", events(3, train_loss=float, learning_rate=float))])
+    assert sketch(found) == [
+        "  one train_loss  " + TICKS[0] + TICKS[4] + TICKS[7] + " 1.000 to 3.000"
+    ]
