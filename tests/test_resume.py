@@ -140,6 +140,31 @@ def test_a_damaged_output_is_noticed_and_a_touched_one_is_not_one(project, harm)
     assert file.read_bytes() == data
 
 
+OUTSIDE = """
+version: 1
+stages:
+  tiny: {tool: model.tiny, params: {seed: 1}}
+  convert:
+    tool: mlx_lm.convert
+    params: {hf_path: "{{ stages.tiny.model }}", mlx_path: out/model}
+"""
+
+
+def test_an_output_outside_of_the_run_makes_room_for_its_own_next_and_for_nobodys_else(project):
+    (project / "r.yaml").write_text(OUTSIDE, encoding="utf-8")
+    words = [*RUN, "r.yaml", "--resume", "--set", "stages.convert.params.dtype=float16"]
+    real = {"cwd": project, "capture_output": True, "text": True}
+    subprocess.run([*RUN, "r.yaml"], check=True, **real)
+    subprocess.run(words, check=True, **real)
+    assert {path.name for path in (project / "out").iterdir()} == {"model", ".model.replaced"}
+    (project / "out" / "model" / "notes.txt").write_text("mine", encoding="utf-8")
+    words[-1] = "stages.convert.params.dtype=bfloat16"
+    done = subprocess.run(words, check=False, **real)
+    assert done.returncode == 2
+    assert "'out/model' is there already" in done.stderr
+    assert (project / "out" / "model" / "notes.txt").exists()
+
+
 def test_a_stage_can_run_on_what_an_earlier_run_made(project):
     run(project, "--to", "first")
     done = run(project, "--only", "second", code=2)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runner.core.manifest import Manifest
     from runner.core.plan import Compiled, Plan
     from runner.core.problem import Problem
-    from runner.core.schedule import Action
+    from runner.edges.decide import Decision
 
 
 @click.command("run")
@@ -86,8 +86,8 @@ def command(
     catalog = disk.installed_catalog()
     folder = Path(before.folder) if before else history.fresh(Path(runs), plan.name)
     with signals.heeded(), early(folder, plan, catalog, () if before else names) as ahead:
-        stages = _to_run(plan, names, before, Path(runs))
-        found = _examined(compiled, plan, stages, smoke=smoke)
+        stages, kept = _to_run(plan, names, before, Path(runs))
+        found = _examined(compiled, stages, kept, smoke=smoke)
         _warn(workflow.refuse(found, loaded.sources), loaded.sources, style, quiet=quiet)
         notes = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
         notes += room.look(plan, stages, folder)
@@ -99,11 +99,20 @@ def command(
 
 def _to_run(
     plan: "Plan", names: "Sequence[str]", before: "Manifest | None", runs: Path
-) -> "Collection[str]":
-    """Return the stages that will run: all that are named, but for those that are finished."""
-    if before is None:
-        return names
-    return [action.stage for action in _decided(plan, names, before, runs) if action.do == "run"]
+) -> "tuple[Collection[str], tuple[str, ...]]":
+    """Return the stages that will run, and the outputs that may stand there already.
+
+    These are of the stages left out, and those that this very run made, and makes room for.
+    """
+    stages: Collection[str] = names
+    ours: set[str] = set()
+    if before is not None:
+        decision = _decided(plan, names, before, runs)
+        stages = [action.stage for action in decision.actions if action.do == "run"]
+        intact = (one for one in before.stages if one.prints and one.name not in decision.damaged)
+        ours = {path for one in intact for path in one.outputs.values()}
+    left = (stage for stage in plan.stages if stage.name not in stages)
+    return stages, (*ours, *(path for stage in left for path in stage.outputs.values()))
 
 
 def _resumed(runs: Path, name: str, plan: "Plan") -> "Manifest":
@@ -113,14 +122,12 @@ def _resumed(runs: Path, name: str, plan: "Plan") -> "Manifest":
 
 
 def _examined(
-    compiled: "Compiled", plan: "Plan", stages: "Collection[str]", *, smoke: bool
+    compiled: "Compiled", stages: "Collection[str]", kept: "Sequence[str]", *, smoke: bool
 ) -> "list[Problem]":
-    """Return what rules and data checks find; what this run will not write may stand there."""
+    """Return what rules and data checks find; what is `kept` may stand there already."""
     from runner import workflow
     from runner.edges.meter import WORKERS, meter
 
-    left = (stage for stage in plan.stages if stage.name not in stages)
-    kept = tuple(path for stage in left for path in stage.outputs.values())
     with meter() as progress:
         return workflow.examined(
             compiled, stages, smoke=smoke, kept=kept, workers=WORKERS, progress=progress
@@ -163,7 +170,7 @@ def _shown(plan: "Plan", names: "Sequence[str]", before: "Manifest | None", runs
     from runner.edges import disk
 
     if before is not None:
-        click.echo("\n".join(map(str, _decided(plan, names, before, runs))))
+        click.echo("\n".join(map(str, _decided(plan, names, before, runs).actions)))
         return Exit.OK
     click.echo(script(_part(plan, names), disk.catalog()), nl=False)
     return Exit.OK
@@ -184,19 +191,17 @@ def _written(
 
     said = commands(_part(plan, names), disk.catalog())
     if before is not None:
-        said["resume"] = [asdict(action) for action in _decided(plan, names, before, runs)]
+        said["resume"] = [asdict(action) for action in _decided(plan, names, before, runs).actions]
     said["problems"] = [warning.as_dict() for warning in warnings]
     click.echo(json.dumps(said, indent=2, ensure_ascii=False))
     return Exit.OK
 
 
-def _decided(
-    plan: "Plan", names: "Sequence[str]", before: "Manifest", runs: Path
-) -> "Sequence[Action]":
+def _decided(plan: "Plan", names: "Sequence[str]", before: "Manifest", runs: Path) -> "Decision":
     from runner.edges import disk
     from runner.edges.decide import decide
 
-    return decide(plan, disk.installed_catalog(), names, before, runs).actions
+    return decide(plan, disk.installed_catalog(), names, before, runs)
 
 
 def _part(plan: "Plan", names: "Sequence[str]") -> "Plan":
