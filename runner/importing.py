@@ -11,7 +11,7 @@ from runner import workflow
 from runner.core import adoption, writing
 from runner.core import recipe as recipes
 from runner.core.adoption import Adoption
-from runner.core.plan import Compiled
+from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
 from runner.core.unread import prune
 from runner.edges import disk
@@ -51,6 +51,16 @@ def from_words(words: Sequence[str], schema: str = "") -> Imported:
     line = shlex.join(words)
     name = "the command"
     return _imported(adoption.adopt(line, name, disk.catalog(), disk.read), {name: line}, schema)
+
+
+def planned(script: str) -> Plan | None:
+    """Return the plan that one of our own scripts was made of; None where it cannot be read."""
+    adopted = adoption.adopt(script, "script", disk.catalog(), disk.read)
+    told = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
+    if not adopted.own or any(one.severity == "error" for one in told):
+        return None
+    result = _compiled(writing.recipe_text(adopted), "script")[1]
+    return result.plan if result else None
 
 
 def _of_config(text: str, file: str, schema: str) -> Imported:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import workflow
-from runner.core.plan import Compiled
+from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
 from runner.core.recipe import Loaded
 from runner.core.script import script
@@ -67,12 +67,32 @@ def locked(recipe: str) -> Mapping[str, Inputs]:
 
 def commands(recipe: str, inputs: Inputs) -> str:
     """Return the script of a recipe under some inputs. Raises InvalidRecipeError."""
+    return script(_planned(recipe, inputs)[1], disk.catalog())
+
+
+def changes(recipe: str, inputs: Inputs, before: str, after: str) -> list[str]:
+    """Return what changes from one script of a recipe to the next, each with its line.
+
+    Nothing is returned where a script cannot be read as a plan, or says the same otherwise.
+    """
+    from runner import importing
+    from runner.core import cause, diff, review
+
+    old, new = importing.planned(before), importing.planned(after)
+    if old is None or new is None:
+        return []
+    compiled, plan = _planned(recipe, inputs)
+    here = replace(cause.side(compiled, plan), plan=new)
+    return list(review.lines(diff.compare(cause.Side(old), here)))
+
+
+def _planned(recipe: str, inputs: Inputs) -> tuple[Compiled, Plan]:
     loaded = _load(recipe, inputs)
     compiled = _compiled(loaded, inputs)
     if compiled is None or loaded.recipe is None or loaded.problems:
         problems = [*loaded.problems, *(compiled.problems if compiled else ())]
         raise InvalidRecipeError(problems, loaded.sources)
-    return script(workflow.plan(compiled, loaded.recipe, smoke=inputs.smoke), disk.catalog())
+    return compiled, workflow.plan(compiled, loaded.recipe, smoke=inputs.smoke)
 
 
 def _load(recipe: str, inputs: Inputs) -> Loaded:

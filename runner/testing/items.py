@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -104,14 +104,16 @@ def _test(file: str, inputs: Inputs, root: Path) -> Any:
     def commands(snapshot: Any) -> None:
         with chdir(root):
             text = cases.commands(file, inputs)
-        before = hold(snapshot, text)
-        if before is not None:
-            raise NotAsLockedError(_difference(file, before, text))
+            before = hold(snapshot, text)
+            if before is not None:
+                named = cases.changes(file, inputs, before, text) if before else []
+                raise NotAsLockedError(_difference(file, before, text, named))
 
     return commands
 
 
-def _difference(file: str, before: str, after: str) -> str:
+def _difference(file: str, before: str, after: str, named: Sequence[str]) -> str:
+    """Return what changed: the parameters by name, and the lines of the script."""
     if not before:
         return f"{file}: nothing is locked yet: look at the commands, and run --snapshot-update"
     rows = difflib.unified_diff(
@@ -119,4 +121,4 @@ def _difference(file: str, before: str, after: str) -> str:
     )
     head = f"{file}: its commands are not those that are locked"
     tail = "if that is meant, run --snapshot-update and read the diff before you commit it"
-    return "\n".join([head, *rows, tail])
+    return "\n".join([head, *(f"  {line}" for line in named), *rows, tail])

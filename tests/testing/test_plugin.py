@@ -108,7 +108,16 @@ def test_a_parameter_removed_from_the_recipe_is_caught(locked):
     done = call(locked, "--recipes")
     assert done.returncode == 1
     assert "its commands are not those that are locked" in done.stdout
-    assert "grad" in done.stdout.partition("locked")[2]
+    assert "  train\n    grad_checkpoint  true -> false\n" in done.stdout
+    assert "-  --grad-checkpoint" in done.stdout
+
+
+def test_a_value_that_changes_is_told_with_its_line(locked):
+    base = locked / "recipes" / "base" / "base.yaml"
+    base.write_text(base.read_text(encoding="utf-8").replace("2.0e-5", "1.0e-5"), encoding="utf-8")
+    done = call(locked, "--recipes", "-k", "not quick")
+    said = "learning_rate  2e-05 -> 1e-05  <- recipes/base/base.yaml:2\n"
+    assert said in done.stdout
 
 
 CONFTEST = {
