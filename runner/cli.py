@@ -1,6 +1,7 @@
 """The command line: finds the verb, and turns what went wrong into a sentence and an exit code."""
 
 import errno
+import os
 import sys
 from typing import Any
 
@@ -34,6 +35,13 @@ class Verbs(click.Group):
             args = ["run", *args]
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Complete a verb, or the recipe that ``run`` is for."""
+        from runner.verbs import completing
+
+        recipes = completing.recipes(ctx, self.params[0], incomplete) if incomplete else []
+        return [*super().shell_complete(ctx, incomplete), *recipes]
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Let the options of ``run`` stand before the recipe, too. Raises RecipeError."""
         if args and args[0].startswith("-"):
@@ -46,8 +54,12 @@ class Verbs(click.Group):
 def main() -> None:
     """Run the command line; known errors are a sentence and an exit code."""
     sys.excepthook = _surprise
+    if "_RUN_RECIPE_COMPLETE" in os.environ:  # a shell asks what comes next
+        from runner.verbs import completing
+
+        completing.register()
     try:
-        sys.exit(cli(standalone_mode=False) or Exit.OK)
+        sys.exit(cli(standalone_mode=False, prog_name="run-recipe") or Exit.OK)
     except InvalidRecipeError as error:
         click.echo(str(error), err=True)
         count = len(error.problems)

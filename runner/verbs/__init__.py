@@ -28,6 +28,7 @@ NAMES = (
     "new",
     "import",
     "schema",
+    "completion",
     "doctor",
 )
 

@@ -26,7 +26,13 @@ class _Checked(NamedTuple):
 
 
 @click.command("check")
-@click.argument("recipes", metavar="RECIPE|FOLDER…", nargs=-1, required=True)
+@click.argument(
+    "recipes",
+    metavar="RECIPE|FOLDER…",
+    nargs=-1,
+    required=True,
+    shell_complete=options.completes("recipes"),
+)
 @options.together(options.overrides, options.profiles)
 @click.option(
     "--format",

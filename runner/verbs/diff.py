@@ -21,7 +21,13 @@ _ID = re.compile(r"\d{8}T\d{6}Z-")
 
 
 @click.command("diff")
-@click.argument("words", metavar="RECIPE… [REV|RECIPE|RUN]", nargs=-1, required=True)
+@click.argument(
+    "words",
+    metavar="RECIPE… [REV|RECIPE|RUN]",
+    nargs=-1,
+    required=True,
+    shell_complete=options.completes("recipes"),
+)
 @options.together(options.overrides, options.profiles, options.smoke, options.runs)
 @click.option("--check", is_flag=True, help="Exit with 3 where anything changes.")
 @click.option(

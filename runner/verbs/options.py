@@ -19,11 +19,33 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Return what completes a word of the command line: `what` of runner.verbs.completing."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from runner.verbs import completing
+
+        found: list[Any] = getattr(completing, what)(ctx, param, incomplete)
+        return found
+
+    return complete
+
+
 overrides = click.option(
-    "--set", "sets", metavar="PATH=VALUE", multiple=True, help="Override a value, typed as YAML."
+    "--set",
+    "sets",
+    metavar="PATH=VALUE",
+    multiple=True,
+    help="Override a value, typed as YAML.",
+    shell_complete=completes("paths"),
 )
 profiles = click.option(
-    "--profile", "profiles", metavar="NAME", multiple=True, help="Lay a profile over the recipe."
+    "--profile",
+    "profiles",
+    metavar="NAME",
+    multiple=True,
+    help="Lay a profile over the recipe.",
+    shell_complete=completes("profiles"),
 )
 smoke = click.option("--smoke", is_flag=True, help="Run at toy scale, with a tiny random model.")
 
@@ -41,10 +63,21 @@ def style(*more: str) -> Callable[[F], F]:
 
 
 runs = click.option("--runs", default="runs", show_default=True, help="Folder that holds the runs.")
+_stage = completes("stages")
 stages = together(
-    click.option("--only", metavar="STAGE", multiple=True, help="Only this stage (repeatable)."),
-    click.option("--from", "first", metavar="STAGE", help="Start at this stage."),
-    click.option("--to", "last", metavar="STAGE", help="Stop after this stage."),
+    click.option(
+        "--only",
+        metavar="STAGE",
+        multiple=True,
+        help="Only this stage (repeatable).",
+        shell_complete=_stage,
+    ),
+    click.option(
+        "--from", "first", metavar="STAGE", help="Start at this stage.", shell_complete=_stage
+    ),
+    click.option(
+        "--to", "last", metavar="STAGE", help="Stop after this stage.", shell_complete=_stage
+    ),
 )
 color = click.option(
     "--color",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=options.completes("recipes"))
 @options.together(
     options.overrides,
     options.profiles,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=options.completes("recipes"))
 @click.argument("path", required=False)
 @options.together(options.overrides, options.profiles, options.smoke, options.style())
 @click.option("--changed", is_flag=True, help="Only what differs from the tools' own defaults.")

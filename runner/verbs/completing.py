@@ -1,0 +1,157 @@
+"""What a shell completes: recipes, their profiles and stages, and the paths of --set.
+
+Nothing here raises: a recipe that cannot be read has nothing to complete.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    add_completion_class,
+    split_arg_string,
+)
+
+if TYPE_CHECKING:
+    from runner.core.plan import Compiled
+
+VARIABLE = "_RUN_RECIPE_COMPLETE"
+_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n' line=${COMP_LINE:0:$COMP_POINT} type value
+    local word=${line##* } breaks=${COMP_WORDBREAKS//[^:=]/} cut=
+    if [ -n "$breaks" ]; then cut=${word%%"${word##*[$breaks]}"}; fi
+    COMPREPLY=()
+    while IFS=, read -r type value; do
+        if [ "$type" = plain ]; then
+            COMPREPLY+=("${value#"$cut"}")
+            case $value in *[/=.:]) compopt -o nospace 2> /dev/null ;; esac
+        fi
+    done < <(COMP_SO_FAR=$line %(complete_var)s=bash_complete "$1" 2> /dev/null)
+}
+complete -o default -o nosort -F %(complete_func)s %(prog_name)s 2> /dev/null ||
+    complete -o default -F %(complete_func)s %(prog_name)s
+"""
+
+
+class Bash(BashComplete):
+    """Bash's completion for words with ``=`` and ``:``, which bash takes apart."""
+
+    source_template = _BASH
+
+    @staticmethod
+    def _check_version() -> None:
+        """Ask nothing: the script does without what old versions lack."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words of the line so far, and the one being written."""
+        line = os.environ.get("COMP_SO_FAR", "")
+        words = split_arg_string(line)
+        incomplete = "" if line.endswith((" ", "\t")) or not words else words.pop()
+        return words[1:], incomplete
+
+
+def register() -> None:
+    """Make bash's completion ours."""
+    add_completion_class(Bash, "bash")
+
+
+def recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return recipes and folders that begin like a path, and the shipped recipes."""
+    from runner.core.recipe import BUILTIN
+    from runner.edges import collection, disk
+
+    found = []
+    folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        said = path.as_posix()
+        if said.startswith(incomplete) and not path.name.startswith("."):
+            if path.is_dir():
+                found.append(CompletionItem(f"{said}/"))
+            elif collection.is_recipe(path):
+                found.append(CompletionItem(said))
+    shipped = disk.beside(BUILTIN) if BUILTIN.startswith(incomplete[: len(BUILTIN)]) else ()
+    return [*found, *(CompletionItem(name) for name in shipped if name.startswith(incomplete))]
+
+
+def profiles(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the profiles of the recipe on the line."""
+    return _named(ctx, "profiles", incomplete)
+
+
+def stages(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the stages of the recipe on the line."""
+    return _named(ctx, "stages", incomplete)
+
+
+def paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return paths for --set that begin alike; after ``=`` the values a parameter may take."""
+    compiled = _compiled(ctx)
+    if compiled is None:
+        return []
+    path, equals, value = incomplete.partition("=")
+    if equals:
+        said = _values(path, compiled)
+        return [CompletionItem(f"{path}={one}") for one in said if one.startswith(value)]
+    found = list(_paths(compiled, incomplete))
+    return [item for item in found if item.value.startswith(incomplete)]
+
+
+def _paths(compiled: "Compiled", incomplete: str) -> Iterator[CompletionItem[str]]:
+    recipe = compiled.resolver.recipe
+    for name in _leaves(recipe.tree.get("vars")):
+        yield CompletionItem(f"vars.{name}=")
+    for name, draft in compiled.resolver.drafts.items():
+        lead = f"stages.{name}.params."
+        if not incomplete.startswith(lead):
+            yield CompletionItem(lead, help=draft.tool.name if draft.tool else None)
+            continue
+        for parameter in draft.tool.parameters.values() if draft.tool else ():
+            about = str(parameter.schema["description"])
+            yield CompletionItem(f"{lead}{parameter.name}=", help=about)
+
+
+def _leaves(node: Any, above: str = "") -> Iterator[str]:
+    for name, child in node.value.items() if node is not None else ():
+        if isinstance(child.value, dict):
+            yield from _leaves(child, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
+
+
+def _values(path: str, compiled: "Compiled") -> list[str]:
+    words = path.split(".")
+    draft = compiled.resolver.drafts.get(words[1]) if len(words) == 4 else None  # noqa: PLR2004
+    tool = draft.tool if draft else None
+    schema: Mapping[str, Any] = tool.schema["properties"].get(words[3], {}) if tool else {}
+    if schema.get("type") == "boolean":
+        return ["true", "false"]
+    return [str(one) for one in schema.get("enum", ())]
+
+
+def _named(ctx: click.Context, section: str, incomplete: str) -> list[CompletionItem[str]]:
+    compiled = _compiled(ctx)
+    known = compiled.resolver.recipe.section(section) if compiled else {}
+    return [
+        CompletionItem(name, help=str(about.value) if about is not None else None)
+        for name, node in known.items()
+        for about in [node.get("description")]
+        if name.startswith(incomplete)
+    ]
+
+
+def _compiled(ctx: click.Context) -> "Compiled | None":
+    """Return the recipe on the line, compiled; None where there is none that can be read."""
+    from runner import workflow
+
+    said = [ctx.params.get(name) for name in ("recipe", "recipes", "words")]
+    files = [one for value in said for one in (value if isinstance(value, tuple) else [value])]
+    for file in filter(None, [*files, *ctx.args]):  # where an option waits for its value
+        loaded = workflow.read(str(file))
+        if loaded.recipe is not None:
+            return workflow.compiled(loaded.recipe)
+    return None
