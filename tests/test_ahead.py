@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import workflow
-from runner.edges import ahead, disk
+from runner.edges import disk, probe
 from runner.edges.ahead import Ahead
 
 TOOL = """
@@ -121,7 +121,7 @@ class Spawned:
 def early(plan, tmp_path, monkeypatch):
     found = Ahead(tmp_path, plan, disk.catalog())
     monkeypatch.setattr(found, "_spawn", lambda stage: Spawned(stage.name))
-    monkeypatch.setattr(ahead.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(probe, "cores", lambda: 2)
     return found
 
 
@@ -147,7 +147,7 @@ def test_it_is_ended_with_the_run(early, plan):
 def test_on_one_core_and_before_the_last_stage_none_is_started(early, plan, monkeypatch):
     early.start([])
     assert early._waiting is None
-    monkeypatch.setattr(ahead.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(probe, "cores", lambda: 1)
     early.start(plan.stages)
     assert early._waiting is None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runner.core.catalog import Catalog
 from runner.core.plan import Plan, Stage
+from runner.edges import probe
 from runner.edges.process import Child
 
 # Tools of our own start faster than waiting for them is worth.
@@ -40,7 +41,7 @@ class Ahead:
 
         The stages are such as will run if those before them end well.
         """
-        if self._waiting is None and (os.cpu_count() or 1) > 1:
+        if self._waiting is None and probe.cores() > 1:
             stage = next((one for one in coming if self._worth(one)), None)
             if stage is not None:
                 self._waiting = (stage.name, self._spawn(stage))

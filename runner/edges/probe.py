@@ -40,6 +40,12 @@ def installed(package: str) -> str | None:
         return None
 
 
+def cores() -> int:
+    """Return how many cores this process may use; Linux can keep it to a few."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def importable(module: str) -> bool:
     """Say whether a top-level module is there, without importing it."""
     return util.find_spec(module.partition(".")[0]) is not None

@@ -1,0 +1,51 @@
+"""The time a run will still take, by what its trainings have shown."""
+
+import pytest
+
+from runner.core.outlook import Outlook
+from runner.core.plan import Stage
+
+
+def stage(name, iters=0, batch=4):
+    return Stage(
+        name, "mlx_lm.lora", {"train": bool(iters), "iters": iters, "batch_size": batch}, {}
+    )
+
+
+FIRST, SECOND, TEST = stage("first", 100), stage("second", 50, 8), stage("test")
+
+
+def report(iteration, speed):
+    return {"event": "train", "iteration": iteration, "iterations_per_second": speed}
+
+
+@pytest.fixture
+def outlook():
+    return Outlook([FIRST, SECOND, TEST])
+
+
+def test_nothing_is_said_before_anything_is_known(outlook):
+    assert outlook.left is None
+    outlook.heard(FIRST, {"event": "val", "iteration": 0, "val_loss": 1.0})
+    assert outlook.left is None
+
+
+def test_later_trainings_are_as_fast_as_this_one_row_by_row(outlook):
+    outlook.heard(FIRST, report(50, 2.0))
+    assert outlook.left == (50 * 4 + 50 * 8) / (2.0 * 4)
+    outlook.heard(FIRST, report(100, 4.0))
+    assert outlook.left == 50 * 8 / (4.0 * 4)
+
+
+def test_what_has_ended_early_or_is_skipped_is_not_waited_for(outlook):
+    outlook.heard(FIRST, report(50, 2.0))
+    outlook.ended(FIRST)
+    assert outlook.left == 50 * 8 / (2.0 * 4)
+    outlook.ended(SECOND)
+    assert outlook.left is None
+
+
+def test_a_speed_that_is_none_changes_nothing(outlook):
+    outlook.heard(FIRST, report(50, 2.0))
+    outlook.heard(FIRST, report(60, 0.0))
+    assert outlook.left == (40 * 4 + 50 * 8) / (2.0 * 4)

@@ -1,0 +1,143 @@
+"""What people and programs see of a run: rows at a terminal, lines elsewhere, events as JSON."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.plan import Plan, Stage
+from runner.core.schedule import FIRST, Action
+from runner.edges.terminal import reporter
+
+TRAIN = Stage(
+    "train", "mlx_lm.lora", {"train": True, "iters": 100, "batch_size": 4}, {"adapter_path": "a"}
+)
+TEST = Stage("test", "mlx_lm.lora", {"train": False, "test": True}, {})
+OLD = Stage("old", "data.mix", {}, {})
+STAGES = (OLD, TRAIN, TEST)
+EVENT = {
+    "event": "train",
+    "iteration": 10,
+    "train_loss": 2.5,
+    "learning_rate": 1e-5,
+    "iterations_per_second": 0.01,
+    "tokens_per_second": 1234.5,
+    "peak_memory": 12.3,
+}
+FAILURE = {
+    "kind": "out of memory",
+    "guidance": "The machine ran out of memory.",
+    "changes": [{"path": "batch_size", "from": 4, "to": 2}],
+    "try": "--set stages.test.params.batch_size=2",
+    "tail": "Testing",
+    "log": "runs/r/1/test/log.txt",
+}
+
+
+def play(heard):
+    """A run: one stage skipped, one finished, one failed."""
+    records = tuple(StageRecord(stage.name) for stage in STAGES)
+    manifest = Manifest("1", "runs/r/1", Plan("r", "r.yaml", STAGES), {}, records)
+    actions = [
+        Action("old", "skip", "finished yesterday"),
+        Action("train", "run", FIRST),
+        Action("test", "run", FIRST),
+    ]
+    heard.run_started(manifest, actions)
+    for number, (stage, action) in enumerate(zip(STAGES, actions, strict=True), start=1):
+        heard.stage_started(stage, action, number, len(STAGES))
+        if stage is TRAIN:
+            heard.event(stage, EVENT)
+            heard.event(stage, {"event": "said", "text": "goes on after iteration 4"})
+            heard.stage_ended(stage, StageRecord("train", State.FINISHED, seconds=75.0))
+    failed = StageRecord("test", State.FAILED, exit_code=1, failure=FAILURE)
+    heard.stage_ended(TEST, failed)
+    heard.run_ended(manifest)
+
+
+@pytest.fixture
+def screen(monkeypatch, capsys):
+    """A terminal; returns what it was shown."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return lambda: capsys.readouterr().err
+
+
+def test_a_terminal_shows_every_stage_its_figures_and_the_time_left(screen):
+    with reporter("text", "always", notes=["a note"]) as heard:
+        play(heard)
+    shown = screen()
+    for part in (
+        "a note",
+        "r: 3 stages, in runs/r/1",
+        "skipped, finished yesterday",
+        "goes on after iteration 4",
+        "finished in 1 min 15 s",
+        "test failed: out of memory (exit 1)",
+        "change batch_size: 4 -> 2",
+        "try: --set stages.test.params.batch_size=2",
+    ):
+        assert part in shown, part
+    rows = shown[shown.rindex("old") :]
+    assert [name in rows for name in ("train", "test")] == [True, True]
+
+
+def test_a_running_training_has_its_figures_and_what_is_left_in_its_row(screen):
+    with reporter("text", "always") as heard:
+        heard.run_started(
+            Manifest("1", "f", Plan("r", "r.yaml", (TRAIN,)), {}, ()),
+            [Action("train", "run", FIRST)],
+        )
+        heard.stage_started(TRAIN, Action("train", "run", FIRST), 1, 1)
+        heard.event(TRAIN, EVENT)
+        heard._screen.refresh()
+    shown = screen()
+    assert "10/100" in shown
+    assert "train 2.500  tok/s 1,234  GB 12.300" in shown
+    assert "about 2 h 30 min of training left" in shown or "2 h 29 min of training left" in shown
+
+
+def test_elsewhere_each_event_is_a_line(screen, monkeypatch):
+    monkeypatch.setenv("CI", "1")
+    with reporter("text", "always") as heard:
+        play(heard)
+    shown = screen()
+    lines = shown.splitlines()
+    assert "[1/3] old: skipped, finished yesterday" in lines
+    assert (
+        "[2/3] train: iteration 10/100, train loss 2.500, learning rate 1e-05, 1,234 tokens/s, "
+        "12.3 GB, 2 h 30 min left"
+    ) in lines
+    assert "[2/3] train: goes on after iteration 4" in lines
+    assert "\x1b" not in shown
+
+
+def test_a_program_gets_an_object_a_line_and_knows_each_by_its_kind(capsys):
+    with reporter("json", notes=["a note"]) as heard:
+        play(heard)
+    said = capsys.readouterr()
+    events = [json.loads(line) for line in said.out.splitlines()]
+    assert [event["event"] for event in events] == [
+        "run", "stage-started", "stage-started", "metric", "said", "stage-ended", "stage-started",
+        "stage-ended", "run-ended",
+    ]  # fmt: skip
+    metric = events[3]
+    assert (metric["stage"], metric["kind"], metric["train_loss"]) == ("train", "train", 2.5)
+    assert events[7]["failure"]["changes"] == FAILURE["changes"]
+    assert said.err == ""
+
+
+def test_who_listened_may_be_gone(monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    monkeypatch.setattr(sys, "stdout", Gone())
+    for style in ("text", "json"):
+        with reporter(style, "never") as heard:
+            play(heard)
