@@ -81,25 +81,24 @@ class Attempt:
         Signals are held back from where the stage ended well: what is made is not given up then.
         """
         events: list[Mapping[str, Any]] = []
-        with signals.held():
-            child = self.child()
-            try:
+        child: Child | None = None
+        try:
+            with signals.held():
+                child = self.child()
                 self.prepare(record, hear)
                 events += self.tail.new()
                 child.log(self.place / "log.txt", Mask(probe.secrets(os.environ)))
                 child.go()
                 self.ahead.start(self.coming)
-            except BaseException:
-                child.finish()
-                raise
-        try:
             code, timed_out = self.watch(child, events, hear)
         except KeyboardInterrupt:
             hear({"event": "said", "text": "stopping; once more ends it at once"})
-            child.stop()
+            if child is not None:
+                child.stop()
             raise
         finally:
-            child.finish()
+            if child is not None:
+                child.finish()
         if code == 0 and self.stage.launch:
             code = launch.code(self.log())
         metrics = {**manifests.summary(events), **self.left()}

@@ -1,0 +1,90 @@
+"""One try of a stage whose process is any other: watched, stopped, and never left behind."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.core.manifest import Manifest, StageRecord
+from runner.core.plan import Plan, Stage
+from runner.edges import disk, signals
+from runner.edges.attempt import Attempt
+from runner.edges.process import Child
+from runner.edges.signals import Interrupt
+
+STAGE = Stage("s", "model.tiny", {"path": "${RUN_DIR}/s/model"}, {"model": "${RUN_DIR}/s/model"})
+
+
+class Ready:
+    """Gives a process that runs a text instead of a stage."""
+
+    def __init__(self, code):
+        self.code = code
+        self.child = None
+
+    def take(self, stage):
+        self.child = Child([sys.executable, "-c", self.code], dict(os.environ))
+        return self.child
+
+    def start(self, coming):
+        pass
+
+
+def attempt(folder, code):
+    tool = disk.catalog().get("model.tiny")
+    stage = Stage("s", "model.tiny", {**tool.defaults, **STAGE.params}, STAGE.outputs)
+    plan = Plan("r", "r.yaml", (stage,))
+    manifest = Manifest("1", str(folder), plan, {}, (StageRecord("s"),))
+    ready = Ready(code)
+    return ready, Attempt(manifest, stage, tool, ready)
+
+
+def run(one, heard):
+    return one.run(StageRecord("s"), heard.append, lambda record: record)
+
+
+def test_a_signal_while_the_process_starts_leaves_none_behind(tmp_path, monkeypatch):
+    ready, one = attempt(tmp_path, "import time; time.sleep(60)")
+    prepare = one.prepare
+
+    def interrupted(*said):
+        prepare(*said)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(one, "prepare", interrupted)
+    heard = []
+    with signals.heeded(), pytest.raises(Interrupt) as stop:
+        run(one, heard)
+    assert stop.value.number == signal.SIGTERM
+    assert heard[-1]["text"].startswith("stopping")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(ready.child.pid, 0)
+
+
+def test_a_log_that_cannot_be_written_stops_the_stage(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs a device that is always full")
+    code = "import sys\nwhile True: print('x' * 1000, flush=True)"
+    ready, one = attempt(tmp_path, code)
+    prepare = one.prepare
+    one.prepare = lambda *said: (
+        prepare(*said),
+        (tmp_path / "s" / "log.txt").symlink_to("/dev/full"),
+    )
+    with pytest.raises(OSError, match="No space left on device"):
+        run(one, [])
+    with pytest.raises(ProcessLookupError):
+        os.killpg(ready.child.pid, 0)
+
+
+def test_what_a_process_prints_last_is_in_the_log_and_its_end_is_told(tmp_path):
+    code = (
+        "import sys; sys.stdout.buffer.write(b'x' * 3_000_000 + b'\\n\\xff last\\n'); sys.exit(7)"
+    )
+    _, one = attempt(tmp_path, code)
+    ending = run(one, [])
+    assert (ending.record.exit_code, ending.record.failure["kind"]) == (7, "unknown")
+    assert ending.record.failure["tail"].endswith("\N{REPLACEMENT CHARACTER} last")
+    assert (tmp_path / "s" / "log.txt").stat().st_size == 3_000_000 + 8
