@@ -16,7 +16,7 @@ from runner.core.recipe import Overrides, Recipe
 from runner.core.rules import Known, View
 from runner.core.secret import Mask
 from runner.core.smoke import MODEL_STAGE, shrink
-from runner.edges import disk, probe, verdicts
+from runner.edges import disk, hub, verdicts
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compil
 
 
 def _mask(environ: Mapping[str, str] | None) -> Mask:
-    return Mask(probe.secrets(os.environ if environ is None else environ))
+    return Mask(hub.secrets(os.environ if environ is None else environ))
 
 
 def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
@@ -204,6 +204,7 @@ def rehearsed(recipe: Recipe) -> list[Problem]:
 def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return what catalogue and installation do not say alike, and the tools not to be asked."""
     from runner.core.drift import compare  # noqa: PLC0415
+    from runner.edges import probe  # noqa: PLC0415
 
     catalog = disk.installed_catalog()
     seen = probe.ask("runner.child.introspect", *names)

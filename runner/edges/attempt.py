@@ -22,7 +22,7 @@ from runner.core.saved import Saved
 from runner.core.schedule import Identity
 from runner.core.secret import Mask
 from runner.core.staging import staged
-from runner.edges import disk, probe, saved, signals
+from runner.edges import disk, hub, probe, saved, signals
 from runner.edges.ahead import Ahead, command
 from runner.edges.journal import Tail, last_lines
 from runner.edges.places import Places
@@ -87,7 +87,7 @@ class Attempt:
                 child = self.child()
                 self.prepare(record, hear)
                 events += self.tail.new()
-                child.log(self.place / "log.txt", Mask(probe.secrets(os.environ)))
+                child.log(self.place / "log.txt", Mask(hub.secrets(os.environ)))
                 child.go()
                 self.ahead.start(self.coming)
             code, timed_out = self.watch(child, events, hear)

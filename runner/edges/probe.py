@@ -6,14 +6,14 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
 from runner import __version__
-from runner.core import secret
+from runner.edges.hub import hub_home
 
 Json = dict[str, Any]
 PACKAGES = ("mlx", "mlx-lm", "transformers", "huggingface-hub", "PyYAML")
@@ -70,22 +70,6 @@ def how_to_install() -> str:
     if linux:
         return "pip install 'mlx[cpu]' mlx-lm (or 'mlx[cuda]' with an NVIDIA GPU)"
     return "MLX has no build for this machine: run on Apple Silicon or Linux; checking works here"
-
-
-def secrets(environ: Mapping[str, str]) -> frozenset[str]:
-    """Return the secrets of an environment and of the hub's client, which must not slip out."""
-    named = environ.get("HF_TOKEN_PATH")
-    file = Path(named) if named else hub_home() / "token"
-    try:
-        token = file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        token = ""
-    return secret.values(environ, [token])
-
-
-def hub_home() -> Path:
-    """Return the folder where the hub's client keeps what it knows."""
-    return Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
 
 
 def revision(folder: Path) -> Json:

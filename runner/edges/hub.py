@@ -1,0 +1,23 @@
+"""What the hub's client keeps on this machine: its folder, and the token in it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from runner.core import secret
+
+
+def secrets(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the secrets of an environment and of the hub's client, which must not slip out."""
+    named = environ.get("HF_TOKEN_PATH")
+    file = Path(named) if named else hub_home() / "token"
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        token = ""
+    return secret.values(environ, [token])
+
+
+def hub_home() -> Path:
+    """Return the folder where the hub's client keeps what it knows."""
+    return Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
