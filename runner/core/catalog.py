@@ -149,6 +149,11 @@ class Tool:
         )
 
     @cached_property
+    def inputs(self) -> tuple[Parameter, ...]:
+        """The parameters that may read something."""
+        return tuple(one for one in self.parameters.values() if "x-input" in one.schema)
+
+    @cached_property
     def outputs(self) -> Mapping[str, Output]:
         """What it makes, by the name used in ``stages.NAME.OUTPUT``."""
         said = self.schema["x-tool"]["outputs"]

@@ -19,6 +19,8 @@ def leaks(result: Compiled, recipe: Recipe, mask: Mask) -> Iterator[Problem]:
         return
     told = set()
     for stage in plan.stages:
+        if not mask.finds("\n".join((*_texts(stage.params), *_texts(stage.launch)))):
+            continue
         draft = result.resolver.drafts[stage.name]
         for name, value in (*stage.params.items(), *stage.launch.items()):
             if any(map(mask.finds, _texts(value))):

@@ -70,12 +70,27 @@ class Plan:
 
     def maker(self, path: str | None, reader: Stage | None = None) -> Stage | None:
         """Return the first stage that makes `path`, or the folder it lies in, for another."""
+        if path not in self._found:
+            self._found[path] = self._makers_of(path)
+        return next((stage for stage in self._found[path] if stage is not reader), None)
+
+    def _makers_of(self, path: str | None) -> tuple[Stage, ...]:
+        """Return the stages that make a path, or a folder it lies in, as they stand."""
+        found: set[int] = set()
         made = posixpath.normpath(path) if path else ""
-        found = []
         while made:
-            found += [at for at in self._makers.get(made, ()) if self.stages[at] is not reader]
-            made = posixpath.dirname(made) if made != posixpath.dirname(made) else ""
-        return self.stages[min(found)] if found else None
+            found.update(self._makers.get(made, ()))
+            above = posixpath.dirname(made)
+            made = above if above != made else ""
+        return tuple(self.stages[at] for at in sorted(found))
+
+    def of_tool(self, tool: str) -> tuple[Stage, ...]:
+        """Return the stages of a tool, as they stand."""
+        return self._tools.get(tool, ())
+
+    def place(self, stage: Stage) -> int:
+        """Return how many stages stand before one of the plan."""
+        return self._places[stage.name]
 
     @cached_property
     def judged(self) -> Mapping[str, list[tuple[str, str]]]:
@@ -93,6 +108,21 @@ class Plan:
     @cached_property
     def _named(self) -> Mapping[str, Stage]:
         return {stage.name: stage for stage in reversed(self.stages)}
+
+    @cached_property
+    def _found(self) -> dict[str | None, tuple[Stage, ...]]:
+        return {}
+
+    @cached_property
+    def _tools(self) -> Mapping[str, tuple[Stage, ...]]:
+        found: dict[str, list[Stage]] = {}
+        for stage in self.stages:
+            found.setdefault(stage.tool, []).append(stage)
+        return {tool: tuple(stages) for tool, stages in found.items()}
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        return {stage.name: at for at, stage in enumerate(self.stages)}
 
     @cached_property
     def _makers(self) -> Mapping[str, list[int]]:

@@ -56,3 +56,13 @@ def test_vars_that_double_each_other_end_as_a_problem(text):
     stage = f"  one: {{{LORA}, project_name: '{{{{ vars.v0 }}}}'}}}}\n"
     problems = compiled(f"version: 1\nvars:\n{row}  v40: abc\nstages:\n{stage}").problems
     assert [problem.message for problem in problems] == ["the result is too large"]
+
+
+def test_rules_look_up_a_row_of_1200_mixes():
+    mixed = "tool: data.mix, params: {replay: old, ratio: 0.1, primary: "
+    row = "".join(
+        f"  s{at}: {{{mixed}'{{{{ stages.s{at - 1}.data }}}}'}}}}\n" for at in range(1, 1200)
+    )
+    result = compiled(f"version: 1\nstages:\n  s0: {{{mixed}new}}}}\n{row}")
+    assert [problem.message for problem in result.problems] == []
+    assert workflow.judged(result) == []

@@ -5,9 +5,10 @@ function's docstring. The modules of this folder are one family each; `chain` fo
 the plan for them, `pages` writes them down.
 """
 
+import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Literal
 
@@ -116,8 +117,13 @@ class Known:
     occupied: frozenset[str] = frozenset()
     packages: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("adapters", "data", "models"):
+            folded = {posixpath.normpath(path): one for path, one in getattr(self, name).items()}
+            object.__setattr__(self, name, folded)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, eq=False)
 class View:
     """What a rule sees: a stage, its tool, what the recipe says of it, the plan, the files.
 
@@ -140,15 +146,18 @@ class View:
         """Whether this stage is a training of mlx_lm.lora."""
         return trains(self.stage)
 
-    @property
-    def inputs(self) -> Iterator[tuple[str, str, str]]:
+    @cached_property
+    def inputs(self) -> tuple[tuple[str, str, str], ...]:
         """The paths the stage reads: parameter, kind, path."""
-        for name, parameter in self.tool.parameters.items():
+        return tuple(self._inputs())
+
+    def _inputs(self) -> Iterator[tuple[str, str, str]]:
+        for parameter in self.tool.inputs:
             kind = parameter.input_kind(self.params)
-            value = self.params[name]
+            value = self.params[parameter.name]
             for path in value if isinstance(value, list) else [value]:
                 if kind and kind != "hub" and isinstance(path, str):
-                    yield name, kind, path
+                    yield parameter.name, kind, path
         data = watched(self.stage.trainer)
         if data is not None:
             yield DATA, "data", data

@@ -2,9 +2,10 @@
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from runner.core.plan import Plan, Stage
@@ -60,19 +61,41 @@ def adapter_at(view: View, path: str | None) -> Adapter | None:
     return _at(view.known.adapters, path)
 
 
-def model_at(view: View, path: str, seen: tuple[str, ...] = ()) -> ModelFacts:
+@lru_cache(maxsize=64)
+def model_at(view: View, path: str) -> ModelFacts:
     """Return what is known of a model: from files, from the stage that makes it, or its name."""
+    makers, path = _up(view, path, _source)
+    facts = _first(view, path)
+    for maker in reversed(makers):
+        facts = _made(facts, maker)
+    return facts
+
+
+def _first(view: View, path: str) -> ModelFacts:
+    """Return what is known of a model that no stage makes of another one."""
     maker = view.maker(path)
-    if maker is None or maker.name in seen:
-        named = ModelFacts(path, quantized_bits=_named_bits(path), because="its name says so")
-        return _at(view.known.models, path) or named
-    if maker.tool == "model.tiny":
+    if maker is not None and maker.tool == "model.tiny":
         layers = maker.params["num_layers"]
         return ModelFacts(path, "llama", layers, dtype="float32", chat_template=True)
-    source = _source(maker)
-    if source is None:
+    if maker is not None and _source(maker) is None:
         return ModelFacts(path)
-    return _made(model_at(view, source, (*seen, maker.name)), maker)
+    named = ModelFacts(path, quantized_bits=_named_bits(path), because="its name says so")
+    return _at(view.known.models, path) or named
+
+
+def _up(view: View, path: str, source: Callable[[Stage], str | None]) -> tuple[list[Stage], str]:
+    """Return the stages that make a path of another, the last one first, and what they begin with.
+
+    `source` is the path a stage makes its own of, None where it makes it of none.
+    """
+    makers: dict[str, Stage] = {}
+    while (maker := view.maker(path)) is not None and maker.name not in makers:
+        below = source(maker)
+        if below is None:
+            break
+        makers[maker.name] = maker
+        path = below
+    return [*makers.values()], path
 
 
 def outcome(view: View) -> ModelFacts:
@@ -100,15 +123,24 @@ def origin(view: View, path: str) -> tuple[str, str]:
     return name, precision
 
 
-def data_at(view: View, path: str, seen: tuple[str, ...] = ()) -> DataSet | None:
+@lru_cache(maxsize=64)
+def data_at(view: View, path: str) -> DataSet | None:
     """Return what is known of a data folder, also of one whose rows a stage of the plan counts."""
-    maker = view.maker(path)
-    if maker is None or maker.name in seen:
-        return _at(view.known.data, path)
-    source = _ROWS_OF.get(maker.tool)
-    first = data_at(view, maker.params[source], (*seen, maker.name)) if source else None
-    if first is None or "train" not in first.rows:
-        return None
+    makers, first = _up(view, path, _rows_of)
+    found = None if view.maker(first) else _at(view.known.data, first)
+    for maker in reversed(makers):
+        found = _counted(found, maker) if found and "train" in found.rows else None
+    return replace(found, path=path) if found and makers else found
+
+
+def _rows_of(maker: Stage) -> str | None:
+    """Return the data that a stage makes its own of, None where it counts no rows."""
+    name = _ROWS_OF.get(maker.tool)
+    return str(maker.params[name]) if name else None
+
+
+def _counted(first: DataSet, maker: Stage) -> DataSet:
+    """Return what a stage makes of a data set."""
     rows, keys = first.rows, first.keys
     if maker.tool == "data.mix":
         share = Fraction(str(maker.params["ratio"]))
@@ -116,7 +148,7 @@ def data_at(view: View, path: str, seen: tuple[str, ...] = ()) -> DataSet | None
         rows = {**rows, "train": mixed}
     elif maker.tool == "data.format":
         keys = dict.fromkeys(rows, _written_keys(maker.params))
-    return replace(first, path=path, rows=rows, keys=keys, others=())
+    return replace(first, rows=rows, keys=keys, others=())
 
 
 def _written_keys(params: Mapping[str, Any]) -> frozenset[str]:
@@ -130,15 +162,10 @@ def _written_keys(params: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(params[f"{name}_feature"] for name in names[params["to"]])
 
 
-def mix_of(view: View, path: str, seen: tuple[str, ...] = ()) -> Stage | None:
+def mix_of(view: View, path: str) -> Stage | None:
     """Return the data.mix of the plan that the rows of a data folder come from."""
-    maker = view.maker(path)
-    if maker is None or maker.name in seen:
-        return None
-    if maker.tool == "data.mix":
-        return maker
-    source = _ROWS_OF.get(maker.tool)
-    return mix_of(view, maker.params[source], (*seen, maker.name)) if source else None
+    makers, _ = _up(view, path, _rows_of)
+    return next((maker for maker in makers if maker.tool == "data.mix"), None)
 
 
 def data_of(view: View) -> DataSet | None:
@@ -160,10 +187,10 @@ def measured(view: View, path: str | None) -> Stage | None:
 
     mlx-lm puts it into the working directory, named after the model; no parameter says where.
     """
-    for stage in view.plan.stages if path else ():
-        if stage is view.stage:
+    for stage in view.plan.of_tool("mlx_lm.dynamic_quant") if path else ():
+        if view.plan.place(stage) >= view.plan.place(view.stage):
             return None
-        own = stage.tool == "mlx_lm.dynamic_quant" and stage.params["sensitivities"] is None
+        own = stage.params["sensitivities"] is None
         if own and posixpath.normpath(str(path)) == _sensitivities(stage.params["model"]):
             return stage
     return None
@@ -198,9 +225,8 @@ def _at(known: Mapping[str, T], path: str | None) -> T | None:
     """Return what is known under a path, or under the folder it lies in."""
     if not path:
         return None
-    folded = {posixpath.normpath(name): value for name, value in known.items()}
     wanted = posixpath.normpath(path)
-    return folded.get(wanted) or folded.get(posixpath.dirname(wanted))
+    return known.get(wanted) or known.get(posixpath.dirname(wanted))
 
 
 def _named_bits(path: str) -> int | None:
