@@ -1,8 +1,10 @@
 """Runs on a disk: their order, and whether one is alive, whatever clocks and process ids say."""
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +78,17 @@ def test_the_second_runner_is_told_who_is_the_first(tmp_path):
         with lock.lock(tmp_path):
             assert lock.held(tmp_path)
         assert not (tmp_path / lock.HOLDER).exists()
+
+
+@pytest.mark.parametrize("said", ["runs/r/latest", "runs/r/../r/latest/", "the folder"])
+def test_a_run_is_itself_whatever_it_is_called(tmp_path, monkeypatch, said):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs/r/20261123T120000Z-0000")
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(manifest(folder).as_dict()))
+    Path("runs/r/latest").symlink_to(folder.name)
+    named = str(folder.absolute()) if said == "the folder" else said
+    assert history.find(Path("runs"), named).folder == str(folder)
+    assert history.find(Path("elsewhere"), named).folder == str(folder)
+    monkeypatch.chdir(folder)
+    assert history.find(Path("runs"), ".").folder == str(tmp_path / folder)

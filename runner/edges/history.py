@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +60,7 @@ def find(runs: Path, run: str | None) -> Manifest:
     if run is None:
         chosen = known[-1:]
     elif (Path(run) / "run.json").is_file():
-        chosen = [Path(run)]
+        chosen = [_itself(Path(run), known)]
     else:
         name = _name(run)
         chosen = [one for one in known if one.name == run or one.parent.name == name][-1:]
@@ -71,6 +72,17 @@ def find(runs: Path, run: str | None) -> Manifest:
     if manifest is None:
         raise RecipeError(f"{chosen[0] / 'run.json'} cannot be read")
     return manifest
+
+
+def _itself(path: Path, known: Sequence[Path]) -> Path:
+    """Return a run's folder by its own name, as ``latest`` and ``.`` are not.
+
+    It is spelled as the run itself did, by which it knows what it made.
+    """
+    real = path.resolve()
+    here = Path.cwd().resolve()
+    near = real.relative_to(here) if real.is_relative_to(here) and real != here else real
+    return next((one for one in known if one.resolve() == real), near)
 
 
 def to_resume(runs: Path, run: str, plan: Plan) -> Manifest:
