@@ -130,7 +130,7 @@ def examined(
     """Return what the rules and the data checks find; `smoke` leaves the models out.
 
     With `stages` only the data of these is looked at.
-    `kept` are the outputs that a run will not write, of stages left out or finished before.
+    `kept` are outputs that may be there: a run does not write them, or made them itself before.
     More than one worker are processes for large data sets, as ``dataset.check`` says.
     """
     from runner.edges import preflight  # noqa: PLC0415  (a dry run needs none of it)

@@ -64,6 +64,17 @@ def test_a_resumed_run_is_not_refused_for_its_own_outputs(models):
     assert "'named' is there already" in call(models, "r.yaml", "--only", "four", code=2)
 
 
+def test_what_a_run_itself_made_makes_room_for_what_it_makes_anew(models):
+    words = ("r.yaml", "--resume", "--to", "four", "--set", "stages.tiny.params.seed=7")
+    before = (models / "named" / "model.safetensors").read_bytes()
+    assert "four: mlx_lm.convert, again: stage tiny changed" in call(models, *words)
+    assert (models / "named" / "model.safetensors").read_bytes() != before
+    assert (models / ".named.replaced" / "model.safetensors").read_bytes() == before
+    (models / "named" / "mine.txt").write_text("keep me")
+    assert "'named' is there already" in call(models, *words[:-2], code=2)
+    (models / "named" / "mine.txt").unlink()
+
+
 def test_bits_that_stay_as_they_were_are_counted_off_the_weights(models):
     said = call(models, "r.yaml", "--resume", "--only", "again", code=1)
     assert "do not have the 8 bits that were asked for: lm_head has 4" in said

@@ -1,6 +1,7 @@
 """Where outputs are made and what becomes of what was there: on a disk, without MLX."""
 
 import json
+import shutil
 
 import pytest
 
@@ -130,4 +131,6 @@ def test_what_is_made_and_not_moved_yet_is_found_where_it_is(folder):
     final = str(folder / "train" / "adapters")
     assert places.now(final) == part
     places.settle()
+    assert str(places.now(final)) == final
+    shutil.rmtree(final)
     assert str(places.now(final)) == final

@@ -7,7 +7,7 @@ from pathlib import Path
 from runner.core import saved as states
 from runner.core.catalog import Catalog, Tool
 from runner.core.manifest import Manifest, StageRecord, State
-from runner.core.plan import Plan, Stage
+from runner.core.plan import Plan, Stage, bind
 from runner.core.problem import listing
 from runner.core.schedule import Action, Identity, identities, reads, schedule, was_cut_off
 from runner.edges import digest, probe, saved
@@ -92,6 +92,18 @@ def _damage(record: StageRecord, places: Places) -> str:
         if said:
             return said
     return ""
+
+
+def own(plan: Plan, before: Manifest, damaged: Collection[str]) -> set[str]:
+    """Return the outputs an earlier run made and nobody changed since: they make room for new."""
+    made = {record.name: [Path(path) for path in record.prints] for record in before.stages}
+    return {
+        said
+        for stage in plan.stages
+        for said in stage.outputs.values()
+        for path in made.get(stage.name, ())
+        if stage.name not in damaged and Path(str(bind(said, before.folder))).is_relative_to(path)
+    }
 
 
 def _kept(plan: Plan, decision: Decision, before: Manifest | None) -> dict[str, str]:

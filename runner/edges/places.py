@@ -97,7 +97,8 @@ class Places:
         """Return where an output is now: its place, or where it waits to be moved there."""
         for path, part in self.known().items():
             if str(self._path(path)) == final and not os.path.lexists(final):
-                return self._path(part)
+                made = self._path(part)
+                return made if os.path.lexists(made) else Path(final)
         return Path(final)
 
     def _finals(self) -> list[Path]:

@@ -193,12 +193,17 @@ class Walk:
         return ending
 
     def outdate(self, name: str) -> None:
-        """Take back the results that were made of a stage that is about to be made again."""
+        """Take back the results of a stage that is about to be made again, and those made of it.
+
+        Their prints stay: what stands outside of the run is known by them to be the run's own.
+        """
         gone, manifest = {name}, self.manifest
         for other in self.plan.stages:
-            if gone & set(other.after):
+            if other.name == name or gone & set(other.after):
                 gone.add(other.name)
-                manifest = manifest.with_stage(StageRecord(other.name))
+                record = manifest.stage(other.name)
+                if record.prints or other.name != name:  # else it may go on where it was cut off
+                    manifest = manifest.with_stage(StageRecord(other.name, prints=record.prints))
         if manifest != self.manifest:
             self.keep(manifest)
 
@@ -212,8 +217,8 @@ class Walk:
 
     def tries(self, stage: Stage, identity: Identity, coming: Sequence[Stage]) -> Ending:
         """Try a stage as often as its ``retry`` allows and its failures make sense of."""
-        self.outdate(stage.name)
         before = self.manifest.stage(stage.name)
+        self.outdate(stage.name)
         tool = tool_of(stage, self.catalog)
         parts = dict(identity.parts)
         goes_on = stage.continues and was_cut_off(before)

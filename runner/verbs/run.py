@@ -104,13 +104,14 @@ def _to_run(
 
     These are of the stages left out, and those that this very run made, and makes room for.
     """
+    from runner.edges.decide import own
+
     stages: Collection[str] = names
     ours: set[str] = set()
     if before is not None:
         decision = _decided(plan, names, before, runs)
         stages = [action.stage for action in decision.actions if action.do == "run"]
-        intact = (one for one in before.stages if one.prints and one.name not in decision.damaged)
-        ours = {path for one in intact for path in one.outputs.values()}
+        ours = own(plan, before, decision.damaged)
     left = (stage for stage in plan.stages if stage.name not in stages)
     return stages, (*ours, *(path for stage in left for path in stage.outputs.values()))
 

@@ -1,0 +1,50 @@
+"""A run's record at the moments at which a kill would leave it as it is."""
+
+import pytest
+
+from runner import workflow
+from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.schedule import Identity
+from runner.edges import disk, history
+from runner.edges.ahead import Ahead
+from runner.edges.places import Places
+from runner.edges.terminal import Silent
+from runner.edges.walk import Walk
+
+RECIPE = """
+version: 1
+stages:
+  make: {tool: model.tiny, params: {path: model}}
+  four: {tool: mlx_lm.convert, params: {hf_path: "{{ stages.make.model }}", mlx_path: four}}
+"""
+MADE = {"sha256": "0", "size": 1}
+
+
+class KilledError(Exception):
+    """The runner is gone."""
+
+
+@pytest.fixture
+def walk(tmp_path):
+    file = tmp_path / "r.yaml"
+    file.write_text(RECIPE)
+    recipe = workflow.load(str(file), environ={})
+    plan = workflow.plan(workflow.compiled(recipe, {}), recipe)
+    rows = tuple(
+        StageRecord(one, State.FINISHED, prints={path: {".": MADE}})
+        for one, path in (("make", "model"), ("four", "four"))
+    )
+    before = Manifest("id", str(tmp_path), plan, {}, rows, State.FINISHED)
+    return Walk(plan, disk.catalog(), Ahead(tmp_path, plan, disk.catalog()), Silent(), before)
+
+
+def test_nothing_is_put_aside_while_it_is_said_to_be_finished(walk, monkeypatch):
+    def killed(places, record):
+        raise KilledError
+
+    monkeypatch.setattr(Places, "clear", killed)
+    with pytest.raises(KilledError):
+        walk.tries(walk.plan.stages[0], Identity({}), ())
+    for record in history.read(walk.folder).stages:
+        assert record.state is State.PENDING
+        assert record.prints, "what stands outside of the run is no longer known to be its own"
