@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+FAULTS ?= 1000
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fast faults check bench schema sync-mlx test-versions golden clean
@@ -19,7 +20,7 @@ demo: $(VENV)/.installed  ## set up, and run security_sequential.yaml at toy sca
 	$(BIN)/run-recipe recipes/security_sequential.yaml --smoke
 
 test: $(VENV)/.installed  ## set up, and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 fast: $(VENV)/.installed  ## the tests that need no MLX, in seconds
 	$(BIN)/python -m pytest -m 'not slow' -n auto
@@ -34,8 +35,8 @@ check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes, fast tests
 bench: $(VENV)/.installed  ## measure beside the peers, and write docs/benchmarks.md (ONLY=cold: one group)
 	$(BIN)/python -m benchmarks $(ONLY)
 
-faults: $(VENV)/.installed  ## strike a run at every one of its writes, in every way, and go on (an hour)
-	$(BIN)/python -m pytest tests/faults --faults=1000 -n auto
+faults: $(VENV)/.installed  ## strike a run at every one of its writes, in every way, and go on (an hour; FAULTS=64: at so many)
+	$(BIN)/python -m pytest tests/faults --faults=$(FAULTS) -n auto
 
 schema: $(VENV)/.installed  ## write schema/recipe.schema.json anew from the catalogue
 	$(BIN)/run-recipe schema > schema/.recipe.schema.json

@@ -92,8 +92,10 @@ def test_a_damaged_audit_is_none(tmp_path, text):
 
 def test_a_page_that_cannot_be_written_stops_nothing(tmp_path, capsys):
     manifest = finished_run(tmp_path / "run")
-    page = reporting.Page()
+    page = reporting.Page(["budget train: <3> epochs"])
     page.run_started(manifest, [])
+    assert "budget train: &lt;3&gt; epochs" in reporting.write(manifest).read_text("utf-8")
+    (tmp_path / "run" / "report.html").unlink()
     (tmp_path / "run" / "report.html").mkdir()
     page.run_ended(manifest)
     assert "report.html could not be written" in capsys.readouterr().err

@@ -43,7 +43,10 @@ class StageReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run: `commands` is its script, `recipe` its resolved recipe, `alive` whether it runs."""
+    """One run: `commands` is its script, `recipe` its resolved recipe, `alive` whether it runs.
+
+    `notes` are the warnings and budgets that were told before it.
+    """
 
     manifest: Manifest
     stages: tuple[StageReport, ...]
@@ -51,6 +54,7 @@ class Report:
     audit: str
     commands: str = ""
     recipe: str = ""
+    notes: str = ""
     alive: bool = False
 
     @property
@@ -80,6 +84,7 @@ class Report:
             "ended": whole.ended,
             "seconds": round(self.seconds, 3),
             "audit": self.audit,
+            "notes": self.notes.splitlines(),
             "facts": dict(whole.facts),
             "stages": [_stage(stage) for stage in self.stages],
             "curves": asdict(self.curves),
@@ -91,14 +96,14 @@ def report(
     catalog: Catalog,
     seen: Mapping[str, tuple[Sequence[Verdict], Mapping[str, Any]]],
     curves: Curves,
-    texts: tuple[str, str] = ("", ""),
+    texts: tuple[str, str, str] = ("", "", ""),
     *,
     alive: bool = False,
 ) -> Report:
     """Return the report of a run.
 
-    `seen` holds for each audited stage its verdicts and what was observed, `texts` the script and
-    the resolved recipe.
+    `seen` holds for each audited stage its verdicts and what was observed, `texts` the script,
+    the resolved recipe and what was told before the run.
     """
     stages = []
     for record in manifest.stages:

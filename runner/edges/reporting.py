@@ -17,7 +17,7 @@ from runner.core.series import MOST, curves
 from runner.edges import disk, history
 from runner.edges.terminal import Silent
 
-NAME = "report.html"
+NAME, NOTES = "report.html", "notes.txt"
 
 
 def gather(manifest: Manifest, *, most: int = MOST) -> Report:
@@ -34,7 +34,7 @@ def gather(manifest: Manifest, *, most: int = MOST) -> Report:
         disk.catalog(),
         seen,
         curves(ran, most),
-        (_text(folder / "commands.sh"), _text(folder / "recipe.yaml")),
+        (_text(folder / "commands.sh"), _text(folder / "recipe.yaml"), _text(folder / NOTES)),
         alive=history.alive(manifest),
     )
 
@@ -81,15 +81,20 @@ class Page(Silent):
     It is written beside the run, which does not wait for it before the end.
     """
 
-    def __init__(self, every: float = 30.0) -> None:
+    def __init__(self, notes: Sequence[str] = (), every: float = 30.0) -> None:
+        self._notes = notes
         self._every = every
         self._folder = Path()
         self._next = 0.0
         self._writing = threading.Thread()
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
-        """Remember which run it is."""
+        """Remember which run it is, and keep what was said before it."""
         self._folder = Path(manifest.folder)
+        try:
+            disk.write(self._folder / NOTES, "".join(f"{note}\n" for note in self._notes))
+        except OSError as error:
+            print(f"{NOTES} could not be written: {error}", file=sys.stderr)  # noqa: T201
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Write the page anew, at most every so many seconds."""

@@ -76,6 +76,7 @@ def command(
             return _written(plan, names, before, warnings, Path(runs))
         _warn(warnings, loaded.sources, style, quiet=quiet)
         return _shown(plan, names, before, Path(runs))
+    from runner.core.problem import picture
     from runner.edges import history, room, signals
     from runner.edges.ahead import early
     from runner.edges.execute import execute
@@ -88,11 +89,13 @@ def command(
     with signals.heeded(), early(folder, plan, catalog, () if before else names) as ahead:
         stages, kept = _to_run(plan, names, before, Path(runs))
         found = _examined(compiled, stages, kept, smoke=smoke)
-        _warn(workflow.refuse(found, loaded.sources), loaded.sources, style, quiet=quiet)
+        warnings = workflow.refuse(found, loaded.sources)
+        _warn(warnings, loaded.sources, style, quiet=quiet)
         notes = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
         notes += room.look(plan, stages, folder)
         with reporter(style, color, quiet=quiet, notes=notes) as report:
-            heard = Several(report, Page(), *trackers(plan))
+            told = [*(picture(one, loaded.sources) for one in warnings), *notes]
+            heard = Several(report, Page(told), *trackers(plan))
             manifest = execute(plan, catalog, Path(runs), names, heard, before, ahead)
     return manifest.exit_code
 

@@ -31,7 +31,13 @@ def run(name="one", *, rate=1e-5, loss=2.0, smoke=False, data="aa", state=State.
     manifest = Manifest(name, f"runs/demo/{name}", plan, {}, (record,), state)
     rows = [{"iteration": 1, "val_loss": loss}]
     seen = {"train": (compare(params, params, {}, {}), {"train_rows": 7})}
-    return report(manifest, disk.catalog(), seen, curves([("train", rows)]), ("bash", "yaml"))
+    return report(
+        manifest,
+        disk.catalog(),
+        seen,
+        curves([("train", rows)]),
+        ("bash", "yaml", "budget train: 3"),
+    )
 
 
 def test_what_was_changed_is_known_from_what_was_left():
