@@ -52,6 +52,14 @@ def test_a_template_may_stand_anywhere(validator):
     assert list(validator.iter_errors(recipe)) == []
 
 
+def test_a_parameter_says_its_default_and_an_example():
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    known = schema["definitions"]["mlx_lm.lora"]["properties"]
+    assert known["iters"]["description"] == "Batches to train on. Default: 1000."
+    assert known["lr_schedule"]["examples"] == [{"name": "cosine_decay", "arguments": [1e-5, 1000]}]
+    assert known["resume_adapter_file"]["examples"] == ["{{ stages.train.adapter_file }}"]
+
+
 def test_the_schema_of_test_files_fits_editors_and_the_shipped_ones():
     schema = json.loads((ROOT / "schema" / "test.schema.json").read_text(encoding="utf-8"))
     Draft7Validator.check_schema(schema)

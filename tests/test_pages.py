@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
-PAGES = ("review.md", "testing.md")
+PAGES = ("guide.md", "import.md", "review.md", "testing.md")
 NEEDS_MLX = {"guide.md"}
 COMMANDS = {
     "run-recipe": "-m runner",

@@ -3,12 +3,25 @@
 Each parameter may be its type or a template; a tool's parameters are chosen by ``tool:``.
 """
 
+import re
 from typing import Any
 
 from runner.core.catalog import Catalog
+from runner.core.document import parse
+from runner.core.invocation import laid_out
 
 Json = dict[str, Any]
-_TEMPLATE = {"type": "string", "pattern": r"\{\{"}
+_TEMPLATE = {
+    "type": "string",
+    "pattern": r"\{\{|^(null)?$",
+}  # an editor reads !reset as '' or 'null'
+_EXAMPLES = {
+    "model": ["{{ vars.base_model }}"],
+    "data": ["data", "{{ stages.mix.data }}"],
+    "adapter": ["{{ stages.train.adapter_path }}"],
+    "file": ["{{ stages.train.adapter_file }}"],
+}
+_HINT = re.compile(r"write \w+: (.+)")
 _KEPT = (
     "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
     "multipleOf", "minLength", "minItems", "maxItems", "uniqueItems", "pattern",
@@ -93,6 +106,7 @@ def _parameter(schema: Json, root: Json) -> Json:
         shape["items"] = _parameter(said["items"], root)
         shape["items"].pop("description", None)
     known: Json = {key: said[key] for key in ("description", "default") if key in said}
+    known |= _told(said)
     if (
         shape.get("type") in ("string", ["string", "null"])
         and not {"enum", "pattern"} & shape.keys()
@@ -100,6 +114,18 @@ def _parameter(schema: Json, root: Json) -> Json:
         return {**known, **shape}
     reset = [{"type": "null"}] if shape.get("type") == "object" else []  # what !reset writes
     return {**known, "anyOf": [shape, _TEMPLATE, *reset]}
+
+
+def _told(said: Json) -> Json:
+    """Return what an editor shows beside a parameter: its default in words, and examples."""
+    told: Json = {}
+    default = said.get("default")
+    if default not in (None, {}, [], "") and "description" in said:
+        told["description"] = f"{said['description']} Default: {laid_out(default)}."
+    hint = _HINT.fullmatch(said.get("x-hint", ""))
+    root = parse(hint.group(1), "").root if hint else None
+    examples = [root.plain()] if root else _EXAMPLES.get(said.get("x-input", {}).get("kind", ""))
+    return {**told, "examples": examples} if examples else told
 
 
 def _referred(schema: Json, root: Json) -> Json:
