@@ -41,6 +41,7 @@ rows        rows of data -> what is wrong with them
 prompts     a line of a prompts file -> a question and the rules for its answer
 grade       an answer and its rules -> verdicts, and scores of them all
 annotation  problems -> what GitHub and SARIF show beside the lines
+replay      rows and a share -> how many rows to replay
 rules       a stage of a plan -> what MLX would do with it
 figure      a figure of a run as people read it
 space       what a stage will leave on the disk

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from runner.core.budget import updates
 from runner.core.plan import Compiled
-from runner.core.problem import Problem
+from runner.core.problem import Problem, counted
 from runner.core.recipe import Recipe
 from runner.core.rules import DataSet, View
 from runner.core.rules.chain import data_at, data_of, mix_of
@@ -45,7 +45,7 @@ class Forecast:
     def _parts(self) -> Iterator[str]:
         of = f" of {self.rows:,} rows" if self.rows is not None else ""
         seen = f" = {self.epochs:.2f} epochs{of}" if self.epochs is not None else ""
-        yield f"{self.iterations:,} iterations of {_many(self.batch, 'row')}{seen}"
+        yield f"{self.iterations:,} iterations of {counted(self.batch, 'row')}{seen}"
         share = f", {self.warmup / self.updates:.1%} of them warm-up" if self.warmup else ""
         yield f"{self.updates:,} updates{share}"
         if self.accumulation > 1:
@@ -53,10 +53,10 @@ class Forecast:
             size = self.batch * self.accumulation
             yield f"{size} rows an update, as the mean of {self.accumulation} batch means"
         kept = " of which the best is kept" if self.keeps else ""
-        yield f"{_many(self.checkpoints, 'checkpoint')}{kept}"
-        yield _many(self.validations, "validation")
+        yield f"{counted(self.checkpoints, 'checkpoint')}{kept}"
+        yield counted(self.validations, "validation")
         if self.looks:
-            yield f"{_many(self.looks, 'look')} at what is watched"
+            yield f"{counted(self.looks, 'look')} at what is watched"
         if self.replay is not None:
             yield f"{self.replay:.4g} of the rows replayed"
         ratio = f", {self.ratio:.3g} x that of {self.resumes}" if self.ratio is not None else ""
@@ -169,7 +169,3 @@ def _replayed(view: View, data: DataSet | None) -> float | None:
     if data is None or primary is None or not data.rows.get("train"):
         return None
     return 1 - primary.rows["train"] / data.rows["train"]
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"

@@ -68,6 +68,11 @@ def listing(names: Iterable[str], limit: int = 12) -> str:
     return ", ".join(known[:limit]) + more
 
 
+def counted(number: int, what: str) -> str:
+    """Return ``1 row``, ``2 rows``."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def ordered(problems: Iterable[Problem]) -> list[Problem]:
     """Return the problems once each, in the order of their places."""
     once: dict[tuple[Mark, str, str], Problem] = {}

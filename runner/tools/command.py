@@ -66,8 +66,3 @@ def require_seed(seed: int) -> None:
     """Refuse a seed below 0: random.Random(-1) and random.Random(1) are the same dice."""
     if seed < 0:
         raise ToolError(f"seed is {seed}; it must be at least 0")
-
-
-def rows_of(number: int, side: str = "") -> str:
-    """Return ``1 primary row``, ``2 rows``."""
-    return f"{number} {side}{' ' * bool(side)}row{'' if number == 1 else 's'}"

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.core.problem import counted
 from runner.core.rows import SPLITS, Flaw, RowError, parse, parse_for
 from runner.edges.pieces import Piece, each, lines
 from runner.tools import command
-from runner.tools.command import rows_of
 from runner.tools.error import ToolError
 from runner.tools.layout import LAYOUTS, Keys, LayoutError, Template, converted
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
@@ -190,7 +190,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with command.reading(arguments) as reader:
         record = convert(**arguments, reader=reader)
     sys.stdout.write(
-        f"{arguments['out']}: {rows_of(record['rows'])}, {record['from']} to {record['to']}\n"
+        f"{arguments['out']}: {counted(record['rows'], 'row')}, "
+        f"{record['from']} to {record['to']}\n"
     )
 
 

@@ -6,7 +6,6 @@ the places of the rows are kept in memory, never the rows.
 
 from __future__ import annotations
 
-import math
 import sys
 from array import array
 from fractions import Fraction
@@ -14,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.core.replay import ShareError, replayed
 from runner.tools import command
-from runner.tools.command import rows_of
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
 from runner.tools.pool import Pool
@@ -77,13 +76,10 @@ def count(primary: int, available: int, share: Fraction, tolerance: Fraction) ->
     """Decide how many of the `available` rows give the share, or refuse with the arithmetic."""
     if not primary:
         raise ToolError("the primary train.jsonl has no rows; there is nothing to mix into")
-    exact = primary * share / (1 - share)
-    rows = math.floor(exact + Fraction(1, 2))
-    if abs(Fraction(rows, primary + rows) - share) > tolerance:
-        raise ToolError(_cannot_hold(primary, available, share, tolerance, rows))
-    if rows > available:
-        raise ToolError(_too_few(primary, available, share, rows))
-    return rows
+    try:
+        return replayed(primary, available, share, tolerance)
+    except ShareError as error:
+        raise ToolError(f"{error}\n    hint: {error.hint}") from error
 
 
 def order(primary: int, drawn: Sequence[int], dice: Dice) -> array[int]:
@@ -100,70 +96,6 @@ def _exact(ratio: float, tolerance: float) -> tuple[Fraction, Fraction]:
     if not 0 <= tolerance < 1:
         raise ToolError(f"tolerance is {tolerance}; it must be at least 0 and below 1")
     return Fraction(str(ratio)), Fraction(str(tolerance))
-
-
-def _cannot_hold(
-    primary: int, available: int, share: Fraction, tolerance: Fraction, rows: int
-) -> str:
-    wanted = f"within {float(tolerance)} of" if tolerance else "of exactly"
-    fewer = math.floor(primary * share / (1 - share))
-    low, high = (_share(primary, number) for number in (fewer, fewer + 1))
-    step = (share / (1 - share)).denominator
-    below = primary // step * step
-    better = f"{below} or {below + step}" if below else f"{step}"
-    return (
-        f"{rows_of(primary, 'primary')} cannot hold a replay share {wanted} {float(share)}: "
-        f"{rows_of(fewer, 'replay')} give{'s' * (fewer == 1)} {float(low):.6f}, "
-        f"{fewer + 1} give{'s' * (not fewer)} {float(high):.6f}. "
-        f"{_nearest(primary, available, share, rows)}, or use {better} primary rows"
-    )
-
-
-def _nearest(primary: int, available: int, share: Fraction, rows: int) -> str:
-    """Return how to get the nearest share that replays something at all."""
-    if rows > available:
-        return _all_of_them(primary, available)
-    if rows:
-        distance = _rounded_up(abs(_share(primary, rows) - share))
-        return f"Say tolerance {distance} for {rows_of(rows, 'replay')}"
-    return f"Say {_ratio(primary, 1)} for 1 replay row"
-
-
-def _too_few(primary: int, available: int, share: Fraction, rows: int) -> str:
-    step = share / (1 - share)
-    fits = available // step.numerator * step.denominator
-    fewer = f", or use at most {fits} primary rows" if fits else ""
-    return (
-        f"{rows_of(primary, 'primary')} at a replay share of {float(share)} need "
-        f"{rows_of(rows, 'replay')}, and the replay set has {available}. "
-        f"{_all_of_them(primary, available)}{fewer}"
-    )
-
-
-def _all_of_them(primary: int, available: int) -> str:
-    if not available:
-        return "Add replay rows"
-    every = f"all {available} rows" if available > 1 else "the only row"
-    return f"Say {_ratio(primary, available)} for {every} of the replay set"
-
-
-def _ratio(primary: int, rows: int) -> str:
-    """Return the ratio, and the tolerance where it is rounded, that takes so many rows."""
-    exact = _share(primary, rows)
-    digits = len(str(primary + rows)) + 1
-    ratio = Fraction(round(exact * 10**digits), 10**digits)
-    said = f"ratio {float(ratio):g}" if ratio == exact else f"ratio {float(ratio):.{digits}f}"
-    apart = abs(exact - ratio)
-    return f"{said} with tolerance {_rounded_up(apart)}" if apart else said
-
-
-def _share(primary: int, rows: int) -> Fraction:
-    return Fraction(rows, primary + rows)
-
-
-def _rounded_up(value: Fraction, digits: int = 2) -> str:
-    places = digits - 1 - math.floor(math.log10(value))
-    return f"{math.ceil(value * 10**places) / 10**places:.{places}f}"
 
 
 def _rows(ours: Index, theirs: Index, numbers: Sequence[int]) -> Iterator[bytes]:

@@ -8,9 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runner.core.problem import listing
+from runner.core.problem import counted, listing
 from runner.core.rows import Flaw, Row, RowError
-from runner.tools.command import rows_of
 from runner.tools.draw import Dice, apportion, whole
 from runner.tools.error import ToolError
 from runner.tools.rows import Index, label, member
@@ -64,7 +63,7 @@ class Pool:
         members = self._members()
         if count < len(members):
             raise ToolError(
-                f"{rows_of(count, 'replay')} cannot hold all {len(members)} values of "
+                f"{counted(count, 'replay row')} cannot hold all {len(members)} values of "
                 f"'{self.stratify_by}'. Raise ratio, or stratify by a field of fewer values"
             )
         for rows, seats in zip(members, apportion([*map(len, members)], count), strict=True):

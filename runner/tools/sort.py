@@ -15,9 +15,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from runner.core.problem import counted
 from runner.core.rows import Flaw, Row, RowError, Use, tokens
 from runner.tools import command
-from runner.tools.command import rows_of
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
@@ -75,6 +75,7 @@ def sort(
     model: str | None = None,
     batch_size: int = 4,
     max_seq_length: int = 2048,
+    all_splits: bool = False,
     seed: int = 0,
     reader: Reader = Reader(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
@@ -84,30 +85,35 @@ def sort(
     require_replaceable(target, "sort", data)
     splits = splits_of(data)
     encode = _tokenizer(model) if model else None
+    wanted = [name for name in splits if all_splits or name == "train"]
     # Of a row that is cut, core.rows would count the tokens of its prompt, too.
     use = Use(reader.features, max_seq_length=sys.maxsize)
-    file = splits.pop("train")
-    found = reader.learn(file, partial(Lengths, file, use, encode, max_seq_length), deep=True)
-    if not len(found.index):
-        raise ToolError(f"{found.index.file} has no rows")
     pads = padded(max_seq_length) if encode else int
-    before = array("I", chain(*by_keys(found.keys, range(len(found.keys)))))
-    numbers = order(found, pads, batch_size, Dice(seed))
+    sorts = {}
+    for name in wanted:
+        new = partial(Lengths, splits[name], use, encode, max_seq_length)
+        sorts[name] = reader.learn(splits[name], new, deep=True)
+        if not len(sorts[name].index):
+            raise ToolError(f"{splits[name]} has no rows")
+    orders = {name: order(found, pads, batch_size, Dice(seed)) for name, found in sorts.items()}
+    train = sorts["train"]
+    before = array("I", chain(*by_keys(train.keys, range(len(train.keys)))))
     record = {
         "seed": seed,
         "model": model,
         "unit": "tokens" if encode else "characters",
         "batch_size": batch_size,
         "max_seq_length": max_seq_length,
-        "rows": len(numbers),
-        "padding_before": padding(found.length, before, batch_size, pads),
-        "padding_after": padding(found.length, numbers, batch_size, pads),
-        "unreached_rows": len(numbers) % batch_size,
+        "splits": wanted,
+        "rows": len(before),
+        "padding_before": padding(train.length, before, batch_size, pads),
+        "padding_after": padding(train.length, orders["train"], batch_size, pads),
+        "unreached_rows": len(before) % batch_size,
     }
     with replacing(target) as folder:
-        write(folder / "train.jsonl", picked(found.index, numbers))
         for name, file in splits.items():
-            write(folder / f"{name}.jsonl", chunks(file))
+            rows = picked(sorts[name].index, orders[name]) if name in wanted else chunks(file)
+            write(folder / f"{name}.jsonl", rows)
         return write_record(folder, "sort", record)
 
 
@@ -205,6 +211,7 @@ def parser() -> argparse.ArgumentParser:
     add("--model", metavar="MODEL", help="count tokens of this model; without it, characters")
     add("--batch-size", type=int, default=4, help="rows in a batch of the training to come")
     add("--max-seq-length", type=int, default=2048, help="where the training cuts rows")
+    add("--all-splits", action="store_true", help="order valid and test, too")
     add("--seed", type=int, default=0, help="decides the order of rows of one length")
     command.add_features(parser)
     return parser
@@ -216,9 +223,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with command.reading(arguments) as reader:
         record = sort(**arguments, reader=reader)
     rest = record["unreached_rows"]
-    left = f"; {rows_of(rest)} fill{'s' * (rest == 1)} no batch" if rest else ""
+    left = f"; {counted(rest, 'row')} fill{'s' * (rest == 1)} no batch" if rest else ""
+    rows = counted(record["rows"], "row")
     sys.stdout.write(
-        f"{arguments['out']}: {rows_of(record['rows'])} by {record['unit']}; of what batches of "
+        f"{arguments['out']}: {rows} by {record['unit']}; of what batches of "
         f"{record['batch_size']} compute, {record['padding_after']:.0%} is padding, "
         f"was {record['padding_before']:.0%}{left}\n"
     )

@@ -16,9 +16,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.core.problem import counted
 from runner.core.rows import SPLITS, Features, Flaw, Row, RowError, identity
 from runner.tools import command
-from runner.tools.command import rows_of
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
@@ -82,7 +82,7 @@ def count(rows: int, name: str, amount: float) -> int:
     found = math.floor(rows * Fraction(str(amount)) + Fraction(1, 2))
     if amount and not found:
         raise ToolError(
-            f"a share of {amount:g} of {rows_of(rows)} is no {name} row. "
+            f"a share of {amount:g} of {counted(rows, 'row')} is no {name} row. "
             f"Say {name} 1 for one row, or {name} 0 for none"
         )
     return found
@@ -103,7 +103,7 @@ def _only_train(data: Path) -> Path:
 def _require_rest(rows: int, wanted: Mapping[str, int]) -> None:
     if rows <= sum(wanted.values()):
         said = " and ".join(f"{number} {name}" for name, number in wanted.items() if number)
-        raise ToolError(f"of {rows_of(rows)}, {said} would leave none to train on")
+        raise ToolError(f"of {counted(rows, 'row')}, {said} would leave none to train on")
 
 
 def _require_filled(
@@ -114,7 +114,7 @@ def _require_filled(
             continue
         asked = f"{wanted[name]} asked for" if name in wanted else "the rest"
         groups = f"{len(sizes)} groups, of {min(sizes)} to {max(sizes)} rows that stay together,"
-        groups = groups if sizes[1:] else f"{rows_of(sizes[0])} that all stay together"
+        groups = groups if sizes[1:] else f"{counted(sizes[0], 'row')} that all stay together"
         raise ToolError(
             f"{groups} leave none for {name} ({asked}). "
             "Say other numbers, or group by another field"
@@ -251,9 +251,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with command.reading(arguments) as reader:
         record = split(**arguments, reader=reader)
     said = ", ".join(_said(name, record) for name in SPLITS if record[f"{name}_rows"])
-    sys.stdout.write(
-        f"{arguments['out']}: {said}, of {rows_of(record['rows'])} in {record['groups']} groups\n"
-    )
+    rows = counted(record["rows"], "row")
+    sys.stdout.write(f"{arguments['out']}: {said}, of {rows} in {record['groups']} groups\n")
 
 
 def _said(name: str, record: Mapping[str, Any]) -> str:

@@ -18,9 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.core.problem import listing, suggest
+from runner.core.problem import counted, listing, suggest
 from runner.tools import command
-from runner.tools.command import rows_of
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
@@ -68,7 +67,7 @@ def weight(
         numbers += repeated(members, factors[name], dice)
         rows[name] = {"before": len(members), "after": len(numbers) - before}
     if not numbers:
-        raise ToolError(f"nothing is left of {rows_of(len(classes.index))}; raise a factor")
+        raise ToolError(f"nothing is left of {counted(len(classes.index), 'row')}; raise a factor")
     dice.shuffle(numbers)
     record = {
         "seed": seed,
@@ -214,9 +213,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, rows in record["classes"].items()
         if rows["before"]
     )
-    sys.stdout.write(
-        f"{arguments['out']}: {rows_of(record['rows'])} of {record['rows_before']}: {kinds}\n"
-    )
+    rows = counted(record["rows"], "row")
+    sys.stdout.write(f"{arguments['out']}: {rows} of {record['rows_before']}: {kinds}\n")
 
 
 if __name__ == "__main__":

@@ -410,6 +410,11 @@ CASES = {
     "split-missing": Case(one(), one(), rows(train=None), rows(test=None)),
     "batch-larger-than-data": Case(one(test=True), one(), rows(test=3), rows(test=3)),
     "rows-never-trained": Case(one(), one(batch_size=11), rows(train=11), rows(train=11, valid=11)),
+    "replay-share-not-exact": Case(
+        {"a": stage("data.mix", primary="new", replay="old")},
+        {"a": stage("data.mix", primary="new", replay="old", tolerance=0.0072)},
+        Known(data={name: DataSet(name, {"train": 12}) for name in ("new", "old")}),
+    ),
     "no-validation-rows": Case(one(), one(), rows(valid=None, others=("val.jsonl",)), rows()),
     "mask-prompt-without-prompt": Case(
         one(mask_prompt=True), one(mask_prompt=True), rows(keys=("text",)), rows()

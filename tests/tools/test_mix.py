@@ -83,11 +83,11 @@ def test_halfway_the_larger_count_is_taken_because_its_share_is_nearer():
 
 FAR = (
     "160 primary rows cannot hold a replay share of exactly 0.15: 28 replay rows give 0.148936, "
-    "29 give 0.153439. Say tolerance 0.0011 for 28 replay rows, or use 153 or 170 primary rows"
+    "29 give 0.153439\n    hint: say tolerance 0.0011 for 28 replay rows, or use 153 or 170 primary rows"
 )
 FARTHER = (
     "1 primary row cannot hold a replay share of exactly 0.15: 0 replay rows give 0.000000, "
-    "1 gives 0.500000. Say ratio 0.5 for 1 replay row, or use 17 primary rows"
+    "1 gives 0.500000\n    hint: say ratio 0.5 for 1 replay row, or use 17 primary rows"
 )
 
 
@@ -126,14 +126,16 @@ def test_too_few_replay_rows_are_refused_with_the_arithmetic():
     with pytest.raises(ToolError) as caught:
         count(170, 20, Fraction("0.15"), EXACTLY)
     assert str(caught.value) == (
-        "170 primary rows at a replay share of 0.15 need 30 replay rows, and the replay set has 20. "
-        "Say ratio 0.1053 with tolerance 0.000037 for all 20 rows of the replay set, "
+        "170 primary rows at a replay share of 0.15 need 30 replay rows, and the replay set has 20\n"
+        "    hint: say ratio 0.1053 with tolerance 0.000037 for all 20 rows of the replay set, "
         "or use at most 102 primary rows"
     )
 
 
 def test_a_replay_set_too_small_for_any_mix_is_said_to_be():
-    with pytest.raises(ToolError, match=r"need 3 replay rows, .* has 0\. Add replay rows$"):
+    with pytest.raises(
+        ToolError, match=r"need 3 replay rows, .* has 0\n    hint: add replay rows$"
+    ):
         count(17, 0, Fraction("0.15"), EXACTLY)
 
 
@@ -553,7 +555,7 @@ def test_rows_of_weight_0_are_never_drawn(make):
 def test_only_rows_that_can_be_drawn_are_counted_as_there(make):
     rows = [{"text": "a", "weight": 0}, {"text": "b", "weight": 1}]
     replay = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    assert "need 2 replay rows, and the replay set has 1." in refused(
+    assert "need 2 replay rows, and the replay set has 1\n" in refused(
         make, text_rows(2), replay, weight_by="weight"
     )
 

@@ -110,6 +110,15 @@ def test_the_other_splits_are_kept_as_they_are(rows_in, tmp_path):
     assert (tmp_path / "out/test.jsonl").read_bytes() == b"\xff as it is"
 
 
+def test_the_other_splits_are_sorted_where_that_is_asked_for(rows_in, rows_of, tmp_path):
+    folder = rows_in("in", texts(1, 2))
+    rows_in("in", texts(9, 1, 5, 3), "valid")
+    record = sort(folder, tmp_path / "out", batch_size=2, all_splits=True)
+    assert sizes(rows_of(tmp_path / "out", "valid")) == [1, 3, 5, 9]
+    assert record["splits"] == ["train", "valid"]
+    assert record["rows"] == 2
+
+
 def test_the_sorted_rows_are_the_rows(ordered):
     given = [{"messages": [{"role": "user", "content": "x" * i}], "id": i} for i in range(1, 30)]
     rows, _ = ordered(given)

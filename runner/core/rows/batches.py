@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from runner.core.problem import Mark, Problem, listing
+from runner.core.problem import Mark, Problem, counted, listing
 from runner.core.rows.survey import Survey
 
 MOST_PADDING = 0.5
@@ -31,17 +31,20 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
     rest = survey.rows % batch
     if survey.rows < batch:
         message = (
-            f"{_rows(survey.rows)} cannot fill a batch of {batch}; mlx-lm stops with a ValueError"
+            f"{counted(survey.rows, 'row')} cannot fill a batch of {batch}; "
+            "mlx-lm stops with a ValueError"
         )
         hint = f"add rows, or set batch_size to at most {survey.rows}"
         yield Problem(mark, message, "split-smaller-than-batch", hint)
     elif rest and survey.classes.total() == survey.rows:
         lines = unreached(survey.tails, rest)
         message = (
-            f"{_rows(rest)} of {survey.rows} never get into a batch of {batch}: "
+            f"{counted(rest, 'row')} of {survey.rows} never get into a batch of {batch}: "
             f"line{'s' * (len(lines) > 1)} {listing(map(str, lines))}"
         )
-        hint = f"add {_rows(batch - rest)}, or choose a batch_size that divides {survey.rows}"
+        hint = (
+            f"add {counted(batch - rest, 'row')}, or choose a batch_size that divides {survey.rows}"
+        )
         place = Mark(survey.file, lines[0], 1)
         yield Problem(place, message, "rows-never-reached", hint, (), "warning")
     yield from _silent(survey, batch)
@@ -51,7 +54,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
             f"{padding:.0%} of what a batch of {batch} computes is padding: mlx-lm batches rows "
             "that follow each other, whatever their lengths"
         )
-        hint = "order them with data.sort, or lower batch_size"
+        hint = "order them with run-recipe data sort, or lower batch_size"
         yield Problem(mark, message, "batches-mostly-padding", hint, (), "warning")
 
 
@@ -105,7 +108,3 @@ def unreached(tails: Mapping[int, Sequence[int]], rest: int) -> list[int]:
     """
     in_order = [number for keys in sorted(tails) for number in tails[keys]]
     return sorted(in_order[-rest:])
-
-
-def _rows(number: int) -> str:
-    return f"{number} row{'s' * (number != 1)}"

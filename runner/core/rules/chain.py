@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from runner.core.plan import Plan, Stage
+from runner.core.replay import nearest
 from runner.core.rules import Adapter, DataSet, ModelFacts, View, trains
 
 T = TypeVar("T")
@@ -143,9 +144,8 @@ def _counted(first: DataSet, maker: Stage) -> DataSet:
     """Return what a stage makes of a data set."""
     rows, keys = first.rows, first.keys
     if maker.tool == "data.mix":
-        share = Fraction(str(maker.params["ratio"]))
-        mixed = rows["train"] + int(rows["train"] * share / (1 - share) + Fraction(1, 2))
-        rows = {**rows, "train": mixed}
+        replay = nearest(rows["train"], Fraction(str(maker.params["ratio"])))
+        rows = {**rows, "train": rows["train"] + replay}
     elif maker.tool == "data.format":
         keys = dict.fromkeys(rows, _written_keys(maker.params))
     return replace(first, rows=rows, keys=keys, others=())

@@ -1,10 +1,12 @@
 """Rows: too few for a batch, never read, or in a format a stage cannot use."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from runner.core.problem import listing
+from runner.core.replay import ShareError, nearest, replayed
 from runner.core.rules import DataSet, Finding, View, rule
-from runner.core.rules.chain import data_of, layout, model_at
+from runner.core.rules.chain import data_at, data_of, layout, model_at
 
 _FEATURES = ("prompt_feature", "completion_feature", "text_feature", "chat_feature")
 
@@ -60,6 +62,28 @@ def rows_never_trained(view: View) -> Iterator[Finding]:
         near = min(fits, key=lambda size: abs(size - batch))
         hint = f"use a batch_size of {near}, or add {batch - rest} rows"
         yield Finding("batch_size", message, hint)
+
+
+@rule("error", tools=("data.mix",))
+def replay_share_not_exact(view: View) -> Iterator[Finding]:
+    """A replay share that the rows cannot have, or that needs more rows than there are.
+
+    data.mix takes whole rows and keeps to the share, so it would refuse when its turn comes, after
+    all stages before it. Choose what the hint says.
+    """
+    params = view.params
+    primary, replay = data_at(view, params["primary"]), data_at(view, params["replay"])
+    ours = primary.rows.get("train", 0) if primary else 0
+    if not ours:
+        return
+    # Under weight_by some of the replay rows may have no weight at all.
+    known = replay is not None and params["weight_by"] is None
+    share, tolerance = (Fraction(str(params[name])) for name in ("ratio", "tolerance"))
+    available = replay.rows.get("train", 0) if replay and known else nearest(ours, share)
+    try:
+        replayed(ours, available, share, tolerance)
+    except ShareError as error:
+        yield Finding("ratio", str(error), error.hint)
 
 
 @rule("warning", "T68")
