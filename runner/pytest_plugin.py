@@ -1,12 +1,15 @@
 """pytest --recipes: recipes and their NAME.test.yaml as test items.
 
-Every pytest run of an environment that has run-recipe loads this module: it imports nothing until
---recipes is given.
+Every pytest run of an environment that has run-recipe loads this module: it imports nothing but
+pytest until --recipes is given.
 """
 
 import os
+from collections.abc import Generator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +31,6 @@ def pytest_configure(config: Any) -> None:
     """Refuse what cannot work, in a sentence. Raises UsageError."""
     if not config.getoption("recipes"):
         return
-    import pytest  # noqa: PLC0415  (pytest is running already; type checkers need no stubs here)
-
     if find_spec("syrupy") is None or not hasattr(config.option, "update_snapshots"):
         raise pytest.UsageError(
             "--recipes needs syrupy, which keeps the snapshots: pip install 'run-recipe[test]'"
@@ -56,3 +57,15 @@ def pytest_collect_file(file_path: "Path", parent: Any) -> Any:
     if collection.is_recipe(file_path):
         return items.RecipeFile.from_parent(parent, path=file_path)
     return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: Any, exitstatus: int) -> Generator[None, None, None]:
+    """Keep what is locked where tests could not be collected or were interrupted.
+
+    syrupy would take every snapshot for unused then, and --snapshot-update would remove them.
+    """
+    option = session.config.option
+    if option.recipes and exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        option.update_snapshots, option.warn_unused_snapshots = False, True
+    return (yield)

@@ -13,7 +13,7 @@ from runner.core.problem import picture
 from runner.core.suite import Inputs
 from runner.errors import InvalidRecipeError
 from runner.testing import cases
-from runner.testing.snapshot import hold
+from runner.testing.snapshot import hold, keep
 
 
 class NotAsLockedError(Exception):
@@ -103,7 +103,11 @@ def _test(file: str, inputs: Inputs, root: Path) -> Any:
 
     def commands(snapshot: Any) -> None:
         with chdir(root):
-            text = cases.commands(file, inputs)
+            try:
+                text = cases.commands(file, inputs)
+            except BaseException:
+                keep(snapshot)
+                raise
             before = hold(snapshot, text)
             if before is not None:
                 named = cases.changes(file, inputs, before, text) if before else []

@@ -151,6 +151,18 @@ def test_a_snapshot_of_no_recipe_is_told_and_removed_as_syrupy_does(locked):
     assert left == ["two.sh", "two[quick].sh"]
 
 
+def test_an_update_removes_nothing_that_is_locked_where_something_is_broken(locked):
+    folder = locked / "recipes" / "__snapshots__"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (locked / "recipes" / "one.yaml").write_text(f"{RECIPE}typo: 1\n", encoding="utf-8")
+    assert call(locked, "--recipes", "--snapshot-update").returncode == 1
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (locked / "recipes" / "one.yaml").write_text(RECIPE, encoding="utf-8")
+    (locked / "test_broken.py").write_text("import nothing_of_that_name\n", encoding="utf-8")
+    assert call(locked, "--recipes", "--snapshot-update").returncode == 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_nothing_is_updated_in_ci(locked):
     before = (locked / "recipes" / "__snapshots__" / "one.sh").read_bytes()
     (locked / "recipes" / "base" / "base.yaml").write_text("version: 1\n", encoding="utf-8")
@@ -195,7 +207,7 @@ import sys
 before = set(sys.modules)
 import runner.pytest_plugin
 new = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(sorted(new & {"click", "jinja2", "jsonschema", "mlx", "yaml", "syrupy", "rich", "pytest"}))
+print(sorted(new & {"click", "jinja2", "jsonschema", "mlx", "yaml", "syrupy", "rich"}))
 print(sorted(name for name in sys.modules if name.startswith("runner")))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
