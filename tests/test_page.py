@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -58,6 +59,11 @@ def test_a_page_stands_alone_and_quotes_what_it_holds(tmp_path):
     assert "mlx_lm.lora --train &lt; &#39;x&#39; &amp; done" in text
     assert text.count("<svg") == 2
     assert "nan" not in re.sub(r"[a-z]*nan[a-z]+|[a-z]+nan[a-z]*", "", text.lower())
+
+
+def test_drawing_leaves_nothing_behind_in_the_imports(tmp_path):
+    reporting.write(finished_run(tmp_path / "run"))
+    assert [one for one in sys.meta_path if not hasattr(one, "find_spec")] == []
 
 
 def test_a_hundred_thousand_points_stay_a_small_page(tmp_path):

@@ -232,7 +232,9 @@ def test_a_second_runner_is_refused_with_the_holders_name(project):
     holder = folder(project) / ".holder.json"
     while not holder.exists():
         time.sleep(0.02)
+    process.send_signal(signal.SIGSTOP)  # or it may be done before the second one looks
     done = run(project, "--resume", code=1)
+    process.send_signal(signal.SIGCONT)
     assert f"is being run by process {process.pid}" in done.stderr
     process.wait()
 

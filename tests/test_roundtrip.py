@@ -359,13 +359,15 @@ from runner.core.plan import Stage
 from runner.edges import disk
 tool = disk.installed_catalog().get("hf.download")
 params = complete(tool.schema, {"repo_id": "org/name", "include": ["-x"]}, tool.schema)
+taken = set()
 host = types.SimpleNamespace(tool=tool, planned={**params, "max_workers": int(sys.argv[1])})
+host.taken = types.SimpleNamespace(add=lambda *names: taken.update(names))
 host.hold = lambda: print("held", host.parsed == host.planned | {"include": ("-x",), "exclude": (), "filenames": ()})
 download.snapshot_download = lambda **said: print("downloads", said["repo_id"]) or "there"
 sys.argv = ["hf download", *invoke(Stage("get", tool.name, params, {}), tool).arguments]
 introspect.install(host)
 hf.main()
-print("returned")
+print("returned", "max_workers" in taken)
 """
 
 
@@ -381,7 +383,7 @@ def test_what_the_hubs_own_command_makes_of_the_words_is_held_against_the_plan(p
         for line in done.stdout.splitlines()
         if line.split()[0] in {"held", "downloads", "returned"}
     ]
-    assert said == [f"held {agrees}", "downloads org/name", "returned"]
+    assert said == [f"held {agrees}", "downloads org/name", "returned True"]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Colours are CSS variables of the page: one picture serves light, dark and paper.
 """
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,8 @@ def _blank(chart: Chart, colors: Sequence[str]) -> Any:
     import pygal  # noqa: PLC0415  (only where a page is written)
     from pygal.style import Style  # noqa: PLC0415
 
+    # It leaves a finder for plugins of its own behind, which warns at every later import.
+    sys.meta_path[:] = [one for one in sys.meta_path if type(one).__module__ != "pygal"]
     style = Style(
         background="transparent",
         plot_background="transparent",
