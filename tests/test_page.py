@@ -107,6 +107,15 @@ def test_a_page_that_cannot_be_written_stops_nothing(tmp_path, capsys):
     assert "report.html could not be written" in capsys.readouterr().err
 
 
+def test_a_page_that_stumbles_over_what_it_reads_stops_nothing(tmp_path, capsys, monkeypatch):
+    manifest = finished_run(tmp_path / "run")
+    page = reporting.Page()
+    page.run_started(manifest, [])
+    monkeypatch.setattr(reporting, "report", lambda *_, **__: {}["gone"])
+    page.run_ended(manifest)
+    assert "report.html could not be written: 'gone'" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_browser_shows_it_without_a_complaint_or_a_request(tmp_path):
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)

@@ -100,3 +100,23 @@ def test_a_secret_that_reaches_the_plan_on_any_way_is_refused(project, way):
     assert b"'path' would write a secret down" in done.stderr
     assert slips(project, done) == []
     assert not (project / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("track: {wandb: {project: SECRET}}", "track"),
+        ("description: made with SECRET", "description"),
+        ("stages: {make: {description: made with SECRET}}", "description"),
+    ],
+)
+def test_a_secret_is_refused_wherever_the_plan_would_hold_it(project, text, name):
+    base = RECIPE.replace("version: 1\n", "")
+    (project / "base.yaml").write_text(f"version: 1{base}")
+    secret = SECRETS["MY_SERVICE_PASSWORD"]
+    head = "version: 1\nextends: base.yaml\n"
+    (project / "r.yaml").write_text(head + text.replace("SECRET", secret))
+    done = run(project, "-n")
+    assert done.returncode == 2
+    assert f"'{name}' would write a secret down".encode() in done.stderr
+    assert slips(project, done) == []

@@ -131,13 +131,13 @@ def test_a_program_gets_an_object_a_line_and_knows_each_by_its_kind(capsys):
     assert said.err == ""
 
 
-def test_who_listened_may_be_gone(monkeypatch):
+def test_who_listened_may_be_gone(screen, monkeypatch):
     class Gone(io.StringIO):
         def write(self, text):
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(sys, "stderr", Gone())
     monkeypatch.setattr(sys, "stdout", Gone())
-    for style in ("text", "json"):
-        with reporter(style, "never") as heard:
+    for style, color in (("text", "never"), ("json", "never"), ("text", "always")):
+        with reporter(style, color) as heard:
             play(heard)

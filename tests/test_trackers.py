@@ -58,20 +58,21 @@ class Broken:
         self.calls = 0
 
     def describe(self, texts):
-        raise ConnectionError("the server is gone\nand more")
+        raise ConnectionError("the server is gone, correct-horse-battery\nand more")
 
 
 def test_a_tracker_that_fails_is_said_once_and_stops_nothing(monkeypatch, capsys):
     monkeypatch.setattr(
         trackers.importlib, "import_module", lambda _: type("M", (), {"Tracker": Broken})
     )
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "correct-horse-battery")
     listener, manifest = Listener("mlflow", {}), lone()
     listener.run_started(manifest, [])
     listener.event(manifest.plan.stages[0], {"event": "train", "iteration": 1, "train_loss": 2.0})
     listener.stage_ended(manifest.plan.stages[0], manifest.stages[0])
     listener.run_ended(manifest)
     said = capsys.readouterr().err
-    assert said == "mlflow: the server is gone; it is told no more of this run\n"
+    assert said == "mlflow: the server is gone, ***; it is told no more of this run\n"
 
 
 def test_a_tracker_that_hangs_is_left_behind(monkeypatch, capsys):

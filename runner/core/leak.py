@@ -13,23 +13,30 @@ _HINT = "leave it out: the tools read it from the environment, or from 'hf auth 
 
 
 def leaks(result: Compiled, recipe: Recipe, mask: Mask) -> Iterator[Problem]:
-    """Yield a problem for each parameter and variable that holds a secret; never its value."""
+    """Yield a problem for each place of the plan that holds a secret; never its value."""
     plan = result.plan
     if plan is None:
         return
     told = set()
     for stage in plan.stages:
-        if not mask.finds("\n".join((*_texts(stage.params), *_texts(stage.launch)))):
+        around = {"description": stage.description, "expect": stage.expect, **stage.trainer}
+        holding = {**around, **stage.launch, **stage.params}
+        if not mask.finds("\n".join(_texts(holding))):
             continue
         draft = result.resolver.drafts[stage.name]
-        for name, value in (*stage.params.items(), *stage.launch.items()):
+        for name, value in holding.items():
             if any(map(mask.finds, _texts(value))):
-                node = draft.given.get(name) or draft.node.get("launch") or draft.node
+                node = draft.given.get(name) or draft.node.get(name) or draft.node.get("launch")
+                node = node or draft.node
                 told.add(node.mark)
                 yield Problem(node.mark, f"'{name}' would write a secret down", "secret", _HINT)
     for name, node in recipe.section("vars").items():
         if name in plan.vars and any(map(mask.finds, _texts(plan.vars[name]))) and not told:
             yield Problem(node.mark, f"vars.{name} would write a secret down", "secret", _HINT)
+    for name, value in {"description": plan.description, "track": plan.track}.items():
+        said = recipe.tree.get(name)
+        if said is not None and any(map(mask.finds, _texts(value))):
+            yield Problem(said.mark, f"'{name}' would write a secret down", "secret", _HINT)
 
 
 def masked(problems: Iterable[Problem], mask: Mask) -> list[Problem]:

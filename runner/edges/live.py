@@ -1,9 +1,11 @@
 """What a person at a terminal sees of a run: every stage in a row, redrawn as it goes."""
 
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live as Screen
@@ -43,7 +45,8 @@ class Live(Plain):
     def __init__(self, color: str, notes: Sequence[str] = ()) -> None:
         super().__init__(notes)
         plain = "NO_COLOR" in os.environ and color != "always"
-        console = Console(stderr=True, no_color=plain, force_terminal=color == "always" or None)
+        there = cast("TextIO", _Terminal(sys.stderr))
+        console = Console(file=there, no_color=plain, force_terminal=color == "always" or None)
         self._rows: dict[str, _Row] = {}
         self._outlook = Outlook(())
         self._told = self._begun = time.monotonic()
@@ -116,6 +119,27 @@ class Live(Plain):
         for row in self._rows.values():
             table.add_row(*row.cells())
         return table
+
+
+class _Terminal:
+    """A stream to a terminal; where that is gone, what is said is lost, and the run goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write if somebody is there."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if somebody is there."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _Row:

@@ -1,7 +1,6 @@
 """A run's folder on disk -> its report."""
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from runner.core.report import Report, report
 from runner.core.schedule import Action
 from runner.core.series import MOST, curves
 from runner.edges import disk, history
-from runner.edges.terminal import Silent
+from runner.edges.terminal import Silent, say
 
 NAME, NOTES = "report.html", "notes.txt"
 
@@ -123,8 +122,8 @@ class Page(Silent):
             manifest = history.read(self._folder)
             if manifest is not None:
                 write(manifest, refresh=refresh)
-        except OSError as error:
-            print(f"{NAME} could not be written: {error}", file=sys.stderr)  # noqa: T201
+        except Exception as error:  # noqa: BLE001  (whatever is wrong with a page, the run goes on)
+            say(f"{NAME} could not be written: {error or type(error).__name__}")
 
 
 def _text(path: Path) -> str:

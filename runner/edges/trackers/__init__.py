@@ -6,8 +6,8 @@ one that fails is said once and left out.
 """
 
 import importlib
+import os
 import queue
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
@@ -16,8 +16,9 @@ from runner.core.audit import Verdict
 from runner.core.manifest import Manifest, StageRecord
 from runner.core.plan import Plan, Stage
 from runner.core.schedule import Action
-from runner.edges import history, probe
-from runner.edges.terminal import Silent
+from runner.core.secret import Mask
+from runner.edges import history, hub, probe
+from runner.edges.terminal import Silent, say
 from runner.errors import UnfitError
 
 # What each tracker imports, and what installs it.
@@ -112,7 +113,7 @@ class Listener(Silent):
         if self._thread is not None:
             self._thread.join(PATIENCE)
             if self._thread.is_alive():
-                _say(f"{self.name}: still busy after {PATIENCE:g} s, left behind")
+                say(f"{self.name}: still busy after {PATIENCE:g} s, left behind")
 
     def _verdicts(self, stage: str) -> list[Verdict]:
         return history.audits(self._manifest).get(stage, []) if self._manifest else []
@@ -126,7 +127,8 @@ class Listener(Silent):
                 call(tracker)
         except Exception as error:  # noqa: BLE001  (whatever a service does, the training goes on)
             said = str(error).strip().splitlines() or [type(error).__name__]
-            _say(f"{self.name}: {said[0]}; it is told no more of this run")
+            told = Mask(hub.secrets(os.environ)).text(said[0])
+            say(f"{self.name}: {told}; it is told no more of this run")
 
 
 _NO_FIGURES = {"event", "time", "iteration"}
@@ -147,7 +149,3 @@ def _iterations(stage: Stage) -> int:
 
 def _names(verdicts: Sequence[Verdict]) -> str:
     return ", ".join(verdict.parameter for verdict in verdicts if not verdict.equal)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
