@@ -112,6 +112,10 @@ class Spawned:
     def __init__(self, stage):
         self.stage = stage
         self.ended = False
+        self.code = None
+
+    def wait(self, timeout):
+        return self.code
 
     def finish(self):
         self.ended = True
@@ -134,6 +138,14 @@ def test_one_child_waits_for_the_next_stage_that_is_worth_it(early, plan):
     assert early.take(mixed) is not waits
     assert early.take(fuse) is waits
     assert early.take(fuse) is not waits
+
+
+def test_one_that_was_killed_while_it_waited_is_replaced(early, plan):
+    early.start([plan.stages[3]])
+    killed = early._waiting[1]
+    killed.code = -9
+    assert early.take(plan.stages[3]) is not killed
+    assert killed.ended
 
 
 def test_it_is_ended_with_the_run(early, plan):

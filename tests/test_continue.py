@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import types
 from pathlib import Path
 
@@ -173,11 +174,13 @@ def test_a_training_can_be_cut_off_again_and_again(trained, tmp_path):
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
 
 
-def test_keeping_a_state_changes_nothing_and_only_the_newest_is_there(trained, tmp_path):
+def test_only_the_newest_state_is_kept_and_it_is_on_the_disk(trained, tmp_path, monkeypatch):
+    lasting, fsync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (lasting.add(os.fstat(file).st_ino), fsync(file)))
     trained(tmp_path / "one", {}, cut=13)
-    assert [p.name for p in (tmp_path / "one" / "state").glob("*.safetensors")] == [
-        "0000012.safetensors"
-    ]
+    kept = [*(tmp_path / "one" / "state").glob("*.safetensors")]
+    assert [file.name for file in kept] == ["0000012.safetensors"]
+    assert kept[0].stat().st_ino in lasting
 
 
 def test_a_trainer_that_counts_otherwise_is_refused(trained, tmp_path, monkeypatch):

@@ -312,6 +312,18 @@ def test_an_expectation_that_is_not_met_fails_the_run(project):
     assert text.splitlines()[line - 1][column - 1 :].startswith("metrics.val_loss < 0.1")
 
 
+def test_an_expectation_is_judged_anew_where_what_it_reads_has_another_value(project):
+    text = RECIPE.replace("warmup: 2", "warmup: 2, limit: 100").replace(
+        "seed: 3}}", "seed: 3}, expect: [metrics.val_loss < vars.limit]}"
+    )
+    (project / "r.yaml").write_text(text, encoding="utf-8")
+    run("r.yaml", "--smoke", "--to", "train", cwd=project)
+    words = ("r.yaml", "--smoke", "--to", "train", "--resume", "-n")
+    assert "skip  train: finished" in run(*words, cwd=project).stdout
+    lower = run(*words, "--set", "vars.limit=0.1", cwd=project).stdout
+    assert "judge train: what is expected of it changed" in lower
+
+
 def children_of(folder):
     """The processes that still work on a run."""
     done = subprocess.run(["ps", "-Ao", "args"], capture_output=True, text=True, check=True)

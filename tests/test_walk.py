@@ -1,15 +1,19 @@
 """A run's record at the moments at which a kill would leave it as it is."""
 
+import os
+import signal
+
 import pytest
 
 from runner import workflow
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.schedule import Identity
-from runner.edges import disk, history
+from runner.edges import disk, history, signals
 from runner.edges.ahead import Ahead
 from runner.edges.places import Places
 from runner.edges.terminal import Silent
 from runner.edges.walk import Walk
+from runner.errors import Exit
 
 RECIPE = """
 version: 1
@@ -48,3 +52,20 @@ def test_nothing_is_put_aside_while_it_is_said_to_be_finished(walk, monkeypatch)
     for record in history.read(walk.folder).stages:
         assert record.state is State.PENDING
         assert record.prints, "what stands outside of the run is no longer known to be its own"
+
+
+def test_a_run_that_was_stopped_has_no_stage_that_runs(walk):
+    walk.manifest = walk.manifest.with_stage(StageRecord("make", State.RUNNING))
+    walk.end(Exit.INTERRUPTED)
+    said = history.read(walk.folder)
+    assert [record.state for record in said.stages] == [State.INTERRUPTED, State.FINISHED]
+
+
+def test_a_signal_while_a_run_is_closed_leaves_it_closed(walk, monkeypatch):
+    def struck(patience):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(walk.revision, "join", struck)
+    with signals.heeded(), pytest.raises(signals.Interrupt):
+        walk.end(Exit.OK)
+    assert history.read(walk.folder).state is State.FINISHED

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -44,6 +44,7 @@ class Identity:
 
 _ABSENT = "(absent)"
 FIRST = "not run yet"
+MISSED = "expectation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +112,29 @@ def schedule(
     wanted: Mapping[str, Identity],
     records: Mapping[str, StageRecord],
     damaged: Mapping[str, str],
+    doubted: Collection[str] = (),
 ) -> list[Action]:
-    """Return what to do with each named stage; `damaged` says what happened to finished outputs."""
+    """Return what to do with each named stage; `damaged` says what happened to finished outputs.
+
+    `doubted` are the stages whose expectations read what has another value now.
+    """
     again: set[str] = set()
     actions = []
     for stage in plan.stages:
         if stage.name not in names:
             continue
-        cause = _cause(stage, wanted[stage.name], records.get(stage.name), damaged, again)
         record = records.get(stage.name)
+        said = tuple(text for text, _ in record.expectations) if record else ()
+        judged = said == stage.expect and stage.name not in doubted
+        cause = _cause(stage, wanted[stage.name], record, damaged, again)
+        if not cause and judged and record and record.failure.get("kind") == MISSED:
+            cause = "what was expected of it did not hold"
         if cause:
             again.add(stage.name)
             actions.append(Action(stage.name, "run", cause))
         elif record and record.state is State.RUNNING:
             actions.append(Action(stage.name, "judge", "it was made, and is not in its place yet"))
-        elif record and tuple(text for text, _ in record.expectations) != stage.expect:
+        elif not judged:
             actions.append(Action(stage.name, "judge", "what is expected of it changed"))
         else:
             actions.append(Action(stage.name, "skip", f"finished {records[stage.name].ended}"))
@@ -148,7 +157,7 @@ def _cause(
     """Return why a stage must run, '' where it need not."""
     if record is None or record.state is State.PENDING:
         return FIRST
-    missed = record.failure.get("kind") == "expectation"
+    missed = record.failure.get("kind") == MISSED
     made = record.state is State.RUNNING and record.prints
     if record.state is not State.FINISHED and not missed and not made:
         return f"it {_ENDED[record.state]}"
@@ -158,10 +167,7 @@ def _cause(
     if stage.name in damaged:
         return damaged[stage.name]
     before = [name for name in stage.after if name in again]
-    if before:
-        return f"stage {before[0]} runs again"
-    held = tuple(text for text, _ in record.expectations) == stage.expect
-    return "what was expected of it did not hold" if missed and held else ""
+    return f"stage {before[0]} runs again" if before else ""
 
 
 _ENDED = {State.RUNNING: "was cut off", State.FAILED: "failed", State.INTERRUPTED: "was stopped"}

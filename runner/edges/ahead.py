@@ -29,11 +29,13 @@ class Ahead:
         self._waiting: tuple[str, Child] | None = None
 
     def take(self, stage: Stage) -> Child:
-        """Return a stage's child: the one that waits for it, or a new one."""
+        """Return a stage's child: the one that waits for it if it is alive, or a new one."""
         if self._waiting is not None and self._waiting[0] == stage.name:
             child = self._waiting[1]
             self._waiting = None
-            return child
+            if child.wait(0) is None:
+                return child
+            child.finish()  # something ended it while it waited: that says nothing of the stage
         return self._spawn(stage)
 
     def start(self, coming: Iterable[Stage]) -> None:

@@ -19,7 +19,7 @@ from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage, bind
 from runner.core.remedy import place, remedies, subject
 from runner.core.saved import Saved
-from runner.core.schedule import Identity
+from runner.core.schedule import MISSED, Identity
 from runner.core.secret import Mask
 from runner.core.staging import staged
 from runner.edges import disk, hub, probe, saved, signals
@@ -231,7 +231,7 @@ class Attempt:
             return Ending(record, Exit.OK)
         why = "\n".join(map(str, missed))
         failure = {
-            "kind": "expectation",
+            "kind": MISSED,
             "guidance": why,
             "missed": [one.as_dict() for one in missed],
         }

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner.core import expression
 from runner.core import saved as states
 from runner.core.catalog import Catalog, Tool
 from runner.core.manifest import Manifest, StageRecord, State
@@ -43,11 +44,23 @@ def decide(
         said = _damage(record, Places(Path(before.folder), stage)) if record and before else ""
         if said:
             damaged[stage.name] = said
-    actions = schedule(plan, names, wanted, records, damaged)
+    doubted = _doubted(plan, before.plan) if before else ()
+    actions = schedule(plan, names, wanted, records, damaged, doubted)
     if before is not None:
         again = {action.stage for action in actions if action.do == "run"}
         actions = [_with_state(one, plan, wanted, before, again) for one in actions]
     return Decision(wanted, damaged, actions)
+
+
+def _doubted(plan: Plan, before: Plan) -> set[str]:
+    """Return the stages whose expectations read a variable that has another value now."""
+    return {
+        stage.name
+        for stage in plan.stages
+        for text in stage.expect
+        for words in expression.names(text)
+        if words[0] == "vars" and plan.vars.get(words[1]) != before.vars.get(words[1])
+    }
 
 
 def _with_state(

@@ -129,17 +129,22 @@ class Walk:
         return self.stage(stage, wanted[stage.name], coming)
 
     def end(self, code: Exit) -> Manifest:
-        """Close the run."""
+        """Close the run; a signal that comes meanwhile does not leave it open."""
         states = {
             Exit.OK: State.FINISHED,
             Exit.INTERRUPTED: State.INTERRUPTED,
             Exit.TERMINATED: State.INTERRUPTED,
         }
         state = states.get(code, State.FAILED)
-        self.revision.join(GIT_PATIENCE)
-        (self.folder / RESERVE).unlink(missing_ok=True)
-        self.keep(replace(self.manifest, state=state, ended=probe.now(), exit_code=int(code)))
-        self.journal.write(event="run-ended", at=self.manifest.ended, state=state)
+        with signals.held():
+            self.revision.join(GIT_PATIENCE)
+            (self.folder / RESERVE).unlink(missing_ok=True)
+            manifest = self.manifest
+            for record in manifest.stages if state is State.INTERRUPTED else ():
+                if record.state is State.RUNNING and not record.prints:
+                    manifest = manifest.with_stage(_stopped(record))
+            self.keep(replace(manifest, state=state, ended=probe.now(), exit_code=int(code)))
+            self.journal.write(event="run-ended", at=self.manifest.ended, state=state)
         self.reporter.run_ended(self.manifest)
         return self.manifest
 
@@ -181,10 +186,9 @@ class Walk:
             ending = self.tries(stage, identity, coming)
         except KeyboardInterrupt as interrupt:
             signals.hold()
-            failure = {"kind": "interrupted", "guidance": "It was stopped from outside."}
             record = self.manifest.stage(stage.name)
-            if not record.prints:  # else it is made, and only its place is missing
-                record = replace(record, state=State.INTERRUPTED, failure=failure)
+            if record.state is not State.RUNNING or not record.prints:
+                record = _stopped(record)
             ending = Ending(record, _code(interrupt))
         seconds = round(time.monotonic() - begun, 3)
         ended = replace(ending.record, ended=probe.now(), seconds=seconds)
@@ -242,6 +246,12 @@ class Walk:
             time.sleep(delay)
             delay *= stage.retry.backoff
         return ending
+
+
+def _stopped(record: StageRecord) -> StageRecord:
+    """Return the record of a stage that was stopped; one that is made misses only its place."""
+    failure = {"kind": "interrupted", "guidance": "It was stopped from outside."}
+    return replace(record, state=State.INTERRUPTED, failure=failure)
 
 
 def _unwritten(error: OSError, folder: Path) -> RunError:

@@ -143,7 +143,7 @@ class State:
             "choice": choice,
         }
         written = self.metrics.stat().st_size if self.metrics and self.metrics.exists() else 0
-        size, sha256 = beside.stat().st_size, digest.sha256(beside)
+        size, sha256 = beside.stat().st_size, digest.sha256(beside, lasting=True)
         beside.replace(file)
         disk.sync(self.folder)
         note = Saved(iteration, file.name, size, sha256, written, self.identity, packages(), loop)
