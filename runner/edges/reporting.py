@@ -93,7 +93,7 @@ class Page(Silent):
         try:
             disk.write(self._folder / NOTES, "".join(f"{note}\n" for note in self._notes))
         except OSError as error:
-            print(f"{NOTES} could not be written: {error}", file=sys.stderr)  # noqa: T201
+            say(f"{NOTES} could not be written: {error}")
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Write the page anew, at most every so many seconds."""
