@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in "ab":
         (tmp_path / name).mkdir()
-        (tmp_path / name / "train.jsonl").write_text('{"text": "x"}\n' * 20, encoding="utf-8")
+        (tmp_path / name / "train.jsonl").write_text('{"text": "x"}\n' * 17, encoding="utf-8")
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "good.yaml").write_text(GOOD, encoding="utf-8")
     (tmp_path / "recipes" / "base.yaml").write_text("version: 1\nvars: {n: 1}\n", encoding="utf-8")

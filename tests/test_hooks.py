@@ -26,7 +26,7 @@ def project(tmp_path):
     """A project with a recipe, its rows, and pytest settings of its own that need a plugin."""
     for name in "ab":
         (tmp_path / name).mkdir()
-        (tmp_path / name / "train.jsonl").write_text('{"text": "x"}\n' * 20, encoding="utf-8")
+        (tmp_path / name / "train.jsonl").write_text('{"text": "x"}\n' * 17, encoding="utf-8")
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "one.yaml").write_text(RECIPE, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-plugin\n", encoding="utf-8")

@@ -100,7 +100,7 @@ def test_our_own_scripts_come_back(path, smoke):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-@settings(suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=12, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(data=st.data())
 def test_random_stages_come_back(name, data):
     stage = data.draw(stages(disk.installed_catalog().get(name)))
