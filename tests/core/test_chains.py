@@ -58,11 +58,12 @@ def test_vars_that_double_each_other_end_as_a_problem(text):
     assert [problem.message for problem in problems] == ["the result is too large"]
 
 
-def test_rules_look_up_a_row_of_1200_mixes():
+def test_rules_look_up_the_rows_of_a_training_behind_1200_mixes():
     mixed = "tool: data.mix, params: {replay: old, ratio: 0.1, primary: "
     row = "".join(
         f"  s{at}: {{{mixed}'{{{{ stages.s{at - 1}.data }}}}'}}}}\n" for at in range(1, 1200)
     )
-    result = compiled(f"version: 1\nstages:\n  s0: {{{mixed}new}}}}\n{row}")
+    last = "  last: {tool: mlx_lm.lora, params: {model: m, train: true, data: '{{ stages.s1199.data }}'}}"
+    result = compiled(f"version: 1\nstages:\n  s0: {{{mixed}new}}}}\n{row}{last}\n")
     assert [problem.message for problem in result.problems] == []
-    assert workflow.judged(result) == []
+    assert not [one for one in workflow.judged(result) if one.severity == "error"]
