@@ -17,6 +17,7 @@ from runner.core.rules import Known, View
 from runner.core.secret import Mask
 from runner.core.smoke import MODEL_STAGE, shrink
 from runner.edges import disk, hub, verdicts
+from runner.edges.collector import resting
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from runner.core.result import Result
 
 
+@resting()
 def read(
     file: str,
     profiles: Sequence[str] = (),
@@ -95,6 +97,7 @@ def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
     return drafted(told, environ)
 
 
+@resting()
 def drafted(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
     """Compile a recipe without counting rows: a budget says nothing of ``iters`` yet."""
     known = os.environ if environ is None else environ
@@ -144,6 +147,7 @@ def examined(
     return ordered([*judged(result, facts), *rows])
 
 
+@resting()
 def judged(result: Compiled, known: Known | None = None) -> list[Problem]:
     """Return what the rules find in a compiled recipe, with what is known of its files."""
     return rules.problems(result, disk.catalog(), known)

@@ -253,13 +253,17 @@ def complete(schema: Json, given: Mapping[str, Any], root: Json) -> Json:
         elif "default" in said:
             full[name] = _completed(said, said["default"], root)
     for name, said in properties.items():
-        chosen, own = full.get(said.get("x-select", "")), full.get(name)
+        if "x-select" not in said:
+            continue
+        chosen, own = full.get(said["x-select"]), full.get(name)
         if isinstance(chosen, str) and isinstance(own, dict) and chosen in said["properties"]:
             full[name] = {chosen: _completed(said["properties"][chosen], own.get(chosen, {}), root)}
     return full
 
 
 def _completed(schema: Json, value: Any, root: Json) -> Any:
+    if value is None or isinstance(value, str | bool | float):
+        return value
     schema = resolve(schema, root)
     if isinstance(value, dict):
         if "properties" in schema and "x-select" not in schema:

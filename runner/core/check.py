@@ -121,9 +121,11 @@ def _unselected(schema: Mapping[str, Any], value: Any, bad: set[Path]) -> Iterat
     if not isinstance(value, dict):
         return
     for name, said in schema.get("properties", {}).items():
-        selector = said.get("x-select")
+        if "x-select" not in said:
+            continue
+        selector = said["x-select"]
         entries = value.get(name)
-        if selector is None or not isinstance(entries, dict) or (selector,) in bad:
+        if not isinstance(entries, dict) or (selector,) in bad:
             continue
         chosen = value.get(selector, schema["properties"][selector].get("default"))
         if chosen is MISSING:

@@ -71,6 +71,7 @@ class _Builder:
         self.problems: list[Problem] = []
         self.inherited: dict[Problem, list[str]] = {}
         self.params: dict[str, Json] = {}
+        self.places = {name: at for at, name in enumerate(resolver.drafts)}
         self.trainers: dict[str, Json] = {}
         self.settings: dict[str, Json] = {}
 
@@ -293,7 +294,7 @@ class _Builder:
         for need in said.value if said is not None and isinstance(said.value, list) else ():
             if isinstance(need.value, str):
                 self.need(draft, need, waits)
-        return tuple(name for name in self.resolver.drafts if name in waits)
+        return tuple(sorted(waits & self.places.keys(), key=self.places.__getitem__))
 
     def need(self, draft: Draft, need: Node, waits: set[str]) -> None:
         known = self.resolver.drafts

@@ -132,7 +132,8 @@ class _Builder:
 
     def __init__(self, document: Document) -> None:
         self.file = document.file
-        self.rows = document.text.splitlines()
+        self.text = document.text
+        self.texts: dict[str, str] = {}
         self.problems = document.problems
         self.seen: set[int] = set()
         self.open: set[int] = set()
@@ -192,7 +193,7 @@ class _Builder:
         if node.key is None:
             return node.mark
         line, column = node.key
-        found = re.search(r":\s+(\*)", self.rows[line - 1][column - 1 :])
+        found = re.search(r":\s+(\*)", self.text.splitlines()[line - 1][column - 1 :])
         return Mark(self.file, line, column + found.start(1)) if found else node.mark
 
     def stop(self, mark: Mark, why: str, rule: str, hint: str) -> None:
@@ -215,7 +216,7 @@ class _Builder:
         whole = True
         for raw_key, raw_value in raw.value:
             place = _place(raw_key)
-            name = self.key(raw_key, Mark(self.file, *place))
+            name = self.key(raw_key, place)
             if name is None:
                 whole = False
                 continue
@@ -246,8 +247,9 @@ class _Builder:
                 hint = f"write <<: *{word}, with &{word} before a mapping above"
                 self.say(source.mark, why, "bad-merge-key", hint)
 
-    def key(self, raw: Any, mark: Mark) -> str | None:
+    def key(self, raw: Any, place: tuple[int, int]) -> str | None:
         if not isinstance(raw, yaml.ScalarNode):
+            mark = Mark(self.file, *place)
             if isinstance(raw, yaml.MappingNode) and raw.flow_style:
                 self.say(
                     Mark(mark.file, mark.line, max(1, mark.column - 1)),
@@ -259,23 +261,30 @@ class _Builder:
                 self.say(mark, "a key must be text", "key-not-text", "write a plain word")
             return None
         name = str(raw.value)
-        kind = self.plain(name, mark) if raw.tag == "plain" else name
+        kind = self.plain(name, place) if raw.tag == "plain" else name
         if not isinstance(kind, str):
             if kind is not MISSING:
                 why = f"a key must be text, not {name or 'null'}"
-                self.say(mark, why, "key-not-text", "quote it")
+                self.say(Mark(self.file, *place), why, "key-not-text", "quote it")
             return None
-        return name
+        return self.kept(name)
 
     def scalar(self, raw: Any, tag: str, node: Node) -> Any:
         if tag == "plain":
-            value = self.plain(raw.value, node.mark)
+            value = self.plain(raw.value, (node.line, node.column))
         else:
             value = self.tagged(raw.value, tag, node.mark)
         if isinstance(value, str) and RUN_DIR in value:
             why = f"{RUN_DIR} is the runner's own word for the run directory"
             self.say(node.mark, why, "run-dir-in-text", "refer to a stage's output instead")
-        return value
+        return self.kept(value) if isinstance(value, str) else value
+
+    def kept(self, text: str) -> str:
+        """Return the one copy of a text: PyYAML's own would hold the memory of its whole graph."""
+        if text not in self.texts:
+            copy = text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
+            self.texts[copy] = copy
+        return self.texts[text]
 
     def tagged(self, text: str, tag: str, mark: Mark) -> Any:
         """Return a scalar with one of YAML's own tags, as !!int; MISSING where it does not fit."""
@@ -283,7 +292,7 @@ class _Builder:
         if kind is None:
             self.unknown_tag(tag, mark)
             return MISSING
-        value = text if kind is str else self.plain(text, mark)
+        value = text if kind is str else self.plain(text, (mark.line, mark.column))
         value = float(value) if kind is float and type(value) is int else value
         if value is not MISSING and not isinstance(value, kind):
             word = tag.removeprefix(_TAG)
@@ -291,10 +300,11 @@ class _Builder:
             return MISSING
         return value
 
-    def plain(self, text: str, mark: Mark) -> Any:
+    def plain(self, text: str, place: tuple[int, int]) -> Any:
         try:
             return scalar(text)
         except NumberError as error:
+            mark = Mark(self.file, *place)
             rule = "leading-zero" if "zero" in str(error) else "number-too-large"
             self.say(mark, str(error), rule, error.hint)
             return MISSING

@@ -55,6 +55,8 @@ def masked(problems: Iterable[Problem], mask: Mask) -> list[Problem]:
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+    elif value is None or isinstance(value, int | float):
+        return
     elif isinstance(value, Mapping):
         for key, child in value.items():
             yield from (str(key), *_texts(child))

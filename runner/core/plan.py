@@ -106,6 +106,15 @@ class Plan:
         return found
 
     @cached_property
+    def made(self) -> Mapping[str, tuple[str, str]]:
+        """The stage and the output that a path is, by path; the first where there are several."""
+        found: dict[str, tuple[str, str]] = {}
+        for stage in self.stages:
+            for name, path in stage.outputs.items():
+                found.setdefault(path, (stage.name, name))
+        return found
+
+    @cached_property
     def _named(self) -> Mapping[str, Stage]:
         return {stage.name: stage for stage in reversed(self.stages)}
 

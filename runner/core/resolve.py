@@ -19,6 +19,7 @@ from runner.core.tree import MISSING, Missing, Node, locate
 
 T = TypeVar("T")
 MAX_ROW = 20
+_NOTHING: frozenset[Use] = frozenset()
 _OWN = re.compile(r"\bstage\b")
 _VARS = re.compile(r"\bvars((?:\.[A-Za-z_]\w*)+)")
 
@@ -210,7 +211,7 @@ class Resolver:
 
         def recorded() -> tuple[T, frozenset[Use]]:
             with self._recording() as uses, self._inside(stage):
-                return work(), frozenset(uses)
+                return work(), _frozen(uses)
 
         value, uses = self._chained(recorded)
         self.used |= uses
@@ -258,7 +259,7 @@ class Resolver:
             finally:
                 self._trail.pop()
                 self._row -= 1
-            self._values[path] = (value, frozenset(uses))
+            self._values[path] = (value, _frozen(uses))
         value, seen = self._values[path]
         self._note(seen)
         if _incomplete(value):
@@ -275,13 +276,14 @@ class Resolver:
         return TemplateError(why, "write one of them as a value", "template-cycle")
 
     def _fill(self, node: Node) -> Any:
-        if isinstance(node.value, dict):
-            return {key: self._fill(child) for key, child in node.value.items()}
-        if isinstance(node.value, list):
-            return [self._fill(child) for child in node.value]
-        if isinstance(node.value, str) and template.is_template(node.value):
-            return self._text(node)
-        return node.value
+        value = node.value
+        if isinstance(value, str):
+            return self._text(node) if template.is_template(value) else value
+        if isinstance(value, dict):
+            return {key: self._fill(child) for key, child in value.items()}
+        if isinstance(value, list):
+            return [self._fill(child) for child in value]
+        return value
 
     def _text(self, node: Node) -> Any:
         """Return a text filled in; equal texts are filled in once, those of a stage once for it."""
@@ -294,7 +296,7 @@ class Resolver:
             except TemplateError as error:
                 self.tell(node, error)
                 return MISSING
-            self._texts[key] = (value, frozenset(uses))
+            self._texts[key] = (value, _frozen(uses))
         value, seen = self._texts[key]
         self._note(seen)
         return value
@@ -330,6 +332,11 @@ class Resolver:
             yield
         finally:
             self._stage = before
+
+
+def _frozen(uses: set[Use]) -> frozenset[Use]:
+    """Return uses for keeping; most values read nothing, and share one set for it."""
+    return frozenset(uses) if uses else _NOTHING
 
 
 def _incomplete(value: Any) -> bool:

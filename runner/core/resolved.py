@@ -70,10 +70,9 @@ def _value(value: Any, plan: Plan) -> Any:
         return [_value(child, plan) for child in value]
     if not isinstance(value, str):
         return value
-    for stage in plan.stages:
-        for name, path in stage.outputs.items():
-            if path == value and RUN_DIR in path:
-                return f"{{{{ stages.{stage.name}.{name} }}}}"
+    if RUN_DIR in value and value in plan.made:
+        stage, output = plan.made[value]
+        return f"{{{{ stages.{stage}.{output} }}}}"
     return _literal(value)
 
 

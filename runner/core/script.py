@@ -14,9 +14,14 @@ _SAFE = re.compile(r"[A-Za-z0-9_./@:+,=%-]*\Z")
 
 def script(plan: Plan, catalog: Catalog) -> str:
     """Return the plan as a script: one option a line, configuration files as here-documents."""
-    return "\n".join(
-        (*_head(plan), *(line for s in plan.stages for line in _stage(s, catalog)), "")
-    )
+    return "".join(lines(plan, catalog))
+
+
+def lines(plan: Plan, catalog: Catalog) -> Iterator[str]:
+    """Yield the lines of the script, one after the other: a long one need never be whole."""
+    for part in (_head(plan), *(_stage(stage, catalog) for stage in plan.stages)):
+        for line in part:
+            yield f"{line}\n"
 
 
 def quote(word: str) -> str:

@@ -27,7 +27,7 @@ class Expression:
 
 def is_template(text: str) -> bool:
     """Say whether a text has anything to fill in (or anything that looks like it)."""
-    return any(mark in text for mark in _MARKS)
+    return "{" in text and any(mark in text for mark in _MARKS)
 
 
 @cache

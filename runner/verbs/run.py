@@ -1,6 +1,7 @@
 """The verb run."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,13 +171,13 @@ def _needed(resume: str | None, runs: Path) -> str:
 
 def _shown(plan: "Plan", names: "Sequence[str]", before: "Manifest | None", runs: Path) -> int:
     """Print what would be done: the script, or the decisions of a resume."""
-    from runner.core.script import script
+    from runner.core.script import lines
     from runner.edges import disk
 
     if before is not None:
         click.echo("\n".join(map(str, _decided(plan, names, before, runs).actions)))
         return Exit.OK
-    click.echo(script(_part(plan, names), disk.catalog()), nl=False)
+    sys.stdout.writelines(lines(_part(plan, names), disk.catalog()))
     return Exit.OK
 
 
