@@ -1,6 +1,7 @@
 """MLflow: a server, or a SQLite file where none is named."""
 
 import logging
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,8 @@ class Tracker:
     """One run of an MLflow experiment."""
 
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
+        # A server's client prints a link to stdout, which is the payload's.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from mlflow.tracking import MlflowClient  # noqa: PLC0415
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
