@@ -1,16 +1,16 @@
 """Commands run in turn, A B A B, each in a process of its own, and what each of them cost."""
 
+import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import IO
 
 MIB = 1024 * 1024
 # What would make a start slower than a user's, or another than a user's.
@@ -85,25 +85,37 @@ def once(command: Command) -> Sample:
     """Run a command once. Raises BenchError where it fails."""
     for path in command.fresh:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        env = environment(command.env)
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder) / "out", Path(folder) / "err"
         argv = [str(word) for word in command.argv]
-        begun = time.perf_counter()
-        child = subprocess.Popen(argv, cwd=command.cwd, env=env, stdout=out, stderr=err)
-        _, status, usage = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - begun
-        child.returncode = os.waitstatus_to_exitcode(status)
-        shown = _text(out), _text(err)
-        if child.returncode:
-            tail = shown[1][-2000:] or shown[0][-2000:]
-            raise BenchError(f"{command.name} ended with {child.returncode}: {argv}\n{tail}")
-        said = command.reads(*shown) if command.reads else 0.0
-    return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _RSS, said)
+        cwd = str(command.cwd or Path.cwd())
+        order = {"argv": argv, "cwd": cwd, "env": environment(command.env)}
+        said = _starter().ask({**order, "out": str(out), "err": str(err)})
+        code, wall, cpu, peak = said
+        shown = out.read_text(errors="replace"), err.read_text(errors="replace")
+    if code:
+        tail = shown[1][-2000:] or shown[0][-2000:]
+        raise BenchError(f"{command.name} ended with {code}: {argv}\n{tail}")
+    figure = command.reads(*shown) if command.reads else 0.0
+    return Sample(wall, cpu, peak * _RSS, figure)
 
 
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode(errors="replace")
+class _Starter:
+    """The process that starts the commands."""
+
+    def __init__(self) -> None:
+        argv = [sys.executable, "-I", "-S", str(Path(__file__).with_name("starter.py"))]
+        self.child = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, order: Mapping[str, object]) -> tuple[int, float, float, int]:
+        self.child.stdin.write(json.dumps(order) + "\n")
+        self.child.stdin.flush()
+        return tuple(json.loads(self.child.stdout.readline()))
+
+
+_starter = cache(_Starter)
 
 
 def _say(line: str) -> None:
