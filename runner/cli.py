@@ -22,6 +22,20 @@ class Verbs(click.Group):
         """Return a verb, imported when it is first asked for."""
         return verbs.find(cmd_name)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs, of which none is imported."""
+        longest = max(len(name) for name in verbs.NAMES)
+        width = formatter.width - 6 - longest
+        rows = [
+            (name, click.Command(name, help=said).get_short_help_str(width))
+            for name, said in verbs.NAMES.items()
+        ]
+        formatter.write_paragraph()
+        formatter.write_heading("Commands")
+        formatter.indent()
+        formatter.write_dl(rows)
+        formatter.dedent()
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -44,7 +58,7 @@ class Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Let the options of ``run`` stand before the recipe, too. Raises RecipeError."""
-        if args and args[0].startswith("-"):
+        if args and args[0].startswith("-") and args[0] not in {"-h", "--help", "--version"}:
             from runner.verbs import words
 
             args = words.in_order(args)

@@ -221,3 +221,17 @@ def test_a_smoke_run_tells_its_own_budget(folder, monkeypatch):
     (real,) = workflow.forecasts(compiled)
     (smoke,) = workflow.forecasts(compiled, workflow.plan(compiled, recipe, smoke=True))
     assert (real.iterations, smoke.iterations) == (1200, 12)
+
+
+def test_the_list_of_verbs_says_what_each_says_of_itself():
+    from runner import verbs
+
+    said = {name: verbs.find(name).get_short_help_str(limit=200) for name in verbs.NAMES}
+    assert said == verbs.NAMES
+
+
+def test_the_list_of_verbs_imports_none_of_them(folder):
+    start = "import runner.cli as c; c.cli(standalone_mode=False); print([*sys.modules])"
+    modules = call(folder, "--help", start=start).stdout.splitlines()[-1]
+    assert "runner.verbs" in modules
+    assert "runner.verbs.run'" not in modules

@@ -38,7 +38,7 @@ def in_order(words: Sequence[str]) -> list[str]:
 def unknown(word: str) -> RecipeError:
     """Return the error for a word that is neither a verb nor a recipe."""
     why = f"there is no verb and no recipe '{word}'"
-    return RecipeError(why, meant(word, verbs.NAMES) or "run-recipe --help lists the verbs")
+    return RecipeError(why, meant(word, [*verbs.NAMES]) or "run-recipe --help lists the verbs")
 
 
 def meant(word: str, others: Sequence[str] = ()) -> str:
