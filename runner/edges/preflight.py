@@ -1,22 +1,31 @@
-"""What can be known of a plan before anything runs: the files it names, and every row it reads."""
+"""What can be known of a plan before anything runs: the files it names, and every row it reads.
+
+What reads rows is imported where there are rows to read.
+"""
+
+from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from runner.core.document import RUN_DIR
 from runner.core.expect import unknown_figures
-from runner.core.plan import Plan, Stage
-from runner.core.problem import Problem
-from runner.core.rows import Encode, Features
-from runner.core.rules import Known
 from runner.core.rules.chain import beneath
 from runner.core.trainer import watched
-from runner.edges import dataset, disk, known, prompts
+from runner.edges import disk, known
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from runner.core.plan import Plan, Stage
+    from runner.core.problem import Problem
+    from runner.core.rows import Encode, Features
+    from runner.core.rules import Known
+    from runner.edges import dataset
 
 # Said of a data set as a whole: the rules say them, at the recipe's own line.
 OF_SPLITS = frozenset(
@@ -72,13 +81,20 @@ def rows(
     """
     seen: dict[Reading, set[str]] = {}
     with ExitStack() as stack:
-        tiny = stack.enter_context(TemporaryDirectory()) if smoke else None
+        tiny = _empty(stack) if smoke else None
         for stage in (one for one in plan.stages if stages is None or one.name in stages):
             for reading in _readings(plan, stage, tiny):
                 seen.setdefault(reading, set()).update(stage.allow)
         check = partial(_check, smoke=smoke, workers=workers, progress=progress)
         found = [problem for one, allowed in seen.items() for problem in check(one, allowed)]
     return [*found, *_prompts(plan)]
+
+
+def _empty(stack: ExitStack) -> str:
+    """Return a folder that is gone with the stack."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415
+
+    return stack.enter_context(TemporaryDirectory())
 
 
 def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
@@ -90,6 +106,8 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
     tokenizer = tiny or _tokenizer(beneath(plan, str(params["model"])))
     for path, wanted in _data(stage):
         for folder, mixed in _folders(plan, path):
+            from runner.core.rows import Features  # noqa: PLC0415
+
             yield Reading(
                 folder,
                 params["batch_size"],
@@ -118,24 +136,31 @@ def _prompts(plan: Plan) -> Iterator[Problem]:
     read = sorted({one for stage in plan.stages for one in known.reads(stage)})
     for path in (path for kind, path in read if kind == "prompts"):
         if Path(path).is_file():
+            from runner.edges import prompts  # noqa: PLC0415
+
             found = prompts.survey(Path(path))
             yield from found.problems
             ends[path] = [name for name in found.rows if name]
     yield from unknown_figures(plan, disk.catalog(), ends)
 
 
-def _folders(plan: Plan, path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, bool]]:
+def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
     """Yield the folders of this disk that rows come from, and whether a stage makes others of them.
 
     Those a tool for data makes are its own sources' rows.
     """
-    maker = plan.maker(path)
-    if maker is None and RUN_DIR not in path and Path(path).is_dir():
-        yield path, bool(above)
-    elif maker is not None and maker.tool.startswith("data.") and maker.name not in above:
-        for kind, source in known.reads(maker, inside=True):
-            if kind == "data":
-                yield from _folders(plan, source, (*above, maker.name))
+    waiting, seen = [(path, False)], set()
+    while waiting:
+        path, mixed = waiting.pop()
+        if (path, mixed) in seen:
+            continue
+        seen.add((path, mixed))
+        maker = plan.maker(path)
+        if maker is None and RUN_DIR not in path and Path(path).is_dir():
+            yield path, mixed
+        elif maker is not None and maker.tool.startswith("data."):
+            sources = known.reads(maker, inside=True)
+            waiting += reversed([(source, True) for kind, source in sources if kind == "data"])
 
 
 def _tokenizer(model: str) -> str | None:
@@ -154,6 +179,8 @@ def _check(
     workers: int,
     progress: dataset.Progress | None,
 ) -> Iterator[Problem]:
+    from runner.edges import dataset  # noqa: PLC0415
+
     check = partial(
         dataset.check,
         said.folder,
@@ -189,4 +216,6 @@ def _encode(said: Reading, *, smoke: bool) -> Encode | None:
         from runner.tools.tiny import write_tokenizer  # noqa: PLC0415  (few runs need it)
 
         write_tokenizer(Path(said.tokenizer))
+    from runner.edges import dataset  # noqa: PLC0415
+
     return dataset.LocalTokenizer(said.tokenizer)

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -74,6 +73,8 @@ def how_to_install() -> str:
 
 def revision(folder: Path) -> Json:
     """Return the git revision of a folder and whether files differ from it; {} outside of git."""
+    import subprocess  # noqa: PLC0415  (few look at git)
+
     ask = ["git", "--no-optional-locks", "-C", str(folder)]
     try:
         head = _output([*ask, "rev-parse", "HEAD"])
@@ -84,6 +85,8 @@ def revision(folder: Path) -> Json:
 
 
 def _output(words: Sequence[str]) -> str:
+    import subprocess  # noqa: PLC0415
+
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)
     return done.stdout.strip()
 
@@ -109,6 +112,8 @@ def health() -> Json:
 
 def ask(module: str, *words: str, text: str = "") -> Any:
     """Run a module that imports MLX in a process of its own; return the JSON it prints."""
+    import subprocess  # noqa: PLC0415  (few ask what imports MLX)
+
     done = subprocess.run(
         [sys.executable, "-P", "-m", module, *words],
         input=text,
