@@ -11,6 +11,7 @@ import pytest
 
 from runner.core.manifest import Manifest, StageRecord, State, from_dict
 from runner.core.plan import Plan, Stage
+from runner.core.schedule import Action
 from runner.edges import disk, reporting
 
 # What a Chromium asks its maker when it starts, whatever page it shows.
@@ -105,6 +106,17 @@ def test_a_page_that_cannot_be_written_stops_nothing(tmp_path, capsys):
     (tmp_path / "run" / "report.html").mkdir()
     page.run_ended(manifest)
     assert "report.html could not be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("do, kept", [("skip", True), ("run", False)])
+def test_a_page_is_left_as_it_is_where_nothing_was_left_to_do(do, kept, tmp_path):
+    manifest = finished_run(tmp_path / "run")
+    file = reporting.write(manifest)
+    file.write_text("as it was", encoding="utf-8")
+    page = reporting.Page()
+    page.run_started(manifest, [Action("train", do, "")])
+    page.run_ended(manifest)
+    assert (file.read_text(encoding="utf-8") == "as it was") == kept
 
 
 def test_a_page_that_stumbles_over_what_it_reads_stops_nothing(tmp_path, capsys, monkeypatch):

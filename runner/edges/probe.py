@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def facts() -> Json:
     }
 
 
+@cache
 def installed(package: str) -> str | None:
     """Return the installed version of a distribution, None where there is none."""
     try:

@@ -85,11 +85,14 @@ class Page(Silent):
         self._every = every
         self._folder = Path()
         self._next = 0.0
+        self._idle = False
         self._writing = threading.Thread()
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Remember which run it is, and keep what was said before it."""
         self._folder = Path(manifest.folder)
+        nothing = all(action.do == "skip" for action in actions)
+        self._idle = nothing and (self._folder / NAME).exists()
         try:
             disk.write(self._folder / NOTES, "".join(f"{note}\n" for note in self._notes))
         except OSError as error:
@@ -105,7 +108,9 @@ class Page(Silent):
         self._begin()
 
     def run_ended(self, manifest: Manifest) -> None:
-        """Write the page for good."""
+        """Write the page for good; where nothing was left to do, it is that already."""
+        if self._idle:
+            return
         if self._writing.ident:
             self._writing.join()
         self._write()
