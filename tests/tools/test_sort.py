@@ -1,4 +1,5 @@
 import json
+import types
 
 import pytest
 
@@ -139,3 +140,29 @@ def test_the_command_says_what_it_did(rows_in, tmp_path, capsys):
     assert output.startswith(f"{out}: 5 rows by characters; of what batches of 2 compute, ")
     assert output.endswith("% is padding, was 40%; 1 row fills no batch\n")
     assert json.loads((out / "sort.json").read_text())["unit"] == "characters"
+
+
+@pytest.mark.slow
+def test_mlx_lms_own_batches_are_what_the_record_says(rows_in, tmp_path):
+    pytest.importorskip("mlx_lm")
+    from mlx_lm.tokenizer_utils import load
+    from mlx_lm.tuner.datasets import CacheDataset, load_local_dataset
+    from mlx_lm.tuner.trainer import iterate_batches
+
+    from runner.tools.tiny import build
+
+    build(tmp_path / "tiny")
+    folder = rows_in("in", [{"text": "word " * (1 + 37 * i % 60)} for i in range(50)])
+    options = {"model": str(tmp_path / "tiny"), "batch_size": 4, "max_seq_length": 96}
+    record = sort(folder, tmp_path / "out", **options)
+    assert record["unit"] == "tokens"
+    for name, place in (("before", folder), ("after", tmp_path / "out")):
+        tokenizer = load(tmp_path / "tiny")
+        train, _, _ = load_local_dataset(place, tokenizer, types.SimpleNamespace())
+        content = computed = 0
+        for batch, lengths in iterate_batches(CacheDataset(train), 4, 96):
+            content += int(lengths[:, 1].sum())
+            computed += batch.size
+        assert record[f"padding_{name}"] == pytest.approx(1 - content / computed)
+    assert record["padding_after"] < 0.25
+    assert record["padding_before"] > 0.35
