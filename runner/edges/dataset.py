@@ -22,6 +22,7 @@ from runner.core.rows import (
     parse_for,
     report,
 )
+from runner.edges.crew import Crew
 from runner.edges.pieces import LONGEST, Piece, each, lines
 
 Progress = Callable[[int, int], None]
@@ -65,10 +66,11 @@ def check(
     unread = {split: problem for split, file in files.items() if (problem := _unreadable(file))}
     files = {split: file for split, file in files.items() if split not in unread}
     step = _steps(progress, sum(file.stat().st_size for file in files.values()))
-    surveys = {
-        split: _surveyed(file, f"{folder}/{file.name}", use, tokenizer, step, workers)
-        for split, file in files.items()
-    }
+    with Crew(workers) as crew:
+        surveys = {
+            split: _surveyed(file, f"{folder}/{file.name}", use, tokenizer, step, crew)
+            for split, file in files.items()
+        }
     found = report(str(folder), names, surveys, splits=splits, required=required)
     return replace(found, problems=(*unread.values(), *found.problems))
 
@@ -110,13 +112,13 @@ def _surveyed(
     use: Use,
     encode: Encode | None,
     step: Callable[[int], None],
-    workers: int,
+    crew: Crew,
 ) -> Survey:
     with file.open("rb") as stream:
         kind = first_format((stream.readline(LONGEST) for _ in range(SCAN)), use.features)
     whole = Survey(name, kind, use)
     work = partial(_piece, file, name, kind, use, encode)
-    for part in each(work, file, workers):
+    for part in each(work, file, crew):
         whole.merge(part)
         step(part.size)
     return whole

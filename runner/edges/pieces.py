@@ -1,12 +1,11 @@
-"""A large file of lines, read piece by piece, by one process or several at once."""
+"""A large file of lines, read piece by piece."""
 
 import io
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+
+from runner.edges.crew import Crew
 
 T = TypeVar("T")
 PIECE = 4 << 20
@@ -61,22 +60,7 @@ def lines(file: Path, piece: Piece) -> Iterator[bytes]:
         return io.BytesIO(stream.read(piece.size))
 
 
-def each(work: Callable[[Piece], T], file: Path, workers: int = 1) -> Iterator[T]:
-    """Yield what `work` makes of each piece, in order; of a large file in several processes.
-
-    They are spawned: call it below ``if __name__ == "__main__"`` then, with what can be pickled.
-    """
-    if workers < 2 or file.stat().st_size <= 4 * PIECE:  # noqa: PLR2004 - one is no company
-        yield from map(work, pieces(file))
-        return
-    flight: deque[Future[T]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            for piece in pieces(file):
-                flight.append(pool.submit(work, piece))
-                if len(flight) > 2 * workers:
-                    yield flight.popleft().result()
-            while flight:
-                yield flight.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+def each(work: Callable[[Piece], T], file: Path, crew: Crew) -> Iterator[T]:
+    """Yield what `work` makes of each piece, in order; only of a large file by the crew."""
+    large = file.stat().st_size > 4 * PIECE
+    return (crew if large else Crew()).each(work, pieces(file))

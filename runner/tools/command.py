@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runner.core.rows import Features
+from runner.edges.crew import Crew
 from runner.edges.meter import WORKERS, Meter
 from runner.tools.error import ToolError
 from runner.tools.rows import Reader
@@ -54,7 +55,8 @@ def reading(arguments: dict[str, Any]) -> Iterator[Reader]:
     """Yield the reader a command line asks for; what a tool refuses ends with 1 and a sentence."""
     meter = Meter()
     try:
-        yield Reader(take_features(arguments), WORKERS, meter)
+        with Crew(WORKERS) as crew:
+            yield Reader(take_features(arguments), crew, meter)
     except (OSError, ToolError) as error:
         meter.end()
         sys.stderr.write(f"error: {error}\n")

@@ -67,7 +67,7 @@ def convert(
 def _rows(work: Work, file: Path, reader: Reader, counts: dict[str, int]) -> Iterator[bytes]:
     """Yield the rows of a split in the other layout, a piece at a time, and count them."""
     total, done, rows = file.stat().st_size, 0, 0
-    for piece, text, number in each(partial(work.piece, file), file, reader.workers):
+    for piece, text, number in each(partial(work.piece, file), file, reader.crew):
         yield text
         rows += number
         done += piece.size

@@ -17,13 +17,14 @@ from runner.core.replay import ShareError, replayed
 from runner.tools import command
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
+from runner.tools.index import Index, write_rows
 from runner.tools.pool import Pool
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
-from runner.tools.rows import Index, Reader, chunks, require_equal, splits_of
+from runner.tools.rows import Reader, chunks, require_equal, splits_of
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 
 def mix(
@@ -66,7 +67,8 @@ def mix(
         "replay_classes": pool.classes(drawn),
     }
     with replacing(target) as folder:
-        write(folder / "train.jsonl", _rows(ours, theirs, order(len(ours), drawn, dice)))
+        numbers = order(len(ours), drawn, dice)
+        write_rows(folder / "train.jsonl", (ours, theirs), numbers, reader)
         for name, file in splits.items():
             write(folder / f"{name}.jsonl", chunks(file))
         return write_record(folder, "mix", record)
@@ -96,13 +98,6 @@ def _exact(ratio: float, tolerance: float) -> tuple[Fraction, Fraction]:
     if not 0 <= tolerance < 1:
         raise ToolError(f"tolerance is {tolerance}; it must be at least 0 and below 1")
     return Fraction(str(ratio)), Fraction(str(tolerance))
-
-
-def _rows(ours: Index, theirs: Index, numbers: Sequence[int]) -> Iterator[bytes]:
-    first = len(ours)
-    with ours.opened() as our, theirs.opened() as their:
-        for number in numbers:
-            yield our(number) if number < first else their(number - first)
 
 
 def parser() -> argparse.ArgumentParser:

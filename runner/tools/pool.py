@@ -12,7 +12,8 @@ from runner.core.problem import counted, listing
 from runner.core.rows import Flaw, Row, RowError
 from runner.tools.draw import Dice, apportion, whole
 from runner.tools.error import ToolError
-from runner.tools.rows import Index, label, member
+from runner.tools.index import Index
+from runner.tools.rows import label, member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

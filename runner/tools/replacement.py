@@ -86,6 +86,12 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_file(file: Path) -> None:
+    """Wait until the disk has a file."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
 def write(file: Path, chunks: Iterable[bytes]) -> None:
     """Write a new file, and wait until the disk has it."""
     with file.open("xb", buffering=1 << 20) as stream:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from array import array
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -26,11 +23,12 @@ from runner.core.rows import (
     require_format,
     strings,
 )
+from runner.edges.crew import Crew
 from runner.edges.pieces import Piece, each, lines
 from runner.tools.error import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     Meter = Callable[[int, int, str], None]
@@ -53,10 +51,10 @@ T = TypeVar("T", bound=Taking)
 
 @dataclass(frozen=True)
 class Reader:
-    """How rows are read: their keys, in how many processes, and who hears how far it is."""
+    """How rows are read: their keys, who helps, and who hears how far it is."""
 
     features: Features = field(default_factory=Features)
-    workers: int = 1
+    crew: Crew = field(default_factory=Crew)
     meter: Meter | None = None
 
     def learn(self, file: Path, new: Callable[[], T], *, deep: bool = False) -> T:
@@ -71,7 +69,7 @@ class Reader:
         kind = _format(first, self.features, file) if first else ""
         work = partial(_piece, file, self.features, kind, new, deep)
         whole = new()
-        for part, size in each(work, file, self.workers):
+        for part, size in each(work, file, self.crew):
             whole.merge(part)
             done += size
             if self.meter:
@@ -181,50 +179,6 @@ def find(value: Any, name: str) -> Any:
 def label(value: Any) -> str:
     """Return a field's value as the key of a class: a text as it is, others as JSON says them."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-@dataclass
-class Index:
-    """Where each row of one file starts, and where the last one ends."""
-
-    file: Path
-    kind: str = ""
-    offsets: array[int] = field(default_factory=lambda: array("Q", [0]))
-
-    def __len__(self) -> int:
-        """Count the rows."""
-        return len(self.offsets) - 1
-
-    def take(self, line: bytes, row: Row) -> None:
-        """Remember the place of the next row."""
-        self.kind = row.format
-        self.offsets.append(self.offsets[-1] + len(line))
-
-    def merge(self, later: Index) -> None:
-        """Take over the rows of the piece that follows."""
-        self.kind = self.kind or later.kind
-        end = self.offsets.pop()
-        self.offsets.extend(end + offset for offset in later.offsets)
-
-    @contextmanager
-    def opened(self) -> Iterator[Callable[[int], bytes]]:
-        """Yield what reads the row of a number, counted from 0, with one newline at its end."""
-        offsets, read = self.offsets, os.pread
-        with self.file.open("rb") as stream:
-            handle = stream.fileno()
-
-            def row(number: int) -> bytes:
-                start = offsets[number]
-                line = read(handle, offsets[number + 1] - start, start)
-                return line if line[-1:] == b"\n" else line + b"\n"
-
-            yield row
-
-
-def picked(found: Index, numbers: Iterable[int]) -> Iterator[bytes]:
-    """Yield the rows of these numbers, in their order."""
-    with found.opened() as row:
-        yield from map(row, numbers)
 
 
 def chunks(file: Path, size: int = 1 << 20) -> Iterator[bytes]:

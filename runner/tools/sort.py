@@ -20,8 +20,9 @@ from runner.core.rows import Flaw, Row, RowError, Use, tokens
 from runner.tools import command
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
+from runner.tools.index import Index, write_rows
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
-from runner.tools.rows import Index, Reader, chunks, picked, splits_of
+from runner.tools.rows import Reader, chunks, splits_of
 
 if TYPE_CHECKING:
     import argparse
@@ -112,8 +113,11 @@ def sort(
     }
     with replacing(target) as folder:
         for name, file in splits.items():
-            rows = picked(sorts[name].index, orders[name]) if name in wanted else chunks(file)
-            write(folder / f"{name}.jsonl", rows)
+            made = folder / f"{name}.jsonl"
+            if name in wanted:
+                write_rows(made, (sorts[name].index,), orders[name], reader)
+            else:
+                write(made, chunks(file))
         return write_record(folder, "sort", record)
 
 

@@ -22,8 +22,9 @@ from runner.core.problem import counted, listing, suggest
 from runner.tools import command
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
+from runner.tools.index import Index, write_rows
 from runner.tools.replacement import replacing, require_replaceable, write, write_record
-from runner.tools.rows import MISSING, Index, Reader, chunks, find, label, picked, splits_of
+from runner.tools.rows import MISSING, Reader, chunks, find, label, splits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +81,7 @@ def weight(
         "classes": rows,
     }
     with replacing(target) as folder:
-        write(folder / "train.jsonl", picked(classes.index, numbers))
+        write_rows(folder / "train.jsonl", (classes.index,), numbers, reader)
         for name, file in splits.items():
             write(folder / f"{name}.jsonl", chunks(file))
         return write_record(folder, "weight", record)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from runner.tools import draw, replacement
 from runner.tools.error import ToolError
+from runner.tools.index import Index
 from runner.tools.mix import count, main, mix, order, parser
-from runner.tools.rows import Index, Reader
+from runner.tools.rows import Reader
 
 EXACTLY = Fraction(0)
 

@@ -6,10 +6,13 @@ from functools import partial
 import pytest
 
 from runner.edges import pieces
+from runner.edges.crew import Crew
+from runner.tools import index
 from runner.tools.error import ToolError
 from runner.tools.format import convert
+from runner.tools.index import Index
 from runner.tools.mix import mix
-from runner.tools.rows import Index, Reader, find
+from runner.tools.rows import Reader, find
 from runner.tools.sort import sort
 from runner.tools.split import split
 from runner.tools.weight import weight
@@ -61,16 +64,30 @@ def test_processes_change_nothing(rows_in, tmp_path, small):
     data = rows_in("in", [{**row, "kind": f"{i // 3}"} for i, row in enumerate(ROWS)])
     TOOLS["split"](data, tmp_path / "one")
     small(2000)
-    TOOLS["split"](data, tmp_path / "two", reader=Reader(workers=2))
+    with Crew(2) as crew:
+        TOOLS["split"](data, tmp_path / "two", reader=Reader(crew=crew))
     assert written(tmp_path / "one") == written(tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_rows_written_by_several_are_those_of_one(rows_in, tmp_path, monkeypatch):
+    data = rows_in("in", ROWS)
+    file = data / "train.jsonl"
+    file.write_bytes(file.read_bytes()[:-1])  # the last row has no newline
+    TOOLS["mix"](data, tmp_path / "one")
+    monkeypatch.setattr(index, "PART", 7)
+    TOOLS["mix"](data, tmp_path / "parts")
+    with Crew(2) as crew:
+        TOOLS["mix"](data, tmp_path / "two", reader=Reader(crew=crew))
+    assert written(tmp_path / "one") == written(tmp_path / "parts") == written(tmp_path / "two")
 
 
 @pytest.mark.slow
 def test_a_bad_row_in_another_process_is_named_with_its_line(rows_in, tmp_path, small):
     data = rows_in("in", [*ROWS, {"text": 3}])
     small(2000)
-    with pytest.raises(ToolError, match=r"train\.jsonl:201:10: the row has a number as text"):
-        sort(data, tmp_path / "out", reader=Reader(workers=2))
+    with Crew(2) as crew, pytest.raises(ToolError, match=r"train\.jsonl:201:10: the row has a n"):
+        sort(data, tmp_path / "out", reader=Reader(crew=crew))
 
 
 def test_a_row_of_another_format_is_named_in_whatever_piece_it_is(rows_in, small):
