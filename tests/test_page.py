@@ -87,6 +87,7 @@ def test_a_run_with_nothing_to_show_yet_has_a_page(tmp_path):
     (folder / "train" / "metrics.jsonl").write_bytes(b'{"event": "train", "iter')
     text = reporting.write(manifest.with_stage(StageRecord("train"))).read_text(encoding="utf-8")
     assert "cut off" in text
+    assert '<i class="pending"' not in text
     assert "<svg" not in text
 
 
