@@ -73,6 +73,8 @@ def test_what_a_run_itself_made_makes_room_for_what_it_makes_anew(models):
     (models / "named" / "mine.txt").write_text("keep me")
     assert "'named' is there already" in call(models, *words[:-2], code=2)
     (models / "named" / "mine.txt").unlink()
+    call(models, *words[:-2])
+    assert (models / "named" / "model.safetensors").read_bytes() == before  # for the tests below
 
 
 def test_bits_that_stay_as_they_were_are_counted_off_the_weights(models):

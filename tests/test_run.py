@@ -244,7 +244,7 @@ def test_a_failed_stage_stops_the_run_with_its_log_and_one_clear_line(project):
 
 
 def test_a_timeout_ends_the_stage(project):
-    text = RECIPE.replace("train: {tool", "train: {timeout: 0.5, tool")
+    text = RECIPE.replace("train: {tool", "train: {timeout: 0.05, tool")
     (project / "r.yaml").write_text(text, encoding="utf-8")
     done = run("r.yaml", "--smoke", cwd=project, code=124)
     assert "train failed: timeout" in done.stderr

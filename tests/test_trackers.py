@@ -60,6 +60,9 @@ class Broken:
     def describe(self, texts):
         raise ConnectionError("the server is gone, correct-horse-battery\nand more")
 
+    def end(self, *, good):
+        """Nothing to close."""
+
 
 def test_a_tracker_that_fails_is_said_once_and_stops_nothing(monkeypatch, capsys):
     monkeypatch.setattr(
