@@ -14,8 +14,8 @@ from runner.verbs import options
 from runner.verbs import words as words_of
 
 if TYPE_CHECKING:
-    from runner.comparison import Place, Request
     from runner.core.review import Review
+    from runner.sides import Place, Request
 
 _ID = re.compile(r"\d{8}T\d{6}Z-")
 
@@ -53,9 +53,9 @@ def command(
     a revision (REV, or A..B and A...B as in git), with another recipe (also REV:PATH), or with a
     run (its folder or id). Data is not compared.
     """
-    from runner.comparison import Request
     from runner.core import comment, review
     from runner.core.recipe import Overrides
+    from runner.sides import Request
 
     request = Request(Overrides(profiles, os.environ, sets), smoke)
     found = _reviews(words, Path(runs), request)
@@ -72,14 +72,14 @@ def command(
 
 def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Review]":
     """Return what changes in each recipe that the words name."""
-    from runner import comparison, workflow
+    from runner import sides, workflow
 
     if "" in words:
         raise RecipeError("there is an empty word", "a variable of your shell may not be set")
     *files, last = words
     if len(files) == 1 and _recipe(files[0]) and _recipe(last):
         click.echo("two recipes, compared with each other (add HEAD for each since HEAD)", err=True)
-        return [comparison.between(files[0], last, request)]
+        return [sides.between(files[0], last, request)]
     if not files or _recipe(last) or (Path(last).is_dir() and not _run(last)):
         files, last = [*words], "HEAD"
     for file in files:
@@ -95,10 +95,10 @@ def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Revi
         if len(files) == 1 and not Path(files[0]).exists():
             workflow.load(files[0])  # says what is wrong with its name
         raise
-    found = list(comparison.spread(files, old, new))
+    found = list(sides.spread(files, old, new))
     if not found:
         raise RecipeError(f"there is no recipe in {', '.join(files)}", "name files or their folder")
-    return list(comparison.reviews(found, old, new, request))
+    return list(sides.reviews(found, old, new, request))
 
 
 def _recipe(word: str) -> bool:
@@ -120,22 +120,22 @@ def _run(word: str) -> bool:
 
 
 def _since_run(files: Sequence[str], run: str, runs: Path, request: "Request") -> "Review":
-    from runner import comparison
+    from runner import sides
     from runner.edges import history
 
     _one(files, "a run")
     manifest = history.find(runs, run)
-    return comparison.since(files[0], manifest.plan, f"run {manifest.id}", request)
+    return sides.since(files[0], manifest.plan, f"run {manifest.id}", request)
 
 
 def _against(files: Sequence[str], rev: str, path: str, request: "Request") -> "Review":
-    from runner import comparison
-    from runner.comparison import Place
+    from runner import sides
     from runner.edges import git
+    from runner.sides import Place
 
     _one(files, "one file of a revision")
     revision = git.revision(rev, files[0])
-    return comparison.moved(revision.named(path), files[0], Place(revision), request)
+    return sides.moved(revision.named(path), files[0], Place(revision), request)
 
 
 def _one(files: Sequence[str], what: str) -> None:
@@ -145,8 +145,8 @@ def _one(files: Sequence[str], what: str) -> None:
 
 def _places(said: str, file: str) -> "tuple[Place, Place]":
     """Return the old and the new side of REV, A..B or A...B; an empty B is the checkout."""
-    from runner.comparison import Place
     from runner.edges import git
+    from runner.sides import Place
 
     one, dots, other = said.partition("...")
     if dots:
