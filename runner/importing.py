@@ -14,7 +14,7 @@ from runner.core.adoption import Adoption
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
 from runner.core.unread import prune
-from runner.edges import disk
+from runner.edges import disk, schemas
 from runner.errors import RecipeError
 
 _TOOL = "mlx_lm.lora"
@@ -43,19 +43,19 @@ def from_file(file: str, schema: str = "") -> Imported:
         return _of_adapter(text, file, schema)
     if file.endswith((".yaml", ".yml")):
         return _of_config(text, file, schema)
-    return _imported(adoption.adopt(text, file, disk.catalog(), disk.read), {file: text}, schema)
+    return _imported(adoption.adopt(text, file, schemas.catalog(), disk.read), {file: text}, schema)
 
 
 def from_words(words: Sequence[str], schema: str = "") -> Imported:
     """Import one command. Raises RecipeError."""
     line = shlex.join(words)
     name = "the command"
-    return _imported(adoption.adopt(line, name, disk.catalog(), disk.read), {name: line}, schema)
+    return _imported(adoption.adopt(line, name, schemas.catalog(), disk.read), {name: line}, schema)
 
 
 def planned(script: str) -> Plan | None:
     """Return the plan that one of our own scripts was made of; None where it cannot be read."""
-    adopted = adoption.adopt(script, "script", disk.catalog(), disk.read)
+    adopted = adoption.adopt(script, "script", schemas.catalog(), disk.read)
     told = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
     if not adopted.own or any(one.severity == "error" for one in told):
         return None
@@ -93,7 +93,7 @@ def _of_adapter(text: str, file: str, schema: str) -> Imported:
 def _configured(file: str) -> Adoption:
     """Adopt the command that a configuration file is for."""
     line = shlex.join([_TOOL, "--config", file])
-    return adoption.adopt(line, file, disk.catalog(), disk.read)
+    return adoption.adopt(line, file, schemas.catalog(), disk.read)
 
 
 def _adapter(folder: str) -> bool:

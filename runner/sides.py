@@ -15,7 +15,7 @@ from runner.core.problem import Problem, listing
 from runner.core.recipe import Overrides
 from runner.core.review import Review
 from runner.core.smoke import shrink
-from runner.edges import collection, disk
+from runner.edges import collection, disk, schemas
 from runner.edges.git import Revision
 from runner.errors import InvalidRecipeError, RecipeError
 
@@ -159,7 +159,7 @@ def compiled(file: str, place: Place, request: Request) -> tuple[Side, tuple[str
         notes = (f"budgets are not turned into iters: rows are not on this disk ({places})",)
     plan = workflow.plan(result, recipe)
     if request.smoke:
-        plan = shrink(plan, disk.catalog())
+        plan = shrink(plan, schemas.catalog())
     return side(result, plan), notes
 
 

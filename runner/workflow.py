@@ -1,10 +1,10 @@
 """The program as a sequence: load, compile, select, run. Verbs and the library both walk it."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from runner.core import compile as compiling
 from runner.core import recipe as recipes
@@ -16,13 +16,24 @@ from runner.core.recipe import Overrides, Recipe
 from runner.core.rules import Known, View
 from runner.core.secret import Mask
 from runner.core.smoke import MODEL_STAGE, shrink
-from runner.edges import disk, hub, verdicts
+from runner.edges import disk, hub, schemas, verdicts
 from runner.edges.collector import resting
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
 
 if TYPE_CHECKING:
     from runner.core.forecast import Forecast
     from runner.core.result import Result
+    from runner.edges.world import World
+
+
+class Files(Protocol):
+    """What recipes are read through: this disk, a World that remembers, or a revision's files."""
+
+    def read(self, file: str) -> bytes:
+        """Return a recipe's bytes. Raises OSError."""
+
+    def beside(self, file: str) -> Iterable[str]:
+        """Return the names of recipes near a path."""
 
 
 @resting()
@@ -31,15 +42,15 @@ def read(
     profiles: Sequence[str] = (),
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
+    files: Files = disk,
 ) -> recipes.Loaded:
     """Read a recipe and fold its layers; every problem is in the result.
 
     In the texts it was read from, which pictures of problems show, secrets are masked.
     """
     known = os.environ if environ is None else environ
-    loaded = recipes.load(
-        file, disk.read, Overrides(tuple(profiles), known, tuple(sets)), disk.beside
-    )
+    overrides = Overrides(tuple(profiles), known, tuple(sets))
+    loaded = recipes.load(file, files.read, overrides, files.beside)
     mask = _mask(environ)
     loaded.sources |= {name: mask.text(text) for name, text in loaded.sources.items()}
     loaded.problems[:] = masked(loaded.problems, mask)
@@ -51,9 +62,10 @@ def load(
     profiles: Sequence[str] = (),
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
+    files: Files = disk,
 ) -> Recipe:
     """Read a recipe. Raises InvalidRecipeError with every problem of the whole recipe."""
-    loaded = read(file, profiles, sets, environ)
+    loaded = read(file, profiles, sets, environ, files)
     if loaded.recipe is None or loaded.problems:
         raise InvalidRecipeError(problems(loaded, environ), loaded.sources)
     return loaded.recipe
@@ -84,9 +96,7 @@ def _mask(environ: Mapping[str, str] | None) -> Mask:
 def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
     """Compile a recipe, and once more where a budget needed the rows of its data."""
     result = drafted(recipe, environ)
-    if result.plan is None or not any(
-        d.node.get("budget") for d in result.resolver.drafts.values()
-    ):
+    if result.plan is None or not budgeted(result):
         return result
     from runner.core.forecast import derived  # noqa: PLC0415  (most recipes have no budget)
 
@@ -97,12 +107,26 @@ def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
     return drafted(told, environ)
 
 
+def budgeted(result: Compiled) -> bool:
+    """Say whether a stage has a ``budget``, which is made of rows on this disk."""
+    return any(draft.node.get("budget") for draft in result.resolver.drafts.values())
+
+
+def counted(result: Compiled, world: "World") -> "World":
+    """Let a world remember the rows, too, that a budget counted; it is returned."""
+    if budgeted(result) and result.plan is not None:
+        from runner.edges import preflight  # noqa: PLC0415  (most recipes have no budget)
+
+        world.places(preflight.places(result.plan))
+    return world
+
+
 @resting()
 def drafted(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
     """Compile a recipe without counting rows: a budget says nothing of ``iters`` yet."""
     known = os.environ if environ is None else environ
     with verdicts.remembered():
-        return compiling.build(recipe, disk.catalog(), disk.envelope(), known, rules.rules())
+        return compiling.build(recipe, schemas.catalog(), schemas.envelope(), known, rules.rules())
 
 
 def views_of(result: Compiled) -> list[View]:
@@ -110,7 +134,7 @@ def views_of(result: Compiled) -> list[View]:
     from runner.edges import preflight  # noqa: PLC0415  (most recipes compile without the disk)
 
     facts = preflight.facts(result.plan) if result.plan else Known()
-    return list(rules.views(result, disk.catalog(), facts))
+    return list(rules.views(result, schemas.catalog(), facts))
 
 
 def forecasts(result: Compiled, smaller: Plan | None = None) -> "list[Forecast]":
@@ -140,7 +164,7 @@ def examined(
 
     if result.plan is None:
         return []
-    look = shrink(result.plan, disk.catalog()) if smoke else result.plan
+    look = shrink(result.plan, schemas.catalog()) if smoke else result.plan
     rows = preflight.rows(result.plan, stages, smoke=smoke, workers=workers, progress=progress)
     facts = preflight.facts(look)
     facts = replace(facts, occupied=facts.occupied - set(kept))
@@ -150,7 +174,7 @@ def examined(
 @resting()
 def judged(result: Compiled, known: Known | None = None) -> list[Problem]:
     """Return what the rules find in a compiled recipe, with what is known of its files."""
-    return rules.problems(result, disk.catalog(), known)
+    return rules.problems(result, schemas.catalog(), known)
 
 
 def refuse(found: Sequence[Problem], sources: Mapping[str, str]) -> list[Problem]:
@@ -164,7 +188,7 @@ def plan(result: Compiled, recipe: Recipe, *, smoke: bool = False) -> Plan:
     """Return the plan of a compiled recipe. Raises InvalidRecipeError."""
     if result.plan is None:
         raise InvalidRecipeError(result.problems, recipe.sources)
-    return shrink(result.plan, disk.catalog()) if smoke else result.plan
+    return shrink(result.plan, schemas.catalog()) if smoke else result.plan
 
 
 def select(
@@ -201,7 +225,7 @@ def rehearsed(recipe: Recipe) -> list[Problem]:
             hint,
             tuple((None, line) for line in said.splitlines()),
         )
-        for name, said in rehearse(whole, disk.installed_catalog())
+        for name, said in rehearse(whole, schemas.installed_catalog())
     ]
 
 
@@ -210,7 +234,7 @@ def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     from runner.core.drift import compare  # noqa: PLC0415
     from runner.edges import probe  # noqa: PLC0415
 
-    catalog = disk.installed_catalog()
+    catalog = schemas.installed_catalog()
     seen = probe.ask("runner.child.introspect", *names)
     if set(seen) == {"error"}:
         raise UnfitError(f"the installed tools cannot be asked: {seen['error']}")
@@ -245,5 +269,5 @@ def run(
     names = select(whole, stages)
     room.look(whole, names, runs)
     listeners = Several(Plain() if progress else Silent(), Page(), *trackers(whole))
-    manifest = execute(whole, disk.installed_catalog(), runs, names, listeners, before)
+    manifest = execute(whole, schemas.installed_catalog(), runs, names, listeners, before)
     return result(manifest, history.audits(manifest))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import workflow
-from runner.edges import disk, probe
+from runner.edges import probe, schemas
 from runner.edges.ahead import Ahead
 
 TOOL = """
@@ -123,7 +123,7 @@ class Spawned:
 
 @pytest.fixture
 def early(plan, tmp_path, monkeypatch):
-    found = Ahead(tmp_path, plan, disk.catalog())
+    found = Ahead(tmp_path, plan, schemas.catalog())
     monkeypatch.setattr(found, "_spawn", lambda stage: Spawned(stage.name))
     monkeypatch.setattr(probe, "cores", lambda: 2)
     return found

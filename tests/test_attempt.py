@@ -9,7 +9,7 @@ import pytest
 
 from runner.core.manifest import Manifest, StageRecord
 from runner.core.plan import Plan, Stage
-from runner.edges import disk, signals
+from runner.edges import schemas, signals
 from runner.edges.attempt import Attempt
 from runner.edges.process import Child
 from runner.edges.signals import Interrupt
@@ -33,7 +33,7 @@ class Ready:
 
 
 def attempt(folder, code):
-    tool = disk.catalog().get("model.tiny")
+    tool = schemas.catalog().get("model.tiny")
     stage = Stage("s", "model.tiny", {**tool.defaults, **STAGE.params}, STAGE.outputs)
     plan = Plan("r", "r.yaml", (stage,))
     manifest = Manifest("1", str(folder), plan, {}, (StageRecord("s"),))

@@ -9,11 +9,11 @@ from jsonschema import Draft202012Validator
 
 from runner.core.catalog import Tool, complete, resolve
 from runner.core.check import violations
-from runner.edges import disk
+from runner.edges import schemas
 
 SCHEMA = Path(__file__).parents[1] / "schema"
 META = json.loads((SCHEMA / "tool.meta.json").read_text(encoding="utf-8"))
-NAMES = disk.catalog().names
+NAMES = schemas.catalog().names
 FULL = {  # what a recipe has to say of each tool
     "data.format": {"data": "rows", "to": "chat"},
     "data.mix": {"primary": "new", "replay": "old"},
@@ -34,7 +34,7 @@ FULL = {  # what a recipe has to say of each tool
 
 
 def tool(name: str) -> Tool:
-    found = disk.catalog().get(name)
+    found = schemas.catalog().get(name)
     assert found is not None
     return found
 

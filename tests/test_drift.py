@@ -12,15 +12,15 @@ import pytest
 
 from runner.core.catalog import Tool, complete, resolve
 from runner.core.drift import Difference, compare
-from runner.edges import disk
+from runner.edges import schemas
 
 Json = dict[str, Any]
-NAMES = disk.installed_catalog().names
+NAMES = schemas.installed_catalog().names
 TYPES = {"integer": "int", "number": "float", "boolean": "bool", "string": "str", "object": "str"}
 
 
 def tool(name: str) -> Tool:
-    found = disk.installed_catalog().get(name)
+    found = schemas.installed_catalog().get(name)
     assert found is not None
     return found
 

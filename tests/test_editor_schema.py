@@ -9,14 +9,14 @@ from jsonschema import Draft7Validator
 from runner.core.document import parse
 from runner.core.editor import recipe_schema
 from runner.core.invocation import laid_out
-from runner.edges import collection, disk
+from runner.edges import collection, schemas
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "schema" / "recipe.schema.json"
 
 
 def test_the_schema_is_fresh():
-    made = laid_out(recipe_schema(disk.envelope(), disk.catalog())) + "\n"
+    made = laid_out(recipe_schema(schemas.envelope(), schemas.catalog())) + "\n"
     assert SCHEMA.read_text(encoding="utf-8") == made, "run: make schema"
 
 

@@ -22,7 +22,7 @@ from runner.core.rules import rules
 from runner.core.script import script
 from runner.core.shell import commands, is_assignment
 from runner.core.unread import SLUGS
-from runner.edges import collection, disk
+from runner.edges import collection, disk, schemas
 from runner.errors import RecipeError
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +46,7 @@ def adopted(text):
     def read(file):
         raise FileNotFoundError(file)
 
-    found = adoption.adopt(text, "script.sh", disk.catalog(), read)
+    found = adoption.adopt(text, "script.sh", schemas.catalog(), read)
     assert [one for one in found.problems if one.severity == "error"] == []
     return writing.recipe_text(found)
 
@@ -70,7 +70,7 @@ def test_a_script_of_ten_commands_is_a_recipe_of_ten_stages_that_makes_the_same_
     found = importing.from_file("ten.sh")
     assert (found.stages, found.problems) == (10, [])
     plan = plan_of(found.text)
-    again = adopted(script(plan, disk.catalog()))
+    again = adopted(script(plan, schemas.catalog()))
     second = plan_of(again, plan.file)
     assert [bare(stage) for stage in second.stages] == [bare(stage) for stage in plan.stages]
 
@@ -90,7 +90,7 @@ SHIPPED = sorted(filter(collection.is_recipe, disk.shipped("recipes").glob("*.ya
 def test_our_own_scripts_come_back(path, smoke):
     recipe = workflow.load(str(path), environ={})
     plan = workflow.plan(workflow.compiled(recipe, {}), recipe, smoke=smoke)
-    text = adopted(script(plan, disk.catalog()))
+    text = adopted(script(plan, schemas.catalog()))
     again = plan_of(text)
     assert (again.name, again.description) == (plan.name, plan.description)
     assert [replace(bare(s), description=s.description) for s in again.stages] == [
@@ -103,8 +103,8 @@ def test_our_own_scripts_come_back(path, smoke):
 @settings(max_examples=12, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(data=st.data())
 def test_random_stages_come_back(name, data):
-    stage = data.draw(stages(disk.installed_catalog().get(name)))
-    text = script(Plan("random", "random.yaml", (stage,)), disk.installed_catalog())
+    stage = data.draw(stages(schemas.installed_catalog().get(name)))
+    text = script(Plan("random", "random.yaml", (stage,)), schemas.installed_catalog())
     loaded, result = importing._compiled(adopted(text), "random.yaml")
     assume("same-output" not in {one.rule for one in result.problems})  # no recipe may do that
     assert [*loaded.problems, *result.problems] == []
@@ -127,7 +127,7 @@ stages:
 
 def test_what_stands_around_a_stage_comes_back():
     plan = plan_of(AROUND)
-    again = plan_of(adopted(script(plan, disk.catalog())))
+    again = plan_of(adopted(script(plan, schemas.catalog())))
     assert bare(again.stage("train")) == bare(plan.stage("train"))
 
 
@@ -242,7 +242,7 @@ def test_a_command_means_what_mlx_lms_own_parser_makes_of_it(tmp_path, monkeypat
         text=True,
         check=True,
     )
-    tool = disk.installed_catalog().get("mlx_lm.lora")
+    tool = schemas.installed_catalog().get("mlx_lm.lora")
     for line, seen in zip(lines, json.loads(done.stdout), strict=True):
         Path("one.sh").write_text(f"mlx_lm.lora {line}\n", encoding="utf-8")
         found = importing.from_file("one.sh")
@@ -308,7 +308,7 @@ def test_the_aliases_of_flags_are_those_of_the_installed_parsers():
     )
     said = json.loads(done.stdout)
     for name, known in said.items():
-        tool = disk.installed_catalog().get(name)
+        tool = schemas.installed_catalog().get(name)
         if tool is None or "flags" not in known:
             continue
         for parameter in tool.parameters.values():

@@ -12,7 +12,7 @@ import pytest
 from runner.core.manifest import Manifest, StageRecord, State, from_dict
 from runner.core.plan import Plan, Stage
 from runner.core.schedule import Action
-from runner.edges import disk, reporting
+from runner.edges import disk, reporting, schemas
 
 # What a Chromium asks its maker when it starts, whatever page it shows.
 OWN = re.compile(r"chrome|https?://([a-z0-9-]+\.)*google(apis)?\.com/").match
@@ -21,7 +21,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 def finished_run(folder, events=40, **changes):
     """Lay down a run's folder as a run leaves it, with one training and its metrics."""
-    tool = disk.catalog().get("mlx_lm.lora")
+    tool = schemas.catalog().get("mlx_lm.lora")
     params = {p.name: p.default for p in tool.parameters.values()} | {"train": True, "data": "d"}
     stage = Stage("train", "mlx_lm.lora", params, {}, description="Train <it> & see.")
     record = StageRecord("train", State.FINISHED, seconds=3.0, metrics={"train_loss": 1.5})

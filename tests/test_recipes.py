@@ -8,7 +8,7 @@ import pytest
 
 import runner
 from runner import workflow
-from runner.edges import collection, disk
+from runner.edges import collection, schemas
 
 ROOT = Path(__file__).parent.parent
 RECIPES = {
@@ -77,4 +77,4 @@ def test_a_recipe_runs_to_its_end_at_toy_scale(name, here):
 
 
 def needed(tool):
-    return disk.catalog().get(tool).needs
+    return schemas.catalog().get(tool).needs

@@ -31,11 +31,11 @@ from runner.core.check import violations
 from runner.core.document import RUN_DIR
 from runner.core.invocation import Invocation, invoke
 from runner.core.plan import Stage, bind
-from runner.edges import disk
+from runner.edges import schemas
 
 Json = dict[str, Any]
 EXAMPLES = 120
-NAMES = disk.installed_catalog().names
+NAMES = schemas.installed_catalog().names
 NASTY = [
     "-x", "--flag=1", "-1", "-", "---", "a b", " a ", "'", '"', "\\", "\\n", "a\nb", "\n", "\r\n", "\t", "😀",
     "1e-4", "1", "true", "no", "null", "~", "\u2028", "a\u2029b", "\u0085", "\ufeff", "\x7f", "\x1b[0m", "é",
@@ -310,7 +310,7 @@ def stub_lm_eval() -> None:
 
 def main() -> None:
     stub_lm_eval()
-    catalog = disk.installed_catalog()
+    catalog = schemas.installed_catalog()
     out, sys.stdout = sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory() as folder:
         found = {name: verdict(tool, folder) for name in NAMES if (tool := catalog.get(name))}
@@ -338,7 +338,7 @@ def test_every_parameter_comes_back_from_the_tools_own_parser(name, verdicts):
 
 
 def test_a_parameter_that_does_not_come_back_is_seen():
-    tool = disk.installed_catalog().get("data.mix")
+    tool = schemas.installed_catalog().get("data.mix")
     assert tool is not None
     params = complete(tool.schema, {"primary": "a", "replay": "b"}, tool.schema)
     seen = {**params, "out": Path("data"), "ratio": 0.15, "tolerance": 0.0}
@@ -356,8 +356,8 @@ from runner.child import introspect
 from runner.core.catalog import complete
 from runner.core.invocation import invoke
 from runner.core.plan import Stage
-from runner.edges import disk
-tool = disk.installed_catalog().get("hf.download")
+from runner.edges import schemas
+tool = schemas.installed_catalog().get("hf.download")
 params = complete(tool.schema, {"repo_id": "org/name", "include": ["-x"]}, tool.schema)
 taken = set()
 host = types.SimpleNamespace(tool=tool, planned={**params, "max_workers": int(sys.argv[1])})

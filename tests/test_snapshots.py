@@ -10,7 +10,7 @@ import pytest
 from runner import workflow
 from runner.core.catalog import Tool
 from runner.core.script import script
-from runner.edges import collection, disk
+from runner.edges import collection, schemas
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 LOCKED = RECIPES / "__snapshots__"
@@ -24,7 +24,7 @@ def generated(monkeypatch):
     def make(name, *, smoke=False):
         recipe = workflow.load(f"recipes/{name}.yaml", environ={})
         plan = workflow.plan(workflow.compiled(recipe, {}), recipe, smoke=smoke)
-        return script(plan, disk.catalog())
+        return script(plan, schemas.catalog())
 
     return make
 
@@ -86,16 +86,16 @@ def test_a_parameter_deleted_from_the_recipe_changes_the_commands(line, generate
     (tmp_path / "base").symlink_to(RECIPES / "base")
     recipe = workflow.load(str(tmp_path / "security_sequential.yaml"), environ={})
     plan = workflow.plan(workflow.compiled(recipe, {}), recipe)
-    changed = script(plan, disk.catalog()).replace(str(tmp_path), "recipes")
+    changed = script(plan, schemas.catalog()).replace(str(tmp_path), "recipes")
     assert changed != generated("security_sequential")
 
 
 @pytest.mark.parametrize("parameter", ["max_seq_length", "lora_parameters", "grad_checkpoint"])
 def test_a_parameter_deleted_from_the_catalogue_is_an_error(parameter, generated, monkeypatch):
-    tool = disk.catalog().get("mlx_lm.lora")
+    tool = schemas.catalog().get("mlx_lm.lora")
     less = {k: v for k, v in tool.schema["properties"].items() if k != parameter}
     lacking = Tool(tool.name, {**tool.schema, "properties": less})
-    monkeypatch.setitem(disk.catalog()._tools, tool.name, lacking)
+    monkeypatch.setitem(schemas.catalog()._tools, tool.name, lacking)
     with pytest.raises(workflow.InvalidRecipeError, match=f"no parameter '{parameter}'"):
         generated("security_sequential")
 

@@ -8,7 +8,7 @@ import pytest
 from runner import workflow
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.schedule import Identity
-from runner.edges import disk, history, signals
+from runner.edges import history, schemas, signals
 from runner.edges.ahead import Ahead
 from runner.edges.places import Places
 from runner.edges.terminal import Silent
@@ -39,7 +39,7 @@ def walk(tmp_path):
         for one, path in (("make", "model"), ("four", "four"))
     )
     before = Manifest("id", str(tmp_path), plan, {}, rows, State.FINISHED)
-    return Walk(plan, disk.catalog(), Ahead(tmp_path, plan, disk.catalog()), Silent(), before)
+    return Walk(plan, schemas.catalog(), Ahead(tmp_path, plan, schemas.catalog()), Silent(), before)
 
 
 def test_nothing_is_put_aside_while_it_is_said_to_be_finished(walk, monkeypatch):

@@ -20,7 +20,7 @@ from runner.core.manifest import plan_from_dict
 from runner.core.plan import bind
 from runner.core.schedule import Identity
 from runner.core.staging import staged
-from runner.edges import disk
+from runner.edges import schemas
 from runner.edges.places import places
 
 
@@ -30,7 +30,7 @@ def host(folder: str, name: str, *, rehearse: bool = False) -> int:
     said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
     plan = plan_from_dict(said["plan"])
     stage = plan.stage(name)
-    tool = disk.installed_catalog().get(stage.tool)
+    tool = schemas.installed_catalog().get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
     moves = places(Path(folder) / name)

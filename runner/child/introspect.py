@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from runner.child.host import read_namespace
 from runner.child.seen import Host, destination
 from runner.core.catalog import Tool
-from runner.edges import disk
+from runner.edges import schemas
 
 if TYPE_CHECKING:
     import click
@@ -272,7 +272,7 @@ def _plain(value: Any) -> Any:
 
 def main(names: list[str]) -> int:
     """Print what the named tools take, or all tools of the catalogue."""
-    catalog = disk.installed_catalog()
+    catalog = schemas.installed_catalog()
     found: Json = {}
     for name in names or catalog.names:
         tool = catalog.get(name)

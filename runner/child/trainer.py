@@ -10,7 +10,7 @@ from runner.core import saved as states
 from runner.core.invocation import options
 from runner.core.plan import bind
 from runner.core.trainer import line
-from runner.edges import disk, saved
+from runner.edges import disk, saved, schemas
 from runner.tools import train
 from runner.tools.train.loop import Loop
 from runner.tools.train.state import State
@@ -21,7 +21,7 @@ def install(host: Host, identity: str) -> None:
 
     `identity` is the digest of what the stage is made of.
     """
-    trainer = disk.catalog().trainer
+    trainer = schemas.catalog().trainer
     words = [str(bind(w, host.folder)) for o in options(trainer, host.stage.trainer) for w in o]
     host.around, _ = train.parsed([*words, "--", *host.tool.command])
 

@@ -3,6 +3,7 @@
 The map, in import order; a module may import only from those above it:
 
 problem     Marks and Problems: what is wrong, where, and the way out
+naming      what names of files mean
 tree        values that remember their places and what they replaced
 scalar      a plain scalar's text -> its value, by YAML 1.2
 syntax      YAML's complaints -> problems in words

@@ -8,6 +8,7 @@ used: they are YAML 1.1, and importing mlx_lm changes them for the whole process
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import yaml
@@ -39,6 +40,8 @@ class Document:
 
 
 _Parser: Any = vars(yaml.cyaml)["CParser"] if yaml.__with_libyaml__ else yaml.SafeLoader
+# Before 0.2.6 libyaml has no limit, and its composer recurses in C until the process is gone.
+_BOTTOMLESS = not yaml.__with_libyaml__ or import_module("yaml._yaml").get_version() < (0, 2, 6)
 
 
 class _Composer(_Parser):  # type: ignore[misc]
@@ -90,13 +93,18 @@ def _decode(data: bytes | str, file: str) -> tuple[str, Problem | None]:
 
 
 def _single(text: str) -> Any:
-    # A level takes a bracket, or half a column of the longest line (a list may stand at its key).
-    columns = max(map(len, text.splitlines()), default=0)
-    if text.count("[") + text.count("{") + 2 * columns > SAFE_DEPTH:
-        _refuse_depth(text)
+    if _BOTTOMLESS:
+        # A level takes a bracket, or half a column of the longest line (a list may stand at a key).
+        columns = max(map(len, text.splitlines()), default=0)
+        if text.count("[") + text.count("{") + 2 * columns > SAFE_DEPTH:
+            _refuse_depth(text)
     composer = _Composer(text)
     try:
         return composer.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        if error.problem_mark and "depth" in str(error.problem):
+            _refuse_depth(text[: error.problem_mark.index])  # libyaml looks ahead
+        raise
     finally:
         composer.dispose()
 
@@ -110,21 +118,18 @@ class _TooDeepError(Exception):
 
 
 def _refuse_depth(text: str) -> None:
-    """Raise _TooDeepError where collections nest deeper than libyaml's composer survives.
+    """Raise _TooDeepError where collections nest deeper than a recipe's may.
 
-    The composer recurses in C without a limit of its own and takes the process with it.
+    libyaml says so itself since 0.2.6, a thousand levels down.
     """
     depth = 0
-    place = (1, 1)
     for event in yaml.parse(text, Loader=_Parser):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
-            if depth == MAX_DEPTH + 1:
-                place = _place(event)
+            if depth > MAX_DEPTH + 1:  # the root is a level, too
+                raise _TooDeepError(*_place(event))
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > SAFE_DEPTH:
-            raise _TooDeepError(*place)
 
 
 class _Builder:

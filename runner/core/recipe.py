@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from runner.core.document import parse
 from runner.core.merge import merge, settle
+from runner.core.naming import BUILTIN
 from runner.core.override import Overrides, overlay
 from runner.core.problem import Mark, Problem, shown, suggest
 from runner.core.tree import Node
 
-__all__ = ["BUILTIN", "Loaded", "Overrides", "Recipe", "load"]
-
-BUILTIN = "builtin:"
+__all__ = ["Loaded", "Overrides", "Recipe", "load"]
 
 Read = Callable[[str], bytes]
 Beside = Callable[[str], Iterable[str]]

@@ -28,7 +28,7 @@ def secret_name(name: str) -> bool:
 
 def values(environ: Mapping[str, str], more: Iterable[str] = ()) -> frozenset[str]:
     """Return the secrets an environment holds, and `more` that are long enough."""
-    found = {said.strip() for name, said in environ.items() if secret_name(name)}
+    found = {environ[name].strip() for name in environ if secret_name(name)}
     return frozenset(one for one in {*found, *more} if len(one) >= LEAST)
 
 

@@ -8,11 +8,10 @@ from typing import Any
 from runner.core.check import violations
 from runner.core.document import parse
 from runner.core.invocation import laid_out
+from runner.core.naming import ENDING
 from runner.core.problem import Mark, Problem
 from runner.core.shape import placed
 from runner.core.tree import Node, locate
-
-ENDING = ".test.yaml"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,6 @@ def syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
         (opened.line + 1, opened.column + 1) if opened else None,
         text.splitlines(),
     )
-    if "nesting" in said.why or "depth" in said.why:
-        return too_deep(Mark(file, *said.at))
     place, why, rule, hint = _explained(said)
     notes: tuple[tuple[Mark | None, str], ...] = ()
     if said.opened and "flow" in said.context and "expected ','" in said.why:

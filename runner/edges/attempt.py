@@ -22,7 +22,7 @@ from runner.core.saved import Saved
 from runner.core.schedule import MISSED, Identity
 from runner.core.secret import Mask
 from runner.core.staging import staged
-from runner.edges import disk, hub, probe, saved, signals
+from runner.edges import disk, hub, probe, saved, schemas, signals
 from runner.edges.ahead import Ahead, command
 from runner.edges.journal import Tail, last_lines
 from runner.edges.places import Places
@@ -147,7 +147,7 @@ class Attempt:
             return self.ahead.take(self.stage)
         start = command(self.folder, self.stage.name)
         invocation = Invocation(tuple(start), (), None, None)
-        launcher = disk.catalog().launcher
+        launcher = schemas.catalog().launcher
         words = launched(invocation, self.stage.launch, launcher).arguments
         module, function = launcher.main
         # Its input stays open and silent: mlx.launch spins on one that has ended.

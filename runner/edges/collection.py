@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from runner.core.suite import ENDING
+from runner.core.naming import ENDING
 
 _SUFFIXES = {".yaml", ".yml"}
 _MODELINE = re.compile(rb"^# yaml-language-server: .*\brecipe\.schema\.json", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Files: the catalogue and recipes as they are shipped, a user's recipes, and writes that last."""
+"""Files: what is shipped, a user's recipes, and writes that last."""
 
 import json
 import os
@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import runner
-from runner.core.catalog import LAUNCHER, TRAINER, Catalog, at
-from runner.core.recipe import BUILTIN
+from runner.core.naming import BUILTIN
 
 Json = dict[str, Any]
 
@@ -20,38 +19,6 @@ def shipped(name: str) -> Path:
     package = Path(runner.__file__).parent
     inside = package / name
     return inside if inside.is_dir() else package.parent / name
-
-
-@cache
-def catalog(release: str | None = None) -> Catalog:
-    """Return the tool catalogue of schema/tools, as the newest mlx-lm has it or `release`."""
-    folder = shipped("schema") / "tools"
-    names = tuple(sorted(path.stem for path in folder.glob("*.json")))
-    files = {name: folder / f"{name}.json" for name in names}
-    files |= {
-        LAUNCHER: shipped("schema") / "launch.json",
-        TRAINER: shipped("schema") / "train.json",
-    }
-    return Catalog(names, lambda name: at(_json(files[name]), release))
-
-
-def installed_catalog() -> Catalog:
-    """Return the tool catalogue as the installed mlx-lm has it; the newest where there is none."""
-    from runner.edges import probe  # noqa: PLC0415  (only what runs or looks asks for it)
-
-    return catalog(probe.installed("mlx-lm"))
-
-
-@cache
-def envelope() -> Json:
-    """Return the schema of a recipe around its stages."""
-    return _json(shipped("schema") / "envelope.json")
-
-
-@cache
-def test_schema() -> Json:
-    """Return the schema of a NAME.test.yaml."""
-    return _json(shipped("schema") / "test.schema.json")
 
 
 def read(file: str) -> bytes:
@@ -124,8 +91,3 @@ def read_json(path: Path) -> Json | None:
     except (OSError, ValueError):
         return None
     return loaded if isinstance(loaded, dict) else None
-
-
-def _json(path: Path) -> Json:
-    loaded: Json = json.loads(path.read_text(encoding="utf-8"))
-    return loaded

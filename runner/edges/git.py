@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from runner.core.naming import BUILTIN
 from runner.core.problem import listing, suggest
-from runner.core.recipe import BUILTIN
 from runner.edges import disk
 from runner.errors import RecipeError
 

@@ -9,7 +9,7 @@ from runner.core.document import RUN_DIR
 from runner.core.plan import Plan, Stage
 from runner.core.rules import Adapter, DataSet, Known, ModelFacts
 from runner.core.trainer import watched
-from runner.edges import disk, probe
+from runner.edges import disk, probe, schemas
 from runner.edges.adapter import read_adapter
 from runner.edges.header import header, tensors
 
@@ -48,6 +48,20 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
     return Known(adapters, data, models, frozenset(absent), frozenset(occupied), packages)
 
 
+def named(plan: Plan, hub: Path | None = None) -> set[str]:
+    """Return every place outside of the run that `look`, or a look at rows, reads something of."""
+    found: set[str] = set()
+    for stage in plan.stages:
+        for kind, path in reads(stage):
+            found.add(path)
+            if kind == "file":  # an adapter's configuration stands beside it
+                found.add(str(Path(path).parent))
+            if kind == "model" and hub is not None:
+                found.add(str(_repository(path, hub)))
+        found |= {*_writes(stage)}
+    return found
+
+
 def models(plan: Plan, hub: Path | None = None) -> dict[str, ModelFacts]:
     """Return what is on disk of the models a plan reads; rows are not counted for it."""
     paths = {path for stage in plan.stages for kind, path in reads(stage) if kind == "model"}
@@ -73,7 +87,7 @@ def folder_of(model: str, hub: Path | None) -> Path | None:
 
 def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
     """Yield the paths a stage reads: kind, path; those `inside` the run only where asked for."""
-    tool = disk.catalog().get(stage.tool)
+    tool = schemas.catalog().get(stage.tool)
     for name, parameter in (tool.parameters if tool else {}).items():
         kind = parameter.input_kind(stage.params)
         value = stage.params[name]
@@ -178,7 +192,7 @@ def _cached(name: str, hub: Path | None) -> Path | None:
     """Return the folder of a hub model in the hub's cache, None where it is not there."""
     if hub is None or name.startswith((".", "/", "~")):
         return None
-    repository = hub / f"models--{name.replace('/', '--')}"
+    repository = _repository(name, hub)
     try:
         revision = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
@@ -186,9 +200,13 @@ def _cached(name: str, hub: Path | None) -> Path | None:
     return repository / "snapshots" / revision
 
 
+def _repository(name: str, hub: Path) -> Path:
+    return hub / f"models--{name.replace('/', '--')}"
+
+
 def _writes(stage: Stage) -> Iterator[str]:
     """Yield the paths a stage can write that the recipe names."""
-    tool = disk.catalog().get(stage.tool)
+    tool = schemas.catalog().get(stage.tool)
     for output in tool.outputs.values() if tool else ():
         value = stage.params.get(output.param) if output.param else None
         if isinstance(value, str) and value and RUN_DIR not in value:

@@ -16,7 +16,7 @@ from runner.core.document import RUN_DIR
 from runner.core.expect import unknown_figures
 from runner.core.rules.chain import beneath
 from runner.core.trainer import watched
-from runner.edges import disk, known
+from runner.edges import known, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -63,6 +63,11 @@ class Reading:
 def facts(plan: Plan) -> Known:
     """Return what this disk says of the paths a plan names."""
     return known.look(plan, known.hub_cache(dict(os.environ)))
+
+
+def places(plan: Plan) -> set[str]:
+    """Return every place of this disk that `facts` and `rows` read something of."""
+    return known.named(plan, known.hub_cache(dict(os.environ)))
 
 
 def rows(
@@ -141,7 +146,7 @@ def _prompts(plan: Plan) -> Iterator[Problem]:
             found = prompts.survey(Path(path))
             yield from found.problems
             ends[path] = [name for name in found.rows if name]
-    yield from unknown_figures(plan, disk.catalog(), ends)
+    yield from unknown_figures(plan, schemas.catalog(), ends)
 
 
 def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:

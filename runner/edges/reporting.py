@@ -13,7 +13,7 @@ from runner.core.plan import Stage
 from runner.core.report import Report, report
 from runner.core.schedule import Action
 from runner.core.series import MOST, curves
-from runner.edges import disk, history
+from runner.edges import disk, history, schemas
 from runner.edges.terminal import Silent, say
 
 NAME, NOTES = "report.html", "notes.txt"
@@ -30,7 +30,7 @@ def gather(manifest: Manifest, *, most: int = MOST) -> Report:
     ran = [(stage.name, events(folder / stage.name)) for stage in manifest.plan.stages]
     return report(
         manifest,
-        disk.catalog(),
+        schemas.catalog(),
         seen,
         curves(ran, most),
         (_text(folder / "commands.sh"), _text(folder / "recipe.yaml"), _text(folder / NOTES)),

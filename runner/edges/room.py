@@ -8,7 +8,7 @@ from runner.core.figure import size_of
 from runner.core.plan import Plan, Stage, bind
 from runner.core.rules import Known, View
 from runner.core.space import Need, need
-from runner.edges import disk, known, probe
+from runner.edges import known, probe, schemas
 from runner.errors import UnfitError
 
 # Beyond this share of what is free, a guess that is a little off fills the disk.
@@ -44,7 +44,7 @@ def _weighed(rows: list[tuple[Need, Path]]) -> str:
 
 def _needs(plan: Plan, stages: Collection[Stage]) -> Iterator[Need]:
     facts = Known(models=known.models(plan, known.hub_cache(dict(os.environ))))
-    catalog = disk.catalog()
+    catalog = schemas.catalog()
     for stage in stages:
         tool = catalog.get(stage.tool)
         found = need(View(stage, tool, frozenset(), plan, facts)) if tool else None

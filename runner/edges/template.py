@@ -6,9 +6,9 @@ from pathlib import Path
 from runner.core.document import parse
 from runner.core.editor import recipe_schema
 from runner.core.invocation import laid_out
+from runner.core.naming import BUILTIN
 from runner.core.problem import listing, suggest
-from runner.core.recipe import BUILTIN
-from runner.edges import disk
+from runner.edges import disk, schemas
 from runner.errors import RecipeError
 
 SCHEMA = "recipe.schema.json"
@@ -32,7 +32,7 @@ def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     schema = path.parent / SCHEMA
     if not schema.exists():
-        disk.write(schema, laid_out(recipe_schema(disk.envelope(), disk.catalog())) + "\n")
+        disk.write(schema, laid_out(recipe_schema(schemas.envelope(), schemas.catalog())) + "\n")
     disk.write(path, text)
 
 

@@ -1,13 +1,10 @@
 """What was found sound before, kept in the user's cache folder: a hint, never a need.
 
 The file is named after what judges: another release of ours or of jsonschema begins a new one.
-``RUN_RECIPE_CACHE`` names another folder; set to nothing, nothing is kept.
 """
 
 import hashlib
 import importlib.util
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -15,8 +12,8 @@ from pathlib import Path
 
 from runner import __version__
 from runner.core import strict
+from runner.edges.cache import folder
 
-VARIABLE = "RUN_RECIPE_CACHE"
 MOST = 1 << 20
 
 
@@ -46,20 +43,9 @@ def _keep(marks: Sequence[str], file: Path | None) -> None:
 
 
 def _file() -> Path | None:
-    folder = _folder()
+    place = folder()
     found = importlib.util.find_spec("jsonschema")
-    if folder is None or found is None or found.origin is None:
+    if place is None or found is None or found.origin is None:
         return None
     judge = f"{__version__} {found.origin} {Path(found.origin).stat().st_mtime_ns}"
-    return folder / f"sound-{hashlib.blake2b(judge.encode(), digest_size=8).hexdigest()}"
-
-
-def _folder() -> Path | None:
-    said = os.environ.get(VARIABLE)
-    if said is not None:
-        return Path(said) if said else None
-    with suppress(RuntimeError):  # a user without a home
-        home = Path.home()
-        caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
-        return Path(os.environ.get("XDG_CACHE_HOME") or caches) / "run-recipe"
-    return None
+    return place / f"sound-{hashlib.blake2b(judge.encode(), digest_size=8).hexdigest()}"

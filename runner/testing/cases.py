@@ -1,6 +1,6 @@
 """Cases of test files against their recipes, and the commands that snapshots lock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from runner.core.recipe import Loaded
 from runner.core.script import script
 from runner.core.suite import Case, Inputs, Suite, suite
 from runner.core.trial import trial
-from runner.edges import collection, disk
+from runner.edges import collection, disk, schemas
+from runner.edges.world import World
 from runner.errors import InvalidRecipeError
+from runner.workflow import Files
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +26,33 @@ class Outcome:
     sources: Mapping[str, str]
 
 
-def read(file: str) -> Suite:
+def read(file: str, files: Files = disk) -> Suite:
     """Read a test file; every problem is in the result. Raises OSError."""
-    found = suite(Path(file).read_bytes(), file, disk.test_schema())
+    found = suite(files.read(file), file, schemas.test_schema())
     return found if Path(found.recipe).exists() else _renamed(found)
 
 
-def run(found: Suite) -> list[Outcome]:
-    """Run every case of a test file."""
-    return [judge(found, case) for case in found.cases]
+def run(found: Suite, world: World | None = None) -> list[Outcome]:
+    """Run every case of a test file; `world` remembers what they are made of."""
+    world = world or World()
+    world.beside(found.file)  # says whether the recipe ends in .yaml
+    outcomes = []
+    for case in found.cases:
+        loaded = workflow.read(found.recipe, *_laid_over(case.inputs), world)
+        compiled = _compiled(loaded, case.inputs)
+        if compiled is not None:
+            workflow.counted(compiled, world)
+        outcomes.append(_judged(found, case, loaded, compiled))
+    return outcomes
 
 
 def judge(found: Suite, case: Case) -> Outcome:
     """Run one case of a test file."""
     loaded = _load(found.recipe, case.inputs)
-    compiled = _compiled(loaded, case.inputs)
+    return _judged(found, case, loaded, _compiled(loaded, case.inputs))
+
+
+def _judged(found: Suite, case: Case, loaded: Loaded, compiled: Compiled | None) -> Outcome:
     problems = list(loaded.problems)
     if compiled is not None:
         problems += [*compiled.problems, *workflow.judged(compiled)]
@@ -67,7 +81,7 @@ def locked(recipe: str) -> Mapping[str, Inputs]:
 
 def commands(recipe: str, inputs: Inputs) -> str:
     """Return the script of a recipe under some inputs. Raises InvalidRecipeError."""
-    return script(_planned(recipe, inputs)[1], disk.catalog())
+    return script(_planned(recipe, inputs)[1], schemas.catalog())
 
 
 def changes(recipe: str, inputs: Inputs, before: str, after: str) -> list[str]:
@@ -96,7 +110,11 @@ def _planned(recipe: str, inputs: Inputs) -> tuple[Compiled, Plan]:
 
 
 def _load(recipe: str, inputs: Inputs) -> Loaded:
-    return workflow.read(recipe, inputs.profiles, inputs.sets, inputs.environ)
+    return workflow.read(recipe, *_laid_over(inputs))
+
+
+def _laid_over(inputs: Inputs) -> tuple[Sequence[str], Sequence[str], Mapping[str, str]]:
+    return inputs.profiles, inputs.sets, inputs.environ
 
 
 def _compiled(loaded: Loaded, inputs: Inputs) -> Compiled | None:

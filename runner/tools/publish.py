@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from runner.core import secret
 from runner.core.card import Published, card
 from runner.core.document import RUN_DIR
-from runner.edges import disk, history, reporting
+from runner.edges import disk, history, reporting, schemas
 from runner.errors import Exit
 from runner.tools.error import ToolError
 from runner.tools.repository import Repository
@@ -135,7 +135,7 @@ def base_of(folder: Path, made: Report | None) -> str | None:
     config = disk.read_json(folder / "adapter_config.json") or {}
     named = [config.get("model")]
     for stage in made.manifest.plan.stages if made else ():
-        tool = disk.catalog().get(stage.tool)
+        tool = schemas.catalog().get(stage.tool)
         for name, parameter in (tool.parameters if tool else {}).items():
             if parameter.input_kind(stage.params) == "model":
                 named.append(stage.params[name])

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from runner.core.problem import Problem
 from runner.errors import Exit, RecipeError
 from runner.verbs import options
+
+if TYPE_CHECKING:
+    from runner.core.problem import Problem
+    from runner.edges.world import World
 
 
 class _Checked(NamedTuple):
@@ -18,7 +21,7 @@ class _Checked(NamedTuple):
     """
 
     file: str
-    problems: list[Problem]
+    problems: "list[Problem]"
     sources: Mapping[str, str]
     notes: Sequence[str] = ()
     cases: int | None = None
@@ -80,7 +83,7 @@ def _named(paths: Sequence[str]) -> list[str]:
 def _checked(
     file: str, profiles: Sequence[str], sets: Sequence[str], *, mlx: bool, tests: bool
 ) -> Iterator[_Checked]:
-    from runner.core.suite import ENDING
+    from runner.core.naming import ENDING
     from runner.edges import collection
 
     if file.endswith(ENDING):
@@ -93,43 +96,74 @@ def _checked(
 
 
 def _recipe(file: str, profiles: Sequence[str], sets: Sequence[str], *, mlx: bool) -> _Checked:
+    from runner.edges import answers
+    from runner.edges.world import World
+
+    question = ("check", file, profiles, sets)
+    told = None if mlx else answers.recall(question)
+    if told is not None:
+        return _Checked(file, [], {}, told.splitlines())
+    world = World()
+    found = _looked_at(file, profiles, sets, world, mlx=mlx)
+    if not found.problems and not found.base:
+        answers.keep(question, world, "\n".join(found.notes))
+    return found
+
+
+def _looked_at(
+    file: str, profiles: Sequence[str], sets: Sequence[str], world: "World", *, mlx: bool
+) -> _Checked:
     from runner import workflow
     from runner.core.problem import ordered
+    from runner.edges import preflight
     from runner.edges.meter import WORKERS, meter
 
-    loaded = workflow.read(file, profiles, sets)
-    read = loaded.recipe if not loaded.problems else None
-    base = read is not None and not read.section("stages")
-    problems = ordered(workflow.problems(loaded))
-    forecasts: list[Any] = []
-    if loaded.recipe is not None and not problems:
-        compiled = workflow.compiled(loaded.recipe)
+    loaded = workflow.read(file, profiles, sets, world.environ, world)
+    if loaded.recipe is None:
+        return _Checked(file, ordered(loaded.problems), loaded.sources)
+    base = not loaded.problems and not loaded.recipe.section("stages")
+    compiled = workflow.compiled(loaded.recipe, world.environ)
+    problems = ordered([*loaded.problems, *compiled.problems])
+    notes: list[str] = []
+    if not problems and compiled.plan is not None:
+        world.places(preflight.places(compiled.plan))
         with meter() as progress:
             problems = workflow.examined(compiled, workers=WORKERS, progress=progress)
-        forecasts = workflow.forecasts(compiled)
+        notes = [str(one) for one in workflow.forecasts(compiled)]
         if mlx and not any(problem.severity == "error" for problem in problems):
             problems += workflow.rehearsed(loaded.recipe)
-    return _Checked(file, problems, loaded.sources, [str(one) for one in forecasts], base=base)
+    return _Checked(file, problems, loaded.sources, notes, base=base)
 
 
 def _suite(file: str) -> _Checked:
+    from runner.edges import answers
+    from runner.edges.world import World
+
+    question = ("tests", file)
+    told = answers.recall(question)
+    if told is not None:
+        return _Checked(file, [], {}, cases=int(told))
     from runner.core.problem import ordered
     from runner.testing import cases
 
-    suite = cases.read(file)
+    world = World()
+    suite = cases.read(file, world)
     if suite.problems:
         return _Checked(file, list(suite.problems), {file: suite.text})
-    outcomes = cases.run(suite)
-    told = ordered(problem for outcome in outcomes for problem in outcome.problems)
+    outcomes = cases.run(suite, world)
+    problems = ordered(problem for outcome in outcomes for problem in outcome.problems)
+    if not problems:
+        answers.keep(question, world, str(len(outcomes)))
     sources = {name: text for one in outcomes for name, text in one.sources.items()}
-    return _Checked(file, told, sources, cases=len(outcomes))
+    return _Checked(file, problems, sources, cases=len(outcomes))
 
 
 def _print(checked: _Checked) -> None:
-    from runner.core.problem import picture
+    if checked.problems:
+        from runner.core.problem import picture
 
-    for problem in checked.problems:
-        click.echo(picture(problem, checked.sources))
+        for problem in checked.problems:
+            click.echo(picture(problem, checked.sources))
     for note in checked.notes:
         click.echo(note)
     count = len(checked.problems)

@@ -62,7 +62,7 @@ def register() -> None:
 
 def recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return recipes and folders that begin like a path, and the shipped recipes."""
-    from runner.core.recipe import BUILTIN
+    from runner.core.naming import BUILTIN
     from runner.edges import collection, disk
 
     found = []

@@ -61,13 +61,23 @@ def command(
     resume: str | None,
 ) -> int:
     """Run a recipe."""
-    from runner import workflow
-    from runner.edges import disk
-
     if recipe is None and resume and is_recipe(resume):
         recipe, resume = resume, ""  # --resume took the recipe for its run
-    loaded = workflow.load(recipe or _needed(resume, Path(runs)), profiles, sets)
-    compiled = workflow.compiled(loaded)
+    question = ("script", recipe, profiles, sets, smoke, only, first, last)
+    if dry_run and resume is None and style == "text":
+        from runner.edges import answers
+
+        said = answers.recall(question)
+        if said is not None:
+            sys.stdout.write(said)
+            return Exit.OK
+    from runner import workflow
+    from runner.edges.world import World
+
+    world = World()
+    file = recipe or _needed(resume, Path(runs))
+    loaded = workflow.load(file, profiles, sets, world.environ, world)
+    compiled = workflow.compiled(loaded, world.environ)
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     names = workflow.select(plan, only, first, last)
     before = None if resume is None else _resumed(Path(runs), resume, plan)
@@ -76,16 +86,23 @@ def command(
         if style == "json":
             return _written(plan, names, before, warnings, Path(runs))
         _warn(warnings, loaded.sources, style, quiet=quiet)
-        return _shown(plan, names, before, Path(runs))
+        if before is not None:
+            click.echo("\n".join(map(str, _decided(plan, names, before, Path(runs)).actions)))
+            return Exit.OK
+        text = _script(plan, names)
+        sys.stdout.write(text)
+        if not warnings:
+            answers.keep(question, workflow.counted(compiled, world), text)
+        return Exit.OK
     from runner.core.problem import picture
-    from runner.edges import history, room, signals
+    from runner.edges import history, room, schemas, signals
     from runner.edges.ahead import early
     from runner.edges.execute import execute
     from runner.edges.reporting import Page
     from runner.edges.terminal import Several, reporter
     from runner.edges.trackers import trackers
 
-    catalog = disk.installed_catalog()
+    catalog = schemas.installed_catalog()
     folder = Path(before.folder) if before else history.fresh(Path(runs), plan.name)
     with signals.heeded(), early(folder, plan, catalog, () if before else names) as ahead:
         stages, kept = _to_run(plan, names, before, Path(runs))
@@ -169,16 +186,11 @@ def _needed(resume: str | None, runs: Path) -> str:
     raise RecipeError("no recipe is named", hint)
 
 
-def _shown(plan: "Plan", names: "Sequence[str]", before: "Manifest | None", runs: Path) -> int:
-    """Print what would be done: the script, or the decisions of a resume."""
+def _script(plan: "Plan", names: "Sequence[str]") -> str:
     from runner.core.script import lines
-    from runner.edges import disk
+    from runner.edges import schemas
 
-    if before is not None:
-        click.echo("\n".join(map(str, _decided(plan, names, before, runs).actions)))
-        return Exit.OK
-    sys.stdout.writelines(lines(_part(plan, names), disk.catalog()))
-    return Exit.OK
+    return "".join(lines(_part(plan, names), schemas.catalog()))
 
 
 def _written(
@@ -192,9 +204,9 @@ def _written(
     from dataclasses import asdict
 
     from runner.core.commands import commands
-    from runner.edges import disk
+    from runner.edges import schemas
 
-    said = commands(_part(plan, names), disk.catalog())
+    said = commands(_part(plan, names), schemas.catalog())
     if before is not None:
         said["resume"] = [asdict(action) for action in _decided(plan, names, before, runs).actions]
     said["problems"] = [warning.as_dict() for warning in warnings]
@@ -203,10 +215,10 @@ def _written(
 
 
 def _decided(plan: "Plan", names: "Sequence[str]", before: "Manifest", runs: Path) -> "Decision":
-    from runner.edges import disk
+    from runner.edges import schemas
     from runner.edges.decide import decide
 
-    return decide(plan, disk.installed_catalog(), names, before, runs)
+    return decide(plan, schemas.installed_catalog(), names, before, runs)
 
 
 def _part(plan: "Plan", names: "Sequence[str]") -> "Plan":

@@ -14,9 +14,9 @@ from runner.verbs import options
 @options.style()
 def command(name: str | None, drift: bool, style: str) -> int:
     """List the tools; for one, its parameters and how each reaches the command."""
-    from runner.edges import disk
+    from runner.edges import schemas
 
-    catalog = disk.catalog()
+    catalog = schemas.catalog()
     if drift:
         return _drifted(name, style)
     if name is None:

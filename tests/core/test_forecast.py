@@ -8,7 +8,7 @@ from runner import workflow
 from runner.core.forecast import Forecast, forecast, iterations
 from runner.core.recipe import Overrides, load
 from runner.core.rules import DataSet, Known, views
-from runner.edges import disk
+from runner.edges import schemas
 
 RECIPE = """
 version: 1
@@ -36,7 +36,7 @@ KNOWN = Known(
 def forecasts():
     loaded = load("r.yaml", lambda _: RECIPE.encode(), Overrides())
     result = workflow.compiled(loaded.recipe, {})
-    found = [forecast(view) for view in views(result, disk.catalog(), KNOWN)]
+    found = [forecast(view) for view in views(result, schemas.catalog(), KNOWN)]
     return {one.stage: one for one in found if one}
 
 

@@ -10,7 +10,7 @@ from runner import workflow
 from runner.core.recipe import Overrides, load
 from runner.core.schedule import identities
 from runner.core.shape import seconds
-from runner.edges import disk
+from runner.edges import schemas
 
 LORA = "tool: mlx_lm.lora, params: {model: m, data: d, train: true"
 
@@ -42,7 +42,7 @@ def order(text):
 
 def test_every_parameter_of_a_tool_is_in_the_plan():
     stage = stages(f"  train: {{{LORA}}}}}").stage("train")
-    tool = disk.catalog().get("mlx_lm.lora")
+    tool = schemas.catalog().get("mlx_lm.lora")
     assert list(stage.params) == list(tool.parameters)
     given = {"model", "data", "train", "adapter_path"}
     for name, parameter in tool.parameters.items():
@@ -235,7 +235,7 @@ def test_a_duration_is_seconds_or_hours_minutes_and_seconds(said, expected):
 
 def fingerprint(text, name="train", version="1"):
     versions = {"mlx-lm": version}
-    return identities(stages(text), disk.catalog(), versions, {})[name].digest
+    return identities(stages(text), schemas.catalog(), versions, {})[name].digest
 
 
 def test_an_identity_is_the_same_for_the_same_work():

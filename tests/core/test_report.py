@@ -11,11 +11,11 @@ from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage
 from runner.core.report import markdown, report
 from runner.core.series import curves
-from runner.edges import disk
+from runner.edges import schemas
 
 
 def run(name="one", *, rate=1e-5, loss=2.0, smoke=False, data="aa", state=State.FINISHED):
-    tool = disk.catalog().get("mlx_lm.lora")
+    tool = schemas.catalog().get("mlx_lm.lora")
     params = {p.name: p.default for p in tool.parameters.values()}
     params |= {"train": True, "model": "m", "data": "d", "learning_rate": rate}
     stage = Stage("train", "mlx_lm.lora", params, {})
@@ -33,7 +33,7 @@ def run(name="one", *, rate=1e-5, loss=2.0, smoke=False, data="aa", state=State.
     seen = {"train": (compare(params, params, {}, {}), {"train_rows": 7})}
     return report(
         manifest,
-        disk.catalog(),
+        schemas.catalog(),
         seen,
         curves([("train", rows)]),
         ("bash", "yaml", "budget train: 3"),

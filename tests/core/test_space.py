@@ -5,7 +5,7 @@ import pytest
 from runner.core.plan import Plan, Stage
 from runner.core.rules import Known, ModelFacts, View
 from runner.core.space import need
-from runner.edges import disk, probe, room
+from runner.edges import probe, room, schemas
 from runner.errors import UnfitError
 
 # Two blocks of two matrices and a norm, an embedding beside them.
@@ -22,7 +22,7 @@ FACTS = Known(models={"m": ModelFacts("m", "llama", 2, None, "bfloat16", True, W
 
 
 def found(tool, outputs=("out",), *, continues=False, known=FACTS, **params):
-    made = disk.catalog().get(tool)
+    made = schemas.catalog().get(tool)
     full = {**made.defaults, **params}
     outputs = dict(zip(("first",), outputs, strict=True))
     stage = Stage("s", tool, full, outputs, continues=continues)
@@ -81,7 +81,7 @@ def test_what_is_not_known_is_not_guessed():
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
     """A plan of one fusion of a model that is known."""
-    tool = disk.catalog().get("mlx_lm.fuse")
+    tool = schemas.catalog().get("mlx_lm.fuse")
     params = {**tool.defaults, "model": "m", "adapter_path": "a"}
     stage = Stage("fuse", "mlx_lm.fuse", params, {"model": "${RUN_DIR}/fuse/model"})
     monkeypatch.setattr(room.known, "models", lambda *_: FACTS.models)

@@ -4,13 +4,13 @@ import pytest
 
 from runner.core.plan import Stage
 from runner.core.staging import beside, moved, roots, staged
-from runner.edges import disk
+from runner.edges import schemas
 
 RUN = "${RUN_DIR}"
 
 
 def lora(adapter_path, **params):
-    tool = disk.catalog().get("mlx_lm.lora")
+    tool = schemas.catalog().get("mlx_lm.lora")
     full = {**tool.defaults, "model": "m", "data": "d", "adapter_path": adapter_path, **params}
     outputs = {"adapter_path": adapter_path, "adapter_file": f"{adapter_path}/adapters.safetensors"}
     return Stage("train", tool.name, full, outputs if full["train"] else {}), tool

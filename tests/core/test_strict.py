@@ -7,6 +7,7 @@ import pytest
 from runner.core import strict
 from runner.core.tree import MISSING
 from runner.edges import verdicts
+from runner.edges.cache import VARIABLE
 
 SCHEMA = {
     "type": "object",
@@ -37,7 +38,7 @@ def test_numbers_are_finite_and_whole_numbers_whole(value, good):
 
 
 def test_what_was_sound_is_not_judged_again_and_what_was_not_is(monkeypatch, tmp_path):
-    monkeypatch.setenv(verdicts.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(strict, "_sound", set())
     strict.learned()
     with verdicts.remembered():
@@ -58,7 +59,7 @@ def test_what_was_sound_is_not_judged_again_and_what_was_not_is(monkeypatch, tmp
 @pytest.mark.parametrize("harm", ["a file", "bytes", "none"])
 def test_a_cache_that_cannot_be_used_is_done_without(harm, monkeypatch, tmp_path):
     folder = tmp_path / "cache"
-    monkeypatch.setenv(verdicts.VARIABLE, "" if harm == "none" else str(folder))
+    monkeypatch.setenv(VARIABLE, "" if harm == "none" else str(folder))
     if harm == "a file":
         folder.write_text("")
     elif harm == "bytes":

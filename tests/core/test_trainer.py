@@ -9,7 +9,7 @@ from runner.core.schedule import identities, reads
 from runner.core.script import script
 from runner.core.smoke import shrink
 from runner.core.trainer import line
-from runner.edges import disk
+from runner.edges import schemas
 
 RECIPE = """
 version: 1
@@ -38,17 +38,17 @@ def plan(*lines):
 
 def test_a_stage_that_says_nothing_has_nothing_around_its_trainer():
     assert plan("keep: last").stage("second").trainer == {}
-    assert "run-recipe train" not in script(plan(), disk.catalog())
+    assert "run-recipe train" not in script(plan(), schemas.catalog())
 
 
 def test_the_script_says_every_word_of_what_stands_around_the_trainer():
-    words = script(plan("keep: best", WATCH), disk.catalog()).replace(" \\\n  ", " ")
+    words = script(plan("keep: best", WATCH), schemas.catalog()).replace(" \\\n  ", " ")
     assert (
         'run-recipe train --keep=best --retention-data="$RUN_DIR/mixed/data" '
         "--retention-split=valid --retention-every=200 --retention-batches=-1 "
         '--retention-stop-above=1.15 -- mlx_lm.lora --config="$RUN_DIR/second/config.json"'
     ) in words
-    kept = script(plan("keep: best"), disk.catalog())
+    kept = script(plan("keep: best"), schemas.catalog())
     assert "run-recipe train \\\n  --keep=best \\\n  -- mlx_lm.lora \\\n" in kept
 
 
@@ -56,7 +56,7 @@ def test_the_resolved_recipe_compiles_to_the_same_plan():
     before = plan("keep: best", WATCH, "continue: true")
     loaded = load("r.yaml", lambda _: resolved(before).encode(), Overrides())
     after = workflow.compiled(loaded.recipe, {}).plan
-    assert script(after, disk.catalog()) == script(before, disk.catalog())
+    assert script(after, schemas.catalog()) == script(before, schemas.catalog())
     assert after.stage("second").continues
 
 
@@ -68,11 +68,11 @@ def test_a_stage_waits_for_the_one_whose_data_it_watches():
 def test_what_is_watched_is_an_input_and_changes_the_identity():
     def identity(*lines, digest="1"):
         made = plan(*lines)
-        found = identities(made, disk.catalog(), {}, {"elsewhere": digest})
+        found = identities(made, schemas.catalog(), {}, {"elsewhere": digest})
         return found["second"].digest
 
     watch = "watch: {retention: {data: elsewhere}}"
-    tool = disk.catalog().get("mlx_lm.lora")
+    tool = schemas.catalog().get("mlx_lm.lora")
     assert reads(plan(watch).stage("second"), tool) == ["m", "two", "elsewhere"]
     others = [identity(), identity("keep: best"), identity(watch), identity(watch, digest="2")]
     assert len(set(others)) == 4
@@ -80,7 +80,7 @@ def test_what_is_watched_is_an_input_and_changes_the_identity():
 
 
 def test_a_smoke_plan_looks_as_often_as_the_real_one():
-    small = shrink(plan("keep: best", WATCH), disk.catalog()).stage("second")
+    small = shrink(plan("keep: best", WATCH), schemas.catalog()).stage("second")
     assert small.params["iters"] == 12
     assert small.trainer["watch.retention.every"] == 2
     assert small.trainer["watch.retention.batches"] == 2
@@ -144,7 +144,7 @@ def test_what_was_kept_is_said_in_words():
 
 def test_a_script_says_that_it_starts_over():
     assert "--resume it goes on; this script starts over" in script(
-        plan("continue: true"), disk.catalog()
+        plan("continue: true"), schemas.catalog()
     )
 
 

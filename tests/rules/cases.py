@@ -7,7 +7,7 @@ from dataclasses import replace as change
 from runner import workflow
 from runner.core.recipe import Overrides, load
 from runner.core.rules import Adapter, DataSet, Known, ModelFacts, examine, views
-from runner.edges import disk
+from runner.edges import schemas
 
 KEYS = ["self_attn.q_proj", "mlp.up_proj"]
 NOTHING = Known()
@@ -41,7 +41,7 @@ def found(recipe, known=NOTHING):
     """Return the slugs of what the rules find in a recipe."""
     return [
         one.slug
-        for view in views(compiled(recipe), disk.catalog(), known)
+        for view in views(compiled(recipe), schemas.catalog(), known)
         for one, _ in examine(view)
     ]
 

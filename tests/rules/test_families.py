@@ -29,19 +29,21 @@ from cases import (
 
 from runner.core.rules import problems, views
 from runner.core.rules.chain import data_at, model_at, origin
-from runner.edges import disk
+from runner.edges import schemas
 
 
 def messages(stages, known=None):
-    return [p.message for p in problems(compiled(text(stages)), disk.catalog(), known or Known())]
+    return [
+        p.message for p in problems(compiled(text(stages)), schemas.catalog(), known or Known())
+    ]
 
 
 def hints(stages, known=None):
-    return [p.hint for p in problems(compiled(text(stages)), disk.catalog(), known or Known())]
+    return [p.hint for p in problems(compiled(text(stages)), schemas.catalog(), known or Known())]
 
 
 def view(stages, name, known=None):
-    every = views(compiled(text(stages)), disk.catalog(), known or Known())
+    every = views(compiled(text(stages)), schemas.catalog(), known or Known())
     return next(one for one in every if one.stage.name == name)
 
 

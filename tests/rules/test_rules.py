@@ -10,7 +10,7 @@ import runner.core.rules as framework
 from runner import workflow
 from runner.core.recipe import load
 from runner.core.rules import FAMILIES, problems, rules
-from runner.edges import collection, disk
+from runner.edges import collection, disk, schemas
 
 SLUGS = sorted(rules())
 
@@ -51,7 +51,7 @@ def test_a_rule_has_a_page_and_says_what_to_change(slug):
     assert rule.family in FAMILIES
     assert rule.summary.endswith(".")
     assert "\n\n" in rule.page
-    found = problems(compiled(text(CASES[slug].bad)), disk.catalog(), CASES[slug].known)
+    found = problems(compiled(text(CASES[slug].bad)), schemas.catalog(), CASES[slug].known)
     mine = [problem for problem in found if problem.rule == slug]
     assert mine
     for problem in mine:
@@ -64,13 +64,13 @@ def test_a_rule_has_a_page_and_says_what_to_change(slug):
 
 def test_a_finding_stands_where_the_parameter_is_said():
     recipe = text(one(num_layers=0))
-    (problem,) = problems(compiled(recipe), disk.catalog())
+    (problem,) = problems(compiled(recipe), schemas.catalog())
     line = recipe.splitlines()[problem.mark.line - 1]
     assert line.strip().startswith('"num_layers": 0')
 
 
 def test_a_finding_about_a_default_stands_at_the_stages_parameters():
-    (problem,) = problems(compiled(text(one(lora_parameters="absent"))), disk.catalog())
+    (problem,) = problems(compiled(text(one(lora_parameters="absent"))), schemas.catalog())
     assert problem.rule == "keys-not-said"
     lines = text(one(lora_parameters="absent")).splitlines()
     assert '"params"' in lines[problem.mark.line - 1]
@@ -85,7 +85,7 @@ def test_a_finding_names_the_vars_behind_it_and_who_inherits_it(tmp_path, monkey
     (tmp_path / "top.yaml").write_text(top, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     result = workflow.compiled(workflow.load("top.yaml", environ={}), {})
-    (problem,) = problems(result, disk.catalog())
+    (problem,) = problems(result, schemas.catalog())
     assert problem.rule == "warmup-longer-than-training"
     assert [(str(mark), said) for mark, said in problem.notes] == [
         ("base.yaml:1:14", "vars.warm is 120 here"),
@@ -106,4 +106,4 @@ def test_the_shipped_recipes_break_no_rule(file):
     result = workflow.compiled(loaded.recipe, {})
     assert result.plan, [p.message for p in result.problems]
     for known in (NOTHING, look(result.plan)):
-        assert [p.message for p in problems(result, disk.catalog(), known)] == []
+        assert [p.message for p in problems(result, schemas.catalog(), known)] == []

@@ -122,8 +122,8 @@ def test_a_value_that_changes_is_told_with_its_line(locked):
 
 CONFTEST = {
     "catalogue": """
-from runner.edges import disk
-tool = disk.catalog().get("mlx_lm.lora")
+from runner.edges import schemas
+tool = schemas.catalog().get("mlx_lm.lora")
 del tool.schema["properties"]["max_seq_length"]
 """,
     "emitter": """

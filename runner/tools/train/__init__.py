@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner.core.check import dotted
 from runner.core.trainer import TRAINING, full, line, refused
-from runner.edges import disk
+from runner.edges import schemas
 from runner.tools.error import ToolError, TrainingError
 from runner.tools.train.loop import Loop
 
@@ -26,7 +26,7 @@ _TYPES = {"integer": int, "number": float}
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line, as schema/train.json does."""
-    trainer = disk.catalog().trainer
+    trainer = schemas.catalog().trainer
     made = argparse.ArgumentParser(
         prog=" ".join(trainer.command),
         description=trainer.description,
@@ -44,7 +44,7 @@ def parsed(words: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
 
     Raises ToolError for a value out of its bounds.
     """
-    trainer = disk.catalog().trainer
+    trainer = schemas.catalog().trainer
     said = vars(parser().parse_args(words))
     command = said.pop("command")
     for one in refused(said, trainer):
@@ -54,8 +54,8 @@ def parsed(words: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
 
 def tool_of(command: Sequence[str]) -> tuple[Tool, list[str]]:
     """Return the tool of a command, and its words. Raises ToolError for one that trains nothing."""
-    for name in disk.catalog().names:
-        tool = disk.catalog().get(name)
+    for name in schemas.catalog().names:
+        tool = schemas.catalog().get(name)
         if tool is not None and tool.watch == TRAINING:
             count = len(tool.command)
             if tuple(command[:count]) == tool.command:

@@ -1,0 +1,4 @@
+"""What names of files mean: ``builtin:NAME`` is shipped, NAME.test.yaml tests NAME.yaml."""
+
+BUILTIN = "builtin:"
+ENDING = ".test.yaml"

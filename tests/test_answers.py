@@ -1,0 +1,222 @@
+"""Answers given before: given again while everything they were made of is as it was, and only then."""
+
+import json
+import os
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from runner.edges import answers, world
+from runner.verbs import check, run
+
+RECIPE = """\
+version: 1
+extends: base.yaml
+vars: {n: 20}
+stages:
+  train:
+    tool: mlx_lm.lora
+    params:
+      model: some/model
+      train: true
+      data: data
+      iters: "{{ env('ITERS', vars.n) }}"
+"""
+BASE = """\
+version: 1
+defaults:
+  mlx_lm.lora: {batch_size: 2, val_batches: -1, num_layers: 4, learning_rate: 1e-5, seed: 1,
+    lora_parameters: {rank: 8, scale: 2.0, dropout: 0.0, keys: [self_attn.q_proj]}}
+"""
+
+
+def rows(split, count):
+    said = (json.dumps({"prompt": f"{split} {n}", "completion": "b"}) + "\n" for n in range(count))
+    return "".join(said)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUN_RECIPE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("ITERS", raising=False)
+    place = tmp_path / "place"
+    (place / "data").mkdir(parents=True)
+    (place / "r.yaml").write_text(RECIPE)
+    (place / "base.yaml").write_text(BASE)
+    for split in ("train", "valid"):
+        (place / "data" / f"{split}.jsonl").write_text(rows(split, 4))
+    age(place)
+    monkeypatch.chdir(place)
+    return place
+
+
+def age(place):
+    """Let everything be a minute old: what changed just now is not remembered."""
+    for path in [place, *place.rglob("*")]:
+        said = path.stat()
+        os.utime(path, ns=(said.st_atime_ns, said.st_mtime_ns - 60_000_000_000))
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Count how often a recipe is compiled."""
+    from runner import workflow
+
+    count = []
+    before = workflow.compiled
+    monkeypatch.setattr(workflow, "compiled", lambda *a, **k: count.append(1) or before(*a, **k))
+    return count
+
+
+def dry_run(*words):
+    return CliRunner().invoke(run.command, ["r.yaml", "-n", *words], standalone_mode=False)
+
+
+def checked(*words):
+    return CliRunner().invoke(check.command, ["r.yaml", *words], standalone_mode=False)
+
+
+VERBS = pytest.mark.parametrize("verb", [dry_run, checked])
+
+
+@VERBS
+def test_the_same_question_is_answered_alike_and_compiled_once(folder, made, verb):
+    first, again = verb(), verb()
+    assert first.return_value == again.return_value == 0
+    assert first.output == again.output
+    assert len(made) == 1
+
+
+def test_the_script_is_the_one_that_a_fresh_look_prints(folder, monkeypatch):
+    dry_run()
+    told = dry_run().output
+    monkeypatch.setenv("RUN_RECIPE_CACHE", "")
+    assert dry_run().output == told
+
+
+CHANGES = {
+    "the recipe": lambda f: (f / "r.yaml").write_text(RECIPE.replace("20", "30")),
+    "a parent": lambda f: (f / "base.yaml").write_text(BASE.replace("seed: 1", "seed: 2")),
+    "a variable it reads": lambda f: os.environ.update(ITERS="12"),
+    "a variable that names a var": lambda f: os.environ.update(RECIPE_VARS_N="12"),
+    "a secret": lambda f: os.environ.update(MY_API_TOKEN="not-to-be-written"),
+}
+OF_THE_DISK = {
+    "a row": lambda f: (f / "data" / "train.jsonl").write_text(rows("train", 3) + "{}\n"),
+    "a split that came": lambda f: (f / "data" / "test.jsonl").write_text("x\n"),
+    "a split that went": lambda f: (f / "data" / "valid.jsonl").unlink(),
+    "a model that came": lambda f: (f / "some" / "model").mkdir(parents=True),
+    "the data set": lambda f: shutil.rmtree(f / "data"),
+}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in ("ITERS", "RECIPE_VARS_N", "MY_API_TOKEN"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@VERBS
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_a_recipe_is_made_of_makes_it_compile_anew(folder, made, environment, verb, what):
+    verb()
+    CHANGES[what](folder)
+    verb()
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("what", OF_THE_DISK)
+def test_what_a_check_looked_at_makes_it_look_anew(folder, made, what):
+    assert checked().return_value == 0
+    OF_THE_DISK[what](folder)
+    checked()
+    assert len(made) == 2
+
+
+def test_a_broken_row_is_found_although_the_recipe_was_sound_before(folder):
+    assert checked().return_value == 0
+    (folder / "data" / "train.jsonl").write_text(rows("train", 3) + "{}\n")
+    done = checked()
+    assert done.return_value == 2
+    assert "train.jsonl:4" in done.output
+
+
+def test_another_question_is_another_answer(folder, made):
+    one = dry_run().output
+    assert dry_run("--set", "vars.n=7").output != one
+    assert "--iters=7" in dry_run("--set", "vars.n=7").output
+    assert dry_run("--smoke").output != one
+    assert len(made) == 3
+
+
+def test_rows_that_a_budget_counts_are_looked_at(folder):
+    text = RECIPE.replace(
+        "      iters: \"{{ env('ITERS', vars.n) }}\"\n", "    budget: {epochs: 2}\n"
+    )
+    (folder / "r.yaml").write_text(text.replace("vars: {n: 20}\n", ""))
+    age(folder)
+    assert "--iters=4" in dry_run().output
+    assert "--iters=4" in dry_run().output
+    (folder / "data" / "train.jsonl").write_text(rows("train", 8))
+    assert "--iters=8" in dry_run().output
+
+
+def test_what_is_wrong_is_said_each_time(folder, made):
+    (folder / "r.yaml").write_text(RECIPE.replace("iters:", "itres:"))
+    first, again = checked(), checked()
+    assert first.return_value == again.return_value == 2
+    assert first.output == again.output
+    assert len(made) == 2
+
+
+def test_what_changed_just_now_is_not_remembered(folder, made):
+    (folder / "data" / "train.jsonl").write_text(rows("train", 6))
+    checked()
+    checked()
+    assert len(made) == 2
+
+
+def test_another_program_answers_for_itself(folder, made, monkeypatch):
+    dry_run()
+    monkeypatch.setattr(answers, "_self", lambda: iter(["another release"]))
+    dry_run()
+    assert len(made) == 2
+
+
+def test_the_program_is_known_by_its_files_and_by_the_packages_beside_it():
+    said = str([*answers._self()])
+    for part in ("site-packages", "invocation.py", "mlx_lm.lora.json", "envelope.json"):
+        assert part in said
+    assert "__pycache__" not in said
+
+
+@pytest.mark.parametrize("harm", [b"", b"\xff\n", b"[]\n", b"[[\n", b"7\n", b'[["file"]]\n'])
+def test_an_answer_that_cannot_be_read_is_none(folder, made, harm):
+    told = dry_run().output
+    for file in (folder.parent / "cache" / "answers").iterdir():
+        file.write_bytes(harm)
+    assert dry_run().output == told
+    assert len(made) == 2
+
+
+def test_nothing_is_kept_where_nothing_can_be(folder, made, monkeypatch):
+    (folder.parent / "taken").write_text("")
+    monkeypatch.setenv("RUN_RECIPE_CACHE", str(folder.parent / "taken"))
+    assert dry_run().return_value == dry_run().return_value == 0
+    assert len(made) == 2
+
+
+def test_a_place_too_large_to_look_through_is_looked_at_each_time(folder, made, monkeypatch):
+    monkeypatch.setattr(world, "MOST", 1)
+    checked()
+    checked()
+    assert len(made) == 2
+
+
+def test_only_so_many_answers_are_kept(folder, monkeypatch):
+    monkeypatch.setattr(answers, "MOST", 8)
+    for number in range(20):
+        dry_run("--set", f"vars.n={number + 1}")
+    assert len(list((folder.parent / "cache" / "answers").iterdir())) <= 8
