@@ -265,7 +265,9 @@ def run(
     from runner.edges.terminal import Plain, Several, Silent  # noqa: PLC0415
     from runner.edges.trackers import trackers  # noqa: PLC0415
 
-    before = None if resume is None else history.to_resume(runs, resume, whole)
+    before = (
+        None if resume is None else history.to_resume(runs, resume, whole.name, smoke=whole.smoke)
+    )
     names = select(whole, stages)
     room.look(whole, names, runs)
     listeners = Several(Plain() if progress else Silent(), Page(), *trackers(whole))

@@ -28,8 +28,8 @@ from runner.child.host import read_namespace
 from runner.core.audit import same
 from runner.core.catalog import Tool, applies, complete, resolve
 from runner.core.check import violations
-from runner.core.document import RUN_DIR
 from runner.core.invocation import Invocation, invoke
+from runner.core.naming import RUN_DIR
 from runner.core.plan import Stage, bind
 from runner.edges import schemas
 

@@ -13,9 +13,9 @@ from typing import Any
 from runner.core import arguments, program
 from runner.core.arguments import NOT_FOLLOWED, Argument
 from runner.core.catalog import Catalog, Tool
-from runner.core.document import RUN_DIR
 from runner.core.expansion import Variables
 from runner.core.fitting import Adopted, fitted, settle
+from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark, Problem
 from runner.core.quoting import Word
 from runner.core.settings import File, settings, unreadable

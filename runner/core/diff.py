@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.core.cause import ABSENT, Cause, Causes, Side
 from runner.core.check import Path, dotted
-from runner.core.document import RUN_DIR
+from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 from runner.core.problem import Mark
 from runner.core.provenance import leaves

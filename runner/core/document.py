@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark, Problem, suggest
 from runner.core.scalar import NumberError, scalar
 from runner.core.syntax import MAX_DEPTH, QUOTE, UNQUOTED, syntax, too_deep
@@ -22,7 +23,6 @@ MAX_BYTES = 32 * 1024 * 1024
 SAFE_DEPTH = 5_000
 MAX_NODES = 4_000_000
 MAX_ALIASED = 100_000
-RUN_DIR = "${RUN_DIR}"
 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {"!reset": "reset", "!override": "override"}

@@ -7,7 +7,7 @@ variable where the script said it. `Variables.text` fills the values in.
 import re
 from dataclasses import dataclass
 
-from runner.core.document import RUN_DIR
+from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark
 from runner.core.quoting import Part, Word
 

@@ -14,8 +14,8 @@ from runner.core import program
 from runner.core.arguments import IGNORED, Given
 from runner.core.catalog import Tool, applies, complete
 from runner.core.check import Violation, dotted, violations
-from runner.core.document import RUN_DIR
 from runner.core.invocation import laid_out
+from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark, Problem
 from runner.core.tree import MISSING
 

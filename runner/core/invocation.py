@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.core.catalog import Parameter, Tool
-from runner.core.document import RUN_DIR
+from runner.core.naming import RUN_DIR
 from runner.core.plan import Stage
 
 # PyYAML folds the line separators, refuses the controls, and reads JSON otherwise as JSON.

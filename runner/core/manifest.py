@@ -1,11 +1,12 @@
 """What happened in a run, as a value: host, plan, and for every stage its state and results."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from runner.core.plan import Plan, Retry, Stage
+from runner.core.invocation import laid_out
+from runner.core.plan import Plan, Retry, Stage, flat
 
 Json = dict[str, Any]
 FORMAT = 1
@@ -44,8 +45,8 @@ class StageRecord:
     failure: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> Json:
-        """Return the record as JSON-ready values."""
-        return asdict(self)
+        """Return the record as JSON-ready values, which are the record's own."""
+        return flat(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,35 @@ class Manifest:
 
     def as_dict(self) -> Json:
         """Return the manifest as JSON-ready values; from_dict reads them back."""
-        return {"format": FORMAT, **asdict(self)}
+        stages = [record.as_json() for record in self.stages]
+        return {"format": FORMAT, **flat(self), "plan": self.plan.as_dict(), "stages": stages}
+
+
+class Text:
+    """The text of a run's manifests, one after the other: only what changed is laid out anew."""
+
+    def __init__(self) -> None:
+        self._plan: tuple[Plan | None, str] = (None, "")
+        self._stages: dict[str, tuple[StageRecord, str]] = {}
+
+    def of(self, manifest: Manifest) -> str:
+        """Return a manifest as JSON, as `laid_out` lays it out."""
+        if self._plan[0] is not manifest.plan:
+            self._plan = (manifest.plan, laid_out(manifest.plan.as_dict(), 2))
+        parts = {
+            "plan": self._plan[1],
+            "stages": "[\n" + ",\n".join(map(self._stage, manifest.stages)) + "\n  ]",
+        }
+        said = {"format": FORMAT, **flat(manifest)}
+        rows = [f'  "{key}": {parts.get(key) or laid_out(said[key], 2)}' for key in said]
+        return "{\n" + ",\n".join(rows) + "\n}\n"
+
+    def _stage(self, record: StageRecord) -> str:
+        known, text = self._stages.get(record.name, (None, ""))
+        if known is not record:
+            text = "    " + laid_out(record.as_json(), 4)
+            self._stages[record.name] = (record, text)
+        return text
 
 
 def from_dict(said: Json) -> Manifest:

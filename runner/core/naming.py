@@ -1,4 +1,9 @@
-"""What names of files mean: ``builtin:NAME`` is shipped, NAME.test.yaml tests NAME.yaml."""
+"""What names of files mean to a recipe.
+
+``builtin:NAME`` is shipped, ``NAME.test.yaml`` tests ``NAME.yaml``, and what begins with
+``${RUN_DIR}`` is in the folder of a run.
+"""
 
 BUILTIN = "builtin:"
 ENDING = ".test.yaml"
+RUN_DIR = "${RUN_DIR}"

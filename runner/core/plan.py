@@ -1,17 +1,25 @@
 """What will run, as values: a Plan of frozen Stages."""
 
+import json
 import posixpath
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
 
-from runner.core.document import RUN_DIR
-from runner.core.expression import names
-from runner.core.problem import Problem
-from runner.core.resolve import Resolver
+from runner.core.naming import RUN_DIR
+
+if TYPE_CHECKING:
+    from runner.core.problem import Problem
+    from runner.core.resolve import Resolver
 
 Json = dict[str, Any]
+
+
+def flat(value: Any) -> Json:
+    """Return the fields of a dataclass by name; nothing is copied, as asdict would."""
+    return {one.name: getattr(value, one.name) for one in fields(value)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,10 @@ class Stage:
     expect_at: tuple[str, ...] = ()
     trainer: Mapping[str, Any] = field(default_factory=dict)
     continues: bool = False
+
+    def as_dict(self) -> Json:
+        """Return the stage as JSON-ready values, which are the stage's own."""
+        return {**flat(self), "retry": flat(self.retry)}
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,8 @@ class Plan:
     @cached_property
     def judged(self) -> Mapping[str, list[tuple[str, str]]]:
         """The metrics that expectations read, by stage: each with the stage that reads it."""
+        from runner.core.expression import names  # noqa: PLC0415  (a plan read back needs none)
+
         found: dict[str, list[tuple[str, str]]] = {}
         for stage in self.stages:
             for words in (words for line in stage.expect for words in names(line)):
@@ -113,6 +127,12 @@ class Plan:
             for name, path in stage.outputs.items():
                 found.setdefault(path, (stage.name, name))
         return found
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells this plan from any other."""
+        text = json.dumps(self.as_dict(), sort_keys=True)
+        return blake2b(text.encode(), digest_size=16).hexdigest()
 
     @cached_property
     def _named(self) -> Mapping[str, Stage]:
@@ -143,8 +163,8 @@ class Plan:
         return found
 
     def as_dict(self) -> Json:
-        """Return the plan as JSON-ready values."""
-        return asdict(self)
+        """Return the plan as JSON-ready values, which are the plan's own."""
+        return {**flat(self), "stages": [stage.as_dict() for stage in self.stages]}
 
 
 @dataclass(slots=True)
@@ -152,8 +172,8 @@ class Compiled:
     """A plan, or None where an error stands in its way, with every problem found."""
 
     plan: Plan | None
-    problems: list[Problem]
-    resolver: Resolver
+    problems: "list[Problem]"
+    resolver: "Resolver"
 
 
 def bind(value: Any, folder: str) -> Any:

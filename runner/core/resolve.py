@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from runner.core import template
 from runner.core.catalog import Catalog, Output, applies
-from runner.core.document import RUN_DIR
 from runner.core.draft import Draft, drafts
 from runner.core.expression import evaluate, names
+from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark, Problem, offer, shown, suggest
 from runner.core.recipe import Recipe
 from runner.core.sandbox import TemplateError

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from runner.core.document import RUN_DIR
 from runner.core.invocation import laid_out
+from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 from runner.core.scalar import scalar
 from runner.core.trainer import nested

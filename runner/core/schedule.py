@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from runner.core.catalog import Catalog, Tool
-from runner.core.document import RUN_DIR
 from runner.core.manifest import StageRecord, State
+from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 from runner.core.problem import listing
 from runner.core.trainer import watched

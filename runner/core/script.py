@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Iterator
 
 from runner.core.catalog import Catalog
-from runner.core.document import RUN_DIR
 from runner.core.invocation import Invocation, invoke, launched
+from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 
 _SAFE = re.compile(r"[A-Za-z0-9_./@:+,=%-]*\Z")

@@ -13,7 +13,7 @@ from typing import Any
 
 from runner.core.budget import least_iterations
 from runner.core.catalog import Catalog, Parameter, Tool, applies, complete, resolve
-from runner.core.document import RUN_DIR
+from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 
 Json = dict[str, Any]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from runner.core.catalog import Tool
-from runner.core.document import RUN_DIR
+from runner.core.naming import RUN_DIR
 from runner.core.plan import Stage
 
 PART = ".part"

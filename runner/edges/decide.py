@@ -36,7 +36,7 @@ def decide(
     What was read for it is remembered beside the `runs`.
     """
     records = {record.name: record for record in before.stages} if before else {}
-    versions = probe.facts()["packages"] | {"run_recipe": "1"}
+    versions = probe.packages() | {"run_recipe": "1"}
     wanted = identities(plan, catalog, versions, _inputs(plan, catalog, runs))
     damaged = {}
     for stage in plan.stages:

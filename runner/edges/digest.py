@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -44,6 +43,10 @@ def prints(
 
     def hashed(name: str) -> str:
         return sha256(files[name], meter, lasting=lasting)
+
+    if not stale:
+        return {name: {**stat, "sha256": known[name]["sha256"]} for name, stat in stats.items()}
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (what is known needs none)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from runner.core.catalog import Catalog
 from runner.core.manifest import Manifest
 from runner.core.plan import Plan
-from runner.edges import history, signals
+from runner.edges import history, rest, signals
 from runner.edges.ahead import Ahead
 from runner.edges.awake import awake
 from runner.edges.decide import decide, ready
@@ -32,6 +32,8 @@ def execute(
     """
     with signals.heeded():
         decision = decide(plan, catalog, names, before, runs)
+        if before is not None and rest.done(plan, before, decision):
+            return rest.tell(before, decision, reporter)
         ready(plan, catalog, decision, before)
         folder = Path(before.folder) if before else _made(plan, runs, ahead)
         if ahead is None or ahead.folder != folder:

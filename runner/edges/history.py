@@ -11,7 +11,6 @@ from typing import Any
 from runner.core import manifest as manifests
 from runner.core.audit import ABSENT, Verdict
 from runner.core.manifest import Manifest, State
-from runner.core.plan import Plan
 from runner.core.problem import listing, suggest
 from runner.edges import disk, probe
 from runner.errors import RecipeError
@@ -85,28 +84,26 @@ def _itself(path: Path, known: Sequence[Path]) -> Path:
     return next((one for one in known if one.resolve() == real), near)
 
 
-def to_resume(runs: Path, run: str, plan: Plan) -> Manifest:
-    """Return the run a plan goes on from: RUN, or the newest of its recipe and kind.
+def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
+    """Return the run a plan of `recipe` goes on from: RUN, or the newest of its kind.
 
     Raises RecipeError for a run of another recipe, and for a smoke run where none is wanted or the
     other way round: their results must not mix.
     """
-    kind = "a smoke run" if plan.smoke else "a real run"
+    kind = "a smoke run" if smoke else "a real run"
     if not run:
-        alike = [one for one in find_all(runs, plan.name) if one.plan.smoke == plan.smoke]
+        alike = [one for one in find_all(runs, recipe) if one.plan.smoke == smoke]
         if not alike:
-            hint = "leave --resume out to begin one"
-            raise RecipeError(
-                f"there is no run of '{plan.name}' to go on from that is {kind}", hint
-            )
+            why = f"there is no run of '{recipe}' to go on from that is {kind}"
+            raise RecipeError(why, "leave --resume out to begin one")
         return alike[-1]
     manifest = find(runs, run)
-    if manifest.plan.name != plan.name:
-        why = f"that run is of '{manifest.plan.name}', not of '{plan.name}'"
+    if manifest.plan.name != recipe:
+        why = f"that run is of '{manifest.plan.name}', not of '{recipe}'"
         raise RecipeError(why, "name a run of this recipe: run-recipe runs")
-    if manifest.plan.smoke != plan.smoke:
-        other = "a real run" if plan.smoke else "a smoke run"
-        hint = "leave --smoke out" if plan.smoke else "say --smoke, too"
+    if manifest.plan.smoke != smoke:
+        other = "a real run" if smoke else "a smoke run"
+        hint = "leave --smoke out" if smoke else "say --smoke, too"
         raise RecipeError(f"{manifest.folder} is {other}: going on would mix it with {kind}", hint)
     return manifest
 
@@ -119,6 +116,19 @@ def read(folder: Path) -> Manifest | None:
     except (KeyError, TypeError, ValueError):
         return None
     return replace(found, folder=str(folder)) if found else None
+
+
+def link(folder: Path) -> None:
+    """Point ``latest`` at a run; a file system without links does without."""
+    latest, beside = folder.parent / "latest", folder.parent / f".latest-{folder.name}"
+    try:
+        if latest.is_symlink() and latest.readlink() == Path(folder.name):
+            return
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(folder.name)
+        beside.replace(latest)
+    except OSError:
+        beside.unlink(missing_ok=True)
 
 
 def _name(said: str) -> str:

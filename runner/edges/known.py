@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from runner.core.document import RUN_DIR
+from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 from runner.core.rules import Adapter, DataSet, Known, ModelFacts
 from runner.core.trainer import watched

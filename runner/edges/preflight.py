@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.core.document import RUN_DIR
 from runner.core.expect import unknown_figures
+from runner.core.naming import RUN_DIR
 from runner.core.rules.chain import beneath
 from runner.core.trainer import watched
 from runner.edges import known, schemas

@@ -3,12 +3,13 @@
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,43 @@ def facts() -> Json:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "pid": os.getpid(),
-        "packages": {name: version for name in PACKAGES if (version := installed(name))},
+        "packages": packages(),
     }
+
+
+def packages() -> dict[str, str]:
+    """Return the releases that a run depends on, by the names of their distributions."""
+    return {name: version for name in PACKAGES if (version := installed(name))}
 
 
 @cache
 def installed(package: str) -> str | None:
     """Return the installed version of a distribution, None where there is none."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    return _distributions().get(_normal(package))
+
+
+@cache
+def _distributions() -> dict[str, str]:
+    """Return the versions of all distributions by name, as the names of their folders say.
+
+    importlib.metadata reads the same names, but takes 30 ms to import.
+    """
+    found: dict[str, str] = {}
+    for path in sys.path:
+        try:
+            names = os.listdir(path or ".")  # noqa: PTH208  (there are hundreds)
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info")):
+                package, _, version = name.rpartition(".")[0].partition("-")
+                if version:
+                    found.setdefault(_normal(package), version.partition("-py")[0])
+    return found
+
+
+def _normal(package: str) -> str:
+    return re.sub("[-_.]+", "-", package).lower()
 
 
 def cores() -> int:

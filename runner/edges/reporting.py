@@ -5,9 +5,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runner.core.comparison import Comparison
 from runner.core.manifest import Manifest, StageRecord
 from runner.core.plan import Stage
 from runner.core.report import Report, report
@@ -15,6 +14,9 @@ from runner.core.schedule import Action
 from runner.core.series import MOST, curves
 from runner.edges import disk, history, schemas
 from runner.edges.terminal import Silent, say
+
+if TYPE_CHECKING:
+    from runner.core.comparison import Comparison
 
 NAME, NOTES = "report.html", "notes.txt"
 
@@ -66,7 +68,7 @@ def write(manifest: Manifest, path: Path | None = None, *, refresh: int = 0) -> 
     return target
 
 
-def write_comparison(found: Comparison, reports: Sequence[Report], path: Path) -> Path:
+def write_comparison(found: "Comparison", reports: Sequence[Report], path: Path) -> Path:
     """Write the page of several runs side by side; return its path. Raises OSError."""
     from runner.edges.page import comparing  # noqa: PLC0415
 
@@ -93,6 +95,8 @@ class Page(Silent):
         self._folder = Path(manifest.folder)
         nothing = all(action.do == "skip" for action in actions)
         self._idle = nothing and (self._folder / NAME).exists()
+        if self._idle:
+            return
         try:
             disk.write(self._folder / NOTES, "".join(f"{note}\n" for note in self._notes))
         except OSError as error:

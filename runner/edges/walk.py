@@ -14,13 +14,12 @@ from typing import Any
 
 from runner.core.catalog import Catalog
 from runner.core.figure import duration
-from runner.core.invocation import laid_out
-from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.manifest import Manifest, StageRecord, State, Text
 from runner.core.plan import Plan, Stage
 from runner.core.resolved import resolved
 from runner.core.schedule import Action, Identity, was_cut_off
 from runner.core.script import script
-from runner.edges import disk, probe, signals
+from runner.edges import disk, history, probe, signals
 from runner.edges.ahead import Ahead
 from runner.edges.attempt import Attempt, Ending
 from runner.edges.decide import tool_of
@@ -58,6 +57,7 @@ class Walk:
         known = {record.name: record for record in before.stages} if before else {}
         records = tuple(known.get(s.name, StageRecord(s.name)) for s in plan.stages)
         started = before.started if before else probe.now()
+        self.text = Text()
         self.manifest = Manifest(
             folder.name, str(folder), plan, probe.facts(), records, State.RUNNING, started
         )
@@ -112,7 +112,7 @@ class Walk:
         self.keep(self.manifest)
         disk.write(self.folder / "recipe.yaml", resolved(self.plan))
         disk.write(self.folder / "commands.sh", script(self.plan, self.catalog))
-        self.link()
+        history.link(self.folder)
         self.journal.write(event="run", at=probe.now(), actions=[str(one) for one in actions])
         self.reporter.run_started(self.manifest, actions)
 
@@ -153,7 +153,7 @@ class Walk:
         if self.git and "git" not in manifest.facts:
             manifest = replace(manifest, facts={**manifest.facts, "git": dict(self.git)})
         self.manifest = manifest
-        text = laid_out(manifest.as_dict()) + "\n"
+        text = self.text.of(manifest)
         try:
             disk.write(self.folder / "run.json", text)
         except OSError as error:
@@ -161,17 +161,6 @@ class Walk:
                 raise
             (self.folder / RESERVE).unlink(missing_ok=True)
             disk.write(self.folder / "run.json", text)
-
-    def link(self) -> None:
-        """Point ``latest`` at this run; a file system without links does without."""
-        latest = self.folder.parent / "latest"
-        beside = self.folder.parent / f".latest-{self.folder.name}"
-        try:
-            beside.unlink(missing_ok=True)
-            beside.symlink_to(self.folder.name)
-            beside.replace(latest)
-        except OSError:
-            beside.unlink(missing_ok=True)
 
     def record(self, record: StageRecord) -> StageRecord:
         """Keep a stage's record in journal and manifest."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core import secret
 from runner.core.card import Published, card
-from runner.core.document import RUN_DIR
+from runner.core.naming import RUN_DIR
 from runner.edges import disk, history, reporting, schemas
 from runner.errors import Exit
 from runner.tools.error import ToolError

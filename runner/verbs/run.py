@@ -2,6 +2,8 @@
 
 import json
 import sys
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +14,17 @@ from runner.verbs import options
 from runner.verbs.words import is_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from runner.core.manifest import Manifest
     from runner.core.plan import Compiled, Plan
     from runner.core.problem import Problem
     from runner.edges.decide import Decision
+    from runner.edges.reporter import Reporter
+    from runner.edges.world import World
+
+    View = Callable[[Plan, Sequence[str], Sequence[str]], AbstractContextManager[Reporter]]
 
 
 @click.command("run")
@@ -63,14 +70,16 @@ def command(
     """Run a recipe."""
     if recipe is None and resume and is_recipe(resume):
         recipe, resume = resume, ""  # --resume took the recipe for its run
-    question = ("script", recipe, profiles, sets, smoke, only, first, last)
+    asked = (recipe, profiles, sets, smoke, only, first, last)
+    view = partial(_view, style=style, color=color, quiet=quiet)
     if dry_run and resume is None and style == "text":
-        from runner.edges import answers
-
-        said = answers.recall(question)
-        if said is not None:
-            sys.stdout.write(said)
-            return Exit.OK
+        code = _printed_before(asked)
+    elif resume is not None and not dry_run and not (only or first or last):
+        code = _nothing_to_do(asked, Path(runs), resume, view, smoke=smoke)
+    else:
+        code = None
+    if code is not None:
+        return code
     from runner import workflow
     from runner.edges.world import World
 
@@ -81,41 +90,113 @@ def command(
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     names = workflow.select(plan, only, first, last)
     before = None if resume is None else _resumed(Path(runs), resume, plan)
-    if dry_run:
-        warnings = workflow.refuse(workflow.judged(compiled), loaded.sources)
-        if style == "json":
-            return _written(plan, names, before, warnings, Path(runs))
-        _warn(warnings, loaded.sources, style, quiet=quiet)
-        if before is not None:
-            click.echo("\n".join(map(str, _decided(plan, names, before, Path(runs)).actions)))
-            return Exit.OK
-        text = _script(plan, names)
-        sys.stdout.write(text)
-        if not warnings:
-            answers.keep(question, workflow.counted(compiled, world), text)
-        return Exit.OK
+    warn = partial(_warn, sources=loaded.sources, style=style, quiet=quiet)
+    if not dry_run:
+        return _run(asked, world, compiled, plan, names, before, Path(runs), warn, view)
+    warnings = workflow.refuse(workflow.judged(compiled), loaded.sources)
+    if style == "json":
+        return _written(plan, names, before, warnings, Path(runs))
+    warn(warnings)
+    if before is not None:
+        click.echo("\n".join(map(str, _decided(plan, names, before, Path(runs)).actions)))
+    else:
+        _print(asked, workflow.counted(compiled, world), plan, names, kept=not warnings)
+    return Exit.OK
+
+
+def _printed_before(asked: "Sequence[object]") -> int | None:
+    """Print the script that was printed before; None where it is not known to be the same."""
+    from runner.edges import answers
+
+    said = answers.recall(("script", *asked))
+    if said is None:
+        return None
+    sys.stdout.write(said)
+    return Exit.OK
+
+
+def _print(
+    asked: "Sequence[object]", world: "World", plan: "Plan", names: "Sequence[str]", *, kept: bool
+) -> None:
+    """Print the script; it may be kept where nothing else was to be said."""
+    from runner.core.script import lines
+    from runner.edges import answers, schemas
+
+    text = "".join(lines(_part(plan, names), schemas.catalog()))
+    sys.stdout.write(text)
+    if kept:
+        answers.keep(("script", *asked), world, text)
+
+
+def _run(
+    asked: "Sequence[object]",
+    world: "World",
+    compiled: "Compiled",
+    plan: "Plan",
+    names: "Sequence[str]",
+    before: "Manifest | None",
+    runs: Path,
+    warn: "Callable[[Sequence[Problem]], None]",
+    view: "View",
+) -> int:
+    """Look at what the stages read, and run them."""
+    from runner import workflow
     from runner.core.problem import picture
-    from runner.edges import history, room, schemas, signals
+    from runner.edges import history, preflight, rest, room, schemas, signals
     from runner.edges.ahead import early
     from runner.edges.execute import execute
+
+    catalog = schemas.installed_catalog()
+    folder = Path(before.folder) if before else history.fresh(runs, plan.name)
+    with signals.heeded(), early(folder, plan, catalog, () if before else names) as ahead:
+        stages, kept = _to_run(plan, names, before, runs)
+        world.places(preflight.places(plan))
+        sources = compiled.resolver.recipe.sources
+        warnings = workflow.refuse(_examined(compiled, stages, kept, smoke=plan.smoke), sources)
+        warn(warnings)
+        notes = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
+        if not warnings and len(names) == len(plan.stages):
+            rest.keep(("plan", *asked), world, plan, notes)
+        notes += room.look(plan, stages, folder)
+        told = [*(picture(one, sources) for one in warnings), *notes]
+        with view(plan, notes, told) as report:
+            return execute(plan, catalog, runs, names, report, before, ahead).exit_code
+
+
+def _nothing_to_do(
+    asked: "Sequence[object]", runs: Path, resume: str, view: "View", *, smoke: bool
+) -> int | None:
+    """Say that a run is what the recipe asks for still; None where that is not known to be so."""
+    from runner.edges import rest, schemas
+
+    known = rest.known(("plan", *asked), runs, resume, smoke=smoke)
+    if known is None:
+        return None
+    before, notes = known
+    decision = rest.at_rest(before, schemas.installed_catalog(), runs)
+    if decision is None:
+        return None
+    with view(before.plan, notes, notes) as report:
+        return rest.tell(before, decision, report).exit_code
+
+
+@contextmanager
+def _view(
+    plan: "Plan",
+    notes: "Sequence[str]",
+    told: "Sequence[str]",
+    *,
+    style: str,
+    color: str,
+    quiet: bool,
+) -> "Iterator[Reporter]":
+    """Give who hears of a run: terminal, trackers, and its page, which keeps what was `told`."""
     from runner.edges.reporting import Page
     from runner.edges.terminal import Several, reporter
     from runner.edges.trackers import trackers
 
-    catalog = schemas.installed_catalog()
-    folder = Path(before.folder) if before else history.fresh(Path(runs), plan.name)
-    with signals.heeded(), early(folder, plan, catalog, () if before else names) as ahead:
-        stages, kept = _to_run(plan, names, before, Path(runs))
-        found = _examined(compiled, stages, kept, smoke=smoke)
-        warnings = workflow.refuse(found, loaded.sources)
-        _warn(warnings, loaded.sources, style, quiet=quiet)
-        notes = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
-        notes += room.look(plan, stages, folder)
-        with reporter(style, color, quiet=quiet, notes=notes) as report:
-            told = [*(picture(one, loaded.sources) for one in warnings), *notes]
-            heard = Several(report, Page(told), *trackers(plan))
-            manifest = execute(plan, catalog, Path(runs), names, heard, before, ahead)
-    return manifest.exit_code
+    with reporter(style, color, quiet=quiet, notes=notes) as report:
+        yield Several(report, Page(told), *trackers(plan))
 
 
 def _to_run(
@@ -140,7 +221,7 @@ def _to_run(
 def _resumed(runs: Path, name: str, plan: "Plan") -> "Manifest":
     from runner.edges import history
 
-    return history.to_resume(runs, name, plan)
+    return history.to_resume(runs, name, plan.name, smoke=plan.smoke)
 
 
 def _examined(
@@ -184,13 +265,6 @@ def _needed(resume: str | None, runs: Path) -> str:
     elif known := [*collection.recipes(["recipes"] if Path("recipes").is_dir() else ["."])]:
         hint = f"{hint}; there are: {listing(known, 4)}"
     raise RecipeError("no recipe is named", hint)
-
-
-def _script(plan: "Plan", names: "Sequence[str]") -> str:
-    from runner.core.script import lines
-    from runner.edges import schemas
-
-    return "".join(lines(_part(plan, names), schemas.catalog()))
 
 
 def _written(

@@ -4,7 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from runner.core.document import RUN_DIR
+from runner.core.naming import RUN_DIR
 from runner.core.rules import Finding, View, rule
 from runner.core.rules.chain import adapter_at, measured
 

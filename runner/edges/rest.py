@@ -1,0 +1,62 @@
+"""A run that is what its recipe asks for still: nothing is run, nothing written, nothing compiled.
+
+What a recipe became is kept as an answer: the digest of its plan, and what was said before it ran.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.core.catalog import Catalog
+from runner.core.manifest import Manifest, State
+from runner.core.plan import Plan
+from runner.edges import answers, history
+from runner.edges.decide import Decision, decide
+from runner.edges.reporter import Reporter
+from runner.edges.world import World
+
+
+def keep(question: Sequence[object], world: World, plan: Plan, notes: Sequence[str]) -> None:
+    """Keep what a recipe became, and the `notes` on it, where nothing was wrong with it."""
+    said = {"name": plan.name, "digest": plan.digest, "notes": [*notes]}
+    answers.keep(question, world, json.dumps(said))
+
+
+def known(
+    question: Sequence[object], runs: Path, run: str, *, smoke: bool
+) -> tuple[Manifest, list[str]] | None:
+    """Return the run to go on from, if the recipe would become its very plan again, and the notes.
+
+    Raises RecipeError where there is no such run.
+    """
+    answer = answers.recall(question)
+    if answer is None:
+        return None
+    said = json.loads(answer)
+    before = history.to_resume(runs, run, said["name"], smoke=smoke)
+    return (before, said["notes"]) if before.plan.digest == said["digest"] else None
+
+
+def at_rest(before: Manifest, catalog: Catalog, runs: Path) -> Decision | None:
+    """Return why each stage of a run is left as it is, None where something is to do."""
+    names = [stage.name for stage in before.plan.stages]
+    decision = decide(before.plan, catalog, names, before, runs)
+    return decision if done(before.plan, before, decision) else None
+
+
+def done(plan: Plan, before: Manifest, decision: Decision) -> bool:
+    """Say whether a run is what a plan asks for: nothing is to do, and nothing to write down."""
+    over = before.state is State.FINISHED and not before.exit_code
+    idle = over and all(action.do == "skip" for action in decision.actions)
+    return idle and (before.plan is plan or before.plan == plan)
+
+
+def tell(before: Manifest, decision: Decision, reporter: Reporter) -> Manifest:
+    """Tell that there is nothing to do; the run becomes the latest, and stays as it is."""
+    history.link(Path(before.folder))
+    reporter.run_started(before, decision.actions)
+    for number, action in enumerate(decision.actions, start=1):
+        stage = before.plan.stage(action.stage)
+        reporter.stage_started(stage, action, number, len(decision.actions))
+    reporter.run_ended(before)
+    return before
