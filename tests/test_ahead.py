@@ -133,16 +133,30 @@ def test_one_child_waits_for_the_next_stage_that_is_worth_it(early, plan):
     _, mixed, second, fuse = plan.stages
     early.start([mixed, second, fuse])
     early.start([fuse])
-    waits = early._waiting[1]
+    waits = early._waiting["fuse"]
     assert waits.stage == "fuse"
     assert early.take(mixed) is not waits
     assert early.take(fuse) is waits
     assert early.take(fuse) is not waits
 
 
+def test_before_the_first_stage_runs_two_may_wait(early, plan):
+    first, _, second, fuse = plan.stages
+    early.start(plan.stages)
+    assert [*early._waiting] == ["first"]
+    early.start(plan.stages, most=2)
+    assert [*early._waiting] == ["first", "fuse"]
+    waits = early._waiting["fuse"]
+    early.take(first)
+    early.start([second, fuse])
+    assert [*early._waiting] == ["fuse"]
+    early.end()
+    assert waits.ended
+
+
 def test_one_that_was_killed_while_it_waited_is_replaced(early, plan):
     early.start([plan.stages[3]])
-    killed = early._waiting[1]
+    killed = early._waiting["fuse"]
     killed.code = -9
     assert early.take(plan.stages[3]) is not killed
     assert killed.ended
@@ -150,7 +164,7 @@ def test_one_that_was_killed_while_it_waited_is_replaced(early, plan):
 
 def test_it_is_ended_with_the_run(early, plan):
     early.start([plan.stages[3]])
-    waits = early._waiting[1]
+    waits = early._waiting["fuse"]
     early.end()
     early.end()
     assert waits.ended
@@ -158,10 +172,10 @@ def test_it_is_ended_with_the_run(early, plan):
 
 def test_on_one_core_and_before_the_last_stage_none_is_started(early, plan, monkeypatch):
     early.start([])
-    assert early._waiting is None
+    assert early._waiting == {}
     monkeypatch.setattr(probe, "cores", lambda: 1)
     early.start(plan.stages)
-    assert early._waiting is None
+    assert early._waiting == {}
 
 
 def wait_for(condition, seconds=30):

@@ -1,7 +1,8 @@
 """The child of the next stage, started early: it imports its tool, and waits until it is told.
 
-At most one waits. None is started for a stage that may be skipped, and none on one core, where it
-would only take time from the stage that runs.
+At most one waits while a stage runs; before the first one runs, the second's starts as well. None
+is started for a stage that may be skipped, and none on one core, where it would only take time from
+the stage that runs.
 """
 
 import os
@@ -20,39 +21,40 @@ LIGHT = "runner.tools."
 
 
 class Ahead:
-    """At most one child that waits for its stage to begin."""
+    """The children that wait for their stages to begin, by the names of these."""
 
     def __init__(self, folder: Path, plan: Plan, catalog: Catalog) -> None:
         self.folder = folder
         self.plan = plan
         self.catalog = catalog
-        self._waiting: tuple[str, Child] | None = None
+        self._waiting: dict[str, Child] = {}
 
     def take(self, stage: Stage) -> Child:
         """Return a stage's child: the one that waits for it if it is alive, or a new one."""
-        if self._waiting is not None and self._waiting[0] == stage.name:
-            child = self._waiting[1]
-            self._waiting = None
+        child = self._waiting.pop(stage.name, None)
+        if child is not None:
             if child.wait(0) is None:
                 return child
             child.finish()  # something ended it while it waited: that says nothing of the stage
         return self._spawn(stage)
 
-    def start(self, coming: Iterable[Stage]) -> None:
-        """Start the child of the first of the `coming` stages for which it is worth it.
+    def start(self, coming: Iterable[Stage], most: int = 1) -> None:
+        """Start the children of the first of the `coming` stages for which it is worth it.
 
-        The stages are such as will run if those before them end well.
+        The stages are such as will run if those before them end well; at `most` so many wait.
         """
-        if self._waiting is None and probe.cores() > 1:
-            stage = next((one for one in coming if self._worth(one)), None)
-            if stage is not None:
-                self._waiting = (stage.name, self._spawn(stage))
+        if probe.cores() < 2:  # noqa: PLR2004
+            return
+        for stage in coming:
+            if len(self._waiting) >= most:
+                break
+            if stage.name not in self._waiting and self._worth(stage):
+                self._waiting[stage.name] = self._spawn(stage)
 
     def end(self) -> None:
-        """End the child that waits, if there is one; nobody has heard of it."""
-        if self._waiting is not None:
-            self._waiting[1].finish()
-            self._waiting = None
+        """End the children that wait; nobody has heard of them."""
+        while self._waiting:
+            self._waiting.popitem()[1].finish()
 
     def env(self) -> dict[str, str]:
         """Return a child's environment: ours, the plan's, and plain text in the log."""

@@ -159,6 +159,8 @@ def _run(
             rest.keep(("plan", *asked), world, plan, notes)
         notes += room.look(plan, stages, folder)
         told = [*(picture(one, sources) for one in warnings), *notes]
+        if before is None:  # what was looked at is sound: the second one's imports, too, may begin
+            ahead.start((plan.stage(name) for name in names), most=2)
         with view(plan, notes, told) as report:
             return execute(plan, catalog, runs, names, report, before, ahead).exit_code
 
