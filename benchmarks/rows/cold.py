@@ -1,15 +1,24 @@
-"""Cold starts: one command of a user, from nothing to the prompt."""
+"""Cold starts: one command of a user, from nothing to the prompt.
+
+A question that was answered before and one that was not are rows of their own: what was answered is
+kept in a cache folder, which is removed before each run of the second kind.
+"""
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 from benchmarks import graph
 from benchmarks.harness import Command
 from benchmarks.peers import OURS, TOP, WORK, Peers
+from benchmarks.profiles import imports
 from benchmarks.row import Goal, Row
 
 RECIPE = "recipes/security_sequential.yaml"
 HYDRA = "hydra --cfg job"
+CACHE = WORK / "cache"
+KEPT = {"RUN_RECIPE_CACHE": str(CACHE)}
+ANSWERS = (CACHE / "answers",)
 
 
 def rows() -> Iterator[Row]:
@@ -29,18 +38,24 @@ def rows() -> Iterator[Row]:
     bare = Command("bare Python", [sys.executable, "-c", "pass"])
     told = tuple(peers.missing)
     goals = (Goal(0.35, HYDRA),)
-    dry = Command("run-recipe --dry-run", [OURS, RECIPE, "--dry-run"], TOP)
+    dry = Command("run-recipe --dry-run", [OURS, RECIPE, "--dry-run"], TOP, KEPT)
     yield Row("print what would run", dry, tuple(peers.found), (bare,), goals, told)
-    check = Command("run-recipe check", [OURS, "check", str(far)], TOP)
     one = tuple(command for command in peers.found if command.name == HYDRA)
+    changed = replace(dry, fresh=ANSWERS)
+    why = imports(changed)
+    yield Row("the same after a change", changed, one, (bare,), goals, told, why=why)
+    check = Command("run-recipe check", [OURS, "check", str(far)], TOP, KEPT)
     yield Row("check, no data read", check, one, (bare,), goals, told)
+    changed = replace(check, fresh=ANSWERS)
+    why = imports(changed)
+    yield Row("check after a change, no data read", changed, one, (bare,), goals, told, why=why)
     quick = (Goal(0.2, HYDRA),)
     for flag in ("--help", "--version"):
         ours = Command(f"run-recipe {flag}", [OURS, flag], TOP)
-        yield Row(flag, ours, one, (bare,), quick, told)
+        yield Row(flag, ours, one, (bare,), quick, told, why=imports(ours))
     env = {"_RUN_RECIPE_COMPLETE": "bash_complete", "COMP_WORDS": "run-recipe s", "COMP_CWORD": "1"}
     ours = Command("run-recipe s[TAB]", [OURS], TOP, env)
-    yield Row("completion of a word", ours, one, (bare,), quick, told)
+    yield Row("completion of a word", ours, one, (bare,), quick, told, why=imports(ours))
 
 
 def _without_data(text: str) -> str:

@@ -31,7 +31,9 @@ def rows() -> Iterator[Row]:
 def _starts() -> Iterator[Command]:
     python = [sys.executable, OURS]
     yield Command("--help", [*python, "--help"], TOP)
-    yield Command("--dry-run", [*python, cold.RECIPE, "--dry-run"], TOP)
+    told = Command("--dry-run", [*python, cold.RECIPE, "--dry-run"], TOP, cold.KEPT)
+    yield told
+    yield replace(told, name="--dry-run after a change", fresh=cold.ANSWERS)
 
 
 def _counted(command: Command) -> Command:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ from benchmarks import graph
 from benchmarks.graph import RUN_DIR, Step
 from benchmarks.harness import Command
 from benchmarks.peers import OURS, WORK, Peers
+from benchmarks.profiles import modules
 from benchmarks.row import Goal, Row
+from benchmarks.rows.cold import ANSWERS, KEPT
 
 HYDRA = "hydra --cfg job"
 LOADED = "PyYAML's C loader"
@@ -41,22 +44,39 @@ def rows() -> Iterator[Row]:
         tuple(peers.missing),
         3,
     )
-    flat = _flat(wide, folder / "whole")
-    peers = _peers(flat, ("hydra",))
+    peers = _peers(folder / "wide", ("hydra",))
+    changed = replace(_ours("run-recipe --dry-run", recipe), fresh=ANSWERS)
     yield Row(
-        "1,000 stages x 34, written out",
-        _ours("run-recipe --dry-run", whole),
+        "the same after a change",
+        changed,
         tuple(peers.found),
-        (_loaded(whole),),
+        (_loaded(recipe),),
         goals,
         tuple(peers.missing),
         3,
+        why=modules(changed),
     )
+    flat = _flat(wide, folder / "whole")
+    peers = _peers(flat, ("hydra",))
+    ours = _ours("run-recipe --dry-run", whole)
+    changed = replace(ours, fresh=ANSWERS)
+    names = ("1,000 stages x 34, written out", "written out, after a change")
+    for name, command in zip(names, (ours, changed), strict=True):
+        yield Row(
+            name,
+            command,
+            tuple(peers.found),
+            (_loaded(whole),),
+            goals,
+            tuple(peers.missing),
+            3,
+            why=modules(changed),
+        )
     peers = _peers(folder / "five", ("snakemake", "task"))
-    thousand = _ours("of 1,000", recipe)
+    thousand = replace(_ours("of 1,000", recipe), fresh=ANSWERS)
     yield Row(
-        "5,000 stages",
-        _ours("run-recipe --dry-run", large),
+        "5,000 stages, after a change",
+        replace(_ours("run-recipe --dry-run", large), fresh=ANSWERS),
         (thousand, *peers.found),
         (_loaded(large),),
         (Goal(5.8, thousand.name), Goal(100, of="peak")),
@@ -65,8 +85,8 @@ def rows() -> Iterator[Row]:
     )
     peers = _peers(folder / "chain", ("task", "ninja"))
     yield Row(
-        "a chain of 1,200 stages",
-        _ours("run-recipe --dry-run", long),
+        "a chain of 1,200 stages, after a change",
+        replace(_ours("run-recipe --dry-run", long), fresh=ANSWERS),
         (thousand, *peers.found),
         (_loaded(long),),
         (Goal(1.5, thousand.name),),
@@ -80,7 +100,7 @@ def inherited() -> Command:
     (WORK / "scale").mkdir(parents=True, exist_ok=True)
     recipe = _recipe(_wide(1_000), WORK / "scale" / "wide.yaml")
     argv = [sys.executable, OURS, recipe.name, "--dry-run"]
-    return Command("1,000 stages --dry-run", argv, recipe.parent)
+    return Command("1,000 stages --dry-run", argv, recipe.parent, KEPT, fresh=ANSWERS)
 
 
 def _peers(folder: Path, wanted: tuple[str, ...]) -> Peers:
@@ -102,7 +122,7 @@ def _peers(folder: Path, wanted: tuple[str, ...]) -> Peers:
 
 
 def _ours(name: str, recipe: Path) -> Command:
-    return Command(name, [OURS, recipe.name, "--dry-run"], recipe.parent)
+    return Command(name, [OURS, recipe.name, "--dry-run"], recipe.parent, KEPT)
 
 
 def _loaded(recipe: Path) -> Command:

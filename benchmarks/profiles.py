@@ -1,0 +1,69 @@
+"""Where the time of a command goes, in words: by what it imports, or by module."""
+
+import pstats
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.harness import Command, environment
+
+FEW = 6
+ROUNDS = 5
+PYTHON = "Python's own"
+
+
+def imports(command: Command) -> str:
+    """Return what the imports of a command take by package, those that take most first.
+
+    The figures are those of the run of several that took least.
+    """
+    times = min((_imports(command) for _ in range(ROUNDS)), key=lambda run: sum(run.values()))
+    total = sum(times.values())
+    return f"imports take {total:.0f} ms of such a start (-X importtime): {_most(times)}"
+
+
+def modules(command: Command) -> str:
+    """Return the share of each module in the time of a command, as cProfile sees it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "profile")
+        _run(command, ["-m", "cProfile", "-o", file])
+        rows = pstats.Stats(str(file)).stats
+    times: Counter[str] = Counter()
+    for (path, _, _), (_, _, own, _, _) in rows.items():
+        parts = Path(path).with_suffix("").parts
+        ours = "runner" in parts and "site-packages" not in parts
+        name = ".".join(parts[parts.index("runner") :]) if ours else PYTHON
+        times[name] += own
+    total = sum(times.values())
+    shares = Counter({name: 100 * time / total for name, time in times.items()})
+    return f"of such a run, as cProfile sees it, % by module: {_most(shares)}"
+
+
+def _most(found: Counter[str]) -> str:
+    most = found.most_common(FEW)
+    rest = sum(found.values()) - sum(figure for _, figure in most)
+    return ", ".join([*(f"{name} {figure:.0f}" for name, figure in most), f"others {rest:.0f}"])
+
+
+def _imports(command: Command) -> Counter[str]:
+    """Return milliseconds by package, each without what it imports in its turn."""
+    found: Counter[str] = Counter()
+    for line in _run(command, ["-X", "importtime"]).splitlines():
+        own, *rest = line.removeprefix("import time:").split("|")
+        if rest and own.strip().isdigit():
+            package = rest[-1].strip().partition(".")[0]
+            standard = package in sys.stdlib_module_names
+            found[PYTHON if standard else package] += int(own) / 1000
+    return found
+
+
+def _run(command: Command, options: list[str | Path]) -> str:
+    """Run a command of ours with options of Python's; return its stderr."""
+    for path in command.fresh:
+        subprocess.run(["rm", "-rf", path], check=True)
+    argv = [sys.executable, *options, *command.argv]
+    env = environment(command.env)
+    done = subprocess.run(argv, cwd=command.cwd, env=env, capture_output=True, check=True)
+    return done.stderr.decode()
