@@ -215,6 +215,14 @@ def test_a_place_too_large_to_look_through_is_looked_at_each_time(folder, made, 
     assert len(made) == 2
 
 
+def test_what_is_kept_is_the_users_own_and_holds_no_secret(folder, environment):
+    os.environ["MY_API_TOKEN"] = "not-to-be-written"
+    dry_run()
+    kept = folder.parent / "cache" / "answers"
+    assert kept.stat().st_mode & 0o077 == 0
+    assert not any(b"not-to-be-written" in file.read_bytes() for file in kept.iterdir())
+
+
 def test_only_so_many_answers_are_kept(folder, monkeypatch):
     monkeypatch.setattr(answers, "MOST", 8)
     for number in range(20):

@@ -52,7 +52,7 @@ def keep(question: Sequence[object], world: World, text: str) -> None:
     with suppress(OSError, UnseenError):
         if any(changed(name, world.begun - RACE) for kind, name, _ in seen if kind == "place"):
             return
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # prints of secrets, too
         head = json.dumps(seen).encode("ascii")
         disk.write_bytes(file, head + b"\n" + text.encode("utf-8", "surrogatepass"), lasting=False)
         _make_room(file.parent)
