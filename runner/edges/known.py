@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -135,15 +136,22 @@ def read_model(path: str, folder: Path) -> ModelFacts | None:
 
 def _count(file: Path) -> tuple[int, int, frozenset[str] | None] | None:
     """Return a file's rows, its bytes, the keys of its first row; None where there is no file."""
-    rows, size, first = 0, 0, b""
     try:
-        with file.open("rb") as stream:
-            for line in stream:
-                first = first or line
-                rows += 1
-                size += len(line)
+        said = file.stat()
+        return _counted(file, said.st_size, said.st_ino, said.st_mtime_ns)
     except OSError:
         return None
+
+
+@lru_cache(maxsize=64)
+def _counted(file: Path, *_: int) -> tuple[int, int, frozenset[str] | None]:
+    """Count a file; as long as it is the same, once for all plans that read it."""
+    rows, size, first = 0, 0, b""
+    with file.open("rb") as stream:
+        for line in stream:
+            first = first or line
+            rows += 1
+            size += len(line)
     try:
         row = json.loads(first)
     except (ValueError, RecursionError):

@@ -245,16 +245,16 @@ def test_unusual_rows_that_mlx_lm_takes_are_no_problem(folder, row):
     assert said(check(folder(good(1) + row))) == []
 
 
-def test_all_flaws_of_all_rows_are_found_in_order(folder):
+def test_all_flaws_of_all_rows_are_found_errors_first_and_in_order(folder):
     bad = chat(("user", None), ("robot", "b"), ("user", ""))
     path = folder(bad + good(2) + b"\n" + text(4))
     assert said(check(path)) == [
         ("train.jsonl", 1, 43, "row-field-type", "error"),
         ("train.jsonl", 1, 59, "row-unknown-role", "error"),
-        ("train.jsonl", 1, 85, "row-last-not-assistant", "warning"),
-        ("train.jsonl", 1, 113, "row-empty-field", "warning"),
         ("train.jsonl", 3, 1, "row-blank", "error"),
         ("train.jsonl", 4, 1, "row-other-format", "error"),
+        ("train.jsonl", 1, 85, "row-last-not-assistant", "warning"),
+        ("train.jsonl", 1, 113, "row-empty-field", "warning"),
     ]
 
 
@@ -438,8 +438,8 @@ def test_a_line_that_is_too_long_is_not_looked_at(folder, monkeypatch):
     path = folder(good(1) + good(2) + good(3).replace(b"question", b"?" * 1000) + b"\n" + good(5))
     found = check(path)
     assert said(found) == [
-        ("train.jsonl", 3, 1, "row-too-long", "warning"),
         ("train.jsonl", 4, 1, "row-blank", "error"),
+        ("train.jsonl", 3, 1, "row-too-long", "warning"),
     ]
     assert found.splits["train"].bytes == (path / "train.jsonl").stat().st_size
 
@@ -541,9 +541,9 @@ def test_with_a_tokenizer_rows_that_are_cut_are_counted(folder):
     said_so = {"mask_prompt": True, "max_seq_length": 10, "splits": ["train"]}
     found = check(folder(b"".join(rows)), tokenizer=words, **said_so)
     assert said(found) == [
-        ("train.jsonl", 2, 1, "row-cut", "warning"),
         ("train.jsonl", 3, 1, "row-answer-lost", "error"),
         ("train.jsonl", 4, 1, "row-template-error", "error"),
+        ("train.jsonl", 2, 1, "row-cut", "warning"),
     ]
     tokens = found.splits["train"].tokens
     assert (tokens.cut_rows, tokens.cut_tokens, tokens.lost_answers) == (2, 5, 1)
