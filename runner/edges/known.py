@@ -103,7 +103,10 @@ def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
 
 
 def read_data(path: str) -> DataSet | None:
-    """Return rows and the first row's keys of each split of a data folder."""
+    """Return rows and the first row's keys of each split of a data folder.
+
+    Nothing is known of one where a split holds no rows at all, but a table or an array.
+    """
     folder = Path(path)
     if not disk.is_folder(folder):
         return None
@@ -116,8 +119,18 @@ def read_data(path: str) -> DataSet | None:
             rows[split], sizes[split], first = counted
             if first is not None:
                 keys[split] = first
+            elif _foreign(folder / f"{split}.jsonl"):
+                return None
     others = sorted(file.name for file in folder.glob("*.jsonl") if file.stem not in SPLITS)
     return DataSet(path, rows, keys, tuple(others), sizes)
+
+
+def _foreign(file: Path) -> bool:
+    """Say whether a file whose first line is no object is none of rows."""
+    from runner.core.rows import HEAD, foreign  # noqa: PLC0415  (most files are of rows)
+
+    with file.open("rb") as stream:
+        return foreign(stream.read(HEAD), str(file)) is not None
 
 
 def read_model(path: str, folder: Path) -> ModelFacts | None:

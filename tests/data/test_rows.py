@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -738,3 +740,44 @@ def test_the_shipped_rows_have_no_problem(name):
     assert {split: stats.rows for split, stats in found.splits.items()} == {
         "train": 170, "valid": 40, "test": 40,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content, what",
+    [
+        (b'[{"text": "a"}, {"text": "b"}]', "a JSON array"),
+        (b'\n[\n  {"text": "a"},\n  {"text": "b"}\n]\n', "a JSON array"),
+        (b'[{"text": "' + b"a" * 100_000 + b'"}]', "a JSON array"),
+        (b"prompt,completion\na,b\n", "CSV"),
+        (b'\xef\xbb\xbf"the question";"the answer"\r\na;b\r\n', "CSV"),
+        (b"text\tlabel\na\tb\n", "TSV"),
+    ],
+)
+def test_a_file_that_is_no_jsonl_is_one_problem_that_says_what_it_is(folder, content, what):
+    found = check(folder(content))
+    (problem,) = found.problems
+    assert problem.message == f"the file is {what}, and mlx-lm reads one JSON object a line"
+    assert (problem.rule, problem.mark.line) == ("split-not-jsonl", 1)
+
+
+@pytest.mark.parametrize(
+    "content, rows",
+    [
+        (b'[{"text": "a"}, {"text": "b"}]', [{"text": "a"}, {"text": "b"}]),
+        ("frage;antwort\nwarum;dä\n".encode(), [{"frage": "warum", "antwort": "dä"}]),
+        (b"a\tb\n1\t2\n", [{"a": "1", "b": "2"}]),
+    ],
+)
+def test_the_command_that_is_offered_makes_rows_of_it(folder, content, rows, tmp_path):
+    (problem,) = check(folder(content)).problems
+    command = problem.hint.partition(" makes ")[0].replace("python3", sys.executable)
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    said = (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in said] == rows
+
+
+@pytest.mark.parametrize(
+    "content", [b'[{"a": 1}]\n[{"a": 2}]\n', b"[1, 2]\n", b"a sentence, and more of it.\n", b"\n"]
+)
+def test_lines_that_are_no_table_and_no_array_are_rows(folder, content):
+    assert "split-not-jsonl" not in {problem.rule for problem in check(folder(content)).problems}
