@@ -1,6 +1,7 @@
 """Files and folders in, what is wrong with each recipe and each test file in them out."""
 
 import json
+import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from runner.core.plan import Compiled
     from runner.core.recipe import Loaded
 
+_ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 # What compiles is imported where there is something to compile: an answer given before needs none.
 
 
@@ -58,6 +60,10 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
     Raises RecipeError where there is none.
     """
     found = []
+    for path in paths:
+        if path.endswith(_ROWS):
+            hint = f"rows are checked by: run-recipe data check {posixpath.dirname(path) or '.'}"
+            raise RecipeError(f"{path} holds rows, and no recipe", hint)
     for file in collection.recipes(paths):
         found.append(file)
         beside = collection.suite_of(file) if tests and not file.endswith(ENDING) else None
@@ -67,7 +73,10 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
         found += [file for file in collection.suites(paths) if file not in found]
     if not found:
         where = ", ".join(paths)
-        raise RecipeError(f"there is no recipe in {where}", "a recipe has 'version' and 'stages'")
+        hint = "a recipe has 'version' and 'stages'"
+        if rows := collection.of_rows(paths):
+            hint += f"; rows are checked by: run-recipe data check {rows}"
+        raise RecipeError(f"there is no recipe in {where}", hint)
     return list(dict.fromkeys(found))
 
 

@@ -57,6 +57,7 @@ def test_a_base_that_cannot_be_read_is_not_left_out(folder):
 def test_a_folder_without_recipes_is_an_error(folder):
     done = call("a")
     assert str(done.exception) == "there is no recipe in a"
+    assert done.exception.hint.endswith("rows are checked by: run-recipe data check a")
 
 
 def test_the_tests_beside_a_recipe_are_run(folder):

@@ -41,7 +41,7 @@ def command(
     mlx: bool,
     tests: bool,
 ) -> int:
-    """Report every problem of every recipe, or of the recipes in a folder.
+    """Report every problem of recipes, or of those in a folder.
 
     A recipe is looked at as it is and with each of its profiles, or with those that --profile
     names.
