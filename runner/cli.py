@@ -75,9 +75,10 @@ def main() -> None:
     try:
         sys.exit(cli(standalone_mode=False, prog_name="run-recipe") or Exit.OK)
     except InvalidRecipeError as error:
+        from runner.core.problem import tally
+
         click.echo(str(error), err=True)
-        count = len(error.problems)
-        click.echo(f"{count} problem{'s' * (count != 1)}", err=True)
+        click.echo(tally(error.problems), err=True)
         sys.exit(error.code)
     except RecipeError as error:
         _complain(str(error), error.hint)

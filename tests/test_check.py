@@ -45,7 +45,8 @@ def test_a_folder_is_every_recipe_in_it_and_no_base(folder):
     (folder / "recipes" / "sub" / "bad.yaml").write_text(BAD, encoding="utf-8")
     done = call("recipes")
     assert done.return_value == 2
-    assert "recipes/sub/bad.yaml: 1 problem\n" in done.stderr
+    assert done.stdout.startswith("recipes/good.yaml: no problems\nrecipes/sub/bad.yaml: 1 error\n")
+    assert done.stderr == "2 recipes: 1 error\n"
 
 
 def test_a_base_that_cannot_be_read_is_not_left_out(folder):
@@ -56,6 +57,7 @@ def test_a_base_that_cannot_be_read_is_not_left_out(folder):
 def test_a_folder_without_recipes_is_an_error(folder):
     done = call("a")
     assert str(done.exception) == "there is no recipe in a"
+    assert done.exception.hint.endswith("rows are checked by: run-recipe data check a")
 
 
 def test_the_tests_beside_a_recipe_are_run(folder):
@@ -66,9 +68,120 @@ def test_the_tests_beside_a_recipe_are_run(folder):
         done = call(*words)
         assert done.return_value == 2
         assert "one: mix.seed is 3, not 4" in done.stdout
-        assert "recipes/good.test.yaml: 1 test, 1 problem\n" in done.stderr
+        assert "recipes/good.test.yaml: 1 test, 1 error\n" in done.output
     path.write_text("tests: {one: {params: {mix.seed: 3}}}\n", encoding="utf-8")
     assert call("recipes", "--tests").return_value == 0
+
+
+def test_a_test_file_without_its_recipe_is_one_error(folder):
+    tests = "tests: {one: {stages: [mix]}, two: {problems: [unknown-key]}}\n"
+    (folder / "recipes" / "godo.test.yaml").write_text(tests, encoding="utf-8")
+    assert call("recipes").return_value == 0
+    for words in (["recipes", "--tests"], ["recipes/godo.test.yaml"]):
+        done = call(*words)
+        assert done.return_value == 2
+        assert done.stdout.count("godo.test.yaml:1:1: there is no recipe 'recipes/godo.yaml'") == 1
+        assert (
+            "did you mean 'recipes/good.yaml'? Its tests are called good.test.yaml" in done.stdout
+        )
+        assert "1 error\n" in done.stderr
+
+
+def test_a_test_file_may_name_a_recipe_elsewhere(folder):
+    (folder / "recipes" / "tests").mkdir()
+    path = folder / "recipes" / "tests" / "good.test.yaml"
+    path.write_text("recipe: ../good.yaml\ntests: {one: {params: {mix.seed: 4}}}\n", "utf-8")
+    assert "one: mix.seed is 3, not 4" in call("recipes", "--tests").stdout
+
+
+TRAINING = """\
+version: 1
+vars: {rank: 8}
+stages:
+  train:
+    tool: mlx_lm.lora
+    params: {model: o/m, train: true, data: a, iters: 10, val_batches: -1, save_every: 5, lora_parameters: {rank: "{{ vars.rank }}", keys: [k]}}
+"""
+PROFILES = """\
+profiles:
+  quick: {stages: {train: {params: {iters: "5"}}}}
+  wide: {vars: {rank: 0}}
+  good: {vars: {rank: 16}}
+"""
+
+
+def test_a_recipe_is_looked_at_with_each_of_its_profiles(folder):
+    (folder / "a" / "valid.jsonl").write_text('{"text": "x"}\n' * 9, encoding="utf-8")
+    path = folder / "recipes" / "good.yaml"
+    path.write_text(TRAINING, encoding="utf-8")
+    alone = call("recipes")
+    path.write_text(TRAINING + PROFILES, encoding="utf-8")
+    done = call("recipes")
+    assert done.return_value == 2
+    assert "good.yaml:8:44: iters must be a whole number" in done.stdout
+    assert "good.yaml:6:115: lora_parameters.rank must be at least 1, not 0" in done.stdout
+    told = [line.strip() for line in done.stdout.splitlines() if "with --profile" in line]
+    assert told == ["with --profile wide", "with --profile quick"]
+    errors = [line for line in alone.stdout.splitlines() if line.endswith("]")]
+    assert all(done.stdout.count(line) == 1 for line in errors)
+    chosen = call("recipes", "--profile", "good")
+    assert chosen.stdout == alone.stdout
+    json_rows = json.loads(call("recipes", "--format", "json").stdout)
+    assert {"place": None, "text": "with --profile wide"} in json_rows[0]["notes"]
+
+
+def test_an_answer_given_before_is_given_anew_where_a_profile_changed(folder, monkeypatch):
+    monkeypatch.setenv("RUN_RECIPE_CACHE", str(folder / "cache"))
+    path = folder / "recipes" / "good.yaml"
+    path.write_text(GOOD + "profiles: {p: {stages: {mix: {params: {seed: 4}}}}}\n", "utf-8")
+    assert call("recipes").return_value == call("recipes").return_value == 0
+    path.write_text(GOOD + "profiles: {p: {stages: {mix: {params: {seed: x}}}}}\n", "utf-8")
+    assert call("recipes").return_value == 2
+
+
+def test_a_profile_of_a_folder_leaves_out_what_does_not_have_it(folder):
+    profile = "profiles: {p: {stages: {mix: {params: {seed: 4}}}}}\n"
+    (folder / "recipes" / "other.yaml").write_text(GOOD + profile, encoding="utf-8")
+    done = call("recipes", "--profile", "p")
+    assert done.return_value == 0
+    assert done.stdout == "recipes/other.yaml: no problems\n"
+    assert (
+        done.stderr == "recipes/good.yaml: left out: it has no profile 'p'\n1 recipe: no problems\n"
+    )
+    assert call("recipes/good.yaml", "--profile", "p").return_value == 2
+    nobody = call("recipes", "--profile", "pp").exception
+    assert (str(nobody), nobody.hint) == (
+        "none of 2 recipes has the profile 'pp'",
+        "did you mean 'p'?",
+    )
+
+
+def test_errors_stand_before_warnings_and_are_counted_apart(folder):
+    two = TRAINING.replace("data: a", "data: nowhere").replace(
+        "iters: 10", "iters: 10, batch_size: 1"
+    )
+    (folder / "recipes" / "good.yaml").write_text(
+        two.replace("iters: 10", "iters: 3, num_layers: 0")
+    )
+    done = call("recipes/good.yaml")
+    kinds = [": warning: " in line for line in done.stdout.splitlines() if line.endswith("]")]
+    assert kinds == sorted(kinds)
+    assert True in kinds
+    assert False in kinds
+    assert done.stderr == (
+        f"recipes/good.yaml: {kinds.count(False)} error{'s' * (kinds.count(False) > 1)}, "
+        f"{kinds.count(True)} warning{'s' * (kinds.count(True) > 1)}\n"
+    )
+
+
+def test_of_several_recipes_what_a_training_amounts_to_stands_under_its_name(folder):
+    (folder / "recipes" / "train.yaml").write_text(TRAINING, encoding="utf-8")
+    alone = call("recipes/train.yaml").stdout
+    assert "\nbudget train: 10 iterations of 4 rows" in f"\n{alone}"
+    both = call("recipes").stdout
+    assert both.splitlines()[0] == "recipes/good.yaml: no problems"
+    assert both.splitlines()[1].startswith("recipes/train.yaml: ")
+    assert both.splitlines()[-1].startswith("  budget train: 10 iterations = ")
 
 
 def test_a_problem_is_an_annotation_on_github(folder):

@@ -80,7 +80,8 @@ def test_check_reports_every_recipe(folder):
     done = call(folder, "check", "good.yaml", "bad.yaml")
     assert done.returncode == 2
     assert "nothing reads vars.rate" in done.stdout
-    assert done.stderr.splitlines() == ["good.yaml: no problems", "bad.yaml: 1 problem"]
+    assert done.stdout.splitlines()[:2] == ["good.yaml: no problems", "bad.yaml: 1 error"]
+    assert done.stderr == "2 recipes: 1 error\n"
 
 
 def test_problems_are_json_for_programs(folder):
@@ -133,6 +134,12 @@ def test_a_recipe_that_is_not_there_is_one_problem(folder):
         (["diff", "good"], "'good' is no recipe", "did you mean 'good.yaml'?"),
         (["diff", ""], "there is an empty word", "a variable"),
         (["diff", "god.yaml"], "cannot read god.yaml", "did you mean 'good.yaml'?"),
+        (["."], "'.' is a folder", "name one recipe: bad.yaml, good.yaml"),
+        (["--dry-run", "."], "'.' is a folder", "name one recipe: bad.yaml, good.yaml"),
+        (["check", "a/train.jsonl"], "a/train.jsonl holds rows", "run-recipe data check a"),
+        (["train", "good.yaml", "-n"], "and no recipe", "did you mean: run-recipe good.yaml -n?"),
+        (["new", "x", "--from", "builtin:nope"], "recipe 'builtin:nope'", "there are: basic, "),
+        (["new", "x", "--from", "bsic"], "shipped recipe 'bsic'", "did you mean 'basic'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -228,6 +235,20 @@ def test_the_list_of_verbs_says_what_each_says_of_itself():
 
     said = {name: verbs.find(name).get_short_help_str(limit=200) for name in verbs.NAMES}
     assert said == verbs.NAMES
+
+
+def test_the_list_of_verbs_is_whole_on_a_terminal_of_80_columns(folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = call(folder, "--help").stdout
+    assert "…" not in listed
+    assert "..." not in listed.partition("Commands:")[2]
+    assert max(map(len, listed.splitlines())) <= 80
+
+
+def test_a_new_recipe_may_name_a_shipped_one_shortly(folder, main):
+    assert main(folder, "new", "one", "--from", "qlora")[0] == 0
+    assert main(folder, "new", "two", "--from", "builtin:qlora")[0] == 0
+    assert (folder / "one.yaml").read_text() == (folder / "two.yaml").read_text()
 
 
 def test_the_list_of_verbs_imports_none_of_them(folder):

@@ -76,6 +76,16 @@ def test_a_hook_looks_at_all_recipes_when_a_base_or_a_snapshot_changes(hook):
     assert re.search(HOOKS["run-recipe-snapshots"]["files"], "recipes/__snapshots__/one.sh")
 
 
+def test_rows_are_looked_at_when_they_change_and_commands_are_not():
+    assert re.search(HOOKS["run-recipe-check"]["files"], "data/train.jsonl")
+    assert not re.search(HOOKS["run-recipe-snapshots"]["files"], "data/train.jsonl")
+
+
+def test_the_hooks_share_one_environment():
+    first, *others = (hook["additional_dependencies"] for hook in HOOKS.values())
+    assert all(other == first for other in others)
+
+
 def test_the_action_calls_verbs_and_options_that_exist():
     lines = [
         line.strip().partition(" >")[0]

@@ -22,6 +22,7 @@ check       a value against its schema, in words
 draft       a recipe's stages after inheritance
 scope       the names a template sees
 resolve     drafts -> values, and what each value reads
+blame       a refused value that a template made -> the user's own values, first
 shape       a recipe's and its stages' own keys, checked
 launch      a stage's launch: -> the launcher's parameters
 trainer     a stage's keep: and watch: -> what stands around the trainer

@@ -35,7 +35,8 @@ class Violation:
     """One thing a schema refuses: where in the value, in words, by which rule.
 
     `key` says that it is the key at `path` and not its value; `about` is what the message is
-    about, where that is not what stands at `path`; `wanted` are the types that would do.
+    about, where that is not what stands at `path`; `wanted` are the types that would do; `short`
+    says it of a difference that is too small, with its two names as holes.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Violation:
     key: bool = False
     about: Path | None = None
     wanted: tuple[str, ...] = ()
+    short: str = ""
 
 
 def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
@@ -191,7 +193,8 @@ def _told(error: Any, root: Mapping[str, Any], said: str, about: Path | None) ->
     path = tuple(error.absolute_path)
     if error.validator in _BOUNDS and "prefixItems" in error.absolute_schema_path:
         message, rule, _ = _wrong_value(error)
-        return Violation(path, message, rule, f"the {(about or path)[-1]} {said}")
+        short = error.schema.get("x-short", "") if error.validator == "minimum" else ""
+        return Violation(path, message, rule, f"the {(about or path)[-1]} {said}", short=short)
     place = _reader(error, root, path)
     return Violation(place, said, "bad-value", key=bool(_rule(error)), about=about)
 

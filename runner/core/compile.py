@@ -1,13 +1,14 @@
 """A recipe in, a Plan out: every parameter explicit, in the order the stages run."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from runner.core import blame
 from runner.core import launch as launching
 from runner.core import trainer as training
 from runner.core.catalog import Catalog, Tool, complete
-from runner.core.check import Path, Violation, violations
+from runner.core.check import Path, violations
 from runner.core.draft import FIXED, Draft
 from runner.core.expect import expectations
 from runner.core.order import in_order
@@ -23,7 +24,6 @@ from runner.core.unused import profile_problems, unused
 from runner.core.written import collisions
 
 Json = dict[str, Any]
-Notes = list[tuple[Mark | None, str]]
 
 
 def build(
@@ -49,7 +49,7 @@ def build(
         builder.circle(circle)
     builder.problems += profile_problems(recipe, resolver, builder.schema)
     builder.problems += unused(recipe, resolver)
-    found = [*builder.problems, *builder.shared()]
+    found = builder.causes([*builder.problems, *builder.shared()])
     problems = ordered([*found, *resolver.first(found)])
     plan = None
     if whole and not any(problem.severity == "error" for problem in problems):
@@ -74,6 +74,7 @@ class _Builder:
         self.places = {name: at for at, name in enumerate(resolver.drafts)}
         self.trainers: dict[str, Json] = {}
         self.settings: dict[str, Json] = {}
+        self.follows: dict[tuple[Mark, str], set[Mark]] = {}
 
     def stages(self) -> list[Stage]:
         """Return the stages that have no problem, as they are written."""
@@ -215,7 +216,9 @@ class _Builder:
             if beside and not found.path:
                 continue
             at = locate(draft.given, found.path)
-            problem = placed(found, whole, tool.name, self.notes(draft, found, at))
+            made = blame.parts(self.resolver, draft, at) if found.path else []
+            notes = (*(part.note for part in made), *self.recipe.inherited(at))
+            problem = placed(found, whole, tool.name, notes)
             if is_template(str(found.path[-1:])):
                 self.resolver.mentioned(str(found.path[-1]))
             if isinstance(at.value, str) and is_template(at.value) and found.wanted:
@@ -223,6 +226,10 @@ class _Builder:
                 for step in found.path:
                     value = value[step]
                 problem = replace(problem, hint=from_template(found, at.value, value))
+            if made:
+                problem = blame.led(problem, found, draft, at, self.resolver)
+            if blame.computed(at):
+                self.follows[_key(problem)] = {part.node.mark for part in made}
             self.tell(draft, found.path, problem)
 
     def beside(self, draft: Draft, tool: Tool) -> bool:
@@ -235,7 +242,9 @@ class _Builder:
         """Keep a problem; one in what the stage inherits is told once for all who inherit it."""
         own = self.recipe.section("stages")[draft.name].get("params")
         node = locate(own, path) if own is not None else None
-        if not path or (node is not None and node.mark == locate(draft.given, path).mark):
+        said = own.value.values() if own is not None and isinstance(own.value, dict) else ()
+        here = any(one.mark == problem.mark for one in said)
+        if not path or here or (node and node.mark == locate(draft.given, path).mark):
             self.problems.append(problem)
         else:
             self.inherited.setdefault(problem, []).append(draft.name)
@@ -249,26 +258,17 @@ class _Builder:
                 note = (None, f"in {what} {listing(names, 5)}")
                 yield replace(problem, notes=(*problem.notes, note))
 
+    def causes(self, found: Sequence[Problem]) -> list[Problem]:
+        """Return the problems, without those of values computed with a value told by another."""
+        sure = [one for one in found if _key(one) not in self.follows and one.severity == "error"]
+        told = {mark for one in sure for mark in (one.mark, *(mark for mark, _ in one.notes))}
+        return [one for one in found if not self.follows.get(_key(one), set()) & told]
+
     def anchor(self, draft: Draft) -> Node:
         """Return a stage's parameters at the place of the stage where it has none of its own."""
         own = self.recipe.section("stages")[draft.name].get("params")
         mark = (own or draft.node).key_mark
         return Node(draft.given.value, mark.file, mark.line, mark.column)
-
-    def notes(self, draft: Draft, found: Violation, at: Node) -> Notes:
-        """Return where the values that a wrong value was made of are said."""
-        notes: Notes = []
-        if found.path:
-            _, uses = self.resolver.fill(at, draft.name)
-            for use in sorted(uses):
-                node = None
-                if use[0] == "vars":
-                    node = locate(self.recipe.tree, use)
-                elif use[0] == "stages" and use[2] == "params":
-                    node = self.resolver.drafts[use[1]].given.get(use[3])
-                if node is not None and not isinstance(node.value, dict | list):
-                    notes.append((node.mark, f"{'.'.join(use)} is {shown(node.value)} here"))
-        return [*notes, *self.recipe.inherited(at)]
 
     def full(self, draft: Draft, tool: Tool, given: Json) -> Json:
         """Return every parameter of the tool with its value."""
@@ -339,3 +339,7 @@ class _Builder:
             return ""
         value, _ = self.resolver.fill(said, "")
         return value if isinstance(value, str) else ""
+
+
+def _key(problem: Problem) -> tuple[Mark, str]:
+    return problem.mark, problem.message

@@ -42,6 +42,13 @@ class Forecast:
     def __str__(self) -> str:
         return f"budget {self.stage}: {', '.join(self._parts())}"
 
+    @property
+    def brief(self) -> str:
+        """The same in a few words, for where many are told."""
+        seen = f" = {self.epochs:.2f} epochs" if self.epochs is not None else ""
+        rate = f"learning rate {self.learning_rate:.3g}"
+        return f"budget {self.stage}: {self.iterations:,} iterations{seen}, {rate}"
+
     def _parts(self) -> Iterator[str]:
         of = f" of {self.rows:,} rows" if self.rows is not None else ""
         seen = f" = {self.epochs:.2f} epochs{of}" if self.epochs is not None else ""

@@ -238,9 +238,14 @@ def _foreign(tree: Node, layer: Node, option: _Option) -> Iterator[tuple[tuple[s
 
 
 def _strays(tree: Node, layer: Node, what: str) -> Iterator[tuple[tuple[str, ...], Problem]]:
-    """Yield path and problem of each var and stage that an overlay names and the recipe has not."""
+    """Yield path and problem of each var and stage that an overlay names and the recipe has not.
+
+    Where the recipe has no stages at all, that is told alone.
+    """
     for section, one in (("vars", "var"), ("stages", "stage")):
         known = _children(tree, section)
+        if section == "stages" and tree.get(section) is None:
+            continue
         for name, child in _children(layer, section).items():
             if name not in known:
                 why = f"{what} matches nothing: the recipe has no {one} '{name}'"

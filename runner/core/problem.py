@@ -73,12 +73,19 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
+def tally(problems: Iterable[Problem]) -> str:
+    """Return ``no problems``, ``1 error``, ``1 error, 2 warnings``."""
+    kinds = [problem.severity for problem in problems]
+    counts = [(kinds.count(kind), kind) for kind in ("error", "warning")]
+    return ", ".join(counted(count, kind) for count, kind in counts if count) or "no problems"
+
+
 def ordered(problems: Iterable[Problem]) -> list[Problem]:
-    """Return the problems once each, in the order of their places."""
+    """Return the problems once each: errors, then warnings, in the order of their places."""
     once: dict[tuple[Mark, str, str], Problem] = {}
     for problem in problems:
         once.setdefault((problem.mark, problem.rule, problem.message), problem)
-    return [once[key] for key in sorted(once)]
+    return sorted((once[key] for key in sorted(once)), key=lambda one: one.severity != "error")
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -7,6 +7,7 @@ from runner.core.invocation import laid_out
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 from runner.core.scalar import scalar
+from runner.core.template import literal
 from runner.core.trainer import nested
 
 
@@ -22,7 +23,7 @@ def _head(plan: Plan) -> Iterator[str]:
     yield "version: 1"
     yield f"name: {laid_out(plan.name)}"
     if plan.description:
-        yield f"description: {laid_out(_literal(plan.description))}"
+        yield f"description: {laid_out(literal(plan.description))}"
     if plan.vars:
         yield f"vars: {laid_out(dict(plan.vars))}"
     if plan.track:
@@ -34,7 +35,7 @@ def _stage(stage: Stage, plan: Plan) -> Iterator[str]:
     yield f"  {stage.name if isinstance(scalar(stage.name), str) else laid_out(stage.name)}:"
     yield f"    tool: {stage.tool}"
     if stage.description:
-        yield f"    description: {laid_out(_literal(stage.description))}"
+        yield f"    description: {laid_out(literal(stage.description))}"
     if stage.after:
         yield f"    needs: {laid_out(list(stage.after))}"
     if stage.timeout:
@@ -73,13 +74,4 @@ def _value(value: Any, plan: Plan) -> Any:
     if RUN_DIR in value and value in plan.made:
         stage, output = plan.made[value]
         return f"{{{{ stages.{stage}.{output} }}}}"
-    return _literal(value)
-
-
-def _literal(text: str) -> str:
-    """Return a text that a template leaves as it is."""
-    for sign in ("{{", "{%", "{#"):
-        text = text.replace(sign, f"\0{sign[1]}")
-    for sign in ("{{", "{%", "{#"):
-        text = text.replace(f"\0{sign[1]}", f"{{{{ '{sign}' }}}}")
-    return text
+    return literal(value)

@@ -9,6 +9,9 @@ from runner.core.invocation import Invocation, invoke, launched
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 
+_MADE = re.compile(
+    r"^# Made by run-recipe from (.*); it does the same without the runner\.$", re.MULTILINE
+)
 _SAFE = re.compile(r"[A-Za-z0-9_./@:+,=%-]*\Z")
 
 
@@ -22,6 +25,12 @@ def lines(plan: Plan, catalog: Catalog) -> Iterator[str]:
     for part in (_head(plan), *(_stage(stage, catalog) for stage in plan.stages)):
         for line in part:
             yield f"{line}\n"
+
+
+def made_from(text: str) -> str | None:
+    """Return the recipe that a script was made from, as it was called then; None for another."""
+    found = _MADE.search(text)
+    return found[1] if found else None
 
 
 def quote(word: str) -> str:

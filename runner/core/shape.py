@@ -37,11 +37,8 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
             lacking = [
                 n for n in lacking if not any(re.search(rf"\b{n}\b", hint) for hint in meant)
             ]
-            if recipe.lost or not lacking:
-                continue
-            what = " and ".join(f"'{name}'" for name in lacking)
-            hint = "write version: 1" if "version" in lacking else "write stages: {NAME: {tool: …}}"
-            yield Problem(tree.key_mark, f"a recipe needs {what}", one.rule, hint)
+            if lacking and not recipe.lost:
+                yield _lacking(recipe, lacking)
             continue
         at = locate(tree, one.path)
         if one.rule == "unknown-key" and str(one.path[-1]).startswith("x-"):
@@ -57,6 +54,18 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
         if other != name:
             why = f"stages '{other}' and '{name}' are one folder on most Macs"
             yield Problem(node.key_mark, why, "stage-case", "rename one of them")
+
+
+def _lacking(recipe: Recipe, names: Sequence[str]) -> Problem:
+    """Return the problem of keys that a recipe needs; what holds only a base's keys is a base."""
+    if list(names) == ["stages"] and recipe.tree.value.keys() & {"vars", "defaults", "profiles"}:
+        why = f"{recipe.file} has no stages of its own"
+        hint = "run or name a recipe that extends it; or write stages: {NAME: {tool: …}}"
+    else:
+        what = " and ".join(f"'{name}'" for name in names)
+        why = f"a recipe needs {what}"
+        hint = "write version: 1" if "version" in names else "write stages: {NAME: {tool: …}}"
+    return Problem(recipe.tree.key_mark, why, "missing-key", hint)
 
 
 def stage_problems(draft: Draft, said: Json, schema: Json, recipe: Recipe) -> list[Problem]:

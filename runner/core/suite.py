@@ -1,7 +1,7 @@
 """The text of a NAME.test.yaml in, its cases and what it locks out."""
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ from runner.core.check import violations
 from runner.core.document import parse
 from runner.core.invocation import laid_out
 from runner.core.naming import ENDING
-from runner.core.problem import Mark, Problem
+from runner.core.problem import Mark, Problem, suggest
 from runner.core.shape import placed
 from runner.core.tree import Node, locate
 
@@ -35,7 +35,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A test file; `locked` are the inputs of its snapshots by name, None where it says none."""
+    """A test file; `locked` are the inputs of its snapshots by name, None where it says none.
+
+    `said` is the place that names the recipe, None where it is named after the file.
+    """
 
     file: str
     recipe: str
@@ -43,6 +46,25 @@ class Suite:
     cases: tuple[Case, ...] = ()
     locked: Mapping[str, Inputs] | None = None
     problems: tuple[Problem, ...] = ()
+    said: Mark | None = None
+
+
+def lost(found: Suite, beside: Iterable[str]) -> Problem:
+    """Return the problem of a test file whose recipe is not there; `beside` are those near it."""
+    hint = "NAME.test.yaml tests NAME.yaml beside it; write recipe: FILE for another"
+    stems = {_stem(one): one for one in beside}
+    near = suggest(_stem(found.recipe), stems)
+    if near:
+        meant = stems[near.removeprefix("did you mean '").removesuffix("'?")]
+        hint = f"did you mean '{meant}'?"
+        if found.said is None:
+            hint += f" Its tests are called {_stem(meant)}{ENDING}"
+    mark = found.said or Mark(found.file, 1, 1)
+    return Problem(mark, f"there is no recipe '{found.recipe}' to test", "test-of-nothing", hint)
+
+
+def _stem(file: str) -> str:
+    return posixpath.splitext(posixpath.basename(file))[0]
 
 
 def suite(data: bytes, file: str, schema: Mapping[str, Any]) -> Suite:
@@ -55,13 +77,15 @@ def suite(data: bytes, file: str, schema: Mapping[str, Any]) -> Suite:
     root = document.root
     found = [placed(one, root, "a test file") for one in violations(schema, root.plain())]
     said = root.get("recipe")
+    place = None
     if said is not None and isinstance(said.value, str):
+        place = said.mark
         recipe = posixpath.normpath(posixpath.join(posixpath.dirname(file), said.value))
     if found:
         return Suite(file, recipe, document.text, problems=tuple(found))
     cases = [Case(name, _inputs(node), node) for name, node in _children(root, "tests")]
     locked, twice = _locked(root)
-    return Suite(file, recipe, document.text, tuple(cases), locked, tuple(twice))
+    return Suite(file, recipe, document.text, tuple(cases), locked, tuple(twice), place)
 
 
 def named(inputs: Inputs) -> str:

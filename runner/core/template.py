@@ -3,6 +3,7 @@
 A text that is one whole ``{{ … }}`` keeps the expression's type; there are no statements.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,9 @@ from runner.core.scalar import MAX_DIGITS
 MAX_ITEMS = 100_000
 _MARKS = ("{{", "{%", "{#")
 _LIMIT = 10**MAX_DIGITS
+_SINGLE = re.compile(r"\$?\{\s*((?:vars|stages?|recipe)(?:\.\w+)+)\s*\}")
+_SIGNS = re.compile(r"\$*(?:\{\{|\{%|\{#|\{(?=\s*(?:vars|stages?|recipe)\.))")
+_SYNTAX = "template-syntax"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,12 @@ class Expression:
 
 def is_template(text: str) -> bool:
     """Say whether a text has anything to fill in (or anything that looks like it)."""
-    return "{" in text and any(mark in text for mark in _MARKS)
+    return "{" in text and (any(mark in text for mark in _MARKS) or bool(_SINGLE.search(text)))
+
+
+def literal(text: str) -> str:
+    """Return the template that is filled in as this text."""
+    return _SIGNS.sub(lambda found: f"{{{{ '{found.group()}' }}}}", text)
 
 
 @cache
@@ -38,6 +47,9 @@ def pieces(text: str) -> tuple[str | Expression, ...]:
     while (start := text.find("{{", at)) >= 0:
         _literal(text[at:start], parts)
         end = _end(text, start + 2)
+        if text.endswith("$", at, start):
+            hint = f"write {text[start : end + 2]}; a dollar that is meant is {{{{ '$' }}}}"
+            raise TemplateError("'${{' is GitHub's: here the '$' would stay", hint, _SYNTAX)
         parts.append(Expression(text[start + 2 : end]))
         at = end + 2
     _literal(text[at:], parts)
@@ -110,6 +122,10 @@ def _literal(text: str, parts: list[str | Expression]) -> None:
     if "{%" in text or "{#" in text:
         hint = "templates have expressions and filters only: {{ a if b else c }}"
         raise TemplateError("'{%' and '{#' are not part of a recipe's templates", hint)
+    single = _SINGLE.search(text)
+    if single:
+        why = f"'{single[0]}' is filled in by nobody: templates have two braces"
+        raise TemplateError(why, f"write {{{{ {single[1]} }}}}", _SYNTAX)
     if text:
         parts.append(text)
 

@@ -13,6 +13,7 @@ from runner.core.suite import Case
 from runner.core.tree import MISSING, Node, locate
 
 RULE = "test-failed"
+NONE = "the recipe has no problem"
 Notes = Sequence[tuple[Mark | None, str]]
 _NOTHING = object()
 
@@ -53,18 +54,23 @@ class _Trial:
         """Yield the problems that should not be there, and those that should."""
         said = self.case.node.get("problems")
         wanted = [str(slug.value) for slug in said.value] if said is not None else []
+        there = sorted({problem.rule for problem in self.problems})
+        unnamed = [slug for slug in there if slug not in wanted]
+        meant = set()  # a slug that is misspelt names its problem all the same
+        for node in said.value if said is not None else ():
+            if node.value not in there:
+                near = suggest(str(node.value), unnamed)
+                meant |= {slug for slug in unnamed if near == f"did you mean '{slug}'?"}
+                hint = near or (f"there are: {listing(there)}" if there else NONE)
+                yield self.fail(node.mark, f"there is no problem '{node.value}'", hint)
         for problem in self.problems:
-            if problem.rule not in wanted and (said is not None or problem.severity == "error"):
+            if problem.rule in wanted or problem.rule in meant:
+                continue
+            if said is not None or problem.severity == "error":
                 place = (said or self.case.node).key_mark
                 kind = "an error" if problem.severity == "error" else "a warning"
                 why = f"{kind} that the case does not name: {problem.message} ({problem.rule})"
                 yield self.fail(place, why, problem.hint, ((problem.mark, "here"),))
-        there = sorted({problem.rule for problem in self.problems})
-        for node in said.value if said is not None else ():
-            if node.value not in there:
-                hint = suggest(str(node.value), there, f"there are: {listing(there)}")
-                why = f"there is no problem '{node.value}'"
-                yield self.fail(node.mark, why, hint if there else "the recipe has no problem")
 
     def stages(self, there: Sequence[str]) -> Iterator[Problem]:
         said = self.case.node.get("stages")

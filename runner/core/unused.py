@@ -16,7 +16,12 @@ from runner.core.tree import Node, locate
 
 
 def unused(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
-    """Yield a problem for each var and each tool's defaults that reach no stage."""
+    """Yield a problem for each var and each tool's defaults that reach no stage.
+
+    Where there are no stages at all, what is for them is no second mistake.
+    """
+    if recipe.tree.get("stages") is None:
+        return
     if not recipe.gaps:
         yield from _vars(recipe, resolver)
     yield from _defaults(recipe, resolver)

@@ -15,6 +15,7 @@ from runner.core.expansion import Variable, Variables
 from runner.core.fitting import Adopted, plain
 from runner.core.problem import Problem, ordered
 from runner.core.scalar import NumberError, scalar
+from runner.core.template import literal
 from runner.core.tree import MISSING
 
 WIDTH = 100
@@ -22,7 +23,6 @@ SHARED = 2
 _WIDE = 0x10000
 _BARE = re.compile(r"[A-Za-z_./][\w./@+-]*(?: [\w./@+-]+)*\Z")
 _WORDS_OF_OTHERS = {"yes", "no", "on", "off", "y", "n"}
-_SIGNS = re.compile(r"\{\{|\{%|\{#")
 
 
 def recipe_text(adoption: Adoption, schema: str = "") -> str:
@@ -39,11 +39,6 @@ def yaml(value: Any, indent: int = 0, width: int = WIDTH) -> str:
     if isinstance(value, dict):
         return "".join(f"{pad}{_key(k)}:{yaml(v, indent + 2, width)}" for k, v in value.items())
     return "".join(f"{pad}-{yaml(item, indent + 2, width)}" for item in value)
-
-
-def literal(text: str) -> str:
-    """Return a text that a template leaves as it is."""
-    return _SIGNS.sub(lambda found: f"{{{{ '{found.group()}' }}}}", text)
 
 
 class _Writer:
@@ -162,7 +157,8 @@ class _Names:
     def piece(self, part: str | Variable) -> str:
         """Return how a recipe says a part of a text."""
         if isinstance(part, str):
-            return literal(part)
+            # A dollar before {{ is refused, as it is GitHub's.
+            return f"{literal(part[:-1])}{{{{ '$' }}}}" if part[-1:] == "$" else literal(part)
         if part.value is None:
             return str(_environment(part, _TEXT, self.variables))
         said = "".join(map(self.piece, self.variables.parts(part.value)))

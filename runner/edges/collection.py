@@ -23,6 +23,18 @@ def recipes(paths: Iterable[str]) -> Iterator[str]:
             yield path
 
 
+def suites(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the test files in each folder, however deep, also those with no recipe beside them."""
+    for path in paths:
+        found = _files(Path(path)) if Path(path).is_dir() else ()
+        yield from (one.as_posix() for one in sorted(found) if is_suite(one))
+
+
+def of_rows(paths: Iterable[str]) -> str | None:
+    """Return the first of these folders that holds a data set, None where none does."""
+    return next((path for path in paths if any(Path(path).glob("*.jsonl"))), None)
+
+
 def is_recipe(path: Path) -> bool:
     """Say whether a file is meant as a recipe: readable or not, but no other tool's YAML.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.core.problem import Mark, Problem
 from runner.core.rows import (
+    HEAD,
     ROLES,
     SPLITS,
     Encode,
@@ -19,6 +20,7 @@ from runner.core.rows import (
     Survey,
     Use,
     first_format,
+    foreign,
     parse_for,
     report,
 )
@@ -63,7 +65,11 @@ def check(
         return Report((_no_folder(str(folder)),), {})
     names = sorted(entry.name for entry in path.iterdir())
     files = {split: path / f"{split}.jsonl" for split in splits if f"{split}.jsonl" in names}
-    unread = {split: problem for split, file in files.items() if (problem := _unreadable(file))}
+    unread = {
+        split: problem
+        for split, file in files.items()
+        if (problem := _unreadable(file, f"{folder}/{file.name}"))
+    }
     files = {split: file for split, file in files.items() if split not in unread}
     step = _steps(progress, sum(file.stat().st_size for file in files.values()))
     with Crew(workers) as crew:
@@ -82,13 +88,14 @@ def _no_folder(folder: str) -> Problem:
     return Problem(Mark(folder, 1, 1), message, "data-folder-missing")
 
 
-def _unreadable(file: Path) -> Problem | None:
+def _unreadable(file: Path, name: str) -> Problem | None:
+    """Return why a file as a whole holds no rows, None where each of its lines is one."""
     try:
-        file.open("rb").close()
+        with file.open("rb") as stream:
+            return foreign(stream.read(HEAD), name)
     except OSError as error:
         message = f"the file cannot be read: {error.strerror}"
         return Problem(Mark(str(file), 1, 1), message, "split-unreadable")
-    return None
 
 
 def _steps(progress: Progress | None, total: int) -> Callable[[int], None]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,10 @@ def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
 
 
 def read_data(path: str) -> DataSet | None:
-    """Return rows and the first row's keys of each split of a data folder."""
+    """Return rows and the first row's keys of each split of a data folder.
+
+    Nothing is known of one where a split holds no rows at all, but a table or an array.
+    """
     folder = Path(path)
     if not disk.is_folder(folder):
         return None
@@ -115,8 +119,18 @@ def read_data(path: str) -> DataSet | None:
             rows[split], sizes[split], first = counted
             if first is not None:
                 keys[split] = first
+            elif _foreign(folder / f"{split}.jsonl"):
+                return None
     others = sorted(file.name for file in folder.glob("*.jsonl") if file.stem not in SPLITS)
     return DataSet(path, rows, keys, tuple(others), sizes)
+
+
+def _foreign(file: Path) -> bool:
+    """Say whether a file whose first line is no object is none of rows."""
+    from runner.core.rows import HEAD, foreign  # noqa: PLC0415  (most files are of rows)
+
+    with file.open("rb") as stream:
+        return foreign(stream.read(HEAD), str(file)) is not None
 
 
 def read_model(path: str, folder: Path) -> ModelFacts | None:
@@ -135,15 +149,22 @@ def read_model(path: str, folder: Path) -> ModelFacts | None:
 
 def _count(file: Path) -> tuple[int, int, frozenset[str] | None] | None:
     """Return a file's rows, its bytes, the keys of its first row; None where there is no file."""
-    rows, size, first = 0, 0, b""
     try:
-        with file.open("rb") as stream:
-            for line in stream:
-                first = first or line
-                rows += 1
-                size += len(line)
+        said = file.stat()
+        return _counted(file, said.st_size, said.st_ino, said.st_mtime_ns)
     except OSError:
         return None
+
+
+@lru_cache(maxsize=64)
+def _counted(file: Path, *_: int) -> tuple[int, int, frozenset[str] | None]:
+    """Count a file; as long as it is the same, once for all plans that read it."""
+    rows, size, first = 0, 0, b""
+    with file.open("rb") as stream:
+        for line in stream:
+            first = first or line
+            rows += 1
+            size += len(line)
     try:
         row = json.loads(first)
     except (ValueError, RecursionError):

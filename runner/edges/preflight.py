@@ -39,6 +39,8 @@ OF_SPLITS = frozenset(
 )
 # Of rows in the order they stand in: a stage that mixes them makes another.
 OF_ORDER = frozenset({"batch-learns-nothing", "batches-mostly-padding"})
+LIMIT = 3
+"""So many problems of a kind are shown of a file, and how many more there are."""
 SMALL = 4 << 20
 """A smoke run tokenizes no larger data set: it is there to be quick."""
 
@@ -194,6 +196,7 @@ def _check(
         features=said.features,
         required=said.required,
         max_seq_length=said.max_seq_length,
+        limit=LIMIT,
         every=False,
         workers=workers,
         progress=progress,

@@ -39,12 +39,15 @@ def write(path: Path, text: str) -> None:
 def shipped(name: str) -> str:
     """Return the text of a new recipe that starts from a shipped one. Raises RecipeError.
 
-    What it extends is named as shipped, and its rows are the user's own.
+    What it extends is named as shipped, and its rows are the user's own. ``builtin:`` may be left
+    out.
     """
-    known = [one for one in disk.beside(BUILTIN) if _has_stages(one)]
-    if name not in known:
-        hint = suggest(name, known, f"there are: {listing(known)}")
+    known = [one.removeprefix(BUILTIN) for one in disk.beside(BUILTIN) if _has_stages(one)]
+    short = name.removeprefix(BUILTIN)
+    if short not in known:
+        hint = suggest(short, known, f"there are: {listing(known, 20)}")
         raise RecipeError(f"there is no shipped recipe '{name}' to start from", hint)
+    name = f"{BUILTIN}{short}"
     text = disk.read(f"{name}.yaml").decode()
     folder = name.rpartition("/")[0] + "/" if "/" in name else BUILTIN
     text = _EXTENDS.sub(rf"extends: {folder}\1", _MODELINE.sub("", text))

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import workflow
+from runner.core.naming import ENDING
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
 from runner.core.recipe import Loaded
 from runner.core.script import script
-from runner.core.suite import Case, Inputs, Suite, suite
+from runner.core.suite import Case, Inputs, Suite, lost, suite
 from runner.core.trial import trial
 from runner.edges import collection, disk, schemas
 from runner.edges.world import World
@@ -27,9 +28,17 @@ class Outcome:
 
 
 def read(file: str, files: Files = disk) -> Suite:
-    """Read a test file; every problem is in the result. Raises OSError."""
+    """Read a test file; every problem is in the result, and a recipe that is not there is the only.
+
+    Raises OSError.
+    """
     found = suite(files.read(file), file, schemas.test_schema())
-    return found if Path(found.recipe).exists() else _renamed(found)
+    if not Path(found.recipe).exists():
+        found = _renamed(found)
+    if found.problems or Path(found.recipe).exists():
+        return found
+    beside = [name for name in files.beside(found.recipe) if not name.endswith(ENDING)]
+    return replace(found, cases=(), problems=(lost(found, beside),))
 
 
 def run(found: Suite, world: World | None = None) -> list[Outcome]:

@@ -13,7 +13,7 @@ from runner.core.problem import picture
 from runner.core.suite import Inputs
 from runner.errors import InvalidRecipeError
 from runner.testing import cases
-from runner.testing.snapshot import hold, keep
+from runner.testing.snapshot import hold, keep, root_of
 
 
 class NotAsLockedError(Exception):
@@ -32,7 +32,7 @@ class RecipeFile(pytest.File):
         stem = self.path.stem
         for name, inputs in variants.items():
             called = f"{stem}[{name}]" if name else stem
-            test = _test(file, inputs, root)
+            test = _test(self.path, inputs, root_of(self.path, called, root))
             yield LockedCommands.from_parent(self, name=called, callobj=test)
 
 
@@ -94,12 +94,13 @@ class CaseItem(pytest.Item):
 
 
 def named(path: Path, root: Path) -> str:
-    """Return a file as a recipe is named: from the project's root, the same on every machine."""
+    """Return a file as a recipe is named from a folder: the same on every machine."""
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def _test(file: str, inputs: Inputs, root: Path) -> Any:
-    """Return the test of a recipe's commands under some inputs."""
+def _test(path: Path, inputs: Inputs, root: Path) -> Any:
+    """Return the test of a recipe's commands under some inputs, made from the folder `root`."""
+    file = named(path, root)
 
     def commands(snapshot: Any) -> None:
         with chdir(root):

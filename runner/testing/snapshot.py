@@ -1,10 +1,12 @@
 """Syrupy's snapshots as scripts: ``__snapshots__/NAME.sh`` beside the recipe NAME.yaml."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from syrupy.data import SnapshotCollections
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+from runner.core.script import made_from
 
 if TYPE_CHECKING:
     from syrupy.location import PyTestLocation
@@ -42,6 +44,26 @@ class Script(SingleFileSnapshotExtension):
         for path in sorted(folder.glob(f"*.{self.file_extension}")):
             found.add(self.read_snapshot_collection(snapshot_location=str(path)))
         return found
+
+
+def root_of(recipe: Path, name: str, root: Path) -> Path:
+    """Return the folder that a recipe's snapshot is made from: the one it was made from before.
+
+    The script itself says how it called the recipe; where nothing is locked under this name, a
+    script beside it does, and `root` is taken where none does. So it is the same wherever pytest is
+    called from, and in a project without settings of pytest.
+    """
+    folder = recipe.parent / Script.snapshot_dirname
+    own = folder / f"{name}.{Script.file_extension}"
+    for script in (own, *sorted(folder.glob(f"*.{Script.file_extension}"))):
+        said = made_from(script.read_text(encoding="utf-8")) if script.is_file() else None
+        above = PurePosixPath(said).parts[:-1] if said else None
+        if (
+            above is not None
+            and recipe.parent.parts[len(recipe.parent.parts) - len(above) :] == above
+        ):
+            return recipe.parents[len(above)]
+    return root
 
 
 def hold(snapshot: Any, text: str) -> str | None:

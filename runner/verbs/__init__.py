@@ -12,26 +12,25 @@ import click
 # The first sentence of each verb's own help: the list of verbs imports none of them.
 NAMES = {
     "run": "Run a recipe.",
-    "check": "Report every problem of every recipe, or of the recipes in a folder.",
-    "show": "Show the resolved values, each with where it comes from and what it overrode.",
-    "diff": "Show what changes in what MLX will be told, and the lines that make it.",
+    "check": "Report every problem of recipes, or of those in a folder.",
+    "show": "Show every value, where it comes from, and what it overrode.",
+    "diff": "Show what changes in what MLX is told, and which lines did it.",
     "runs": "List the runs, the newest last.",
     "status": "Say where a run stands: the newest, or RUN (its id or folder).",
-    "report": "Report on a run (the newest, or RUN), or hold several runs side by side.",
-    "audit": "Hold what MLX got against the plan, for every parameter of every stage of a run.",
+    "report": "Report on a run, or hold several runs side by side.",
+    "audit": "Hold what MLX got against the plan, value by value.",
     "data": "Work on data sets.",
     "model": "Work on models.",
     "eval": "Judge what a model answers.",
-    "train": "Train with mlx_lm.lora, watch it, and choose which weights to keep.",
+    "train": "Train with mlx_lm.lora, and choose which weights to keep.",
     "hub": "Hand results on.",
-    "tools": "List the tools; for one, its parameters and how each reaches the command.",
+    "tools": "List the tools; for one, its parameters and how they travel.",
     "rules": "List the rules; for one, its page.",
-    "new": "Write a recipe of your own that starts from a shipped one; nothing is overwritten.",
-    "import": "Write a recipe that does what a script, a command, a -c file or an adapter does.",
+    "new": "Write a recipe of your own that starts from a shipped one.",
+    "import": "Write the recipe of a script, a command, or an adapter.",
     "schema": "Print the JSON Schema of a recipe, for editors.",
-    "completion": "Print the script that makes a shell complete verbs, recipes, profiles, stages "
-    "and paths.",
-    "doctor": "Say whether this machine is fit to run recipes, and what to do where it is not.",
+    "completion": "Print the script that completes words in a shell.",
+    "doctor": "Say whether this machine is fit to run recipes.",
 }
 
 

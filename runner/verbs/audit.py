@@ -13,7 +13,10 @@ from runner.verbs import options
 @click.argument("run", required=False)
 @options.together(options.runs, options.style())
 def command(run: str | None, runs: str, style: str) -> int:
-    """Hold what MLX got against the plan, for every parameter of every stage of a run."""
+    """Hold what MLX got against the plan, value by value.
+
+    Of a run these are all parameters of all its stages.
+    """
     from runner.core.audit import sentence, table
     from runner.core.manifest import State
     from runner.edges import history

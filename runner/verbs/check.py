@@ -1,31 +1,17 @@
 """The verb check."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
-from runner.errors import Exit, RecipeError
+from runner.errors import Exit
 from runner.verbs import options
 
 if TYPE_CHECKING:
-    from runner.core.problem import Problem
-    from runner.edges.world import World
+    from collections.abc import Sequence
 
-
-class _Checked(NamedTuple):
-    """A recipe or a test file: what is wrong with it, its texts, and what else is to say.
-
-    A `base` can be read and has no stages: in a folder it is checked with what extends it.
-    """
-
-    file: str
-    problems: "list[Problem]"
-    sources: Mapping[str, str]
-    notes: Sequence[str] = ()
-    cases: int | None = None
-    base: bool = False
+    from runner.checking import Checked
 
 
 @click.command("check")
@@ -55,125 +41,61 @@ def command(
     mlx: bool,
     tests: bool,
 ) -> int:
-    """Report every problem of every recipe, or of the recipes in a folder."""
-    every: list[_Checked] = []
-    for file in _named(recipes):
-        for checked in _checked(file, profiles, sets, mlx=mlx, tests=tests):
-            if file not in recipes and checked.base:
-                continue
-            every.append(checked)
-            if style == "text":
-                _print(checked)
-    if style != "text":
+    """Report every problem of recipes, or of those in a folder.
+
+    A recipe is looked at as it is and with each of its profiles, or with those that --profile
+    names.
+    """
+    from runner import checking
+
+    found = checking.files(recipes, tests=tests)
+    request = checking.Request(profiles, sets, mlx)
+    every: list[Checked] = []
+    for checked in checking.check(found, recipes, request):
+        every.append(checked)
+        if style == "text":
+            _print(checked, alone=len(found) == 1)
+    if style == "text":
+        click.echo(_total(every), err=True)
+    else:
         click.echo(_written(every, style), nl=style != "github")
     wrong = any(problem.severity == "error" for one in every for problem in one.problems)
     return Exit.INVALID if wrong else Exit.OK
 
 
-def _named(paths: Sequence[str]) -> list[str]:
-    from runner.edges import collection
-
-    found = list(collection.recipes(paths))
-    if not found:
-        where = ", ".join(paths)
-        raise RecipeError(f"there is no recipe in {where}", "a recipe has 'version' and 'stages'")
-    return found
-
-
-def _checked(
-    file: str, profiles: Sequence[str], sets: Sequence[str], *, mlx: bool, tests: bool
-) -> Iterator[_Checked]:
-    from runner.core.naming import ENDING
-    from runner.edges import collection
-
-    if file.endswith(ENDING):
-        yield _suite(file)
+def _print(checked: "Checked", *, alone: bool) -> None:
+    """Print what was found in a file; of several, under its name."""
+    if checked.lacks:
+        names = " and ".join(f"'{name}'" for name in checked.lacks)
+        click.echo(f"{checked.file}: left out: it has no profile {names}", err=True)
         return
-    yield _recipe(file, profiles, sets, mlx=mlx)
-    beside = collection.suite_of(file) if tests else None
-    if beside is not None:
-        yield _suite(beside)
-
-
-def _recipe(file: str, profiles: Sequence[str], sets: Sequence[str], *, mlx: bool) -> _Checked:
-    from runner.edges import answers
-    from runner.edges.world import World
-
-    question = ("check", file, profiles, sets)
-    told = None if mlx else answers.recall(question)
-    if told is not None:
-        return _Checked(file, [], {}, told.splitlines())
-    world = World()
-    found = _looked_at(file, profiles, sets, world, mlx=mlx)
-    if not found.problems and not found.base:
-        answers.keep(question, world, "\n".join(found.notes))
-    return found
-
-
-def _looked_at(
-    file: str, profiles: Sequence[str], sets: Sequence[str], world: "World", *, mlx: bool
-) -> _Checked:
-    from runner import workflow
-    from runner.core.problem import ordered
-    from runner.edges import preflight
-    from runner.edges.meter import WORKERS, meter
-
-    loaded = workflow.read(file, profiles, sets, world.environ, world)
-    if loaded.recipe is None:
-        return _Checked(file, ordered(loaded.problems), loaded.sources)
-    base = not loaded.problems and not loaded.recipe.section("stages")
-    compiled = workflow.compiled(loaded.recipe, world.environ)
-    problems = ordered([*loaded.problems, *compiled.problems])
-    notes: list[str] = []
-    if not problems and compiled.plan is not None:
-        world.places(preflight.places(compiled.plan))
-        with meter() as progress:
-            problems = workflow.examined(compiled, workers=WORKERS, progress=progress)
-        notes = [str(one) for one in workflow.forecasts(compiled)]
-        if mlx and not any(problem.severity == "error" for problem in problems):
-            problems += workflow.rehearsed(loaded.recipe)
-    return _Checked(file, problems, loaded.sources, notes, base=base)
-
-
-def _suite(file: str) -> _Checked:
-    from runner.edges import answers
-    from runner.edges.world import World
-
-    question = ("tests", file)
-    told = answers.recall(question)
-    if told is not None:
-        return _Checked(file, [], {}, cases=int(told))
-    from runner.core.problem import ordered
-    from runner.testing import cases
-
-    world = World()
-    suite = cases.read(file, world)
-    if suite.problems:
-        return _Checked(file, list(suite.problems), {file: suite.text})
-    outcomes = cases.run(suite, world)
-    problems = ordered(problem for outcome in outcomes for problem in outcome.problems)
-    if not problems:
-        answers.keep(question, world, str(len(outcomes)))
-    sources = {name: text for one in outcomes for name, text in one.sources.items()}
-    return _Checked(file, problems, sources, cases=len(outcomes))
-
-
-def _print(checked: _Checked) -> None:
+    if not alone:
+        click.echo(checked.verdict)
     if checked.problems:
         from runner.core.problem import picture
 
         for problem in checked.problems:
             click.echo(picture(problem, checked.sources))
-    for note in checked.notes:
-        click.echo(note)
-    count = len(checked.problems)
-    told = f"{count or 'no'} problem{'s' * (count != 1)}"
-    if checked.cases is not None:
-        told = f"{checked.cases} test{'s' * (checked.cases != 1)}, {told}"
-    click.echo(f"{checked.file}: {told}", err=True)
+    for whole, short in checked.budgets:
+        click.echo(whole if alone else f"  {short}")
 
 
-def _written(every: Sequence[_Checked], style: str) -> str:
+def _total(every: "Sequence[Checked]") -> str:
+    """Return what all of it comes to."""
+    from runner.core.naming import ENDING
+    from runner.core.problem import counted, tally
+
+    looked = [one for one in every if not one.lacks]
+    if len(every) == 1:
+        return looked[0].verdict
+    recipes = sum(not one.file.endswith(ENDING) for one in looked)
+    parts = [counted(recipes, "recipe")] if recipes else []
+    if recipes < len(looked):
+        parts.append(counted(len(looked) - recipes, "test file"))
+    return f"{', '.join(parts)}: {tally(one for file in looked for one in file.problems)}"
+
+
+def _written(every: "Sequence[Checked]", style: str) -> str:
     """Return everything that was found, for programs."""
     from runner import __version__
     from runner.core.annotation import sarif, workflow_command

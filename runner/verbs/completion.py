@@ -9,7 +9,9 @@ from runner.errors import Exit
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> int:
-    """Print the script that makes a shell complete verbs, recipes, profiles, stages and paths.
+    """Print the script that completes words in a shell.
+
+    These are verbs, recipes, profiles, stages and paths.
 
     For bash put eval "$(run-recipe completion bash)" into ~/.bashrc, for zsh the same with zsh into
     ~/.zshrc; for fish: run-recipe completion fish > ~/.config/fish/completions/run-recipe.fish

@@ -47,7 +47,7 @@ def command(
     check: bool,
     style: str,
 ) -> int:
-    """Show what changes in what MLX will be told, and the lines that make it.
+    """Show what changes in what MLX is told, and which lines did it.
 
     RECIPE is a recipe or a folder of them, as many as there are. They are compared with HEAD, with
     a revision (REV, or A..B and A...B as in git), with another recipe (also REV:PATH), or with a

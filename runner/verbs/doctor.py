@@ -11,7 +11,10 @@ from runner.verbs import options
 @click.command("doctor")
 @options.style()
 def command(style: str) -> int:
-    """Say whether this machine is fit to run recipes, and what to do where it is not."""
+    """Say whether this machine is fit to run recipes.
+
+    Where it is not, each line says what to do.
+    """
     from dataclasses import asdict
 
     from runner import workflow

@@ -9,7 +9,7 @@ from runner.errors import Exit, RecipeError
 @click.argument("words", metavar="FILE | -- COMMAND…", nargs=-1, type=click.UNPROCESSED)
 @click.option("-o", "--out", metavar="NAME.yaml", help="Write the recipe there instead.")
 def command(words: tuple[str, ...], out: str | None) -> int:
-    """Write a recipe that does what a script, a command, a -c file or an adapter does.
+    """Write the recipe of a script, a command, or an adapter.
 
     FILE is a shell script of mlx_lm commands, a YAML configuration of mlx_lm.lora, or the
     adapter_config.json that it wrote. The recipe goes to stdout; what mlx-lm had been ignoring, and

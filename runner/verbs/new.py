@@ -10,13 +10,16 @@ from runner.errors import Exit
 @click.option(
     "--from",
     "source",
-    metavar="builtin:NAME",
+    metavar="[builtin:]NAME",
     default="builtin:basic",
     show_default=True,
     help="The shipped recipe to start from.",
 )
 def command(name: str, source: str) -> int:
-    """Write a recipe of your own that starts from a shipped one; nothing is overwritten."""
+    """Write a recipe of your own that starts from a shipped one.
+
+    Nothing is overwritten.
+    """
     from runner.edges import template
 
     path = template.place(name)

@@ -11,7 +11,7 @@ import click
 
 from runner.errors import Exit, RecipeError
 from runner.verbs import options
-from runner.verbs.words import is_recipe
+from runner.verbs.words import is_recipe, of_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -85,6 +85,8 @@ def command(
 
     world = World()
     file = recipe or _needed(resume, Path(runs))
+    if Path(file).is_dir():
+        raise of_folder(file)
     loaded = workflow.load(file, profiles, sets, world.environ, world)
     compiled = workflow.compiled(loaded, world.environ)
     plan = workflow.plan(compiled, loaded, smoke=smoke)

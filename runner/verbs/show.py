@@ -33,7 +33,7 @@ def command(
     file: str | None,
     used: bool,
 ) -> int:
-    """Show the resolved values, each with where it comes from and what it overrode.
+    """Show every value, where it comes from, and what it overrode.
 
     PATH is a stage, STAGE.PARAMETER, vars, vars.NAME, or a parameter of every stage that has it.
     """

@@ -13,7 +13,7 @@ from runner.verbs import options
 @click.option("--drift", is_flag=True, help="Compare with the installed mlx-lm instead (exit 3).")
 @options.style()
 def command(name: str | None, drift: bool, style: str) -> int:
-    """List the tools; for one, its parameters and how each reaches the command."""
+    """List the tools; for one, its parameters and how they travel."""
     from runner.edges import schemas
 
     catalog = schemas.catalog()

@@ -2,4 +2,4 @@
 
 from runner.verbs.own import alone
 
-command = alone("train", "Train with mlx_lm.lora, watch it, and choose which weights to keep.")
+command = alone("train", "Train with mlx_lm.lora, and choose which weights to keep.", wraps=True)

@@ -36,9 +36,21 @@ def in_order(words: Sequence[str]) -> list[str]:
 
 
 def unknown(word: str) -> RecipeError:
-    """Return the error for a word that is neither a verb nor a recipe."""
+    """Return the error for a word that is neither a verb nor a recipe, but perhaps a folder."""
+    if Path(word).is_dir():
+        return of_folder(word)
     why = f"there is no verb and no recipe '{word}'"
     return RecipeError(why, meant(word, [*verbs.NAMES]) or "run-recipe --help lists the verbs")
+
+
+def of_folder(word: str) -> RecipeError:
+    """Return the error for a folder where one recipe is needed, with the recipes in it."""
+    from runner.core.problem import listing
+    from runner.edges import collection
+
+    there = listing(collection.recipes([word]), 6)
+    hint = f"name one recipe: {there}" if there else "there is no recipe in it"
+    return RecipeError(f"'{word}' is a folder", hint)
 
 
 def meant(word: str, others: Sequence[str] = ()) -> str:

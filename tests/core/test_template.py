@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from runner.core.expression import evaluate, names
 from runner.core.sandbox import Scope, TemplateError
-from runner.core.template import fill, is_template, pieces
+from runner.core.template import fill, is_template, literal, pieces
 
 SCOPE = {
     "vars": {
@@ -238,3 +238,31 @@ def test_a_group_of_values_is_no_value(expression):
     with pytest.raises(TemplateError) as caught:
         evaluate(expression, {"g": Group()})
     assert caught.value.hint == "add one of: .one, .two"
+
+
+@given(st.text("${ }%#vars.t1", max_size=40))
+def test_any_text_can_be_written_so_that_it_is_filled_in_as_it_is(text):
+    assert fill(literal(text), SCOPE) == text
+
+
+@pytest.mark.parametrize(
+    "text, message, hint",
+    [
+        ("${{ vars.rank }}", "'${{' is GitHub's", "write {{ vars.rank }};"),
+        ("a/${{ vars.rank }}/{{ vars.on }}", "'${{' is GitHub's", "write {{ vars.rank }};"),
+        ("{ vars.rank }", "'{ vars.rank }' is filled in by nobody", "write {{ vars.rank }}"),
+        ("{{ vars.rank }}/{stages.a.data}", "'{stages.a.data}' is", "write {{ stages.a.data }}"),
+        ("${recipe.dir}/x", "'${recipe.dir}' is", "write {{ recipe.dir }}"),
+    ],
+)
+def test_braces_of_other_programs_are_told(text, message, hint):
+    assert is_template(text)
+    with pytest.raises(TemplateError) as told:
+        fill(text, SCOPE)
+    assert str(told.value).startswith(message)
+    assert told.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize("text", ["{prompt}", "{vars}", "$x", "{a.b}", "{ }", "{'vars.x': 1}"])
+def test_braces_that_may_be_meant_are_text(text):
+    assert not is_template(text)

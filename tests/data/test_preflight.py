@@ -127,3 +127,23 @@ def test_no_tokenizer_is_loaded_where_no_row_could_be_cut_or_masked(project, mon
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.setattr(dataset, "_loaded", lambda path: pytest.fail(f"{path} was loaded"))
     assert found(training(mask_prompt=False, max_seq_length=2048)) == []
+
+
+def test_of_a_mistake_in_every_row_the_first_few_are_shown_and_the_rest_counted(project):
+    write("data", [{"message": [n]} for n in range(64)])
+    rule = "row-without-format"
+    shown = [(rule, 1), (rule, 2), (rule, 3), (rule, 64)]
+    assert found(training(mask_prompt=False), allow=("split-missing",)) == shown
+
+
+def test_of_a_file_that_holds_no_rows_nothing_is_counted(project):
+    write("data", [row(n) for n in range(8)], "valid")
+    (project / "data" / "train.jsonl").write_text(json.dumps([row(n) for n in range(8)]))
+    loaded = load("r.yaml", lambda _: json.dumps({"version": 1, "stages": training()}).encode())
+    problems = workflow.examined(workflow.compiled(loaded.recipe, {}))
+    assert [p.rule for p in problems if p.mark.file != "r.yaml"] == ["split-not-jsonl"]
+    assert not {p.rule for p in problems} & {
+        "batch-larger-than-data",
+        "split-missing",
+        "no-validation-rows",
+    }

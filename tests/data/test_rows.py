@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -245,16 +247,16 @@ def test_unusual_rows_that_mlx_lm_takes_are_no_problem(folder, row):
     assert said(check(folder(good(1) + row))) == []
 
 
-def test_all_flaws_of_all_rows_are_found_in_order(folder):
+def test_all_flaws_of_all_rows_are_found_errors_first_and_in_order(folder):
     bad = chat(("user", None), ("robot", "b"), ("user", ""))
     path = folder(bad + good(2) + b"\n" + text(4))
     assert said(check(path)) == [
         ("train.jsonl", 1, 43, "row-field-type", "error"),
         ("train.jsonl", 1, 59, "row-unknown-role", "error"),
-        ("train.jsonl", 1, 85, "row-last-not-assistant", "warning"),
-        ("train.jsonl", 1, 113, "row-empty-field", "warning"),
         ("train.jsonl", 3, 1, "row-blank", "error"),
         ("train.jsonl", 4, 1, "row-other-format", "error"),
+        ("train.jsonl", 1, 85, "row-last-not-assistant", "warning"),
+        ("train.jsonl", 1, 113, "row-empty-field", "warning"),
     ]
 
 
@@ -438,8 +440,8 @@ def test_a_line_that_is_too_long_is_not_looked_at(folder, monkeypatch):
     path = folder(good(1) + good(2) + good(3).replace(b"question", b"?" * 1000) + b"\n" + good(5))
     found = check(path)
     assert said(found) == [
-        ("train.jsonl", 3, 1, "row-too-long", "warning"),
         ("train.jsonl", 4, 1, "row-blank", "error"),
+        ("train.jsonl", 3, 1, "row-too-long", "warning"),
     ]
     assert found.splits["train"].bytes == (path / "train.jsonl").stat().st_size
 
@@ -541,9 +543,9 @@ def test_with_a_tokenizer_rows_that_are_cut_are_counted(folder):
     said_so = {"mask_prompt": True, "max_seq_length": 10, "splits": ["train"]}
     found = check(folder(b"".join(rows)), tokenizer=words, **said_so)
     assert said(found) == [
-        ("train.jsonl", 2, 1, "row-cut", "warning"),
         ("train.jsonl", 3, 1, "row-answer-lost", "error"),
         ("train.jsonl", 4, 1, "row-template-error", "error"),
+        ("train.jsonl", 2, 1, "row-cut", "warning"),
     ]
     tokens = found.splits["train"].tokens
     assert (tokens.cut_rows, tokens.cut_tokens, tokens.lost_answers) == (2, 5, 1)
@@ -738,3 +740,44 @@ def test_the_shipped_rows_have_no_problem(name):
     assert {split: stats.rows for split, stats in found.splits.items()} == {
         "train": 170, "valid": 40, "test": 40,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content, what",
+    [
+        (b'[{"text": "a"}, {"text": "b"}]', "a JSON array"),
+        (b'\n[\n  {"text": "a"},\n  {"text": "b"}\n]\n', "a JSON array"),
+        (b'[{"text": "' + b"a" * 100_000 + b'"}]', "a JSON array"),
+        (b"prompt,completion\na,b\n", "CSV"),
+        (b'\xef\xbb\xbf"the question";"the answer"\r\na;b\r\n', "CSV"),
+        (b"text\tlabel\na\tb\n", "TSV"),
+    ],
+)
+def test_a_file_that_is_no_jsonl_is_one_problem_that_says_what_it_is(folder, content, what):
+    found = check(folder(content))
+    (problem,) = found.problems
+    assert problem.message == f"the file is {what}, and mlx-lm reads one JSON object a line"
+    assert (problem.rule, problem.mark.line) == ("split-not-jsonl", 1)
+
+
+@pytest.mark.parametrize(
+    "content, rows",
+    [
+        (b'[{"text": "a"}, {"text": "b"}]', [{"text": "a"}, {"text": "b"}]),
+        ("frage;antwort\nwarum;dä\n".encode(), [{"frage": "warum", "antwort": "dä"}]),
+        (b"a\tb\n1\t2\n", [{"a": "1", "b": "2"}]),
+    ],
+)
+def test_the_command_that_is_offered_makes_rows_of_it(folder, content, rows, tmp_path):
+    (problem,) = check(folder(content)).problems
+    command = problem.hint.partition(" makes ")[0].replace("python3", sys.executable)
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    said = (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in said] == rows
+
+
+@pytest.mark.parametrize(
+    "content", [b'[{"a": 1}]\n[{"a": 2}]\n', b"[1, 2]\n", b"a sentence, and more of it.\n", b"\n"]
+)
+def test_lines_that_are_no_table_and_no_array_are_rows(folder, content):
+    assert "split-not-jsonl" not in {problem.rule for problem in check(folder(content)).problems}

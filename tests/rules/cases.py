@@ -54,13 +54,14 @@ def lora(**params):
     """Return a training that no rule has anything to say about, changed by `params`."""
     shape = params.pop("lora_parameters", {})
     shape = shape if shape == "absent" else {"keys": KEYS, **shape}
-    base = {"model": "base", "data": "rows", "train": True, "lora_parameters": shape}
+    base = {"model": "base", "data": "rows", "train": True, "iters": 1000, "lora_parameters": shape}
     merged = {**base, **params}
     return stage("mlx_lm.lora", **{k: v for k, v in merged.items() if v != "absent"})
 
 
 def full(**params):
-    said = {"model": "base", "data": "rows", "train": True, "fine_tune_type": "full", **params}
+    base = {"model": "base", "data": "rows", "train": True, "iters": 1000}
+    said = {**base, "fine_tune_type": "full", **params}
     return {"train": stage("mlx_lm.lora", **said)}
 
 
@@ -214,6 +215,7 @@ CASES = {
         one(lora_parameters={"keys": ["model.layers.0.self_attn.q_proj"]}), one()
     ),
     "keys-outside-the-blocks": Case(one(lora_parameters={"keys": [*KEYS, "lm_head"]}), one()),
+    "iters-not-said": Case(one(iters="absent"), one(iters=1000)),
     "keys-not-said": Case(one(lora_parameters="absent"), one(lora_parameters={"keys": None})),
     "full-ignores-lora-parameters": Case(
         full(learning_rate=1e-4, lora_parameters={"rank": 4}), full(learning_rate=1e-4)
@@ -226,6 +228,7 @@ CASES = {
                 model="{{ stages.base.model }}",
                 data="rows",
                 train=True,
+                iters=1000,
                 fine_tune_type="full",
                 learning_rate=1e-4,
             ),
@@ -237,6 +240,7 @@ CASES = {
                 model="{{ stages.base.model }}",
                 data="rows",
                 train=True,
+                iters=1000,
                 fine_tune_type="full",
                 learning_rate=1e-4,
             ),

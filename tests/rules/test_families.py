@@ -52,7 +52,7 @@ def view(stages, name, known=None):
 
 def test_given_names_are_dotted_and_hold_inherited_ones():
     stages = {"a": lora(lora_parameters={"rank": 4}), "b": {"extends": "a", "params": {"seed": 3}}}
-    assert {"seed", "iters"} & view(stages, "b").given == {"seed"}
+    assert {"seed", "batch_size"} & view(stages, "b").given == {"seed"}
     assert {"model", "lora_parameters", "lora_parameters.rank"} <= view(stages, "b").given
 
 

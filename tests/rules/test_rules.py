@@ -93,6 +93,24 @@ def test_a_finding_names_the_vars_behind_it_and_who_inherits_it(tmp_path, monkey
     ]
 
 
+def test_a_finding_about_what_a_base_made_of_the_recipes_own_var_stands_at_that_var(
+    tmp_path, monkeypatch
+):
+    said = 'lr_schedule: {name: cosine_decay, arguments: [1e-5, 50], warmup: "{{ vars.warm }}"}'
+    base = f"vars: {{warm: 12}}\ndefaults: {{mlx_lm.lora: {{model: m, data: d, {said}}}}}\n"
+    top = "version: 1\nextends: base.yaml\nvars: {warm: 120}\nstages: {train: {tool: mlx_lm.lora, "
+    top += "params: {train: true, iters: 100, lora_parameters: {keys: null}}}}\n"
+    (tmp_path / "base.yaml").write_text(base, encoding="utf-8")
+    (tmp_path / "top.yaml").write_text(top, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    result = workflow.compiled(workflow.load("top.yaml", environ={}), {})
+    (problem,) = problems(result, schemas.catalog())
+    assert (str(problem.mark), problem.rule) == ("top.yaml:3:14", "warmup-longer-than-training")
+    assert [(str(mark), said) for mark, said in problem.notes] == [
+        ("base.yaml:2:110", "lr_schedule.warmup is made here")
+    ]
+
+
 @pytest.mark.parametrize(
     "file",
     sorted(filter(collection.is_recipe, disk.shipped("recipes").glob("*.yaml"))),

@@ -230,3 +230,32 @@ def test_the_package_declares_the_plugin_and_the_extra():
     assert project["entry-points"]["pytest11"] == {"runner.pytest_plugin": "runner.pytest_plugin"}
     assert any(need.startswith("syrupy") for need in project["optional-dependencies"]["test"])
     assert not any(need.startswith(("syrupy", "pytest")) for need in project["dependencies"])
+
+
+def test_what_is_locked_holds_from_every_folder(locked):
+    recipes = locked / "recipes"
+    for cwd, words in ((recipes, ["one.yaml"]), (recipes, []), (recipes / "base", ["../one.yaml"])):
+        done = call(cwd, "--recipes", "-q", *words)
+        assert done.returncode == 0, done.stdout
+    before = (recipes / "__snapshots__" / "one.sh").read_text()
+    assert "from recipes/one.yaml;" in before
+    (recipes / "one.yaml").write_text(RECIPE.replace("600", "700"), encoding="utf-8")
+    assert "600 -> 700" in call(recipes, "--recipes", "-q", "one.yaml").stdout
+    assert call(recipes, "--recipes", "-q", "one.yaml", "--snapshot-update").returncode == 0
+    after = (recipes / "__snapshots__" / "one.sh").read_text()
+    assert after == before.replace("600", "700")
+
+
+def test_a_new_recipe_is_locked_from_the_folder_of_those_beside_it(locked):
+    recipes = locked / "recipes"
+    (recipes / "two.yaml").write_text(RECIPE, encoding="utf-8")
+    assert call(recipes, "--recipes", "-q", "two.yaml", "--snapshot-update").returncode == 0
+    assert "from recipes/two.yaml;" in (recipes / "__snapshots__" / "two.sh").read_text()
+    assert call(locked, "--recipes", "-q").returncode == 0
+
+
+def test_what_was_locked_in_the_recipes_own_folder_holds_from_above(project):
+    recipes = project / "recipes"
+    assert call(recipes, "--recipes", "-q", "--snapshot-update").returncode == 0
+    assert "from one.yaml;" in (recipes / "__snapshots__" / "one.sh").read_text()
+    assert call(project, "--recipes", "-q").returncode == 0

@@ -16,6 +16,7 @@ sound       a row and its format -> its strings, and its flaws
 tally       problems -> the first few of each kind, and how many
 survey      the rows of one file -> its problems and its statistics
 batches     a survey and a batch size -> what is left or padded
+foreign     the beginning of a file -> what it is instead of rows
 folder      the surveys of a folder -> its report
 """
 
@@ -25,6 +26,7 @@ from runner.core.rows.encoding import Encode, targets, token_flaws, tokens
 from runner.core.rows.fields import completion_flaws, text_flaws
 from runner.core.rows.flaw import Flaw, RowError
 from runner.core.rows.folder import OTHER_NAMES, SUFFIXES, Report, report
+from runner.core.rows.foreign import HEAD, foreign
 from runner.core.rows.formats import OTHER_KEYS, first_format, formats_of, require_format
 from runner.core.rows.histogram import Histogram, Spread
 from runner.core.rows.messages import chat_flaws
@@ -38,6 +40,7 @@ from runner.core.rows.use import ROLES, SPLITS, Features, Use
 __all__ = [
     "BUCKETS",
     "CHECKS",
+    "HEAD",
     "MOST_PADDING",
     "OTHER_KEYS",
     "OTHER_NAMES",
@@ -65,6 +68,7 @@ __all__ = [
     "completion_flaws",
     "decode",
     "first_format",
+    "foreign",
     "formats_of",
     "identity",
     "look",
@@ -120,6 +124,7 @@ SLUGS = (
     "loss-counts-padding",
     "mask-prompt-with-text",
     "split-empty",
+    "split-not-jsonl",
     "split-smaller-than-batch",
     "split-missing",
     "split-misnamed",

@@ -32,7 +32,8 @@ def formats_of(row: Mapping[str, Any], features: Features) -> list[str]:
 def require_format(row: Any, features: Features) -> list[str]:
     """Return the formats of a row that has at least one; else it is a RowError."""
     if not isinstance(row, dict):
-        raise RowError(Flaw("row-not-object", "is not a JSON object"))
+        hint = "write one object a line, without [ ] around it" if isinstance(row, list) else ""
+        raise RowError(Flaw("row-not-object", "is not a JSON object", hint))
     found = formats_of(row, features)
     if not found:
         message = (

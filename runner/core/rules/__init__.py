@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Literal
 
+from runner.core.blame import nearest
 from runner.core.catalog import Catalog, Tool
 from runner.core.draft import Draft
 from runner.core.plan import Compiled, Plan, Stage
@@ -254,26 +255,31 @@ def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -
     for view in views(compiled, catalog, known):
         draft = compiled.resolver.drafts[view.stage.name]
         for one, finding in examine(view):
-            mark = _place(draft, finding.parameter)
-            notes = _notes(compiled.resolver, draft, finding.parameter, mark)
+            mark, notes = _placed(compiled.resolver, draft, finding.parameter)
             found.append(
                 Problem(mark, finding.message, one.slug, finding.hint, notes, one.severity)
             )
     return ordered(found)
 
 
-def _notes(
-    resolver: Resolver, draft: Draft, parameter: str, mark: Mark
-) -> tuple[tuple[Mark | None, str], ...]:
-    """Return where the values that a parameter is made of are said, and who inherits its file."""
-    recipe = resolver.recipe
+def _placed(
+    resolver: Resolver, draft: Draft, parameter: str
+) -> tuple[Mark, tuple[tuple[Mark | None, str], ...]]:
+    """Return the place of a finding, and where else to look.
+
+    These are the values a parameter is made of, and who inherits its file; what an inherited
+    template made of the user's own values is found at these.
+    """
+    recipe, mark = resolver.recipe, _place(draft, parameter)
     made = [
         (said.mark, f"{said.name} is {shown(said.value)} here")
         for said in made_of(resolver, draft, tuple(parameter.split(".")))
         if said.mark is not None and not isinstance(said.value, dict | list)
     ]
-    inherited = [(place, "inherited here") for place in recipe.trail.get(mark.file, ())]
-    return (*made, *inherited)
+    own = nearest(recipe, (place for place, _ in made), mark)
+    if own is not None:
+        return own, ((mark, f"{parameter} is made here"), *(one for one in made if one[0] != own))
+    return mark, (*made, *((place, "inherited here") for place in recipe.trail.get(mark.file, ())))
 
 
 def _said(node: Node, above: str = "") -> Iterator[str]:

@@ -95,6 +95,18 @@ def schedule_longer_than_training(view: View) -> Iterator[Finding]:
         yield Finding("lr_schedule.arguments", message, decay.hint)
 
 
+@rule("warning")
+def iters_not_said(view: View) -> Iterator[Finding]:
+    """A training that does not say how long it is takes mlx-lm's own 1000 iterations.
+
+    That is many epochs of a small data set and few of a large one. Write ``iters``, or ``budget:
+    {epochs: N}`` to have it derived from the rows. One that is inherited is said.
+    """
+    if view.trains and "iters" not in view.given:
+        message = f"nobody says how long to train: mlx-lm's own {view.params['iters']} iterations"
+        yield Finding("iters", message, "write iters, or budget: {epochs: N} beside params")
+
+
 @rule("error", "T34")
 def schedule_under_accumulation(view: View) -> Iterator[Finding]:
     """A schedule counted in iterations while gradients are accumulated: it hardly moves.
