@@ -324,6 +324,53 @@ def test_an_expectation_is_judged_anew_where_what_it_reads_has_another_value(pro
     assert "judge train: what is expected of it changed" in lower
 
 
+PLACES = """
+version: 1
+extends: builtin:base/lora
+vars: {warmup: 2}
+defaults: {mlx_lm.lora: {model: some/model, data: data, max_seq_length: 64}}
+stages:
+  train:
+    tool: mlx_lm.lora
+    params: {train: true, iters: 12, save_every: 6, seed: 3, adapter_path: adapters/one}
+  more:
+    extends: train
+    params:
+      adapter_path: adapters/two
+      resume_adapter_file: adapters/one/0000006_adapters.safetensors
+  test: {tool: mlx_lm.lora, params: {test: true, adapter_path: ./adapters/two}}
+  fuse:
+    tool: mlx_lm.fuse
+    params: {model: some/model, adapter_path: adapters/two, save_path: fused_model}
+"""
+
+
+def test_a_smoke_run_leaves_everything_of_a_real_one_as_it_is(project):
+    (project / "r.yaml").write_text(PLACES, encoding="utf-8")
+    real = [project / "adapters" / name / "adapters.safetensors" for name in ("one", "two")]
+    real.append(project / "fused_model" / "model.safetensors")
+    for file in real:
+        file.parent.mkdir(parents=True)
+        file.write_text("weeks of training", encoding="utf-8")
+    first = run("r.yaml", "--smoke", cwd=project)
+    again = run("r.yaml", "--smoke", "--resume", "--set", "stages.more.params.seed=9", cwd=project)
+    assert "in-use" not in first.stderr + again.stderr
+    assert "[2/5] train: skipped" in again.stderr
+    assert "[3/5] more: mlx_lm.lora, again: seed changed" in again.stderr
+    assert [file.read_text(encoding="utf-8") for file in real] == ["weeks of training"] * 3
+    assert sorted(path.name for path in project.iterdir()) == [
+        "adapters", "data", "fused_model", "r.yaml", "runs",
+    ]  # fmt: skip
+    assert [len(list(file.parent.iterdir())) for file in real] == [1, 1, 1]
+    made = newest(project)
+    for place in ("train/adapters/adapters.safetensors", "fuse/model/model.safetensors"):
+        assert (made / place).is_file()
+    assert run("audit", cwd=project).stdout.count(" NO") == 0
+    script = run("r.yaml", "--smoke", "-n", cwd=project).stdout
+    assert '--save-path="$RUN_DIR/fuse/model"' in script
+    assert "adapters/one" not in script
+
+
 def children_of(folder):
     """The processes that still work on a run."""
     done = subprocess.run(["ps", "-Ao", "args"], capture_output=True, text=True, check=True)
