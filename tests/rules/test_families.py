@@ -381,6 +381,14 @@ def test_convert_refuses_a_folder_that_is_there():
     ]
 
 
+def test_a_place_in_use_has_a_way_out():
+    known = Known(occupied=frozenset({"out"}))
+    stages = {"a": lora(adapter_path="out")}
+    (found,) = problems(compiled(text(stages)), schemas.catalog(), known)
+    hint = "delete or move it, or leave adapter_path out: each run then has its own place"
+    assert (found.rule, found.hint) == ("adapter-path-in-use", hint)
+
+
 # data
 
 
