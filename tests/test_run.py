@@ -118,8 +118,14 @@ def test_planned_and_effective_agree_on_every_parameter_of_every_stage(security)
     lines = run("audit", cwd=cwd).stdout.splitlines()
     mixed = next(one for one in manifest(folder)["plan"]["stages"] if one["name"] == "replay")
     count = len(mixed["params"])
-    assert f"replay: {count} of {count} parameters reached MLX" in lines
-    assert " parameters reached MLX; parsed as planned, and not asked for: " in lines[-1]
+    assert f"replay: {count} of {count} parameters as planned, {count} reached MLX" in lines
+    assert re.match(
+        r"(\d+) of \1 parameters as planned, \d+ reached MLX; not asked for: ", lines[-1]
+    )
+    standing = run("status", cwd=cwd).stdout.splitlines()
+    for line in (one for one in lines[:-1] if one[0] != " "):
+        name, said = line.partition(";")[0].split(": ")
+        assert next(one for one in standing if one.startswith(f"  {name}: ")).endswith(said)
 
 
 def test_the_script_gives_the_same_adapters_bit_for_bit(security):
@@ -241,6 +247,9 @@ def test_a_failed_stage_stops_the_run_with_its_log_and_one_clear_line(project):
     assert "LocalEntryNotFoundError" in done.stderr
     states = [stage["state"] for stage in manifest(newest(project))["stages"]]
     assert states == ["failed", "pending"]
+    said = run("audit", cwd=project).stdout.splitlines()
+    assert said[-1] == "34 of 34 parameters as planned, nothing reached MLX"
+    assert {line.split()[-2] for line in said[2:-1]} == {"parser"}
 
 
 def test_a_timeout_ends_the_stage(project):
@@ -310,6 +319,23 @@ def test_an_expectation_that_is_not_met_fails_the_run(project):
     assert float(said[1]) > 0.1
     line, column = map(int, re.search(r"r.yaml:(\d+):(\d+)", said[0]).groups())
     assert text.splitlines()[line - 1][column - 1 :].startswith("metrics.val_loss < 0.1")
+
+
+def test_an_expectation_that_is_not_met_at_toy_scale_is_told_everywhere_and_stops_nothing(project):
+    text = RECIPE.replace(
+        'adapter_path }}"}', 'adapter_path }}"}\n    expect: [metrics.test_loss <= 2]'
+    )
+    (project / "r.yaml").write_text(text, encoding="utf-8")
+    done = run("r.yaml", "--smoke", cwd=project)
+    line = re.compile(r"not enforced in a smoke run: metrics\.test_loss <= 2 \(\d\.\d{3}\)\n")
+    assert line.search(done.stderr)
+    assert line.search(run("status", cwd=project).stdout)
+    shown = "no, not enforced in a smoke run ("
+    assert shown in (newest(project) / "report.html").read_text(encoding="utf-8")
+    assert (
+        "| **no**, not enforced in a" in run("report", "--format", "markdown", cwd=project).stdout
+    )
+    assert manifest(newest(project))["stages"][-1]["unenforced"][0]["held"] is False
 
 
 def test_an_expectation_is_judged_anew_where_what_it_reads_has_another_value(project):

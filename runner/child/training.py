@@ -69,9 +69,10 @@ class Watch:
             planned = self.host.planned
             parsed = {name: merged[name] for name in planned if name in merged}
             self.host.parsed = {**self.host.around, **parsed}
+            told = self.host.taken.merged(args)  # what merging them read was not asked for
             self.host.hold()
             self.host.phase = "loader"
-            result = original(self.host.taken.merged(args), *rest, **named)
+            result = original(told, *rest, **named)
             self._ended()
             return result
 

@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,16 +133,21 @@ def alive(manifest: Manifest) -> bool:
 
 
 def audits(manifest: Manifest) -> dict[str, list[Verdict]]:
-    """Return the verdicts of each stage that was audited, by its name.
+    """Return the verdicts of each stage that was audited, by its name."""
+    found = {one.name: verdicts(Path(manifest.folder) / one.name) for one in manifest.stages}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def verdicts(place: Path) -> list[Verdict]:
+    """Return the verdicts of the stage in a folder, none where it was not audited.
 
     A file that is damaged, or that another release of ours wrote otherwise, is no audit.
     """
-    found = {}
-    for record in manifest.stages:
-        said = disk.read_json(Path(manifest.folder) / record.name / "effective.json")
-        with suppress(KeyError, TypeError):
-            found[record.name] = [_verdict(row) for row in said["parameters"]] if said else []
-    return {name: verdicts for name, verdicts in found.items() if verdicts}
+    said = disk.read_json(place / "effective.json") or {}
+    try:
+        return [_verdict(row) for row in said.get("parameters", ())]
+    except (KeyError, TypeError):
+        return []
 
 
 def _verdict(row: dict[str, Any]) -> Verdict:
