@@ -92,3 +92,24 @@ def test_a_run_is_itself_whatever_it_is_called(tmp_path, monkeypatch, said):
     assert history.find(Path("elsewhere"), named).folder == str(folder)
     monkeypatch.chdir(folder)
     assert history.find(Path("runs"), ".").folder == str(tmp_path / folder)
+
+
+def written(folder, name, at):
+    """A run of a recipe whose manifest was last written at a time."""
+    folder.mkdir(parents=True)
+    said = Manifest(folder.name, str(folder), Plan(name, f"{name}.yaml", ()), {}, ())
+    (folder / "run.json").write_text(json.dumps(said.as_dict()))
+    os.utime(folder / "run.json", (at, at))
+    return folder.name
+
+
+def test_the_last_run_is_the_one_that_was_worked_on_last(tmp_path):
+    resumed = written(tmp_path / "a" / "20261123T120000Z-0000", "a", 300)
+    begun = written(tmp_path / "a" / "20261123T130000Z-0000", "a", 100)
+    other = written(tmp_path / "b" / "20261123T140000Z-0000", "b", 200)
+    for said in (None, "latest", "a", "a.yaml", resumed):
+        assert history.find(tmp_path, said).id == resumed
+    assert history.find(tmp_path, "b").id == other
+    assert history.find(tmp_path, begun).id == begun
+    assert history.to_resume(tmp_path, "", Plan("a", "a.yaml", ())).id == resumed
+    assert [one.id for one in history.find_all(tmp_path)] == [resumed, begun, other]

@@ -15,6 +15,7 @@ from runner.core.problem import listing, suggest
 from runner.edges import disk, probe
 from runner.errors import RecipeError
 
+LATEST = "latest"
 _HEX = re.compile("[0-9a-f]{4}")
 _STAMP = len("20261123T214807Z")
 
@@ -54,15 +55,19 @@ def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
 
 
 def find(runs: Path, run: str | None) -> Manifest:
-    """Return a run by its folder, its id, a recipe's name, or the newest. Raises RecipeError."""
-    known = folders(runs)
+    """Return a run by its folder, its id, or a recipe's name; of several the last worked on.
+
+    That is also meant by ``latest`` and by None. Raises RecipeError.
+    """
+    known = sorted(folders(runs), key=_worked_on)
     if run is None:
         chosen = known[-1:]
     elif (Path(run) / "run.json").is_file():
         chosen = [_itself(Path(run), known)]
     else:
         name = _name(run)
-        chosen = [one for one in known if one.name == run or one.parent.name == name][-1:]
+        fits = [one for one in known if one.name == run or one.parent.name == name]
+        chosen = (fits or (known if run == LATEST else []))[-1:]
     if not chosen:
         why = f"there is no run '{run}'" if run else f"there are no runs in {runs}"
         ids = listing([one.name for one in reversed(known)], 4)
@@ -71,6 +76,17 @@ def find(runs: Path, run: str | None) -> Manifest:
     if manifest is None:
         raise RecipeError(f"{chosen[0] / 'run.json'} cannot be read")
     return manifest
+
+
+def _worked_on(folder: Path) -> tuple[int, str]:
+    """Return a key by which the run last worked on comes last: each step writes its manifest.
+
+    One that was resumed is older by its name than what began after it, and later by this.
+    """
+    try:
+        return (folder / "run.json").stat().st_mtime_ns, folder.name
+    except OSError:
+        return 0, folder.name
 
 
 def _itself(path: Path, known: Sequence[Path]) -> Path:
@@ -85,7 +101,7 @@ def _itself(path: Path, known: Sequence[Path]) -> Path:
 
 
 def to_resume(runs: Path, run: str, plan: Plan) -> Manifest:
-    """Return the run a plan goes on from: RUN, or the newest of its recipe and kind.
+    """Return the run a plan goes on from: RUN, or the last worked on of its recipe and kind.
 
     Raises RecipeError for a run of another recipe, and for a smoke run where none is wanted or the
     other way round: their results must not mix.
@@ -98,7 +114,7 @@ def to_resume(runs: Path, run: str, plan: Plan) -> Manifest:
             raise RecipeError(
                 f"there is no run of '{plan.name}' to go on from that is {kind}", hint
             )
-        return alike[-1]
+        return max(alike, key=lambda one: _worked_on(Path(one.folder)))
     manifest = find(runs, run)
     if manifest.plan.name != plan.name:
         why = f"that run is of '{manifest.plan.name}', not of '{plan.name}'"

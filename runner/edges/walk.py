@@ -24,6 +24,7 @@ from runner.edges import disk, probe, signals
 from runner.edges.ahead import Ahead
 from runner.edges.attempt import Attempt, Ending
 from runner.edges.decide import tool_of
+from runner.edges.history import LATEST
 from runner.edges.journal import Journal
 from runner.edges.places import Places
 from runner.edges.reporter import Reporter
@@ -164,8 +165,8 @@ class Walk:
 
     def link(self) -> None:
         """Point ``latest`` at this run; a file system without links does without."""
-        latest = self.folder.parent / "latest"
-        beside = self.folder.parent / f".latest-{self.folder.name}"
+        latest = self.folder.parent / LATEST
+        beside = self.folder.parent / f".{LATEST}-{self.folder.name}"
         try:
             beside.unlink(missing_ok=True)
             beside.symlink_to(self.folder.name)

@@ -29,7 +29,7 @@ MANY = 4
 @click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
 @click.option("-o", "--output", metavar="FILE", help="Write the page here instead.")
 def command(names: tuple[str, ...], runs: str, style: str, show: bool, output: str | None) -> int:
-    """Report on a run (the newest, or RUN), or hold several runs side by side."""
+    """Report on a run (the one last worked on, or RUN), or hold several side by side."""
     from runner.core import report as reports
     from runner.edges import history, reporting
 
