@@ -275,6 +275,8 @@ def test_a_signal_ends_the_child_too(project, sign, code):
     process.send_signal(sign)
     assert process.wait(30) == code
     assert manifest(newest(project))["state"] == "interrupted"
+    stopper = "Ctrl-C" if sign == signal.SIGINT else "SIGTERM"
+    assert f"interrupted: {stopper} stopped it.\n" in run("status", cwd=project).stdout
     assert children_of(newest(project)) == []
 
 
@@ -381,6 +383,7 @@ def test_a_smoke_run_leaves_everything_of_a_real_one_as_it_is(project):
     first = run("r.yaml", "--smoke", cwd=project)
     again = run("r.yaml", "--smoke", "--resume", "--set", "stages.more.params.seed=9", cwd=project)
     assert "in-use" not in first.stderr + again.stderr
+    assert (project / "runs" / ".gitignore").read_text(encoding="utf-8").endswith("\n*\n")
     assert "[2/5] train: skipped" in again.stderr
     assert "[3/5] more: mlx_lm.lora, again: seed changed" in again.stderr
     assert [file.read_text(encoding="utf-8") for file in real] == ["weeks of training"] * 3

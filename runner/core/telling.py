@@ -31,7 +31,7 @@ def metric(stage: Stage, event: Mapping[str, Any]) -> str:
     match event.get("event"):
         case "train":
             speed = event.get("iterations_per_second")
-            left = (iters - event["iteration"]) / speed if iters and speed else 0
+            left = (iters - event["iteration"]) / speed if iters and speed else 0.0
             memory = event.get("peak_memory")
             parts = [
                 f"iteration {event['iteration']}/{iters}",
@@ -40,7 +40,9 @@ def metric(stage: Stage, event: Mapping[str, Any]) -> str:
                 f"{figure('tokens_per_second', event.get('tokens_per_second'))} tokens/s",
                 *([f"{memory:.3g} GB"] if isinstance(memory, int | float) else []),
             ]
-            return ", ".join([*parts, f"{duration(left)} left"] if left >= 1 else parts)
+            # Never hidden while it is short: it would come and go with the speed.
+            time = duration(left) if left >= 1 else "less than 1 s"
+            return ", ".join([*parts, f"{time} left"] if left > 0 else parts)
         case "val":
             loss = figure("val_loss", event.get("val_loss"))
             return f"iteration {event.get('iteration')}/{iters}, validation loss {loss}"
@@ -109,7 +111,7 @@ def failed(stage: Stage, record: StageRecord) -> str:
     """Return how a stage failed: the log's tail, one clear line, the way out."""
     failure = record.failure
     if record.state is State.INTERRUPTED:
-        return f"{stage.name}: stopped"
+        return f"{stage.name}: {failure.get('guidance') or 'stopped'}"
     tail = [f"  | {line}" for line in str(failure.get("tail", "")).splitlines()]
     code = f" (exit {record.exit_code})" if record.exit_code else ""
     lines = [*tail, f"{stage.name} failed: {failure.get('kind', 'unknown')}{code}"]
