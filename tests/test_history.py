@@ -113,3 +113,19 @@ def test_the_last_run_is_the_one_that_was_worked_on_last(tmp_path):
     assert history.find(tmp_path, begun).id == begun
     assert history.to_resume(tmp_path, "", Plan("a", "a.yaml", ())).id == resumed
     assert [one.id for one in history.find_all(tmp_path)] == [resumed, begun, other]
+
+
+def test_git_leaves_a_new_folder_of_runs_alone_and_an_old_one_is_its_owners(tmp_path):
+    runs = tmp_path / "some" / "runs"
+    history.found(runs)
+    assert (runs / ".gitignore").read_text().splitlines()[-1] == "*"
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (runs / "run.json").write_text("{}")
+    status = ["git", "-C", str(tmp_path), "status", "--porcelain", "-uall"]
+    assert subprocess.run(status, check=True, capture_output=True).stdout == b""
+    (runs / ".gitignore").write_text("mine")
+    history.found(runs)
+    assert (runs / ".gitignore").read_text() == "mine"
+    (runs / ".gitignore").unlink()
+    history.found(runs)
+    assert not (runs / ".gitignore").exists()

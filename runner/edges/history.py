@@ -15,7 +15,7 @@ from runner.core.problem import listing, suggest
 from runner.edges import disk, probe
 from runner.errors import RecipeError
 
-LATEST = "latest"
+LATEST, IGNORE = "latest", ".gitignore"
 _HEX = re.compile("[0-9a-f]{4}")
 _STAMP = len("20261123T214807Z")
 
@@ -24,6 +24,18 @@ def folders(folder: Path) -> list[Path]:
     """Return the run folders below ``runs``, the oldest first."""
     found = {path.parent for path in folder.glob("*/*/run.json") if not path.parent.is_symlink()}
     return sorted(found, key=lambda path: path.name)
+
+
+def found(runs: Path) -> None:
+    """Make the folder that holds the runs where there is none, and let git leave it alone.
+
+    A folder that is there is its owner's, with what git is told of it. Raises OSError.
+    """
+    if runs.exists():
+        return
+    runs.mkdir(parents=True, exist_ok=True)
+    if not (runs / IGNORE).exists():
+        disk.write(runs / IGNORE, "# Made by run-recipe.\n*\n", lasting=False)
 
 
 def fresh(runs: Path, recipe: str) -> Path:
