@@ -401,6 +401,15 @@ def test_the_rows_of_a_mix_are_counted():
     assert said == ["batch-larger-than-data", "rows-never-trained"]
 
 
+def test_one_row_is_one_row():
+    said = messages(one(batch_size=2), rows(train=1, valid=2))
+    assert said == ["train has 1 row and a batch 2: mlx-lm would stop at once"]
+    (found,) = problems(
+        compiled(text(one(batch_size=2))), schemas.catalog(), rows(train=9, valid=2)
+    )
+    assert found.hint.endswith("or add 1 row")
+
+
 def test_a_test_needs_only_its_own_rows():
     assert found(text(after_training()), rows()) == []
     stages = {"t": after_training(adapter_path="")["t"]}
