@@ -109,9 +109,9 @@ def run(
 ) -> "Result":
     """Run a plan, or some of its stages, in the working directory, and return what it came to.
 
-    `resume` goes on from a run by its folder or id, from the newest where it is "". `progress`
-    says on stderr what happens. A stage that fails is in the Result; raises RecipeError where the
-    run cannot begin.
+    `resume` goes on from a run by its folder or id, from the one last worked on where it is "".
+    `progress` says on stderr what happens. A stage that fails is in the Result; raises RecipeError
+    where the run cannot begin.
     """
     from pathlib import Path  # noqa: PLC0415
 

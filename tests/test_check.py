@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from runner import workflow
 from runner.core.annotation import sarif, workflow_command
 from runner.core.problem import Mark, Problem
 from runner.verbs.check import command
@@ -234,3 +235,32 @@ def test_sarif_is_what_check_prints(folder):
 def test_nothing_wrong_is_a_log_without_results(folder):
     assert json.loads(call("recipes", "--format", "sarif").stdout)["runs"][0]["results"] == []
     assert call("recipes", "--format", "github").stdout == ""
+
+
+CONVERT = "version: 1\nstages: {c: {tool: mlx_lm.convert, params: {hf_path: a/m, mlx_path: out}}}\n"
+
+
+@pytest.fixture
+def leftover(folder):
+    """A model that an earlier run has left where the recipe puts its own."""
+    (folder / "out").mkdir()
+    (folder / "out" / "model.safetensors").write_text("x", encoding="utf-8")
+    (folder / "r.yaml").write_text(CONVERT, encoding="utf-8")
+
+
+@pytest.mark.usefixtures("leftover")
+def test_what_an_earlier_run_has_left_is_no_error_of_a_recipe():
+    done = call("r.yaml")
+    assert done.return_value == 0, done.output
+    assert "warning: 'out' is there already: mlx-lm would stop [model-folder-in-use]" in done.stdout
+    hint = "delete or move it, or leave mlx_path out: each run then has its own place"
+    assert f"hint: {hint}" in done.stdout
+
+
+@pytest.mark.usefixtures("leftover")
+def test_a_run_refuses_what_check_warns_of_and_a_smoke_run_writes_elsewhere():
+    result = workflow.compiled(workflow.load("r.yaml"))
+    for stages, severity in ((None, "warning"), (["c"], "error")):
+        (found,) = workflow.examined(result, stages)
+        assert (found.rule, found.severity) == ("model-folder-in-use", severity)
+    assert workflow.examined(result, ["c"], smoke=True) == []

@@ -586,8 +586,12 @@ def test_a_run_is_compared_with_the_recipe_as_it_is_now(repository, diff):
     manifest = Manifest(folder.name, str(folder), plan, {}, ())
     (folder / "run.json").write_text(laid_out(manifest.as_dict()), encoding="utf-8")
     assert diff("recipes/two.yaml", folder.name, "--check")[0] == 0
+    assert diff("recipes/two.yaml", "latest", "--check")[0] == 0
+    code, _, err = diff("recipes/one.yaml", "latest")
+    assert code == 2
+    assert "latest" in err
     write("recipes/two.yaml", TWO.replace("iters: 50", "iters: 60"))
-    for run in (folder.name, str(folder)):
+    for run in (folder.name, str(folder), "latest"):
         out = diff("recipes/two.yaml", run, "--format", "json")[1]
         assert values(out) == {
             "second.iters": (50, 60),

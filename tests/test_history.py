@@ -92,3 +92,40 @@ def test_a_run_is_itself_whatever_it_is_called(tmp_path, monkeypatch, said):
     assert history.find(Path("elsewhere"), named).folder == str(folder)
     monkeypatch.chdir(folder)
     assert history.find(Path("runs"), ".").folder == str(tmp_path / folder)
+
+
+def written(folder, name, at):
+    """A run of a recipe whose manifest was last written at a time."""
+    folder.mkdir(parents=True)
+    said = Manifest(folder.name, str(folder), Plan(name, f"{name}.yaml", ()), {}, ())
+    (folder / "run.json").write_text(json.dumps(said.as_dict()))
+    os.utime(folder / "run.json", (at, at))
+    return folder.name
+
+
+def test_the_last_run_is_the_one_that_was_worked_on_last(tmp_path):
+    resumed = written(tmp_path / "a" / "20261123T120000Z-0000", "a", 300)
+    begun = written(tmp_path / "a" / "20261123T130000Z-0000", "a", 100)
+    other = written(tmp_path / "b" / "20261123T140000Z-0000", "b", 200)
+    for said in (None, "latest", "a", "a.yaml", resumed):
+        assert history.find(tmp_path, said).id == resumed
+    assert history.find(tmp_path, "b").id == other
+    assert history.find(tmp_path, begun).id == begun
+    assert history.to_resume(tmp_path, "", "a", smoke=False).id == resumed
+    assert [one.id for one in history.find_all(tmp_path)] == [resumed, begun, other]
+
+
+def test_git_leaves_a_new_folder_of_runs_alone_and_an_old_one_is_its_owners(tmp_path):
+    runs = tmp_path / "some" / "runs"
+    history.found(runs)
+    assert (runs / ".gitignore").read_text().splitlines()[-1] == "*"
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (runs / "run.json").write_text("{}")
+    status = ["git", "-C", str(tmp_path), "status", "--porcelain", "-uall"]
+    assert subprocess.run(status, check=True, capture_output=True).stdout == b""
+    (runs / ".gitignore").write_text("mine")
+    history.found(runs)
+    assert (runs / ".gitignore").read_text() == "mine"
+    (runs / ".gitignore").unlink()
+    history.found(runs)
+    assert not (runs / ".gitignore").exists()

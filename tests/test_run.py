@@ -118,8 +118,14 @@ def test_planned_and_effective_agree_on_every_parameter_of_every_stage(security)
     lines = run("audit", cwd=cwd).stdout.splitlines()
     mixed = next(one for one in manifest(folder)["plan"]["stages"] if one["name"] == "replay")
     count = len(mixed["params"])
-    assert f"replay: {count} of {count} parameters reached MLX" in lines
-    assert " parameters reached MLX; parsed as planned, and not asked for: " in lines[-1]
+    assert f"replay: {count} of {count} parameters as planned, {count} reached MLX" in lines
+    assert re.match(
+        r"(\d+) of \1 parameters as planned, \d+ reached MLX; not asked for: ", lines[-1]
+    )
+    standing = run("status", cwd=cwd).stdout.splitlines()
+    for line in (one for one in lines[:-1] if one[0] != " "):
+        name, said = line.partition(";")[0].split(": ")
+        assert next(one for one in standing if one.startswith(f"  {name}: ")).endswith(said)
 
 
 def test_the_script_gives_the_same_adapters_bit_for_bit(security):
@@ -241,6 +247,9 @@ def test_a_failed_stage_stops_the_run_with_its_log_and_one_clear_line(project):
     assert "LocalEntryNotFoundError" in done.stderr
     states = [stage["state"] for stage in manifest(newest(project))["stages"]]
     assert states == ["failed", "pending"]
+    said = run("audit", cwd=project).stdout.splitlines()
+    assert said[-1] == "34 of 34 parameters as planned, nothing reached MLX"
+    assert {line.split()[-2] for line in said[2:-1]} == {"parser"}
 
 
 def test_a_timeout_ends_the_stage(project):
@@ -266,6 +275,8 @@ def test_a_signal_ends_the_child_too(project, sign, code):
     process.send_signal(sign)
     assert process.wait(30) == code
     assert manifest(newest(project))["state"] == "interrupted"
+    stopper = "Ctrl-C" if sign == signal.SIGINT else "SIGTERM"
+    assert f"interrupted: {stopper} stopped it.\n" in run("status", cwd=project).stdout
     assert children_of(newest(project)) == []
 
 
@@ -312,6 +323,23 @@ def test_an_expectation_that_is_not_met_fails_the_run(project):
     assert text.splitlines()[line - 1][column - 1 :].startswith("metrics.val_loss < 0.1")
 
 
+def test_an_expectation_that_is_not_met_at_toy_scale_is_told_everywhere_and_stops_nothing(project):
+    text = RECIPE.replace(
+        'adapter_path }}"}', 'adapter_path }}"}\n    expect: [metrics.test_loss <= 2]'
+    )
+    (project / "r.yaml").write_text(text, encoding="utf-8")
+    done = run("r.yaml", "--smoke", cwd=project)
+    line = re.compile(r"not enforced in a smoke run: metrics\.test_loss <= 2 \(\d\.\d{3}\)\n")
+    assert line.search(done.stderr)
+    assert line.search(run("status", cwd=project).stdout)
+    shown = "no, not enforced in a smoke run ("
+    assert shown in (newest(project) / "report.html").read_text(encoding="utf-8")
+    assert (
+        "| **no**, not enforced in a" in run("report", "--format", "markdown", cwd=project).stdout
+    )
+    assert manifest(newest(project))["stages"][-1]["unenforced"][0]["held"] is False
+
+
 def test_an_expectation_is_judged_anew_where_what_it_reads_has_another_value(project):
     text = RECIPE.replace("warmup: 2", "warmup: 2, limit: 100").replace(
         "seed: 3}}", "seed: 3}, expect: [metrics.val_loss < vars.limit]}"
@@ -322,6 +350,54 @@ def test_an_expectation_is_judged_anew_where_what_it_reads_has_another_value(pro
     assert "skip  train: finished" in run(*words, cwd=project).stdout
     lower = run(*words, "--set", "vars.limit=0.1", cwd=project).stdout
     assert "judge train: what is expected of it changed" in lower
+
+
+PLACES = """
+version: 1
+extends: builtin:base/lora
+vars: {warmup: 2}
+defaults: {mlx_lm.lora: {model: some/model, data: data, max_seq_length: 64}}
+stages:
+  train:
+    tool: mlx_lm.lora
+    params: {train: true, iters: 12, save_every: 6, seed: 3, adapter_path: adapters/one}
+  more:
+    extends: train
+    params:
+      adapter_path: adapters/two
+      resume_adapter_file: adapters/one/0000006_adapters.safetensors
+  test: {tool: mlx_lm.lora, params: {test: true, adapter_path: ./adapters/two}}
+  fuse:
+    tool: mlx_lm.fuse
+    params: {model: some/model, adapter_path: adapters/two, save_path: fused_model}
+"""
+
+
+def test_a_smoke_run_leaves_everything_of_a_real_one_as_it_is(project):
+    (project / "r.yaml").write_text(PLACES, encoding="utf-8")
+    real = [project / "adapters" / name / "adapters.safetensors" for name in ("one", "two")]
+    real.append(project / "fused_model" / "model.safetensors")
+    for file in real:
+        file.parent.mkdir(parents=True)
+        file.write_text("weeks of training", encoding="utf-8")
+    first = run("r.yaml", "--smoke", cwd=project)
+    again = run("r.yaml", "--smoke", "--resume", "--set", "stages.more.params.seed=9", cwd=project)
+    assert "in-use" not in first.stderr + again.stderr
+    assert (project / "runs" / ".gitignore").read_text(encoding="utf-8").endswith("\n*\n")
+    assert "[2/5] train: skipped" in again.stderr
+    assert "[3/5] more: mlx_lm.lora, again: seed changed" in again.stderr
+    assert [file.read_text(encoding="utf-8") for file in real] == ["weeks of training"] * 3
+    assert sorted(path.name for path in project.iterdir()) == [
+        "adapters", "data", "fused_model", "r.yaml", "runs",
+    ]  # fmt: skip
+    assert [len(list(file.parent.iterdir())) for file in real] == [1, 1, 1]
+    made = newest(project)
+    for place in ("train/adapters/adapters.safetensors", "fuse/model/model.safetensors"):
+        assert (made / place).is_file()
+    assert run("audit", cwd=project).stdout.count(" NO") == 0
+    script = run("r.yaml", "--smoke", "-n", cwd=project).stdout
+    assert '--save-path="$RUN_DIR/fuse/model"' in script
+    assert "adapters/one" not in script
 
 
 def children_of(folder):

@@ -4,8 +4,10 @@ import json
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 from runner import cli
+from runner.verbs.show import command
 
 BASE = """\
 version: 1
@@ -176,3 +178,21 @@ def test_a_reset_is_no_value_that_lost(show, tmp_path):
     assert "iters = 20  <- top.yaml:17 over top.yaml:12 50 over top.yaml:8 100 over" in show(
         "fourth.iters"
     )
+
+
+@pytest.mark.usefixtures("show")
+def test_several_paths_show_what_is_at_any_of_them():
+    done = CliRunner().invoke(command, ["top.yaml", "vars.rate", "first.iters", "seed"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    names = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert [names.count(name) for name in ("iters", "seed", "batch_size")] == [1, 2, 0]
+
+
+@pytest.mark.usefixtures("show")
+def test_a_path_written_with_a_space_is_told():
+    done = CliRunner().invoke(command, ["top.yaml", "first", "iters"])
+    assert "for one value say first.iters" in done.stderr
+    assert done.stdout.count("iters = ") == 2
+    done = CliRunner().invoke(command, ["top.yaml", "first", "lora_parameters", "rank"])
+    assert str(done.exception) == "the recipe has no 'rank'"
+    assert done.exception.hint == "write first.lora_parameters.rank"

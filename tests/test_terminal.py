@@ -9,6 +9,7 @@ import pytest
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage
 from runner.core.schedule import FIRST, Action
+from runner.core.telling import metric
 from runner.edges.terminal import reporter
 
 TRAIN = Stage(
@@ -99,6 +100,15 @@ def test_a_running_training_has_its_figures_and_what_is_left_in_its_row(screen):
     assert "10/100" in shown
     assert "train 2.500  tok/s 1,234  GB 12.300" in shown
     assert "about 2 h 30 min of training left" in shown or "2 h 29 min of training left" in shown
+
+
+def test_the_time_left_is_said_until_nothing_is_left():
+    lines = [
+        metric(TRAIN, {**EVENT, "iteration": at, "iterations_per_second": speed})
+        for at, speed in ((90, 9.0), (91, 10.0), (92, 7.0), (100, 9.0))
+    ]
+    ends = [line.rpartition(", ")[2] for line in lines]
+    assert ends == ["1.1 s left", "less than 1 s left", "1.1 s left", "12.3 GB"]
 
 
 def test_elsewhere_each_event_is_a_line(screen, monkeypatch):

@@ -69,9 +69,10 @@ class Watch:
             planned = self.host.planned
             parsed = {name: merged[name] for name in planned if name in merged}
             self.host.parsed = {**self.host.around, **parsed}
+            told = self.host.taken.merged(args)  # what merging them read was not asked for
             self.host.hold()
             self.host.phase = "loader"
-            result = original(self.host.taken.merged(args), *rest, **named)
+            result = original(told, *rest, **named)
             self._ended()
             return result
 
@@ -340,7 +341,8 @@ class Watch:
         stored = mx.load(path)
         strange = sorted(stored.keys() ^ trainable.keys())
         if strange:
-            return f"{len(strange)} tensors of file and model have no counterpart, as {strange[0]}"
+            have = "tensor has" if len(strange) == 1 else "tensors have"
+            return f"{len(strange)} {have} no counterpart in file and model, as {strange[0]}"
         for name, tensor in stored.items():
             if tensor.shape != trainable[name].shape:
                 return f"{name} is {tensor.shape} in the file and {trainable[name].shape} here"

@@ -36,7 +36,8 @@ unused      what a recipe says and nothing reads
 compile     a recipe -> a Plan
 leak        a compiled recipe -> the secrets it would write down
 budget      the arithmetic of a training
-smoke       a plan -> the same plan at toy scale
+staging     a stage -> the same, making its outputs beside their places
+smoke       a plan -> the same plan at toy scale, and all it makes in the run directory
 provenance  who said a value, and who was overruled
 cause       two sides -> the lines that made a value another one
 rows        rows of data -> what is wrong with them
@@ -48,7 +49,6 @@ rules       a stage of a plan -> what MLX would do with it
 figure      a figure of a run as people read it
 space       what a stage will leave on the disk
 forecast    a training -> epochs, updates, and back to iters
-staging     a stage -> the same, making its outputs beside their places
 invocation  a Stage -> the words and the configuration file of its command
 script      a Plan -> bash
 commands    a Plan -> its commands for programs

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from runner.core.problem import listing
+from runner.core.problem import counted, listing
 from runner.core.staging import moved
 
 ABSENT = "(absent)"
@@ -86,19 +86,32 @@ def settled(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
     return replace(verdict, planned=place, parsed=place, effective=effective)
 
 
-def sentence(verdicts: Iterable[Verdict]) -> str:
-    """Return the audit in one line: how many parameters reached MLX, which did not, which idled."""
+def tally(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Return how many parameters were compared, how many differ, and how many reached MLX."""
     rows = list(verdicts)
-    wrong = differences(rows)
     reached = sum(verdict.reached for verdict in rows)
-    if not wrong and not reached:
-        return f"{len(rows)} of {len(rows)} parameters parsed as planned, and none was used"
-    said = [f"{reached} of {len(rows)} parameters reached MLX"]
-    if wrong:
-        said.append(f"not as planned: {_names(wrong)}")
+    return {"parameters": len(rows), "different": len(differences(rows)), "reached": reached}
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """Return a tally in words; one of an earlier release does not say what reached MLX."""
+    equal = counts["parameters"] - counts["different"]
+    said = f"{equal} of {counted(counts['parameters'], 'parameter')} as planned"
+    if "reached" not in counts:
+        return said
+    return f"{said}, {counts['reached'] or 'nothing'} reached MLX"
+
+
+def sentence(verdicts: Iterable[Verdict]) -> str:
+    """Return the audit in one line: its tally, what is not as planned, what was not asked for."""
+    rows = list(verdicts)
+    counts = tally(rows)
+    said = [summary(counts)]
+    if counts["different"]:
+        said.append(f"not as planned: {_names(differences(rows))}")
     idle = [verdict for verdict in rows if verdict.equal and not verdict.reached]
-    if idle:
-        said.append(f"parsed as planned, and not asked for: {_names(idle)}")
+    if idle and counts["reached"]:
+        said.append(f"not asked for: {_names(idle)}")
     return "; ".join(said)
 
 

@@ -7,6 +7,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from runner.core.naming import RUN_DIR
+
 Json = dict[str, Any]
 LAUNCHER = "mlx.launch"
 TRAINER = "run-recipe train"
@@ -58,6 +60,14 @@ class Output:
     place: str | None
     path: str | None
     when: Mapping[str, Any]
+
+    def at(self, params: Mapping[str, Any]) -> str:
+        """Return where a stage with these parameters makes it."""
+        return str(params[self.param]) if self.param else (self.path or "").format(**params)
+
+    def within(self, stage: str) -> str:
+        """Return where the runner puts it for a stage: in the stage's own folder of the run."""
+        return f"{RUN_DIR}/{stage}/{self.place}"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from runner.core.arguments import IGNORED, Given
 from runner.core.catalog import Tool, applies, complete
 from runner.core.check import Violation, dotted, violations
 from runner.core.invocation import laid_out
-from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark, Problem
 from runner.core.tree import MISSING
 
@@ -80,8 +79,7 @@ def settle(adopted: Adopted, before: Sequence[Adopted]) -> None:
         param = tool.outputs[name].param
         if param is None or param not in adopted.given:
             continue
-        own = f"{RUN_DIR}/{adopted.name}/{tool.outputs[name].place}"
-        if path == own:
+        if path == tool.outputs[name].within(adopted.name):
             del adopted.given[param]
         elif path in taken:
             given = adopted.given.pop(param)

@@ -50,11 +50,11 @@ class Forecast:
         return f"budget {self.stage}: {self.iterations:,} iterations{seen}, {rate}"
 
     def _parts(self) -> Iterator[str]:
-        of = f" of {self.rows:,} rows" if self.rows is not None else ""
+        of = f" of {_many(self.rows, 'row')}" if self.rows is not None else ""
         seen = f" = {self.epochs:.2f} epochs{of}" if self.epochs is not None else ""
-        yield f"{self.iterations:,} iterations of {counted(self.batch, 'row')}{seen}"
+        yield f"{_many(self.iterations, 'iteration')} of {counted(self.batch, 'row')}{seen}"
         share = f", {self.warmup / self.updates:.1%} of them warm-up" if self.warmup else ""
-        yield f"{self.updates:,} updates{share}"
+        yield f"{_many(self.updates, 'update')}{share}"
         if self.accumulation > 1:
             # T37: the mean of batch means, not weighted by tokens.
             size = self.batch * self.accumulation
@@ -147,11 +147,17 @@ def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) 
     else:
         found = iterations(rows, batch, Fraction(str(said.value)))
         whole = rows // batch
-        why = f"{said.value} epochs of {whole} batches are {said.value * whole:g} iterations"
+        batches = "one batch" if whole == 1 else f"{whole} batches"
+        why = f"{said.value} epochs of {batches} are {said.value * whole:g} iterations"
         hint = "choose epochs that give a whole number"
     if found is None:
         problems.append(Problem(said.mark, why, rule, hint))
     return found or 1
+
+
+def _many(number: int, what: str) -> str:
+    """Return ``1 update``, ``1,200 updates``."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _looks(view: View) -> int:

@@ -26,7 +26,8 @@ class State(StrEnum):
 class StageRecord:
     """One stage: times are UTC in ISO 8601, `seconds` its duration, `metrics` its last figures.
 
-    `prints` are size, time, inode and SHA-256 of every file made, `identity` what of.
+    `prints` are size, time, inode and SHA-256 of every file made, `identity` what of. `unenforced`
+    are the judgements of expectations that did not hold and stopped nothing, as in a smoke run.
     """
 
     name: str
@@ -41,6 +42,7 @@ class StageRecord:
     prints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     identity: Mapping[str, Any] = field(default_factory=dict)
     expectations: tuple[tuple[str, bool], ...] = ()
+    unenforced: tuple[Mapping[str, Any], ...] = ()
     audit: Mapping[str, int] = field(default_factory=dict)
     failure: Mapping[str, Any] = field(default_factory=dict)
 
@@ -118,6 +120,7 @@ def from_dict(said: Json) -> Manifest:
                 **row,
                 "state": State(row["state"]),
                 "expectations": tuple((text, held) for text, held in row["expectations"]),
+                "unenforced": tuple(row.get("unenforced", ())),
             }
         )
         for row in said["stages"]

@@ -9,7 +9,7 @@ from runner.core.catalog import Catalog
 from runner.core.figure import duration, figure
 from runner.core.manifest import Manifest, StageRecord
 from runner.core.series import Curves
-from runner.core.telling import changes, state_of
+from runner.core.telling import changes, gates, state_of
 
 Json = dict[str, Any]
 
@@ -158,11 +158,11 @@ def _markdown(one: Report) -> Iterator[str]:
         figures = ", ".join(f"{n} {figure(n, v)}" for n, v in record.metrics.items())
         took = duration(record.seconds) if record.seconds else ""
         yield f"| {record.name} | {stage.tool} | {record.state} | {took} | {figures} |"
-    gates = [(s.record.name, *gate) for s in one.stages for gate in s.record.expectations]
-    if gates:
+    rows = [(s.record.name, *gate) for s in one.stages for gate in gates(s.record)]
+    if rows:
         yield "\n| gate | stage | held |\n|---|---|---|"
-        for name, text, held in gates:
-            yield f"| `{text}` | {name} | {'yes' if held else '**no**'} |"
+        for name, text, held, words in rows:
+            yield f"| `{text}` | {name} | {words if held else words.replace('no', '**no**', 1)} |"
     for stage in one.stages:
         if stage.record.failure:
             said = stage.record.failure

@@ -10,7 +10,6 @@ from runner.core import template
 from runner.core.catalog import Catalog, Output, applies
 from runner.core.draft import Draft, drafts
 from runner.core.expression import evaluate, names
-from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark, Problem, offer, shown, suggest
 from runner.core.recipe import Recipe
 from runner.core.sandbox import TemplateError
@@ -79,7 +78,7 @@ class Resolver:
         """Return where the runner puts an output the recipe does not name, None for the rest."""
         for output in draft.tool.outputs.values() if draft.tool else ():
             if output.param == param and output.place and self._makes(draft, output):
-                return f"{RUN_DIR}/{draft.name}/{output.place}"
+                return output.within(draft.name)
         return None
 
     def named(self, texts: Iterable[str]) -> dict[str, Any]:

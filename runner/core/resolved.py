@@ -71,7 +71,15 @@ def _value(value: Any, plan: Plan) -> Any:
         return [_value(child, plan) for child in value]
     if not isinstance(value, str):
         return value
-    if RUN_DIR in value and value in plan.made:
-        stage, output = plan.made[value]
-        return f"{{{{ stages.{stage}.{output} }}}}"
+    made = next((path for path in _upwards(value) if path in plan.made), None)
+    if RUN_DIR in value and made is not None:
+        stage, output = plan.made[made]
+        return f"{{{{ stages.{stage}.{output} }}}}{literal(value.removeprefix(made))}"
     return literal(value)
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """Yield a path and the folders it lies in, the nearest first."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]

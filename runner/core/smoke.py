@@ -2,10 +2,12 @@
 
 All counts measured in iterations shrink by one factor, so that warm-up, schedule, checkpoints and
 validations keep their proportions and no rule is broken by smoke alone; a validation or a test
-reads a few batches.
+reads a few batches. Whatever a stage makes is made in the run directory, wherever the recipe puts
+it: weights of a tiny model never replace real ones.
 """
 
 import math
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -15,6 +17,8 @@ from runner.core.budget import least_iterations
 from runner.core.catalog import Catalog, Parameter, Tool, applies, complete, resolve
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
+from runner.core.staging import moved
+from runner.core.trainer import DATA
 
 Json = dict[str, Any]
 MAX_ITERATIONS = 12
@@ -29,12 +33,13 @@ def shrink(plan: Plan, catalog: Catalog) -> Plan:
     maker = catalog.get(MODEL_TOOL)
     if maker is None:
         raise KeyError(MODEL_TOOL)
-    plan = _kept(plan, catalog)
+    plan = _inside(_kept(plan, catalog), catalog)
     factor = _factor(plan, catalog)
     model = f"{RUN_DIR}/{MODEL_STAGE}/model"
+    fetched = tuple(f"{RUN_DIR}/{stage.name}/" for stage in plan.stages if _fetches(stage, catalog))
     stages = tuple(
         replace(
-            _shrunk(stage, _tool(stage, catalog), factor, model),
+            _shrunk(stage, _tool(stage, catalog), factor, model, fetched),
             trainer=_small(catalog.trainer.schema, stage.trainer, factor, catalog.trainer.schema),
         )
         for stage in plan.stages
@@ -60,6 +65,55 @@ def _kept(plan: Plan, catalog: Catalog) -> Plan:
     return replace(plan, stages=stages)
 
 
+def _inside(plan: Plan, catalog: Catalog) -> Plan:
+    """Return the plan with every output in its stage's own folder, where later stages read it."""
+    moves: dict[str, str] = {}
+    stages = []
+    for stage in plan.stages:
+        tool = _tool(stage, catalog)
+        reading = _reading(stage, tool, moves)
+        params = {**reading.params, **dict(_elsewhere(reading, tool))}
+        outputs = {name: tool.outputs[name].at(params) for name in stage.outputs}
+        stages.append(replace(reading, params=params, outputs=outputs))
+        moves |= {path: outputs[name] for name, path in stage.outputs.items() if path}
+    return replace(plan, stages=tuple(stages))
+
+
+def _reading(stage: Stage, tool: Tool, moves: Mapping[str, str]) -> Stage:
+    """Return a stage that reads what earlier ones make where it is now, and waits for them."""
+    makers: list[str] = []
+
+    def found(value: Any) -> Any:
+        if isinstance(value, list):
+            return [found(child) for child in value]
+        place = moved(value, moves) if isinstance(value, str) else value
+        if place != value:
+            makers.append(place.removeprefix(f"{RUN_DIR}/").partition("/")[0])
+        return place
+
+    read = {one.name for one in tool.inputs if one.input_kind(stage.params) not in {None, "hub"}}
+    params = {name: found(said) if name in read else said for name, said in stage.params.items()}
+    trainer = {name: found(said) if name == DATA else said for name, said in stage.trainer.items()}
+    after = tuple(dict.fromkeys((*stage.after, *makers)))
+    return replace(stage, params=params, trainer=trainer, after=after)
+
+
+def _elsewhere(stage: Stage, tool: Tool) -> Iterator[tuple[str, str]]:
+    """Yield each parameter that lets a stage write outside of its own folder, and its place there.
+
+    What is a cache is written where it is not there yet, and else read: it is real models'.
+    """
+    own = f"{RUN_DIR}/{stage.name}/"
+    for output in tool.outputs.values():
+        path = stage.params[output.param] if output.param else None
+        if output.param is None or not isinstance(path, str):
+            continue
+        cache = tool.parameters[output.param].input_kind(stage.params) == "cache"
+        makes = applies({"when": output.when}, stage.params) or (cache and RUN_DIR not in path)
+        if makes and not posixpath.normpath(path).startswith(own):
+            yield output.param, output.within(stage.name)
+
+
 def _tool(stage: Stage, catalog: Catalog) -> Tool:
     tool = catalog.get(stage.tool)
     if tool is None:
@@ -82,12 +136,19 @@ def _factor(plan: Plan, catalog: Catalog) -> Fraction:
     return max(Fraction(longest, MAX_ITERATIONS), Fraction(1))
 
 
-def _shrunk(stage: Stage, tool: Tool, factor: Fraction, model: str) -> Stage:
+def _fetches(stage: Stage, catalog: Catalog) -> bool:
+    """Say whether a stage brings from the hub what no stage of the recipe makes."""
+    return any(one.input_kind(stage.params) == "hub" for one in _tool(stage, catalog).inputs)
+
+
+def _shrunk(
+    stage: Stage, tool: Tool, factor: Fraction, model: str, fetched: tuple[str, ...]
+) -> Stage:
     params: Json = {}
     after = stage.after
     for parameter in tool.parameters.values():
         value = _small(parameter.schema, stage.params[parameter.name], factor, tool.schema)
-        if _outside_model(parameter, stage.params, value):
+        if _outside_model(parameter, stage.params, value, fetched):
             value = model
             after = (MODEL_STAGE, *after) if MODEL_STAGE not in after else after
         params[parameter.name] = value
@@ -97,10 +158,13 @@ def _shrunk(stage: Stage, tool: Tool, factor: Fraction, model: str) -> Stage:
     return replace(stage, params=params, after=after)
 
 
-def _outside_model(parameter: Parameter, params: Mapping[str, Any], value: Any) -> bool:
-    """Say whether a parameter reads a model that no stage of the recipe makes."""
-    reads = parameter.input_kind(params) == "model"
-    return bool(reads and isinstance(value, str) and RUN_DIR not in value)
+def _outside_model(
+    parameter: Parameter, params: Mapping[str, Any], value: Any, fetched: tuple[str, ...]
+) -> bool:
+    """Say whether a parameter reads a model that no stage of the recipe makes, or one `fetched`."""
+    if parameter.input_kind(params) != "model" or not isinstance(value, str):
+        return False
+    return RUN_DIR not in value or value.startswith(fetched)
 
 
 def _scaled(schema: Json) -> bool:

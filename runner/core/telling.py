@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.core import trainer
+from runner.core.audit import summary
 from runner.core.figure import duration, figure
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Stage
@@ -30,7 +31,7 @@ def metric(stage: Stage, event: Mapping[str, Any]) -> str:
     match event.get("event"):
         case "train":
             speed = event.get("iterations_per_second")
-            left = (iters - event["iteration"]) / speed if iters and speed else 0
+            left = (iters - event["iteration"]) / speed if iters and speed else 0.0
             memory = event.get("peak_memory")
             parts = [
                 f"iteration {event['iteration']}/{iters}",
@@ -39,7 +40,9 @@ def metric(stage: Stage, event: Mapping[str, Any]) -> str:
                 f"{figure('tokens_per_second', event.get('tokens_per_second'))} tokens/s",
                 *([f"{memory:.3g} GB"] if isinstance(memory, int | float) else []),
             ]
-            return ", ".join([*parts, f"{duration(left)} left"] if left >= 1 else parts)
+            # Never hidden while it is short: it would come and go with the speed.
+            time = duration(left) if left >= 1 else "less than 1 s"
+            return ", ".join([*parts, f"{time} left"] if left > 0 else parts)
         case "val":
             loss = figure("val_loss", event.get("val_loss"))
             return f"iteration {event.get('iteration')}/{iters}, validation loss {loss}"
@@ -69,18 +72,46 @@ def finished(record: StageRecord) -> str:
     if "kept_iteration" in record.metrics:
         kept, last = (record.metrics.get(f"{n}_iteration", 0) for n in ("kept", "last"))
         shown.append(f"kept iteration {kept:.0f}, not the last" if kept < last else "kept the last")
-    audit = record.audit.get("parameters")
-    seen = (
-        [f"{audit - record.audit['different']} of {audit} parameters as planned"] if audit else []
-    )
+    seen = [summary(record.audit)] if record.audit else []
     return ", ".join([f"finished in {duration(record.seconds)}", *shown, *seen])
+
+
+def unenforced(record: StageRecord) -> list[str]:
+    """Return each expectation that did not hold and stopped nothing, with the figures it read."""
+    lead = "not enforced in a smoke run"
+    return [f"{lead}: {one['expected']} ({_because(one)})" for one in record.unenforced]
+
+
+def gates(record: StageRecord) -> list[tuple[str, bool, str]]:
+    """Return each expectation of a stage, whether it held, and the same in words."""
+    free = {one["expected"]: _because(one) for one in record.unenforced}
+    return [
+        (
+            text,
+            held,
+            f"no, not enforced in a smoke run ({free[text]})" if text in free else _HELD[held],
+        )
+        for text, held in record.expectations
+    ]
+
+
+_HELD = {True: "yes", False: "no"}
+
+
+def _because(judgement: Mapping[str, Any]) -> str:
+    """Return the figures that an expectation read, or why it has no answer."""
+    read = judgement["figures"]
+    said = {name: figure(name.rpartition(".")[2], value) for name, value in read.items()}
+    if len(said) > 1:
+        return ", ".join(f"{name} is {text}" for name, text in said.items())
+    return judgement["trouble"] or "".join(said.values()) or "it is false"
 
 
 def failed(stage: Stage, record: StageRecord) -> str:
     """Return how a stage failed: the log's tail, one clear line, the way out."""
     failure = record.failure
     if record.state is State.INTERRUPTED:
-        return f"{stage.name}: stopped"
+        return f"{stage.name}: {failure.get('guidance') or 'stopped'}"
     tail = [f"  | {line}" for line in str(failure.get("tail", "")).splitlines()]
     code = f" (exit {record.exit_code})" if record.exit_code else ""
     lines = [*tail, f"{stage.name} failed: {failure.get('kind', 'unknown')}{code}"]
@@ -144,6 +175,7 @@ def standing(manifest: Manifest, *, alive: bool) -> str:
         state = state_of(record.state, alive=alive)
         shown = finished(record) if record.state is State.FINISHED else state
         lines.append(f"  {record.name}: {shown}")
+        lines += [f"    {row}" for row in unenforced(record)]
         if record.failure.get("guidance"):
             rows = f"{record.failure['kind']}: {record.failure['guidance']}".splitlines()
             lines += [f"    {row}" for row in rows]

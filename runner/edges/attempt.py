@@ -12,6 +12,7 @@ from runner.core import failure as failures
 from runner.core import launch
 from runner.core import manifest as manifests
 from runner.core import saved as states
+from runner.core.audit import tally
 from runner.core.catalog import Tool
 from runner.core.invocation import Invocation, invoke, launched
 from runner.core.judge import judge
@@ -22,7 +23,7 @@ from runner.core.saved import Saved
 from runner.core.schedule import MISSED, Identity
 from runner.core.secret import Mask
 from runner.core.staging import staged
-from runner.edges import disk, hub, probe, saved, schemas, signals
+from runner.edges import disk, history, hub, probe, saved, schemas, signals
 from runner.edges.ahead import Ahead, command
 from runner.edges.journal import Tail, last_lines
 from runner.edges.places import Places
@@ -195,10 +196,9 @@ class Attempt:
         return {name: value for name, value in found.items() if self.tool.measured(name)}
 
     def audit(self) -> dict[str, int]:
-        """Return how many parameters were compared, and how many differ."""
-        rows = (disk.read_json(self.place / "effective.json") or {}).get("parameters", [])
-        wrong = sum(not row["equal"] for row in rows)
-        return {"parameters": len(rows), "different": wrong} if rows else {}
+        """Return how many parameters were compared, how many differ, and how many reached MLX."""
+        rows = history.verdicts(self.place)
+        return tally(rows) if rows else {}
 
     def failed(self, record: StageRecord, *, timed_out: bool) -> Ending:
         """Say how the stage failed, and whether trying again can help."""
@@ -228,7 +228,8 @@ class Attempt:
         record = replace(record, expectations=tuple((one.expected, one.held) for one in judged))
         missed = [one for one in judged if not one.held]
         if self.plan.smoke or not missed:
-            return Ending(record, Exit.OK)
+            told = tuple(one.as_dict() for one in missed)
+            return Ending(replace(record, unenforced=told), Exit.OK)
         why = "\n".join(map(str, missed))
         failure = {
             "kind": MISSED,

@@ -52,6 +52,7 @@ def _made(plan: Plan, runs: Path, ahead: Ahead | None) -> Path:
     folder = ahead.folder if ahead else history.fresh(runs, plan.name)
     while True:
         try:
+            history.found(runs)
             folder.mkdir(parents=True)
         except FileExistsError:  # another runner was faster
             folder = history.fresh(runs, plan.name)

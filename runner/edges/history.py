@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from runner.core.problem import listing, suggest
 from runner.edges import disk, probe
 from runner.errors import RecipeError
 
+LATEST, IGNORE = "latest", ".gitignore"
 _HEX = re.compile("[0-9a-f]{4}")
 _STAMP = len("20261123T214807Z")
 
@@ -23,6 +23,18 @@ def folders(folder: Path) -> list[Path]:
     """Return the run folders below ``runs``, the oldest first."""
     found = {path.parent for path in folder.glob("*/*/run.json") if not path.parent.is_symlink()}
     return sorted(found, key=lambda path: path.name)
+
+
+def found(runs: Path) -> None:
+    """Make the folder that holds the runs where there is none, and let git leave it alone.
+
+    A folder that is there is its owner's, with what git is told of it. Raises OSError.
+    """
+    if runs.exists():
+        return
+    runs.mkdir(parents=True, exist_ok=True)
+    if not (runs / IGNORE).exists():
+        disk.write(runs / IGNORE, "# Made by run-recipe.\n*\n", lasting=False)
 
 
 def fresh(runs: Path, recipe: str) -> Path:
@@ -54,15 +66,19 @@ def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
 
 
 def find(runs: Path, run: str | None) -> Manifest:
-    """Return a run by its folder, its id, a recipe's name, or the newest. Raises RecipeError."""
-    known = folders(runs)
+    """Return a run by its folder, its id, or a recipe's name; of several the last worked on.
+
+    That is also meant by ``latest`` and by None. Raises RecipeError.
+    """
+    known = sorted(folders(runs), key=_worked_on)
     if run is None:
         chosen = known[-1:]
     elif (Path(run) / "run.json").is_file():
         chosen = [_itself(Path(run), known)]
     else:
         name = _name(run)
-        chosen = [one for one in known if one.name == run or one.parent.name == name][-1:]
+        fits = [one for one in known if one.name == run or one.parent.name == name]
+        chosen = (fits or (known if run == LATEST else []))[-1:]
     if not chosen:
         why = f"there is no run '{run}'" if run else f"there are no runs in {runs}"
         ids = listing([one.name for one in reversed(known)], 4)
@@ -71,6 +87,17 @@ def find(runs: Path, run: str | None) -> Manifest:
     if manifest is None:
         raise RecipeError(f"{chosen[0] / 'run.json'} cannot be read")
     return manifest
+
+
+def _worked_on(folder: Path) -> tuple[int, str]:
+    """Return a key by which the run last worked on comes last: each step writes its manifest.
+
+    One that was resumed is older by its name than what began after it, and later by this.
+    """
+    try:
+        return (folder / "run.json").stat().st_mtime_ns, folder.name
+    except OSError:
+        return 0, folder.name
 
 
 def _itself(path: Path, known: Sequence[Path]) -> Path:
@@ -85,7 +112,7 @@ def _itself(path: Path, known: Sequence[Path]) -> Path:
 
 
 def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
-    """Return the run a plan of `recipe` goes on from: RUN, or the newest of its kind.
+    """Return the run a plan of `recipe` goes on from: RUN, or the last worked on of its kind.
 
     Raises RecipeError for a run of another recipe, and for a smoke run where none is wanted or the
     other way round: their results must not mix.
@@ -96,7 +123,7 @@ def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
         if not alike:
             why = f"there is no run of '{recipe}' to go on from that is {kind}"
             raise RecipeError(why, "leave --resume out to begin one")
-        return alike[-1]
+        return max(alike, key=lambda one: _worked_on(Path(one.folder)))
     manifest = find(runs, run)
     if manifest.plan.name != recipe:
         why = f"that run is of '{manifest.plan.name}', not of '{recipe}'"
@@ -120,7 +147,7 @@ def read(folder: Path) -> Manifest | None:
 
 def link(folder: Path) -> None:
     """Point ``latest`` at a run; a file system without links does without."""
-    latest, beside = folder.parent / "latest", folder.parent / f".latest-{folder.name}"
+    latest, beside = folder.parent / LATEST, folder.parent / f".{LATEST}-{folder.name}"
     try:
         if latest.is_symlink() and latest.readlink() == Path(folder.name):
             return
@@ -144,16 +171,21 @@ def alive(manifest: Manifest) -> bool:
 
 
 def audits(manifest: Manifest) -> dict[str, list[Verdict]]:
-    """Return the verdicts of each stage that was audited, by its name.
+    """Return the verdicts of each stage that was audited, by its name."""
+    found = {one.name: verdicts(Path(manifest.folder) / one.name) for one in manifest.stages}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def verdicts(place: Path) -> list[Verdict]:
+    """Return the verdicts of the stage in a folder, none where it was not audited.
 
     A file that is damaged, or that another release of ours wrote otherwise, is no audit.
     """
-    found = {}
-    for record in manifest.stages:
-        said = disk.read_json(Path(manifest.folder) / record.name / "effective.json")
-        with suppress(KeyError, TypeError):
-            found[record.name] = [_verdict(row) for row in said["parameters"]] if said else []
-    return {name: verdicts for name, verdicts in found.items() if verdicts}
+    said = disk.read_json(place / "effective.json") or {}
+    try:
+        return [_verdict(row) for row in said.get("parameters", ())]
+    except (KeyError, TypeError):
+        return []
 
 
 def _verdict(row: dict[str, Any]) -> Verdict:

@@ -94,6 +94,8 @@ class Live(Plain):
         row.said = telling.finished(record) if good else str(record.failure.get("kind", "stopped"))
         if not good:
             self._say(telling.failed(stage, record))
+        for said in telling.unenforced(record):
+            self._say(f"{self._lead} {said}")
 
     def run_ended(self, manifest: Manifest) -> None:
         """Leave the rows as they are; say how the run ended and where everything is."""

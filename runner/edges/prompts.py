@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runner.core.problem import Mark, Problem
+from runner.core.problem import Mark, Problem, counted
 from runner.core.prompts import Category, Question, Rule, read
 from runner.core.rows import Flaw, RowError, parse
 from runner.core.rows.column import column_of
@@ -137,7 +137,8 @@ class _Reader:
             self.tell(self.used[""], b"", Flaw("prompt-category", why, "name its category"))
         problems = self.problems
         if self.more:
-            why = f"{self.more} more problems are not shown"
+            are = "is" if self.more == 1 else "are"
+            why = f"{counted(self.more, 'more problem')} {are} not shown"
             problems = [*problems, Problem(Mark(str(self.file), 1, 1), why, "prompt-more")]
         return Prompts(
             self.file,

@@ -138,7 +138,8 @@ class Plain(Quiet):
     def stage_ended(self, stage: Stage, record: StageRecord) -> None:
         """Say how a stage ended."""
         if record.state is State.FINISHED:
-            self._say(f"{self._lead} {telling.finished(record)}")
+            for said in (telling.finished(record), *telling.unenforced(record)):
+                self._say(f"{self._lead} {said}")
         else:
             self._say(telling.failed(stage, record))
 

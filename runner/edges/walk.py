@@ -51,6 +51,7 @@ class Walk:
         self.folder = folder = ahead.folder
         self.reporter = reporter
         self.journal = Journal(folder / "events.jsonl")
+        self.stopper = ""  # the signal that ended the run
         self.git: dict[str, Any] = {}
         self.revision = Thread(target=self.look_up, daemon=True)
         self.revision.start()
@@ -78,7 +79,7 @@ class Walk:
                 if code != Exit.OK:
                     break
         except KeyboardInterrupt as interrupt:
-            code = _code(interrupt)
+            code, self.stopper = _code(interrupt), _name(interrupt)
         except OSError as error:
             self.give_up(error)
             raise _unwritten(error, self.folder) from error
@@ -142,7 +143,7 @@ class Walk:
             manifest = self.manifest
             for record in manifest.stages if state is State.INTERRUPTED else ():
                 if record.state is State.RUNNING and not record.prints:
-                    manifest = manifest.with_stage(_stopped(record))
+                    manifest = manifest.with_stage(_stopped(record, self.stopper))
             self.keep(replace(manifest, state=state, ended=probe.now(), exit_code=int(code)))
             self.journal.write(event="run-ended", at=self.manifest.ended, state=state)
         self.reporter.run_ended(self.manifest)
@@ -175,9 +176,10 @@ class Walk:
             ending = self.tries(stage, identity, coming)
         except KeyboardInterrupt as interrupt:
             signals.hold()
+            self.stopper = _name(interrupt)
             record = self.manifest.stage(stage.name)
             if record.state is not State.RUNNING or not record.prints:
-                record = _stopped(record)
+                record = _stopped(record, self.stopper)
             ending = Ending(record, _code(interrupt))
         seconds = round(time.monotonic() - begun, 3)
         ended = replace(ending.record, ended=probe.now(), seconds=seconds)
@@ -237,9 +239,9 @@ class Walk:
         return ending
 
 
-def _stopped(record: StageRecord) -> StageRecord:
+def _stopped(record: StageRecord, stopper: str) -> StageRecord:
     """Return the record of a stage that was stopped; one that is made misses only its place."""
-    failure = {"kind": "interrupted", "guidance": "It was stopped from outside."}
+    failure = {"kind": "interrupted", "guidance": f"{stopper} stopped it."}
     return replace(record, state=State.INTERRUPTED, failure=failure)
 
 
@@ -252,5 +254,14 @@ def _unwritten(error: OSError, folder: Path) -> RunError:
 
 
 def _code(interrupt: KeyboardInterrupt) -> Exit:
-    number = getattr(interrupt, "number", signal.SIGINT)
-    return Exit.INTERRUPTED if number == signal.SIGINT else Exit.TERMINATED
+    return Exit.INTERRUPTED if _number(interrupt) == signal.SIGINT else Exit.TERMINATED
+
+
+def _name(interrupt: KeyboardInterrupt) -> str:
+    """Return what stopped a run as a person knows it."""
+    number = _number(interrupt)
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
+def _number(interrupt: KeyboardInterrupt) -> int:
+    return int(getattr(interrupt, "number", signal.SIGINT))

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from runner.core.figure import size_of
-from runner.core.problem import picture
+from runner.core.problem import counted, picture
 from runner.core.rows import ROLES, SPLITS, Features
 from runner.edges.dataset import check, load_tokenizer
 from runner.edges.meter import WORKERS, meter
@@ -89,15 +89,23 @@ def _table(report: Report) -> Iterator[str]:
     for name, stats in report.splits.items():
         tokens = stats.tokens
         if tokens and (tokens.cut_rows or tokens.hidden_answers):
+            vanish = "vanishes" if tokens.lost_answers == 1 else "vanish"
             yield (
-                f"{name}: {tokens.cut_rows} rows are cut, {tokens.cut_tokens} tokens are lost, "
-                f"{tokens.lost_answers} answers vanish, {tokens.hidden_answers} are masked in part"
+                f"{name}: {_are(tokens.cut_rows, 'row')} cut, "
+                f"{_are(tokens.cut_tokens, 'token')} lost, "
+                f"{counted(tokens.lost_answers, 'answer')} {vanish}, "
+                f"{_are(tokens.hidden_answers)} masked in part"
             )
         if tokens:
             yield (
-                f"{name}: the loss counts {tokens.trained} tokens, and {tokens.padding} of padding "
-                "(T74)"
+                f"{name}: the loss counts {counted(tokens.trained, 'token')}, and "
+                f"{tokens.padding} of padding (T74)"
             )
+
+
+def _are(number: int, what: str = "") -> str:
+    """Return ``1 row is``, ``2 rows are``."""
+    return f"{counted(number, what) if what else number} {'is' if number == 1 else 'are'}"
 
 
 def _lines(name: str, stats: Stats) -> Iterator[tuple[str, ...]]:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.core.problem import counted
 from runner.core.replay import ShareError, replayed
 from runner.tools import command
 from runner.tools.draw import Dice
@@ -134,7 +135,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with command.reading(arguments) as reader:
         record = mix(**arguments, reader=reader)
     sys.stdout.write(
-        f"{arguments['out']}: {record['rows']} rows, {record['primary_rows']} primary and "
+        f"{arguments['out']}: {counted(record['rows'], 'row')}, "
+        f"{record['primary_rows']} primary and "
         f"{record['replay_rows']} of {record['replay_available']} replay, "
         f"a share of {record['realised_share']:.6g}\n"
     )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from runner.core import secret
 from runner.core.card import Published, card
 from runner.core.naming import RUN_DIR
+from runner.core.problem import counted
 from runner.edges import disk, history, reporting, schemas
 from runner.errors import Exit
 from runner.tools.error import ToolError
@@ -217,7 +218,7 @@ def _show(arguments: argparse.Namespace, parcel: Parcel) -> None:
     for name, path in sorted(parcel.files.items()):
         lines.append(f"  {name:{width}}  {_size(path.stat().st_size)}")
     lines += [f"  {name:{width}}  left out: {why}" for name, why in parcel.kept.items()]
-    lines.append(f"{len(parcel.files)} files, {_size(parcel.bytes)}")
+    lines.append(f"{counted(len(parcel.files), 'file')}, {_size(parcel.bytes)}")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 

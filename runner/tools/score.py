@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.core import grade
-from runner.core.problem import picture
+from runner.core.problem import counted, picture
 from runner.edges.prompts import Prompts, survey
 from runner.errors import Exit
 from runner.tools.answers import Answer, Model, Sampling
@@ -321,7 +321,7 @@ def _stoppable() -> Iterator[None]:
 def _told(report: Mapping[str, Any], out: Path) -> Iterator[str]:
     """Yield the scores as a person reads them."""
     yield (
-        f"score {report['score']:.4g} of {report['rows']} prompts; "
+        f"score {report['score']:.4g} of {counted(report['rows'], 'prompt')}; "
         f"{report['passed']:.4g} of the answers hold to every rule"
     )
     width = max(map(len, report["categories"]), default=0)

@@ -16,7 +16,7 @@ NAMES = {
     "show": "Show every value, where it comes from, and what it overrode.",
     "diff": "Show what changes in what MLX is told, and which lines did it.",
     "runs": "List the runs, the newest last.",
-    "status": "Say where a run stands: the newest, or RUN (its id or folder).",
+    "status": "Say where a run stands: the last worked on, or RUN.",
     "report": "Report on a run, or hold several runs side by side.",
     "audit": "Hold what MLX got against the plan, value by value.",
     "data": "Work on data sets.",

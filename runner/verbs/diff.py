@@ -51,7 +51,7 @@ def command(
 
     RECIPE is a recipe or a folder of them, as many as there are. They are compared with HEAD, with
     a revision (REV, or A..B and A...B as in git), with another recipe (also REV:PATH), or with a
-    run (its folder or id). Data is not compared.
+    run (its folder or id, or latest for the recipe's last one). Data is not compared.
     """
     from runner.core import comment, review
     from runner.core.recipe import Overrides
@@ -80,12 +80,12 @@ def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Revi
     if len(files) == 1 and _recipe(files[0]) and _recipe(last):
         click.echo("two recipes, compared with each other (add HEAD for each since HEAD)", err=True)
         return [sides.between(files[0], last, request)]
-    if not files or _recipe(last) or (Path(last).is_dir() and not _run(last)):
+    if not files or _recipe(last) or (Path(last).is_dir() and not _is_run(last)):
         files, last = [*words], "HEAD"
     for file in files:
         _named(file)
-    if _run(last):
-        return [_since_run(files, last, runs, request)]
+    if run := _run(last, files, runs, request):
+        return [_since_run(files, run, runs, request)]
     rev, _, path = last.partition(":")
     if path:
         return [_against(files, rev, path, request)]
@@ -114,9 +114,26 @@ def _named(word: str) -> None:
         raise RecipeError(f"'{word}' is no recipe", hint)
 
 
-def _run(word: str) -> bool:
+def _is_run(word: str) -> bool:
     """Say whether a word is a run: its folder, or its id."""
     return bool(_ID.match(word)) or (Path(word) / "run.json").is_file()
+
+
+def _run(word: str, files: Sequence[str], runs: Path, request: "Request") -> str:
+    """Return the run that a word is, "" where it is none; ``latest`` is the recipe's last one.
+
+    Where the recipe has no runs, ``latest`` may be a revision.
+    """
+    from runner import workflow
+    from runner.edges import history
+
+    if word != history.LATEST:
+        return word if _is_run(word) else ""
+    if len(files) > 1 or not _recipe(files[0]):
+        return ""
+    over = request.overrides
+    name = workflow.load(files[0], over.profiles, over.sets, over.environ).name
+    return name if any((runs / name).glob("*/run.json")) else ""
 
 
 def _since_run(files: Sequence[str], run: str, runs: Path, request: "Request") -> "Review":

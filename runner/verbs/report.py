@@ -31,7 +31,7 @@ MANY = 4
 def command(names: tuple[str, ...], runs: str, style: str, show: bool, output: str | None) -> int:
     """Report on a run, or hold several runs side by side.
 
-    Without a RUN it is the newest.
+    Without a RUN it is the one last worked on.
     """
     from runner.core import report as reports
     from runner.edges import history, reporting

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     is_flag=False,
     flag_value="",
     metavar="[RUN]",
-    help="Go on from a run: the newest, or RUN.",
+    help="Go on from a run: the one last worked on, or RUN.",
 )
 def command(
     recipe: str | None,
@@ -261,7 +261,7 @@ def _needed(resume: str | None, runs: Path) -> str:
     hint = "write: run-recipe RECIPE"
     if resume is not None:
         manifest = history.find(runs, resume or None)
-        which = f"'{manifest.id}'" if resume else "the newest run"
+        which = f"'{manifest.id}'" if resume else "the run last worked on"
         smoke = " --smoke" if manifest.plan.smoke else ""
         file = manifest.plan.file
         hint = f"{which} is of {file}: run-recipe {file}{smoke} --resume"

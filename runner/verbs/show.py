@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @click.argument("recipe", shell_complete=options.completes("recipes"))
-@click.argument("path", required=False)
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
 @options.together(options.overrides, options.profiles, options.smoke, options.style())
 @click.option("--changed", is_flag=True, help="Only what differs from the tools' own defaults.")
 @click.option("--file", metavar="FILE", help="Only what this file of the recipe contributes.")
 @click.option("--used", is_flag=True, help="The other way round: what each line became.")
 def command(
     recipe: str,
-    path: str | None,
+    paths: tuple[str, ...],
     sets: tuple[str, ...],
     profiles: tuple[str, ...],
     smoke: bool,
@@ -36,6 +36,7 @@ def command(
     """Show every value, where it comes from, and what it overrode.
 
     PATH is a stage, STAGE.PARAMETER, vars, vars.NAME, or a parameter of every stage that has it.
+    Several show what is at any of them.
     """
     from runner import workflow
     from runner.core import explain
@@ -46,7 +47,7 @@ def command(
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     rows = list(origins(plan, compiled.resolver, compiled.plan if smoke else None))
     telling = explain.Telling({row.path: row for row in rows}, loaded.sources)
-    rows = _chosen(rows, loaded, path, file, changed=changed)
+    rows = _chosen(rows, loaded, paths, file, changed=changed)
     if used:
         lines = [
             one for one in explain.used(rows) if not file or one.mark.file == _file(loaded, file)
@@ -63,17 +64,41 @@ def command(
 
 
 def _chosen(
-    rows: "Sequence[Origin]", recipe: "Recipe", path: str | None, file: str | None, *, changed: bool
+    rows: "Sequence[Origin]",
+    recipe: "Recipe",
+    paths: "Sequence[str]",
+    file: str | None,
+    *,
+    changed: bool,
 ) -> "list[Origin]":
     """Return the values that were asked for. Raises RecipeError where there is none such."""
     from runner.core import explain
 
-    found = explain.find(rows, path) if path else list(rows)
-    if not found and path:
-        raise RecipeError(f"the recipe has no '{path}'", explain.near(rows, path))
+    found = _at(rows, paths) if paths else list(rows)
     if file:
         found = explain.contributed(found, _file(recipe, file))
     return [row for row in found if row.stage and row.changed] if changed else found
+
+
+def _at(rows: "Sequence[Origin]", paths: "Sequence[str]") -> "list[Origin]":
+    """Return the values at any of the paths, in the plan's order.
+
+    Words that are one path with a space for its dot are told so.
+    """
+    from runner.core import explain
+
+    found: set[str] = set()
+    one = ".".join(paths)
+    whole = len(paths) > 1 and bool(explain.find(rows, one))
+    for path in paths:
+        some = explain.find(rows, path)
+        if not some:
+            hint = f"write {one}" if whole else explain.near(rows, path)
+            raise RecipeError(f"the recipe has no '{path}'", hint)
+        found |= {row.path for row in some}
+    if whole:
+        click.echo(f"what is at any of {len(paths)} paths; for one value say {one}", err=True)
+    return [row for row in rows if row.path in found]
 
 
 def _file(recipe: "Recipe", said: str) -> str:

@@ -14,7 +14,10 @@ from runner.verbs import options
 @click.argument("run", required=False)
 @options.together(options.runs, options.style("markdown"))
 def command(run: str | None, runs: str, style: str) -> int:
-    """Say where a run stands: the newest, or RUN (its id or folder)."""
+    """Say where a run stands: the last worked on, or RUN.
+
+    A RUN is named by its id, its folder, or its recipe.
+    """
     from runner.core.report import markdown
     from runner.core.series import sketch
     from runner.core.telling import standing

@@ -2,9 +2,12 @@
 
 import argparse
 import types
+from dataclasses import replace
 
 from runner.child.taken import Taken
-from runner.core.audit import PARSED, TAKEN, Verdict, compare, sentence, table
+from runner.core.audit import PARSED, TAKEN, Verdict, compare, sentence, summary, table, tally
+from runner.core.manifest import StageRecord, State
+from runner.core.telling import finished
 
 
 def rows(**seen):
@@ -12,19 +15,28 @@ def rows(**seen):
 
 
 def test_only_what_was_taken_past_the_parser_has_reached_mlx():
-    assert sentence(rows(a=TAKEN, b="trainer")) == "2 of 2 parameters reached MLX"
+    assert sentence(rows(a=TAKEN, b="trainer")) == "2 of 2 parameters as planned, 2 reached MLX"
     assert sentence(rows(a=TAKEN, b=PARSED)) == (
-        "1 of 2 parameters reached MLX; parsed as planned, and not asked for: b"
+        "2 of 2 parameters as planned, 1 reached MLX; not asked for: b"
     )
 
 
 def test_a_stage_that_stopped_at_its_parser_used_nothing():
-    assert sentence(rows(a=PARSED)) == "1 of 1 parameters parsed as planned, and none was used"
+    assert sentence(rows(a=PARSED)) == "1 of 1 parameter as planned, nothing reached MLX"
+
+
+def test_the_terminal_says_the_same_as_the_audit():
+    verdicts = rows(a=TAKEN, b=PARSED)
+    record = StageRecord("train", State.FINISHED, seconds=1.0, audit=tally(verdicts))
+    assert sentence(verdicts).startswith(summary(record.audit))
+    assert finished(record) == "finished in 1.0 s, 2 of 2 parameters as planned, 1 reached MLX"
+    before = replace(record, audit={"parameters": 2, "different": 0})  # of an earlier release
+    assert finished(before) == "finished in 1.0 s, 2 of 2 parameters as planned"
 
 
 def test_what_differs_is_named_and_has_not_reached_mlx():
     found = compare({"a": 1, "b": 2}, {"a": 1, "b": 2}, {"a": 3}, {"a": "trainer", "b": TAKEN})
-    assert sentence(found) == "1 of 2 parameters reached MLX; not as planned: a"
+    assert sentence(found) == "1 of 2 parameters as planned, 1 reached MLX; not as planned: a"
     assert [verdict.as_dict()["seen"] for verdict in found] == ["trainer", "tool"]
     assert table(found)[1].split() == ["a", "1", "1", "3", "trainer", "NO"]
 

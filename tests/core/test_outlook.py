@@ -33,8 +33,32 @@ def test_nothing_is_said_before_anything_is_known(outlook):
 def test_later_trainings_are_as_fast_as_this_one_row_by_row(outlook):
     outlook.heard(FIRST, report(50, 2.0))
     assert outlook.left == (50 * 4 + 50 * 8) / (2.0 * 4)
-    outlook.heard(FIRST, report(100, 4.0))
-    assert outlook.left == 50 * 8 / (4.0 * 4)
+    outlook.heard(FIRST, report(100, 2.0))
+    assert outlook.left == 50 * 8 / (2.0 * 4)
+
+
+def test_it_goes_by_the_mean_speed_so_that_one_slow_report_moves_it_little(outlook):
+    outlook.heard(FIRST, report(40, 4.0))
+    outlook.heard(FIRST, report(50, 0.5))
+    assert outlook.left == pytest.approx((50 * 4 + 50 * 8) / 4 * (10 + 20) / 50)
+    outlook.ended(FIRST)
+    outlook.heard(SECOND, report(25, 4.0))
+    assert outlook.left == 25 / 4.0
+
+
+def test_it_is_there_until_the_last_training_has_ended():
+    outlook = Outlook([FIRST, TEST])
+    for iteration in (99, 100):
+        outlook.heard(FIRST, report(iteration, 1.0))
+        assert outlook.left is not None
+    outlook.ended(FIRST)
+    assert outlook.left is None
+
+
+def test_a_try_that_begins_again_is_as_fast_as_the_one_before(outlook):
+    outlook.heard(FIRST, report(50, 2.0))
+    outlook.heard(FIRST, report(10, 2.0))
+    assert outlook.left == (90 * 4 + 50 * 8) / (2.0 * 4)
 
 
 def test_what_has_ended_early_or_is_skipped_is_not_waited_for(outlook):

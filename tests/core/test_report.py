@@ -1,5 +1,6 @@
 """Reports and comparisons, from values."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,10 +8,12 @@ import pytest
 from runner.core.audit import compare
 from runner.core.comparison import comparison
 from runner.core.comparison import markdown as side_by_side
-from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.judge import Judgement
+from runner.core.manifest import Manifest, StageRecord, State, from_dict
 from runner.core.plan import Plan, Stage
 from runner.core.report import markdown, report
 from runner.core.series import curves
+from runner.core.telling import gates, standing, unenforced
 from runner.edges import schemas
 
 
@@ -61,6 +64,36 @@ def test_markdown_says_gates_figures_and_failures():
     assert "| train | mlx_lm.lora | finished | 1 min 30 s | val_loss 3.000" in text
     assert "| `metrics.val_loss <= 2.5` | train | **no** |" in text
     assert "**train: expectation**. Too high." in text
+
+
+def test_a_gate_of_a_smoke_run_says_that_it_stopped_nothing():
+    one = run(loss=3.0, smoke=True)
+    missed = Judgement("metrics.val_loss <= 2.5", "", held=False, figures={"metrics.val_loss": 3.0})
+    record = replace(one.manifest.stages[0], unenforced=(missed.as_dict(),))
+    whole = one.manifest.with_stage(record)
+    assert from_dict(json.loads(json.dumps(whole.as_dict()))) == whole
+    assert unenforced(record) == ["not enforced in a smoke run: metrics.val_loss <= 2.5 (3.000)"]
+    assert unenforced(record)[0] in standing(whole, alive=False)
+    assert gates(record) == [
+        ("metrics.val_loss <= 2.5", False, "no, not enforced in a smoke run (3.000)")
+    ]
+    one = replace(one, stages=(replace(one.stages[0], record=record),))
+    assert "| train | **no**, not enforced in a smoke run (3.000) |" in markdown(one)
+
+
+def test_why_an_expectation_does_not_hold_is_said_with_every_figure_it_reads():
+    two = {"metrics.val_loss": 3.0, "stages.a.metrics.val_loss": 2.0}
+    judged = [
+        Judgement("a", "", held=False, figures=two),
+        Judgement("b", "", held=False, figures={}, trouble="nothing measured it"),
+        Judgement("c", "", held=False, figures={}),
+    ]
+    record = StageRecord("train", unenforced=tuple(one.as_dict() for one in judged))
+    assert [one.partition("run: ")[2] for one in unenforced(record)] == [
+        "a (metrics.val_loss is 3.000, stages.a.metrics.val_loss is 2.000)",
+        "b (nothing measured it)",
+        "c (it is false)",
+    ]
 
 
 def test_two_runs_show_what_differs_and_which_figure_is_better():

@@ -381,6 +381,14 @@ def test_convert_refuses_a_folder_that_is_there():
     ]
 
 
+def test_a_place_in_use_has_a_way_out():
+    known = Known(occupied=frozenset({"out"}))
+    stages = {"a": lora(adapter_path="out")}
+    (found,) = problems(compiled(text(stages)), schemas.catalog(), known)
+    hint = "delete or move it, or leave adapter_path out: each run then has its own place"
+    assert (found.rule, found.hint) == ("adapter-path-in-use", hint)
+
+
 # data
 
 
@@ -391,6 +399,15 @@ def test_the_rows_of_a_mix_are_counted():
     assert data_at(seen, seen.params["data"]).rows == {"train": 10, "valid": 2, "test": 8}
     said = found(text(stages), rows(train=8, valid=2))
     assert said == ["batch-larger-than-data", "rows-never-trained"]
+
+
+def test_one_row_is_one_row():
+    said = messages(one(batch_size=2), rows(train=1, valid=2))
+    assert said == ["train has 1 row and a batch 2: mlx-lm would stop at once"]
+    (found,) = problems(
+        compiled(text(one(batch_size=2))), schemas.catalog(), rows(train=9, valid=2)
+    )
+    assert found.hint.endswith("or add 1 row")
 
 
 def test_a_test_needs_only_its_own_rows():

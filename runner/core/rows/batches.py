@@ -81,7 +81,8 @@ def _silent(survey: Survey, batch: int) -> Iterator[Problem]:
         )
         more = len(found) - survey.use.limit
         hint = "raise max_seq_length, shorten the prompts before their answers, or remove them"
-        hint += f"; {more} more batches are so" * (more > 0 and lines == found[0])
+        rest = "one more batch is so" if more == 1 else f"{more} more batches are so"
+        hint += f"; {rest}" * (more > 0 and lines == found[0])
         yield Problem(Mark(survey.file, lines[0], 1), message, "batch-learns-nothing", hint)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from runner.core.problem import counted
 from runner.core.rows.flaw import Flaw
 from runner.core.rows.row import Row
 from runner.core.rows.use import Use
@@ -59,7 +60,7 @@ def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: Use) ->
     start = 0 if prompt is None else len(prompt)
     if size > longest and start >= longest:
         message = (
-            f"has {start} tokens before its answer and max_seq_length is {longest}: "
+            f"has {counted(start, 'token')} before its answer and max_seq_length is {longest}: "
             "no token of the answer is trained"
         )
         alone = use.mask_prompt and not use.batch_size
@@ -69,8 +70,8 @@ def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: Use) ->
         yield Flaw("row-answer-lost", message, hint, (), "error" if alone else "warning")
     elif size > longest:
         message = (
-            f"has {size} tokens and max_seq_length is {longest}: "
-            f"the last {size - longest} are cut off, with the end of the answer"
+            f"has {counted(size, 'token')} and max_seq_length is {longest}: "
+            f"the last {_are(size - longest)} cut off, with the end of the answer"
         )
         yield Flaw(
             "row-cut", message, f"raise max_seq_length to {size}, or split it", (), "warning"
@@ -86,10 +87,15 @@ def _mask_flaws(whole: Sequence[int], prompt: Sequence[int]) -> Iterator[Flaw]:
         return
     hidden = min(len(whole), len(prompt)) - shared
     everything = len(prompt) >= len(whole)
+    lost = "all" if everything else counted(hidden, "token")
     message = (
         f"does not start with the tokens of its own prompt: they part at token {shared}, and "
-        f"the mask of {len(prompt)} hides {'all' if everything else f'{hidden} tokens'} after it"
+        f"the mask of {len(prompt)} hides {lost} after it"
     )
     hint = "train without mask_prompt, or with a chat template whose start of an answer it repeats"
     severity = "error" if everything else "warning"
     yield Flaw("row-mask-hides-answer", message, hint, (), severity)
+
+
+def _are(number: int) -> str:
+    return f"{number} {'is' if number == 1 else 'are'}"

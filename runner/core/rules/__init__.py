@@ -180,7 +180,8 @@ Check = Callable[[View], Iterator[Finding]]
 class Rule:
     """A registered rule; `traps` are the numbers of the facts it stands for, as T28.
 
-    `tools` are those it looks at; none means all.
+    `tools` are those it looks at; none means all. `idle` is its severity where nothing is about to
+    run: what an earlier run has left on this disk is no fault of the recipe.
     """
 
     slug: str
@@ -188,6 +189,7 @@ class Rule:
     tools: tuple[str, ...]
     traps: tuple[str, ...]
     check: Check
+    idle: Severity
 
     @property
     def family(self) -> str:
@@ -210,13 +212,19 @@ _RULES: dict[str, Rule] = {}
 
 
 def rule(
-    severity: Severity, *traps: str, tools: tuple[str, ...] = ("mlx_lm.lora",)
+    severity: Severity,
+    *traps: str,
+    tools: tuple[str, ...] = ("mlx_lm.lora",),
+    idle: Severity | None = None,
 ) -> Callable[[Check], Check]:
-    """Register a rule function for the stages of `tools`; an empty tuple means every tool."""
+    """Register a rule function for the stages of `tools`; an empty tuple means every tool.
+
+    `idle` is its severity where nothing is about to run, the same where that is None.
+    """
 
     def register(check: Check) -> Check:
         slug = check.__name__.replace("_", "-")
-        _RULES[slug] = Rule(slug, severity, tools, traps, check)
+        _RULES[slug] = Rule(slug, severity, tools, traps, check, idle or severity)
         return check
 
     return register
@@ -249,16 +257,20 @@ def views(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> I
             yield View(stage, tool, given, compiled.plan, known or Known())
 
 
-def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> list[Problem]:
-    """Return what the rules find in a compiled recipe, each at its place in the files."""
+def problems(
+    compiled: Compiled, catalog: Catalog, known: Known | None = None, *, idle: bool = False
+) -> list[Problem]:
+    """Return what the rules find in a compiled recipe, each at its place in the files.
+
+    `idle` says that nothing is about to run.
+    """
     found = []
     for view in views(compiled, catalog, known):
         draft = compiled.resolver.drafts[view.stage.name]
         for one, finding in examine(view):
             mark, notes = _placed(compiled.resolver, draft, finding.parameter)
-            found.append(
-                Problem(mark, finding.message, one.slug, finding.hint, notes, one.severity)
-            )
+            severity = one.idle if idle else one.severity
+            found.append(Problem(mark, finding.message, one.slug, finding.hint, notes, severity))
     return ordered(found)
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from runner.core.problem import listing, suggest
+from runner.core.problem import counted, listing, suggest
 from runner.core.rules import Finding, View, rule
 from runner.core.rules.chain import UNEVEN, blocks, model_at
 
@@ -43,7 +43,8 @@ def num_layers_more_than_the_model_has(view: View) -> Iterator[Finding]:
     layers = model_at(view, view.params["model"]).layers
     number = view.params["num_layers"]
     if view.trains and layers and number > layers:
-        message = f"the model has {layers} layers, and num_layers is {number}: mlx-lm would stop"
+        has = counted(layers, "layer")
+        message = f"the model has {has}, and num_layers is {number}: mlx-lm would stop"
         yield Finding("num_layers", message, f"write {layers}, or -1 for all layers")
 
 

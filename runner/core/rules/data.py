@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
-from runner.core.problem import listing
+from runner.core.problem import counted, listing
 from runner.core.replay import ShareError, nearest, replayed
 from runner.core.rules import DataSet, Finding, View, rule
 from runner.core.rules.chain import data_at, data_of, layout, model_at
@@ -43,7 +43,8 @@ def batch_larger_than_data(view: View) -> Iterator[Finding]:
             if 0 < rows < batch:
                 late = view.trains and split == "test"
                 when = "after the training" if late else "at once"
-                message = f"{split} has {rows} rows and a batch {batch}: mlx-lm would stop {when}"
+                has = f"{counted(rows, 'row')} and a batch {batch}"
+                message = f"{split} has {has}: mlx-lm would stop {when}"
                 yield Finding("batch_size", message, f"use a batch_size of at most {rows}")
 
 
@@ -60,7 +61,7 @@ def rows_never_trained(view: View) -> Iterator[Finding]:
         message = f"{rest} of {rows} rows would never be trained: batches of {batch} leave them out"
         fits = [size for size in range(1, 2 * batch) if rows % size == 0]
         near = min(fits, key=lambda size: abs(size - batch))
-        hint = f"use a batch_size of {near}, or add {batch - rest} rows"
+        hint = f"use a batch_size of {near}, or add {counted(batch - rest, 'row')}"
         yield Finding("batch_size", message, hint)
 
 
@@ -174,8 +175,9 @@ def validates_on_random_rows(view: View) -> Iterator[Finding]:
     if view.trains and not enough:
         for metric, stage in view.plan.judged.get(view.stage.name, ()):
             if metric in {"val_loss", "best_val_loss"}:
+                drawn = "one batch" if asked == 1 else f"{asked} batches"
                 message = (
-                    f"stage '{stage}' judges {metric}, which is measured on {asked} batches drawn "
+                    f"stage '{stage}' judges {metric}, which is measured on {drawn} drawn "
                     "anew every time"
                 )
                 yield Finding("val_batches", message, "say val_batches: -1")

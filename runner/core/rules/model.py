@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Iterator
 
+from runner.core.problem import counted
 from runner.core.rules import Finding, View, rule, trains
 from runner.core.rules.chain import MODES, data_at, measured, model_at
 
@@ -157,8 +158,8 @@ def too_few_samples(view: View) -> Iterator[Finding]:
     needed = params["num_samples"] + params["batch_size"]
     if rows is not None and rows < needed:
         message = (
-            f"train has {rows} rows; {params['num_samples']} samples and a batch of "
-            f"{params['batch_size']} to validate need {needed}"
+            f"train has {counted(rows, 'row')}; {counted(params['num_samples'], 'sample')} and a "
+            f"batch of {params['batch_size']} to validate need {needed}"
         )
         hint = f"say num_samples: {rows - params['batch_size']} at most"
         yield Finding("num_samples", message, hint if rows > params["batch_size"] else "add rows")
@@ -215,8 +216,9 @@ def too_few_tokens(view: View) -> Iterator[Finding]:
     most = size + TEMPLATE * data.rows["train"] if data and size else None
     if most is not None and most < wanted:
         message = (
-            f"{params['num_samples']} samples of {params['sequence_length']} tokens are "
-            f"{wanted:,} tokens, and train has less than {most:,}: mlx-lm would stop"
+            f"{counted(params['num_samples'], 'sample')} of "
+            f"{counted(params['sequence_length'], 'token')} are {wanted:,} tokens, and train has "
+            f"less than {most:,}: mlx-lm would stop"
         )
         fits = most // params["sequence_length"] // 4
         hint = f"say num_samples: {fits} or so" if fits else "add rows, or lower sequence_length"

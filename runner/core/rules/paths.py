@@ -91,22 +91,27 @@ def adapter_path_in_use(view: View) -> Iterator[Finding]:
 
     Numbered checkpoints of the old training stay beside the new ones, and after a failure the old
     weights stand beside the new adapter_config.json. Leave adapter_path out: the runner gives
-    every stage of every run a folder of its own.
+    every stage of every run a folder of its own. Or delete or move what is there.
     """
     path = view.params["adapter_path"]
     if view.trains and path in view.known.occupied:
         adapter = adapter_at(view, path)
         what = "an adapter" if adapter else "files"
         message = f"'{path}' holds {what} already, which would be overwritten or mixed"
-        yield Finding("adapter_path", message, "leave adapter_path out")
+        yield Finding("adapter_path", message, _way_out("adapter_path"))
 
 
-@rule("error", "T81", "T88", tools=("mlx_lm.fuse", "mlx_lm.convert", *_QUANTIZERS))
+_MODELS = ("mlx_lm.fuse", "mlx_lm.convert", *_QUANTIZERS)
+
+
+@rule("error", "T81", "T88", tools=_MODELS, idle="warning")
 def model_folder_in_use(view: View) -> Iterator[Finding]:
     """A model written to a folder that has files in it already.
 
     mlx_lm.convert refuses. The others write beside what is there, and whoever loads the model
-    loads the weight files of the old one too. Leave the path out, or empty the folder.
+    loads the weight files of the old one too. Delete or move the folder, or leave the path out: the
+    runner gives every stage of every run a folder of its own. A run refuses to start; check only
+    warns, since the recipe is sound and the next machine may have no such folder.
     """
     output = view.stage.outputs.get("model")
     if output in view.known.occupied:
@@ -114,7 +119,11 @@ def model_folder_in_use(view: View) -> Iterator[Finding]:
         refuses = view.stage.tool == "mlx_lm.convert"
         then = "mlx-lm would stop" if refuses else "old weights could be loaded with the new ones"
         message = f"'{output}' is there already: {then}"
-        yield Finding(written, message, f"leave {written} out: the runner then makes a new folder")
+        yield Finding(written, message, _way_out(written))
+
+
+def _way_out(parameter: str) -> str:
+    return f"delete or move it, or leave {parameter} out: each run then has its own place"
 
 
 def _local(kind: str, path: str) -> bool:

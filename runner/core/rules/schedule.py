@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.core.budget import learning_rate, updates
+from runner.core.problem import counted
 from runner.core.rules import Finding, View, rule
 from runner.core.rules.chain import model_at
 
@@ -40,7 +41,7 @@ def warmup_longer_than_training(view: View) -> Iterator[Finding]:
     schedule = view.params["lr_schedule"]
     if view.trains and schedule and schedule["warmup"] >= updates(view.params):
         message = (
-            f"a warm-up of {schedule['warmup']} updates never ends: the training makes "
+            f"a warm-up of {counted(schedule['warmup'], 'update')} never ends: the training makes "
             f"{updates(view.params)}"
         )
         yield Finding("lr_schedule.warmup", message, "shorten warmup, or raise iters")
@@ -57,8 +58,9 @@ def schedule_shorter_than_training(view: View) -> Iterator[Finding]:
     if decay and decay.end == 0 and decay.steps < decay.wanted - decay.slack:
         idle = decay.wanted - decay.steps
         message = (
-            f"the learning rate would be 0 for the last {idle} of {decay.updates} updates: the "
-            f"decay ends {decay.steps} updates after the warm-up"
+            f"the learning rate would be 0 for the last {idle} of "
+            f"{counted(decay.updates, 'update')}: the decay ends "
+            f"{counted(decay.steps, 'update')} after the warm-up"
         )
         yield Finding("lr_schedule.arguments", message, decay.hint)
 
@@ -74,7 +76,7 @@ def schedule_stays_at_its_end(view: View) -> Iterator[Finding]:
     if decay and decay.end > 0 and decay.steps < decay.wanted - decay.slack:
         message = (
             f"the learning rate would stay at {decay.end:g} for the last "
-            f"{decay.wanted - decay.steps} of {decay.updates} updates"
+            f"{decay.wanted - decay.steps} of {counted(decay.updates, 'update')}"
         )
         yield Finding("lr_schedule.arguments", message, decay.hint)
 
@@ -90,7 +92,8 @@ def schedule_longer_than_training(view: View) -> Iterator[Finding]:
         last = learning_rate(view.params["lr_schedule"], max(0, decay.updates - 1))
         message = (
             f"the training ends at a learning rate of {last:g} instead of {decay.end:g}: "
-            f"{decay.wanted} updates follow the warm-up, and the decay has {decay.steps}"
+            f"{counted(decay.wanted, 'update')} follow{'s' * (decay.wanted == 1)} the warm-up, and "
+            f"the decay has {decay.steps}"
         )
         yield Finding("lr_schedule.arguments", message, decay.hint)
 
@@ -118,8 +121,9 @@ def schedule_under_accumulation(view: View) -> Iterator[Finding]:
     if decay and decay.accumulated > 1 and decay.steps > decay.wanted + decay.slack:
         message = (
             f"the schedule counts optimizer updates, not iterations: {view.params['iters']} "
-            f"iterations with grad_accumulation_steps {decay.accumulated} are {decay.updates} "
-            f"updates, and the decay has {decay.steps} steps"
+            f"iterations with grad_accumulation_steps {decay.accumulated} are "
+            f"{counted(decay.updates, 'update')}, and the decay has "
+            f"{counted(decay.steps, 'step')}"
         )
         yield Finding("lr_schedule.arguments", message, decay.hint)
 
@@ -187,7 +191,9 @@ class _Decay:
         self.accumulated = params["grad_accumulation_steps"]
         self.wanted = self.updates - params["lr_schedule"]["warmup"]
         self.slack = max(1, self.updates // _SLACK)
-        self.hint = f"decay over {self.wanted} steps: the updates that follow the warm-up"
+        self.hint = (
+            f"decay over {counted(self.wanted, 'step')}: the updates that follow the warm-up"
+        )
 
     @classmethod
     def of(cls, view: View) -> "_Decay | None":

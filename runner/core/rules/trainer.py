@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from runner.core.problem import counted
 from runner.core.rules import Finding, View, rule
 from runner.core.rules.chain import data_at, data_of
 from runner.core.trainer import DATA, watched
@@ -80,7 +81,7 @@ def watched_split_missing(view: View) -> Iterator[Finding]:
     split, batch = view.stage.trainer["watch.retention.split"], view.params["batch_size"]
     rows = data.rows.get(split, 0)
     if rows < batch:
-        has = f"{rows} rows" if rows else "no row"
+        has = counted(rows, "row") if rows else "no row"
         message = f"{split}.jsonl of '{data.path}' has {has}, and a batch is {batch}"
         yield Finding(
             DATA, message, "name another data set, another split, or a smaller batch_size"

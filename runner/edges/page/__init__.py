@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from runner.core.comparison import Comparison
 from runner.core.figure import duration, figure
 from runner.core.report import Report
-from runner.core.telling import changes
+from runner.core.telling import changes, gates
 from runner.edges.charts import drawn, overlaid
 
 
@@ -52,7 +52,7 @@ def _template(name: str) -> Any:
         lstrip_blocks=True,
     )
     known.filters |= {"duration": duration, "value": _value}
-    known.globals |= {"figure": figure, "changes": changes}
+    known.globals |= {"figure": figure, "changes": changes, "gates_of": gates}
     return known.get_template(name)
 
 

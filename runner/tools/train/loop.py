@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.core.problem import counted
 from runner.core.trainer import DATA
 from runner.edges import disk
 from runner.tools.error import ForgottenError, NotFiniteError, ToolError
@@ -88,7 +89,8 @@ class Loop:
         split = self.said["watch.retention.split"]
         found = dict(zip(SPLITS, original(other, tokenizer), strict=True))[split]
         if len(found) < args.batch_size:
-            why = f"{split}.jsonl of {path} has {len(found)} rows, and a batch {args.batch_size}"
+            has = counted(len(found), "row")
+            why = f"{split}.jsonl of {path} has {has}, and a batch {args.batch_size}"
             raise ToolError(why)
         return importlib.import_module("mlx_lm.tuner.datasets").CacheDataset(found)
 
