@@ -143,6 +143,12 @@ def test_a_word_that_is_nothing_gets_the_way_out(folder, words, why, hint, main)
     assert hint in err
 
 
+def test_the_page_of_a_rule_says_how_it_is_allowed(folder, main):
+    code, out, _ = main(folder, "rules", "fuse-without-dequantize")
+    assert code == 0
+    assert out.endswith("allow: [fuse-without-dequantize]\n")
+
+
 @pytest.mark.parametrize(
     "words",
     [
