@@ -18,6 +18,7 @@ from runner.edges import disk, schemas
 from runner.errors import RecipeError
 
 _TOOL = "mlx_lm.lora"
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,17 @@ def from_file(file: str, schema: str = "") -> Imported:
     """Import a script, a -c file, or an adapter_config.json. Raises RecipeError."""
     try:
         text = Path(file).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except FileNotFoundError as error:
+        hint = "name a script, a -c file or an adapter_config.json; a command stands after --"
+        raise RecipeError(f"there is no file {file}", hint) from error
     except IsADirectoryError as error:
         hint = f"name {file}/adapter_config.json" if _adapter(file) else "name a file in it"
         raise RecipeError(f"{file} is a folder", hint) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{file} is not text", "is it a script or a configuration?") from error
+    if file.endswith(".jsonl") or (not file.endswith(".json") and _rows(text)):
+        hint = f"run: run-recipe data check {Path(file).parent}"
+        raise RecipeError(f"{file} holds rows of data, and no commands", hint)
     if file.endswith(".json"):
         return _of_adapter(text, file, schema)
     if file.endswith((".yaml", ".yml")):
@@ -61,6 +68,15 @@ def planned(script: str) -> Plan | None:
         return None
     result = _compiled(writing.recipe_text(adopted), "script")[1]
     return result.plan if result else None
+
+
+def _rows(text: str) -> bool:
+    """Say whether a text is rows of JSON."""
+    first = text.lstrip().partition("\n")[0]
+    try:
+        return isinstance(json.loads(first), dict) if first.startswith("{") else False
+    except ValueError:
+        return False
 
 
 def _of_config(text: str, file: str, schema: str) -> Imported:
@@ -104,8 +120,12 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
     """Return the recipe of adopted stages."""
     if not adopted.stages:
         hint = "it reads mlx_lm commands, as mlx_lm.lora --model … or python -m mlx_lm lora …"
-        told = "; ".join(f"line {one.mark.line}: {one.message}" for one in adopted.problems)
-        raise RecipeError(f"there is no command to import in {adopted.file}", told or hint)
+        told = [f"line {one.mark.line}: {one.message}" for one in adopted.problems]
+        more = [f"… ({len(told) - _SHOWN} more)"] if len(told) > _SHOWN else []
+        told = [*told[:_SHOWN], *more]
+        raise RecipeError(
+            f"there is no command to import in {adopted.file}", "; ".join(told) or hint
+        )
     if not adopted.own:
         prune(adopted)
     text = writing.recipe_text(adopted, schema)

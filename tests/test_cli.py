@@ -125,6 +125,7 @@ def test_a_recipe_that_is_not_there_is_one_problem(folder):
         (["tools", "upload"], "there is no tool 'upload'", "hf.upload, mlx_lm.upload"),
         (["tools", "mlx_lm.lor"], "there is no tool", "did you mean 'mlx_lm.lora'?"),
         (["rules", "nope"], "there is no rule 'nope'", "see: run-recipe rules"),
+        (["import", "nosuch.sh"], "there is no file nosuch.sh", "a command stands after --"),
         (["--resume"], "there are no runs in runs", "run a recipe first"),
         (["show", "good.yaml", "stage.mix.seed"], "has no 'stage.mix.seed'", "stages.mix.seed"),
         (["show", "good.yaml", "mix.sed"], "has no 'mix.sed'", "did you mean 'mix.seed'?"),

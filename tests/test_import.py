@@ -272,6 +272,8 @@ def test_a_command_means_what_mlx_lms_own_parser_makes_of_it(tmp_path, monkeypat
         ("a.sh", "for x in 1; do mlx_lm.lora; done\n", "there is no command to import in a.sh"),
         ("a.yaml", "version: 1\nstages: {}\n", "a.yaml is a recipe already"),
         ("a.json", "{", "a.json is not JSON"),
+        ("train.jsonl", '{"text": "a"}\n' * 60, "train.jsonl holds rows of data"),
+        ("rows.txt", '{"text": "a"}\n' * 60, "rows.txt holds rows of data"),
         ("a.json", '{"peft_type": "LORA"}', "a.json is not an adapter of mlx-lm"),
     ],
 )
@@ -280,6 +282,22 @@ def test_what_is_nothing_to_import_is_told(name, text, why, tmp_path, monkeypatc
     Path(name).write_text(text, encoding="utf-8")
     with pytest.raises(RecipeError, match=why):
         importing.from_file(name)
+
+
+def test_a_file_that_is_not_there_is_a_sentence_with_a_way_out():
+    with pytest.raises(RecipeError, match=r"there is no file nosuch\.sh") as told:
+        importing.from_file("nosuch.sh")
+    assert told.value.code == 2
+    assert "after --" in told.value.hint
+
+
+def test_what_is_no_script_at_all_is_told_in_three_lines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("some words\n" * 50, encoding="utf-8")
+    with pytest.raises(RecipeError) as told:
+        importing.from_file("a.txt")
+    assert told.value.hint.count("line ") == 3
+    assert told.value.hint.endswith("… (47 more)")
 
 
 def test_a_configuration_that_is_not_there_is_told(tmp_path, monkeypatch):
