@@ -1,7 +1,6 @@
 """A script, a command, a configuration or an adapter in, a recipe out that does the same."""
 
 import json
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -132,8 +131,9 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
     name = "(the recipe)"
     loaded, result = _compiled(text, name)
     problems = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
-    found = [*loaded.problems, *(result.problems if result else ())]
-    problems += [one for one in found if one.severity == "error"]
+    if not any(one.severity == "error" for one in problems):  # a check tells the rest then
+        found = [*loaded.problems, *(result.problems if result else ())]
+        problems += [one for one in found if one.severity == "error" and not _asks(one)]
     for mark in {one.mark for one in problems}:
         if mark.file not in sources and Path(mark.file).is_file():
             sources[mark.file] = Path(mark.file).read_text(encoding="utf-8", errors="replace")
@@ -141,11 +141,15 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
     return Imported(text, ordered(problems), sources, len(adopted.stages))
 
 
+def _asks(problem: Problem) -> bool:
+    """Say whether all that a recipe lacks is a variable of the environment."""
+    return problem.rule == "undefined" and problem.message.startswith("the environment has no ")
+
+
 def _compiled(text: str, name: str) -> tuple[recipes.Loaded, Compiled | None]:
-    """Compile a recipe that is no file yet; variables of the environment are all there."""
+    """Compile a recipe that is no file yet, in an empty environment."""
     data = text.encode()
     loaded = recipes.load(name, lambda file: data if file == name else disk.read(file))
     if loaded.recipe is None:
         return loaded, None
-    environ = dict.fromkeys(re.findall(r"env\('(\w+)'", text), "1")
-    return loaded, workflow.compiled(loaded.recipe, environ)
+    return loaded, workflow.compiled(loaded.recipe, {})

@@ -137,7 +137,11 @@ def words_of(text):
     said = []
     for command in commands(text, "x.sh"):
         for word in command.words:
-            if is_assignment(word) and len(command.words) == 1:
+            if word.items is not None:
+                name = word.parts[0].text.removesuffix("=")
+                plain = name.removesuffix("+")
+                variables.array(plain, word.items, more=plain != name)
+            elif is_assignment(word) and len(command.words) == 1:
                 name, _, _ = word.parts[0].text.partition("=")
                 parts = (
                     replace(word.parts[0], text=word.parts[0].text.partition("=")[2]),
@@ -160,6 +164,11 @@ SNIPPETS = [
     "say a#b '#c' # a comment\nsay d;say e&&say f",
     "say 'two\nlines' \"and\ntwo\"",
     "say ~/x a~b '~' \\~",
+    'A=(--a 1 \'b c\' # d\n "e f" \\\n g); say "${A[@]}" x"${A[@]}"y ${A[@]} "${A[*]}"',
+    'A=(); A+=(--x "y z"); A+=(1); say "${A[@]}" "${A[1]}" $A "$A" ${A[@]+"${A[@]}"}',
+    'A=(); E=; say "${A[@]}" $E a "$E" b$E `# c` "${A[@]}"d',
+    "say $((100*2)) $((7/2)) $((-7/2)) $((-7%3)) $(( (1+2) * 3 )) a$((1+1))b",
+    "say a `# a comment` \\\n b `# another` \\\n c",
     "say a 2>/dev/null >/dev/null b 2>&1",
 ]
 
@@ -180,6 +189,157 @@ def test_words_are_read_as_bash_reads_them(text):
     assert done.returncode == 0
     ours = [word.replace("\ue0000\ue001", "/home/me") for word in words_of(text)]
     assert ours == said
+
+
+LOST = [
+    '--data "$1"',
+    "--data $(pwd)/$(date +%F)",
+    "--data `date`",
+    '--data "$DATA"',
+    '--data "${MODEL##*/}"',
+    "--data data/*",
+    "--data d --iters $((N*2))",
+    "--data d --iters ten",
+    '--data d --iters "${1:-$(nproc)}"',
+    '--data d "$@"',
+    "--data d $MORE",
+    "--data d $(cat flags)",
+    '--data d "${UNKNOWN[@]}"',
+    "--data d --lora-rank 16",
+    "--data d --iters",
+    "--data d -c lost.yaml",
+    '--data d -c "$1"',
+    "--data d -c conditional.yaml",
+    '--data d "${MAYBE[@]}"',
+    "--data d --iters $SOMETIMES",
+    "--data d -c written.yaml",
+]
+BEFORE = """\
+if true; then MAYBE+=(--iters 5); SOMETIMES=5; echo "iters: 5" > conditional.yaml; fi
+cat > written.yaml <<EOF
+lora_parameters: {rank: $R, scale: 2.0, dropout: 0.0}
+iters: $(nproc)
+EOF
+"""
+
+
+@pytest.mark.parametrize("options", LOST)
+def test_an_option_that_only_bash_knows_is_refused_by_a_check_and_never_a_default(
+    options, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("a.sh").write_text(f"{BEFORE}mlx_lm.lora --model m --train {options}\n", encoding="utf-8")
+    found = importing.from_file("a.sh")
+    loaded, result = importing._compiled(found.text, "a.yaml")
+    told = [one for one in (*loaded.problems, *result.problems) if one.severity == "error"]
+    assert told, found.text
+    said = [f"{one.message} {one.hint}" for one in found.problems]
+    assert not any("\ue000" in text for text in [found.text, *said])
+    assert "WikiSQL" not in found.text
+
+
+KNOWN = [
+    ('A=(--iters 100 --seed 3); {} "${{A[@]}}"', {"iters": 100, "seed": 3}),
+    ('A=(--iters 100); A+=(--seed 3 # why\n); {} "${{A[@]}}"', {"iters": 100, "seed": 3}),
+    ('A=(); {} "${{A[@]}}" --iters 5', {"iters": 5}),
+    ("{} --iters $((100*2)) `# comment` \\\n --seed 3", {"iters": 200, "seed": 3}),
+    ('{} --iters "${{1:-300}}"', {"iters": 300}),
+    ("C='--iters 5'; C+=' --seed 3'; {} $C", {"iters": 5, "seed": 3}),
+    ("echo 'iters: 5' > c; echo 'seed: 3' >> c; {} -c c", {"iters": 5, "seed": 3}),
+    ("$(which python) -m {} --iters 5", {"iters": 5}),
+    ("conda run -n mlx {} --iters 5", {"iters": 5}),
+    ("timeout 2h {} --iters 5", {"iters": 5}),
+]
+
+
+@pytest.mark.parametrize("text, params", KNOWN)
+def test_what_can_be_followed_is_followed(text, params):
+    text = text.format("mlx_lm.lora --model m --data d --train")
+    (stage,) = plan_of(adopted(text)).stages
+    assert {name: stage.params[name] for name in params} == params
+
+
+def test_an_argument_of_a_script_is_asked_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = 'OUT=$2; shift; mlx_lm.lora --model m --train --data "$1" --adapter-path "$OUT/a"\n'
+    text += 'mlx_lm.fuse --model m --adapter-path "$OUT/a" --save-path f\n'
+    Path("a.sh").write_text(text, encoding="utf-8")
+    found = importing.from_file("a.sh")
+    assert "data: \"{{ env('ARG_2') }}\"" in found.text
+    assert "out: \"{{ env('ARG_2') }}\"" in found.text
+    assert 'adapter_path: "{{ stages.train.adapter_path }}"' in found.text
+    assert [one.message for one in found.problems if one.severity == "error"] == [
+        "data has no value: $1 is an argument of the script",
+        "adapter_path has no value: $2 is an argument of the script",
+    ]
+
+
+SHAPES = [
+    ("{rank: 8, alpha: 16, dropout: 0.05}", {"rank": 8, "dropout": 0.05, "scale": 2.0}),
+    ("{rank: 8, alpha: 16}", {"rank": 8, "dropout": 0.0, "scale": 2.0}),
+    ("{rank: 8, scale: 4.0}", {"rank": 8, "dropout": 0.0, "scale": 4.0}),
+    ("{rank: 8}", None),
+    ("{alpha: 16}", None),
+]
+
+
+@pytest.mark.parametrize("train", ["train: true\n", ""])
+@pytest.mark.parametrize("said, meant", SHAPES)
+def test_a_shape_that_mlx_lm_stops_at_is_never_filled_in_silently(
+    said, meant, train, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    text = f"model: m\ndata: d\niters: 5\n{train}lora_parameters: {said}\n"
+    Path("c.yaml").write_text(text, encoding="utf-8")
+    found = importing.from_file("c.yaml")
+    assert any("mlx-lm stops at lora_parameters without" in one.message for one in found.problems)
+    if meant is None:
+        assert "FILL_IN_SCALE" in found.text
+    elif train:
+        shape = plan_of(found.text).stages[0].params["lora_parameters"]
+        assert {name: shape[name] for name in meant} == meant
+
+
+def test_a_test_and_a_full_training_need_no_whole_shape(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for more in ("test: true\nadapter_path: a", "train: true\niters: 5\nfine_tune_type: full"):
+        text = f"model: m\ndata: d\nlora_parameters: {{rank: 8}}\n{more}\n"
+        Path("c.yaml").write_text(text, encoding="utf-8")
+        found = importing.from_file("c.yaml")
+        assert not any("mlx-lm stops" in one.message for one in found.problems)
+
+
+def test_a_file_that_neither_trains_nor_tests_is_told_at_its_own_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("model: m\ndata: d\n", encoding="utf-8")
+    found = importing.from_file("c.yaml")
+    assert [(str(one.mark), one.message) for one in found.problems] == [
+        ("c.yaml:1:1", "mlx_lm.lora needs 'train: true' or 'test: true'")
+    ]
+    assert "\n  lora:\n" in found.text
+
+
+def test_a_command_that_is_no_tool_stands_in_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = 'mlx_lm.fuse --model m --adapter-path a --save-path f\npython eval.py "$1"\n'
+    Path("a.sh").write_text(f"{text}if true; then python more.py; fi\n", encoding="utf-8")
+    found = importing.from_file("a.sh")
+    assert "# a.sh:2: 'python eval.py $1' is no tool of a recipe" in found.text
+    assert "# a.sh:3: 'python more.py' is no tool of a recipe" in found.text
+
+
+def test_a_launcher_of_nothing_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "mlx.launch --hosts 2\nmlx_lm.fuse --model m --adapter-path a --save-path f\n"
+    Path("a.sh").write_text(text, encoding="utf-8")
+    found = importing.from_file("a.sh")
+    assert "# a.sh:1: what it starts is no tool of a recipe" in found.text
+
+
+def test_a_training_of_no_said_length_is_told():
+    found = importing.from_words(["mlx_lm.lora", "--model", "m", "--data", "d", "--train"])
+    assert [one.message for one in found.problems] == ["nobody says iters: mlx-lm takes 1000"]
+    assert "iters: 1000" in found.text
 
 
 LINES = [

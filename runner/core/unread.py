@@ -33,14 +33,16 @@ def prune(adoption: Adoption) -> None:
 
 def _stage(adopted: Adopted) -> Stage:
     schema = adopted.tool.schema
-    params = complete(schema, plain(adopted.given), schema)
+    given = {name: one for name, one in adopted.given.items() if name not in adopted.refused}
+    params = complete(schema, plain(given), schema)
     return Stage(adopted.name, adopted.tool.name, params, adopted.outputs)
 
 
 def _found(adopted: Adopted, plan: Plan) -> Iterator[tuple[Rule, Finding]]:
-    """Yield what the rules of SLUGS find in a stage; nothing in one that lacks a parameter."""
+    """Yield what the rules of SLUGS find in a stage; nothing in one that is not sound."""
     stage = _stage(adopted)
-    if all(name in stage.params for name in adopted.tool.parameters):
+    whole = all(name in stage.params for name in adopted.tool.parameters)
+    if whole and not adopted.refused:
         given = frozenset(_dotted(plain(adopted.given)))
         for rule, finding in examine(View(stage, adopted.tool, given, plan)):
             if rule.slug in SLUGS:
