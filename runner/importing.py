@@ -10,10 +10,12 @@ from runner import workflow
 from runner.core import adoption, writing
 from runner.core import recipe as recipes
 from runner.core.adoption import Adoption
+from runner.core.concession import concede
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
+from runner.core.unread import planned as stages_of
 from runner.core.unread import prune
-from runner.edges import disk, schemas
+from runner.edges import disk, preflight, schemas
 from runner.errors import RecipeError
 
 _TOOL = "mlx_lm.lora"
@@ -127,6 +129,7 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
         )
     if not adopted.own:
         prune(adopted)
+        concede(adopted, preflight.facts(stages_of(adopted)))
     text = writing.recipe_text(adopted, schema)
     name = "(the recipe)"
     loaded, result = _compiled(text, name)

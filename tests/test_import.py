@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_roundtrip import NAMES, stages
 
 from runner import importing, workflow
-from runner.core import adoption, writing
+from runner.core import adoption, concession, writing
 from runner.core.expansion import Variables
 from runner.core.plan import Plan, Retry
 from runner.core.problem import picture
@@ -68,7 +68,10 @@ def test_a_script_of_ten_commands_is_a_recipe_of_ten_stages_that_makes_the_same_
 ):
     monkeypatch.chdir(GOLDEN)
     found = importing.from_file("ten.sh")
-    assert (found.stages, found.problems) == (10, [])
+    assert found.stages == 10
+    assert {one.message.partition(" 1e-05")[0] for one in found.problems} == {
+        "left out: learning_rate"
+    }
     plan = plan_of(found.text)
     again = adopted(script(plan, schemas.catalog()))
     second = plan_of(again, plan.file)
@@ -340,6 +343,32 @@ def test_a_training_of_no_said_length_is_told():
     found = importing.from_words(["mlx_lm.lora", "--model", "m", "--data", "d", "--train"])
     assert [one.message for one in found.problems] == ["nobody says iters: mlx-lm takes 1000"]
     assert "iters: 1000" in found.text
+
+
+def test_a_script_that_works_is_a_recipe_that_passes_and_says_what_it_allows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = "--model mlx-community/OLMo-2-0425-1B-Instruct-4bit"
+    Path("s.yaml").write_text("lr_schedule: {name: cosine_decay, arguments: [1e-4, 9]}\n")
+    text = f"LR=1e-4\nmlx_lm.lora {base} --train --data d --iters 9 --num-layers 0 -c s.yaml"
+    text += " --learning-rate $LR --adapter-path a\n"
+    text += f"mlx_lm.fuse {base} --adapter-path a --save-path f\n"
+    Path("a.sh").write_text(text, encoding="utf-8")
+    found = importing.from_file("a.sh")
+    assert [(one.severity, one.rule) for one in found.problems] == [
+        ("warning", "num-layers-ambiguous"),
+        ("warning", "ignored-by-mlx"),
+        ("warning", "fuse-without-dequantize"),
+    ]
+    assert "    allow: [fuse-without-dequantize]\n" in found.text
+    assert "learning_rate:" not in found.text
+    result = importing._compiled(found.text, "a.yaml")[1]
+    told = [*result.problems, *workflow.judged(result)]
+    assert [one for one in told if one.severity == "error"] == []
+
+
+def test_every_rule_that_is_allowed_is_a_rule():
+    assert set(rules()) >= concession.SLUGS
+    assert not concession.SLUGS & SLUGS
 
 
 LINES = [

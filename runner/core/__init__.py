@@ -68,6 +68,7 @@ program     the words of a command -> the tool they start
 fitting     a command's parameters -> a stage that refers to earlier ones
 adoption    the commands of a script -> stages
 unread      adopted stages -> the same without what mlx-lm never reads
+concession  adopted stages -> the same with leave to do what a rule refuses and the script does
 writing     adopted stages -> the text of a recipe
 resolved    a Plan -> a recipe that says everything
 audit       planned against seen
