@@ -1,7 +1,6 @@
 """A script, a command, a configuration or an adapter in, a recipe out that does the same."""
 
 import json
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +10,16 @@ from runner import workflow
 from runner.core import adoption, writing
 from runner.core import recipe as recipes
 from runner.core.adoption import Adoption
+from runner.core.concession import concede
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
+from runner.core.unread import planned as stages_of
 from runner.core.unread import prune
-from runner.edges import disk, schemas
+from runner.edges import disk, preflight, schemas
 from runner.errors import RecipeError
 
 _TOOL = "mlx_lm.lora"
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,17 @@ def from_file(file: str, schema: str = "") -> Imported:
     """Import a script, a -c file, or an adapter_config.json. Raises RecipeError."""
     try:
         text = Path(file).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except FileNotFoundError as error:
+        hint = "name a script, a -c file or an adapter_config.json; a command stands after --"
+        raise RecipeError(f"there is no file {file}", hint) from error
     except IsADirectoryError as error:
         hint = f"name {file}/adapter_config.json" if _adapter(file) else "name a file in it"
         raise RecipeError(f"{file} is a folder", hint) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{file} is not text", "is it a script or a configuration?") from error
+    if file.endswith(".jsonl") or (not file.endswith(".json") and _rows(text)):
+        hint = f"run: run-recipe data check {Path(file).parent}"
+        raise RecipeError(f"{file} holds rows of data, and no commands", hint)
     if file.endswith(".json"):
         return _of_adapter(text, file, schema)
     if file.endswith((".yaml", ".yml")):
@@ -61,6 +69,15 @@ def planned(script: str) -> Plan | None:
         return None
     result = _compiled(writing.recipe_text(adopted), "script")[1]
     return result.plan if result else None
+
+
+def _rows(text: str) -> bool:
+    """Say whether a text is rows of JSON."""
+    first = text.lstrip().partition("\n")[0]
+    try:
+        return isinstance(json.loads(first), dict) if first.startswith("{") else False
+    except ValueError:
+        return False
 
 
 def _of_config(text: str, file: str, schema: str) -> Imported:
@@ -104,16 +121,22 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
     """Return the recipe of adopted stages."""
     if not adopted.stages:
         hint = "it reads mlx_lm commands, as mlx_lm.lora --model … or python -m mlx_lm lora …"
-        told = "; ".join(f"line {one.mark.line}: {one.message}" for one in adopted.problems)
-        raise RecipeError(f"there is no command to import in {adopted.file}", told or hint)
+        told = [f"line {one.mark.line}: {one.message}" for one in adopted.problems]
+        more = [f"… ({len(told) - _SHOWN} more)"] if len(told) > _SHOWN else []
+        told = [*told[:_SHOWN], *more]
+        raise RecipeError(
+            f"there is no command to import in {adopted.file}", "; ".join(told) or hint
+        )
     if not adopted.own:
         prune(adopted)
+        concede(adopted, preflight.facts(stages_of(adopted)))
     text = writing.recipe_text(adopted, schema)
     name = "(the recipe)"
     loaded, result = _compiled(text, name)
     problems = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
-    found = [*loaded.problems, *(result.problems if result else ())]
-    problems += [one for one in found if one.severity == "error"]
+    if not any(one.severity == "error" for one in problems):  # a check tells the rest then
+        found = [*loaded.problems, *(result.problems if result else ())]
+        problems += [one for one in found if one.severity == "error" and not _asks(one)]
     for mark in {one.mark for one in problems}:
         if mark.file not in sources and Path(mark.file).is_file():
             sources[mark.file] = Path(mark.file).read_text(encoding="utf-8", errors="replace")
@@ -121,11 +144,15 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
     return Imported(text, ordered(problems), sources, len(adopted.stages))
 
 
+def _asks(problem: Problem) -> bool:
+    """Say whether all that a recipe lacks is a variable of the environment."""
+    return problem.rule == "undefined" and problem.message.startswith("the environment has no ")
+
+
 def _compiled(text: str, name: str) -> tuple[recipes.Loaded, Compiled | None]:
-    """Compile a recipe that is no file yet; variables of the environment are all there."""
+    """Compile a recipe that is no file yet, in an empty environment."""
     data = text.encode()
     loaded = recipes.load(name, lambda file: data if file == name else disk.read(file))
     if loaded.recipe is None:
         return loaded, None
-    environ = dict.fromkeys(re.findall(r"env\('(\w+)'", text), "1")
-    return loaded, workflow.compiled(loaded.recipe, environ)
+    return loaded, workflow.compiled(loaded.recipe, {})

@@ -126,6 +126,7 @@ def test_a_recipe_that_is_not_there_is_one_problem(folder):
         (["tools", "upload"], "there is no tool 'upload'", "hf.upload, mlx_lm.upload"),
         (["tools", "mlx_lm.lor"], "there is no tool", "did you mean 'mlx_lm.lora'?"),
         (["rules", "nope"], "there is no rule 'nope'", "see: run-recipe rules"),
+        (["import", "nosuch.sh"], "there is no file nosuch.sh", "a command stands after --"),
         (["--resume"], "there are no runs in runs", "run a recipe first"),
         (["show", "good.yaml", "stage.mix.seed"], "has no 'stage.mix.seed'", "stages.mix.seed"),
         (["show", "good.yaml", "mix.sed"], "has no 'mix.sed'", "did you mean 'mix.seed'?"),
@@ -148,6 +149,12 @@ def test_a_word_that_is_nothing_gets_the_way_out(folder, words, why, hint, main)
     assert (code, out) == (2, "")
     assert why in err
     assert hint in err
+
+
+def test_the_page_of_a_rule_says_how_it_is_allowed(folder, main):
+    code, out, _ = main(folder, "rules", "fuse-without-dequantize")
+    assert code == 0
+    assert out.endswith("allow: [fuse-without-dequantize]\n")
 
 
 @pytest.mark.parametrize(

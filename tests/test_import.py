@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_roundtrip import NAMES, stages
 
 from runner import importing, workflow
-from runner.core import adoption, writing
+from runner.core import adoption, concession, writing
 from runner.core.expansion import Variables
 from runner.core.plan import Plan, Retry
 from runner.core.problem import picture
@@ -68,7 +68,10 @@ def test_a_script_of_ten_commands_is_a_recipe_of_ten_stages_that_makes_the_same_
 ):
     monkeypatch.chdir(GOLDEN)
     found = importing.from_file("ten.sh")
-    assert (found.stages, found.problems) == (10, [])
+    assert found.stages == 10
+    assert {one.message.partition(" 1e-05")[0] for one in found.problems} == {
+        "left out: learning_rate"
+    }
     plan = plan_of(found.text)
     again = adopted(script(plan, schemas.catalog()))
     second = plan_of(again, plan.file)
@@ -137,7 +140,11 @@ def words_of(text):
     said = []
     for command in commands(text, "x.sh"):
         for word in command.words:
-            if is_assignment(word) and len(command.words) == 1:
+            if word.items is not None:
+                name = word.parts[0].text.removesuffix("=")
+                plain = name.removesuffix("+")
+                variables.array(plain, word.items, more=plain != name)
+            elif is_assignment(word) and len(command.words) == 1:
                 name, _, _ = word.parts[0].text.partition("=")
                 parts = (
                     replace(word.parts[0], text=word.parts[0].text.partition("=")[2]),
@@ -160,6 +167,11 @@ SNIPPETS = [
     "say a#b '#c' # a comment\nsay d;say e&&say f",
     "say 'two\nlines' \"and\ntwo\"",
     "say ~/x a~b '~' \\~",
+    'A=(--a 1 \'b c\' # d\n "e f" \\\n g); say "${A[@]}" x"${A[@]}"y ${A[@]} "${A[*]}"',
+    'A=(); A+=(--x "y z"); A+=(1); say "${A[@]}" "${A[1]}" $A "$A" ${A[@]+"${A[@]}"}',
+    'A=(); E=; say "${A[@]}" $E a "$E" b$E `# c` "${A[@]}"d',
+    "say $((100*2)) $((7/2)) $((-7/2)) $((-7%3)) $(( (1+2) * 3 )) a$((1+1))b",
+    "say a `# a comment` \\\n b `# another` \\\n c",
     "say a 2>/dev/null >/dev/null b 2>&1",
 ]
 
@@ -180,6 +192,183 @@ def test_words_are_read_as_bash_reads_them(text):
     assert done.returncode == 0
     ours = [word.replace("\ue0000\ue001", "/home/me") for word in words_of(text)]
     assert ours == said
+
+
+LOST = [
+    '--data "$1"',
+    "--data $(pwd)/$(date +%F)",
+    "--data `date`",
+    '--data "$DATA"',
+    '--data "${MODEL##*/}"',
+    "--data data/*",
+    "--data d --iters $((N*2))",
+    "--data d --iters ten",
+    '--data d --iters "${1:-$(nproc)}"',
+    '--data d "$@"',
+    "--data d $MORE",
+    "--data d $(cat flags)",
+    '--data d "${UNKNOWN[@]}"',
+    "--data d --lora-rank 16",
+    "--data d --iters",
+    "--data d -c lost.yaml",
+    '--data d -c "$1"',
+    "--data d -c conditional.yaml",
+    '--data d "${MAYBE[@]}"',
+    "--data d --iters $SOMETIMES",
+    "--data d -c written.yaml",
+]
+BEFORE = """\
+if true; then MAYBE+=(--iters 5); SOMETIMES=5; echo "iters: 5" > conditional.yaml; fi
+cat > written.yaml <<EOF
+lora_parameters: {rank: $R, scale: 2.0, dropout: 0.0}
+iters: $(nproc)
+EOF
+"""
+
+
+@pytest.mark.parametrize("options", LOST)
+def test_an_option_that_only_bash_knows_is_refused_by_a_check_and_never_a_default(
+    options, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("a.sh").write_text(f"{BEFORE}mlx_lm.lora --model m --train {options}\n", encoding="utf-8")
+    found = importing.from_file("a.sh")
+    loaded, result = importing._compiled(found.text, "a.yaml")
+    told = [one for one in (*loaded.problems, *result.problems) if one.severity == "error"]
+    assert told, found.text
+    said = [f"{one.message} {one.hint}" for one in found.problems]
+    assert not any("\ue000" in text for text in [found.text, *said])
+    assert "WikiSQL" not in found.text
+
+
+KNOWN = [
+    ('A=(--iters 100 --seed 3); {} "${{A[@]}}"', {"iters": 100, "seed": 3}),
+    ('A=(--iters 100); A+=(--seed 3 # why\n); {} "${{A[@]}}"', {"iters": 100, "seed": 3}),
+    ('A=(); {} "${{A[@]}}" --iters 5', {"iters": 5}),
+    ("{} --iters $((100*2)) `# comment` \\\n --seed 3", {"iters": 200, "seed": 3}),
+    ('{} --iters "${{1:-300}}"', {"iters": 300}),
+    ("C='--iters 5'; C+=' --seed 3'; {} $C", {"iters": 5, "seed": 3}),
+    ("echo 'iters: 5' > c; echo 'seed: 3' >> c; {} -c c", {"iters": 5, "seed": 3}),
+    ("$(which python) -m {} --iters 5", {"iters": 5}),
+    ("conda run -n mlx {} --iters 5", {"iters": 5}),
+    ("timeout 2h {} --iters 5", {"iters": 5}),
+]
+
+
+@pytest.mark.parametrize("text, params", KNOWN)
+def test_what_can_be_followed_is_followed(text, params):
+    text = text.format("mlx_lm.lora --model m --data d --train")
+    (stage,) = plan_of(adopted(text)).stages
+    assert {name: stage.params[name] for name in params} == params
+
+
+def test_an_argument_of_a_script_is_asked_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = 'OUT=$2; shift; mlx_lm.lora --model m --train --data "$1" --adapter-path "$OUT/a"\n'
+    text += 'mlx_lm.fuse --model m --adapter-path "$OUT/a" --save-path f\n'
+    Path("a.sh").write_text(text, encoding="utf-8")
+    found = importing.from_file("a.sh")
+    assert "data: \"{{ env('ARG_2') }}\"" in found.text
+    assert "out: \"{{ env('ARG_2') }}\"" in found.text
+    assert 'adapter_path: "{{ stages.train.adapter_path }}"' in found.text
+    assert [one.message for one in found.problems if one.severity == "error"] == [
+        "data has no value: $1 is an argument of the script",
+        "adapter_path has no value: $2 is an argument of the script",
+    ]
+
+
+SHAPES = [
+    ("{rank: 8, alpha: 16, dropout: 0.05}", {"rank": 8, "dropout": 0.05, "scale": 2.0}),
+    ("{rank: 8, alpha: 16}", {"rank": 8, "dropout": 0.0, "scale": 2.0}),
+    ("{rank: 8, scale: 4.0}", {"rank": 8, "dropout": 0.0, "scale": 4.0}),
+    ("{rank: 8}", None),
+    ("{alpha: 16}", None),
+]
+
+
+@pytest.mark.parametrize("train", ["train: true\n", ""])
+@pytest.mark.parametrize("said, meant", SHAPES)
+def test_a_shape_that_mlx_lm_stops_at_is_never_filled_in_silently(
+    said, meant, train, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    text = f"model: m\ndata: d\niters: 5\n{train}lora_parameters: {said}\n"
+    Path("c.yaml").write_text(text, encoding="utf-8")
+    found = importing.from_file("c.yaml")
+    assert any("mlx-lm stops at lora_parameters without" in one.message for one in found.problems)
+    if meant is None:
+        assert "FILL_IN_SCALE" in found.text
+    elif train:
+        shape = plan_of(found.text).stages[0].params["lora_parameters"]
+        assert {name: shape[name] for name in meant} == meant
+
+
+def test_a_test_and_a_full_training_need_no_whole_shape(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for more in ("test: true\nadapter_path: a", "train: true\niters: 5\nfine_tune_type: full"):
+        text = f"model: m\ndata: d\nlora_parameters: {{rank: 8}}\n{more}\n"
+        Path("c.yaml").write_text(text, encoding="utf-8")
+        found = importing.from_file("c.yaml")
+        assert not any("mlx-lm stops" in one.message for one in found.problems)
+
+
+def test_a_file_that_neither_trains_nor_tests_is_told_at_its_own_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("model: m\ndata: d\n", encoding="utf-8")
+    found = importing.from_file("c.yaml")
+    assert [(str(one.mark), one.message) for one in found.problems] == [
+        ("c.yaml:1:1", "mlx_lm.lora needs 'train: true' or 'test: true'")
+    ]
+    assert "\n  lora:\n" in found.text
+
+
+def test_a_command_that_is_no_tool_stands_in_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = 'mlx_lm.fuse --model m --adapter-path a --save-path f\npython eval.py "$1"\n'
+    Path("a.sh").write_text(f"{text}if true; then python more.py; fi\n", encoding="utf-8")
+    found = importing.from_file("a.sh")
+    assert "# a.sh:2: 'python eval.py $1' is no tool of a recipe" in found.text
+    assert "# a.sh:3: 'python more.py' is no tool of a recipe" in found.text
+
+
+def test_a_launcher_of_nothing_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "mlx.launch --hosts 2\nmlx_lm.fuse --model m --adapter-path a --save-path f\n"
+    Path("a.sh").write_text(text, encoding="utf-8")
+    found = importing.from_file("a.sh")
+    assert "# a.sh:1: what it starts is no tool of a recipe" in found.text
+
+
+def test_a_training_of_no_said_length_is_told():
+    found = importing.from_words(["mlx_lm.lora", "--model", "m", "--data", "d", "--train"])
+    assert [one.message for one in found.problems] == ["nobody says iters: mlx-lm takes 1000"]
+    assert "iters: 1000" in found.text
+
+
+def test_a_script_that_works_is_a_recipe_that_passes_and_says_what_it_allows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = "--model mlx-community/OLMo-2-0425-1B-Instruct-4bit"
+    Path("s.yaml").write_text("lr_schedule: {name: cosine_decay, arguments: [1e-4, 9]}\n")
+    text = f"LR=1e-4\nmlx_lm.lora {base} --train --data d --iters 9 --num-layers 0 -c s.yaml"
+    text += " --learning-rate $LR --adapter-path a\n"
+    text += f"mlx_lm.fuse {base} --adapter-path a --save-path f\n"
+    Path("a.sh").write_text(text, encoding="utf-8")
+    found = importing.from_file("a.sh")
+    assert [(one.severity, one.rule) for one in found.problems] == [
+        ("warning", "num-layers-ambiguous"),
+        ("warning", "ignored-by-mlx"),
+        ("warning", "fuse-without-dequantize"),
+    ]
+    assert "    allow: [fuse-without-dequantize]\n" in found.text
+    assert "learning_rate:" not in found.text
+    result = importing._compiled(found.text, "a.yaml")[1]
+    told = [*result.problems, *workflow.judged(result)]
+    assert [one for one in told if one.severity == "error"] == []
+
+
+def test_every_rule_that_is_allowed_is_a_rule():
+    assert set(rules()) >= concession.SLUGS
+    assert not concession.SLUGS & SLUGS
 
 
 LINES = [
@@ -272,6 +461,8 @@ def test_a_command_means_what_mlx_lms_own_parser_makes_of_it(tmp_path, monkeypat
         ("a.sh", "for x in 1; do mlx_lm.lora; done\n", "there is no command to import in a.sh"),
         ("a.yaml", "version: 1\nstages: {}\n", "a.yaml is a recipe already"),
         ("a.json", "{", "a.json is not JSON"),
+        ("train.jsonl", '{"text": "a"}\n' * 60, "train.jsonl holds rows of data"),
+        ("rows.txt", '{"text": "a"}\n' * 60, "rows.txt holds rows of data"),
         ("a.json", '{"peft_type": "LORA"}', "a.json is not an adapter of mlx-lm"),
     ],
 )
@@ -280,6 +471,22 @@ def test_what_is_nothing_to_import_is_told(name, text, why, tmp_path, monkeypatc
     Path(name).write_text(text, encoding="utf-8")
     with pytest.raises(RecipeError, match=why):
         importing.from_file(name)
+
+
+def test_a_file_that_is_not_there_is_a_sentence_with_a_way_out():
+    with pytest.raises(RecipeError, match=r"there is no file nosuch\.sh") as told:
+        importing.from_file("nosuch.sh")
+    assert told.value.code == 2
+    assert "after --" in told.value.hint
+
+
+def test_what_is_no_script_at_all_is_told_in_three_lines(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("some words\n" * 50, encoding="utf-8")
+    with pytest.raises(RecipeError) as told:
+        importing.from_file("a.txt")
+    assert told.value.hint.count("line ") == 3
+    assert told.value.hint.endswith("… (47 more)")
 
 
 def test_a_configuration_that_is_not_there_is_told(tmp_path, monkeypatch):

@@ -58,15 +58,18 @@ explain     origins of values -> what a person reads, and JSON
 diff        a Plan and another -> what changes in what MLX will be told
 review      differences of recipes -> what a person reads, and JSON
 comment     differences of recipes -> a pull request's comment and annotations
+arithmetic  the text of $(( )) -> its number
 quoting     the text of one word of bash -> its parts
 shell       a bash script -> its commands
 expansion   a script's variables and a word -> the word with its values
 arguments   the words of a command -> a tool's parameters, as its own parser reads them
 settings    the text of a -c file -> what mlx-lm makes of it
+files       the files of a script -> the text of a -c file, or why it is not known
 program     the words of a command -> the tool they start
 fitting     a command's parameters -> a stage that refers to earlier ones
 adoption    the commands of a script -> stages
 unread      adopted stages -> the same without what mlx-lm never reads
+concession  adopted stages -> the same with leave to do what a rule refuses and the script does
 writing     adopted stages -> the text of a recipe
 resolved    a Plan -> a recipe that says everything
 audit       planned against seen

@@ -5,25 +5,28 @@ A command becomes a stage; a path that an earlier command wrote becomes a refere
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
 from runner.core import arguments, program
-from runner.core.arguments import NOT_FOLLOWED, Argument
+from runner.core.arguments import NOT_FOLLOWED, Argument, Given, unfollowed
 from runner.core.catalog import Catalog, Tool
-from runner.core.expansion import Variables
+from runner.core.expansion import Variables, unfilled
+from runner.core.files import Files, Read, UnreadableError
 from runner.core.fitting import Adopted, fitted, settle
 from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark, Problem
 from runner.core.quoting import Word
-from runner.core.settings import File, settings, unreadable
+from runner.core.settings import settings
 from runner.core.shell import Command, commands, is_assignment
 from runner.core.trainer import nested
+from runner.core.tree import MISSING
 
-Read = Callable[[str], bytes]
 _OWN = re.compile(r"Made by run-recipe from (.*); it does the same without the runner\.")
+_CALLED = 48
 _EXPECT = "expect: "
 _CONTINUE = "continue: "
 _VARS = re.compile(r"\bvars\.")
@@ -63,9 +66,9 @@ class _Walk:
 
     def __init__(self, file: str, catalog: Catalog, read: Read) -> None:
         self.adoption = Adoption(file)
-        self.catalog, self.read = catalog, read
-        self.files: dict[str, File] = {}
+        self.catalog = catalog
         self.variables = self.adoption.variables
+        self.files = Files(read, self.variables)
         self.pending: tuple[str, Sequence[str]] | None = None
         self.told: set[Mark] = set()
         self.begun = False
@@ -110,16 +113,22 @@ class _Walk:
             self.adoption.description = "\n".join([first, *lines[1:]]).strip()
 
     def assign(self, word: Word, command: Command) -> None:
-        name, equals, first = word.parts[0].text.partition("=")
+        """Follow what gives a variable its value, or an array its words."""
+        name, _, first = word.parts[0].text.partition("=")
+        plain = name.rstrip("+")
         parts = (replace(word.parts[0], text=first), *word.parts[1:])
-        value = self.variables.word(replace(word, parts=parts))
         why = ""
         if command.inside is not None:
             kind, mark = command.inside
-            why = f"it depends on {_COMPOUNDS[kind]} in line {mark.line}"
-        if name.endswith("+") or not equals:
-            name, why = name.rstrip("+"), "it is put together from several lines"
-        self.variables.assign(name, value, word.mark, why)
+            why = f"a value that depends on {_COMPOUNDS[kind]} in line {mark.line}"
+        if "[" in name:
+            self.variables.forget(name.partition("[")[0])
+        elif word.items is not None:
+            self.variables.array(plain, word.items, why, more=plain != name)
+        else:
+            value = self.variables.word(replace(word, parts=parts))
+            set_ = self.variables.assign if plain == name else self.variables.append
+            set_(plain, value, word.mark, why)
 
     def other(
         self, plain: list[str], said: list[Argument], command: Command, found: program.Program
@@ -131,18 +140,32 @@ class _Walk:
                 self.assign(word, command)
                 if name == "export":
                     self.exported.append(word)
+        elif name == "shift" or plain[:2] == ["set", "--"]:
+            self.shift(plain, command)
         elif name == "mkdir":
             self.folder(plain, command)
         elif name in {"cat", "tee", "echo", "printf"}:
-            self.writes(name, plain, command)
+            self.files.written(name, plain, command)
         elif name == "cd" and not _to_itself(said[1:], self.variables):
             why = "cd: what follows is relative to another folder; the recipe says it as it stands"
             self.cannot(command.mark, why, "anchor the paths, as with {{ recipe.dir }}")
         elif found.unknown:
             self.cannot(command.mark, f"a recipe has no tool {found.unknown}", "run it yourself")
-        elif not program.harmless(name) and command.inside is None:
-            why = f"{name} is no tool of a recipe: it is left out"
+        elif not program.harmless(name) and (command.inside or ("",))[0] != "function":
+            why = f"'{self.called(name, plain)}' is no tool of a recipe: it is left out"
             self.note(command.mark, why, "run it before, or beside the recipe")
+
+    def called(self, name: str, plain: list[str]) -> str:
+        """Return a command as people recognize it."""
+        said = " ".join([name, *plain[1:]])
+        return textwrap.shorten(self.variables.shown(said), _CALLED, placeholder=" …")
+
+    def shift(self, plain: list[str], command: Command) -> None:
+        """Follow where the arguments of the script move."""
+        by = plain[1] if plain[1:] else "1"
+        before = self.variables.shifted
+        sure = plain[0] == "shift" and by.isdigit() and command.inside is None
+        self.variables.shifted = before + int(by) if sure and before is not None else None
 
     def environment(self, word: Word) -> None:
         """Say that a variable is for the commands themselves, and no value of a parameter."""
@@ -151,35 +174,19 @@ class _Walk:
         self.note(word.mark, why, f"export {name} before you run the recipe")
 
     def finish(self) -> None:
-        """Say which exported variables no command reads itself."""
+        """Say which exported variables no command reads itself, and every problem in words."""
         for word in self.exported:
             if word.parts[0].text.partition("=")[0] not in self.variables.read:
                 self.environment(word)
+        for told in (self.adoption.problems, *(stage.notes for stage in self.adoption.stages)):
+            shown = self.variables.shown
+            told[:] = [replace(o, message=shown(o.message), hint=shown(o.hint)) for o in told]
 
     def folder(self, plain: list[str], command: Command) -> None:
         """Take the name of the next stage from the folder our own scripts make for it."""
         found = re.fullmatch(re.escape(RUN_DIR) + r"/([A-Za-z_]\w*)", plain[-1])
         if self.adoption.own and found:
             self.pending = (found.group(1), command.comments)
-
-    def writes(self, name: str, plain: list[str], command: Command) -> None:
-        """Remember the text of a file that the script writes."""
-        target = next((r.word for r in command.redirects if r.sign in {">", "1>", ">|"}), None)
-        text = next((r.word for r in command.redirects if r.sign in {"<<", "<<-"}), None)
-        if name == "tee" and len(plain) > 1:
-            path = plain[-1]
-        elif target is not None:
-            path = self.variables.text(self.variables.word(target))
-        else:
-            return
-        if text is not None:
-            body = self.variables.text(self.variables.word(text))
-            self.files[posixpath.normpath(path)] = File(body, text.mark)
-        elif name in {"echo", "printf"}:
-            mark = command.words[-1].mark
-            words = [word for word in plain[1:] if not word.startswith("-")]
-            body = " ".join(words).replace("\\n", "\n")
-            self.files[posixpath.normpath(path)] = File(body, mark)
 
     def compound(self, inside: tuple[str, Mark]) -> None:
         kind, mark = inside
@@ -200,12 +207,17 @@ class _Walk:
         if tool is None:
             return
         around: dict[str, Any] = {}
+        unplaced: list[str] = []
         rest = said[found.used :]
         while tool is not None and tool.name not in self.catalog.names:
             outer, inner = _divided(rest)
             parsed = arguments.parse(outer, tool, self.variables)
             self.adoption.problems += parsed.problems
-            around |= self.keys(tool, {k: one.value for k, one in parsed.given.items()})
+            unplaced += parsed.unplaced
+            values = {
+                k: g.signs if g.value is MISSING else g.value for k, g in parsed.given.items()
+            }
+            around |= self.keys(tool, values)
             plain = [self.variables.text(one.text) for one in inner]
             next_found = program.find(plain, self.catalog)
             if next_found.tool is None:
@@ -215,6 +227,8 @@ class _Walk:
         parsed = arguments.parse(rest, tool, self.variables)
         adopted = Adopted("", tool, command.mark, parsed.given, around=around)
         adopted.notes += parsed.problems
+        adopted.refused |= parsed.refused
+        adopted.unplaced += [*unplaced, *parsed.unplaced]
         self.configure(adopted, parsed.config)
         self.dress(adopted, command)
         self.adoption.stages.append(adopted)
@@ -230,18 +244,25 @@ class _Walk:
         """Add what a stage's configuration file says."""
         if config is None:
             return
-        path = self.variables.text(config.text)
-        file = self.files.get(posixpath.normpath(path))
-        if file is None:
-            try:
-                text = self.read(path).decode("utf-8-sig", "replace")
-            except OSError as error:
-                self.adoption.problems.append(unreadable(config.mark, path, error))
-                return
-            file = File(text, Mark(path, 1, 1))
+        try:
+            file = self.files.open(config)
+        except UnreadableError as error:
+            self.adoption.problems.append(error.problem)
+            adopted.unplaced.append(
+                f"{adopted.tool.config_flag} {self.variables.shown(config.text)}"
+            )
+            return
         more, problems = settings(file, adopted.tool, adopted.given)
         adopted.given = {**adopted.given, **more}
-        adopted.notes += problems
+        adopted.notes += [*problems, *self.unsaid(more)]
+
+    def unsaid(self, given: Mapping[str, Given]) -> Iterator[Problem]:
+        """Yield what a file leaves to bash."""
+        for name, one in given.items():
+            for signs in _texts(one.signs if one.value is MISSING else one.value):
+                found = self.variables.strange(signs)
+                if found is not None:
+                    yield unfollowed(found, name, one.mark)
 
     def dress(self, adopted: Adopted, command: Command) -> None:
         """Give a stage its name and its words, then settle its paths."""
@@ -262,8 +283,17 @@ class _Walk:
             self.pending = None
         else:
             adopted.comments = [] if self.adoption.own else list(command.comments)
-        fitted(adopted)
-        settle(adopted, self.adoption.stages)
+        fitted(adopted, self.variables)
+        settle(adopted, self.adoption.stages, self.variables)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts inside a value that the script leaves to bash."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in inside:
+        yield from _texts(child)
+    if isinstance(value, str) and unfilled(value):
+        yield value
 
 
 def _divided(words: list[Argument]) -> tuple[list[Argument], list[Argument]]:

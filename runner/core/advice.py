@@ -67,6 +67,17 @@ def unread(name: str, properties: Mapping[str, Any], chosen: object = None) -> s
     return f"write {home}: {{{name}: …}}" if home else ""
 
 
+def quotient(schema: Mapping[str, Any], name: str, beside: Any) -> tuple[str, float] | None:
+    """Return the key, and its value, that a key of other libraries says by another beside it."""
+    said = schema.get("x-quotient", {}).get(name)
+    if said is None or not isinstance(beside, Mapping) or said["is"] in beside:
+        return None
+    whole, part = beside.get(name), beside.get(said["by"])
+    if type(whole) not in {int, float} or type(part) not in {int, float} or not part:
+        return None
+    return said["is"], whole / part
+
+
 def _of_number(value: float, wanted: Sequence[str]) -> str:
     if "boolean" in wanted and value in {0, 1}:
         return f"write {'true' if value else 'false'}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.core.catalog import Parameter, Tool
-from runner.core.expansion import Variables
+from runner.core.expansion import Variable, Variables, unfilled
 from runner.core.problem import Mark, Problem, shown, suggest
 from runner.core.tree import MISSING, Node, locate
 
@@ -25,6 +25,7 @@ _READ: dict[str, Callable[[str], Any]] = {
     "object": json.loads,
     "boolean": lambda text: text.lower() not in {"false", "f"},
 }
+_ANY = {"type": ["integer", "number", "string"]}
 _TRUTHS = {"true", "t", "false", "f"}
 _WORDS = {"integer": "a whole number", "number": "a number", "object": "JSON"}
 
@@ -41,6 +42,7 @@ class Argument:
 class Given:
     """A parameter's value, its text with signs for variables where it is one word, its place.
 
+    A value that the script does not say is MISSING; in a list or a mapping its signs stand there.
     `template` is what a recipe says for it instead; `node` is where it stands in a file.
     """
 
@@ -60,11 +62,17 @@ class Given:
 
 @dataclass(slots=True)
 class Parsed:
-    """What a tool's parser makes of the words; `config` is the file it is told to read."""
+    """What a tool's parser makes of the words; `config` is the file it is told to read.
+
+    `refused` are the parameters it would stop at, `unplaced` the words that may be options: only
+    bash knows.
+    """
 
     given: dict[str, Given] = field(default_factory=dict)
     config: Argument | None = None
     problems: list[Problem] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    unplaced: list[str] = field(default_factory=list)
 
 
 def parse(words: Sequence[Argument], tool: Tool, variables: Variables) -> Parsed:
@@ -119,8 +127,7 @@ class _Parser:
         if found is None and not name.startswith("--") and name[:2] in self.flags:
             found, equals, value = name[:2], "=", text[2:]  # -cFILE
         if found is None:
-            hint = suggest(name, self.flags)
-            self.tell(word, f"{self.tool.name} has no option {name}", hint)
+            self.strange(name, inline=Argument(value, word.mark) if equals else None, word=word)
             return
         parameter = self.flags[found]
         inline = Argument(value, word.mark) if equals else None
@@ -138,6 +145,20 @@ class _Parser:
         elif (value_word := self.one(found, inline, word)) is not None:
             self.value(parameter, value_word)
 
+    def strange(self, name: str, inline: Argument | None, word: Argument) -> None:
+        """Keep an option that the tool does not have: a recipe that says it is refused, too."""
+        said = self.variables.shown(name)
+        self.tell(word, f"{self.tool.name} has no option {said}", suggest(name, self.flags))
+        key = said.lstrip("-").replace("-", "_")
+        if not key.isidentifier():
+            self.result.unplaced.append(said)
+            return
+        follows = self.words and not self.is_flag(self.words[0]) and self.words[0].text != "--"
+        value = inline or (self.words.pop(0) if follows and not self.places else None)
+        text = self.variables.text(value.text) if value is not None else None
+        self.result.refused.add(key)
+        self.result.given[key] = Given(True if text is None else typed(text, _ANY), word.mark)
+
     def named(self, name: str, word: Argument) -> str | None:
         """Return the flag that a name means: itself, or the only one it begins (T20)."""
         if name in self.flags:
@@ -154,18 +175,13 @@ class _Parser:
             return inline
         if self.words and not self.is_flag(self.words[0]) and self.words[0].text != "--":
             return self.words.pop(0)
+        self.result.unplaced.append(flag)
         self.tell(word, f"{flag} needs a value", "a value that starts with '-' needs '='")
         return None
 
     def value(self, parameter: Parameter, word: Argument) -> None:
-        strange = self.variables.strange(word.text)
-        if strange is not None:
-            why = f"{strange.name}: {strange.why}; {parameter.name} is left out"
-            self.result.problems.append(
-                Problem(word.mark, why, NOT_FOLLOWED, f"write {parameter.name} in the recipe")
-            )
-            return
-        if not self.variables.known(word.text):
+        known = self.follow(parameter.name, word)
+        if not known and parameter.emit != "repeat":
             self.keep(parameter, MISSING, word)
             return
         text = self.variables.text(word.text)
@@ -173,7 +189,8 @@ class _Parser:
             value = typed(text, parameter.schema, parameter.emit)
         except ValueError as error:
             self.tell(word, f"{parameter.flag} must be {error}", "")
-            return
+            self.result.refused.add(parameter.name)
+            value = text
         if parameter.emit == "repeat":
             before = self.result.given.get(parameter.name)
             value = _together(before.value if before else None, value)
@@ -189,7 +206,8 @@ class _Parser:
             self.tell(flag, f"{parameter.flag} needs a value")
             return
         items = parameter.schema.get("items", {})
-        values = [typed(self.variables.text(word.text), items) for word in words]
+        texts = [(self.variables.text(w.text), self.follow(parameter.name, w)) for w in words]
+        values = [typed(text, items) if known else text for text, known in texts]
         self.result.given[parameter.name] = Given(values, words[0].mark)
 
     def positional(self, words: list[Argument]) -> None:
@@ -200,7 +218,37 @@ class _Parser:
             elif words:
                 self.value(parameter, words.pop(0))
         for word in words:
-            self.tell(word, f"{self.tool.name} takes no {shown(self.variables.text(word.text))}")
+            self.loose(word)
+
+    def loose(self, word: Argument) -> None:
+        """Say of a word that is no option and no value what it may be."""
+        text, said = self.variables.text(word.text), self.variables.shown(word.text)
+        if unfilled(text):
+            found = self.variables.strange(word.text)
+            kind = found.why if found is not None else "a variable only the environment knows"
+            self.result.unplaced.append(said)
+            why = f"{said} is {kind}: the options in it are not in the recipe"
+            hint = "write them in the stage, and take out the var that stands for them"
+            self.result.problems.append(Problem(word.mark, why, NOT_FOLLOWED, hint))
+        elif not text and word.text:
+            said = " ".join(
+                p.shown for p in self.variables.parts(word.text) if not isinstance(p, str)
+            )
+            why = f"{said}: options from the environment are not in the recipe"
+            self.note(word.mark, why, "give them with --set, or write a profile")
+        else:
+            self.tell(word, f"{self.tool.name} takes no {shown(text)}")
+
+    def follow(self, name: str, word: Argument) -> bool:
+        """Say whether the script says a value; tell what the recipe asks for where it does not."""
+        found = self.variables.strange(word.text)
+        other = self.variables.argument(word.text)
+        if found is not None:
+            self.result.problems.append(unfollowed(found, name, word.mark))
+        elif other is not None:
+            why = f"{other.name} is {other.why}: the recipe reads it from the environment"
+            self.note(word.mark, why, f"set {other.key}, or write {name} in the recipe")
+        return self.variables.known(word.text)
 
     def keep(self, parameter: Parameter, value: Any, word: Argument) -> None:
         """Keep a value: the last of several counts (T21)."""
@@ -216,6 +264,13 @@ class _Parser:
 
     def note(self, mark: Mark, why: str, hint: str) -> None:
         self.result.problems.append(Problem(mark, why, IGNORED, hint, severity="warning"))
+
+
+def unfollowed(variable: Variable, name: str, mark: Mark) -> Problem:
+    """Return the problem of a parameter whose value the script does not say."""
+    why = f"{name} has no value: {variable.shown} is {variable.why}"
+    hint = f"write {name} in the recipe, or set {variable.key} in the environment"
+    return Problem(mark, why, NOT_FOLLOWED, hint)
 
 
 def typed(text: str, schema: Any, emit: str = "value") -> Any:

@@ -172,7 +172,7 @@ def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violat
         chosen = value.get(schema.get("x-select", "")) if isinstance(value, dict) else None
         for name in error.instance:
             if name not in schema.get("properties", {}):
-                yield unknown(schema, path, name, chosen)
+                yield unknown(schema, path, name, chosen, error.instance)
     elif "propertyNames" in error.absolute_schema_path:
         name = str(error.instance)
         yield Violation((*path, name), said, "bad-name", key=True)
@@ -199,10 +199,21 @@ def _told(error: Any, root: Mapping[str, Any], said: str, about: Path | None) ->
     return Violation(place, said, "bad-value", key=bool(_rule(error)), about=about)
 
 
-def unknown(schema: Mapping[str, Any], path: Path, name: str, chosen: object = None) -> Violation:
-    """Return the violation of a key that the schema of its mapping does not know."""
+def unknown(
+    schema: Mapping[str, Any], path: Path, name: str, chosen: object = None, beside: Any = None
+) -> Violation:
+    """Return the violation of a key that the schema of its mapping does not know.
+
+    `beside` is the mapping it stands in.
+    """
     known = schema.get("properties", {})
-    hint = schema.get("x-not", {}).get(name) or advice.unread(name, known, chosen)
+    meant = advice.quotient(schema, name, beside)
+    hint = (
+        f"did you mean {meant[0]}: {meant[1]} ({name} / {schema['x-quotient'][name]['by']})?"
+        if meant
+        else ""
+    )
+    hint = hint or schema.get("x-not", {}).get(name) or advice.unread(name, known, chosen)
     hint = hint or suggest(str(name), known, str(schema.get("x-hint", "")))
     return Violation((*path, name), f"unknown '{name}'", "unknown-key", hint, key=True)
 

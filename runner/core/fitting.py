@@ -6,22 +6,28 @@ that an earlier command made is a reference to its stage.
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner.core import program
-from runner.core.arguments import IGNORED, Given
+from runner.core import advice, program
+from runner.core.arguments import IGNORED, NOT_FOLLOWED, REFUSED, Given
 from runner.core.catalog import Tool, applies, complete
 from runner.core.check import Violation, dotted, violations
+from runner.core.expansion import Variables, unfilled
 from runner.core.invocation import laid_out
 from runner.core.problem import Mark, Problem
+from runner.core.shape import sentence
 from runner.core.tree import MISSING
 
 
 @dataclass(slots=True)
 class Adopted:
-    """A stage to be: what the command gives, and what it does not say or lost."""
+    """A stage to be: what the command gives, and what it does not say or lost.
+
+    `refused` are the parameters that the tool stops at, which is told; `unplaced` the words that
+    may be options.
+    """
 
     name: str
     tool: Tool
@@ -33,38 +39,65 @@ class Adopted:
     around: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     notes: list[Problem] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    unplaced: list[str] = field(default_factory=list)
 
 
-def fitted(adopted: Adopted) -> None:
+def fitted(adopted: Adopted, variables: Variables) -> None:
     """Complete and prune what a stage is given, so that its tool's schema takes it.
 
     What mlx-lm would not read is dropped and noted; a default that the recipe must say is said.
+    What is left for the schema to refuse is told.
     """
+    _whole(adopted, variables)
+    _length(adopted)
     for _ in range(20):
         found = violations(adopted.tool.schema, plain(adopted.given, missing=True))
         if not any(_mend(adopted, one) for one in found):
+            adopted.notes += _refusals(adopted, found)
+            adopted.refused |= {str(one.path[0]) for one in found if one.path}
             return
 
 
 def plain(given: Mapping[str, Given], *, missing: bool = False) -> dict[str, Any]:
-    """Return the bare values; those that only the environment knows are MISSING, or left out."""
-    return {name: g.value for name, g in given.items() if missing or g.value is not MISSING}
+    """Return the bare values; those that the script does not say are MISSING, or left out."""
+    if missing:
+        return {name: _bare(one.value) for name, one in given.items()}
+    return {name: one.value for name, one in given.items() if said(one)}
 
 
-def settle(adopted: Adopted, before: Sequence[Adopted]) -> None:
+def said(given: Given) -> bool:
+    """Say whether the script says a value, and all that is inside it."""
+    return given.value is not MISSING and not unfilled(given.value)
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _bare(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_bare(child) for child in value]
+    return MISSING if unfilled(value) else value
+
+
+def settle(adopted: Adopted, before: Sequence[Adopted], variables: Variables) -> None:
     """Name a stage, refer to what earlier stages made, and leave its own places to the runner."""
     tool = adopted.tool
     full = complete(tool.schema, plain(adopted.given), tool.schema)
     adopted.name = adopted.name or _name(adopted, full, {stage.name for stage in before})
-    made = program.outputs(tool, full)
+    texts = {
+        n: variables.text(g.signs) for n, g in adopted.given.items() if g.signs and not said(g)
+    }
+    paths = full | texts
+    made = program.outputs(tool, paths)
     written = {tool.outputs[name].param for name in made}
     for name, parameter in tool.parameters.items():
         if parameter.input_kind(full) in {None, "hub"} or name in written:
             continue
-        reference = _reference(full.get(name), before)
+        reference = _reference(paths.get(name), before)
         if reference is not None:
             mark = adopted.given[name].mark if name in adopted.given else adopted.mark
-            adopted.given[name] = Given(full[name], mark, template=reference)
+            adopted.given[name] = Given(paths[name], mark, template=reference)
+            adopted.notes = [n for n in adopted.notes if (n.mark, n.rule) != (mark, NOT_FOLLOWED)]
     for output in tool.outputs.values():
         unsaid = output.param is not None and output.param not in adopted.given
         if (
@@ -100,7 +133,11 @@ def _reference(value: Any, before: Sequence[Adopted]) -> str | None:
         for name, made in stage.outputs.items():
             folder = posixpath.normpath(made)
             inside = path == folder or path.startswith(f"{folder}/")
-            if inside and (best is None or len(folder) > best[0]):
+            if (
+                inside
+                and (best is None or len(folder) > best[0])
+                and not unfilled(path[len(folder) :])
+            ):
                 said = f"{{{{ stages.{stage.name}.{name} }}}}"
                 best = len(folder), f"{said}{path.removeprefix(folder)}"
     return best[1] if best else None
@@ -110,7 +147,7 @@ def _name(adopted: Adopted, full: Mapping[str, Any], taken: set[str]) -> str:
     """Return a name for a stage: the folder it makes where that says something, else its work."""
     word = adopted.tool.name.rpartition(".")[2]
     if adopted.tool.watch == "training":
-        word = "train" if full.get("train") else "test"
+        word = next((one for one in ("train", "test") if full.get(one)), word)
     for output in adopted.tool.outputs.values():
         given = adopted.given.get(output.param or "")
         if given is not None and word == "train" and isinstance(given.value, str):
@@ -126,15 +163,81 @@ def _name(adopted: Adopted, full: Mapping[str, Any], taken: set[str]) -> str:
     return name
 
 
+def _take(adopted: Adopted, name: str, default: Any) -> None:
+    """Say mlx-lm's default of a parameter that nobody says."""
+    adopted.given[name] = Given(default, adopted.mark)
+    why = f"nobody says {name}: mlx-lm takes {laid_out(default)}"
+    adopted.notes.append(Problem(adopted.mark, why, "default-taken", severity="warning"))
+
+
+def _length(adopted: Adopted) -> None:
+    """Say how long a training is where its command does not."""
+    given = plain(adopted.given)
+    for name, parameter in adopted.tool.parameters.items():
+        length = parameter.schema.get("x-smoke", {})
+        unsaid = name not in adopted.given and not adopted.unplaced
+        if unsaid and length.get("total") and applies(length, given):
+            _take(adopted, name, parameter.default)
+
+
+def _whole(adopted: Adopted, variables: Variables) -> None:
+    """Say what a mapping lacks that mlx-lm stops without: what is meant, else what to fill in."""
+    full = complete(adopted.tool.schema, plain(adopted.given), adopted.tool.schema)
+    for name, given in [*adopted.given.items()]:
+        schema = adopted.tool.schema["properties"].get(name, {})
+        whole = schema.get("x-whole")
+        if whole is None or not isinstance(given.value, dict):
+            continue
+        if any(applies({"when": values}, full) for values in whole.get("unless", ())):
+            continue
+        for key in (key for key in whole["keys"] if key not in given.value):
+            _supply(adopted, (name, key), schema, variables)
+
+
+def _supply(
+    adopted: Adopted, path: tuple[str, str], schema: Mapping[str, Any], variables: Variables
+) -> None:
+    """Say a key that mlx-lm stops without, where one beside it or its default means it."""
+    name, key = path
+    given = adopted.given[name]
+    why = f"mlx-lm stops at {name} without {key} (T14)"
+    default = schema["properties"][key]["default"]
+    meant = {other: advice.quotient(schema, other, given.value) for other in given.value}
+    other = next((o for o, found in meant.items() if found is not None and found[0] == key), None)
+    value = {k: child for k, child in given.value.items() if k != other}
+    found = meant[other] if other is not None else None
+    if found is not None:
+        quotient = f"{other} / {schema['x-quotient'][other]['by']}"
+        value[key], hint = found[1], f"the recipe says {found[1]}, which is {quotient}"
+    elif not default:
+        value[key], hint = default, f"the recipe says {default}, mlx-lm's own default"
+    else:
+        value[key] = variables.wanted(key, "mlx-lm stops without it")
+        hint = f"write {key} in the recipe; mlx-lm's own default is {default}"
+    rule, severity = (REFUSED, "error") if unfilled(value[key]) else (IGNORED, "warning")
+    adopted.notes.append(Problem(given.mark, why, rule, hint, severity=severity))
+    adopted.given[name] = replace(given, value=value)
+
+
+def _refusals(adopted: Adopted, found: Sequence[Violation]) -> Iterator[Problem]:
+    """Yield what a schema refuses of a stage and is not told yet, at its place in the script."""
+    for one in found:
+        name = str(one.path[0]) if one.path else ""
+        lacking = not one.path and adopted.unplaced
+        if name not in adopted.refused and not lacking:
+            given = adopted.given.get(name)
+            mark = given.place(one.path[1:]) if given is not None else adopted.mark
+            yield Problem(mark, sentence(one, adopted.tool.name), one.rule, one.hint)
+
+
 def _mend(adopted: Adopted, found: Violation) -> bool:
     """Drop what a violation is about, or say the default it asks for; say whether that is done."""
     tool, given = adopted.tool, adopted.given
     for name in re.findall(r"'(\w+)'", found.message):
         default = tool.schema["properties"].get(name, {}).get("default")
-        if default is not None and name not in given and found.rule in {"missing-key", "bad-value"}:
-            given[name] = Given(default, adopted.mark)
-            why = f"nobody says {name}: mlx-lm takes {laid_out(default)}"
-            adopted.notes.append(Problem(adopted.mark, why, "default-taken", severity="warning"))
+        lacks = name not in given and found.rule in {"missing-key", "bad-value"}
+        if default is not None and lacks and not adopted.unplaced:
+            _take(adopted, name, default)
             return True
     if not found.path or found.path[0] not in given:
         return False

@@ -7,7 +7,10 @@ from typing import Any
 
 from runner.core.catalog import Catalog, Tool, applies
 
-_STARTERS = {"caffeinate", "command", "env", "exec", "nice", "nohup", "poetry", "time", "uv", "uvx"}
+_STARTERS = {
+    "caffeinate", "command", "conda", "env", "exec", "hatch", "nice", "nohup", "pdm", "pixi",
+    "poetry", "sudo", "time", "timeout", "uv", "uvx",
+}  # fmt: skip
 _HARMLESS = {
     ":", "[", "[[", "cat", "cd", "date", "df", "du", "echo", "exit", "false", "free", "grep",
     "head", "hostname", "ls", "mkdir", "printf", "pwd", "return", "set", "shift", "shopt", "sleep",
@@ -31,7 +34,7 @@ def find(words: Sequence[str], catalog: Catalog) -> Program:
     start = 0
     if words and posixpath.basename(words[0]) in _STARTERS:
         start = 1
-    for at in range(start + 1 if start == 0 else len(words)):
+    for at in range(min(len(words), start + 1) if start == 0 else len(words)):
         found = _at(list(words[at:]), catalog)
         if found is not None:
             return Program(found.tool, found.used + at, found.unknown)
@@ -60,8 +63,8 @@ def outputs(tool: Tool, params: Mapping[str, Any]) -> dict[str, str]:
 def _at(words: list[str], catalog: Catalog) -> Program | None:
     """Return the tool that these words begin with."""
     head = posixpath.basename(words[0])
-    if head.startswith("python") and words[1:2] == ["-m"] and len(words) > 2:  # noqa: PLR2004
-        return _module(words[2:], catalog)
+    if words[1:2] == ["-m"] and len(words) > 2:  # noqa: PLR2004
+        return None if harmless(head) else _module(words[2:], catalog)  # also "$PYTHON" -m
     named = [head, *words[1:]]
     wrappers = (catalog.launcher, catalog.trainer)
     tools = [*wrappers, *(tool for name in catalog.names if (tool := catalog.get(name)))]

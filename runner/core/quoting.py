@@ -4,10 +4,15 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from runner.core import arithmetic
 from runner.core.problem import Mark
 
 _NAME = re.compile(r"[A-Za-z_]\w*|[0-9@*#?!$-]")
 _BRACES = re.compile(r"\{[^{}\s]*,[^{}\s]*\}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*|\d+|[@*])(:?[-=?]|\})")
+_ARRAY = re.compile(r"\$\{([A-Za-z_]\w*)\[(@|\*|\d+)\]\}")
+_ARRAY_IF_ANY = re.compile(r"""\$\{([A-Za-z_]\w*)\[@\]:?\+("?)\$\{\1\[(@)\]\}\2\}""")
+_HERE = {"$(pwd)", "`pwd`"}
 _ANSI = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
 
 
@@ -16,10 +21,11 @@ class Part:
     """A piece of a word: text, a variable (`text` is its name), or what cannot be followed.
 
     `otherwise` is what stands for a variable that is not set, as in ``${NAME:-otherwise}``;
-    `sign` is how it is said: '', '-' or '='. One that is `quoted` stays one word.
+    `sign` is how it is said: '', '-' or '='; of an array it is what stands in its brackets. One
+    that is `quoted` stays one word.
     """
 
-    kind: Literal["text", "variable", "unknown"]
+    kind: Literal["text", "variable", "array", "unknown"]
     text: str
     sign: str = ""
     otherwise: "Word | None" = None
@@ -28,11 +34,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a command; `bare` says that no quote is in it."""
+    """A word of a command; `bare` says that no quote is in it.
+
+    `items` are the words in the brackets of ``NAME=( )``.
+    """
 
     parts: tuple[Part, ...]
     mark: Mark
     bare: bool = False
+    items: "tuple[Word, ...] | None" = None
 
     @property
     def plain(self) -> str | None:
@@ -88,9 +98,12 @@ class _Inner:
             self.ansi()
         elif char in "$`":
             self.dollar()
-        elif char in "*?" or (char == "{" and _BRACES.match(self.text, self.at)):
+        elif char in "*?":
             self.parts.append(Part("unknown", char))
             self.at += 1
+        elif char == "{" and (found := _BRACES.match(self.text, self.at)):
+            self.parts.append(Part("unknown", found.group()))
+            self.at = found.end()
         else:
             self.parts.append(Part("text", char))
             self.at += 1
@@ -126,7 +139,7 @@ class _Inner:
     def dollar(self, *, quoted: bool = False) -> None:
         text, at = self.text, self.at
         if text[at] == "`" or text.startswith("$(", at):
-            self.substitution()
+            self.substitution(quoted=quoted)
         elif text.startswith("${", at):
             self.braced(quoted=quoted)
         elif found := _NAME.match(text, at + 1):
@@ -136,7 +149,8 @@ class _Inner:
             self.parts.append(Part("text", "$"))
             self.at += 1
 
-    def substitution(self) -> None:
+    def substitution(self, *, quoted: bool) -> None:
+        """Read ``$( )``, ``$(( ))`` and backquotes; only bash can follow most of them."""
         start = self.at
         if self.text[start] == "`":
             end = self.text.find("`", start + 1)
@@ -148,12 +162,25 @@ class _Inner:
                 self.at += 1
                 if depth == 0:
                     break
-        self.parts.append(Part("unknown", self.text[start : self.at]))
+        said = self.text[start : self.at]
+        sum_ = arithmetic.number(said[3:-2]) if said.startswith("$((") else None
+        if said in _HERE:
+            self.parts.append(Part("variable", "PWD", quoted=quoted))
+        elif sum_ is not None:
+            self.parts.append(Part("text", str(sum_)))
+        elif not re.match(r"`\s*#[^\n]*`$", said):  # a comment in a continued line is nothing
+            self.parts.append(Part("unknown", said))
 
     def braced(self, *, quoted: bool) -> None:
         """Read ``${NAME}``, ``${NAME:-WORD}`` and their kin; others cannot be followed."""
         start = self.at
-        found = re.compile(r"\$\{([A-Za-z_]\w*|\d)(:?[-=]|\})").match(self.text, start)
+        array = _ARRAY.match(self.text, start) or _ARRAY_IF_ANY.match(self.text, start)
+        if array:
+            whole = quoted or '"' in array.group()
+            self.parts.append(Part("array", array.group(1), array.groups()[-1], None, whole))
+            self.at = array.end()
+            return
+        found = _VARIABLE.match(self.text, start)
         if found and found.group(2) == "}":
             self.parts.append(Part("variable", found.group(1), quoted=quoted))
             self.at = found.end()
@@ -161,7 +188,9 @@ class _Inner:
         inner = _Inner(self.text, found.end() if found else start + 2)
         inner.double("}")
         self.at = inner.at
-        if found:
+        if found and found.group(2)[-1] == "?":  # what follows is said where it is not set
+            self.parts.append(Part("variable", found.group(1), quoted=quoted))
+        elif found:
             other = Word(_joined(inner.parts), Mark("", 1, 1))
             self.parts.append(Part("variable", found.group(1), found.group(2)[-1], other, quoted))
         else:

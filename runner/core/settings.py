@@ -14,8 +14,9 @@ import yaml
 from runner.core.arguments import IGNORED, NOT_FOLLOWED, REFUSED, Given
 from runner.core.catalog import Parameter, Tool
 from runner.core.document import parse
+from runner.core.expansion import unfilled
 from runner.core.problem import Mark, Problem, shown, suggest
-from runner.core.tree import Node
+from runner.core.tree import MISSING, Node
 
 _FLOAT = re.compile(
     r"""^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?
@@ -105,6 +106,8 @@ class _Reader:
             if parameter.default is not None:
                 why = "an empty value is mlx-lm's default (T08)"
                 self.ignored(mark, key, value, why, f"it was {shown(parameter.default)}")
+        elif isinstance(value, str) and unfilled(value):
+            return Given(MISSING, self.place(node), value, node=node)
         else:
             return Given(self.read(parameter, value, mark), self.place(node), node=node)
         return None

@@ -123,28 +123,31 @@ def _of_null(one: Violation, at: Node) -> Violation:
 def placed(found: Violation, node: Node, owner: str, notes: Notes = ()) -> Problem:
     """Return a violation of `node`, which a person calls `owner`, as a problem at its place."""
     at = locate(node, found.path)
-    inside = dotted(found.path[:-1])
     mark = at.key_mark if found.key or found.rule == "missing-key" else at.mark
     hint = found.hint
-    if found.rule == "unknown-key":
-        what = "" if inside or " " in owner else "parameter "
-        message = f"{inside or owner} has no {what}'{found.path[-1]}'"
-        if is_template(str(found.path[-1])):
-            hint = "templates are filled in in values, not in keys: write the name out"
+    if found.rule == "unknown-key" and is_template(str(found.path[-1])):
+        hint = "templates are filled in in values, not in keys: write the name out"
     elif found.rule == "bad-name":
-        name = str(found.path[-1])
-        message = f"{_SINGULAR.get(inside, inside)} '{name}' {found.message}"
-        word = re.sub(r"\W+", "_", name).strip("_")
+        word = re.sub(r"\W+", "_", str(found.path[-1])).strip("_")
         hint = f"write {'_' if word[:1].isdigit() else ''}{word or 'a name'}"
-    elif found.rule == "not-read":
-        message = found.message
-    else:
-        subject = found.path if found.about is None else found.about
-        message = f"{dotted(subject) or owner} {found.message}"
     made = isinstance(at.value, str) and is_template(at.value)
     if made and found.rule == "wrong-type":
         hint = ""
-    return Problem(mark, message, found.rule, hint, tuple(notes))
+    return Problem(mark, sentence(found, owner), found.rule, hint, tuple(notes))
+
+
+def sentence(found: Violation, owner: str) -> str:
+    """Return what a violation says of what a person calls `owner`."""
+    inside = dotted(found.path[:-1])
+    if found.rule == "unknown-key":
+        what = "" if inside or " " in owner else "parameter "
+        return f"{inside or owner} has no {what}'{found.path[-1]}'"
+    if found.rule == "bad-name":
+        return f"{_SINGULAR.get(inside, inside)} '{found.path[-1]}' {found.message}"
+    if found.rule == "not-read":
+        return found.message
+    subject = found.path if found.about is None else found.about
+    return f"{dotted(subject) or owner} {found.message}"
 
 
 def from_template(found: Violation, said: str, value: Any) -> str:

@@ -1,18 +1,18 @@
 """A bash script in, its commands out: words with their places, nothing expanded yet.
 
-Read are quotes, line continuations, variables, comments, here-documents, redirections and lists
-(``;``, ``&&``, ``|``). What only bash itself could say (a command substitution, a glob) stays in
-its word as a part that cannot be followed; commands in loops and conditions say so.
+Read are quotes, line continuations, variables, arrays, comments, here-documents, redirections and
+lists (``;``, ``&&``, ``|``). What only bash itself could say (a command substitution, a glob) stays
+in its word as a part that cannot be followed; commands in loops and conditions say so.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.core.problem import Mark
 from runner.core.quoting import Part, Word, document, word
 
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^]]*\])?\+?=")
 _REDIRECT = re.compile(r"(\d*|&)(<<<|<<-|<<|>>|>\||>&|<&|<>|<|>)")
 _OPERATOR = re.compile(r"&&|\|\||\|&|;;&?|;&|[;&|()\n]")
 _OPENS = {"if": "fi", "for": "done", "while": "done", "until": "done", "select": "done"}
@@ -150,11 +150,32 @@ class _Reader:
     def word(self) -> Iterator[Command]:
         word = self.read(self.at)
         plain = word.plain if word.bare else None
+        if plain and _ASSIGNMENT.fullmatch(plain) and self.text.startswith("(", self.at):
+            word = replace(word, items=tuple(self.items()))
         if not self.begun.words and plain is not None and self.keyword(plain, word.mark):
             return
         self.begun.mark = self.begun.mark or word.mark
         self.begun.words.append(word)
         yield from ()
+
+    def items(self) -> Iterator[Word]:
+        """Yield the words of an array, from its opening bracket to behind its closing one."""
+        self.at += 1
+        while self.at < len(self.text) and self.text[self.at] != ")":
+            char = self.text[self.at]
+            if self.text.startswith("\\\n", self.at):
+                self.at += 2
+            elif char in " \t\r\n":
+                self.at += 1
+            elif char == "#":
+                end = self.text.find("\n", self.at)
+                self.at = len(self.text) if end < 0 else end
+            elif char in ";&|<>(":
+                yield Word((Part("unknown", char),), self.mark())
+                self.at += 1
+            else:
+                yield self.read(self.at)
+        self.at += 1
 
     def keyword(self, word: str, mark: Mark) -> bool:
         """Follow a word that opens, leads on in or ends a compound command; say whether it does."""

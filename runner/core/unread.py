@@ -1,6 +1,6 @@
 """Adopted stages in, the same without what the rules say mlx-lm records and never reads."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from runner.core.adoption import Adoption
 from runner.core.arguments import IGNORED
@@ -8,8 +8,10 @@ from runner.core.catalog import complete
 from runner.core.fitting import Adopted, plain
 from runner.core.plan import Plan, Stage
 from runner.core.problem import Problem
-from runner.core.rules import Finding, Rule, View, examine
+from runner.core.rules import Finding, Known, Rule, View, examine, rules
+from runner.core.rules.schedule import hidden
 
+_HIDDEN = "schedule-hides-learning-rate"
 # What these rules find is a value that does nothing; others find values that do the wrong thing.
 SLUGS = frozenset(
     {
@@ -17,7 +19,7 @@ SLUGS = frozenset(
         "full-ignores-lora-parameters",
         "hf-dataset-ignores-features",
         "project-name-not-read",
-        "schedule-hides-learning-rate",
+        _HIDDEN,
         "test-ignores-resume-file",
     }
 )
@@ -25,26 +27,58 @@ SLUGS = frozenset(
 
 def prune(adoption: Adoption) -> None:
     """Drop from each stage what does nothing, with a note in its place."""
-    plan = Plan("", "", tuple(map(_stage, adoption.stages)))
+    plan = planned(adoption)
     for adopted in adoption.stages:
-        while any(_drop(adopted, rule, finding) for rule, finding in _found(adopted, plan)):
+        while any(_drop(adopted, rule, one) for rule, one in findings(adopted, plan, SLUGS)):
             pass
+        for rule, one in _hidden(adopted, plan) if not adoption.terse else ():
+            _drop(adopted, rule, one)
+
+
+def planned(adoption: Adoption) -> Plan:
+    """Return the plan of adopted stages, for the rules; those that lack a parameter are not in it.
+
+    What the script leaves to bash is at its default.
+    """
+    return Plan("", "", tuple(_stage(one) for one in adoption.stages if _whole(one)))
+
+
+def findings(
+    adopted: Adopted, plan: Plan, slugs: Collection[str], known: Known | None = None
+) -> Iterator[tuple[Rule, Finding]]:
+    """Yield what some of the rules find in a stage; nothing in one that is not sound."""
+    view = _view(adopted, plan, known)
+    for rule, finding in examine(view) if view is not None else ():
+        if rule.slug in slugs:
+            yield rule, finding
 
 
 def _stage(adopted: Adopted) -> Stage:
     schema = adopted.tool.schema
-    params = complete(schema, plain(adopted.given), schema)
+    given = {name: one for name, one in adopted.given.items() if name not in adopted.refused}
+    params = complete(schema, plain(given), schema)
     return Stage(adopted.name, adopted.tool.name, params, adopted.outputs)
 
 
-def _found(adopted: Adopted, plan: Plan) -> Iterator[tuple[Rule, Finding]]:
-    """Yield what the rules of SLUGS find in a stage; nothing in one that lacks a parameter."""
-    stage = _stage(adopted)
-    if all(name in stage.params for name in adopted.tool.parameters):
-        given = frozenset(_dotted(plain(adopted.given)))
-        for rule, finding in examine(View(stage, adopted.tool, given, plan)):
-            if rule.slug in SLUGS:
-                yield rule, finding
+def _whole(adopted: Adopted) -> bool:
+    """Say whether a stage has every parameter of its tool."""
+    return all(name in _stage(adopted).params for name in adopted.tool.parameters)
+
+
+def _view(adopted: Adopted, plan: Plan, known: Known | None = None) -> View | None:
+    """Return what the rules see of a stage, None where it lacks a parameter or has a wrong one."""
+    if adopted.refused or not _whole(adopted):
+        return None
+    given = frozenset(_dotted(plain(adopted.given)))
+    return View(_stage(adopted), adopted.tool, given, plan, known or Known())
+
+
+def _hidden(adopted: Adopted, plan: Plan) -> Iterator[tuple[Rule, Finding]]:
+    """Yield a learning_rate that is the schedule's peak: as long as it is, no rule minds it."""
+    view, rule = _view(adopted, plan), rules()[_HIDDEN]
+    found = hidden(view) if view is not None and adopted.tool.name in rule.tools else None
+    if found is not None:
+        yield rule, found[1]
 
 
 def _drop(adopted: Adopted, rule: Rule, finding: Finding) -> bool:
@@ -53,8 +87,9 @@ def _drop(adopted: Adopted, rule: Rule, finding: Finding) -> bool:
     if given is None:
         return False
     traps = f" ({', '.join(rule.traps)})" if rule.traps else ""
-    why = f"left out: {finding.message}{traps}"
-    adopted.notes.append(Problem(given.mark, why, IGNORED, finding.hint, severity="warning"))
+    why = f"left out: {finding.message.replace('would be ignored', 'was ignored')}{traps}"
+    hint = f"run-recipe rules {rule.slug} says what counts"
+    adopted.notes.append(Problem(given.mark, why, IGNORED, hint, severity="warning"))
     return True
 
 

@@ -11,15 +11,16 @@ from typing import Any
 from runner.core.adoption import Adoption
 from runner.core.arguments import Given, typed
 from runner.core.catalog import Tool, complete
-from runner.core.expansion import Variable, Variables
-from runner.core.fitting import Adopted, plain
-from runner.core.problem import Problem, ordered
+from runner.core.expansion import Variable, Variables, unfilled
+from runner.core.fitting import Adopted, plain, said
+from runner.core.problem import Mark, Problem, ordered
 from runner.core.scalar import NumberError, scalar
 from runner.core.template import literal
 from runner.core.tree import MISSING
 
 WIDTH = 100
 SHARED = 2
+_UNPLACED = "Nothing reads these: write what they hold in their stages, and take them out."
 _WIDE = 0x10000
 _BARE = re.compile(r"[A-Za-z_./][\w./@+-]*(?: [\w./@+-]+)*\Z")
 _WORDS_OF_OTHERS = {"yes", "no", "on", "off", "y", "n"}
@@ -61,9 +62,13 @@ class _Writer:
         if adoption.description:
             yield f"description:{yaml(literal(adoption.description), 0, 10_000)}"
         yield from self.missing()
-        if self.names.used:
+        unplaced = dict(self.unplaced())
+        if self.names.used or unplaced:
             yield from ("", "vars:")
             yield from (f"  {name}:{yaml(value, 4)}" for name, value in self.names.used.items())
+        if unplaced:
+            yield f"  # {_UNPLACED}"
+            yield from (f"  {name}:{yaml(value, 4)}" for name, value in unplaced.items())
         if self.shared:
             yield from ("", "defaults:")
             for tool, params in self.shared.items():
@@ -76,10 +81,18 @@ class _Writer:
 
     def missing(self) -> Iterator[str]:
         """Yield what of the script is not in the recipe."""
-        errors = [one for one in self.adoption.problems if one.severity == "error"]
-        if errors:
+        if self.adoption.problems:
             yield from ("", "# Not imported, for you to add:")
-            yield from _comments(errors, "")
+            yield from _comments(self.adoption.problems, "")
+
+    def unplaced(self) -> Iterator[tuple[str, str]]:
+        """Yield vars that hold what may be options: nothing reads them, so that check says so."""
+        for stage in self.adoption.stages:
+            if stage.unplaced:
+                name = f"{stage.name}_options"
+                while name in self.names.used:
+                    name += "_"
+                yield name, literal(" ".join(stage.unplaced))
 
     def stage(self, stage: Adopted) -> Iterator[str]:
         for line in stage.comments:
@@ -89,7 +102,7 @@ class _Writer:
         if stage.description:
             yield f"    description:{yaml(literal(stage.description), 6, 10_000)}"
         for key, value in stage.around.items():
-            yield f"    {key}:{yaml(value, 6)}"
+            yield f"    {key}:{yaml(self.names.inside(value, {}), 6)}"
         own = self.said[stage.name]
         shared = self.shared.get(stage.tool.name, {})
         params = {name: value for name, value in own.items() if name not in shared}
@@ -141,7 +154,18 @@ class _Names:
         text = given.value is MISSING or isinstance(given.value, str)
         if text and any(isinstance(part, Variable) for part in parts):
             return "".join(map(self.piece, parts))
-        return _escaped(given.value)
+        return self.inside(given.value, schema)
+
+    def inside(self, value: Any, schema: Mapping[str, Any]) -> Any:
+        """Return a value with what only bash or the environment knows as templates."""
+        if isinstance(value, dict):
+            known = schema.get("properties", {})
+            return {key: self.inside(child, known.get(key, {})) for key, child in value.items()}
+        if isinstance(value, list):
+            return [self.inside(child, schema.get("items", {})) for child in value]
+        if isinstance(value, str) and unfilled(value):
+            return self.said(Given(MISSING, _NOWHERE, value), schema)
+        return literal(value) if isinstance(value, str) else value
 
     def whole(self, variable: Variable, schema: Mapping[str, Any], given: Given) -> Any:
         """Return how a recipe says a value that is one variable."""
@@ -179,6 +203,7 @@ class _Names:
         return self.called[said]
 
 
+_NOWHERE = Mark("", 1, 1)
 _TEXT: Mapping[str, Any] = {"type": "string"}
 
 
@@ -188,7 +213,7 @@ def _environment(variable: Variable, schema: Mapping[str, Any], variables: Varia
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if variable.default is None:
         turned = " | int" if "integer" in kinds else " | float" if "number" in kinds else ""
-        return f"{{{{ env('{variable.name}'){turned} }}}}"
+        return f"{{{{ env('{variable.key}'){turned} }}}}"
     text = variables.text(variable.default)
     try:
         value = typed(text, schema)
@@ -197,7 +222,7 @@ def _environment(variable: Variable, schema: Mapping[str, Any], variables: Varia
     said = json.dumps(value, ensure_ascii=False)
     if isinstance(value, str) and not set(value) & {"'", "\\", "\n"}:
         said = f"'{value}'"
-    return f"{{{{ env('{variable.name}', {said}) }}}}"
+    return f"{{{{ env('{variable.key}', {said}) }}}}"
 
 
 def _terse(given: Mapping[str, Given], tool: Tool) -> dict[str, Given]:
@@ -208,7 +233,7 @@ def _terse(given: Mapping[str, Given], tool: Tool) -> dict[str, Given]:
     for name, one in given.items():
         less = {other: g for other, g in given.items() if other != name}
         default = complete(tool.schema, plain(less), tool.schema)
-        needed = name in must or name not in default
+        needed = name in must or name not in default or not said(one)
         if needed or one.template is not None or not _same(whole.get(name), default[name]):
             kept[name] = one
     return kept
@@ -218,14 +243,6 @@ def _comments(problems: Iterable[Problem], pad: str) -> Iterator[str]:
     for one in ordered(problems):
         text = " ".join(f"{one.message}; {one.hint}".rstrip("; ").split())
         yield f"{pad}# {one.mark.file}:{one.mark.line}: {text}"
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _escaped(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_escaped(child) for child in value]
-    return literal(value) if isinstance(value, str) else value
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -32,6 +32,7 @@ def command(slug: str | None, style: str) -> int:
     if slug:
         traps = f" ({', '.join(chosen[0].traps)})" if chosen[0].traps else ""
         click.echo(f"{slug}: {chosen[0].severity}{traps}\n\n{chosen[0].page}")
+        click.echo(f"\nWhere it is meant, the stage says so: allow: [{slug}]")
         return Exit.OK
     width = max(map(len, known))
     for one in chosen:

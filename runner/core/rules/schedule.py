@@ -22,14 +22,20 @@ def schedule_hides_learning_rate(view: View) -> Iterator[Finding]:
     mlx-lm records learning_rate and trains with the schedule's first argument. Give both the same
     value, as in ``arguments: ["{{ stage.params.learning_rate }}", …]``, or leave learning_rate out.
     """
-    schedule = view.params["lr_schedule"]
-    rate = view.params["learning_rate"]
-    if view.trains and schedule and "learning_rate" in view.given:
-        peak = schedule["arguments"][0]
-        if peak != rate:
-            message = f"learning_rate {rate:g} would be ignored: the schedule's peak is {peak:g}"
-            hint = 'leave it out, or write the peak as "{{ stage.params.learning_rate }}"'
-            yield Finding("learning_rate", message, hint)
+    found = hidden(view)
+    if found is not None and view.params["lr_schedule"]["arguments"][0] != found[0]:
+        yield found[1]
+
+
+def hidden(view: View) -> tuple[float, Finding] | None:
+    """Return the learning_rate that a schedule hides, whatever its peak, and what to say of it."""
+    schedule, rate = view.params["lr_schedule"], view.params["learning_rate"]
+    if not view.trains or not schedule or "learning_rate" not in view.given:
+        return None
+    peak = schedule["arguments"][0]
+    message = f"learning_rate {rate:g} would be ignored: the schedule's peak is {peak:g}"
+    hint = 'leave it out, or write the peak as "{{ stage.params.learning_rate }}"'
+    return rate, Finding("learning_rate", message, hint)
 
 
 @rule("error", "T35")
