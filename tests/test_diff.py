@@ -200,6 +200,33 @@ def test_a_line_that_is_gone_is_named_where_it_stood(repository, diff):
     assert places(out) == {"mix.seed": ["gone recipes/alone.yaml:3 seed"]}
 
 
+def test_a_reset_is_the_line_that_changes_what_it_takes_away(repository, diff):
+    write(
+        "recipes/one.yaml",
+        ONE.replace("iters: 100", "iters: 100, lora_parameters: !override {rank: 4}"),
+    )
+    out = diff("recipes/one.yaml", "--format", "json")[1]
+    assert values(out)["train.lora_parameters.scale"] == (2.0, 20.0)
+    assert places(out)["train.lora_parameters.scale"] == ["recipes/one.yaml:6 lora_parameters"]
+    commit()
+    write("recipes/one.yaml", ONE + "    timeout: 2h\n")
+    out = diff("recipes/one.yaml", "--format", "json")[1]
+    assert places(out)["train.lora_parameters.scale"] == ["gone recipes/one.yaml:6 lora_parameters"]
+    commit()
+    again = (
+        "  again:\n    extends: train\n    timeout: !reset\n    params: {learning_rate: !reset }\n"
+    )
+    write("recipes/one.yaml", ONE + "    timeout: 2h\n" + again.replace("!reset ", "2"))
+    write("recipes/one.yaml", ONE + "    timeout: 2h\n" + again.replace("!reset", "1h", 1))
+    commit()
+    write("recipes/one.yaml", ONE + "    timeout: 2h\n" + again)
+    out = diff("recipes/one.yaml")[1]
+    assert "timeout  3600s -> null  <- recipes/one.yaml:10 !reset\n" in out
+    write("recipes/base/shared.yaml", BASE.replace("rate: 1.0e-5", "rate: 3.0e-5"))
+    out = diff("recipes/one.yaml", "--format", "github")[1]
+    assert "file=recipes/one.yaml,line=10,title=timeout%3A !reset::" in out
+
+
 def test_another_parent_is_the_cause_of_what_it_brings(repository, diff):
     write("recipes/base/other.yaml", BASE.replace("scale: 2.0", "scale: 4.0"))
     write("recipes/one.yaml", ONE.replace("shared", "other"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Mark
-from runner.core.provenance import Origin, Said, origins
+from runner.core.provenance import Origin, Removal, Said, origins
 
 
 class Absent:
@@ -83,7 +83,7 @@ class Causes:
         old, new = (_says(side.origins.get(one)) for side, one in self._both(path))
         if not self.old.origins:
             return ABSENT, ABSENT
-        return old.text if old else ABSENT, new.text if new else ABSENT
+        return _text(old), _text(new)
 
     def of(self, path: str) -> tuple[Cause, ...]:
         """Return the lines that made the value at `path` another one."""
@@ -137,11 +137,13 @@ class Causes:
         brought = self._brought(path, was, now)
         if brought is not None:
             return brought
-        texts = (was.text if was else ABSENT, now.text if now else ABSENT)
+        texts = (_text(was), _text(now))
         fell = _among(now, old) and not _among(was, new)
         if was and was.mark and (now is None or now.mark is None or fell):
-            return Cause(was.mark, label, *texts, gone=True)
-        return Cause(now.mark, label, *texts) if now and now.mark else None
+            return _removed(was, gone=True) or Cause(was.mark, label, *texts, gone=True)
+        if now is None or now.mark is None:
+            return None
+        return _removed(now) or Cause(now.mark, label, *texts)
 
     def _brought(self, path: str, was: Said | None, now: Said | None) -> Cause | None:
         """Return the ``extends`` that brought a value in, or away, where that is what changed."""
@@ -185,6 +187,19 @@ def _place(said: Said | None) -> tuple[str, str] | None:
     if said is None:
         return None
     return said.mark.file if said.mark else "", json.dumps(said.text)
+
+
+def _text(said: Said | None) -> Any:
+    """Return what a place says, ABSENT where it says nothing or takes away what is inherited."""
+    return ABSENT if said is None or isinstance(said.text, Removal) else said.text
+
+
+def _removed(said: Said, *, gone: bool = False) -> Cause | None:
+    """Return a line that takes away what is inherited as the cause, None for any other line."""
+    if said.mark is None or not isinstance(said.text, Removal):
+        return None
+    old, new = (said.text, ABSENT) if gone else (ABSENT, said.text)
+    return Cause(said.mark, _label(said.name), old, new, gone)
 
 
 def _label(path: str) -> str:

@@ -9,6 +9,7 @@ from runner.core.diff import Change, Difference
 from runner.core.invocation import laid_out
 from runner.core.merge import ENVIRONMENT, SET
 from runner.core.problem import Mark
+from runner.core.provenance import Removal
 
 Json = dict[str, Any]
 State = Literal["compared", "new", "gone", "invalid"]
@@ -187,7 +188,7 @@ def _at(mark: Mark | None) -> str:
 
 def _cause(cause: Cause, name: str) -> str:
     said = "" if cause.name in {name, name.partition("[")[0]} else f" {cause.name}"
-    return f"{place(cause)}{said}"
+    return f"{place(cause)}{said}{_removal(cause)}"
 
 
 def place(cause: Cause) -> str:
@@ -201,9 +202,17 @@ def label(cause: Cause) -> str:
     """Return what a line says, before and after."""
     if cause.old is ABSENT and cause.new is ABSENT:
         return cause.name
+    if removal := _removal(cause):
+        return f"{cause.name}:{removal}"
     if cause.name == "extends":
         return f"extends {cause.new}"
     return f"{cause.name}: {values(Change('', cause.name, cause.old, cause.new))}"
+
+
+def _removal(cause: Cause) -> str:
+    """Return the tag of a line that takes away what is inherited, "" for any other line."""
+    said = cause.old if cause.gone else cause.new
+    return f" {said}" if isinstance(said, Removal) else ""
 
 
 def _said(name: str, value: Any) -> str:
