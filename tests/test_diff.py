@@ -228,10 +228,32 @@ def test_a_reset_is_the_line_that_changes_what_it_takes_away(repository, diff):
 
 
 def test_another_parent_is_the_cause_of_what_it_brings(repository, diff):
-    write("recipes/base/other.yaml", BASE.replace("scale: 2.0", "scale: 4.0"))
-    write("recipes/one.yaml", ONE.replace("shared", "other"))
+    write("recipes/base/other.yaml", "version: 1\ndefaults: {mlx_lm.lora: {seed: 4}}\n")
+    write(
+        "recipes/one.yaml", ONE.replace("base/shared.yaml", "[base/shared.yaml, base/other.yaml]")
+    )
     out = diff("recipes/one.yaml", "--format", "json")[1]
-    assert places(out) == {"train.lora_parameters.scale": ["recipes/one.yaml:2 extends"]}
+    assert places(out) == {"train.seed": ["recipes/one.yaml:2 extends"]}
+
+
+def test_a_parent_in_anothers_place_is_named_with_its_line_that_differs(repository, diff):
+    git("mv", "recipes/base/shared.yaml", "recipes/base/core.yaml")
+    write("recipes/base/core.yaml", BASE.replace("scale: 2.0", "scale: 4.0"))
+    text = BASE.replace("scale: 2.0", "scale: 4.0").replace("rank: 16", "rank: 8")
+    write("recipes/base/core.yaml", f"# renamed\n{text}")
+    write("recipes/one.yaml", ONE.replace("shared", "core").replace("iters: 100", "iters: 200"))
+    extends = "recipes/one.yaml:2 extends"
+    assert places(diff("recipes/one.yaml", "--format", "json")[1]) == {
+        "train.iters": ["recipes/one.yaml:6 iters"],
+        # The template in the renamed file says what it said: what it reads is another value.
+        "train.lr_schedule.arguments[1]": ["recipes/one.yaml:6 iters"],
+        "train.lora_parameters.rank": [extends, "recipes/base/core.yaml:4 vars.rank"],
+        "train.lora_parameters.scale": [extends, "recipes/base/core.yaml:12 lora_parameters.scale"],
+    }
+    assert (
+        "scale     2.0 -> 4.0  <- recipes/one.yaml:2 extends, recipes/base/core.yaml:12"
+        in (diff("recipes/one.yaml")[1])
+    )
 
 
 def test_another_stage_to_extend_is_the_cause_of_what_it_brings(repository, diff):
@@ -273,15 +295,63 @@ def test_a_stages_own_keys_are_compared_too(repository, diff):
 def test_stages_that_come_go_and_change_places_are_named(repository, diff):
     test = "  test:\n    tool: mlx_lm.lora\n    params: {test: true, data: d, adapter_path: x}\n"
     write("recipes/one.yaml", ONE.replace("  train:", f"{test}  train:"))
-    out = diff("recipes/one.yaml")[1]
-    assert out.splitlines()[1:] == ["  + stage test (mlx_lm.lora)  <- recipes/one.yaml:4"]
+    assert diff("recipes/one.yaml")[1].splitlines()[1:3] == [
+        "  + stage test (mlx_lm.lora)  <- recipes/one.yaml:4",
+        '      model                  "m"  <- recipes/base/shared.yaml:7',
+    ]
     commit()
     write("recipes/one.yaml", ONE + test)
     assert diff("recipes/one.yaml")[1].splitlines()[1:] == ["  order: test, train -> train, test"]
     write("recipes/one.yaml", ONE)
-    assert diff("recipes/one.yaml")[1].splitlines()[1:] == [
-        "  - stage test (mlx_lm.lora)  <- recipes/one.yaml:4"
+    assert diff("recipes/one.yaml")[1].splitlines()[1] == (
+        "  - stage test (mlx_lm.lora)  <- gone: recipes/one.yaml:4"
+    )
+
+
+def test_a_stage_that_comes_or_goes_says_what_is_no_default_of_its_tool(repository, diff):
+    two = (
+        "  two:\n    tool: data.split\n    params: {data: d, seed: 0, valid: 7}\n    timeout: 2h\n"
+    )
+    write("recipes/alone.yaml", ALONE + two)
+    told = ['data     "d"', "valid    7.0", "timeout  7200s"]
+    lines = ["recipes/alone.yaml:6", "recipes/alone.yaml:6", "recipes/alone.yaml:7"]
+    assert diff("recipes/alone.yaml")[1].splitlines()[1:] == [
+        "  + stage two (data.split)  <- recipes/alone.yaml:4",
+        *(f"      {said}  <- {line}" for said, line in zip(told, lines, strict=True)),
     ]
+    out = diff("recipes/alone.yaml", "--format", "json")[1]
+    assert values(out) == {
+        "two.data": (None, "d"), "two.valid": (None, 7), "two.timeout": (None, 7200.0)
+    }  # fmt: skip
+    assert places(out)["two.valid"] == ["recipes/alone.yaml:6 valid"]
+    (review,) = json.loads(out)["recipes"]
+    assert review["added"] == ["two"]
+    assert review["stages"]["two"]["line"] == 4
+    out = diff("recipes/alone.yaml", "--format", "markdown")[1]
+    assert "1 of 1 recipe changes: 1 stage, 3 values" in out
+    assert "- stage `two` added (`data.split`, `recipes/alone.yaml:4`)" in out
+    assert "| `two` | `valid` | `+ 7.0` | `recipes/alone.yaml:6` |" in out
+    commit()
+    write("recipes/alone.yaml", ALONE)
+    assert diff("recipes/alone.yaml")[1].splitlines()[1:] == [
+        "  - stage two (data.split)  <- gone: recipes/alone.yaml:4",
+        *(f"      {said}  <- gone: {line}" for said, line in zip(told, lines, strict=True)),
+    ]
+    out = diff("recipes/alone.yaml", "--format", "json")[1]
+    assert values(out)["two.valid"] == (7, None)
+    assert (
+        "`- 7.0` | `gone: recipes/alone.yaml:6` |"
+        in (diff("recipes/alone.yaml", "--format", "markdown")[1])
+    )
+
+
+def test_a_line_that_a_removed_stage_shared_is_not_gone(repository, diff):
+    write("recipes/two.yaml", TWO.partition("  fuse:")[0].replace("  second:", "  third:"))
+    write("recipes/two.yaml", TWO.partition("  second:")[0])
+    out = places(diff("recipes/two.yaml", "--format", "json")[1])
+    assert out["second.data"] == ["recipes/two.yaml:8 data"]
+    assert out["second.iters"] == ["gone recipes/two.yaml:12 iters"]
+    assert out["second.model"] == ["recipes/base/shared.yaml:7 model"]
 
 
 def test_a_stage_with_a_new_name_is_not_a_new_stage(repository, diff):
@@ -505,6 +575,69 @@ def test_annotations_point_at_the_line_that_changes_something(repository, diff):
         "recipes/one.yaml: train.lora_parameters.rank 16 -> 32%0A"
         "recipes/two.yaml: first.lora_parameters.rank 16 -> 32%0A"
         "recipes/two.yaml: second.lora_parameters.rank 16 -> 32"
+    )
+
+
+def test_every_kind_of_change_has_an_annotation(repository, diff):
+    third = "  third: {tool: data.mix, params: {primary: d, replay: e, seed: 1}}\n"
+    write("recipes/alone.yaml", ALONE + third)
+    write("recipes/more.yaml", ALONE + third)
+    commit()
+    mix = ALONE.partition("stages:\n")[2]
+    write("recipes/alone.yaml", f"version: 1\nstages:\n{third}{mix}")
+    write("recipes/more.yaml", ALONE)
+    write("recipes/two.yaml", TWO.replace("first", "base"))
+    (repository / "recipes" / "one.yaml").unlink()
+    write("recipes/new.yaml", ALONE)
+    write("recipes/wrong.yaml", ALONE.replace("seed", "sed"))
+    out = diff("recipes", "--format", "github")[1].splitlines()
+    assert out == [
+        (
+            "::notice file=recipes/alone.yaml,line=3,title=another order::"
+            "recipes/alone.yaml: mix, third -> third, mix"
+        ),
+        # A line of the old file is none of the new one: the file alone is pointed at.
+        (
+            "::notice file=recipes/more.yaml,title=removed stage::recipes/more.yaml: third (data.mix)"
+            '%0Arecipes/more.yaml: third.primary "d"%0Arecipes/more.yaml: third.replay "e"'
+            "%0Arecipes/more.yaml: third.seed 1"
+        ),
+        (
+            "::notice file=recipes/new.yaml,title=new recipe::"
+            f"recipes/new.yaml: new since {out[2].partition('since ')[2]}"
+        ),
+        f"::notice file=recipes/one.yaml,title=removed recipe::{out[3].partition('recipe::')[2]}",
+        (
+            "::notice file=recipes/two.yaml,line=6,title=renamed stage::"
+            "recipes/two.yaml: first is now called base"
+        ),
+        f"::error file=recipes/wrong.yaml,title=not valid::{out[5].partition('valid::')[2]}",
+        f"::notice title=run-recipe diff::{out[6].rpartition('::')[2]}",
+    ]
+    assert out[2].endswith("%0Amix (data.mix)")
+    assert out[3].endswith("%0Atrain (mlx_lm.lora)")
+    assert "data.mix has no parameter 'sed'" in out[5]
+
+
+def test_a_new_stage_is_annotated_with_what_it_says(repository, diff):
+    more = "  two: {tool: data.split, params: {data: d, valid: 7}}\n"
+    write("recipes/alone.yaml", ALONE + more)
+    assert diff("recipes/alone.yaml", "--format", "github")[1].splitlines()[0] == (
+        "::notice file=recipes/alone.yaml,line=4,title=new stage::recipes/alone.yaml: two (data.split)"
+        '%0Arecipes/alone.yaml: two.data "d"%0Arecipes/alone.yaml: two.valid 7.0'
+    )
+
+
+def test_annotations_name_files_as_the_workspace_has_them(repository, diff, monkeypatch):
+    write("recipes/base/shared.yaml", BASE.replace("rank: 16", "rank: 32"))
+    monkeypatch.chdir(repository / "recipes" / "base")
+    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
+    assert diff("../one.yaml", "--format", "github")[1].startswith(
+        "::notice file=recipes/base/shared.yaml,line=3,"
+    )
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(repository / "recipes"))
+    assert diff("../one.yaml", "--format", "github")[1].startswith(
+        "::notice file=base/shared.yaml,line=3,"
     )
 
 
