@@ -60,27 +60,36 @@ def _judged(found: Suite, case: Case, loaded: Loaded, compiled: Compiled | None)
     return Outcome(case, ordered(told), {**loaded.sources, found.file: found.text})
 
 
-def locked(recipe: str) -> Mapping[str, Inputs]:
+def locked(recipe: str, before: Sequence[str] = ()) -> Mapping[str, Inputs]:
     """Return the inputs of a recipe's snapshots by name, '' for the recipe as it is.
 
     What its test file says, or else the recipe as it is and with each of its profiles. Nothing for
-    a base, which has no stages of its own to run.
+    a base, which has no stages of its own to run. `before` are the names of what is locked: a
+    recipe that cannot be read does not say which of them are its own, and keeps them all.
     """
     beside = collection.suite_of(recipe)
-    said = read(beside).locked if beside else None
-    if said is not None:
-        return said
+    found = read(beside) if beside else None
+    kept = {name: Inputs() for name in ("", *before)}
+    if found is not None and found.problems:
+        return kept
+    if found is not None and found.locked is not None:
+        return found.locked
     loaded = _load(recipe, Inputs())
     if loaded.recipe is None:
-        return {"": Inputs()}
+        return kept
     if not loaded.recipe.section("stages") and not loaded.problems:
         return {}
     profiles = loaded.recipe.section("profiles")
-    return {"": Inputs(), **{name: Inputs((name,)) for name in profiles}}
+    known = {"": Inputs(), **{name: Inputs((name,)) for name in profiles}}
+    return kept | known if loaded.problems else known
 
 
 def commands(recipe: str, inputs: Inputs) -> str:
     """Return the script of a recipe under some inputs. Raises InvalidRecipeError."""
+    beside = collection.suite_of(recipe)
+    found = read(beside) if beside else None
+    if found is not None and found.problems:
+        raise InvalidRecipeError(found.problems, {found.file: found.text})
     return script(_planned(recipe, inputs)[1], schemas.catalog())
 
 

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 
 def call(cwd, *words, **environ):
     outer = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    environ = {**outer, "CI": "", **environ}
+    environ = {**outer, "CI": "", "BUILD_NUMBER": "", **environ}
     pytest_here = [sys.executable, "-m", "pytest", "-p", "runner.pytest_plugin"]
     return subprocess.run(
         [*pytest_here, "-p", "no:cacheprovider", *words],
@@ -163,14 +163,48 @@ def test_an_update_removes_nothing_that_is_locked_where_something_is_broken(lock
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_nothing_is_updated_in_ci(locked):
+@pytest.mark.parametrize(
+    "text",
+    [f"{RECIPE}x: [\n", RECIPE.replace("profiles:", "profiles"), "", "stages: \ud800", None],
+    ids=["YAML", "profiles", "empty", "not text", "no base"],
+)
+def test_a_recipe_that_cannot_be_read_keeps_all_that_is_locked(text, locked):
+    folder = locked / "recipes" / "__snapshots__"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if text is None:
+        (locked / "recipes" / "base" / "base.yaml").unlink()
+    else:
+        path = locked / "recipes" / "one.yaml"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    done = call(locked, "--recipes", "--snapshot-update", "recipes/one.yaml")
+    assert done.returncode == 1, done.stdout
+    assert "one.yaml:" in done.stdout
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_test_file_that_cannot_be_read_keeps_what_it_locks(locked):
+    suite = locked / "recipes" / "one.test.yaml"
+    more = "snapshots:\n  - {name: long, set: {stages.train.params.iters: 5000}}\n"
+    suite.write_text(more, encoding="utf-8")
+    assert call(locked, "--recipes", "--snapshot-update").returncode == 0
+    folder = locked / "recipes" / "__snapshots__"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert list(before) == ["one[long].sh"]
+    suite.write_text(f"{more}x: [\n", encoding="utf-8")
+    done = call(locked, "--recipes", "--snapshot-update", "recipes/one.yaml")
+    assert done.returncode == 1, done.stdout
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("CI", "true"), ("BUILD_NUMBER", "12")])
+def test_nothing_is_updated_in_ci(locked, name, value):
     before = (locked / "recipes" / "__snapshots__" / "one.sh").read_bytes()
     (locked / "recipes" / "base" / "base.yaml").write_text("version: 1\n", encoding="utf-8")
-    done = call(locked, "--recipes", "--snapshot-update", CI="true")
+    done = call(locked, "--recipes", "--snapshot-update", **{name: value})
     assert done.returncode == 4
-    assert "snapshots are not updated in CI" in done.stderr
+    assert f"snapshots are not updated in CI (the variable {name} is set)" in done.stderr
     assert (locked / "recipes" / "__snapshots__" / "one.sh").read_bytes() == before
-    assert call(locked, "--recipes", CI="true").returncode == 1
+    assert call(locked, "--recipes", **{name: value}).returncode == 1
 
 
 def test_a_failing_case_says_where_and_what(locked):
