@@ -103,9 +103,9 @@ def compare(old: Side, new: Side) -> Difference:
 
 def _whole(old: Plan, new: Plan, causes: Causes) -> Iterator[Change]:
     """Yield what changes for every stage: the name that runs are kept under, env, trackers."""
-    for name, was, now in _pairs({"name": old.name}, {"name": new.name}):
+    for name, was, now in pairs({"name": old.name}, {"name": new.name}):
         yield Change("", name, was, now)
-    for name, was, now in _pairs(_rest(old), _rest(new)):
+    for name, was, now in pairs(_rest(old), _rest(new)):
         yield Change("", name, was, now, causes.of(name))
 
 
@@ -118,14 +118,14 @@ def _stage(old: Stage, new: Stage, causes: Causes, then: Plan, now: Plan) -> Ite
     name = new.name
     changes = [
         Change(name, path, was, is_now, causes.of(f"stages.{name}.params.{path}"))
-        for path, was, is_now in _pairs(old.params, new.params)
+        for path, was, is_now in pairs(old.params, new.params)
     ]
     if old.tool != new.tool:
         yield Change(name, "tool", old.tool, new.tool, causes.of(f"stages.{name}.tool"))
         changes = [one for one in changes if causes.meant(f"stages.{name}.params.{one.name}")]
-    for path, was, is_now in _pairs(_keys(old), _keys(new)):
+    for path, was, is_now in pairs(_keys(old), _keys(new)):
         changes.append(Change(name, path, was, is_now, causes.of(f"stages.{name}.{path}")))
-    for path, was, is_now in _pairs(_limits(old, then), _limits(new, now)):
+    for path, was, is_now in pairs(_limits(old, then), _limits(new, now)):
         changes.append(Change(name, f"expect: {path}", was, is_now, causes.of(path)))
     if not any(change.name == "iters" for change in changes):
         path = f"stages.{name}.budget.epochs"  # where rows are not known here, it gives no iters
@@ -156,7 +156,7 @@ def _entire(
         meant = known is None or known.said or known.losers  # not placed in the run directory
         if meant and not _same(value, defaults.get(inside, ABSENT)):
             said[name] = (whole, value)
-    for name, _, value in _pairs(_keys(bare), _keys(stage)):
+    for name, _, value in pairs(_keys(bare), _keys(stage)):
         said[name] = (f"stages.{stage.name}.{name}", value)
     for name, (path, value) in said.items():
         why = causes.whole(path, removed)
@@ -186,7 +186,7 @@ def _explained(waits: str, changes: list[Change]) -> bool:
     return any(word in f"{change.old!r} {change.new!r}" for change in changes for word in words)
 
 
-def _pairs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def pairs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yield name, old and new of each value that differs; lists of one length entry by entry."""
     for path, was, now in _differing(old, new, ()):
         yield dotted(path), was, now

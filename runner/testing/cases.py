@@ -1,20 +1,22 @@
 """Cases of test files against their recipes, and the commands that snapshots lock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import workflow
-from runner.core.plan import Compiled, Plan
+from runner.core.plan import Compiled, Plan, Stage
 from runner.core.problem import Problem, ordered
 from runner.core.recipe import Loaded
-from runner.core.script import script
+from runner.core.script import said, script
 from runner.core.suite import Case, Inputs, Suite, suite
 from runner.core.trial import trial
 from runner.edges import collection, disk, schemas
 from runner.edges.world import World
 from runner.errors import InvalidRecipeError
 from runner.workflow import Files
+
+SAME = "the recipe says what is locked: it is run-recipe that says it otherwise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +98,47 @@ def commands(recipe: str, inputs: Inputs) -> str:
 def changes(recipe: str, inputs: Inputs, before: str, after: str) -> list[str]:
     """Return what changes from one script of a recipe to the next, each with its line.
 
-    Nothing is returned where a script cannot be read as a plan, or says the same otherwise.
+    A value that the recipe says as the locked plan has it comes of no line: it is another command
+    that is made of it. Where a script cannot be read as a plan, its words are compared.
     """
     from runner import importing
     from runner.core import cause, diff, review
 
+    compiled, plan = _planned(recipe, inputs)
+    here = cause.side(compiled, plan)
     old, new = importing.planned(before), importing.planned(after)
     if old is None or new is None:
-        return []
-    compiled, plan = _planned(recipe, inputs)
-    here = replace(cause.side(compiled, plan), plan=new)
-    return list(review.lines(diff.compare(cause.Side(old), here)))
+        return list(_words(before, after, plan))
+    meant = {(one.stage, one.name) for one in diff.compare(cause.Side(old), here).changes}
+    found = diff.compare(cause.Side(old), replace(here, plan=new))
+    changes = [
+        one if (one.stage, one.name) in meant else replace(one, causes=()) for one in found.changes
+    ]
+    told = list(review.lines(replace(found, changes=tuple(changes))))
+    told = told or list(_words(before, after, plan))
+    whole = found.stages and not found.changes
+    same = told and not whole and not any((one.stage, one.name) in meant for one in found.changes)
+    return [*told, SAME] if same else told
+
+
+def _words(before: str, after: str, plan: Plan) -> Iterator[str]:
+    """Yield what changes from one script to the next in the words of each stage's command."""
+    from runner.core import diff, review
+
+    was, now = said(before), said(after)
+    changes = [
+        diff.Change(stage.name, names.get(word, word), old, new)
+        for stage in plan.stages
+        for names in [_flags(stage)]
+        for word, old, new in diff.pairs(was.get(stage.name, {}), now.get(stage.name, {}))
+    ]
+    yield from review.lines(diff.Difference(changes=tuple(changes)))
+
+
+def _flags(stage: Stage) -> Mapping[str, str]:
+    """Return what a stage's tool calls the parameters behind its flags."""
+    tool = schemas.catalog().get(stage.tool)
+    return {one.flag: one.name for one in tool.parameters.values() if one.flag} if tool else {}
 
 
 def _planned(recipe: str, inputs: Inputs) -> tuple[Compiled, Plan]:
