@@ -508,6 +508,15 @@ def test_files_are_found_from_any_folder_and_through_links(repository, diff, mon
     assert places(out) == {"train.lora_parameters.rank": ["../linked.yaml:3 vars.rank"]}
 
 
+def test_a_folder_is_found_through_a_link_from_outside(repository, diff, tmp_path_factory):
+    write("recipes/alone.yaml", ALONE.replace("seed: 3", "seed: 4"))
+    linked = tmp_path_factory.mktemp("outside") / "linked"
+    linked.symlink_to(repository / "recipes")
+    code, out, _ = diff(str(linked))
+    assert code == 0
+    assert "1 of 3 recipes changes: 1 stage, 1 value" in out
+
+
 def test_an_option_that_the_old_recipe_does_not_know_is_laid_over_the_new_one_only(
     repository, diff
 ):
@@ -651,9 +660,11 @@ def test_annotations_name_files_as_the_workspace_has_them(repository, diff, monk
             "cannot read recipes/none.yaml",
             "did you mean 'recipes/one.yaml'?",
         ),
+        (["recipes/**.yaml"], "cannot read recipes/**.yaml", "let the shell expand it, without"),
+        (["recipes/**.yaml", "HEAD"], "cannot read recipes/**.yaml", "or name the folder"),
         (["recipes/one.yaml", "20260101T000000Z-abc"], "there is no run", "run a recipe first"),
     ],
-    ids=["branch", "too far back", "recipe", "run"],
+    ids=["branch", "too far back", "recipe", "pattern", "pattern and revision", "run"],
 )
 def test_what_is_not_there_gets_a_sentence(repository, diff, words, said, hint):
     code, out, err = diff(*words)
@@ -735,16 +746,46 @@ def test_a_folder_without_recipes_is_said_to_be_one(repository, diff):
     assert "there is no recipe in empty" in err
 
 
-def test_a_run_is_compared_with_the_recipe_as_it_is_now(repository, diff):
-    import runner
+def ran(repository, plan):
+    """Return the folder of a run of this plan."""
     from runner.core.invocation import laid_out
     from runner.core.manifest import Manifest
 
-    plan = runner.compile(runner.load("recipes/two.yaml"))
-    folder = repository / "runs" / "two" / "20260101T000000Z-abc"
+    folder = repository / "runs" / plan.name / "20260101T000000Z-abc"
     folder.mkdir(parents=True)
     manifest = Manifest(folder.name, str(folder), plan, {}, ())
     (folder / "run.json").write_text(laid_out(manifest.as_dict()), encoding="utf-8")
+    return folder
+
+
+def test_a_recipe_is_compared_with_a_smoke_run_at_its_scale_and_that_is_said(repository, diff):
+    import runner
+    from runner.core.smoke import shrink
+    from runner.edges import schemas
+
+    plan = shrink(runner.compile(runner.load("recipes/two.yaml")), schemas.catalog())
+    folder = ran(repository, plan)
+    note = "note: that run is a smoke run: the recipe is compared with it at toy scale"
+    code, out, _ = diff("recipes/two.yaml", folder.name, "--check")
+    assert code == 0
+    assert note in out
+    assert note not in diff("recipes/two.yaml", folder.name, "--smoke")[1]
+
+
+def test_what_a_run_had_and_the_recipe_has_not_is_told_whole(repository, diff):
+    import runner
+
+    folder = ran(repository, runner.compile(runner.load("recipes/two.yaml")))
+    write("recipes/two.yaml", TWO.partition("  fuse:")[0])
+    out = diff("recipes/two.yaml", folder.name)[1]
+    assert out.splitlines()[1:3] == ["  - stage fuse (mlx_lm.fuse)", '      model         "m"']
+    assert "dequantize" not in out
+
+
+def test_a_run_is_compared_with_the_recipe_as_it_is_now(repository, diff):
+    import runner
+
+    folder = ran(repository, runner.compile(runner.load("recipes/two.yaml")))
     assert diff("recipes/two.yaml", folder.name, "--check")[0] == 0
     write("recipes/two.yaml", TWO.replace("iters: 50", "iters: 60"))
     for run in (folder.name, str(folder)):
