@@ -212,17 +212,15 @@ def test_a_reset_is_the_line_that_changes_what_it_takes_away(repository, diff):
     write("recipes/one.yaml", ONE + "    timeout: 2h\n")
     out = diff("recipes/one.yaml", "--format", "json")[1]
     assert places(out)["train.lora_parameters.scale"] == ["gone recipes/one.yaml:6 lora_parameters"]
+
+
+def test_a_reset_of_a_stages_own_key_is_the_line_that_changes_it(repository, diff):
+    text = ONE + "    timeout: 2h\n  again:\n    extends: train\n    timeout: 1h\n"
+    write("recipes/one.yaml", text)
     commit()
-    again = (
-        "  again:\n    extends: train\n    timeout: !reset\n    params: {learning_rate: !reset }\n"
-    )
-    write("recipes/one.yaml", ONE + "    timeout: 2h\n" + again.replace("!reset ", "2"))
-    write("recipes/one.yaml", ONE + "    timeout: 2h\n" + again.replace("!reset", "1h", 1))
-    commit()
-    write("recipes/one.yaml", ONE + "    timeout: 2h\n" + again)
+    write("recipes/one.yaml", text.replace("1h", "!reset"))
     out = diff("recipes/one.yaml")[1]
     assert "timeout  3600s -> null  <- recipes/one.yaml:10 !reset\n" in out
-    write("recipes/base/shared.yaml", BASE.replace("rate: 1.0e-5", "rate: 3.0e-5"))
     out = diff("recipes/one.yaml", "--format", "github")[1]
     assert "file=recipes/one.yaml,line=10,title=timeout%3A !reset::" in out
 
