@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NEVER = {"", "0", "false", "no"}
+_CI = ("CI", "BUILD_NUMBER")  # the two that pytest looks at, too
 
 
 def pytest_addoption(parser: Any) -> None:
@@ -38,9 +39,10 @@ def pytest_configure(config: Any) -> None:
     updates = config.option.update_snapshots or getattr(
         config.option, "update_new_snapshots_only", False
     )
-    if updates and os.environ.get("CI", "").lower() not in _NEVER:
+    here = [name for name in _CI if os.environ.get(name, "").lower() not in _NEVER]
+    if updates and here:
         raise pytest.UsageError(
-            "snapshots are not updated in CI (the variable CI is set): "
+            f"snapshots are not updated in CI (the variable {here[0]} is set): "
             "run --snapshot-update on your machine, read the diff, and commit it"
         )
 
@@ -54,7 +56,9 @@ def pytest_collect_file(file_path: "Path", parent: Any) -> Any:
 
     if collection.is_suite(file_path):
         return items.TestFile.from_parent(parent, path=file_path)
-    if collection.is_recipe(file_path):
+    locked = file_path.parent / parent.config.option.snapshot_dirname / f"{file_path.stem}.sh"
+    # What is locked stays a recipe, whatever has become of its text.
+    if collection.is_recipe(file_path) or locked.exists():
         return items.RecipeFile.from_parent(parent, path=file_path)
     return None
 

@@ -137,6 +137,8 @@ def since(file: str, plan: Plan, label: str, request: Request) -> Review:
     if request.smoke and not plan.smoke:
         raise RecipeError("that run is a real run, not a smoke run", "leave --smoke out")
     now, notes = compiled(file, Place(), replace(request, smoke=plan.smoke))
+    if plan.smoke and not request.smoke:
+        notes = (*notes, "that run is a smoke run: the recipe is compared with it at toy scale")
     return Review(file, label, NOW, compare(Side(plan), now), notes=notes)
 
 

@@ -196,6 +196,17 @@ def test_a_problem_is_an_annotation_on_github(folder):
     assert done.stderr == ""
 
 
+def test_files_are_named_as_the_workspace_has_them(folder, monkeypatch):
+    (folder / "recipes" / "good.yaml").write_text(BAD, encoding="utf-8")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(folder))
+    monkeypatch.chdir(folder / "recipes")
+    out = call("good.yaml", "--format", "github").stdout
+    assert out.startswith("::error file=recipes/good.yaml,line=2,")
+    log = json.loads(call("good.yaml", "--format", "sarif").stdout)
+    (place,) = log["runs"][0]["results"][0]["locations"]
+    assert place["physicalLocation"]["artifactLocation"] == {"uri": "recipes/good.yaml"}
+
+
 def test_what_would_end_an_annotation_early_is_escaped():
     assert workflow_command(PROBLEM) == (
         "::warning file=a b/ö.yaml,line=3,col=7,title=some-rule::50%25 of it,%0Aall: wrong"

@@ -200,11 +200,58 @@ def test_a_line_that_is_gone_is_named_where_it_stood(repository, diff):
     assert places(out) == {"mix.seed": ["gone recipes/alone.yaml:3 seed"]}
 
 
-def test_another_parent_is_the_cause_of_what_it_brings(repository, diff):
-    write("recipes/base/other.yaml", BASE.replace("scale: 2.0", "scale: 4.0"))
-    write("recipes/one.yaml", ONE.replace("shared", "other"))
+def test_a_reset_is_the_line_that_changes_what_it_takes_away(repository, diff):
+    write(
+        "recipes/one.yaml",
+        ONE.replace("iters: 100", "iters: 100, lora_parameters: !override {rank: 4}"),
+    )
     out = diff("recipes/one.yaml", "--format", "json")[1]
-    assert places(out) == {"train.lora_parameters.scale": ["recipes/one.yaml:2 extends"]}
+    assert values(out)["train.lora_parameters.scale"] == (2.0, 20.0)
+    assert places(out)["train.lora_parameters.scale"] == ["recipes/one.yaml:6 lora_parameters"]
+    commit()
+    write("recipes/one.yaml", ONE + "    timeout: 2h\n")
+    out = diff("recipes/one.yaml", "--format", "json")[1]
+    assert places(out)["train.lora_parameters.scale"] == ["gone recipes/one.yaml:6 lora_parameters"]
+
+
+def test_a_reset_of_a_stages_own_key_is_the_line_that_changes_it(repository, diff):
+    text = ONE + "    timeout: 2h\n  again:\n    extends: train\n    timeout: 1h\n"
+    write("recipes/one.yaml", text)
+    commit()
+    write("recipes/one.yaml", text.replace("1h", "!reset"))
+    out = diff("recipes/one.yaml")[1]
+    assert "timeout  3600s -> null  <- recipes/one.yaml:10 !reset\n" in out
+    out = diff("recipes/one.yaml", "--format", "github")[1]
+    assert "file=recipes/one.yaml,line=10,title=timeout%3A !reset::" in out
+
+
+def test_another_parent_is_the_cause_of_what_it_brings(repository, diff):
+    write("recipes/base/other.yaml", "version: 1\ndefaults: {mlx_lm.lora: {seed: 4}}\n")
+    write(
+        "recipes/one.yaml", ONE.replace("base/shared.yaml", "[base/shared.yaml, base/other.yaml]")
+    )
+    out = diff("recipes/one.yaml", "--format", "json")[1]
+    assert places(out) == {"train.seed": ["recipes/one.yaml:2 extends"]}
+
+
+def test_a_parent_in_anothers_place_is_named_with_its_line_that_differs(repository, diff):
+    git("mv", "recipes/base/shared.yaml", "recipes/base/core.yaml")
+    write("recipes/base/core.yaml", BASE.replace("scale: 2.0", "scale: 4.0"))
+    text = BASE.replace("scale: 2.0", "scale: 4.0").replace("rank: 16", "rank: 8")
+    write("recipes/base/core.yaml", f"# renamed\n{text}")
+    write("recipes/one.yaml", ONE.replace("shared", "core").replace("iters: 100", "iters: 200"))
+    extends = "recipes/one.yaml:2 extends"
+    assert places(diff("recipes/one.yaml", "--format", "json")[1]) == {
+        "train.iters": ["recipes/one.yaml:6 iters"],
+        # The template in the renamed file says what it said: what it reads is another value.
+        "train.lr_schedule.arguments[1]": ["recipes/one.yaml:6 iters"],
+        "train.lora_parameters.rank": [extends, "recipes/base/core.yaml:4 vars.rank"],
+        "train.lora_parameters.scale": [extends, "recipes/base/core.yaml:12 lora_parameters.scale"],
+    }
+    assert (
+        "scale     2.0 -> 4.0  <- recipes/one.yaml:2 extends, recipes/base/core.yaml:12"
+        in (diff("recipes/one.yaml")[1])
+    )
 
 
 def test_another_stage_to_extend_is_the_cause_of_what_it_brings(repository, diff):
@@ -246,15 +293,63 @@ def test_a_stages_own_keys_are_compared_too(repository, diff):
 def test_stages_that_come_go_and_change_places_are_named(repository, diff):
     test = "  test:\n    tool: mlx_lm.lora\n    params: {test: true, data: d, adapter_path: x}\n"
     write("recipes/one.yaml", ONE.replace("  train:", f"{test}  train:"))
-    out = diff("recipes/one.yaml")[1]
-    assert out.splitlines()[1:] == ["  + stage test (mlx_lm.lora)  <- recipes/one.yaml:4"]
+    assert diff("recipes/one.yaml")[1].splitlines()[1:3] == [
+        "  + stage test (mlx_lm.lora)  <- recipes/one.yaml:4",
+        '      model                  "m"  <- recipes/base/shared.yaml:7',
+    ]
     commit()
     write("recipes/one.yaml", ONE + test)
     assert diff("recipes/one.yaml")[1].splitlines()[1:] == ["  order: test, train -> train, test"]
     write("recipes/one.yaml", ONE)
-    assert diff("recipes/one.yaml")[1].splitlines()[1:] == [
-        "  - stage test (mlx_lm.lora)  <- recipes/one.yaml:4"
+    assert diff("recipes/one.yaml")[1].splitlines()[1] == (
+        "  - stage test (mlx_lm.lora)  <- gone: recipes/one.yaml:4"
+    )
+
+
+def test_a_stage_that_comes_or_goes_says_what_is_no_default_of_its_tool(repository, diff):
+    two = (
+        "  two:\n    tool: data.split\n    params: {data: d, seed: 0, valid: 7}\n    timeout: 2h\n"
+    )
+    write("recipes/alone.yaml", ALONE + two)
+    told = ['data     "d"', "valid    7.0", "timeout  7200s"]
+    lines = ["recipes/alone.yaml:6", "recipes/alone.yaml:6", "recipes/alone.yaml:7"]
+    assert diff("recipes/alone.yaml")[1].splitlines()[1:] == [
+        "  + stage two (data.split)  <- recipes/alone.yaml:4",
+        *(f"      {said}  <- {line}" for said, line in zip(told, lines, strict=True)),
     ]
+    out = diff("recipes/alone.yaml", "--format", "json")[1]
+    assert values(out) == {
+        "two.data": (None, "d"), "two.valid": (None, 7), "two.timeout": (None, 7200.0)
+    }  # fmt: skip
+    assert places(out)["two.valid"] == ["recipes/alone.yaml:6 valid"]
+    (review,) = json.loads(out)["recipes"]
+    assert review["added"] == ["two"]
+    assert review["stages"]["two"]["line"] == 4
+    out = diff("recipes/alone.yaml", "--format", "markdown")[1]
+    assert "1 of 1 recipe changes: 1 stage, 3 values" in out
+    assert "- stage `two` added (`data.split`, `recipes/alone.yaml:4`)" in out
+    assert "| `two` | `valid` | `+ 7.0` | `recipes/alone.yaml:6` |" in out
+    commit()
+    write("recipes/alone.yaml", ALONE)
+    assert diff("recipes/alone.yaml")[1].splitlines()[1:] == [
+        "  - stage two (data.split)  <- gone: recipes/alone.yaml:4",
+        *(f"      {said}  <- gone: {line}" for said, line in zip(told, lines, strict=True)),
+    ]
+    out = diff("recipes/alone.yaml", "--format", "json")[1]
+    assert values(out)["two.valid"] == (7, None)
+    assert (
+        "`- 7.0` | `gone: recipes/alone.yaml:6` |"
+        in (diff("recipes/alone.yaml", "--format", "markdown")[1])
+    )
+
+
+def test_a_line_that_a_removed_stage_shared_is_not_gone(repository, diff):
+    write("recipes/two.yaml", TWO.partition("  fuse:")[0].replace("  second:", "  third:"))
+    write("recipes/two.yaml", TWO.partition("  second:")[0])
+    out = places(diff("recipes/two.yaml", "--format", "json")[1])
+    assert out["second.data"] == ["recipes/two.yaml:8 data"]
+    assert out["second.iters"] == ["gone recipes/two.yaml:12 iters"]
+    assert out["second.model"] == ["recipes/base/shared.yaml:7 model"]
 
 
 def test_a_stage_with_a_new_name_is_not_a_new_stage(repository, diff):
@@ -411,6 +506,15 @@ def test_files_are_found_from_any_folder_and_through_links(repository, diff, mon
     assert places(out) == {"train.lora_parameters.rank": ["../linked.yaml:3 vars.rank"]}
 
 
+def test_a_folder_is_found_through_a_link_from_outside(repository, diff, tmp_path_factory):
+    write("recipes/alone.yaml", ALONE.replace("seed: 3", "seed: 4"))
+    linked = tmp_path_factory.mktemp("outside") / "linked"
+    linked.symlink_to(repository / "recipes")
+    code, out, _ = diff(str(linked))
+    assert code == 0
+    assert "1 of 3 recipes changes: 1 stage, 1 value" in out
+
+
 def test_an_option_that_the_old_recipe_does_not_know_is_laid_over_the_new_one_only(
     repository, diff
 ):
@@ -481,6 +585,69 @@ def test_annotations_point_at_the_line_that_changes_something(repository, diff):
     )
 
 
+def test_every_kind_of_change_has_an_annotation(repository, diff):
+    third = "  third: {tool: data.mix, params: {primary: d, replay: e, seed: 1}}\n"
+    write("recipes/alone.yaml", ALONE + third)
+    write("recipes/more.yaml", ALONE + third)
+    commit()
+    mix = ALONE.partition("stages:\n")[2]
+    write("recipes/alone.yaml", f"version: 1\nstages:\n{third}{mix}")
+    write("recipes/more.yaml", ALONE)
+    write("recipes/two.yaml", TWO.replace("first", "base"))
+    (repository / "recipes" / "one.yaml").unlink()
+    write("recipes/new.yaml", ALONE)
+    write("recipes/wrong.yaml", ALONE.replace("seed", "sed"))
+    out = diff("recipes", "--format", "github")[1].splitlines()
+    assert out == [
+        (
+            "::notice file=recipes/alone.yaml,line=3,title=another order::"
+            "recipes/alone.yaml: mix, third -> third, mix"
+        ),
+        # A line of the old file is none of the new one: the file alone is pointed at.
+        (
+            "::notice file=recipes/more.yaml,title=removed stage::recipes/more.yaml: third (data.mix)"
+            '%0Arecipes/more.yaml: third.primary "d"%0Arecipes/more.yaml: third.replay "e"'
+            "%0Arecipes/more.yaml: third.seed 1"
+        ),
+        (
+            "::notice file=recipes/new.yaml,title=new recipe::"
+            f"recipes/new.yaml: new since {out[2].partition('since ')[2]}"
+        ),
+        f"::notice file=recipes/one.yaml,title=removed recipe::{out[3].partition('recipe::')[2]}",
+        (
+            "::notice file=recipes/two.yaml,line=6,title=renamed stage::"
+            "recipes/two.yaml: first is now called base"
+        ),
+        f"::error file=recipes/wrong.yaml,title=not valid::{out[5].partition('valid::')[2]}",
+        f"::notice title=run-recipe diff::{out[6].rpartition('::')[2]}",
+    ]
+    assert out[2].endswith("%0Amix (data.mix)")
+    assert out[3].endswith("%0Atrain (mlx_lm.lora)")
+    assert "data.mix has no parameter 'sed'" in out[5]
+
+
+def test_a_new_stage_is_annotated_with_what_it_says(repository, diff):
+    more = "  two: {tool: data.split, params: {data: d, valid: 7}}\n"
+    write("recipes/alone.yaml", ALONE + more)
+    assert diff("recipes/alone.yaml", "--format", "github")[1].splitlines()[0] == (
+        "::notice file=recipes/alone.yaml,line=4,title=new stage::recipes/alone.yaml: two (data.split)"
+        '%0Arecipes/alone.yaml: two.data "d"%0Arecipes/alone.yaml: two.valid 7.0'
+    )
+
+
+def test_annotations_name_files_as_the_workspace_has_them(repository, diff, monkeypatch):
+    write("recipes/base/shared.yaml", BASE.replace("rank: 16", "rank: 32"))
+    monkeypatch.chdir(repository / "recipes" / "base")
+    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
+    assert diff("../one.yaml", "--format", "github")[1].startswith(
+        "::notice file=recipes/base/shared.yaml,line=3,"
+    )
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(repository / "recipes"))
+    assert diff("../one.yaml", "--format", "github")[1].startswith(
+        "::notice file=base/shared.yaml,line=3,"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "said", "hint"),
     [
@@ -491,9 +658,11 @@ def test_annotations_point_at_the_line_that_changes_something(repository, diff):
             "cannot read recipes/none.yaml",
             "did you mean 'recipes/one.yaml'?",
         ),
+        (["recipes/**.yaml"], "cannot read recipes/**.yaml", "let the shell expand it, without"),
+        (["recipes/**.yaml", "HEAD"], "cannot read recipes/**.yaml", "or name the folder"),
         (["recipes/one.yaml", "20260101T000000Z-abc"], "there is no run", "run a recipe first"),
     ],
-    ids=["branch", "too far back", "recipe", "run"],
+    ids=["branch", "too far back", "recipe", "pattern", "pattern and revision", "run"],
 )
 def test_what_is_not_there_gets_a_sentence(repository, diff, words, said, hint):
     code, out, err = diff(*words)
@@ -575,16 +744,46 @@ def test_a_folder_without_recipes_is_said_to_be_one(repository, diff):
     assert "there is no recipe in empty" in err
 
 
-def test_a_run_is_compared_with_the_recipe_as_it_is_now(repository, diff):
-    import runner
+def ran(repository, plan):
+    """Return the folder of a run of this plan."""
     from runner.core.invocation import laid_out
     from runner.core.manifest import Manifest
 
-    plan = runner.compile(runner.load("recipes/two.yaml"))
-    folder = repository / "runs" / "two" / "20260101T000000Z-abc"
+    folder = repository / "runs" / plan.name / "20260101T000000Z-abc"
     folder.mkdir(parents=True)
     manifest = Manifest(folder.name, str(folder), plan, {}, ())
     (folder / "run.json").write_text(laid_out(manifest.as_dict()), encoding="utf-8")
+    return folder
+
+
+def test_a_recipe_is_compared_with_a_smoke_run_at_its_scale_and_that_is_said(repository, diff):
+    import runner
+    from runner.core.smoke import shrink
+    from runner.edges import schemas
+
+    plan = shrink(runner.compile(runner.load("recipes/two.yaml")), schemas.catalog())
+    folder = ran(repository, plan)
+    note = "note: that run is a smoke run: the recipe is compared with it at toy scale"
+    code, out, _ = diff("recipes/two.yaml", folder.name, "--check")
+    assert code == 0
+    assert note in out
+    assert note not in diff("recipes/two.yaml", folder.name, "--smoke")[1]
+
+
+def test_what_a_run_had_and_the_recipe_has_not_is_told_whole(repository, diff):
+    import runner
+
+    folder = ran(repository, runner.compile(runner.load("recipes/two.yaml")))
+    write("recipes/two.yaml", TWO.partition("  fuse:")[0])
+    out = diff("recipes/two.yaml", folder.name)[1]
+    assert out.splitlines()[1:3] == ["  - stage fuse (mlx_lm.fuse)", '      model         "m"']
+    assert "dequantize" not in out
+
+
+def test_a_run_is_compared_with_the_recipe_as_it_is_now(repository, diff):
+    import runner
+
+    folder = ran(repository, runner.compile(runner.load("recipes/two.yaml")))
     assert diff("recipes/two.yaml", folder.name, "--check")[0] == 0
     assert diff("recipes/two.yaml", "latest", "--check")[0] == 0
     code, _, err = diff("recipes/one.yaml", "latest")

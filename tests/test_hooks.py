@@ -106,22 +106,21 @@ def test_the_action_calls_verbs_and_options_that_exist():
     assert used == set(ACTION["inputs"])
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_the_actions_last_step_writes_what_changes(project, tmp_path):
+GIT = ["git", "-c", "user.name=me", "-c", "user.email=me@here"]
+
+
+def last_step(project, tmp_path, against):
+    """Run the action's last step in a project."""
     (step,) = [one for one in ACTION["runs"]["steps"] if one.get("id") == "diff"]
-    git = ["git", "-c", "user.name=me", "-c", "user.email=me@here"]
-    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
-        subprocess.run([*git, *words], cwd=project, check=True)
-    (project / "recipes" / "one.yaml").write_text(RECIPE.replace("3}", "4}"), encoding="utf-8")
     tools = tmp_path / "tools"
-    tools.mkdir()
+    tools.mkdir(exist_ok=True)
     (tools / "run-recipe").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m runner "$@"\n')
     (tools / "run-recipe").chmod(0o755)
     environ = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "RECIPES": "recipes",
-               "AGAINST": "HEAD", "RUNNER_TEMP": str(tools), "GITHUB_OUTPUT": str(tools / "output"),
-               "GITHUB_STEP_SUMMARY": str(tools / "summary.md")}  # fmt: skip
-    done = subprocess.run(
+               "AGAINST": against, "RUNNER_TEMP": str(tools), "GITHUB_OUTPUT": str(tools / "output"),
+               "GITHUB_STEP_SUMMARY": str(tools / "summary.md"),
+               "GITHUB_WORKSPACE": str(project)}  # fmt: skip
+    return subprocess.run(
         ["bash", "-e", "-c", step["run"]],
         cwd=project,
         capture_output=True,
@@ -129,7 +128,39 @@ def test_the_actions_last_step_writes_what_changes(project, tmp_path):
         env=environ,
         check=False,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_actions_last_step_writes_what_changes(project, tmp_path):
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
+        subprocess.run([*GIT, *words], cwd=project, check=True)
+    (project / "recipes" / "one.yaml").write_text(RECIPE.replace("3}", "4}"), encoding="utf-8")
+    done = last_step(project, tmp_path, "HEAD")
     assert done.returncode == 0, done.stderr
     assert "::notice file=recipes/one.yaml" in done.stdout
+    tools = tmp_path / "tools"
     assert "seed" in (tools / "summary.md").read_text(encoding="utf-8")
     assert (tools / "output").read_text(encoding="utf-8").startswith("changes=")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_action_fetches_only_a_commit_that_is_not_there(project, tmp_path):
+    def git(*words, cwd=project):
+        done = subprocess.run([*GIT, *words], cwd=cwd, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    git("add", "-A")
+    for text in (RECIPE, RECIPE.replace("3}", "4}"), RECIPE.replace("3}", "5}")):
+        (project / "recipes" / "one.yaml").write_text(text, encoding="utf-8")
+        git("commit", "-qam", text, "--allow-empty")
+    first = git("rev-parse", "HEAD~2")
+    for depth, shallow in (([], "false"), (["--depth=1"], "true")):
+        clone = tmp_path / f"clone{shallow}"
+        git("clone", "-q", *depth, project.as_uri(), str(clone))
+        done = last_step(clone, tmp_path, first)
+        assert done.returncode == 0, done.stderr
+        assert "seed 3 -> 5" in done.stdout
+        assert git("rev-parse", "--is-shallow-repository", cwd=clone) == shallow

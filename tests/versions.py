@@ -15,8 +15,10 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.core.catalog import NEWEST, OLDEST
+
 ROOT = Path(__file__).parent.parent
-RELEASES = ("0.31.3", "0.32.2")
+RELEASES = (OLDEST, NEWEST)
 TAIL = 30
 
 PYTEST = ("python", "-m", "pytest", "-q")

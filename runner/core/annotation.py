@@ -1,31 +1,47 @@
 """Problems in, what other programs show beside the lines out: GitHub's annotations and SARIF."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from runner.core.problem import Mark, Problem
 
 Json = dict[str, Any]
+Named = Callable[[str], str]
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 
 
-def workflow_command(problem: Problem) -> str:
-    """Return a problem as a workflow command, which GitHub Actions shows beside the line."""
-    place = {}
-    if _in_a_file(problem.mark):
-        mark = problem.mark
-        place = {"file": mark.file, "line": str(mark.line), "col": str(mark.column)}
-    said = {**place, "title": problem.rule}
-    properties = ",".join(f"{name}={_property(value)}" for name, value in said.items())
-    where = () if place else (str(problem.mark),)
+def workflow_command(problem: Problem, named: Named = str) -> str:
+    """Return a problem as a workflow command, which GitHub Actions shows beside the line.
+
+    `named` says what a file is called in the workspace, which is where GitHub looks for it.
+    """
+    mark = problem.mark
+    column = {"col": str(mark.column)} if in_a_file(mark) else {}
+    where = () if column else (str(mark),)
     notes = [f"{mark}: {text}" if mark else text for mark, text in problem.notes]
     hint = [f"hint: {problem.hint}"] if problem.hint else []
     text = "\n".join([": ".join((*where, problem.message)), *notes, *hint])
-    return f"::{problem.severity} {properties}::{_data(text)}"
+    said = {**place(mark, named), **column, "title": problem.rule}
+    return notice(problem.severity, said, text)
 
 
-def sarif(problems: Iterable[Problem], version: str, pages: Mapping[str, str]) -> Json:
+def place(mark: Mark | None, named: Named = str, *, line: bool = True) -> dict[str, str]:
+    """Return where a workflow command points: nowhere for what is in no file."""
+    if mark is None or not in_a_file(mark):
+        return {}
+    return {"file": named(mark.file), **({"line": str(mark.line)} if line else {})}
+
+
+def notice(level: str, said: Mapping[str, str], text: str) -> str:
+    """Return a workflow command: its level, its properties, and what it says."""
+    properties = ",".join(f"{name}={_property(value)}" for name, value in said.items())
+    return f"::{level} {properties}::{_data(text)}"
+
+
+def sarif(
+    problems: Iterable[Problem], version: str, pages: Mapping[str, str], named: Named = str
+) -> Json:
     """Return problems as a SARIF 2.1.0 log; `pages` are the rules' own by slug."""
     found = list(problems)
     slugs = sorted({problem.rule for problem in found})
@@ -34,7 +50,7 @@ def sarif(problems: Iterable[Problem], version: str, pages: Mapping[str, str]) -
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(problem, slugs) for problem in found],
+        "results": [_result(problem, slugs, named) for problem in found],
     }
     return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 
@@ -45,9 +61,9 @@ def _rule(slug: str, page: str) -> Json:
     return {"id": slug, **more}
 
 
-def _result(problem: Problem, slugs: list[str]) -> Json:
+def _result(problem: Problem, slugs: list[str], named: Named) -> Json:
     hint = f"\nhint: {problem.hint}" if problem.hint else ""
-    loose = [text for mark, text in problem.notes if mark is None or not _in_a_file(mark)]
+    loose = [text for mark, text in problem.notes if mark is None or not in_a_file(mark)]
     text = "\n".join([problem.message, *loose]) + hint
     result: Json = {
         "ruleId": problem.rule,
@@ -55,25 +71,25 @@ def _result(problem: Problem, slugs: list[str]) -> Json:
         "level": problem.severity,
         "message": {"text": text},
     }
-    if _in_a_file(problem.mark):
-        result["locations"] = [_location(problem.mark)]
+    if in_a_file(problem.mark):
+        result["locations"] = [_location(problem.mark, named)]
     else:
         result["message"]["text"] = f"{problem.mark}: {text}"
     related = [
-        {**_location(mark), "message": {"text": said}}
+        {**_location(mark, named), "message": {"text": said}}
         for mark, said in problem.notes
-        if mark is not None and _in_a_file(mark)
+        if mark is not None and in_a_file(mark)
     ]
     return {**result, "relatedLocations": related} if related else result
 
 
-def _location(mark: Mark) -> Json:
+def _location(mark: Mark, named: Named) -> Json:
     region = {"startLine": mark.line, "startColumn": mark.column}
-    place = {"artifactLocation": {"uri": quote(mark.file)}, "region": region}
+    place = {"artifactLocation": {"uri": quote(named(mark.file))}, "region": region}
     return {"physicalLocation": place}
 
 
-def _in_a_file(mark: Mark) -> bool:
+def in_a_file(mark: Mark) -> bool:
     """Say whether a mark is in a file, and not in an option, a variable or a shipped recipe."""
     return not mark.file.startswith(("--", "builtin:")) and mark.file != "environment"
 

@@ -12,6 +12,7 @@ from runner.core.naming import RUN_DIR
 Json = dict[str, Any]
 LAUNCHER = "mlx.launch"
 TRAINER = "run-recipe train"
+OLDEST, NEWEST = "0.31.3", "0.32.2"  # of mlx-lm; schema/tools is that of the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,19 @@ class Output:
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool of the catalogue; `schema` is its JSON Schema with our annotations."""
+    """A tool of the catalogue; `schema` is its JSON Schema with our annotations.
+
+    `release` is the mlx-lm that the schema is of.
+    """
 
     name: str
     schema: Json = field(repr=False)
+    release: str = NEWEST
+
+    @property
+    def maker(self) -> str:
+        """Whose defaults its parameters have: a release of mlx-lm, or the tool itself."""
+        return f"mlx-lm {self.release}" if self.main[0].startswith("mlx_lm") else self.name
 
     @property
     def description(self) -> str:
@@ -204,8 +214,12 @@ def _default_at(schema: Json, release: tuple[int, ...]) -> Json:
 class Catalog:
     """The tools by name, each read when it is first asked for."""
 
-    def __init__(self, names: tuple[str, ...], read: Callable[[str], Json]) -> None:
+    def __init__(
+        self, names: tuple[str, ...], read: Callable[[str], Json], release: str | None = None
+    ) -> None:
         self.names = names
+        newer = release is None or numbers(release) > numbers(NEWEST)
+        self.release = NEWEST if newer or release is None else release
         self._read = read
         self._tools: dict[str, Tool] = {}
 
@@ -224,7 +238,7 @@ class Catalog:
         if name not in self.names:
             return None
         if name not in self._tools:
-            self._tools[name] = Tool(name, self._read(name))
+            self._tools[name] = Tool(name, self._read(name), self.release)
         return self._tools[name]
 
     def named(self, word: str) -> list[str]:

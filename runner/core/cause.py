@@ -1,13 +1,14 @@
 """Two sides in, the lines that made a value another one out."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.core.catalog import Catalog
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Mark
-from runner.core.provenance import Origin, Said, origins
+from runner.core.provenance import Origin, Removal, Said, origins
 
 
 class Absent:
@@ -25,7 +26,7 @@ class Side:
     """A plan and where its values come from, by path; of a run only the plan is known.
 
     `places` are its stages', `extends` what each of them extends, `trail` the places that brought
-    each file in.
+    each file in, `catalog` the tools it was made with.
     """
 
     plan: Plan
@@ -33,6 +34,7 @@ class Side:
     places: Mapping[str, Mark] = field(default_factory=dict)
     extends: Mapping[str, Said] = field(default_factory=dict)
     trail: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
+    catalog: Catalog | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def side(result: Compiled, plan: Plan) -> Side:
         if (said := stage.get("extends")) is not None
     }
     places = {name: stage.key_mark for name, stage in stages.items()}
-    return Side(plan, known, places, extends, recipe.trail)
+    return Side(plan, known, places, extends, recipe.trail, result.resolver.catalog)
 
 
 class Causes:
@@ -83,18 +85,41 @@ class Causes:
         old, new = (_says(side.origins.get(one)) for side, one in self._both(path))
         if not self.old.origins:
             return ABSENT, ABSENT
-        return old.text if old else ABSENT, new.text if new else ABSENT
+        return _text(old), _text(new)
 
     def of(self, path: str) -> tuple[Cause, ...]:
         """Return the lines that made the value at `path` another one."""
         found = {cause.mark: cause for cause in self._entries(path)}
         for name in self._names(path) if not found else ():
-            cause = self._statement(name)
-            if cause is not None:
+            for cause in self._statement(name):
                 found.setdefault(cause.mark, cause)
         above = path.rpartition(".")[0]
-        inside = above.count(".") > 1 and ".params." not in path  # of a stage's own key
-        return self.of(above) if inside and not found else tuple(found.values())
+        return self.of(above) if _own(above) and not found else tuple(found.values())
+
+    def whole(self, path: str, removed: Collection[str] = ()) -> tuple[Cause, ...]:
+        """Return the lines that say a value of a whole stage: a new one, or one of `removed`."""
+        here = self.old if removed else self.new
+        found: dict[Mark, Cause] = {}
+        for name in [path] if path in here.origins else _inside(path, here.origins):
+            said = _says(here.origins[name])
+            if said is None or said.mark is None:
+                continue
+            old, new = (_text(said), ABSENT) if removed else (ABSENT, _text(said))
+            gone = bool(removed) and self._left(said.mark, removed)
+            found.setdefault(said.mark, Cause(said.mark, _label(name), old, new, gone))
+        above = path.rpartition(".")[0]
+        return tuple(found.values()) if found or not _own(above) else self.whole(above, removed)
+
+    def _left(self, mark: Mark, removed: Collection[str]) -> bool:
+        """Say whether a line of removed stages went with them: nothing else had a use for it."""
+        if mark.file not in self.new.trail and mark.file != self.old.plan.file:
+            return False
+        return not any(
+            said is not None and said.mark == mark
+            for one in self.old.origins.values()
+            if one.stage not in removed
+            for said in (one.said, *one.losers, *one.trail)
+        )
 
     def _names(self, path: str) -> list[str]:
         """Return what `path` is called in the origins, and everything it was made of."""
@@ -127,21 +152,32 @@ class Causes:
             was = ".".join(("stages", self.renamed[words[1]], *words[2:]))
         return (self.old, was), (self.new, path)
 
-    def _statement(self, path: str) -> Cause | None:
-        """Return the line that says a value otherwise than before, None where none does."""
+    def _statement(self, path: str) -> Iterator[Cause]:
+        """Yield the lines that say a value otherwise than before."""
         old, new = (side.origins.get(one) for side, one in self._both(path))
         was, now = _says(old), _says(new)
-        if _place(was) == _place(now):
-            return None
+        moved = self._moved(was, now)
+        if _place(was) == _place(now) or (moved and _text(was) == _text(now)):
+            return
         label = _label(path)
         brought = self._brought(path, was, now)
         if brought is not None:
-            return brought
-        texts = (was.text if was else ABSENT, now.text if now else ABSENT)
+            yield brought
+            if moved and now and now.mark:
+                yield _removed(now) or Cause(now.mark, label, _text(was), _text(now))
+            return
+        texts = (_text(was), _text(now))
         fell = _among(now, old) and not _among(was, new)
         if was and was.mark and (now is None or now.mark is None or fell):
-            return Cause(was.mark, label, *texts, gone=True)
-        return Cause(now.mark, label, *texts) if now and now.mark else None
+            yield _removed(was, gone=True) or Cause(was.mark, label, *texts, gone=True)
+        elif now is not None and now.mark is not None:
+            yield _removed(now) or Cause(now.mark, label, *texts)
+
+    def _moved(self, was: Said | None, now: Said | None) -> bool:
+        """Say whether a value is said by a file that took the place of the one that said it."""
+        if was is None or now is None or was.mark is None or now.mark is None:
+            return False
+        return was.mark.file not in self.new.trail and now.mark.file not in self.old.trail
 
     def _brought(self, path: str, was: Said | None, now: Said | None) -> Cause | None:
         """Return the ``extends`` that brought a value in, or away, where that is what changed."""
@@ -187,11 +223,29 @@ def _place(said: Said | None) -> tuple[str, str] | None:
     return said.mark.file if said.mark else "", json.dumps(said.text)
 
 
+def _text(said: Said | None) -> Any:
+    """Return what a place says, ABSENT where it says nothing or takes away what is inherited."""
+    return ABSENT if said is None or isinstance(said.text, Removal) else said.text
+
+
+def _removed(said: Said, *, gone: bool = False) -> Cause | None:
+    """Return a line that takes away what is inherited as the cause, None for any other line."""
+    if said.mark is None or not isinstance(said.text, Removal):
+        return None
+    old, new = (said.text, ABSENT) if gone else (ABSENT, said.text)
+    return Cause(said.mark, _label(said.name), old, new, gone)
+
+
 def _label(path: str) -> str:
     """Return what a person calls a value: inside its stage, or its whole path."""
     if not path.startswith("stages."):
         return path
     return path.split(".params.", 1)[-1] if ".params." in path else path.split(".", 2)[-1]
+
+
+def _own(path: str) -> bool:
+    """Say whether a path is that of a stage's own key."""
+    return path.count(".") > 1 and f"{path}.".split(".")[2] != "params"
 
 
 def _among(said: Said | None, origin: Origin | None) -> bool:

@@ -3,17 +3,21 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from runner.core import review as reviewing
+from runner.core.annotation import Named, notice, place
+from runner.core.diff import Change, Difference
 from runner.core.problem import Mark
 from runner.core.review import (
-    OPTIONS,
     Review,
+    Touch,
+    alone,
     because,
     count,
     grouped,
     headline,
     label,
     many,
-    place,
+    order,
     told,
     touches,
     values,
@@ -31,7 +35,7 @@ def markdown(reviews: Sequence[Review]) -> str:
     if found:
         rows += ["", "#### By line", "", "| line | touches |", "|---|---|"]
         for touch in found:
-            line = f"{place(touch.cause)} {label(touch.cause)}"
+            line = f"{reviewing.place(touch.cause)} {label(touch.cause)}"
             where = "<br>".join(
                 f"{_code(recipe)}: {', '.join(map(_code, stages))}"
                 for recipe, stages in touch.recipes.items()
@@ -40,57 +44,109 @@ def markdown(reviews: Sequence[Review]) -> str:
     return _cut(rows)
 
 
-def annotations(reviews: Sequence[Review]) -> str:
-    """Return GitHub's workflow commands: a notice at each line that changes something."""
-    said = []
-    for touch in touches(reviews):
-        title = label(touch.cause) or "changed"
-        rows = [
-            f"{recipe}: {stage}{'.' if stage else ''}{change.name} {values(change)}"
-            for recipe, stages in touch.recipes.items()
-            for stage, changes in stages.items()
-            for change in changes
-        ]
-        said.append(_notice(touch.cause.mark, title, rows, gone=touch.cause.gone))
+def annotations(reviews: Sequence[Review], named: Named = str) -> str:
+    """Return GitHub's workflow commands: a notice at each line that changes something.
+
+    `named` says what a file is called in the workspace, which is where GitHub looks for it.
+    """
+    said = [_touched(touch, named) for touch in touches(reviews)]
     for review in reviews:
-        found = review.difference
-        for what, names in (("new stage", found.added), ("removed stage", found.removed)):
-            known = names if review.state == "compared" else ()
-            said += [_notice(found.marks.get(n), what, [f"{review.recipe}: {n}"]) for n in known]
-        loose = [one for one in found.changes if not one.causes]
-        rows = [f"{review.recipe}: {one.stage}.{one.name} {values(one)}" for one in loose]
-        said += [_notice(None, "changed", rows)] if rows else []
-    return "\n".join((*said, _notice(None, "run-recipe diff", [count(reviews)])))
+        said += _whole(review, named) if review.state != "compared" else _stages(review, named)
+        loose = [one for one in review.difference.changes if not one.causes]
+        rows = [_row(review.recipe, one, values(one)) for one in loose]
+        said += [notice("notice", {"title": "changed"}, "\n".join(rows))] if rows else []
+    return "\n".join((*said, notice("notice", {"title": "run-recipe diff"}, count(reviews))))
+
+
+def _touched(touch: Touch, named: Named) -> str:
+    """Return a line and all that it changes; one that is gone has no line to point at any more."""
+    rows = [
+        _row(recipe, change, values(change))
+        for recipe, stages in touch.recipes.items()
+        for changes in stages.values()
+        for change in changes
+    ]
+    cause = touch.cause
+    where = place(cause.mark, named, line=not cause.gone)
+    return notice("notice", {**where, "title": label(cause) or "changed"}, "\n".join(rows))
+
+
+def _stages(review: Review, named: Named) -> Iterator[str]:
+    """Yield what becomes of whole stages, each at its place; of a removed one that is the file."""
+    found = review.difference
+    for title, names in (("new stage", found.added), ("removed stage", found.removed)):
+        for name in names:
+            where = place(found.marks.get(name), named, line=name in found.added)
+            rows = [_row(review.recipe, one, alone(one)) for one in found.whole.get(name, ())]
+            head = f"{review.recipe}: {name} ({found.tools.get(name, '')})"
+            yield notice("notice", {**where, "title": title}, "\n".join((head, *rows)))
+    for name, old in found.renamed.items():
+        where = place(found.marks.get(name), named)
+        text = f"{review.recipe}: {old} is now called {name}"
+        yield notice("notice", {**where, "title": "renamed stage"}, text)
+    if found.order:
+        then, now = found.order
+        first = next(name for was, name in zip(then, now, strict=True) if was != name)
+        where = place(found.marks.get(first), named)
+        text = f"{review.recipe}: {order(found)}"
+        yield notice("notice", {**where, "title": "another order"}, text)
+
+
+def _whole(review: Review, named: Named) -> Iterator[str]:
+    """Yield what is to be said of a recipe that is new, gone or not valid: no single line is."""
+    found = review.difference
+    stages = [f"{name} ({found.tools.get(name, '')})" for name in (*found.added, *found.removed)]
+    text = "\n".join((f"{review.recipe}: {headline(review)}", *review.notes, *stages))
+    level = "error" if review.state == "invalid" else "notice"
+    title = {"new": "new recipe", "gone": "removed recipe"}.get(review.state, "not valid")
+    file = place(Mark(review.recipe, 1, 1), named, line=False)
+    yield notice(level, {**file, "title": title}, text)
+
+
+def _row(recipe: str, change: Change, said: str) -> str:
+    inside = f"{change.stage}." if change.stage else ""
+    return f"{recipe}: {inside}{change.name} {said}"
 
 
 def _markdown(review: Review) -> Iterator[str]:
     found = review.difference
     yield from ("", f"#### {_code(review.recipe)}", "", _md(headline(review)))
-    for note in review.notes:
-        yield f"> {_md(note)}"
+    yield from (f"> {_md(note)}" for note in review.notes)
     yield ""
-    for sign, names in (("added", found.added), ("removed", found.removed)):
-        for name in names:
-            mark = found.marks.get(name)
-            at = f", {_code(f'{mark.file}:{mark.line}')}" if mark else ""
-            yield f"- stage {_code(name)} {sign} ({_code(found.tools.get(name, ''))}{at})"
-    for name, old in found.renamed.items():
-        yield f"- stage {_code(old)} is now called {_code(name)}"
-    if found.order:
-        yield f"- order: {' → '.join(map(_code, found.order[1]))}"
-    if found.changes:
+    yield from _listed(found)
+    if found.values:
         yield from (
             "",
             "| stages | parameter | before -> after | because of |",
             "|---|---|---|---|",
         )
     for stages, changes in grouped(found):
-        who = ", ".join(map(_code, stages))
-        for one in changes:
-            why = _code(because(one))
-            yield f"| {who} | {_code(one.name)} | {_code(values(one))} | {why} |"
+        yield from (_cells(stages, one, values(one)) for one in changes)
+    for name, entire in found.whole.items():
+        sign = "+" if name in found.added else "-"
+        yield from (_cells((name,), one, f"{sign} {alone(one)}") for one in entire)
     if found.carried:
         yield from ("", f"Made anew, for they read what changed: {', '.join(found.carried)}.")
+
+
+def _listed(found: Difference) -> Iterator[str]:
+    """Yield what becomes of whole stages as a list."""
+    for sign, names in (("added", found.added), ("removed", found.removed)):
+        for name in names:
+            mark = found.marks.get(name)
+            gone = "gone: " * (sign == "removed")
+            at = f", {_code(f'{gone}{mark.file}:{mark.line}')}" if mark else ""
+            yield f"- stage {_code(name)} {sign} ({_code(found.tools.get(name, ''))}{at})"
+    for name, old in found.renamed.items():
+        yield f"- stage {_code(old)} is now called {_code(name)}"
+    if found.order:
+        yield f"- order: {' → '.join(map(_code, found.order[1]))}"
+
+
+def _cells(stages: Sequence[str], change: Change, said: str) -> str:
+    """Return one value as a row of the table."""
+    who = ", ".join(map(_code, stages))
+    return f"| {who} | {_code(change.name)} | {_code(said)} | {_code(because(change))} |"
 
 
 def _code(said: str) -> str:
@@ -115,19 +171,3 @@ def _cut(rows: Sequence[str]) -> str:
             rest = many(len(rows) - at, "more line")
             return "\n".join((*rows[:at], "", f"… and {rest}: run-recipe diff says them all."))
     return "\n".join(rows)
-
-
-def _notice(mark: Mark | None, title: str, rows: Sequence[str], *, gone: bool = False) -> str:
-    """Return one workflow command; a line that is gone cannot be pointed at, its file can."""
-    mark = None if mark and mark.file in OPTIONS else mark
-    where = f"file={_property(mark.file)}," if mark else ""
-    where += f"line={mark.line}," if mark and not gone else ""
-    return f"::notice {where}title={_property(title)}::{_data(chr(10).join(rows))}"
-
-
-def _data(said: str) -> str:
-    return said.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(said: str) -> str:
-    return _data(said).replace(":", "%3A").replace(",", "%2C")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from runner.core.catalog import Tool
 from runner.core.cause import ABSENT, Cause, Causes, Side
 from runner.core.check import Path, dotted
 from runner.core.naming import RUN_DIR
@@ -34,9 +35,10 @@ class Change:
 class Difference:
     """What changes from one plan to another.
 
-    `added`, `removed`: stages; `renamed`: new name -> old one; `order`: the stages that both have,
-    in the old and the new order, where they differ; `carried`: stages that say the same and read
-    what changed; `marks` and `tools` are those of all stages of either side.
+    `added`, `removed`: stages, and `whole` what each of them says that is not its tool's default;
+    `renamed`: new name -> old one; `order`: the stages that both have, in the old and the new
+    order, where they differ; `carried`: stages that say the same and read what changed; `marks` and
+    `tools` are those of all stages of either side.
     """
 
     added: tuple[str, ...] = ()
@@ -45,11 +47,17 @@ class Difference:
     order: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     changes: tuple[Change, ...] = ()
     carried: tuple[str, ...] = ()
+    whole: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
     marks: Mapping[str, Mark] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.renamed or self.order or self.changes)
+
+    @property
+    def values(self) -> tuple[Change, ...]:
+        """Every value that changes, also those of stages that come or go."""
+        return (*self.changes, *(one for told in self.whole.values() for one in told))
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -73,6 +81,13 @@ def compare(old: Side, new: Side) -> Difference:
     removed = tuple(name for name in then if name not in now)
     both = tuple(name for name in now if name in then)
     order = tuple(name for name in then if name in now)
+    catalog = new.catalog or old.catalog
+    whole = {}
+    for name in (*added, *removed):
+        gone = removed if name in removed else ()
+        stage = then[name] if gone else now[name]
+        tool = catalog.get(stage.tool) if catalog else None
+        whole[name] = tuple(_entire(stage, tool, old if gone else new, causes, gone))
     return Difference(
         added,
         removed,
@@ -80,6 +95,7 @@ def compare(old: Side, new: Side) -> Difference:
         (order, both) if order != both else None,
         tuple(changes),
         _carried(new.plan, {*added, *(change.stage for change in changes)}),
+        whole,
         {**old.places, **new.places},
         {stage.name: stage.tool for stage in (*before.stages, *new.plan.stages)},
     )
@@ -87,9 +103,9 @@ def compare(old: Side, new: Side) -> Difference:
 
 def _whole(old: Plan, new: Plan, causes: Causes) -> Iterator[Change]:
     """Yield what changes for every stage: the name that runs are kept under, env, trackers."""
-    for name, was, now in _pairs({"name": old.name}, {"name": new.name}):
+    for name, was, now in pairs({"name": old.name}, {"name": new.name}):
         yield Change("", name, was, now)
-    for name, was, now in _pairs(_rest(old), _rest(new)):
+    for name, was, now in pairs(_rest(old), _rest(new)):
         yield Change("", name, was, now, causes.of(name))
 
 
@@ -102,14 +118,14 @@ def _stage(old: Stage, new: Stage, causes: Causes, then: Plan, now: Plan) -> Ite
     name = new.name
     changes = [
         Change(name, path, was, is_now, causes.of(f"stages.{name}.params.{path}"))
-        for path, was, is_now in _pairs(old.params, new.params)
+        for path, was, is_now in pairs(old.params, new.params)
     ]
     if old.tool != new.tool:
         yield Change(name, "tool", old.tool, new.tool, causes.of(f"stages.{name}.tool"))
         changes = [one for one in changes if causes.meant(f"stages.{name}.params.{one.name}")]
-    for path, was, is_now in _pairs(_keys(old), _keys(new)):
+    for path, was, is_now in pairs(_keys(old), _keys(new)):
         changes.append(Change(name, path, was, is_now, causes.of(f"stages.{name}.{path}")))
-    for path, was, is_now in _pairs(_limits(old, then), _limits(new, now)):
+    for path, was, is_now in pairs(_limits(old, then), _limits(new, now)):
         changes.append(Change(name, f"expect: {path}", was, is_now, causes.of(path)))
     if not any(change.name == "iters" for change in changes):
         path = f"stages.{name}.budget.epochs"  # where rows are not known here, it gives no iters
@@ -121,6 +137,31 @@ def _stage(old: Stage, new: Stage, causes: Causes, then: Plan, now: Plan) -> Ite
     if waits:
         why = causes.of(f"stages.{name}.needs")
         yield Change(name, "needs", list(old.after), list(new.after), why)
+
+
+def _entire(
+    stage: Stage, tool: Tool | None, side: Side, causes: Causes, removed: tuple[str, ...]
+) -> Iterator[Change]:
+    """Yield what a stage that only one side has says, but for its tool's own defaults.
+
+    `removed` are all stages that are, where it is one of them.
+    """
+    defaults = dict(leaves(tool.defaults)) if tool else {}
+    bare = Stage(stage.name, stage.tool, {}, {})
+    said: dict[str, tuple[str, Any]] = {}
+    for inside, value in leaves(stage.params):
+        name = dotted(inside)
+        whole = f"stages.{stage.name}.params.{name}"
+        known = side.origins.get(whole)
+        meant = known is None or known.said or known.losers  # not placed in the run directory
+        if meant and not _same(value, defaults.get(inside, ABSENT)):
+            said[name] = (whole, value)
+    for name, _, value in pairs(_keys(bare), _keys(stage)):
+        said[name] = (f"stages.{stage.name}.{name}", value)
+    for name, (path, value) in said.items():
+        why = causes.whole(path, removed)
+        old, new = (value, ABSENT) if removed else (ABSENT, value)
+        yield Change(stage.name, name, old, new, why)
 
 
 def _keys(stage: Stage) -> dict[str, Any]:
@@ -145,7 +186,7 @@ def _explained(waits: str, changes: list[Change]) -> bool:
     return any(word in f"{change.old!r} {change.new!r}" for change in changes for word in words)
 
 
-def _pairs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def pairs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yield name, old and new of each value that differs; lists of one length entry by entry."""
     for path, was, now in _differing(old, new, ()):
         yield dotted(path), was, now

@@ -8,7 +8,7 @@ from runner.core.invocation import laid_out
 from runner.core.merge import ENVIRONMENT, SET
 from runner.core.plan import Plan
 from runner.core.problem import Mark, suggest
-from runner.core.provenance import NOTHING, Origin, Said
+from runner.core.provenance import NOTHING, Origin, Removal, Said
 from runner.core.template import is_template
 
 Json = dict[str, Any]
@@ -37,14 +37,18 @@ class Telling:
     def chain(self, origin: Origin) -> str:
         """Return who said a value, and everyone it overrules."""
         first = self.said(origin.said) if origin.said else origin.because
+        if origin.said and origin.because:
+            first += f" ({origin.because})"
         words = [first, *(self.said(loser, loses=True) for loser in origin.losers)]
-        if origin.default is not NOTHING and first != f"{origin.tool} default":
-            words.append(f"{origin.tool} default {laid_out(origin.default, width=80)}")
+        if origin.default is not NOTHING and origin.because != f"{origin.maker} default":
+            words.append(f"{origin.maker} default {laid_out(origin.default, width=80)}")
         return " over ".join(words)
 
     def said(self, said: Said, *, loses: bool = False) -> str:
         """Return a place with its text where that tells more than the value does."""
         where = self.place(said.mark) if said.mark else str(said.text)
+        if isinstance(said.text, Removal):
+            return f"{where} {said.text}"
         written = said.text if isinstance(said.text, str) else laid_out(said.text, width=10_000)
         scalar = not isinstance(said.text, dict | list)
         plain = loses and scalar and said.mark and said.mark.file not in {SET, ENVIRONMENT}
@@ -86,19 +90,19 @@ def text(rows: Iterable[Origin], plan: Plan, telling: Telling) -> str:
     return "\n".join(lines)
 
 
-def as_dict(row: Origin) -> Json:
+def as_dict(row: Origin, telling: Telling) -> Json:
     """Return one value with its places as JSON-ready values."""
-    default = {} if row.default is NOTHING else {"default": row.default}
     return {
         "path": row.path,
         "stage": row.stage,
         "name": row.name,
         "value": row.value,
         "changed": row.changed,
-        **default,
-        "winner": _said(row.said) if row.said else {"because": row.because},
-        "losers": [_said(loser) for loser in row.losers],
-        "trail": [{"name": one.name, "value": one.value, **_said(one)} for one in row.trail],
+        **_chain(row),
+        "trail": [
+            {"name": one.name, "value": one.value, **_said(one), **_overruled(one, telling)}
+            for one in row.trail
+        ],
     }
 
 
@@ -142,7 +146,8 @@ def used(rows: Iterable[Origin]) -> list[Use]:
         for said in (row.said, *row.trail):
             if said is not None and said.mark is not None:
                 use = found.setdefault(said.mark, Use(said.mark, said.name, said.text))
-                use.name = row.name if said is row.said else use.name
+                own = said is row.said and not isinstance(said.text, Removal)
+                use.name = row.name if own else use.name
                 use.became.setdefault(row.name, []).append(row.stage)
         for loser in row.losers:
             if loser.mark is not None:
@@ -181,7 +186,15 @@ def used_dict(use: Use) -> Json:
 
 
 def _line(use: Use) -> str:
+    if isinstance(use.text, Removal):
+        return f"{_bare(use.name)}: {use.text}"
     return f"{use.name}: {laid_out(use.text, width=10_000)}"
+
+
+def _bare(name: str) -> str:
+    """Return what a stage calls a value of its own."""
+    inside = name.split(".", 2)[2:] if name.startswith("stages.") else []
+    return inside[0].removeprefix("params.") if inside else name
 
 
 def _names(row: Origin) -> tuple[str, ...]:
@@ -191,6 +204,23 @@ def _names(row: Origin) -> tuple[str, ...]:
 
 def _below(name: str, path: str) -> bool:
     return name == path or name.startswith((f"{path}.", f"{path}["))
+
+
+def _chain(row: Origin) -> Json:
+    """Return who said a value and who was overruled, the tool's default and whose that is."""
+    because = {"because": row.because} if row.because else {}
+    default = {} if row.default is NOTHING else {"default": row.default, "default_of": row.maker}
+    return {
+        **default,
+        "winner": {**(_said(row.said) if row.said else {}), **because},
+        "losers": [_said(loser) for loser in row.losers],
+    }
+
+
+def _overruled(said: Said, telling: Telling) -> Json:
+    """Return whom a value that another was made of overrules."""
+    whole = telling.known.get(said.name)
+    return {key: told for key, told in _chain(whole).items() if key != "winner"} if whole else {}
 
 
 def _said(said: Said) -> Json:

@@ -117,7 +117,7 @@ def derived(
             continue
         iters = _iters(view, said, problems, given=draft.given.get("iters"))
         params = stages[name].get("params") or replace(said, value={})
-        node = replace(said, value=iters, key=said.key)
+        node = replace(said, value=iters, key=said.key, over=params.value.get("iters"))
         inside = replace(params, value={**params.value, "iters": node})
         stages[name] = replace(stages[name], value={**stages[name].value, "params": inside})
     tree = recipe.tree

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runner.core.catalog import numbers
+from runner.core.catalog import NEWEST, OLDEST, numbers
 
 Level = Literal["good", "warning", "unfit"]
 PYTHONS = ((3, 11), (3, 13))
-OLDEST, NEWEST = "0.31.3", "0.32"
 ROOM = 5 * 10**9
 
 

@@ -24,17 +24,22 @@ def merge(below: Node, above: Node) -> Node:
         merged[key] = merge(merged[key], child) if key in merged else child
     # What an option adds to a mapping does not move the mapping out of its file.
     base = below if above.file in {SET, ENVIRONMENT} else above
-    return replace(base, value=merged, tag=below.tag)
+    # The line that hides what is still below it stays known as the one that does.
+    hidden = replace(below, value={}) if below.tag or below.over else None
+    over = above.over if hidden is None else _last(above, hidden)
+    removed = {**(below.removed or {}), **(above.removed or {})}
+    left = {key: child for key, child in removed.items() if key not in merged}
+    return replace(base, value=merged, tag=below.tag, over=over, removed=left or None)
 
 
 def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> Node:
     """Return the tree without its ``!reset`` keys; one that removes nothing is a problem.
 
-    What stands under the keys of `keep` is left as it is.
+    What stands under the keys of `keep` is left as it is; what is removed stays known.
     """
     if not isinstance(node.value, dict):
         return node
-    kept = {}
+    kept, removed = {}, dict(node.removed or {})
     for key, child in node.value.items():
         if child.tag != "reset":
             kept[key] = child if key in keep else settle(child, problems)
@@ -43,8 +48,10 @@ def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> N
             why = f"!reset removes nothing: no '{key}' is inherited here"
             hint = suggest(key, known, "remove this line")
             problems.append(Problem(child.key_mark, why, "reset-nothing", hint))
+        else:
+            removed[key] = child
     same = len(kept) == len(node.value) and all(kept[key] is node.value[key] for key in kept)
-    return node if same else replace(node, value=kept)
+    return node if same else replace(node, value=kept, removed=removed or None)
 
 
 def _last(above: Node, below: Node) -> Node:

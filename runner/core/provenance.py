@@ -1,7 +1,7 @@
 """Why a value is what it is: the place that won, the places that lost, and what it was made of."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +15,15 @@ from runner.core.scope import Use
 from runner.core.tree import Node, locate
 
 NOTHING = object()
+PARAMS = "params"
 FIXED = ("tool", "needs", "expect")  # no templates are filled in here
 _ENV = re.compile(r"\benv\(\s*['\"](\w+)['\"]")
+
+
+class Removal(str):
+    """What a line says that takes an inherited value away: ``!reset`` or ``!override``."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +45,9 @@ class Origin:
     """One value: who said it, who was overruled (the nearest first), and what it was made of.
 
     `stage` is "" for what is no stage's; `path` is how ``--set`` calls it. Where the recipe does
-    not say it, `said` is None and `because` is the reason. `default` is that of `tool`, NOTHING
-    for none. `trail` are the vars and parameters behind its templates, each once.
+    not say it, `because` is the reason, and `said` what took it away, None where nothing did.
+    `default` is that of `maker`, NOTHING for none. `trail` are the vars and parameters behind its
+    templates, each once.
     """
 
     stage: str
@@ -51,7 +59,7 @@ class Origin:
     trail: tuple[Said, ...] = ()
     default: Any = NOTHING
     because: str = ""
-    tool: str = ""
+    maker: str = ""
 
     @property
     def changed(self) -> bool:
@@ -115,39 +123,50 @@ class _Trace:
     def whole(self, path: Path, node: Node) -> Origin:
         """Return where a value of the whole recipe comes from."""
         said = self.said(".".join(map(str, path)), node, "")
-        losers = self.losers(self.resolver.recipe.tree, path, node)
+        losers = _losers(self.claims(self.resolver.recipe.tree, path, path), node)
         return Origin("", said.name, said.name, said.value, said, losers, self.trail(said))
 
     def parameter(self, draft: Draft, path: Path, value: Any) -> Origin:
         """Return where a parameter of a stage comes from."""
-        tool = draft.tool.name if draft.tool else ""
+        maker = draft.tool.maker if draft.tool else ""
         default = _within(draft.tool.defaults if draft.tool else {}, path)
         name, whole = dotted(path), dotted(("stages", draft.name, "params", *path))
         node = self.sayer(draft, path)
+        claims = self.every(draft, path)
         if node is None:
             placed = len(path) == 1 and value != default
-            because = "placed in the run directory" if placed else f"{tool} default"
+            because = "placed in the run directory" if placed else f"{maker} default"
             # What only the parameters beside it bring about is its own default.
             default = value if default is NOTHING else default
-            return Origin(
-                draft.name, name, whole, value, None, default=default, because=because, tool=tool
-            )
+            said = self.removal(claims, draft.name, value)
+            losers = _losers(claims)
+            return Origin(draft.name, name, whole, value, said, losers, (), default, because, maker)
         said = self.said(whole, node, draft.name, value)
-        losers = self.losers(draft.given, path, node)
+        losers = _losers(claims, node)
         trail = self.trail(said)
-        return Origin(draft.name, name, whole, value, said, losers, trail, default, "", tool)
+        return Origin(draft.name, name, whole, value, said, losers, trail, default, "", maker)
 
     def options(self, draft: Draft, *, entries: bool) -> Iterator[Origin]:
         """Yield where each of a stage's own keys comes from, those it has."""
         own = draft.node.value if isinstance(draft.node.value, dict) else {}
-        known = {name: node for name, node in own.items() if name not in {"params", "extends"}}
+        known = {name: node for name, node in own.items() if name not in {PARAMS, "extends"}}
         for path, node in _spread(known, (), entries=entries):
             value = node.plain() if path[0] in FIXED else NOTHING
             name = dotted(("stages", draft.name, *path))
             said = self.said(name, node, draft.name, value)
-            losers = self.losers(draft.node, path, node)
+            losers = _losers(self.claims(draft.node, path, ("stages", draft.name, *path)), node)
             trail = self.trail(said)
             yield Origin(draft.name, dotted(path), name, said.value, said, losers, trail)
+        for path in dict.fromkeys(_everywhere(draft.node, ())):
+            there = locate(draft.node, path) is not _parent(draft.node, path)
+            if there or path[0] in {PARAMS, "extends", "description"}:
+                continue
+            whole = ("stages", draft.name, *path)
+            claims = self.claims(draft.node, path, whole)
+            removed = self.removal(claims, draft.name, None)
+            if removed is not None:
+                name, losers = dotted(whole), _losers(claims)
+                yield Origin(draft.name, dotted(path), name, None, removed, losers)
 
     def sayer(self, draft: Draft, path: Path) -> Node | None:
         """Return the node that says a parameter, or the template that makes what it is in."""
@@ -216,15 +235,96 @@ class _Trace:
         found = self.sayer(draft, tuple(words[3:]))
         return self.said(name, found, draft.name) if found else None
 
-    def losers(self, root: Node, path: Path, node: Node) -> tuple[Said, ...]:
-        """Return what a value overruled, also what a mapping around it replaced."""
-        found = [loser for loser in node.losers() if loser.tag != "reset"]
-        for at in range(len(path) - 1, 0, -1):
-            for hidden in locate(root, path[:at]).losers():
-                inside = locate(hidden, path[at:])
-                if inside is not _parent(hidden, path[at:]) and inside.tag != "reset":
-                    found.append(inside)
-        return tuple(Said("", loser.mark, loser.plain()) for loser in found)
+    def every(self, draft: Draft, path: Path) -> "list[_Claim]":
+        """Return every claim on a parameter: its stage's, then that of its tool's defaults."""
+        whole = ("stages", draft.name, PARAMS, *path)
+        claims = self.claims(draft.node, (PARAMS, *path), whole)
+        if draft.tool is None:
+            return claims
+        tree = self.resolver.recipe.tree
+        return claims + self.claims(tree, ("defaults", draft.tool.name, *path), whole)
+
+    def claims(self, root: Node, path: Path, whole: Path) -> "list[_Claim]":
+        """Return everything that says or hides the value at `path`, the nearest first.
+
+        `whole` is what ``--set`` calls it.
+        """
+        found: list[_Claim] = []
+        waiting: list[tuple[Node, int] | _Claim] = [(root, 0)]
+        while waiting:
+            here = waiting.pop()
+            if isinstance(here, _Claim):
+                found.append(here)
+                continue
+            node, depth = here
+            name = dotted(whole[: len(whole) - len(path) + depth])
+            waiting += [] if node.over is None else [(node.over, depth)]
+            if node.over is not None or node.tag:
+                waiting.append(_Claim(node, name, says=False))
+            child = _child(node, path[depth]) if depth < len(path) else None
+            if node.tag == "reset":
+                continue
+            if child is not None:
+                waiting.append((child, depth + 1))
+            elif depth == len(path) or self.makes(node, path[depth:]):
+                found.append(_Claim(node, name, says=True))
+            elif not isinstance(node.value, dict):
+                found.append(_Claim(node, name, says=False))
+        return found
+
+    def makes(self, node: Node, path: Path) -> bool:
+        """Say whether a template makes a mapping with something at `path`."""
+        if not (isinstance(node.value, str) and template.is_template(node.value)):
+            return False
+        told = len(self.resolver.problems)
+        inside = self.resolver.fill(node, "")[0]
+        del self.resolver.problems[told:]  # what is overruled may well be wrong
+        return _within(inside, path) is not NOTHING
+
+    def removal(self, claims: "Sequence[_Claim]", stage: str, value: Any) -> Said | None:
+        """Return what took a value away that is said nowhere any more, None where nothing did."""
+        first = next((at for at, claim in enumerate(claims) if claim.says), 0)
+        if not first:
+            return None
+        node, name = claims[first - 1].node, claims[first - 1].name
+        if node.tag:
+            return Said(name, node.key_mark, Removal(f"!{node.tag}"), value)
+        return self.said(name, node, stage, value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A node that says a value, or that hides what stands below it; `name` is the node's."""
+
+    node: Node
+    name: str
+    says: bool
+
+
+def _losers(claims: Iterable[_Claim], winner: Node | None = None) -> tuple[Said, ...]:
+    """Return what a value overruled, also what a mapping around it replaced."""
+    said = [claim.node for claim in claims if claim.says]
+    lost = [node for node in said if winner is None or node.mark != winner.mark]
+    return tuple(Said("", node.mark, node.plain()) for node in lost)
+
+
+def _everywhere(node: Node, above: Path) -> Iterator[Path]:
+    """Yield the path of every value in a node, also of those that are overruled or removed."""
+    for layer in (node, *node.losers()):
+        if isinstance(layer.value, dict):
+            for key, child in {**layer.value, **(layer.removed or {})}.items():
+                yield from _everywhere(child, (*above, key))
+        elif layer.tag != "reset":
+            yield above
+
+
+def _child(node: Node, step: str | int) -> Node | None:
+    """Return what a mapping or a list has at a step, also where it was removed."""
+    if isinstance(node.value, dict):
+        found: Node | None = node.value.get(step)
+        return (node.removed or {}).get(str(step)) if found is None else found
+    inside = isinstance(node.value, list) and isinstance(step, int) and step < len(node.value)
+    return node.value[step] if inside else None
 
 
 def _shrunk(origin: Origin, value: Any) -> Origin:

@@ -216,7 +216,9 @@ class _Gathering:
         near = suggest(posixpath.splitext(file)[0], stems, cutoff=0.8)
         for stem, name in stems.items():
             near = near.replace(f"'{stem}'", f"'{name}'")
-        if isinstance(error, IsADirectoryError):
+        if set(file) & set("*?[") and not trail:
+            hint = "let the shell expand it, without quotes, or name the folder"
+        elif isinstance(error, IsADirectoryError):
             hint = "name a file in it"
         elif file.startswith(BUILTIN):
             known = ", ".join(self.beside(file))

@@ -1,6 +1,6 @@
 """Differences of recipes in; what a person reads on a screen out, and JSON."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from runner.core.diff import Change, Difference
 from runner.core.invocation import laid_out
 from runner.core.merge import ENVIRONMENT, SET
 from runner.core.problem import Mark
+from runner.core.provenance import Removal
 
 Json = dict[str, Any]
 State = Literal["compared", "new", "gone", "invalid"]
@@ -73,22 +74,44 @@ def told(reviews: Sequence[Review]) -> list[Review]:
 def lines(difference: Difference) -> Iterator[str]:
     """Yield what changes in one recipe, a line each; stages first, then their values."""
     for name in difference.added:
-        yield f"+ stage {_stage(name, difference)}"
+        yield f"+ stage {_stage(name, difference)}{at(difference.marks.get(name))}"
+        yield from _whole(difference.whole.get(name, ()))
     for name in difference.removed:
-        yield f"- stage {_stage(name, difference)}"
+        yield f"- stage {_stage(name, difference)}{at(difference.marks.get(name), gone=True)}"
+        yield from _whole(difference.whole.get(name, ()))
     for name, old in difference.renamed.items():
-        yield f"stage {old} is now called {name}{_at(difference.marks.get(name))}"
+        yield f"stage {old} is now called {name}{at(difference.marks.get(name))}"
     if difference.order:
-        yield f"order: {', '.join(difference.order[0])} -> {', '.join(difference.order[1])}"
+        yield f"order: {order(difference)}"
     for stages, changes in grouped(difference):
         if stages:
             yield ", ".join(stages)
-        width = max(len(change.name) for change in changes)
-        for change in changes:
-            causes = "".join(f"  <- {said}" for said in [because(change)] if said)
-            yield f"{'  ' if stages else ''}{change.name:{width}}  {values(change)}{causes}"
+        yield from (f"{'  ' if stages else ''}{row}" for row in _rows(changes, values))
     if difference.carried:
         yield f"made anew, for they read what changed: {', '.join(difference.carried)}"
+
+
+def _whole(changes: Sequence[Change]) -> Iterator[str]:
+    """Yield what a stage that comes or goes says, a line each."""
+    yield from (f"    {row}" for row in _rows(changes, alone))
+
+
+def _rows(changes: Sequence[Change], say: Callable[[Change], str]) -> Iterator[str]:
+    """Yield values that change, a line each, with the lines that made them."""
+    width = max((len(change.name) for change in changes), default=0)
+    for change in changes:
+        causes = "".join(f"  <- {said}" for said in [because(change)] if said)
+        yield f"{change.name:{width}}  {say(change)}{causes}"
+
+
+def order(difference: Difference) -> str:
+    """Return the stages in their old and in their new order, "" where that is the same."""
+    return " -> ".join(", ".join(names) for names in difference.order or ())
+
+
+def alone(change: Change) -> str:
+    """Return the one value of a stage that comes or goes."""
+    return _said(change.name, change.old if change.new is ABSENT else change.new)
 
 
 def grouped(difference: Difference) -> list[tuple[tuple[str, ...], list[Change]]]:
@@ -139,7 +162,7 @@ def as_dict(reviews: Sequence[Review]) -> Json:
 def _text(review: Review) -> Iterator[str]:
     yield f"{review.recipe}: {headline(review)}"
     yield from (f"  note: {note}" for note in review.notes)
-    if review.state in {"compared", "new"}:
+    if review.state != "invalid":
         yield from (f"  {line}".rstrip() for line in lines(review.difference))
 
 
@@ -167,7 +190,7 @@ def count(reviews: Sequence[Review]) -> str:
     """Return how many recipes, stages and values change."""
     changed = [one for one in reviews if one.difference or one.state == "new"]
     stages = sum(len(one.difference.stages) for one in changed)
-    told = sum(len(one.difference.changes) for one in changed)
+    told = sum(len(one.difference.values) for one in changed)
     bad = sum(one.state == "invalid" for one in reviews)
     more = f"; {bad} not valid" if bad else ""
     if not changed:
@@ -178,16 +201,17 @@ def count(reviews: Sequence[Review]) -> str:
 
 def _stage(name: str, difference: Difference) -> str:
     tool = difference.tools.get(name, "")
-    return f"{name} ({tool}){_at(difference.marks.get(name))}"
+    return f"{name} ({tool})"
 
 
-def _at(mark: Mark | None) -> str:
-    return f"  <- {mark.file}:{mark.line}" if mark else ""
+def at(mark: Mark | None, *, gone: bool = False) -> str:
+    """Return where a stage stands, or stood; "" where that is not known."""
+    return f"  <- {'gone: ' * gone}{mark.file}:{mark.line}" if mark else ""
 
 
 def _cause(cause: Cause, name: str) -> str:
     said = "" if cause.name in {name, name.partition("[")[0]} else f" {cause.name}"
-    return f"{place(cause)}{said}"
+    return f"{place(cause)}{said}{_removal(cause)}"
 
 
 def place(cause: Cause) -> str:
@@ -201,9 +225,17 @@ def label(cause: Cause) -> str:
     """Return what a line says, before and after."""
     if cause.old is ABSENT and cause.new is ABSENT:
         return cause.name
+    if removal := _removal(cause):
+        return f"{cause.name}:{removal}"
     if cause.name == "extends":
         return f"extends {cause.new}"
     return f"{cause.name}: {values(Change('', cause.name, cause.old, cause.new))}"
+
+
+def _removal(cause: Cause) -> str:
+    """Return the tag of a line that takes away what is inherited, "" for any other line."""
+    said = cause.old if cause.gone else cause.new
+    return f" {said}" if isinstance(said, Removal) else ""
 
 
 def _said(name: str, value: Any) -> str:
@@ -231,6 +263,10 @@ def _review(review: Review) -> Json:
         "removed": [*found.removed],
         "renamed": {**found.renamed},
         "order": [[*names] for names in found.order] if found.order else None,
+        "stages": {
+            name: {"tool": found.tools.get(name, ""), **_where(found.marks.get(name))}
+            for name in (*found.added, *found.removed, *found.renamed)
+        },
         "values": [
             {
                 "stage": one.stage,
@@ -238,18 +274,19 @@ def _review(review: Review) -> Json:
                 **_there(old=one.old, new=one.new),
                 "causes": [_cause_dict(cause) for cause in one.causes],
             }
-            for one in found.changes
+            for one in found.values
         ],
         "carried": [*found.carried],
     }
 
 
+def _where(mark: Mark | None) -> Json:
+    return {"file": mark.file, "line": mark.line, "column": mark.column} if mark else {}
+
+
 def _cause_dict(cause: Cause) -> Json:
-    mark = cause.mark
     return {
-        "file": mark.file,
-        "line": mark.line,
-        "column": mark.column,
+        **_where(cause.mark),
         "name": cause.name,
         "gone": cause.gone,
         **_there(old=cause.old, new=cause.new),

@@ -1,8 +1,10 @@
 """A plan in, a bash script out that does the same without the runner."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 from runner.core.catalog import Catalog
 from runner.core.invocation import Invocation, invoke, launched
@@ -12,6 +14,8 @@ from runner.core.plan import Plan, Stage
 _MADE = re.compile(
     r"^# Made by run-recipe from (.*); it does the same without the runner\.$", re.MULTILINE
 )
+_STAGE = re.compile(r'mkdir -p "\$RUN_DIR/(.+)"')
+_OPTION = re.compile(r"  (--[\w.-]+)[= ]?(.*?)(?: \\)?\Z")
 _SAFE = re.compile(r"[A-Za-z0-9_./@:+,=%-]*\Z")
 
 
@@ -31,6 +35,36 @@ def made_from(text: str) -> str | None:
     """Return the recipe that a script was made from, as it was called then; None for another."""
     found = _MADE.search(text)
     return found[1] if found else None
+
+
+def said(text: str) -> dict[str, dict[str, Any]]:
+    """Return the words of each stage's command in one of our scripts: its flags and its config."""
+    found: dict[str, dict[str, Any]] = {}
+    here: dict[str, Any] = {}
+    config: list[str] | None = None
+    for line in text.splitlines():
+        if config is not None and line != "JSON":
+            config.append(line)
+        elif config is not None:
+            here |= _settings("\n".join(config))
+            config = None
+        elif stage := _STAGE.fullmatch(line):
+            here = found.setdefault(stage[1], {})
+        elif line.startswith("cat > "):
+            config = []
+        elif option := _OPTION.match(line):
+            here[option[1]] = option[2]
+    return found
+
+
+def _settings(text: str) -> dict[str, Any]:
+    """Return what a here-document says, {} where that is no JSON."""
+    for written in (text, re.sub(r"\\([\\$`])", r"\1", text)):
+        try:
+            return dict(json.loads(written))
+        except ValueError:
+            continue
+    return {}
 
 
 def quote(word: str) -> str:

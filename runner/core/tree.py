@@ -22,7 +22,8 @@ class Node:
     """A value and its place; never changed once made.
 
     `value` is a dict of Nodes, a list of Nodes, or a scalar; `key` the place of its key;
-    `over` what this value replaced, so that the chain names every loser.
+    `over` what this value replaced, so that the chain names every loser; `removed` the ``!reset``
+    keys that a mapping no longer has.
     """
 
     value: Any
@@ -32,6 +33,7 @@ class Node:
     key: tuple[int, int] | None = None
     tag: str = ""
     over: "Node | None" = None
+    removed: "dict[str, Node] | None" = None
 
     @property
     def mark(self) -> Mark:

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -72,7 +72,7 @@ class Revision:
 
     def path(self, file: str) -> str | None:
         """Return what the repository calls a file, None where it lies outside."""
-        real = Path(os.path.realpath(Path(file).parent)) / Path(file).name
+        real = _real(file)
         return real.relative_to(self.top).as_posix() if real.is_relative_to(self.top) else None
 
     def foreign(self, file: str) -> bool:
@@ -138,8 +138,8 @@ def fork(one: str, other: str, file: str) -> Revision:
 
 
 def repository(file: str) -> Path:
-    """Return the top folder of the repository a file lies in. Raises RecipeError."""
-    folder = Path(os.path.realpath(Path(file).parent))
+    """Return the top folder of the repository a file or folder lies in. Raises RecipeError."""
+    folder = Path(os.path.realpath(file if Path(file).is_dir() else Path(file).parent))
     while not folder.is_dir():
         folder = folder.parent
     hint = "name another recipe or a run to compare it with: run-recipe diff RECIPE OTHER"
@@ -153,6 +153,28 @@ def repository(file: str) -> Path:
     if said and "not a git repository" not in said[0]:
         raise RecipeError(f"git: {said[0].removeprefix('fatal: ')}", "\n".join(said[1:]).strip())
     raise RecipeError(f"{file} is not in a git repository", hint)
+
+
+def in_workspace() -> Callable[[str], str]:
+    """Return what says a file's name in the workspace: where GitHub, or git, has its top folder.
+
+    A file that lies outside keeps its name.
+    """
+    try:
+        top = Path(os.path.realpath(os.environ.get("GITHUB_WORKSPACE") or repository("here")))
+    except RecipeError:
+        top = Path(os.path.realpath("."))
+
+    def named(file: str) -> str:
+        real = _real(file)
+        return real.relative_to(top).as_posix() if real.is_relative_to(top) else file
+
+    return named
+
+
+def _real(file: str) -> Path:
+    """Return where a file lies, itself not followed where it is a link."""
+    return Path(os.path.realpath(Path(file).parent)) / Path(file).name
 
 
 def _unknown(name: str, top: Path) -> RecipeError:

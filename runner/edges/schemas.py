@@ -21,7 +21,7 @@ def catalog(release: str | None = None) -> Catalog:
         LAUNCHER: shipped("schema") / "launch.json",
         TRAINER: shipped("schema") / "train.json",
     }
-    return Catalog(names, lambda name: at(_json(files[name]), release))
+    return Catalog(names, lambda name: at(_json(files[name]), release), release)
 
 
 def installed_catalog() -> Catalog:

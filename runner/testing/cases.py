@@ -1,21 +1,23 @@
 """Cases of test files against their recipes, and the commands that snapshots lock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import workflow
 from runner.core.naming import ENDING
-from runner.core.plan import Compiled, Plan
+from runner.core.plan import Compiled, Plan, Stage
 from runner.core.problem import Problem, ordered
 from runner.core.recipe import Loaded
-from runner.core.script import script
+from runner.core.script import said, script
 from runner.core.suite import Case, Inputs, Suite, lost, suite
 from runner.core.trial import trial
 from runner.edges import collection, disk, schemas
 from runner.edges.world import World
 from runner.errors import InvalidRecipeError
 from runner.workflow import Files
+
+SAME = "the recipe says what is locked: it is run-recipe that says it otherwise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,44 +71,83 @@ def _judged(found: Suite, case: Case, loaded: Loaded, compiled: Compiled | None)
     return Outcome(case, ordered(told), {**loaded.sources, found.file: found.text})
 
 
-def locked(recipe: str) -> Mapping[str, Inputs]:
+def locked(recipe: str, before: Sequence[str] = ()) -> Mapping[str, Inputs]:
     """Return the inputs of a recipe's snapshots by name, '' for the recipe as it is.
 
     What its test file says, or else the recipe as it is and with each of its profiles. Nothing for
-    a base, which has no stages of its own to run.
+    a base, which has no stages of its own to run. `before` are the names of what is locked: a
+    recipe that cannot be read does not say which of them are its own, and keeps them all.
     """
     beside = collection.suite_of(recipe)
-    said = read(beside).locked if beside else None
-    if said is not None:
-        return said
+    found = read(beside) if beside else None
+    kept = {name: Inputs() for name in ("", *before)}
+    if found is not None and found.problems:
+        return kept
+    if found is not None and found.locked is not None:
+        return found.locked
     loaded = _load(recipe, Inputs())
     if loaded.recipe is None:
-        return {"": Inputs()}
+        return kept
     if not loaded.recipe.section("stages") and not loaded.problems:
         return {}
     profiles = loaded.recipe.section("profiles")
-    return {"": Inputs(), **{name: Inputs((name,)) for name in profiles}}
+    known = {"": Inputs(), **{name: Inputs((name,)) for name in profiles}}
+    return kept | known if loaded.problems else known
 
 
 def commands(recipe: str, inputs: Inputs) -> str:
     """Return the script of a recipe under some inputs. Raises InvalidRecipeError."""
+    beside = collection.suite_of(recipe)
+    found = read(beside) if beside else None
+    if found is not None and found.problems:
+        raise InvalidRecipeError(found.problems, {found.file: found.text})
     return script(_planned(recipe, inputs)[1], schemas.catalog())
 
 
 def changes(recipe: str, inputs: Inputs, before: str, after: str) -> list[str]:
     """Return what changes from one script of a recipe to the next, each with its line.
 
-    Nothing is returned where a script cannot be read as a plan, or says the same otherwise.
+    A value that the recipe says as the locked plan has it comes of no line: it is another command
+    that is made of it. Where a script cannot be read as a plan, its words are compared.
     """
     from runner import importing
     from runner.core import cause, diff, review
 
+    compiled, plan = _planned(recipe, inputs)
+    here = cause.side(compiled, plan)
     old, new = importing.planned(before), importing.planned(after)
     if old is None or new is None:
-        return []
-    compiled, plan = _planned(recipe, inputs)
-    here = replace(cause.side(compiled, plan), plan=new)
-    return list(review.lines(diff.compare(cause.Side(old), here)))
+        return list(_words(before, after, plan))
+    meant = {(one.stage, one.name) for one in diff.compare(cause.Side(old), here).changes}
+    found = diff.compare(cause.Side(old), replace(here, plan=new))
+    changes = [
+        one if (one.stage, one.name) in meant else replace(one, causes=()) for one in found.changes
+    ]
+    told = list(review.lines(replace(found, changes=tuple(changes))))
+    told = told or list(_words(before, after, plan))
+    whole = found.stages and not found.changes
+    same = told and not whole and not any((one.stage, one.name) in meant for one in found.changes)
+    return [*told, SAME] if same else told
+
+
+def _words(before: str, after: str, plan: Plan) -> Iterator[str]:
+    """Yield what changes from one script to the next in the words of each stage's command."""
+    from runner.core import diff, review
+
+    was, now = said(before), said(after)
+    changes = [
+        diff.Change(stage.name, names.get(word, word), old, new)
+        for stage in plan.stages
+        for names in [_flags(stage)]
+        for word, old, new in diff.pairs(was.get(stage.name, {}), now.get(stage.name, {}))
+    ]
+    yield from review.lines(diff.Difference(changes=tuple(changes)))
+
+
+def _flags(stage: Stage) -> Mapping[str, str]:
+    """Return what a stage's tool calls the parameters behind its flags."""
+    tool = schemas.catalog().get(stage.tool)
+    return {one.flag: one.name for one in tool.parameters.values() if one.flag} if tool else {}
 
 
 def _planned(recipe: str, inputs: Inputs) -> tuple[Compiled, Plan]:

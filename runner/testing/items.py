@@ -13,7 +13,7 @@ from runner.core.problem import picture
 from runner.core.suite import Inputs
 from runner.errors import InvalidRecipeError
 from runner.testing import cases
-from runner.testing.snapshot import hold, keep, root_of
+from runner.testing.snapshot import hold, keep, root_of, variants_of
 
 
 class NotAsLockedError(Exception):
@@ -28,7 +28,7 @@ class RecipeFile(pytest.File):
         root = self.config.rootpath
         file = named(self.path, root)
         with chdir(root):
-            variants = cases.locked(file)
+            variants = cases.locked(file, variants_of(self.path))
         stem = self.path.stem
         for name, inputs in variants.items():
             called = f"{stem}[{name}]" if name else stem

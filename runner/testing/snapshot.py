@@ -1,5 +1,6 @@
 """Syrupy's snapshots as scripts: ``__snapshots__/NAME.sh`` beside the recipe NAME.yaml."""
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,17 @@ def root_of(recipe: Path, name: str, root: Path) -> Path:
         ):
             return recipe.parents[len(above)]
     return root
+
+
+def variants_of(recipe: Path) -> list[str]:
+    """Return the names of what is locked of a recipe, '' for the recipe as it is."""
+    folder = recipe.parent / Script.snapshot_dirname
+    stem = re.escape(recipe.stem)
+    named = re.compile(rf"{stem}(?:\[(.*)\])?\.{Script.file_extension}", re.DOTALL)
+    found = [
+        named.fullmatch(path.name) for path in sorted(folder.glob(f"*.{Script.file_extension}"))
+    ]
+    return [match[1] or "" for match in found if match]
 
 
 def hold(snapshot: Any, text: str) -> str | None:

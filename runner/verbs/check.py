@@ -101,12 +101,14 @@ def _written(every: "Sequence[Checked]", style: str) -> str:
     from runner.core.annotation import sarif, workflow_command
     from runner.core.problem import ordered
     from runner.core.rules import rules
+    from runner.edges import git
 
+    named = git.in_workspace()
     problems = ordered(problem for one in every for problem in one.problems)
     if style == "github":
-        return "".join(f"{workflow_command(problem)}\n" for problem in problems)
+        return "".join(f"{workflow_command(problem, named)}\n" for problem in problems)
     if style == "sarif":
         pages = {slug: rule.page for slug, rule in rules().items()}
-        return json.dumps(sarif(problems, __version__, pages), indent=2, ensure_ascii=False)
+        return json.dumps(sarif(problems, __version__, pages, named), indent=2, ensure_ascii=False)
     rows = [{"recipe": one.file, **problem.as_dict()} for one in every for problem in one.problems]
     return json.dumps(rows, indent=2, ensure_ascii=False)

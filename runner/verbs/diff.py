@@ -62,12 +62,19 @@ def command(
     if style == "json":
         click.echo(json.dumps(review.as_dict(found), indent=2, ensure_ascii=False))
     else:
-        say = {"markdown": comment.markdown, "github": comment.annotations}.get(style, review.text)
+        say = {"markdown": comment.markdown, "github": _annotations}.get(style, review.text)
         click.echo(say(found))
     if any(one.state == "invalid" for one in found):
         return Exit.INVALID
     changed = any(one.difference or one.state != "compared" for one in found)
     return Exit.DRIFT if check and changed else Exit.OK
+
+
+def _annotations(found: "Sequence[Review]") -> str:
+    from runner.core import comment
+    from runner.edges import git
+
+    return comment.annotations(found, git.in_workspace())
 
 
 def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Review]":

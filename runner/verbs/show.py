@@ -47,7 +47,8 @@ def command(
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     rows = list(origins(plan, compiled.resolver, compiled.plan if smoke else None))
     telling = explain.Telling({row.path: row for row in rows}, loaded.sources)
-    rows = _chosen(rows, loaded, paths, file, changed=changed)
+    # A line that lost contributes nothing, and is asked for nevertheless.
+    rows = _chosen(rows, loaded, paths, None if used else file, changed=changed)
     if used:
         lines = [
             one for one in explain.used(rows) if not file or one.mark.file == _file(loaded, file)
@@ -57,7 +58,7 @@ def command(
         else:
             click.echo(explain.used_text(lines, telling))
     elif style == "json":
-        click.echo(_json([explain.as_dict(row) for row in rows]))
+        click.echo(_json([explain.as_dict(row, telling) for row in rows]))
     elif rows:
         click.echo(explain.text(rows, plan, telling))
     return Exit.OK

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 
 def call(cwd, *words, **environ):
     outer = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    environ = {**outer, "CI": "", **environ}
+    environ = {**outer, "CI": "", "BUILD_NUMBER": "", **environ}
     pytest_here = [sys.executable, "-m", "pytest", "-p", "runner.pytest_plugin"]
     return subprocess.run(
         [*pytest_here, "-p", "no:cacheprovider", *words],
@@ -126,6 +126,16 @@ from runner.edges import schemas
 tool = schemas.catalog().get("mlx_lm.lora")
 del tool.schema["properties"]["max_seq_length"]
 """,
+    "catalogue, a key of the file": """
+from runner.edges import schemas
+tool = schemas.catalog().get("mlx_lm.lora")
+del tool.schema["properties"]["mask_prompt"]
+""",
+    "emitter, a value of the recipe": """
+from runner.core import invocation
+words = invocation._words
+invocation._words = lambda p, v: () if p.name == "learning_rate" else words(p, v)
+""",
     "emitter": """
 from runner.core import invocation
 words = invocation._words
@@ -134,12 +144,24 @@ invocation._words = lambda p, v: () if p.name == "max_seq_length" else words(p, 
 }
 
 
-@pytest.mark.parametrize("place", CONFTEST)
-def test_a_parameter_removed_from_the_catalogue_or_the_emitter_is_caught(place, locked):
+SAME = "  the recipe says what is locked: it is run-recipe that says it otherwise\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        # A script that is locked has a word that no tool knows any more.
+        ("catalogue", '    --max-seq-length  "2048" -> (nothing)\n---'),
+        ("catalogue, a key of the file", f"    mask_prompt  false -> (nothing)\n{SAME}---"),
+        ("emitter, a value of the recipe", f"    learning_rate  2e-05 -> 1e-05\n{SAME}---"),
+        ("emitter", f'    max_seq_length  "2048" -> (nothing)\n{SAME}---'),
+    ],
+)
+def test_a_parameter_removed_from_the_catalogue_or_the_emitter_is_caught(place, told, locked):
     (locked / "conftest.py").write_text(CONFTEST[place], encoding="utf-8")
-    done = call(locked, "--recipes")
+    done = call(locked, "--recipes", "-k", "not quick")
     assert done.returncode == 1
-    assert "max" in done.stdout.partition("not those that are locked")[2]
+    assert f"its commands are not those that are locked\n  train\n{told}" in done.stdout
 
 
 def test_a_snapshot_of_no_recipe_is_told_and_removed_as_syrupy_does(locked):
@@ -163,14 +185,48 @@ def test_an_update_removes_nothing_that_is_locked_where_something_is_broken(lock
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_nothing_is_updated_in_ci(locked):
+@pytest.mark.parametrize(
+    "text",
+    [f"{RECIPE}x: [\n", RECIPE.replace("profiles:", "profiles"), "", "stages: \ud800", None],
+    ids=["YAML", "profiles", "empty", "not text", "no base"],
+)
+def test_a_recipe_that_cannot_be_read_keeps_all_that_is_locked(text, locked):
+    folder = locked / "recipes" / "__snapshots__"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if text is None:
+        (locked / "recipes" / "base" / "base.yaml").unlink()
+    else:
+        path = locked / "recipes" / "one.yaml"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    done = call(locked, "--recipes", "--snapshot-update", "recipes/one.yaml")
+    assert done.returncode == 1, done.stdout
+    assert "one.yaml:" in done.stdout
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_test_file_that_cannot_be_read_keeps_what_it_locks(locked):
+    suite = locked / "recipes" / "one.test.yaml"
+    more = "snapshots:\n  - {name: long, set: {stages.train.params.iters: 5000}}\n"
+    suite.write_text(more, encoding="utf-8")
+    assert call(locked, "--recipes", "--snapshot-update").returncode == 0
+    folder = locked / "recipes" / "__snapshots__"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert list(before) == ["one[long].sh"]
+    suite.write_text(f"{more}x: [\n", encoding="utf-8")
+    done = call(locked, "--recipes", "--snapshot-update", "recipes/one.yaml")
+    assert done.returncode == 1, done.stdout
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("CI", "true"), ("BUILD_NUMBER", "12")])
+def test_nothing_is_updated_in_ci(locked, name, value):
     before = (locked / "recipes" / "__snapshots__" / "one.sh").read_bytes()
     (locked / "recipes" / "base" / "base.yaml").write_text("version: 1\n", encoding="utf-8")
-    done = call(locked, "--recipes", "--snapshot-update", CI="true")
+    done = call(locked, "--recipes", "--snapshot-update", **{name: value})
     assert done.returncode == 4
-    assert "snapshots are not updated in CI" in done.stderr
+    assert f"snapshots are not updated in CI (the variable {name} is set)" in done.stderr
     assert (locked / "recipes" / "__snapshots__" / "one.sh").read_bytes() == before
-    assert call(locked, "--recipes", CI="true").returncode == 1
+    assert call(locked, "--recipes", **{name: value}).returncode == 1
 
 
 def test_a_failing_case_says_where_and_what(locked):
