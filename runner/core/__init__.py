@@ -84,4 +84,5 @@ card        what is published and the run that made it -> the README.md of its r
 outlook     how long a run will go on
 example     a parameter's schema -> values to write for it
 editor      the catalogue -> recipe.schema.json
+reference   the schemas -> the pages of docs/reference
 """
