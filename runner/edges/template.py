@@ -36,14 +36,19 @@ def write(path: Path, text: str) -> None:
     disk.write(path, text)
 
 
+def known() -> list[str]:
+    """Return the names of the shipped recipes that have stages, not those that are only bases."""
+    return [one for one in disk.beside(BUILTIN) if _has_stages(one)]
+
+
 def shipped(name: str) -> str:
     """Return the text of a new recipe that starts from a shipped one. Raises RecipeError.
 
     What it extends is named as shipped, and its rows are the user's own.
     """
-    known = [one for one in disk.beside(BUILTIN) if _has_stages(one)]
-    if name not in known:
-        hint = suggest(name, known, f"there are: {listing(known)}")
+    there = known()
+    if name not in there:
+        hint = suggest(name, there, f"there are: {listing(there)}")
         raise RecipeError(f"there is no shipped recipe '{name}' to start from", hint)
     text = disk.read(f"{name}.yaml").decode()
     folder = name.rpartition("/")[0] + "/" if "/" in name else BUILTIN

@@ -3,6 +3,7 @@
 import click
 
 from runner.errors import Exit
+from runner.verbs import options
 
 
 @click.command("new")
@@ -14,6 +15,7 @@ from runner.errors import Exit
     default="builtin:basic",
     show_default=True,
     help="The shipped recipe to start from.",
+    shell_complete=options.completes("shipped"),
 )
 def command(name: str, source: str) -> int:
     """Write a recipe of your own that starts from a shipped one; nothing is overwritten."""

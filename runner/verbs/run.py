@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     flag_value="",
     metavar="[RUN]",
     help="Go on from a run: the newest, or RUN.",
+    shell_complete=options.completes("runs"),
 )
 def command(
     recipe: str | None,
