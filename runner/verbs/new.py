@@ -22,7 +22,7 @@ def command(name: str, source: str) -> int:
     from runner.edges import template
 
     path = template.place(name)
-    template.write(path, template.shipped(source))
+    template.write(path, template.shipped(source, template.schema(path)))
     click.echo(path)
     steps = {
         f"edit {path}": "the model, where the rows are, the stages",
