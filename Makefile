@@ -38,9 +38,10 @@ bench: $(VENV)/.installed  ## measure beside the peers, and write docs/benchmark
 faults: $(VENV)/.installed  ## strike a run at every one of its writes, in every way, and go on (an hour; FAULTS=64: at so many)
 	$(BIN)/python -m pytest tests/faults --faults=$(FAULTS) -n auto
 
-schema: $(VENV)/.installed  ## write schema/recipe.schema.json anew from the catalogue
+schema: $(VENV)/.installed  ## write schema/recipe.schema.json and docs/reference anew from the catalogue
 	$(BIN)/run-recipe schema > schema/.recipe.schema.json
 	mv schema/.recipe.schema.json schema/recipe.schema.json
+	$(BIN)/run-recipe schema --reference docs/reference
 
 sync-mlx: $(VENV)/.installed  ## compare the catalogue with the installed mlx-lm, both ways (exit 3)
 	$(BIN)/run-recipe tools --drift

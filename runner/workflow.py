@@ -156,7 +156,7 @@ def examined(
 ) -> list[Problem]:
     """Return what the rules and the data checks find; `smoke` leaves the models out.
 
-    With `stages` only the data of these is looked at; without, nothing is about to run.
+    With `stages`, which are about to run, only the data of these is looked at, and must be there.
     `kept` are outputs that may be there: a run does not write them, or made them itself before.
     More than one worker are processes for large data sets, as ``dataset.check`` says.
     """
@@ -167,14 +167,15 @@ def examined(
     look = shrink(result.plan, schemas.catalog()) if smoke else result.plan
     rows = preflight.rows(result.plan, stages, smoke=smoke, workers=workers, progress=progress)
     facts = preflight.facts(look)
-    facts = replace(facts, occupied=facts.occupied - set(kept))
-    return ordered([*judged(result, facts, idle=stages is None), *rows])
+    occupied = facts.occupied - set(kept)
+    facts = replace(facts, occupied=occupied, starting=frozenset(stages or ()))
+    return ordered([*judged(result, facts), *rows])
 
 
 @resting()
-def judged(result: Compiled, known: Known | None = None, *, idle: bool = False) -> list[Problem]:
+def judged(result: Compiled, known: Known | None = None) -> list[Problem]:
     """Return what the rules find in a compiled recipe, with what is known of its files."""
-    return rules.problems(result, schemas.catalog(), known, idle=idle)
+    return rules.problems(result, schemas.catalog(), known)
 
 
 def refuse(found: Sequence[Problem], sources: Mapping[str, str]) -> list[Problem]:

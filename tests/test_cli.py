@@ -263,3 +263,28 @@ def test_the_list_of_verbs_imports_none_of_them(folder):
     modules = call(folder, "--help", start=start).stdout.splitlines()[-1]
     assert "runner.verbs" in modules
     assert "runner.verbs.run'" not in modules
+
+
+ROWS = """
+version: 1
+stages:
+  train: {tool: mlx_lm.lora, params: {data: data, model: some/model, train: true, iters: 40}}
+  mix: {tool: data.mix, params: {primary: new, replay: data}}
+"""
+
+
+def test_rows_that_are_not_there_are_a_warning_of_check_and_refused_by_a_run(tmp_path):
+    (tmp_path / "rows.yaml").write_text(ROWS, encoding="utf-8")
+    done = call(tmp_path, "check", "rows.yaml")
+    assert done.returncode == 0
+    assert done.stdout.count("warning: there is no") == 3
+    for words in ([], ["--smoke"]):
+        done = call(tmp_path, "rows.yaml", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "rows.yaml:4:45: there is no folder 'data' here;" in done.stderr
+        assert '{"messages": [{"role": "user",' in done.stderr
+        assert "there is no 'new' here, neither a folder nor a file of rows" in done.stderr
+    done = call(tmp_path, "rows.yaml", "--only", "mix")
+    assert done.returncode == 2
+    assert "rows.yaml:4:45: warning:" in done.stderr, "that stage does not run"
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.yaml"], "nothing ran"

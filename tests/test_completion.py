@@ -64,10 +64,70 @@ def offered(line):
         ("recipes/broken.yaml --profile q", []),
         ("lost.yaml --set vars.", []),
         ("--only t", []),
+        ("show recipes/one.yaml ", ["vars.", "train.", "tune."]),
+        ("show recipes/one.yaml tu", ["tune."]),
+        ("show recipes/one.yaml tune.num", ["tune.num_layers"]),
+        ("show recipes/one.yaml tune.lora", ["tune.lora_parameters."]),
+        ("show recipes/one.yaml tune.lora_parameters.r", ["tune.lora_parameters.rank"]),
+        ("show recipes/one.yaml vars.shape.", ["vars.shape.rank"]),
+        ("show recipes/one.yaml iter", ["iters"]),
+        ("show recipes/broken.yaml t", []),
+        ("new mine --from builtin:seq", ["builtin:sequential_fused", "builtin:sequential_replay"]),
+        ("new mine --from builtin:base/", []),  # a base has no stages
+        ("tools mlx_lm.l", ["mlx_lm.lora"]),
+        ("rules name-", ["name-not-there"]),
+        ("audit ", []),
+        ("diff recipes/o", ["recipes/one.yaml"]),
+        ("diff recipes/one.yaml HE", []),  # no repository here
     ],
 )  # fmt: skip
 def test_what_is_offered(line, wanted, folder):
     assert offered(line)[: len(wanted) + 3] == wanted
+
+
+@pytest.fixture
+def ran(folder):
+    """Two runs of one recipe and one of another."""
+    names = ("one/20261123T214807Z-aaaa", "one/20261124T214807Z-bbbb", "two/20261122T214807Z-cccc")
+    for name in names:
+        path = Path("runs", name)
+        path.mkdir(parents=True)
+        (path / "run.json").touch()
+
+
+@pytest.mark.parametrize("verb", ["audit", "report", "report one", "status", "one.yaml --resume"])
+def test_runs_are_offered_by_recipe_and_id_the_newest_first(verb, ran):
+    newest = ["20261124T214807Z-bbbb", "20261123T214807Z-aaaa", "20261122T214807Z-cccc"]
+    assert offered(f"{verb} ") == ["one", "two", *newest]
+    assert offered(f"{verb} 20261123") == newest[1:2]
+    assert offered(f"{verb} --runs elsewhere ") == []
+
+
+def test_runs_offers_the_recipes_that_have_some(ran):
+    assert offered("runs ") == ["one", "two"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_diff_offers_revisions_after_the_recipe(ran):
+    def git(*words):
+        who = ["-c", "user.name=me", "-c", "user.email=me@here", "-c", "init.defaultBranch=main"]
+        subprocess.run(["git", *who, *words], check=True, capture_output=True)
+
+    git("init")
+    assert offered("diff recipes/one.yaml H") == []  # no commit yet
+    git("add", "recipes")
+    git("commit", "-m", "one")
+    git("branch", "feature/rank")
+    git("tag", "v1")
+    assert offered("diff recipes/one.yaml H") == ["HEAD"]
+    git("commit", "--allow-empty", "-m", "two")
+    names = ["HEAD", "HEAD~1", "feature/rank", "main", "v1"]
+    assert offered("diff recipes/one.yaml ")[:5] == names
+    assert offered("diff recipes/one.yaml fea") == ["feature/rank"]
+    assert offered("diff recipes/one.yaml v1..ma") == ["v1..main"]
+    assert offered("diff recipes/one.yaml v1...f") == ["v1...feature/rank"]
+    assert offered("diff recipes/one.yaml 20261123") == ["20261123T214807Z-aaaa"]
+    assert "HEAD" not in offered("diff ")
 
 
 def test_a_stage_and_a_parameter_say_what_they_are(folder):
@@ -109,9 +169,18 @@ printf '%s\\n' "${COMPREPLY[@]}"
         ("run-recipe recipes/one.yaml --set vars.", ["vars.rate=", "vars.shape.rank="]),
         ("run-recipe recipes/one.yaml --set stages.tune.params.train=", ["true", "false"]),
         ("run-recipe recipes/one.yaml --only ", ["train", "tune"]),
+        ("run-recipe show sp", [r"sp\ ace/"]),
+        (r"run-recipe show sp\ ", [r"sp\ ace/"]),
+        (r"run-recipe show sp\ ace/", [r"sp\ ace/it\'s\ one.yaml"]),
+        ('run-recipe show "sp ', ["sp ace/"]),  # bash keeps the quote, and closes it
+        ("run-recipe show 'sp", ["sp ace/"]),
+        (r"run-recipe show sp\ ace/it\'s\ one.yaml tun", ["tune."]),
+        ('run-recipe "sp ace/it\'s one.yaml" --only tu', ["tune"]),
     ],
 )
 def test_bash_puts_it_on_the_line(line, wanted, program):
+    Path("sp ace").mkdir()
+    shutil.copy("recipes/one.yaml", "sp ace/it's one.yaml")
     done = subprocess.run(
         ["bash", "--norc", "-c", BASH, "bash", line],
         capture_output=True, text=True, check=True, env=program,

@@ -61,12 +61,36 @@ def test_a_command_of_the_readme_that_needs_no_mlx_works(verb, mine):
     assert done.stdout or verb == "check"
 
 
+def test_the_rows_of_the_readme_are_rows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    for split in ("train", "valid", "test"):
+        Path("data", f"{split}.jsonl").write_text(blocks("jsonl")[0], encoding="utf-8")
+    assert "`run-recipe data check data`" in README
+    with contextlib.suppress(SystemExit):
+        importlib.import_module("runner.tools.check").main(["data"])
+    assert "error" not in "".join(capsys.readouterr())
+
+
+def test_the_readme_leads_to_the_first_ten_minutes_before_its_first_recipe():
+    start = README.partition("## A recipe")[0]
+    assert "docs/guide.md" in start
+    assert "pip install '.[test]'" in start
+    assert "docs/editor.md#before-a-commit" in README
+
+
 @pytest.mark.slow
 def test_the_other_commands_of_the_readme_work(mine):
     pytest.importorskip("mlx_lm")
-    for words in (["my.yaml", "--smoke"], ["audit"]):
+    lines = [line.split("#")[0].split()[1:] for line in blocks("sh")[1].splitlines()]
+    assert ["my.yaml", "--smoke"] in lines
+    assert ["my.yaml", "--resume"] in lines
+    assert ["report", "--open"] in lines
+    known = (["my.yaml", "--smoke"], ["my.yaml", "--smoke", "--resume"], ["audit"], ["report"])
+    for words in known:
         done = call(words, mine)
         assert done.returncode == 0, done.stderr
+    assert "mlx" in call(["doctor"], mine).stdout
 
 
 DATA = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
@@ -123,6 +147,6 @@ def test_every_exit_code_is_documented():
 
 
 def test_every_link_leads_somewhere():
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")):
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
             assert target.startswith("http") or (path.parent / target).exists(), (path, target)

@@ -184,6 +184,61 @@ def test_params_are_completed_for_the_stages_own_tool(server, recipe):
     assert {"mlx_lm.lora", "mlx_lm.fuse"} <= labels
 
 
+INHERITED = """\
+stages:
+  analysis: {tool: mlx_lm.lora, params: {train: true}}
+  codefix:
+    extends: analysis
+    params:
+      ITERS
+profiles:
+  quick:
+    stages:
+      codefix:
+        params:
+          iters: 5
+"""
+
+
+def labels_at(server, path, line, column):
+    return {item["label"] for item in server.at("completion", path, line, column)["items"]}
+
+
+def test_a_stage_that_inherits_its_tool_is_completed_and_a_typo_in_it_marked(server, recipe):
+    typo = INHERITED.replace("ITERS", "itters: 3").replace("iters: 5", "itters: 5")
+    assert server.open(*recipe(typo, "inherited.yaml")) == [
+        (7, "Property itters is not allowed."),
+        (13, "Property itters is not allowed."),
+    ]
+    path, text = recipe(INHERITED.replace("ITERS", "it"), "inherit.yaml")
+    server.open(path, text)
+    assert {"iters", "learning_rate", "lora_parameters"} <= labels_at(server, path, 7, 8)
+    right = INHERITED.replace("ITERS", "iters: 3")
+    path, text = recipe(right.replace("iters: 5", "it"), "profile.yaml")
+    server.open(path, text)
+    assert {"iters", "learning_rate", "lora_parameters"} <= labels_at(server, path, 13, 12)
+    path, text = recipe(right, "inherits.yaml")
+    assert server.open(path, text) == []
+    said = server.at("hover", path, 7, 8)["contents"]["value"]
+    assert "Batches to train on. Default: 1000." in said
+
+
+def test_defaults_offer_the_names_of_the_tools(server, recipe):
+    path, text = recipe("defaults:\n  ", "defaults.yaml")
+    server.open(path, text)
+    assert {"mlx_lm.lora", "mlx_lm.fuse", "data.mix"} <= labels_at(server, path, 3, 2)
+    for item in server.at("completion", path, 3, 2)["items"]:
+        assert "Qwen" not in item.get("insertText", ""), "no default is written by itself"
+
+
+def test_a_parameter_is_put_in_with_its_example(server, recipe):
+    path, text = recipe("stages:\n  a:\n    tool: mlx_lm.lora\n    params:\n      re", "put.yaml")
+    server.open(path, text)
+    items = {item["label"]: item for item in server.at("completion", path, 6, 8)["items"]}
+    assert "stages.train.adapter_file" in items["resume_adapter_file"]["insertText"]
+    assert items["iters"]["insertText"] == "iters: ${1:1000}"
+
+
 @pytest.mark.parametrize(
     "row, parts",
     [

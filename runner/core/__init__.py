@@ -86,5 +86,7 @@ report      a run -> what there is to say about it
 comparison  several runs side by side
 card        what is published and the run that made it -> the README.md of its repository
 outlook     how long a run will go on
+example     a parameter's schema -> values to write for it
 editor      the catalogue -> recipe.schema.json
+reference   the schemas -> the pages of docs/reference
 """

@@ -1,13 +1,15 @@
 """The catalogue in, ``recipe.schema.json`` out: what an editor uses on a recipe's source.
 
-Each parameter may be its type or a template; a tool's parameters are chosen by ``tool:``.
+Each parameter may be its type or a template; a tool's parameters are chosen by ``tool:``. A stage
+that says none, because it extends another, may have the parameters of any tool.
 """
 
-import re
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runner.core.catalog import Catalog
-from runner.core.document import parse
+from runner.core.catalog import Catalog, resolve
+from runner.core.example import examples
 from runner.core.invocation import laid_out
 
 Json = dict[str, Any]
@@ -15,13 +17,9 @@ _TEMPLATE = {
     "type": "string",
     "pattern": r"\{\{|^(null)?$",
 }  # an editor reads !reset as '' or 'null'
-_EXAMPLES = {
-    "model": ["{{ vars.base_model }}"],
-    "data": ["data", "{{ stages.mix.data }}"],
-    "adapter": ["{{ stages.train.adapter_path }}"],
-    "file": ["{{ stages.train.adapter_file }}"],
-}
-_HINT = re.compile(r"write \w+: (.+)")
+_OR_TEMPLATE = {"$ref": "#/definitions/template"}
+_ANY = {"$ref": "#/definitions/any tool"}
+_TOLD = 3  # of how many tools a parameter of several is described
 _KEPT = (
     "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
     "multipleOf", "minLength", "minItems", "maxItems", "uniqueItems", "pattern",
@@ -38,11 +36,12 @@ def recipe_schema(envelope: Json, catalog: Catalog) -> Json:
     stage = _plain(envelope["$defs"]["stage"])
     stage.pop("required")  # a stage may inherit its tool
     stage["properties"]["tool"] = {
-        "description": stage["properties"]["tool"]["description"],
+        **stage["properties"]["tool"],
         "enum": list(tools),
         "enumDescriptions": [tool.description for tool in tools.values()],
     }
     _around(stage["properties"], catalog.trainer.schema)
+    _launched(stage["properties"]["launch"], catalog.launcher.schema)
     stage["allOf"] = [
         {
             "if": {"properties": {"tool": {"const": name}}, "required": ["tool"]},
@@ -50,6 +49,7 @@ def recipe_schema(envelope: Json, catalog: Catalog) -> Json:
         }
         for name in tools
     ]
+    stage |= {"if": {"required": ["tool"]}, "else": {"properties": {"params": _ANY}}}
     schema = _plain({key: value for key, value in envelope.items() if key != "$defs"})
     schema["$schema"] = "http://json-schema.org/draft-07/schema#"
     schema.pop("required")  # a base may have no stages, a child no version
@@ -64,9 +64,50 @@ def recipe_schema(envelope: Json, catalog: Catalog) -> Json:
     }
     schema["properties"] |= {"defaults": defaults, "stages": stages}
     overlay = schema["properties"]["profiles"]["additionalProperties"]["properties"]
-    overlay |= {"defaults": defaults, "stages": stages}
+    overlay |= {
+        "defaults": {**defaults, **overlay["defaults"]},
+        "stages": {**stages, **overlay["stages"]},
+    }
+    first = sorted(tools, key=lambda name: tools[name].watch != "training")  # most often extended
     duration = _plain(envelope["$defs"]["duration"])
-    return {**schema, "definitions": {"duration": duration, "stage": stage, **params}}
+    every = _any({name: params[name] for name in first})
+    shared = {"duration": duration, "template": _TEMPLATE, "stage": stage}
+    return {**schema, "definitions": {**shared, **params, "any tool": every}}
+
+
+def _any(tools: Mapping[str, Json]) -> Json:
+    """Return the parameters of all tools as those of one, for a stage whose tool is not said."""
+    every: dict[str, dict[str, Json]] = {}
+    for tool, params in tools.items():
+        for name, said in params["properties"].items():
+            every.setdefault(name, {})[tool] = said
+    return {
+        "type": "object",
+        "description": "Parameters of the tool of the stage that this one extends.",
+        "properties": {name: _shared(name, said) for name, said in every.items()},
+        "additionalProperties": False,
+    }
+
+
+def _shared(name: str, tools: Mapping[str, Json]) -> Json:
+    """Return what a parameter is in each of the tools that have it."""
+    if len(tools) == 1:
+        return {"$ref": f"#/definitions/{next(iter(tools))}/properties/{name}"}
+    told: dict[str, list[str]] = {}
+    for tool, said in tools.items():
+        told.setdefault(said["description"], []).append(tool)
+    lines = [f"{', '.join(names)}: {what}" for what, names in told.items()]
+    rest = [tool for names in [*told.values()][_TOLD:] for tool in names]
+    lines[_TOLD:] = [f"Also of {', '.join(rest)}."] if rest else []
+    shown = _distinct(one for said in tools.values() for one in said["examples"])[:1]
+    shapes = (shape for said in tools.values() for shape in said["anyOf"])
+    bare = ({key: one[key] for key in one if key != "default"} for one in shapes)
+    return {"description": "\n\n".join(lines), "examples": shown, "anyOf": _distinct(bare)}
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    """Return values without those that are there already; unlike ``==``, 1 is not true."""
+    return list({json.dumps(value): value for value in values}.values())
 
 
 def _around(keys: Json, trainer: Json) -> None:
@@ -82,6 +123,13 @@ def _around(keys: Json, trainer: Json) -> None:
     }
 
 
+def _launched(launch: Json, launcher: Json) -> None:
+    """Put the launcher's parameters into a stage's ``launch``; ``hosts: N`` is N ranks here."""
+    launch["properties"] = _object(launcher, launcher)["properties"]
+    launch["properties"]["hosts"]["anyOf"].append({"type": "integer", "minimum": 1})
+    launch["additionalProperties"] = False
+
+
 def _object(schema: Json, root: Json) -> Json:
     properties = {
         name: _parameter(said, root) for name, said in schema.get("properties", {}).items()
@@ -95,44 +143,36 @@ def _object(schema: Json, root: Json) -> Json:
 
 
 def _parameter(schema: Json, root: Json) -> Json:
-    """Return a parameter as an editor sees it: its own type, or a template."""
-    said = {**_referred(schema, root), **schema}
-    shape = {key: said[key] for key in _KEPT if key in said}
+    """Return a parameter as an editor sees it: its own type, or a template.
+
+    The default stands inside, so that an editor which fills a mapping in does not write them all.
+    """
+    said = resolve(schema, root)
+    shape = {key: said[key] for key in (*_KEPT, "default") if key in said}
     if "properties" in said:
         shape |= _object(said, root)
         shape.pop("description")
         shape["type"] = said.get("type", "object")
     if isinstance(said.get("items"), dict):
-        shape["items"] = _parameter(said["items"], root)
-        shape["items"].pop("description", None)
-    known: Json = {key: said[key] for key in ("description", "default") if key in said}
-    known |= _told(said)
+        item = _parameter(said["items"], root)
+        shape["items"] = {key: item[key] for key in item if key not in ("description", "examples")}
+    known = {"description": _told(said), "examples": examples(said, root)}
+    known = {key: value for key, value in known.items() if value}
     if (
         shape.get("type") in ("string", ["string", "null"])
         and not {"enum", "pattern"} & shape.keys()
     ):
-        return {**known, **shape}
+        shape.pop("minLength", None)  # a template is text, and what !reset writes is empty text
+        return {**known, "anyOf": [shape]}
     reset = [{"type": "null"}] if shape.get("type") == "object" else []  # what !reset writes
-    return {**known, "anyOf": [shape, _TEMPLATE, *reset]}
+    return {**known, "anyOf": [shape, _OR_TEMPLATE, *reset]}
 
 
-def _told(said: Json) -> Json:
-    """Return what an editor shows beside a parameter: its default in words, and examples."""
-    told: Json = {}
+def _told(said: Json) -> str:
+    """Return what an editor shows beside a parameter: what it does, and its default in words."""
     default = said.get("default")
-    if default not in (None, {}, [], "") and "description" in said:
-        told["description"] = f"{said['description']} Default: {laid_out(default)}."
-    hint = _HINT.fullmatch(said.get("x-hint", ""))
-    root = parse(hint.group(1), "").root if hint else None
-    examples = [root.plain()] if root else _EXAMPLES.get(said.get("x-input", {}).get("kind", ""))
-    return {**told, "examples": examples} if examples else told
-
-
-def _referred(schema: Json, root: Json) -> Json:
-    found: Any = root if "$ref" in schema else {}
-    for word in schema.get("$ref", "").removeprefix("#/").split("/") if found else ():
-        found = found[word]
-    return dict(found)
+    told: str = said.get("description", "")
+    return f"{told} Default: {laid_out(default)}." if default not in (None, {}, [], "") else told
 
 
 def _plain(value: Any) -> Any:
@@ -141,8 +181,8 @@ def _plain(value: Any) -> Any:
         plain = {key: _plain(child) for key, child in value.items() if not key.startswith("x-")}
         if "x-template" not in value:
             return plain
-        about = {"description": plain.pop("description")}
-        return {**about, "anyOf": [plain, _TEMPLATE]}
+        about = {key: plain.pop(key) for key in ("description", "examples")}
+        return {**about, "anyOf": [plain, _OR_TEMPLATE]}
     if isinstance(value, list):
         return [_plain(child) for child in value]
     return value.replace("#/$defs/", "#/definitions/") if isinstance(value, str) else value

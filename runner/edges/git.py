@@ -127,6 +127,20 @@ def revision(name: str, file: str) -> Revision:
     return Revision(name, said.decode().strip(), top)
 
 
+def names(file: str) -> list[str]:
+    """Return what revisions are called where a file lies: the last ones, branches and tags.
+
+    Nothing where there is no git, no repository, or no commit in it.
+    """
+    try:
+        top = repository(file)
+    except RecipeError:
+        return []
+    said = _git(top, "rev-list", "--first-parent", "--max-count=4", "HEAD", "--") or b""
+    last = ["HEAD", "HEAD~1", "HEAD~2", "HEAD~3"][: len(said.split())]
+    return [*last, *_refs(top)]
+
+
 def fork(one: str, other: str, file: str) -> Revision:
     """Return the last commit that two revisions have in common. Raises RecipeError."""
     first, second = revision(one, file), revision(other, file)
@@ -185,10 +199,15 @@ def _unknown(name: str, top: Path) -> RecipeError:
     if _shallow(top):
         hint = "this clone is shallow: git fetch --unshallow, or fetch-depth: 0 in actions/checkout"
         return RecipeError(why, hint)
-    said = _git(top, "for-each-ref", "--format=%(refname:short)") or b""
-    known = said.decode(errors="replace").split()
+    known = _refs(top)
     hint = suggest(name, known, f"there are: {listing(known, 6)}")
     return RecipeError(why, f"{hint}; a recipe ends with .yaml, a run is a folder or an id")
+
+
+def _refs(top: Path) -> list[str]:
+    """Return the short names of branches and tags, also those of other repositories."""
+    said = _git(top, "for-each-ref", "--format=%(refname:short)") or b""
+    return said.decode(errors="replace").split()
 
 
 def _shallow(top: Path) -> bool:

@@ -29,12 +29,14 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
     data: dict[str, DataSet] = {}
     models: dict[str, ModelFacts] = {}
     absent: set[str] = set()
+    beside: set[str] = set()
     occupied: set[str] = set()
     for stage in plan.stages:
         for kind, path in reads(stage):
             folder = folder_of(path, hub) if kind == "model" else Path(path)
             if not _there(path):
                 absent.add(path)
+                beside |= {path} if "/" in path and _there(str(Path(path).parent)) else set()
             if kind in {"adapter", "file"} and (adapter := read_adapter(path)):
                 adapters[path] = adapter
             elif kind == "adapter" and disk.is_folder(Path(path)):
@@ -46,7 +48,9 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
                 models |= {path: facts} if facts else {}
         occupied |= {path for path in _writes(stage) if _filled(path)}
     packages = {name: version for name in PACKAGES if (version := probe.installed(name))}
-    return Known(adapters, data, models, frozenset(absent), frozenset(occupied), packages)
+    return Known(
+        adapters, data, models, frozenset(absent), frozenset(occupied), packages, frozenset(beside)
+    )
 
 
 def named(plan: Plan, hub: Path | None = None) -> set[str]:
@@ -55,7 +59,8 @@ def named(plan: Plan, hub: Path | None = None) -> set[str]:
     for stage in plan.stages:
         for kind, path in reads(stage):
             found.add(path)
-            if kind == "file":  # an adapter's configuration stands beside it
+            above = kind in {"data", "model"} and "/" in path and not _there(path)
+            if above or kind == "file":  # an adapter's configuration stands beside it
                 found.add(str(Path(path).parent))
             if kind == "model" and hub is not None:
                 found.add(str(_repository(path, hub)))

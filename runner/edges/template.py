@@ -1,5 +1,6 @@
-"""New recipes: where they are put, the schema beside them, and shipped recipes to start from."""
+"""New recipes: where they are put, the schema of their project, and shipped ones to start from."""
 
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from runner.edges import disk, schemas
 from runner.errors import RecipeError
 
 SCHEMA = "recipe.schema.json"
+OURS = ".run-recipe"
 _MODELINE = re.compile(r"^# yaml-language-server: .*\n")
 _EXTENDS = re.compile(r"^extends: (?!builtin:)(\S+?)(?:\.ya?ml)?$", re.MULTILINE)
 _DATA = re.compile(r"\{\{ recipe\.dir \}\}/data/(?:\w+/)*(\w+)")
@@ -27,25 +29,53 @@ def place(name: str) -> Path:
     return path
 
 
+def schema(path: Path) -> str:
+    """Return how a recipe's first line names its project's schema to editors, relative to it."""
+    return Path(os.path.relpath(_schema(path), path.parent.resolve())).as_posix()
+
+
 def write(path: Path, text: str) -> None:
-    """Write a new recipe, and beside it the schema that its first line names to editors."""
+    """Write a new recipe, and the schema that its first line names where the project has none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    schema = path.parent / SCHEMA
+    schema = _schema(path)
     if not schema.exists():
+        schema.parent.mkdir(parents=True, exist_ok=True)
         disk.write(schema, laid_out(recipe_schema(schemas.envelope(), schemas.catalog())) + "\n")
     disk.write(path, text)
 
 
-def shipped(name: str) -> str:
+def _schema(path: Path) -> Path:
+    """Return where a project keeps its schema: the nearest there is, else a place at its top."""
+    folder = path.parent.resolve()
+    top = _top(folder)
+    above = [one for one in (folder, *folder.parents) if one.is_relative_to(top)]
+    places = [one / inside / SCHEMA for one in above for inside in ("", OURS)]
+    return next((one for one in places if one.is_file()), top / OURS / SCHEMA)
+
+
+def _top(folder: Path) -> Path:
+    """Return the top of a folder's project: its repository, the working directory, or itself."""
+    for one in (folder, *folder.parents):
+        if (one / ".git").exists():
+            return one
+    return Path.cwd() if folder.is_relative_to(Path.cwd()) else folder
+
+
+def known() -> list[str]:
+    """Return the names of the shipped recipes that have stages, not those that are only bases."""
+    return [one for one in disk.beside(BUILTIN) if _has_stages(one)]
+
+
+def shipped(name: str, schema: str = SCHEMA) -> str:
     """Return the text of a new recipe that starts from a shipped one. Raises RecipeError.
 
-    What it extends is named as shipped, and its rows are the user's own. ``builtin:`` may be left
-    out.
+    What it extends is named as shipped, its rows are the user's own, and so is its `schema`.
+    ``builtin:`` may be left out.
     """
-    known = [one.removeprefix(BUILTIN) for one in disk.beside(BUILTIN) if _has_stages(one)]
+    there = [one.removeprefix(BUILTIN) for one in known()]
     short = name.removeprefix(BUILTIN)
-    if short not in known:
-        hint = suggest(short, known, f"there are: {listing(known, 20)}")
+    if short not in there:
+        hint = suggest(short, there, f"there are: {listing(there, 20)}")
         raise RecipeError(f"there is no shipped recipe '{name}' to start from", hint)
     name = f"{BUILTIN}{short}"
     text = disk.read(f"{name}.yaml").decode()
@@ -53,7 +83,7 @@ def shipped(name: str) -> str:
     text = _EXTENDS.sub(rf"extends: {folder}\1", _MODELINE.sub("", text))
     several = len(set(_DATA.findall(text))) > 1
     text = _DATA.sub(r"./data/\1" if several else "data", text)
-    return f"# yaml-language-server: $schema={SCHEMA}\n{text}"
+    return f"# yaml-language-server: $schema={schema}\n{text}"
 
 
 def _has_stages(name: str) -> bool:

@@ -10,7 +10,7 @@ from runner.verbs import options
 
 
 @click.command("audit")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=options.completes("runs"))
 @options.together(options.runs, options.style())
 def command(run: str | None, runs: str, style: str) -> int:
     """Hold what MLX got against the plan, value by value.

@@ -1,10 +1,10 @@
-"""What a shell completes: recipes, their profiles and stages, and the paths of --set.
+"""What a shell completes: recipes, what they are made of, runs, revisions, tools and rules.
 
 Nothing here raises: a recipe that cannot be read has nothing to complete.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,24 @@ if TYPE_CHECKING:
 VARIABLE = "_RUN_RECIPE_COMPLETE"
 _BASH = """\
 %(complete_func)s() {
-    local IFS=$'\\n' line=${COMP_LINE:0:$COMP_POINT} type value
-    local word=${line##* } breaks=${COMP_WORDBREAKS//[^:=]/} cut=
+    local IFS=$'\\n' line=${COMP_LINE:0:$COMP_POINT} type value quote= char= at start=0
+    for ((at = 0; at < ${#line}; at++)); do  # where the last word starts
+        char=${line:at:1}
+        case $quote$char in
+            \\\\ | \\"\\\\) ((at++)) ;;
+            \\'\\' | \\"\\") quote= ;;
+            \\' | \\") quote=$char ;;
+            ' ') start=$((at + 1)) ;;
+        esac
+    done
+    local word=${line:start} breaks=${COMP_WORDBREAKS//[^:=]/} cut=
     if [ -n "$breaks" ]; then cut=${word%%"${word##*[$breaks]}"}; fi
     COMPREPLY=()
     while IFS=, read -r type value; do
         if [ "$type" = plain ]; then
-            COMPREPLY+=("${value#"$cut"}")
             case $value in *[/=.:]) compopt -o nospace 2> /dev/null ;; esac
+            if [ -z "$quote" ]; then printf -v value %%q "$value"; fi
+            COMPREPLY+=("${value#"${cut#[\\"\\']}"}")
         fi
     done < <(COMP_SO_FAR=$line %(complete_var)s=bash_complete "$1" 2> /dev/null)
 }
@@ -51,7 +61,9 @@ class Bash(BashComplete):
         """Return the words of the line so far, and the one being written."""
         line = os.environ.get("COMP_SO_FAR", "")
         words = split_arg_string(line)
-        incomplete = "" if line.endswith((" ", "\t")) or not words else words.pop()
+        blank = (" ", "\t")  # one that ends the line and a word is part of it: ``sp\\ ``
+        over = not words or (line.endswith(blank) and not words[-1].endswith(blank))
+        incomplete = "" if over else words.pop()
         return words[1:], incomplete
 
 
@@ -86,6 +98,89 @@ def profiles(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Co
 def stages(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return the stages of the recipe on the line."""
     return _named(ctx, "stages", incomplete)
+
+
+def values(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return what ``show`` shows: vars, a stage's parameters, or one of all stages."""
+    compiled = _compiled(ctx)
+    if compiled is None or compiled.plan is None:
+        return []
+    from runner.core.check import dotted
+    from runner.core.provenance import leaves
+
+    inside = {
+        stage.name: [dotted(path) for path, _ in leaves(stage.params)]
+        for stage in compiled.plan.stages
+    }
+    found = [f"vars.{name}" for name in _leaves(compiled.resolver.recipe.tree.get("vars"))]
+    found += [f"{stage}.{name}" for stage, names in inside.items() for name in names]
+    if incomplete:  # all of them would hide the stages
+        found += [name for names in inside.values() for name in names]
+    steps = (_step(name, incomplete) for name in found if name.startswith(incomplete))
+    return [CompletionItem(one) for one in dict.fromkeys(steps)]
+
+
+def _step(name: str, incomplete: str) -> str:
+    """Return a name up to its next dot: one step further than what is there already."""
+    dot = name.find(".", len(incomplete))
+    return name if dot < 0 else name[: dot + 1]
+
+
+def shipped(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the shipped recipes that ``new`` starts from."""
+    from runner.edges import template
+
+    return _items(template.known(), incomplete)
+
+
+def runs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the recipes that have runs, and the runs by their ids, the newest first."""
+    from runner.edges import history
+
+    folders = history.folders(Path(ctx.params.get("runs") or "runs"))
+    ids = [CompletionItem(one.name, help=one.parent.name) for one in reversed(folders)]
+    return [*ran(ctx, _, incomplete), *(one for one in ids if one.value.startswith(incomplete))]
+
+
+def ran(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the recipes that have runs."""
+    from runner.edges import history
+
+    folders = history.folders(Path(ctx.params.get("runs") or "runs"))
+    return _items(sorted({one.parent.name for one in folders}), incomplete)
+
+
+def sides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return what ``diff`` compares: recipes, and after the first one revisions and runs."""
+    found = recipes(ctx, param, incomplete)
+    words = ctx.params.get("words") or ()
+    if not words:
+        return found
+    from runner.edges import git, history
+
+    above, dots, begun = incomplete.rpartition("..")
+    names = git.names(str(words[0]))
+    said = [CompletionItem(f"{above}{dots}{name}") for name in names if name.startswith(begun)]
+    ids = [one.name for one in reversed(history.folders(Path(ctx.params.get("runs") or "runs")))]
+    return [*said, *found, *_items(ids, incomplete)]
+
+
+def tools(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the tools of the catalogue."""
+    from runner.edges import schemas
+
+    return _items(schemas.catalog().names, incomplete)
+
+
+def rules(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the slugs of the rules."""
+    from runner.core.rules import rules as known
+
+    return _items(known(), incomplete)
+
+
+def _items(names: Iterable[str], incomplete: str) -> list[CompletionItem[str]]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 def paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

@@ -26,7 +26,7 @@ _ID = re.compile(r"\d{8}T\d{6}Z-")
     metavar="RECIPE… [REV|RECIPE|RUN]",
     nargs=-1,
     required=True,
-    shell_complete=options.completes("recipes"),
+    shell_complete=options.completes("sides"),
 )
 @options.together(options.overrides, options.profiles, options.smoke, options.runs)
 @click.option("--check", is_flag=True, help="Exit with 3 where anything changes.")

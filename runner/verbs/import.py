@@ -22,7 +22,7 @@ def command(words: tuple[str, ...], out: str | None) -> int:
     if not words:
         raise RecipeError("import needs a file, or a command after --", "run-recipe import --help")
     place = template.place(out) if out else None
-    schema = template.SCHEMA if place else ""
+    schema = template.schema(place) if place else ""
     if len(words) == 1:
         found = importing.from_file(words[0], schema)
     else:

@@ -3,6 +3,7 @@
 import click
 
 from runner.errors import Exit
+from runner.verbs import options
 
 
 @click.command("new")
@@ -14,6 +15,7 @@ from runner.errors import Exit
     default="builtin:basic",
     show_default=True,
     help="The shipped recipe to start from.",
+    shell_complete=options.completes("shipped"),
 )
 def command(name: str, source: str) -> int:
     """Write a recipe of your own that starts from a shipped one.
@@ -23,7 +25,7 @@ def command(name: str, source: str) -> int:
     from runner.edges import template
 
     path = template.place(name)
-    template.write(path, template.shipped(source))
+    template.write(path, template.shipped(source, template.schema(path)))
     click.echo(path)
     steps = {
         f"edit {path}": "the model, where the rows are, the stages",

@@ -16,7 +16,7 @@ MANY = 4
 
 
 @click.command("report")
-@click.argument("names", nargs=-1, metavar="[RUN]...")
+@click.argument("names", nargs=-1, metavar="[RUN]...", shell_complete=options.completes("runs"))
 @options.runs
 @click.option(
     "--format",

@@ -9,7 +9,7 @@ from runner.verbs import options
 
 
 @click.command("rules")
-@click.argument("slug", required=False)
+@click.argument("slug", required=False, shell_complete=options.completes("rules"))
 @options.style()
 def command(slug: str | None, style: str) -> int:
     """List the rules; for one, its page."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     flag_value="",
     metavar="[RUN]",
     help="Go on from a run: the one last worked on, or RUN.",
+    shell_complete=options.completes("runs"),
 )
 def command(
     recipe: str | None,

@@ -10,7 +10,7 @@ from runner.verbs import options
 
 
 @click.command("runs")
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=options.completes("ran"))
 @options.together(options.runs, options.style("markdown"))
 def command(recipe: str | None, runs: str, style: str) -> int:
     """List the runs, the newest last."""

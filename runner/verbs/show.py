@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @click.argument("recipe", shell_complete=options.completes("recipes"))
-@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=options.completes("values"))
 @options.together(options.overrides, options.profiles, options.smoke, options.style())
 @click.option("--changed", is_flag=True, help="Only what differs from the tools' own defaults.")
 @click.option("--file", metavar="FILE", help="Only what this file of the recipe contributes.")

@@ -11,7 +11,7 @@ from runner.verbs import options
 
 
 @click.command("status")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=options.completes("runs"))
 @options.together(options.runs, options.style("markdown"))
 def command(run: str | None, runs: str, style: str) -> int:
     """Say where a run stands: the last worked on, or RUN.

@@ -9,7 +9,7 @@ from runner.verbs import options
 
 
 @click.command("tools")
-@click.argument("name", metavar="[TOOL]", required=False)
+@click.argument("name", metavar="[TOOL]", required=False, shell_complete=options.completes("tools"))
 @click.option("--drift", is_flag=True, help="Compare with the installed mlx-lm instead (exit 3).")
 @options.style()
 def command(name: str | None, drift: bool, style: str) -> int:

@@ -1,5 +1,8 @@
 """What the rules tell apart: paths followed through the plan, names, shapes, near misses."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from cases import (
     DWQ,
@@ -362,6 +365,39 @@ def test_a_path_is_told_from_a_hub_name(path, local):
     assert [slug for slug in said if slug != "name-not-there"] == (
         ["path-not-there"] if local else []
     )
+
+
+def said_of(known, **params):
+    """What is said of a path that is not there: severity, message, hint."""
+    said = problems(compiled(text(one(**params))), schemas.catalog(), known)
+    return [(problem.severity, problem.message, problem.hint) for problem in said]
+
+
+@pytest.mark.parametrize("path, local", [("data/rows", True), ("owner/rows", False)])
+def test_a_name_whose_folder_is_here_is_no_hub_name(path, local):
+    known = Known(absent=frozenset({path}), beside=frozenset({"data/rows"}))
+    assert found(text(one(data=path)), known) == (["name-not-there"] if local else [])
+
+
+def test_a_model_that_is_not_here_is_told_what_a_hub_id_looks_like():
+    known = Known(absent=frozenset({"qwen"}), starting=frozenset({"train"}))
+    ((severity, message, hint),) = said_of(known, model="qwen")
+    assert severity == "warning", "a name of the hub may have no owner"
+    assert message == "there is no folder 'qwen' here; mlx-lm would look for it on the hub"
+    assert hint.startswith("on the hub a model is OWNER/NAME, such as mlx-community/")
+
+
+def test_rows_that_are_not_here_are_told_what_they_look_like():
+    known = Known(absent=frozenset({"data"}))
+    ((severity, _, hint),) = said_of(known, data="data", chat_feature="turns")
+    assert severity == "warning"
+    assert hint.startswith("rows go into its train.jsonl and valid.jsonl, one a line: ")
+    row = json.loads(hint.partition("a line: ")[2].partition("; ")[0])
+    assert [turn["role"] for turn in row["turns"]] == ["user", "assistant"]
+    ((severity, _, _),) = said_of(replace(known, starting=frozenset({"other"})), data="data")
+    assert severity == "warning", "another stage is about to run"
+    ((severity, _, _),) = said_of(replace(known, starting=frozenset({"train"})), data="data")
+    assert severity == "error"
 
 
 def test_an_adapter_never_comes_from_the_hub():

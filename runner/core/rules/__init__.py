@@ -40,11 +40,15 @@ FAMILIES = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule found: the parameter (dotted), what MLX would do, and what to change."""
+    """What a rule found: the parameter (dotted), what MLX would do, and what to change.
+
+    One that `stops` is an error where its rule is a warning: what is about to run would fail.
+    """
 
     parameter: str
     message: str
     hint: str = ""
+    stops: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,9 @@ class ModelFacts:
 class Known:
     """What the edges know of the files a plan names, by path; empty where nothing is on disk.
 
-    `absent` are the paths it reads that are not there, `occupied` those it writes that are;
-    `packages` are the installed versions of mlx-lm and of the hub's client.
+    `absent` are the paths it reads that are not there, `beside` those of them whose folder is;
+    `occupied` are the paths it writes that are there; `packages` the installed versions of mlx-lm
+    and of the hub's client; `starting` the stages that are about to run.
     """
 
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
@@ -117,6 +122,8 @@ class Known:
     absent: frozenset[str] = frozenset()
     occupied: frozenset[str] = frozenset()
     packages: Mapping[str, str] = field(default_factory=dict)
+    beside: frozenset[str] = frozenset()
+    starting: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name in ("adapters", "data", "models"):
@@ -257,19 +264,15 @@ def views(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> I
             yield View(stage, tool, given, compiled.plan, known or Known())
 
 
-def problems(
-    compiled: Compiled, catalog: Catalog, known: Known | None = None, *, idle: bool = False
-) -> list[Problem]:
-    """Return what the rules find in a compiled recipe, each at its place in the files.
-
-    `idle` says that nothing is about to run.
-    """
+def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> list[Problem]:
+    """Return what the rules find in a compiled recipe, each at its place in the files."""
     found = []
     for view in views(compiled, catalog, known):
         draft = compiled.resolver.drafts[view.stage.name]
         for one, finding in examine(view):
             mark, notes = _placed(compiled.resolver, draft, finding.parameter)
-            severity = one.idle if idle else one.severity
+            severity = one.severity if view.known.starting else one.idle
+            severity = "error" if finding.stops else severity
             found.append(Problem(mark, finding.message, one.slug, finding.hint, notes, severity))
     return ordered(found)
 

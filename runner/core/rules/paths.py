@@ -11,6 +11,8 @@ from runner.core.rules.chain import adapter_at, measured
 _SHELL = re.compile(r"^~|\$\{?[A-Za-z_]")
 _QUANTIZERS = ("mlx_lm.dwq", "mlx_lm.awq", "mlx_lm.gptq", "mlx_lm.dynamic_quant")
 _HUB_ID = 1
+_MODEL = "mlx-community/OLMo-2-0425-1B-Instruct-4bit"
+_HUB_DATA = "a data set of the hub is OWNER/NAME"
 
 
 @rule("error", "T22", tools=())
@@ -52,9 +54,7 @@ def path_not_there(view: View) -> Iterator[Finding]:
         made = view.maker(path) or measured(view, path) or path.startswith(RUN_DIR)
         makes = kind == "cache" and name in written  # made where it is not there
         if path in view.known.absent and not (made or makes) and _local(kind, path):
-            message = f"there is no '{path}'"
-            hint = "paths are relative to the working directory; {{ recipe.dir }} is the recipe's"
-            yield Finding(name, message, hint)
+            yield Finding(name, f"there is no '{path}'", _way_out(view, kind))
 
 
 @rule("error", "T23")
@@ -72,17 +72,21 @@ def data_is_a_file(view: View) -> Iterator[Finding]:
 
 @rule("warning", "T23", tools=())
 def name_not_there(view: View) -> Iterator[Finding]:
-    """A bare name that is no folder here: mlx-lm would look for it on the hub.
+    """A name that is no folder here: mlx-lm would look for it on the hub.
 
+    It is one without a slash, or one whose folder is here: ``data/rows`` where there is a ``data``.
     The error is then about the hub, or about a package for data sets. Make the folder, run where it
-    is, or write OWNER/NAME if the hub is meant.
+    is, or write OWNER/NAME if the hub is meant. Before a stage runs it is an error for its rows.
     """
+    rows = view.stage.tool == "mlx_lm.lora" or view.stage.tool.startswith("data.")
     for name, kind, path in view.inputs:
-        bare = kind in {"data", "model"} and "/" not in path and path in view.known.absent
-        if bare and view.maker(path) is None:
+        here = "/" not in path or path in view.known.beside
+        if path in view.known.absent and here and not _local(kind, path) and not view.maker(path):
             message = f"there is no folder '{path}' here; mlx-lm would look for it on the hub"
-            hint = "paths are relative to the working directory; {{ recipe.dir }} is the recipe's"
-            yield Finding(name, message, hint)
+            if view.stage.tool.startswith("data."):
+                message = f"there is no '{path}' here, neither a folder nor a file of rows"
+            stops = rows and kind == "data" and view.stage.name in view.known.starting
+            yield Finding(name, message, _way_out(view, kind), stops)
 
 
 @rule("warning", "T58")
@@ -98,7 +102,7 @@ def adapter_path_in_use(view: View) -> Iterator[Finding]:
         adapter = adapter_at(view, path)
         what = "an adapter" if adapter else "files"
         message = f"'{path}' holds {what} already, which would be overwritten or mixed"
-        yield Finding("adapter_path", message, _way_out("adapter_path"))
+        yield Finding("adapter_path", message, _freed("adapter_path"))
 
 
 _MODELS = ("mlx_lm.fuse", "mlx_lm.convert", *_QUANTIZERS)
@@ -119,11 +123,25 @@ def model_folder_in_use(view: View) -> Iterator[Finding]:
         refuses = view.stage.tool == "mlx_lm.convert"
         then = "mlx-lm would stop" if refuses else "old weights could be loaded with the new ones"
         message = f"'{output}' is there already: {then}"
-        yield Finding(written, message, _way_out(written))
+        yield Finding(written, message, _freed(written))
 
 
-def _way_out(parameter: str) -> str:
+def _freed(parameter: str) -> str:
     return f"delete or move it, or leave {parameter} out: each run then has its own place"
+
+
+def _way_out(view: View, kind: str) -> str:
+    """Return what to do about a path that is not there: where it is looked for, what goes there."""
+    where = "paths are relative to the working directory; {{ recipe.dir }} is the recipe's"
+    if kind == "model":
+        return f"on the hub a model is OWNER/NAME, such as {_MODEL}; {where}"
+    if kind != "data" or view.stage.tool != "mlx_lm.lora":
+        return where
+    splits = {"train": "train", "valid": "train", "test": "test"}  # read where this is true
+    files = [f"{split}.jsonl" for split, when in splits.items() if view.params[when]]
+    turns = ", ".join(f'{{"role": "{role}", "content": "…"}}' for role in ("user", "assistant"))
+    row = f'{{"{view.params["chat_feature"]}": [{turns}]}}'
+    return f"rows go into its {' and '.join(files)}, one a line: {row}; {_HUB_DATA}; {where}"
 
 
 def _local(kind: str, path: str) -> bool:
