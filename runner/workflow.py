@@ -262,8 +262,9 @@ def run(
     from runner.core.result import result  # noqa: PLC0415  (showing a plan needs none of it)
     from runner.edges import history, room  # noqa: PLC0415
     from runner.edges.execute import execute  # noqa: PLC0415
+    from runner.edges.plain import Plain, Silent  # noqa: PLC0415
     from runner.edges.reporting import Page  # noqa: PLC0415
-    from runner.edges.terminal import Plain, Several, Silent  # noqa: PLC0415
+    from runner.edges.terminal import Several  # noqa: PLC0415
     from runner.edges.trackers import trackers  # noqa: PLC0415
 
     before = (

@@ -248,7 +248,9 @@ def test_nothing_wrong_is_a_log_without_results(folder):
     assert call("recipes", "--format", "github").stdout == ""
 
 
-CONVERT = "version: 1\nstages: {c: {tool: mlx_lm.convert, params: {hf_path: org/m, mlx_path: out}}}\n"
+CONVERT = (
+    "version: 1\nstages: {c: {tool: mlx_lm.convert, params: {hf_path: org/m, mlx_path: out}}}\n"
+)
 
 
 @pytest.fixture

@@ -116,3 +116,25 @@ def test_a_run_that_is_not_there_is_said_so(folder):
     done = call("--resume", "nothing")
     assert done.returncode == 2
     assert "there is no run 'nothing'" in done.stderr
+
+
+BY_PATH = """\
+version: 1
+vars: {place: mixed/rows}
+stages:
+  mix:
+    tool: data.mix
+    params: {primary: new, replay: old, ratio: 0.2, tolerance: 0.5, seed: 3, out: "{{ vars.place }}"}
+  again:
+    tool: data.mix
+    params: {primary: mixed/rows, replay: old, ratio: 0.2, tolerance: 0.5, seed: 4}
+"""
+
+
+def test_what_is_handed_on_by_a_path_is_handed_on_anew(folder):
+    Path("r.yaml").write_text(BY_PATH)
+    assert call().returncode == 0
+    Path("r.yaml").write_text(BY_PATH.replace("seed: 3", "seed: 5"))
+    done = call("--resume")
+    assert "mix: data.mix, again: seed changed: 3 -> 5" in done.stderr
+    assert "again: data.mix, again: stage mix changed" in done.stderr

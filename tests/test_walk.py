@@ -11,7 +11,7 @@ from runner.core.schedule import Identity
 from runner.edges import history, schemas, signals
 from runner.edges.ahead import Ahead
 from runner.edges.places import Places
-from runner.edges.terminal import Silent
+from runner.edges.plain import Silent
 from runner.edges.walk import Walk
 from runner.errors import Exit
 

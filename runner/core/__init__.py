@@ -30,7 +30,7 @@ plan        what will run: a Plan of frozen Stages
 saved       what a cut-off training left -> whether it goes on, in words
 expect      expectations, checked before anything runs
 judge       expectations and what was measured -> which of them hold
-order       stages that wait for each other -> the order they run in
+order       what stages read and make -> which wait for which, and the order they run in
 written     paths that two stages write
 unused      what a recipe says and nothing reads
 compile     a recipe -> a Plan

@@ -11,7 +11,7 @@ from runner.core.catalog import Catalog, Tool, complete
 from runner.core.check import Path, violations
 from runner.core.draft import FIXED, Draft
 from runner.core.expect import expectations
-from runner.core.order import in_order
+from runner.core.order import following, in_order
 from runner.core.plan import Compiled, Plan, Retry, Stage
 from runner.core.problem import Mark, Problem, listing, offer, ordered, shown, suggest
 from runner.core.recipe import Recipe
@@ -45,7 +45,7 @@ def build(
     whole = len(stages) == len(resolver.drafts)
     if whole:
         builder.problems += collisions(stages, resolver)
-        stages, circle = in_order(stages)
+        stages, circle = in_order(following(stages, catalog))
         builder.circle(circle)
     builder.problems += profile_problems(recipe, resolver, builder.schema)
     builder.problems += unused(recipe, resolver)

@@ -1,9 +1,54 @@
 """Stages that wait for each other in, the order they run in out."""
 
 import heapq
-from collections.abc import Mapping, Sequence
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+from runner.core.catalog import Catalog
 from runner.core.plan import Stage
+from runner.core.trainer import watched
+
+
+def following(stages: Sequence[Stage], catalog: Catalog) -> list[Stage]:
+    """Return the stages so that each also waits for earlier ones whose outputs it names by path.
+
+    A path that is written out, or stands in a var, hands on as a reference does.
+    """
+    made: dict[str, str] = {}
+    found = []
+    for stage in stages:
+        makers = {maker for path in _read(stage, catalog) if (maker := _maker(path, made))}
+        if not makers <= {*stage.after, stage.name}:
+            names = {*stage.after, *makers} - {stage.name}
+            after = tuple(one.name for one in stages if one.name in names)
+            found.append(replace(stage, after=after))
+        else:
+            found.append(stage)
+        for path in stage.outputs.values():
+            made.setdefault(posixpath.normpath(path), stage.name)
+    return found
+
+
+def _read(stage: Stage, catalog: Catalog) -> Iterator[str]:
+    """Yield the paths that a stage reads, and names that look like them."""
+    tool = catalog.get(stage.tool)
+    said: list[Any] = [watched(stage.trainer)]
+    for parameter in tool.inputs if tool else ():
+        if parameter.input_kind(stage.params) not in {None, "hub"}:
+            value = stage.params[parameter.name]
+            said += value if isinstance(value, list) else [value]
+    yield from (path for path in said if isinstance(path, str) and path)
+
+
+def _maker(path: str, made: Mapping[str, str]) -> str | None:
+    """Return the stage that makes a path, or the folder it lies in."""
+    path = posixpath.normpath(path)
+    while path and path not in made:
+        above = posixpath.dirname(path)
+        path = above if above != path else ""
+    return made.get(path)
 
 
 def in_order(stages: Sequence[Stage]) -> tuple[list[Stage], list[str]]:

@@ -80,22 +80,17 @@ def _inside(plan: Plan, catalog: Catalog) -> Plan:
 
 
 def _reading(stage: Stage, tool: Tool, moves: Mapping[str, str]) -> Stage:
-    """Return a stage that reads what earlier ones make where it is now, and waits for them."""
-    makers: list[str] = []
+    """Return a stage that reads what earlier ones make where it is now."""
 
     def found(value: Any) -> Any:
         if isinstance(value, list):
             return [found(child) for child in value]
-        place = moved(value, moves) if isinstance(value, str) else value
-        if place != value:
-            makers.append(place.removeprefix(f"{RUN_DIR}/").partition("/")[0])
-        return place
+        return moved(value, moves) if isinstance(value, str) else value
 
     read = {one.name for one in tool.inputs if one.input_kind(stage.params) not in {None, "hub"}}
     params = {name: found(said) if name in read else said for name, said in stage.params.items()}
     trainer = {name: found(said) if name == DATA else said for name, said in stage.trainer.items()}
-    after = tuple(dict.fromkeys((*stage.after, *makers)))
-    return replace(stage, params=params, trainer=trainer, after=after)
+    return replace(stage, params=params, trainer=trainer)
 
 
 def _elsewhere(stage: Stage, tool: Tool) -> Iterator[tuple[str, str]]:

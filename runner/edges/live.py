@@ -20,7 +20,7 @@ from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.outlook import Outlook
 from runner.core.plan import Stage
 from runner.core.schedule import Action
-from runner.edges.terminal import Plain, show
+from runner.edges.plain import Plain, show
 
 _FIGURES = {
     "train_loss": "train",

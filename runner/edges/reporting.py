@@ -13,7 +13,7 @@ from runner.core.report import Report, report
 from runner.core.schedule import Action
 from runner.core.series import MOST, curves
 from runner.edges import disk, history, schemas
-from runner.edges.terminal import Silent, say
+from runner.edges.plain import Silent, say
 
 if TYPE_CHECKING:
     from runner.core.comparison import Comparison

@@ -18,7 +18,7 @@ from runner.core.plan import Plan, Stage
 from runner.core.schedule import Action
 from runner.core.secret import Mask
 from runner.edges import history, hub, probe
-from runner.edges.terminal import Silent, say
+from runner.edges.plain import Silent, say
 from runner.errors import UnfitError
 
 # What each tracker imports, and what installs it.

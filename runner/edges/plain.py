@@ -1,0 +1,95 @@
+"""What a log sees of a run, a line an event; other views say the same where they say it no better."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from runner.core import telling
+from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.plan import Stage
+from runner.core.schedule import Action
+
+
+class Silent:
+    """Says nothing; also the words the others share."""
+
+    def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
+        """Say nothing."""
+
+    def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
+        """Say nothing."""
+
+    def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
+        """Say nothing."""
+
+    def stage_ended(self, stage: Stage, record: StageRecord) -> None:
+        """Say nothing."""
+
+    def run_ended(self, manifest: Manifest) -> None:
+        """Say nothing."""
+
+
+class Quiet(Silent):
+    """Says only what goes wrong."""
+
+    def stage_ended(self, stage: Stage, record: StageRecord) -> None:
+        """Say how a stage failed."""
+        if record.state is not State.FINISHED:
+            say(telling.failed(stage, record))
+
+
+class Plain(Quiet):
+    """One line an event, for logs and CI."""
+
+    def __init__(self, notes: Sequence[str] = ()) -> None:
+        self._lead = ""
+        self._notes = notes
+
+    def _say(self, text: str) -> None:
+        say(text)
+
+    def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
+        """Say which run begins and where it is."""
+        self._say("\n".join([*self._notes, telling.begins(manifest, actions)]))
+
+    def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
+        """Say which stage begins."""
+        self._lead = f"[{number}/{total}] {stage.name}:"
+        if action.do == "skip":
+            self._say(f"{self._lead} skipped, {action.cause}")
+            return
+        self._say(
+            f"{self._lead} {stage.tool}{telling.why(action)}"
+            + (f", {stage.description}" if stage.description else "")
+        )
+
+    def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
+        """Say a metric."""
+        line = telling.metric(stage, event)
+        if line:
+            self._say(f"{self._lead} {line}")
+
+    def stage_ended(self, stage: Stage, record: StageRecord) -> None:
+        """Say how a stage ended."""
+        if record.state is State.FINISHED:
+            for said in (telling.finished(record), *telling.unenforced(record)):
+                self._say(f"{self._lead} {said}")
+        else:
+            self._say(telling.failed(stage, record))
+
+    def run_ended(self, manifest: Manifest) -> None:
+        """Say how the run ended and where everything is."""
+        show(telling.ending(manifest))
+
+
+def say(text: str) -> None:
+    """Tell a person, on stderr."""
+    with suppress(OSError):  # who listened is gone; the training goes on
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def show(text: str) -> None:
+    """Print the payload, on stdout."""
+    with suppress(OSError):
+        print(text, flush=True)  # noqa: T201
