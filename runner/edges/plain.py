@@ -1,4 +1,4 @@
-"""What a log sees of a run, a line an event; other views say the same where they say it no better."""
+"""What a log sees of a run, a line an event; what other views do not say otherwise is theirs."""
 
 import sys
 from collections.abc import Mapping, Sequence
