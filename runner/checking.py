@@ -27,7 +27,6 @@ class Request:
     profiles: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     mlx: bool = False
-    tests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def _profiles(file: str) -> list[str]:
 
 
 def _recipe(file: str, request: Request, *, within: bool) -> Checked:
-    question = ("check", file, request.profiles, request.sets)
+    question = answers.ask("check", file, request.profiles, request.sets)
     told = None if request.mlx else answers.recall(question)
     if told is not None:
         return Checked(file, budgets=[(whole, short) for whole, short in json.loads(told)])
@@ -210,7 +209,7 @@ def _judged(compiled: "Compiled", world: World) -> list[Problem]:
 
 
 def _suite(file: str) -> Checked:
-    question = ("tests", file)
+    question = answers.ask("tests", file)
     told = answers.recall(question)
     if told is not None:
         return Checked(file, cases=int(told))

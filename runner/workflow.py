@@ -114,10 +114,11 @@ def budgeted(result: Compiled) -> bool:
 
 def counted(result: Compiled, world: "World") -> "World":
     """Let a world remember the rows, too, that a budget counted; it is returned."""
-    if budgeted(result) and result.plan is not None:
+    if budgeted(result):
         from runner.edges import preflight  # noqa: PLC0415  (most recipes have no budget)
 
-        world.places(preflight.places(result.plan))
+        world.whole = world.whole and result.plan is not None  # else nobody knows which rows
+        world.places(preflight.places(result.plan) if result.plan else ())
     return world
 
 

@@ -13,7 +13,7 @@ from runner.edges.ahead import Ahead
 
 TOOL = """
 import sys, threading
-print("imported")
+print("imported", flush=True)
 def main():
     print("ran", sys.argv[1:], sys.stdin.read() == "")
 """

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -46,16 +48,17 @@ def folder(tmp_path, monkeypatch):
     (place / "base.yaml").write_text(BASE)
     for split in ("train", "valid"):
         (place / "data" / f"{split}.jsonl").write_text(rows(split, 4))
-    age(place)
     monkeypatch.chdir(place)
     return place
 
 
-def age(place):
-    """Let everything be a minute old: what changed just now is not remembered."""
-    for path in [place, *place.rglob("*")]:
-        said = path.stat()
-        os.utime(path, ns=(said.st_atime_ns, said.st_mtime_ns - 60_000_000_000))
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Remember also what changed just before: nothing here changes while it is looked at."""
+    monkeypatch.setattr(answers, "RACE", 0)
+    PROGRAM.cache_clear()
+    yield
+    PROGRAM.cache_clear()
 
 
 @pytest.fixture
@@ -77,6 +80,8 @@ def checked(*words):
     return CliRunner().invoke(check.command, ["r.yaml", *words], standalone_mode=False)
 
 
+PROGRAM = answers.program
+CHECKOUT = str(Path(__file__).parent.parent)
 VERBS = pytest.mark.parametrize("verb", [dry_run, checked])
 
 
@@ -156,7 +161,6 @@ def test_rows_that_a_budget_counts_are_looked_at(folder):
         "      iters: \"{{ env('ITERS', vars.n) }}\"\n", "    budget: {epochs: 2}\n"
     )
     (folder / "r.yaml").write_text(text.replace("vars: {n: 20}\n", ""))
-    age(folder)
     assert "--iters=4" in dry_run().output
     assert "--iters=4" in dry_run().output
     (folder / "data" / "train.jsonl").write_text(rows("train", 8))
@@ -171,7 +175,8 @@ def test_what_is_wrong_is_said_each_time(folder, made):
     assert len(made) == 2
 
 
-def test_what_changed_just_now_is_not_remembered(folder, made):
+def test_what_changed_just_now_is_not_remembered(folder, made, monkeypatch):
+    monkeypatch.setattr(answers, "RACE", 60_000_000_000)
     (folder / "data" / "train.jsonl").write_text(rows("train", 6))
     checked()
     checked()
@@ -180,7 +185,7 @@ def test_what_changed_just_now_is_not_remembered(folder, made):
 
 def test_another_program_answers_for_itself(folder, made, monkeypatch):
     dry_run()
-    monkeypatch.setattr(answers, "_self", lambda: iter(["another release"]))
+    monkeypatch.setattr(answers, "program", lambda: "another release")
     dry_run()
     assert len(made) == 2
 
@@ -189,6 +194,7 @@ def test_the_program_is_known_by_its_files_and_by_the_packages_beside_it():
     said = str([*answers._self()])
     for part in ("site-packages", "invocation.py", "mlx_lm.lora.json", "envelope.json"):
         assert part in said
+    assert all(path in said for path in sys.path if Path(path).is_dir() and path != CHECKOUT)
     assert "__pycache__" not in said
 
 
@@ -225,6 +231,90 @@ def test_what_is_kept_is_the_users_own_and_holds_no_secret(folder, environment):
 
 def test_only_so_many_answers_are_kept(folder, monkeypatch):
     monkeypatch.setattr(answers, "MOST", 8)
-    for number in range(20):
-        dry_run("--set", f"vars.n={number + 1}")
-    assert len(list((folder.parent / "cache" / "answers").iterdir())) <= 8
+    kept = folder.parent / "cache" / "answers"
+    dry_run("--set", "vars.n=1")
+    (kept / ".half").write_text("of a process that is gone")
+    os.utime(kept / ".half", (0, 0))
+    for number in range(2, 20):
+        dry_run("--set", f"vars.n={number}")
+        dry_run("--set", "vars.n=1")  # what is asked for again and again stays
+    assert len(list(kept.iterdir())) == 8
+    monkeypatch.setattr(answers, "BYTES", 1)
+    dry_run("--set", "vars.n=20")
+    assert not list(kept.iterdir())
+
+
+def test_the_same_answer_is_given_while_others_come_and_go(folder, made, monkeypatch):
+    monkeypatch.setattr(answers, "MOST", 4)
+    dry_run()
+    for number in range(1, 9):
+        dry_run("--set", f"vars.n={number}")
+        dry_run()
+    assert len(made) == 9
+
+
+def test_rows_that_were_replaced_under_their_old_size_and_time_are_looked_at(folder, made):
+    file = folder / "data" / "train.jsonl"
+    before = file.stat()
+    checked()
+    wrong = file.read_text().replace("completion", "complexion")
+    with file.open("r+") as stream:
+        stream.write(wrong)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_ino) == (before.st_size, before.st_ino)
+    assert checked().return_value == 2
+    assert len(made) == 2
+
+
+def test_half_an_answer_is_none(folder, made):
+    told = dry_run().output
+    (file,) = (folder.parent / "cache" / "answers").iterdir()
+    file.write_bytes(file.read_bytes()[:-300])
+    assert dry_run().output == told
+    assert len(made) == 2
+
+
+def test_a_program_that_changed_while_it_looked_does_not_answer_for_the_new_one(
+    folder, made, monkeypatch
+):
+    from runner import workflow
+
+    before = workflow.compiled
+
+    def changing(*args, **named):
+        monkeypatch.setattr(answers, "program", lambda: "the new one")
+        return before(*args, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workflow, "compiled", changing)
+        dry_run()
+    monkeypatch.setattr(answers, "program", lambda: "the new one")
+    dry_run()
+    assert len(made) == 2
+
+
+def test_a_model_that_came_into_the_hubs_cache_is_looked_at(folder, made, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder / "hub"))
+    fetched = """\
+stages:
+  get: {tool: hf.download, params: {repo_id: org/m}}
+  train:
+    params: {model: "{{ stages.get.path }}", train: true, data: data, iters: 20}
+    tool: mlx_lm.lora
+"""
+    text = RECIPE.partition("stages:")[0].replace("vars: {n: 20}\n", "") + fetched
+    (folder / "r.yaml").write_text(text)
+    assert checked().return_value == 0, checked().output
+    (folder / "hub" / "models--org--m" / "refs").mkdir(parents=True)
+    checked()
+    assert len(made) == 2
+
+
+def test_in_a_folder_that_is_gone_nothing_is_remembered_and_all_is_said(folder, monkeypatch):
+    recipe = str(folder / "r.yaml")
+    gone = folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    done = CliRunner().invoke(check.command, [recipe], standalone_mode=False)
+    assert not isinstance(done.exception, OSError)

@@ -9,8 +9,10 @@ variable and place it was made of is looked at.
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,61 +21,72 @@ from runner.edges import disk
 from runner.edges.cache import folder
 from runner.edges.world import UnseenError, World, changed, look
 
-MOST = 256
-"""So many answers are kept; the oldest go first."""
+MOST, BYTES = 1_000, 256 << 20
+"""So many answers are kept, and so many bytes of them; those not asked for longest go first."""
 LARGEST = 16 << 20
 RACE = 2_000_000_000
 """What changed so shortly before (ns) may change again and look the same on a coarse clock."""
+ABANDONED = 3_600
+"""Seconds after which nobody writes on a file any more."""
 
 # Where the hub's client and this program keep things: they are part of every question.
-_PACKAGES = frozenset({"site-packages", "dist-packages"})
 _VARIABLES = ("HOME", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH", "XDG_CACHE_HOME")
+_PLACES = ("place", "folder")
 
 
-def recall(question: Sequence[object]) -> str | None:
-    """Return what was answered before, None where that is not known to be so still."""
-    file = _file(question)
+def ask(*question: object) -> Path | None:
+    """Return where the answer to a question is kept, None where nothing is; ask before you look."""
     try:
-        head, _, text = file.read_bytes().partition(b"\n") if file else (b"", b"", b"")
-        seen = json.loads(head)
-        if seen and all(look(kind, name) == known for kind, name, known in seen):
-            return text.decode("utf-8", "surrogatepass")
+        kept = folder()
+        said = [question, str(Path.cwd()), [os.environ.get(name) for name in _VARIABLES], program()]
+    except OSError:  # the working directory is gone, or the program while it runs
+        return None
+    return kept / "answers" / _print(json.dumps(said)) if kept else None
+
+
+def recall(file: Path | None) -> str | None:
+    """Return what was answered before, None where that is not known to be so still."""
+    try:
+        head, _, said = file.read_bytes().partition(b"\n") if file else (b"", b"", b"")
+        text = said.decode("utf-8", "surrogatepass")
+        whole, seen = json.loads(head)
+        if whole == _print(text) and all(look(kind, name) == was for kind, name, was in seen):
+            os.utime(file or "")
+            return text
     except (OSError, ValueError, TypeError, UnseenError):
         pass
     return None
 
 
-def keep(question: Sequence[object], world: World, text: str) -> None:
+def keep(file: Path | None, world: World, text: str) -> None:
     """Keep an answer, made of what `world` has seen; one that cannot be kept is not."""
-    file = _file(question)
     if file is None or not world.whole or len(text) > LARGEST:
         return
     seen = [[kind, name, known] for (kind, name), known in world.seen.items()]
     with suppress(OSError, UnseenError):
-        if any(changed(name, world.begun - RACE) for kind, name, _ in seen if kind == "place"):
+        since = world.begun - RACE
+        if any(changed(kind, name, since) for kind, name, _ in seen if kind in _PLACES):
             return
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # prints of secrets, too
-        head = json.dumps(seen).encode("ascii")
+        head = json.dumps([_print(text), seen]).encode("ascii")
         disk.write_bytes(file, head + b"\n" + text.encode("utf-8", "surrogatepass"), lasting=False)
         _make_room(file.parent)
 
 
-def _file(question: Sequence[object]) -> Path | None:
-    place = folder()
-    if place is None:
-        return None
-    said = [question, str(Path.cwd()), [os.environ.get(name) for name in _VARIABLES], [*_self()]]
-    name = blake2b(json.dumps(said).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return place / "answers" / name
+@cache
+def program() -> str:
+    """Return the print of what answers: Python, the packages it finds, and this program's files."""
+    return _print(json.dumps([*_self()]))
 
 
 def _self() -> Iterator[object]:
-    """Yield what answers: Python, the packages beside this program, and its own files."""
     yield sys.version
-    for path in (Path(one) for one in sys.path):
-        if path.name in _PACKAGES and path.is_dir():
+    package = Path(runner.__file__).parent
+    checkout = package.parent if (package.parent / "pyproject.toml").exists() else None
+    for path in map(Path, sys.path):  # of a checkout the files are looked at, below
+        if path.is_dir() and path != checkout:
             yield str(path), path.stat().st_mtime_ns
-    for part in (Path(runner.__file__).parent, disk.shipped("schema")):
+    for part in (package, disk.shipped("schema")):
         yield from _files(str(part))
 
 
@@ -83,11 +96,19 @@ def _files(part: str) -> Iterator[object]:
             yield from _files(entry.path)
         elif entry.name.endswith((".py", ".json")):
             said = entry.stat()
-            yield entry.path, said.st_size, said.st_mtime_ns
+            yield entry.path, said.st_size, said.st_mtime_ns, said.st_ctime_ns
 
 
 def _make_room(place: Path) -> None:
-    files = [file for file in place.iterdir() if not file.name.startswith(".")]
-    if len(files) > MOST:
-        for file in sorted(files, key=lambda one: one.stat().st_mtime)[: MOST // 4]:
+    """Remove the answers that are too many, and what a process that is gone left half written."""
+    total = 0
+    found = sorted(((one.stat().st_mtime, one) for one in place.iterdir()), reverse=True)
+    for number, (used, file) in enumerate(found, start=1):
+        total += file.stat().st_size
+        torn = file.name.startswith(".") and used < time.time() - ABANDONED
+        if torn or number > MOST or total > BYTES:
             file.unlink(missing_ok=True)
+
+
+def _print(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

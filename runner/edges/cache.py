@@ -16,8 +16,8 @@ def folder() -> Path | None:
     said = os.environ.get(VARIABLE)
     if said is not None:
         return Path(said) if said else None
+    named = os.environ.get("XDG_CACHE_HOME")
     with suppress(RuntimeError):  # a user without a home
-        home = Path.home()
-        caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
-        return Path(os.environ.get("XDG_CACHE_HOME") or caches) / "run-recipe"
+        caches = "Library/Caches" if sys.platform == "darwin" else ".cache"
+        return (Path(named) if named else Path.home() / caches) / "run-recipe"
     return None

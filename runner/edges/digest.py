@@ -29,16 +29,17 @@ def prints(
     lasting: bool = False,
     progress: Progress | None = None,
 ) -> Json:
-    """Return size, mtime, inode and SHA-256 of each file below `path`, by its path inside.
+    """Return size, times, inode and SHA-256 of each file below `path`, by its path inside.
 
-    A file whose size, mtime and inode are those in `known` is not read again. With `lasting` each
+    A file that is alike in all that `known` says of it is not read again: what may be moved has no
+    ctime there, which moving changes. With `lasting` each
     file that is read is on the disk, not only in memory, before its print is returned. `progress`
     hears the bytes read and those to read.
     """
     known = known or {}
     files = dict(_files(path))
     stats = {name: _stat(file) for name, file in files.items()}
-    stale = [name for name, stat in stats.items() if _stamp(known.get(name, {})) != _stamp(stat)]
+    stale = [name for name, stat in stats.items() if not _alike(known.get(name, {}), stat)]
     meter = _Meter(sum(stats[name]["size"] for name in stale), progress)
 
     def hashed(name: str) -> str:
@@ -96,7 +97,11 @@ class Memory:
         name, now = str(path.resolve()), time.time_ns()
         known = self._known.get(name, {})
         found = prints(path, known, progress=progress)
-        kept = {inside: said for inside, said in found.items() if said["mtime"] < now - RACE}
+        kept = {
+            inside: said
+            for inside, said in found.items()
+            if max(said["mtime"], said["ctime"]) < now - RACE
+        }
         if kept != known:
             self._known[name] = kept
             self._new = True
@@ -166,8 +171,11 @@ def _raise(error: OSError) -> None:
 
 def _stat(path: Path) -> Json:
     said = path.stat()
-    return {"size": said.st_size, "mtime": said.st_mtime_ns, "inode": said.st_ino}
+    times = {"mtime": said.st_mtime_ns, "ctime": said.st_ctime_ns}
+    return {"size": said.st_size, **times, "inode": said.st_ino}
 
 
-def _stamp(said: Mapping[str, Any]) -> tuple[Any, ...]:
-    return said.get("size"), said.get("mtime"), said.get("inode")
+def _alike(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Say whether a file is the one that is known, so far as can be seen without reading it."""
+    sure = known.keys() >= {"size", "mtime", "inode", "sha256"}
+    return sure and all(known.get(name, said) == said for name, said in now.items())

@@ -20,4 +20,5 @@ def secrets(environ: Mapping[str, str]) -> frozenset[str]:
 
 def hub_home() -> Path:
     """Return the folder where the hub's client keeps what it knows."""
-    return Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    said = os.environ.get("HF_HOME")
+    return Path(said) if said else Path("~").expanduser() / ".cache" / "huggingface"

@@ -9,6 +9,7 @@ from typing import Any
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 from runner.core.rules import Adapter, DataSet, Known, ModelFacts
+from runner.core.rules.chain import beneath
 from runner.core.trainer import watched
 from runner.edges import disk, probe, schemas
 from runner.edges.adapter import read_adapter
@@ -53,18 +54,23 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
     )
 
 
-def named(plan: Plan, hub: Path | None = None) -> set[str]:
-    """Return every place outside of the run that `look`, or a look at rows, reads something of."""
-    found: set[str] = set()
+def named(plan: Plan, hub: Path) -> set[tuple[str, str]]:
+    """Return every place outside of the run that `look`, or a look at rows, reads something of.
+
+    Of a ``folder`` only what stands in it matters, of a ``place`` all that is below it.
+    """
+    found: set[tuple[str, str]] = set()
     for stage in plan.stages:
         for kind, path in reads(stage):
-            found.add(path)
+            found.add(("place", path))
             above = kind in {"data", "model"} and "/" in path and not _there(path)
             if above or kind == "file":  # an adapter's configuration stands beside it
-                found.add(str(Path(path).parent))
-            if kind == "model" and hub is not None:
-                found.add(str(_repository(path, hub)))
-        found |= {*_writes(stage)}
+                found.add(("folder", str(Path(path).parent)))
+        if isinstance(stage.params.get("model"), str):
+            for model in {stage.params["model"], beneath(plan, stage.params["model"])}:
+                found.add(("place", str(_repository(model, hub))))
+                found |= set() if RUN_DIR in model else {("place", model)}
+        found |= {("place", path) for path in _writes(stage)}
     return found
 
 

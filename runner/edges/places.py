@@ -68,7 +68,7 @@ class Places:
         for record in self.own.glob("*.*"):
             disk.sync(record)
         finals = map(str, self._finals())
-        return {final: digest.prints(self.now(final), lasting=True) for final in finals}
+        return {final: _movable(digest.prints(self.now(final), lasting=True)) for final in finals}
 
     def settle(self) -> None:
         """Move what was made to its place; done twice it does nothing."""
@@ -118,6 +118,14 @@ def _taken(path: Path) -> bool:
     if path.is_dir() and not path.is_symlink():
         return any(path.iterdir())
     return os.path.lexists(path)
+
+
+def _movable(prints: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return prints without what moving a file changes."""
+    return {
+        name: {key: value for key, value in said.items() if key != "ctime"}
+        for name, said in prints.items()
+    }
 
 
 def _hidden(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What a log sees of a run, a line an event; what other views do not say otherwise is theirs."""
+"""What a log sees of a run, a line an event; and how all views speak on stdout and stderr."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from runner.core.schedule import Action
 
 
 class Silent:
-    """Says nothing; also the words the others share."""
+    """Says nothing."""
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Say nothing."""

@@ -67,7 +67,7 @@ def facts(plan: Plan) -> Known:
     return known.look(plan, known.hub_cache(dict(os.environ)))
 
 
-def places(plan: Plan) -> set[str]:
+def places(plan: Plan) -> set[tuple[str, str]]:
     """Return every place of this disk that `facts` and `rows` read something of."""
     return known.named(plan, known.hub_cache(dict(os.environ)))
 

@@ -4,6 +4,7 @@ What a recipe became is kept as an answer: the digest of its plan, and what was 
 """
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,14 +17,14 @@ from runner.edges.reporter import Reporter
 from runner.edges.world import World
 
 
-def keep(question: Sequence[object], world: World, plan: Plan, notes: Sequence[str]) -> None:
+def keep(question: Path | None, world: World, plan: Plan, notes: Sequence[str]) -> None:
     """Keep what a recipe became, and the `notes` on it, where nothing was wrong with it."""
     said = {"name": plan.name, "digest": plan.digest, "notes": [*notes]}
     answers.keep(question, world, json.dumps(said))
 
 
 def known(
-    question: Sequence[object], runs: Path, run: str, *, smoke: bool
+    question: Path | None, runs: Path, run: str, *, smoke: bool
 ) -> tuple[Manifest, list[str]] | None:
     """Return the run to go on from, if the recipe would become its very plan again, and the notes.
 
@@ -52,8 +53,9 @@ def done(plan: Plan, before: Manifest, decision: Decision) -> bool:
 
 
 def tell(before: Manifest, decision: Decision, reporter: Reporter) -> Manifest:
-    """Tell that there is nothing to do; the run becomes the latest, and stays as it is."""
+    """Tell that there is nothing to do; the run is the one last worked on, and stays as it is."""
     history.link(Path(before.folder))
+    os.utime(Path(before.folder) / "run.json")
     reporter.run_started(before, decision.actions)
     for number, action in enumerate(decision.actions, start=1):
         stage = before.plan.stage(action.stage)

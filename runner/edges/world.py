@@ -15,6 +15,7 @@ from pathlib import Path
 from runner.edges import disk, hub
 
 Seen = tuple[str, str]
+_Stat = tuple[str, int, int, tuple[int, int]]
 MOST = 5_000
 """A place with more files in it is not looked through."""
 
@@ -47,10 +48,10 @@ class World:
         self.seen["beside", file] = _print("\n".join(names).encode())
         return names
 
-    def places(self, paths: Iterable[str]) -> None:
-        """Remember how places of this disk are now."""
+    def places(self, places: Iterable[Seen]) -> None:
+        """Remember how places of this disk are now: each ``place`` or ``folder``, and its path."""
         try:
-            self.seen |= {("place", path): look("place", path) for path in paths}
+            self.seen |= {(kind, path): look(kind, path) for kind, path in places}
         except UnseenError:
             self.whole = False
 
@@ -68,12 +69,12 @@ def look(kind: str, name: str) -> str:
         return _print("\n".join(sorted(os.environ)).encode("utf-8", "surrogateescape"))
     if kind == "secrets":
         return _print("\n".join(sorted(hub.secrets(os.environ))).encode("utf-8", "surrogateescape"))
-    return _place(name)
+    return _place(name, deep=kind == "place")
 
 
-def changed(path: str, since: int) -> bool:
+def changed(kind: str, path: str, since: int) -> bool:
     """Say whether something in a place changed since a time, in ns. Raises UnseenError."""
-    return any(when > since for *_, when in _stats(Path(path)))
+    return any(max(times) > since for *_, times in _stats(Path(path), deep=kind == "place"))
 
 
 class _Variables(Mapping[str, str]):
@@ -98,16 +99,19 @@ def _print(data: bytes) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
-def _place(path: str) -> str:
-    """Return the print of a file, or of every file below a folder: name, size, inode, time."""
+def _place(path: str, *, deep: bool) -> str:
+    """Return the print of a file, or of the files in a folder, with `deep` of all below it.
+
+    These are names, sizes, inodes and both times: unpacking and copying may keep all but the last.
+    """
     try:
-        rows = sorted(_stats(Path(path)))
+        rows = sorted(_stats(Path(path), deep=deep))
     except ValueError:  # a path that no system takes
         return ""
     return _print(repr(rows).encode("utf-8", "surrogateescape")) if rows else ""
 
 
-def _stats(path: Path) -> Iterator[tuple[str, int, int, int]]:
+def _stats(path: Path, *, deep: bool) -> Iterator[_Stat]:
     with suppress(OSError):
         yield _stat(".", path)
     count = 0
@@ -119,8 +123,10 @@ def _stats(path: Path) -> Iterator[tuple[str, int, int, int]]:
             file = Path(folder, name)
             with suppress(OSError):
                 yield _stat(str(file), file)
+        if not deep:
+            break
 
 
-def _stat(name: str, path: Path) -> tuple[str, int, int, int]:
+def _stat(name: str, path: Path) -> _Stat:
     said = path.stat()
-    return name, said.st_size, said.st_ino, said.st_mtime_ns
+    return name, said.st_size, said.st_ino, (said.st_mtime_ns, said.st_ctime_ns)

@@ -46,7 +46,7 @@ def read(file: str, files: Files = disk) -> Suite:
 def run(found: Suite, world: World | None = None) -> list[Outcome]:
     """Run every case of a test file; `world` remembers what they are made of."""
     world = world or World()
-    world.beside(found.file)  # says whether the recipe ends in .yaml
+    world.beside(found.recipe)  # says whether it ends in .yaml
     outcomes = []
     for case in found.cases:
         loaded = workflow.read(found.recipe, *_laid_over(case.inputs), world)

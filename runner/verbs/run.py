@@ -71,7 +71,10 @@ def command(
     """Run a recipe."""
     if recipe is None and resume and is_recipe(resume):
         recipe, resume = resume, ""  # --resume took the recipe for its run
-    asked = (recipe, profiles, sets, smoke, only, first, last)
+    from runner.edges import answers
+
+    what = "script" if dry_run else "plan"
+    asked = answers.ask(what, recipe, profiles, sets, smoke, only, first, last)
     view = partial(_view, style=style, color=color, quiet=quiet)
     if dry_run and resume is None and style == "text":
         code = _printed_before(asked)
@@ -107,11 +110,11 @@ def command(
     return Exit.OK
 
 
-def _printed_before(asked: "Sequence[object]") -> int | None:
+def _printed_before(asked: Path | None) -> int | None:
     """Print the script that was printed before; None where it is not known to be the same."""
     from runner.edges import answers
 
-    said = answers.recall(("script", *asked))
+    said = answers.recall(asked)
     if said is None:
         return None
     sys.stdout.write(said)
@@ -119,7 +122,7 @@ def _printed_before(asked: "Sequence[object]") -> int | None:
 
 
 def _print(
-    asked: "Sequence[object]", world: "World", plan: "Plan", names: "Sequence[str]", *, kept: bool
+    asked: Path | None, world: "World", plan: "Plan", names: "Sequence[str]", *, kept: bool
 ) -> None:
     """Print the script; it may be kept where nothing else was to be said."""
     from runner.core.script import lines
@@ -128,11 +131,11 @@ def _print(
     text = "".join(lines(_part(plan, names), schemas.catalog()))
     sys.stdout.write(text)
     if kept:
-        answers.keep(("script", *asked), world, text)
+        answers.keep(asked, world, text)
 
 
 def _run(
-    asked: "Sequence[object]",
+    asked: Path | None,
     world: "World",
     compiled: "Compiled",
     plan: "Plan",
@@ -159,7 +162,7 @@ def _run(
         warn(warnings)
         notes = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
         if not warnings and len(names) == len(plan.stages):
-            rest.keep(("plan", *asked), world, plan, notes)
+            rest.keep(asked, world, plan, notes)
         notes += room.look(plan, stages, folder)
         told = [*(picture(one, sources) for one in warnings), *notes]
         if before is None:  # what was looked at is sound: the second one's imports, too, may begin
@@ -169,12 +172,12 @@ def _run(
 
 
 def _nothing_to_do(
-    asked: "Sequence[object]", runs: Path, resume: str, view: "View", *, smoke: bool
+    asked: Path | None, runs: Path, resume: str, view: "View", *, smoke: bool
 ) -> int | None:
     """Say that a run is what the recipe asks for still; None where that is not known to be so."""
     from runner.edges import rest, schemas
 
-    known = rest.known(("plan", *asked), runs, resume, smoke=smoke)
+    known = rest.known(asked, runs, resume, smoke=smoke)
     if known is None:
         return None
     before, notes = known

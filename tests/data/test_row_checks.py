@@ -30,7 +30,6 @@ def good(count, start=0):
 
 GOOD = good(4)
 LONG = "w " * 40
-MESSAGE = {"role": "user", "content": "a"}
 MASK = {"mask_prompt": True, "max_seq_length": 20}
 BATCH = {"batch_size": 2}
 TEXT = line({"text": "c"}) + line({"text": "d"})

@@ -56,7 +56,7 @@ def test_a_rule_has_a_page_and_says_what_to_change(slug):
     assert mine
     for problem in mine:
         assert problem.hint
-        assert problem.severity == rule.idle  # nothing is about to run here
+        assert problem.severity == rule.severity
         assert not re.search(r"[A-Z]", problem.message[0]) or problem.message.startswith("DoRA")
         assert problem.message[-1] != "."
         assert problem.mark.file == "r.yaml"

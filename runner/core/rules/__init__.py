@@ -187,8 +187,7 @@ Check = Callable[[View], Iterator[Finding]]
 class Rule:
     """A registered rule; `traps` are the numbers of the facts it stands for, as T28.
 
-    `tools` are those it looks at; none means all. `idle` is its severity where nothing is about to
-    run: what an earlier run has left on this disk is no fault of the recipe.
+    `tools` are those it looks at; none means all.
     """
 
     slug: str
@@ -196,7 +195,6 @@ class Rule:
     tools: tuple[str, ...]
     traps: tuple[str, ...]
     check: Check
-    idle: Severity
 
     @property
     def family(self) -> str:
@@ -219,19 +217,13 @@ _RULES: dict[str, Rule] = {}
 
 
 def rule(
-    severity: Severity,
-    *traps: str,
-    tools: tuple[str, ...] = ("mlx_lm.lora",),
-    idle: Severity | None = None,
+    severity: Severity, *traps: str, tools: tuple[str, ...] = ("mlx_lm.lora",)
 ) -> Callable[[Check], Check]:
-    """Register a rule function for the stages of `tools`; an empty tuple means every tool.
-
-    `idle` is its severity where nothing is about to run, the same where that is None.
-    """
+    """Register a rule function for the stages of `tools`; an empty tuple means every tool."""
 
     def register(check: Check) -> Check:
         slug = check.__name__.replace("_", "-")
-        _RULES[slug] = Rule(slug, severity, tools, traps, check, idle or severity)
+        _RULES[slug] = Rule(slug, severity, tools, traps, check)
         return check
 
     return register
@@ -271,8 +263,7 @@ def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -
         draft = compiled.resolver.drafts[view.stage.name]
         for one, finding in examine(view):
             mark, notes = _placed(compiled.resolver, draft, finding.parameter)
-            severity = one.severity if view.known.starting else one.idle
-            severity = "error" if finding.stops else severity
+            severity = "error" if finding.stops else one.severity
             found.append(Problem(mark, finding.message, one.slug, finding.hint, notes, severity))
     return ordered(found)
 

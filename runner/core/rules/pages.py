@@ -34,12 +34,7 @@ def _lines() -> Iterator[str]:
 def _rule(rule: Rule) -> Iterator[str]:
     yield f"### {rule.slug}"
     yield ""
-    severity = (
-        rule.severity
-        if rule.idle == rule.severity
-        else f"{rule.severity}, in `check` a {rule.idle}"
-    )
-    facts = [severity, ", ".join(f"`{tool}`" for tool in rule.tools) or "every tool"]
+    facts = [rule.severity, ", ".join(f"`{tool}`" for tool in rule.tools) or "every tool"]
     yield " · ".join([*facts, *([", ".join(rule.traps)] if rule.traps else [])])
     yield ""
     yield rule.page

@@ -108,7 +108,7 @@ def adapter_path_in_use(view: View) -> Iterator[Finding]:
 _MODELS = ("mlx_lm.fuse", "mlx_lm.convert", *_QUANTIZERS)
 
 
-@rule("error", "T81", "T88", tools=_MODELS, idle="warning")
+@rule("warning", "T81", "T88", tools=_MODELS)
 def model_folder_in_use(view: View) -> Iterator[Finding]:
     """A model written to a folder that has files in it already.
 
@@ -123,7 +123,8 @@ def model_folder_in_use(view: View) -> Iterator[Finding]:
         refuses = view.stage.tool == "mlx_lm.convert"
         then = "mlx-lm would stop" if refuses else "old weights could be loaded with the new ones"
         message = f"'{output}' is there already: {then}"
-        yield Finding(written, message, _freed(written))
+        stops = view.stage.name in view.known.starting
+        yield Finding(written, message, _freed(written), stops)
 
 
 def _freed(parameter: str) -> str:
