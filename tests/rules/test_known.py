@@ -407,4 +407,4 @@ def test_a_path_whose_folder_is_there_is_known_and_looked_at_again(tmp_path, mon
     Path("data").mkdir()
     whole = plan(one(model="owner/model", data="data/rows"))
     assert look(whole).beside == frozenset({"data/rows"})
-    assert "data" in known.named(whole)
+    assert ("folder", "data") in known.named(whole, tmp_path)
