@@ -95,10 +95,10 @@ class Places:
 
     def now(self, final: str) -> Path:
         """Return where an output is now: its place, or where it waits to be moved there."""
-        for path, part in self.known().items():
-            if str(self._path(path)) == final and not os.path.lexists(final):
-                made = self._path(part)
-                return made if os.path.lexists(made) else Path(final)
+        if not os.path.lexists(final):
+            for path, part in self.known().items():
+                if str(self._path(path)) == final and os.path.lexists(made := self._path(part)):
+                    return made
         return Path(final)
 
     def _finals(self) -> list[Path]:

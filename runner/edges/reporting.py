@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from runner.core.comparison import Comparison
 
 NAME, NOTES = "report.html", "notes.txt"
+SHARE = 20
+"""While stages run, a page takes one part in so many of the time: of a long run it takes seconds."""
 
 
 def gather(manifest: Manifest, *, most: int = MOST) -> Report:
@@ -86,7 +88,7 @@ class Page(Silent):
         self._notes = notes
         self._every = every
         self._folder = Path()
-        self._next = 0.0
+        self._next = self._rested = 0.0
         self._idle = False
         self._writing = threading.Thread()
 
@@ -108,8 +110,9 @@ class Page(Silent):
             self._begin()
 
     def stage_ended(self, stage: Stage, record: StageRecord) -> None:
-        """Write the page with the stage's result."""
-        self._begin()
+        """Write the page with the stage's result, unless it was just written and that took long."""
+        if time.monotonic() >= self._rested:
+            self._begin()
 
     def run_ended(self, manifest: Manifest) -> None:
         """Write the page for good; where nothing was left to do, it is that already."""
@@ -127,12 +130,15 @@ class Page(Silent):
             self._writing.start()
 
     def _write(self, refresh: int = 0) -> None:
+        begun = time.monotonic()
         try:
             manifest = history.read(self._folder)
             if manifest is not None:
                 write(manifest, refresh=refresh)
         except Exception as error:  # noqa: BLE001  (whatever is wrong with a page, the run goes on)
             say(f"{NAME} could not be written: {error or type(error).__name__}")
+        now = time.monotonic()
+        self._rested = now + SHARE * (now - begun)
 
 
 def _text(path: Path) -> str:
