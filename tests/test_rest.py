@@ -26,6 +26,8 @@ import sys
 from runner import cli, workflow
 before = workflow.compiled
 workflow.compiled = lambda *a, **k: print("compiled", file=sys.stderr) or before(*a, **k)
+look = workflow.examined
+workflow.examined = lambda *a, **k: print("examined", file=sys.stderr) or look(*a, **k)
 cli.main()
 """
 
@@ -78,7 +80,8 @@ def test_without_a_memory_the_same_is_said_and_nothing_written(folder, monkeypat
     monkeypatch.setenv("RUN_RECIPE_CACHE", "")
     done = call("--resume")
     assert "compiled" in done.stderr
-    assert done.stderr.replace("compiled\n", "") == remembered.stderr
+    said = done.stderr.replace("compiled\n", "").replace("examined\n", "")
+    assert said == remembered.stderr
     assert done.stdout == remembered.stdout
     assert state(folder) == before
 
@@ -134,6 +137,23 @@ stages:
     tool: data.mix
     params: {primary: mixed/rows, replay: old, ratio: 0.2, tolerance: 0.5, seed: 4}
 """
+
+
+def test_a_new_run_of_what_was_found_sound_is_not_looked_at_again(folder):
+    done = call()
+    assert (done.returncode, "examined" in done.stderr) == (0, False)
+    assert done.stderr.count("finished in") == 2
+    with Path("new/train.jsonl").open("a") as file:
+        file.write("no row\n")
+    assert "examined" in call().stderr
+
+
+def test_what_only_some_stages_were_looked_at_for_is_looked_at_again(folder):
+    Path("r.yaml").write_text(RECIPE.replace("seed: 4", "seed: 5"))
+    assert "examined" in call("--resume").stderr  # of the second stage alone
+    assert "compiled" not in call("--resume").stderr
+    assert "examined" in call().stderr
+    assert "examined" not in call().stderr
 
 
 def test_what_is_handed_on_by_a_path_is_handed_on_anew(folder):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NAME, NOTES = "report.html", "notes.txt"
 SHARE = 20
-"""While stages run, a page takes one part in so many of the time: of a long run it takes seconds."""
+"""While stages run, the page takes one part in so many of the time: a long run's takes seconds."""
 
 
 def gather(manifest: Manifest, *, most: int = MOST) -> Report:

@@ -17,10 +17,22 @@ from runner.edges.reporter import Reporter
 from runner.edges.world import World
 
 
-def keep(question: Path | None, world: World, plan: Plan, notes: Sequence[str]) -> None:
-    """Keep what a recipe became, and the `notes` on it, where nothing was wrong with it."""
-    said = {"name": plan.name, "digest": plan.digest, "notes": [*notes]}
+def keep(
+    question: Path | None, world: World, plan: Plan, notes: Sequence[str], *, whole: bool
+) -> None:
+    """Keep what a recipe became, and the `notes` on it, where nothing was wrong with it.
+
+    The `whole` of it was looked at, or only what some stages read.
+    """
+    said = {"name": plan.name, "digest": plan.digest, "notes": [*notes], "whole": whole}
     answers.keep(question, world, json.dumps(said))
+
+
+def sound(question: Path | None, plan: Plan) -> list[str] | None:
+    """Return the notes on a plan whose whole was looked at before; None where that is not known."""
+    said = json.loads(answers.recall(question) or "{}")
+    found: list[str] = said.get("notes", [])
+    return found if said.get("digest") == plan.digest and said["whole"] else None
 
 
 def known(

@@ -156,14 +156,17 @@ def _run(
     folder = Path(before.folder) if before else history.fresh(runs, plan.name)
     with signals.heeded(), early(folder, plan, catalog, () if before else names) as ahead:
         stages, kept = _to_run(plan, names, before, runs)
-        world.places(preflight.places(plan))
         sources = compiled.resolver.recipe.sources
-        warnings = workflow.refuse(_examined(compiled, stages, kept, smoke=plan.smoke), sources)
-        warn(warnings)
-        notes = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
-        if not warnings and len(names) == len(plan.stages):
-            rest.keep(asked, world, plan, notes)
-        notes += room.look(plan, stages, folder)
+        known = rest.sound(asked, plan)
+        warnings: Sequence[Problem] = ()
+        if known is None:
+            world.places(preflight.places(plan))
+            warnings = workflow.refuse(_examined(compiled, stages, kept, smoke=plan.smoke), sources)
+            warn(warnings)
+            known = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
+            if not warnings and len(names) == len(plan.stages):
+                rest.keep(asked, world, plan, known, whole=len(stages) == len(names))
+        notes = [*known, *room.look(plan, stages, folder)]
         told = [*(picture(one, sources) for one in warnings), *notes]
         if before is None:  # what was looked at is sound: the second one's imports, too, may begin
             ahead.start((plan.stage(name) for name in names), most=2)
