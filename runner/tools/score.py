@@ -53,6 +53,11 @@ class Sheet:
             self.written += 1
         self.stream.flush()
 
+    @property
+    def kept(self) -> int:
+        """How many samples it has, written or to be written at the end."""
+        return self.written + len(self.early)
+
     def end(self) -> None:
         """Write what is left where one before it was never answered."""
         for number in sorted(self.early):
@@ -73,7 +78,6 @@ class Scoring:
     template: Mapping[str, Any]
     answer_after: str | None
     asked: dict[int, tuple[int, Question]] = field(default_factory=dict)
-    done: int = 0
     tokens: int = 0
     cut: int = 0
 
@@ -102,7 +106,6 @@ class Scoring:
                     "Nested repeats such as (a+)+ take forever: write the pattern without them"
                 )
         self.scores.add(question, found)
-        self.done += 1
         self.tokens += answer.tokens
         self.cut += answer.cut
         self.sheet.put(number, _sample(line, question, answer, found))
@@ -164,10 +167,10 @@ def _answer_all(scoring: Scoring, arguments: argparse.Namespace) -> None:
     try:
         for number, answer in answers:
             scoring.take(number, answer)
-            meter.show(scoring.done)
+            meter.show(scoring.sheet.kept)
     except KeyboardInterrupt:
         place = arguments.out / PART
-        _say(f"stopped: {scoring.done} of {meter.total} are answered, and kept in {place}")
+        _say(f"stopped: {scoring.sheet.kept} of {meter.total} are answered, and kept in {place}")
         raise
     finally:
         meter.end()
