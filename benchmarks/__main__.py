@@ -54,9 +54,9 @@ def measure(group: str, rounds: int | None) -> None:
         print("\n" + table.text(head, list(table.contenders(found))))
         print("\n".join(f"  {line.cells[-1]}" for line in table.lines(found)), flush=True)
         results.append(found)
+        page.keep(group, results)  # a run that is broken off has measured what it has
     rows = [line.cells for one in results for line in table.lines(one)]
     print("\n" + table.text(table.HEAD, rows), flush=True)
-    page.keep(group, results)
 
 
 if __name__ == "__main__":
