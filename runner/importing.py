@@ -11,6 +11,7 @@ from runner.core import adoption, writing
 from runner.core import recipe as recipes
 from runner.core.adoption import Adoption
 from runner.core.concession import concede
+from runner.core.naming import SUFFIXES
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
 from runner.core.unread import planned as stages_of
@@ -49,7 +50,7 @@ def from_file(file: str, schema: str = "") -> Imported:
         raise RecipeError(f"{file} holds rows of data, and no commands", hint)
     if file.endswith(".json"):
         return _of_adapter(text, file, schema)
-    if file.endswith((".yaml", ".yml")):
+    if file.endswith(SUFFIXES):
         return _of_config(text, file, schema)
     return _imported(adoption.adopt(text, file, schemas.catalog(), disk.read), {file: text}, schema)
 

@@ -49,7 +49,9 @@ def pytest_configure(config: Any) -> None:
 
 def pytest_collect_file(file_path: "Path", parent: Any) -> Any:
     """Return the collector of a recipe or of a test file, None for any other file."""
-    if not parent.config.getoption("recipes") or file_path.suffix not in {".yaml", ".yml"}:
+    from runner.core.naming import SUFFIXES  # noqa: PLC0415
+
+    if not parent.config.getoption("recipes") or file_path.suffix not in SUFFIXES:
         return None
     from runner.edges import collection  # noqa: PLC0415
     from runner.testing import items  # noqa: PLC0415

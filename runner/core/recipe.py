@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from runner.core.document import parse
 from runner.core.merge import merge, settle
-from runner.core.naming import BUILTIN
+from runner.core.naming import BUILTIN, SUFFIXES
 from runner.core.override import Overrides, overlay
 from runner.core.problem import Mark, Problem, shown, suggest
 from runner.core.tree import Node
@@ -246,7 +246,7 @@ def _first(version: object) -> bool:
 def _join(file: str, target: str) -> str:
     """Return the path of a parent, named in `file` as `target`."""
     if target.startswith(BUILTIN):
-        return target if target.endswith((".yaml", ".yml")) else f"{target}.yaml"
+        return target if target.endswith(SUFFIXES) else f"{target}.yaml"
     if file.startswith(BUILTIN):
         folder = posixpath.dirname(file.removeprefix(BUILTIN))
         return BUILTIN + posixpath.normpath(posixpath.join(folder, target))

@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from runner.core.naming import ENDING
+from runner.core.naming import ENDING, SUFFIXES
 
-_SUFFIXES = {".yaml", ".yml"}
 _MODELINE = re.compile(rb"^# yaml-language-server: .*\brecipe\.schema\.json", re.MULTILINE)
 _KEYS = re.compile(rb"^(version|extends|stages|vars|defaults|profiles):", re.MULTILINE)
 _LIST = re.compile(rb"^stages:[ \t]*(?:#.*)?(?:\r?\n[ \t]*(?:#.*)?)*(?:-|\r?\n-)", re.MULTILINE)
@@ -46,7 +45,7 @@ def is_recipe(path: Path) -> bool:
 
 def reads_as_recipe(name: str, text: bytes) -> bool:
     """Say whether a file of this name and text is meant as a recipe."""
-    if not name.endswith((".yaml", ".yml")) or name.endswith(ENDING):
+    if not name.endswith(SUFFIXES) or name.endswith(ENDING):
         return False
     keys = set(_KEYS.findall(text))
     ours = len(keys) > 1 and bool(keys & {b"stages", b"extends"}) and not _LIST.search(text)
@@ -58,7 +57,7 @@ def is_suite(path: Path) -> bool:
     if not path.name.endswith(ENDING) or not path.exists():
         return False
     stem = path.name.removesuffix(ENDING)
-    beside = (path.with_name(stem + suffix) for suffix in _SUFFIXES)
+    beside = (path.with_name(stem + suffix) for suffix in SUFFIXES)
     return bool(_CASES.search(_read(path))) or any(map(is_recipe, beside))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import runner
-from runner.core.naming import BUILTIN
+from runner.core.naming import BUILTIN, SUFFIXES
 
 Json = dict[str, Any]
 
@@ -25,7 +25,7 @@ def read(file: str) -> bytes:
     """Return a recipe's bytes; ``builtin:NAME`` is a shipped one. Raises OSError."""
     if file.startswith(BUILTIN):
         name = file.removeprefix(BUILTIN)
-        whole = name if name.endswith((".yaml", ".yml")) else f"{name}.yaml"
+        whole = name if name.endswith(SUFFIXES) else f"{name}.yaml"
         return (shipped("recipes") / whole).read_bytes()
     return Path(file).read_bytes()
 
@@ -38,7 +38,7 @@ def beside(file: str) -> tuple[str, ...]:
         return tuple(sorted(f"{BUILTIN}{path.as_posix()}" for path in found if not path.suffix))
     folder = Path(file).parent
     names = (path for path in folder.iterdir()) if folder.is_dir() else ()
-    return tuple(sorted(path.as_posix() for path in names if path.suffix in {".yaml", ".yml"}))
+    return tuple(sorted(path.as_posix() for path in names if path.suffix in SUFFIXES))
 
 
 def is_folder(path: Path) -> bool:

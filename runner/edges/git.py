@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from runner.core.naming import BUILTIN
+from runner.core.naming import BUILTIN, SUFFIXES
 from runner.core.problem import listing, suggest
 from runner.edges import disk
 from runner.errors import RecipeError
@@ -67,7 +67,7 @@ class Revision:
         words = ("ls-tree", "-z", "--name-only", *(("-r",) if deep else ()), self.commit)
         said = _git(self.top, *words, "--", *((inside,) if inside else ()))
         for name in (said or b"").decode("utf-8", "surrogateescape").split("\0"):
-            if name.endswith((".yaml", ".yml")):
+            if name.endswith(SUFFIXES):
                 yield str(PurePosixPath(folder) / name.removeprefix(inside))
 
     def path(self, file: str) -> str | None:

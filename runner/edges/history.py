@@ -10,6 +10,7 @@ from typing import Any
 from runner.core import manifest as manifests
 from runner.core.audit import ABSENT, Verdict
 from runner.core.manifest import Manifest, State
+from runner.core.naming import SUFFIXES
 from runner.core.problem import listing, suggest
 from runner.edges import disk, probe
 from runner.errors import RecipeError
@@ -160,7 +161,7 @@ def link(folder: Path) -> None:
 
 def _name(said: str) -> str:
     """Return the name of a recipe from its file or its name."""
-    return Path(said).stem if said.endswith((".yaml", ".yml")) else said
+    return Path(said).stem if said.endswith(SUFFIXES) else said
 
 
 def alive(manifest: Manifest) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from runner.core.document import parse
 from runner.core.editor import recipe_schema
 from runner.core.invocation import laid_out
-from runner.core.naming import BUILTIN
+from runner.core.naming import BUILTIN, SUFFIXES
 from runner.core.problem import listing, suggest
 from runner.edges import disk, schemas
 from runner.errors import RecipeError
@@ -21,7 +21,7 @@ _DATA = re.compile(r"\{\{ recipe\.dir \}\}/data/(?:\w+/)*(\w+)")
 
 def place(name: str) -> Path:
     """Return where a recipe of this name is put. Raises RecipeError where there is one already."""
-    path = Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
+    path = Path(name if name.endswith(SUFFIXES) else f"{name}.yaml")
     if path.parent == Path() and Path("recipes").is_dir() and path.name != name:
         path = Path("recipes") / path
     if path.exists():

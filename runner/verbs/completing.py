@@ -5,7 +5,6 @@ Nothing here raises: a recipe that cannot be read has nothing to complete.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +16,9 @@ from click.shell_completion import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from runner.core.plan import Compiled
 
 VARIABLE = "_RUN_RECIPE_COMPLETE"
@@ -74,20 +76,41 @@ def register() -> None:
 
 def recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return recipes and folders that begin like a path, and the shipped recipes."""
-    from runner.core.naming import BUILTIN
-    from runner.edges import collection, disk
+    from runner.core.naming import BUILTIN, SUFFIXES
 
     found = []
-    folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        said = path.as_posix()
-        if said.startswith(incomplete) and not path.name.startswith("."):
-            if path.is_dir():
+    folder, slash, begun = incomplete.rpartition("/")
+    for entry in _entries(folder + slash):
+        if entry.name.startswith(begun) and not entry.name.startswith("."):
+            said = f"{folder}{slash}{entry.name}"
+            if entry.is_dir():
                 found.append(CompletionItem(f"{said}/"))
-            elif collection.is_recipe(path):
+            elif entry.name.endswith(SUFFIXES) and _is_recipe(said):
                 found.append(CompletionItem(said))
-    shipped = disk.beside(BUILTIN) if BUILTIN.startswith(incomplete[: len(BUILTIN)]) else ()
+    shipped = _builtins() if BUILTIN.startswith(incomplete[: len(BUILTIN)]) else ()
     return [*found, *(CompletionItem(name) for name in shipped if name.startswith(incomplete))]
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        return sorted(os.scandir(folder or "."), key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _is_recipe(path: str) -> bool:
+    from pathlib import Path
+
+    from runner.edges import collection
+
+    return collection.is_recipe(Path(path))
+
+
+def _builtins() -> Iterable[str]:
+    from runner.core.naming import BUILTIN
+    from runner.edges import disk
+
+    return disk.beside(BUILTIN)
 
 
 def profiles(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -135,19 +158,22 @@ def shipped(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comp
 
 def runs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return the recipes that have runs, and the runs by their ids, the newest first."""
-    from runner.edges import history
-
-    folders = history.folders(Path(ctx.params.get("runs") or "runs"))
-    ids = [CompletionItem(one.name, help=one.parent.name) for one in reversed(folders)]
+    ids = [CompletionItem(one.name, help=one.parent.name) for one in reversed(_folders(ctx))]
     return [*ran(ctx, _, incomplete), *(one for one in ids if one.value.startswith(incomplete))]
 
 
 def ran(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return the recipes that have runs."""
+    return _items(sorted({one.parent.name for one in _folders(ctx)}), incomplete)
+
+
+def _folders(ctx: click.Context) -> "Sequence[Path]":
+    """Return the folders of the runs, the newest last."""
+    from pathlib import Path
+
     from runner.edges import history
 
-    folders = history.folders(Path(ctx.params.get("runs") or "runs"))
-    return _items(sorted({one.parent.name for one in folders}), incomplete)
+    return history.folders(Path(ctx.params.get("runs") or "runs"))
 
 
 def sides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -156,12 +182,12 @@ def sides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
     words = ctx.params.get("words") or ()
     if not words:
         return found
-    from runner.edges import git, history
+    from runner.edges import git
 
     above, dots, begun = incomplete.rpartition("..")
     names = git.names(str(words[0]))
     said = [CompletionItem(f"{above}{dots}{name}") for name in names if name.startswith(begun)]
-    ids = [one.name for one in reversed(history.folders(Path(ctx.params.get("runs") or "runs")))]
+    ids = [one.name for one in reversed(_folders(ctx))]
     return [*said, *found, *_items(ids, incomplete)]
 
 

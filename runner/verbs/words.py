@@ -6,15 +6,15 @@ from pathlib import Path
 import click
 
 from runner import verbs
+from runner.core.naming import BUILTIN, SUFFIXES
 from runner.errors import RecipeError
 
-_SUFFIXES = (".yaml", ".yml")
 _GROUP = ("-h", "--help", "--version")
 
 
 def is_recipe(word: str) -> bool:
     """Say whether a word is a file, or looks like a recipe's."""
-    return word.endswith(_SUFFIXES) or word.startswith("builtin:") or Path(word).is_file()
+    return word.endswith(SUFFIXES) or word.startswith(BUILTIN) or Path(word).is_file()
 
 
 def in_order(words: Sequence[str]) -> list[str]:
