@@ -52,14 +52,15 @@ def masked(problems: Iterable[Problem], mask: Mask) -> list[Problem]:
     ]
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif value is None or isinstance(value, int | float):
-        return
-    elif isinstance(value, Mapping):
-        for key, child in value.items():
-            yield from (str(key), *_texts(child))
-    elif isinstance(value, list | tuple):
-        for child in value:
-            yield from _texts(child)
+def _texts(value: Any) -> list[str]:
+    found, waiting = [], [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            found.append(one)
+        elif isinstance(one, Mapping):
+            found += map(str, one)
+            waiting += one.values()
+        elif isinstance(one, list | tuple):
+            waiting += one
+    return found

@@ -8,8 +8,7 @@ from bisect import bisect
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
-from operator import itemgetter
+from operator import itemgetter, sub
 from typing import TYPE_CHECKING, NamedTuple
 
 from runner.edges.crew import Crew
@@ -33,7 +32,8 @@ class Index:
     file: Path
     kind: str = ""
     offsets: array[int] = field(default_factory=lambda: array("Q", [0]))
-    ended: bool = True
+    last: bytes = b"\n"
+    end: int = 0
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -42,15 +42,16 @@ class Index:
     def take(self, line: bytes, row: Row) -> None:
         """Remember the place of the next row."""
         self.kind = row.format
-        self.offsets.append(self.offsets[-1] + len(line))
-        self.ended = line.endswith(b"\n")
+        self.end += len(line)
+        self.offsets.append(self.end)
+        self.last = line
 
     def merge(self, later: Index) -> None:
         """Take over the rows of the piece that follows."""
         self.kind = self.kind or later.kind
-        self.ended = later.ended
-        end = self.offsets.pop()
-        self.offsets.extend(end + offset for offset in later.offsets)
+        self.last = later.last
+        self.offsets.extend(map(self.end.__add__, later.offsets[1:]))
+        self.end += later.end
 
 
 class Part(NamedTuple):
@@ -91,9 +92,10 @@ def parts(indexes: Sequence[Index], numbers: array[int]) -> Iterator[Part]:
     """Yield rows, numbered through all indexes, in parts."""
     starts, sizes, unended = array("Q"), array("I"), []
     for (base, _), index in zip(_bases(indexes), indexes, strict=True):
-        starts.extend(base + offset for offset in index.offsets[:-1])
-        sizes.extend(end - start for start, end in pairwise(index.offsets))
-        unended += [] if index.ended else [len(starts) - 1]
+        begun = index.offsets[:-1]
+        starts.extend(map(base.__add__, begun) if base else begun)
+        sizes.extend(map(sub, index.offsets[1:], begun))
+        unended += [] if index.last.endswith(b"\n") else [len(starts) - 1]
     place = 0
     for first in range(0, len(numbers), PART):
         # One number more makes a tuple of one, too.
@@ -115,10 +117,10 @@ def _fill(file: Path, bases: Sequence[tuple[int, Path]], part: Part) -> int:
 
 def lines_of(bases: Sequence[tuple[int, Path]], part: Part) -> Iterator[bytes]:
     """Yield the rows of a part, each with a newline at its end."""
-    read, firsts = os.pread, [base for base, _ in bases]
+    read, firsts, more = os.pread, [base for base, _ in bases], part.written - sum(part.sizes)
     with ExitStack() as stack:
         files = [stack.enter_context(path.open("rb")).fileno() for _, path in bases]
         for start, size in zip(part.starts, part.sizes, strict=True):
             which = bisect(firsts, start) - 1
             line = read(files[which], size, start - firsts[which])
-            yield line if line[-1:] == b"\n" else line + b"\n"
+            yield line + b"\n" if more and line[-1:] != b"\n" else line

@@ -15,39 +15,38 @@ MANY = 1 << 20
 
 def parse_for(size: int) -> Parse:
     """Return what reads so many bytes of lines: `parse`, or what does the same in less time."""
-    return quick_parse if size >= MANY and _quick() else parse
-
-
-def quick_parse(line: bytes) -> tuple[Any, str]:
-    """Decode one line as `parse` does, which has the last word on all that is not plain."""
-    quick = _quick()
-    if quick and b"\r" not in line:
-        decode, errors = quick
-        try:
-            return decode(line), ""
-        except errors:
-            pass
-    return parse(line)
+    return quick_parse() if size >= MANY else parse
 
 
 @cache
-def _quick() -> tuple[Callable[[bytes], Any], tuple[type[Exception], ...]] | None:
-    """Return msgspec's decoder and what it raises; None where it is not installed.
+def quick_parse() -> Parse:
+    """Return what decodes a line as `parse` does, which has the last word on all that is not plain.
 
-    It refuses more than Python does (NaN, half a surrogate pair), and accepts nothing else.
+    It is `parse` itself where msgspec is not installed. That refuses more than Python does (NaN,
+    half a surrogate pair), and accepts nothing else.
     """
     try:
         msgspec: Any = import_module("msgspec")
     except ImportError:
-        return None
-    raised = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-    return msgspec.json.Decoder().decode, raised
+        return parse
+    errors = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+    decode = msgspec.json.Decoder().decode
+
+    def read(line: bytes) -> tuple[Any, str]:
+        if b"\r" not in line:
+            try:
+                return decode(line), ""
+            except errors:
+                pass
+        return parse(line)
+
+    return read
 
 
 def decode(text: str) -> tuple[Any, str]:
     """Read JSON; and beside the value the NaN in it that Python accepts, although JSON has none.
 
-    This says what a row is: `quick_parse` accepts and refuses exactly what this does.
+    This says what a row is: what `quick_parse` returns accepts and refuses exactly what this does.
     """
     try:
         return _STRICT.decode(text), ""
