@@ -48,7 +48,12 @@ def decide(
     actions = schedule(plan, names, wanted, records, damaged, doubted)
     if before is not None:
         again = {action.stage for action in actions if action.do == "run"}
-        actions = [_with_state(one, plan, wanted, before, again) for one in actions]
+        actions = [
+            _with_state(one, plan.stage(one.stage), wanted, before, again)
+            if one.do == "run" and was_cut_off(records.get(one.stage))
+            else one
+            for one in actions
+        ]
     return Decision(wanted, damaged, actions)
 
 
@@ -65,15 +70,13 @@ def _doubted(plan: Plan, before: Plan) -> set[str]:
 
 def _with_state(
     action: Action,
-    plan: Plan,
+    stage: Stage,
     wanted: Mapping[str, Identity],
     before: Manifest,
     again: Collection[str],
 ) -> Action:
     """Return the decision with where a training that was cut off goes on, or why it starts over."""
-    stage = plan.stage(action.stage)
-    record = next((row for row in before.stages if row.name == stage.name), None)
-    if action.do != "run" or not stage.continues or not was_cut_off(record):
+    if not stage.continues:
         return action
     remade = [name for name in stage.after if name in again]
     place = Path(before.folder) / stage.name

@@ -1,8 +1,10 @@
 """Digests of files and folders, hashed once and then recognised by size, time and inode."""
 
+import errno
 import hashlib
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +20,7 @@ CHUNK = 1 << 18
 # Fewer bytes than these are read before anybody wonders.
 WORTH = 1 << 28
 RACE = 2_000_000_000
+_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 # What no tool reads: the Finder's notes, and the card and notes that an upload leaves in a folder.
 UNREAD = frozenset({".DS_Store", ".localized", ".cache", "README.md"})
 
@@ -37,16 +40,17 @@ def prints(
     hears the bytes read and those to read.
     """
     known = known or {}
-    files = dict(_files(path))
-    stats = {name: _stat(file) for name, file in files.items()}
-    stale = [name for name, stat in stats.items() if not _alike(known.get(name, {}), stat)]
+    found = [*_files(path)]
+    files = {name: file for name, file, _ in found}
+    stats = {name: said for name, _, said in found}
+    stale = [name for name, said in stats.items() if not _alike(known.get(name, {}), said)]
     meter = _Meter(sum(stats[name]["size"] for name in stale), progress)
 
     def hashed(name: str) -> str:
-        return sha256(files[name], meter, lasting=lasting)
+        return sha256(Path(files[name]), meter, lasting=lasting)
 
     if not stale:
-        return {name: {**stat, "sha256": known[name]["sha256"]} for name, stat in stats.items()}
+        return {name: {**said, "sha256": known[name]["sha256"]} for name, said in stats.items()}
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (what is known needs none)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
@@ -56,8 +60,8 @@ def prints(
             meter.stopped = True  # else a large file would be read to its end first
             raise
     return {
-        name: {**stat, "sha256": fresh.get(name) or known[name]["sha256"]}
-        for name, stat in stats.items()
+        name: {**said, "sha256": fresh.get(name) or known[name]["sha256"]}
+        for name, said in stats.items()
     }
 
 
@@ -153,24 +157,39 @@ def sha256(path: Path, meter: Callable[[int], None] | None = None, *, lasting: b
     return found.hexdigest()
 
 
-def _files(path: Path) -> Iterator[tuple[str, Path]]:
-    if path.is_file():
-        yield ".", path
+def _files(path: Path) -> Iterator[tuple[str, str, Json]]:
+    """Yield each file below a path: how it is called from there, its whole path, its stat.
+
+    Of thousands of files a Path each would take longer than the rest.
+    """
+    top = str(path)
+    said = _stat(top)
+    if said:
+        yield ".", top, said
         return
-    for folder, below, names in os.walk(path, onerror=_raise):
+    for folder, below, names in os.walk(top, onerror=_raise):
         below[:] = [name for name in below if name not in UNREAD]
         for name in names:
-            file = Path(folder) / name
-            if file.is_file() and name not in UNREAD and not name.startswith("._"):
-                yield file.relative_to(path).as_posix(), file
+            file = os.path.join(folder, name)  # noqa: PTH118
+            said = {} if name in UNREAD or name.startswith("._") else _stat(file)
+            if said:
+                yield file[len(top) :].lstrip(os.sep).replace(os.sep, "/"), file, said
 
 
 def _raise(error: OSError) -> None:
     raise error
 
 
-def _stat(path: Path) -> Json:
-    said = path.stat()
+def _stat(path: str) -> Json:
+    """Return what a file is recognised by; nothing of what is no file, or a link to nowhere."""
+    try:
+        said = os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        if error.errno in _NOWHERE:
+            return {}
+        raise
+    if not stat.S_ISREG(said.st_mode):
+        return {}
     times = {"mtime": said.st_mtime_ns, "ctime": said.st_ctime_ns}
     return {"size": said.st_size, **times, "inode": said.st_ino}
 
