@@ -3,7 +3,7 @@
 The map, in import order; a module may import only from those above it:
 
 problem     Marks and Problems: what is wrong, where, and the way out
-naming      what names of files mean
+naming      what names of files mean, and the folders above a path
 tree        values that remember their places and what they replaced
 scalar      a plain scalar's text -> its value, by YAML 1.2
 syntax      YAML's complaints -> problems in words
@@ -27,6 +27,7 @@ shape       a recipe's and its stages' own keys, checked
 launch      a stage's launch: -> the launcher's parameters
 trainer     a stage's keep: and watch: -> what stands around the trainer
 plan        what will run: a Plan of frozen Stages
+reading     a stage -> the paths it reads
 saved       what a cut-off training left -> whether it goes on, in words
 expect      expectations, checked before anything runs
 judge       expectations and what was measured -> which of them hold

@@ -1,7 +1,7 @@
 """The tools of schema/tools as frozen values: what mlx_lm's parameters are and how they travel."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -47,9 +47,17 @@ class Parameter:
         return json.loads(seen) if self.emit == "json" and isinstance(seen, str) else seen
 
     def input_kind(self, params: Mapping[str, Any]) -> str | None:
-        """Return what the parameter reads ("model", "data", "adapter", "file"), if it reads."""
+        """Return what the parameter reads ("model", "data", "adapter", "file", …), if it reads."""
         said = self.schema.get("x-input")
         return said["kind"] if said and applies(said, params) else None
+
+    def paths(self, params: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the paths it names, of a list each, of an object that under the key ``at``."""
+        key, value = self.schema["x-input"].get("at"), params[self.name]
+        for one in value if isinstance(value, list) else [value]:
+            path = one.get(key) if isinstance(one, Mapping) else one
+            if isinstance(path, str) and path:
+                yield path
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 import heapq
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from runner.core.catalog import Catalog
+from runner.core.naming import upward
 from runner.core.plan import Stage
-from runner.core.trainer import watched
+from runner.core.reading import readings
 
 
 def following(stages: Sequence[Stage], catalog: Catalog) -> list[Stage]:
@@ -19,7 +19,8 @@ def following(stages: Sequence[Stage], catalog: Catalog) -> list[Stage]:
     made: dict[str, str] = {}
     found = []
     for stage in stages:
-        makers = {maker for path in _read(stage, catalog) if (maker := _maker(path, made))}
+        read = (one.path for one in readings(stage, catalog))
+        makers = {maker for path in read if (maker := _maker(path, made))}
         if not makers <= {*stage.after, stage.name}:
             names = {*stage.after, *makers} - {stage.name}
             after = tuple(one.name for one in stages if one.name in names)
@@ -31,24 +32,9 @@ def following(stages: Sequence[Stage], catalog: Catalog) -> list[Stage]:
     return found
 
 
-def _read(stage: Stage, catalog: Catalog) -> Iterator[str]:
-    """Yield the paths that a stage reads, and names that look like them."""
-    tool = catalog.get(stage.tool)
-    said: list[Any] = [watched(stage.trainer)]
-    for parameter in tool.inputs if tool else ():
-        if parameter.input_kind(stage.params) not in {None, "hub"}:
-            value = stage.params[parameter.name]
-            said += value if isinstance(value, list) else [value]
-    yield from (path for path in said if isinstance(path, str) and path)
-
-
 def _maker(path: str, made: Mapping[str, str]) -> str | None:
     """Return the stage that makes a path, or the folder it lies in."""
-    path = posixpath.normpath(path)
-    while path and path not in made:
-        above = posixpath.dirname(path)
-        path = above if above != path else ""
-    return made.get(path)
+    return next((made[one] for one in upward(path) if one in made), None)
 
 
 def in_order(stages: Sequence[Stage]) -> tuple[list[Stage], list[str]]:

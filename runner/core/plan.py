@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from runner.core.naming import RUN_DIR
+from runner.core.naming import RUN_DIR, upward
 
 if TYPE_CHECKING:
     from runner.core.problem import Problem
@@ -88,12 +88,7 @@ class Plan:
 
     def _makers_of(self, path: str | None) -> tuple[Stage, ...]:
         """Return the stages that make a path, or a folder it lies in, as they stand."""
-        found: set[int] = set()
-        made = posixpath.normpath(path) if path else ""
-        while made:
-            found.update(self._makers.get(made, ()))
-            above = posixpath.dirname(made)
-            made = above if above != made else ""
+        found = {at for made in upward(path or "") for at in self._makers.get(made, ())}
         return tuple(self.stages[at] for at in sorted(found))
 
     def of_tool(self, tool: str) -> tuple[Stage, ...]:

@@ -11,7 +11,7 @@ from runner.core.manifest import StageRecord, State
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 from runner.core.problem import listing
-from runner.core.trainer import watched
+from runner.core.reading import readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,8 @@ def identities(
         tool = catalog.get(stage.tool)
         if tool is not None:
             upstream = {f"stage {name}": found[name].digest for name in stage.after}
-            read = {
-                f"input {path}": digests[path] for path in reads(stage, tool) if path in digests
-            }
+            paths = [one.path for one in readings(stage, catalog)]
+            read = {f"input {path}": digests[path] for path in paths if path in digests}
             found[stage.name] = Identity(
                 {
                     "tool": stage.tool,
@@ -84,26 +83,6 @@ def identities(
                 }
             )
     return found
-
-
-def reads(stage: Stage, tool: Tool) -> list[str]:
-    """Return the paths a stage reads from outside of the run; hub ids look the same."""
-    found = [
-        text
-        for name, parameter in tool.parameters.items()
-        if parameter.input_kind(stage.params)
-        for text in _texts(stage.params[name])
-    ]
-    return [text for text in (*found, watched(stage.trainer)) if text and RUN_DIR not in text]
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts in a value, inside lists and mappings too."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for child in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(child)
 
 
 def schedule(

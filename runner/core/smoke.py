@@ -8,7 +8,7 @@ it: weights of a tiny model never replace real ones.
 
 import math
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -17,8 +17,8 @@ from runner.core.budget import least_iterations
 from runner.core.catalog import Catalog, Parameter, Tool, applies, complete, resolve
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
+from runner.core.reading import readings
 from runner.core.staging import moved
-from runner.core.trainer import DATA
 
 Json = dict[str, Any]
 MAX_ITERATIONS = 12
@@ -71,7 +71,7 @@ def _inside(plan: Plan, catalog: Catalog) -> Plan:
     stages = []
     for stage in plan.stages:
         tool = _tool(stage, catalog)
-        reading = _reading(stage, tool, moves)
+        reading = _reading(stage, {one.parameter for one in readings(stage, catalog)}, moves)
         params = {**reading.params, **dict(_elsewhere(reading, tool))}
         outputs = {name: tool.outputs[name].at(params) for name in stage.outputs}
         stages.append(replace(reading, params=params, outputs=outputs))
@@ -79,18 +79,19 @@ def _inside(plan: Plan, catalog: Catalog) -> Plan:
     return replace(plan, stages=tuple(stages))
 
 
-def _reading(stage: Stage, tool: Tool, moves: Mapping[str, str]) -> Stage:
-    """Return a stage that reads what earlier ones make where it is now."""
+def _reading(stage: Stage, read: Collection[str], moves: Mapping[str, str]) -> Stage:
+    """Return a stage whose parameters that `read` name what earlier ones make where it is now."""
 
     def found(value: Any) -> Any:
         if isinstance(value, list):
             return [found(child) for child in value]
+        if isinstance(value, dict):
+            return {name: found(child) for name, child in value.items()}
         return moved(value, moves) if isinstance(value, str) else value
 
-    read = {one.name for one in tool.inputs if one.input_kind(stage.params) not in {None, "hub"}}
     params = {name: found(said) if name in read else said for name, said in stage.params.items()}
-    trainer = {name: found(said) if name == DATA else said for name, said in stage.trainer.items()}
-    return replace(stage, params=params, trainer=trainer)
+    around = {name: found(said) if name in read else said for name, said in stage.trainer.items()}
+    return replace(stage, params=params, trainer=around)
 
 
 def _elsewhere(stage: Stage, tool: Tool) -> Iterator[tuple[str, str]]:

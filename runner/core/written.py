@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from runner.core.draft import Draft
 from runner.core.plan import Stage
 from runner.core.problem import Problem
+from runner.core.reading import readings
 from runner.core.resolve import Resolver
 
 _HINT = "leave the path out: each stage then has a folder of its own"
@@ -17,7 +18,7 @@ def collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem]
     for stage in stages:
         draft = resolver.drafts[stage.name]
         if stage.name not in stage.after:  # else it is told as a circle
-            yield from _overwritten(stage, draft)
+            yield from _overwritten(stage, resolver)
         told: set[str] = set()
         for name, path in stage.outputs.items():
             whole = posixpath.normpath(path)
@@ -48,18 +49,14 @@ def _said(stage: Stage, resolver: Resolver) -> set[str]:
     return {name for name, output in (tool.outputs if tool else {}).items() if output.param}
 
 
-def _overwritten(stage: Stage, draft: Draft) -> Iterator[Problem]:
+def _overwritten(stage: Stage, resolver: Resolver) -> Iterator[Problem]:
     """Yield a problem for the first path that a stage both reads and writes."""
-    tool = draft.tool
     made = {posixpath.normpath(path): name for name, path in stage.outputs.items()}
-    for parameter in tool.parameters.values() if tool else ():
-        value = stage.params[parameter.name]
-        if not parameter.input_kind(stage.params) or not isinstance(value, str) or not value:
-            continue
-        name = made.get(posixpath.normpath(value))
+    for parameter, _, path in readings(stage, resolver.catalog):
+        name = made.get(posixpath.normpath(path))
         if name is not None:
-            why = f"stage '{stage.name}' writes '{value}', which it reads as {parameter.name}"
-            yield _problem(draft, name, why)
+            why = f"stage '{stage.name}' writes '{path}', which it reads as {parameter}"
+            yield _problem(resolver.drafts[stage.name], name, why)
             return
 
 

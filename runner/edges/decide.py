@@ -8,9 +8,11 @@ from runner.core import expression
 from runner.core import saved as states
 from runner.core.catalog import Catalog, Tool
 from runner.core.manifest import Manifest, StageRecord, State
+from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage, bind
 from runner.core.problem import listing
-from runner.core.schedule import Action, Identity, identities, reads, schedule, was_cut_off
+from runner.core.reading import readings
+from runner.core.schedule import Action, Identity, identities, schedule, was_cut_off
 from runner.edges import digest, probe, saved
 from runner.edges.meter import meter
 from runner.edges.places import Places
@@ -89,13 +91,13 @@ def _with_state(
 
 def _inputs(plan: Plan, catalog: Catalog, runs: Path) -> dict[str, str]:
     """Return the digests of what the plan reads from this disk and no stage of it makes."""
-    paths = {path for stage in plan.stages for path in reads(stage, tool_of(stage, catalog))}
+    paths = {one.path for stage in plan.stages for one in readings(stage, catalog)}
     memory = digest.Memory(runs / MEMORY)
     with meter() as progress:
         found = {
             path: digest.digest(memory.prints(Path(path), progress))
             for path in sorted(paths)
-            if Path(path).exists() and plan.maker(path) is None
+            if RUN_DIR not in path and Path(path).exists() and plan.maker(path) is None
         }
     memory.save()
     return found

@@ -8,9 +8,9 @@ from typing import Any
 
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
+from runner.core.reading import readings
 from runner.core.rules import Adapter, DataSet, Known, ModelFacts
 from runner.core.rules.chain import beneath
-from runner.core.trainer import watched
 from runner.edges import disk, probe, schemas
 from runner.edges.adapter import read_adapter
 from runner.edges.header import header, tensors
@@ -99,18 +99,9 @@ def folder_of(model: str, hub: Path | None) -> Path | None:
 
 def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
     """Yield the paths a stage reads: kind, path; those `inside` the run only where asked for."""
-    tool = schemas.catalog().get(stage.tool)
-    for name, parameter in (tool.parameters if tool else {}).items():
-        kind = parameter.input_kind(stage.params)
-        value = stage.params[name]
-        for path in value if isinstance(value, list) else [value]:
-            if not kind or kind == "hub" or not isinstance(path, str) or not path:
-                continue
-            if inside or RUN_DIR not in path:
-                yield kind, path
-    data = watched(stage.trainer)
-    if data and (inside or RUN_DIR not in data):
-        yield "data", data
+    for _, kind, path in readings(stage, schemas.catalog()):
+        if inside or RUN_DIR not in path:
+            yield kind, path
 
 
 def read_data(path: str) -> DataSet | None:

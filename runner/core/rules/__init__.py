@@ -8,7 +8,7 @@ the plan for them, `pages` writes them down.
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from importlib import import_module
 from typing import Any, Literal
 
@@ -18,8 +18,8 @@ from runner.core.draft import Draft
 from runner.core.plan import Compiled, Plan, Stage
 from runner.core.problem import Mark, Problem, ordered, shown
 from runner.core.provenance import made_of
+from runner.core.reading import Reading, readings
 from runner.core.resolve import Resolver
-from runner.core.trainer import DATA, watched
 from runner.core.tree import Node, locate
 
 Severity = Literal["error", "warning"]
@@ -135,7 +135,8 @@ class Known:
 class View:
     """What a rule sees: a stage, its tool, what the recipe says of it, the plan, the files.
 
-    `given` are the parameters that the recipe says, dotted, each mapping beside what is inside it.
+    `given` are the parameters that the recipe says, dotted, each mapping beside what is inside it;
+    `inputs` are the paths the stage reads.
     """
 
     stage: Stage
@@ -143,6 +144,7 @@ class View:
     given: frozenset[str]
     plan: Plan
     known: Known = field(default_factory=Known)
+    inputs: tuple[Reading, ...] = ()
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -153,22 +155,6 @@ class View:
     def trains(self) -> bool:
         """Whether this stage is a training of mlx_lm.lora."""
         return trains(self.stage)
-
-    @cached_property
-    def inputs(self) -> tuple[tuple[str, str, str], ...]:
-        """The paths the stage reads: parameter, kind, path."""
-        return tuple(self._inputs())
-
-    def _inputs(self) -> Iterator[tuple[str, str, str]]:
-        for parameter in self.tool.inputs:
-            kind = parameter.input_kind(self.params)
-            value = self.params[parameter.name]
-            for path in value if isinstance(value, list) else [value]:
-                if kind and kind != "hub" and isinstance(path, str):
-                    yield parameter.name, kind, path
-        data = watched(self.stage.trainer)
-        if data is not None:
-            yield DATA, "data", data
 
     def maker(self, path: str | None) -> Stage | None:
         """Return the stage of the plan that makes `path`, or the folder it lies in."""
@@ -253,7 +239,8 @@ def views(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> I
         draft = compiled.resolver.drafts.get(stage.name)
         if tool is not None and draft is not None and compiled.plan is not None:
             given = frozenset(_said(draft.given))
-            yield View(stage, tool, given, compiled.plan, known or Known())
+            inputs = tuple(readings(stage, catalog))
+            yield View(stage, tool, given, compiled.plan, known or Known(), inputs)
 
 
 def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> list[Problem]:

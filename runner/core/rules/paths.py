@@ -80,6 +80,8 @@ def name_not_there(view: View) -> Iterator[Finding]:
     """
     rows = view.stage.tool == "mlx_lm.lora" or view.stage.tool.startswith("data.")
     for name, kind, path in view.inputs:
+        if kind == "dataset":  # what 'datasets' loads is called by one word, too
+            continue
         here = "/" not in path or path in view.known.beside
         if path in view.known.absent and here and not _local(kind, path) and not view.maker(path):
             message = f"there is no folder '{path}' here; mlx-lm would look for it on the hub"
@@ -148,7 +150,7 @@ def _way_out(view: View, kind: str) -> str:
 def _local(kind: str, path: str) -> bool:
     """Say whether a path cannot be a hub id: only models and data come from the hub."""
     plain = path.startswith((".", "/", "~")) or path.endswith("/")
-    return kind not in {"model", "data"} or plain or path.count("/") > _HUB_ID
+    return kind not in {"model", "data", "dataset"} or plain or path.count("/") > _HUB_ID
 
 
 @rule("error", "T21b", tools=())

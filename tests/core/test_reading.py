@@ -1,0 +1,87 @@
+"""What a stage reads has one home: what waits, what is hashed and what is missing all ask there."""
+
+import pytest
+
+import runner
+from runner import workflow
+from runner.core.naming import upward
+from runner.core.reading import readings
+from runner.core.schedule import identities
+from runner.core.smoke import shrink
+from runner.edges import schemas
+
+LORA = "{tool: mlx_lm.lora, params: {model: m, %s, train: true}, %s}"
+
+
+@pytest.fixture
+def plan_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("m", "rows", "old", "kept"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "hosts.json").write_text('[{"ssh": "localhost", "ips": ["127.0.0.1"]}]')
+
+    def plan(stages):
+        (tmp_path / "r.yaml").write_text(f"version: 1\nstages:\n  {stages}\n")
+        recipe = runner.load("r.yaml")
+        compiled = workflow.compiled(recipe)
+        assert compiled.plan, compiled.problems
+        return compiled.plan
+
+    return plan
+
+
+def read(plan, name):
+    return [tuple(one) for one in readings(plan.stage(name), schemas.catalog())]
+
+
+def test_it_names_the_parameter_and_the_kind(plan_of):
+    plan = plan_of(f"a: {LORA % ('data: rows', 'watch: {retention: {data: old}}')}")
+    assert read(plan, "a") == [
+        ("model", "model", "m"),
+        ("data", "data", "rows"),
+        ("watch.retention.data", "data", "old"),
+    ]
+
+
+def test_the_launcher_reads_a_hostfile(plan_of):
+    plan = plan_of(f"a: {LORA % ('data: rows', 'launch: {backend: ring, hostfile: hosts.json}')}")
+    assert ("launch.hostfile", "file", "hosts.json") in read(plan, "a")
+
+
+@pytest.mark.parametrize("said", ["{path: kept}", "[{path: hub/rows}, {path: kept}]"])
+def test_of_a_data_set_the_path_is_read(plan_of, said):
+    plan = plan_of(f"a: {LORA % (f'hf_dataset: {said}', '')}")
+    assert ("hf_dataset", "dataset", "kept") in read(plan, "a")
+
+
+def test_what_a_tool_fetches_is_no_path(plan_of):
+    plan = plan_of("a: {tool: hf.download, params: {repo_id: owner/name, local_dir: here}}")
+    assert read(plan, "a") == []
+
+
+MIX = "mix: {tool: data.mix, params: {primary: rows, replay: old, out: %s}}"
+
+
+def test_a_data_set_of_the_hub_s_library_that_a_stage_makes_is_waited_for(plan_of):
+    plan = plan_of(f"{MIX % 'made'}\n  a: {LORA % ('hf_dataset: {path: made}', '')}")
+    assert plan.stage("a").after == ("mix",)
+
+
+def test_a_smoke_run_reads_it_where_it_is_made_then(plan_of):
+    plan = plan_of(f"{MIX % 'made'}\n  a: {LORA % ('hf_dataset: {path: made}', '')}")
+    small = shrink(plan, schemas.catalog())
+    assert small.stage("a").params["hf_dataset"]["path"] == small.stage("mix").outputs["data"]
+
+
+def test_another_hostfile_is_another_stage(plan_of):
+    plan = plan_of(f"a: {LORA % ('data: rows', 'launch: {backend: ring, hostfile: hosts.json}')}")
+    one, other = (
+        identities(plan, schemas.catalog(), {}, {"hosts.json": digest})["a"] for digest in "12"
+    )
+    assert [*one.changes(other)] == ["input hosts.json changed"]
+
+
+def test_a_path_and_what_it_lies_in():
+    assert [*upward("a/b/../c/d/")] == ["a/c/d", "a/c", "a"]
+    assert [*upward("/a/b")] == ["/a/b", "/a", "/"]
+    assert [*upward("")] == []
