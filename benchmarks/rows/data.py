@@ -1,4 +1,4 @@
-"""data.mix and data.check on large data; ``MEGABYTES=1000`` says how large."""
+"""data.mix and data.check on large data; ``MEGABYTES=200`` says how large."""
 
 import os
 import subprocess
@@ -8,9 +8,10 @@ from pathlib import Path
 
 from benchmarks.harness import Command
 from benchmarks.peers import OURS, TOP, WORK, Peers
+from benchmarks.profiles import processes
 from benchmarks.row import Goal, Row
 
-MEGABYTES = int(os.environ.get("MEGABYTES", "200"))
+MEGABYTES = int(os.environ.get("MEGABYTES", "1000"))
 LOADED = "load everything"
 MIXERS = Path(__file__).parent.parent / "mixers"
 
@@ -39,11 +40,24 @@ def rows() -> Iterator[Row]:
     )
     told = tuple(peers.missing)
     yield Row(
-        f"mix {MEGABYTES:,} MB of chat", mix, (load, *peers.found), (copy,), goals, told, rounds=2
+        f"mix {MEGABYTES:,} MB of chat",
+        mix,
+        (load, *peers.found),
+        (copy,),
+        goals,
+        told,
+        3,
+        why=processes(mix),
     )
     check = Command("data check", [OURS, "data", "check", ours], TOP)
     yield Row(
-        f"check {MEGABYTES:,} MB of chat", check, (load,), (copy,), (goals[0], goals[-1]), rounds=2
+        f"check {MEGABYTES:,} MB of chat",
+        check,
+        (load,),
+        (copy,),
+        (goals[0], goals[-1]),
+        rounds=2,
+        why=processes(check),
     )
 
 

@@ -10,6 +10,7 @@ from benchmarks import graph
 from benchmarks.graph import Step
 from benchmarks.harness import BenchError, Command, environment
 from benchmarks.peers import OURS, WORK, Peers
+from benchmarks.profiles import modules
 from benchmarks.row import Goal, Row
 from benchmarks.rows.cold import KEPT
 
@@ -20,7 +21,7 @@ SNAKEMAKE = "snakemake"
 def rows() -> Iterator[Row]:
     """Yield the rows."""
     yield _row(4, (Goal(0.2, DVC),), 5)
-    yield _row(1_000, (Goal(0.15, SNAKEMAKE),), 2)
+    yield _row(1_000, (Goal(0.15, SNAKEMAKE),), 3)
 
 
 def _row(count: int, goals: tuple[Goal, ...], rounds: int) -> Row:
@@ -35,7 +36,8 @@ def _row(count: int, goals: tuple[Goal, ...], rounds: int) -> Row:
         _once(command)
     _finished(ours, folder)
     what = f"resume, {count:,} finished stages"
-    return Row(what, ours, tuple(peers.found), (), goals, tuple(peers.missing), rounds)
+    told = tuple(peers.missing)
+    return Row(what, ours, tuple(peers.found), (), goals, told, rounds, why=modules(ours))
 
 
 def _step(number: int) -> Step:
