@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 TRAIN, TEST, BATCH, EPOCHS = 256, 48, 8, 2
-SEEDS = (1, 2)
+SEEDS = range(1, 9)  # of one training alone the loss may be a tenth off
 WORDS = "the query binds each value and checks its length before a copy is made".split()  # noqa: SIM905
 
 

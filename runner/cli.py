@@ -26,10 +26,7 @@ class Verbs(click.Group):
         """Write the list of verbs, of which none is imported."""
         longest = max(len(name) for name in verbs.NAMES)
         width = formatter.width - 6 - longest
-        rows = [
-            (name, click.Command(name, help=said).get_short_help_str(width))
-            for name, said in verbs.NAMES.items()
-        ]
+        rows = [(name, _short(name, width)) for name in verbs.NAMES]
         formatter.write_paragraph()
         formatter.write_heading("Commands")
         formatter.indent()
@@ -50,11 +47,19 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        """Complete a verb, or the recipe that ``run`` is for."""
+        """Complete a verb, of which none is imported, or the recipe that ``run`` is for."""
+        from click.shell_completion import CompletionItem
+
         from runner.verbs import completing
 
+        found = [
+            CompletionItem(name, help=_short(name, 45))
+            for name in verbs.NAMES
+            if name.startswith(incomplete)
+        ]
+        options = click.Command.shell_complete(self, ctx, incomplete)
         recipes = completing.recipes(ctx, self.params[0], incomplete) if incomplete else []
-        return [*super().shell_complete(ctx, incomplete), *recipes]
+        return [*found, *options, *recipes]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Let the options of ``run`` stand before the recipe, too. Raises RecipeError."""
@@ -63,6 +68,11 @@ class Verbs(click.Group):
 
             args = words.in_order(args)
         return super().parse_args(ctx, args)
+
+
+def _short(verb: str, width: int) -> str:
+    """Return what a verb does, in so many signs; the verb is not imported."""
+    return click.Command(verb, help=verbs.NAMES[verb]).get_short_help_str(width)
 
 
 def main() -> None:

@@ -182,6 +182,11 @@ class Tool:
         return tuple(one for one in self.parameters.values() if "x-input" in one.schema)
 
     @cached_property
+    def recent(self) -> tuple[Parameter, ...]:
+        """The parameters that not every supported mlx-lm reads."""
+        return tuple(one for one in self.parameters.values() if one.since)
+
+    @cached_property
     def outputs(self) -> Mapping[str, Output]:
         """What it makes, by the name used in ``stages.NAME.OUTPUT``."""
         said = self.schema["x-tool"]["outputs"]
@@ -258,7 +263,7 @@ class Catalog:
 
 def applies(said: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     """Say whether the ``when`` of an annotation holds for these parameters."""
-    return all(params.get(name) == value for name, value in said.get("when", {}).items())
+    return said.get("when", {}).items() <= params.items()  # type: ignore[no-any-return]
 
 
 def resolve(schema: Json, root: Json) -> Json:

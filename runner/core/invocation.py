@@ -16,6 +16,8 @@ from runner.core.catalog import Parameter, Tool
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Stage
 
+# One encoder: json.dumps makes a new one for each value that is not to be plain ASCII.
+_written = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 # PyYAML folds the line separators, refuses the controls, and reads JSON otherwise as JSON.
 _UNREADABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -94,13 +96,13 @@ def _spread(config: dict[str, Any]) -> str:
 
 def laid_out(value: Any, indent: int = 0, width: int = 100) -> str:
     """Return JSON with what fits on a line on one line. Raises ValueError for nan and infinity."""
-    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    flat = _written(value)
     if indent + len(flat) <= width or not value or not isinstance(value, dict | list):
         return flat
     pad = " " * (indent + 2)
     if isinstance(value, dict):
         rows = [
-            f"{pad}{json.dumps(key, ensure_ascii=False)}: {laid_out(child, indent + 2, width)}"
+            f"{pad}{_written(key)}: {laid_out(child, indent + 2, width)}"
             for key, child in value.items()
         ]
         return "{\n" + ",\n".join(rows) + f"\n{' ' * indent}}}"
@@ -158,5 +160,5 @@ def word(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return _written(value)
     return repr(value) if isinstance(value, float) else str(value)

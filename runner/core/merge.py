@@ -18,7 +18,7 @@ def merge(below: Node, above: Node) -> Node:
     """
     if above.tag or not (isinstance(above.value, dict) and isinstance(below.value, dict)):
         tag = above.tag or ("override" if below.tag else "")
-        return replace(above, tag=tag, over=_last(above, below))
+        return above.laid(_last(above, below), tag)
     merged = dict(below.value)
     for key, child in above.value.items():
         merged[key] = merge(merged[key], child) if key in merged else child

@@ -16,6 +16,8 @@ _MADE = re.compile(
 )
 _STAGE = re.compile(r'mkdir -p "\$RUN_DIR/(.+)"')
 _OPTION = re.compile(r"  (--[\w.-]+)[= ]?(.*?)(?: \\)?\Z")
+# What shlex.quote leaves as it is.
+_PLAIN = re.compile(r"[\w@%+=:,./-]+\Z", re.ASCII)
 _SAFE = re.compile(r"[A-Za-z0-9_./@:+,=%-]*\Z")
 
 
@@ -69,6 +71,8 @@ def _settings(text: str) -> dict[str, Any]:
 
 def quote(word: str) -> str:
     """Return a word as bash reads it; the run directory stays a variable."""
+    if _PLAIN.match(word):
+        return word
     name, equals, value = word.partition("=")
     if word.startswith("--") and equals and _SAFE.match(name):
         return f"{name}={_quote(value)}" if value else f"{name}="

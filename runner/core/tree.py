@@ -45,6 +45,11 @@ class Node:
         """The place of the key, or of the value where there is none."""
         return Mark(self.file, *self.key) if self.key else self.mark
 
+    def laid(self, over: "Node | None", tag: str) -> "Node":
+        """Return the same value, with what it replaced and another tag."""
+        place = self.file, self.line, self.column, self.key
+        return Node(self.value, *place, tag, over, self.removed)
+
     def get(self, name: str) -> "Node | None":
         """Return the child of a mapping, None where there is none."""
         return self.value.get(name) if isinstance(self.value, dict) else None

@@ -275,10 +275,13 @@ def _placed(
     return mark, (*made, *((place, "inherited here") for place in recipe.trail.get(mark.file, ())))
 
 
-def _said(node: Node, above: str = "") -> Iterator[str]:
+def _said(node: Node, above: str = "") -> set[str]:
+    found = set()
     for name, child in node.value.items() if isinstance(node.value, dict) else ():
-        yield f"{above}{name}"
-        yield from _said(child, f"{above}{name}.")
+        found.add(f"{above}{name}")
+        if isinstance(child.value, dict):
+            found |= _said(child, f"{above}{name}.")
+    return found
 
 
 def _place(draft: Draft, parameter: str) -> Mark:

@@ -170,11 +170,13 @@ def dora_on_experts(view: View) -> Iterator[Finding]:
 
     mlx-lm has no DoRA for them, and its default keys include them. Write keys without them.
     """
+    if not view.trains or view.params["fine_tune_type"] != "dora":
+        return
     keys = view.params["lora_parameters"]["keys"]
     inside = blocks(model_at(view, view.params["model"]))
     experts = [name for name, shape in inside.items() if len(shape) == _EXPERTS]
     chosen = [name for name in experts if "conv" not in name and (keys is None or name in keys)]
-    if view.trains and view.params["fine_tune_type"] == "dora" and chosen:
+    if chosen:
         message = f"DoRA cannot train experts such as '{chosen[0]}': mlx-lm would stop"
         yield Finding("lora_parameters.keys", message, "write keys without them, or the type lora")
 

@@ -16,9 +16,9 @@ def newer_than_installed(view: View) -> Iterator[Finding]:
     release that reads it, or take the parameter out of the recipe.
     """
     installed = view.known.packages.get("mlx-lm")
-    for name, parameter in view.tool.parameters.items():
-        since = parameter.since
-        new = since and installed and numbers(installed) < numbers(since)
+    for parameter in view.tool.recent:
+        name, since = parameter.name, parameter.since or ""
+        new = installed and numbers(installed) < numbers(since)
         if new and name in view.given and view.params[name] != parameter.default:
             message = f"the installed mlx-lm {installed} does not read {name}: {since} does"
             yield Finding(name, message, "pip install --upgrade mlx-lm, or remove the line")
