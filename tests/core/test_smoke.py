@@ -163,3 +163,8 @@ def test_the_resolved_recipe_of_a_smoke_run_compiles_to_the_same_plan():
     loaded = load("r.yaml", lambda _: resolved(before).encode(), Overrides())
     after = workflow.compiled(loaded.recipe, {}).plan
     assert [one.params for one in after.stages] == [one.params for one in before.stages]
+
+
+def test_nothing_is_told_to_a_service():
+    text = PLACES.replace("train: true,", "train: true, report_to: wandb,")
+    assert small(text).stage("first").params["report_to"] is None
