@@ -146,15 +146,16 @@ def test_a_signal_ends_the_reading_of_a_large_model(tmp_path, start, sign, code)
         file.truncate(200 << 30)
     (tmp_path / "base" / "config.json").write_text("{}")
     process = start(text)
-    # The checks before it are short: the file is read for minutes.
-    wait_for(lambda: reads(process.pid, "model.safetensors"))
+    # The checks before it open the file for a moment: to be hashed it is open for minutes.
+    wait_for(lambda: all(reads(process.pid, "model.safetensors", after=0.1) for _ in range(5)))
     process.send_signal(sign)
     assert process.wait(30) == code
     assert not list(tmp_path.glob("runs/r/2*"))
 
 
-def reads(pid, name):
-    """Whether a process has a file open."""
+def reads(pid, name, after=0.0):
+    """Whether a process has a file open, some seconds later."""
+    time.sleep(after)
     folder = Path(f"/proc/{pid}/fd")
     if folder.is_dir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
