@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from runner.edges import answers, world
+from runner.edges import answers, disk, world
 from runner.verbs import check, run
 
 RECIPE = """\
@@ -55,7 +55,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     """Remember also what changed just before: nothing here changes while it is looked at."""
-    monkeypatch.setattr(answers, "RACE", 0)
+    monkeypatch.setattr(disk, "RACE", 0)
     PROGRAM.cache_clear()
     yield
     PROGRAM.cache_clear()
@@ -176,7 +176,7 @@ def test_what_is_wrong_is_said_each_time(folder, made):
 
 
 def test_what_changed_just_now_is_not_remembered(folder, made, monkeypatch):
-    monkeypatch.setattr(answers, "RACE", 60_000_000_000)
+    monkeypatch.setattr(disk, "RACE", 60_000_000_000)
     (folder / "data" / "train.jsonl").write_text(rows("train", 6))
     checked()
     checked()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from runner.edges import digest
+from runner.edges import digest, disk
 from runner.edges.journal import Journal, Tail
 
 
@@ -46,7 +46,7 @@ def age(path, seconds=60):
 
 
 def test_a_model_is_read_once_and_again_only_on_doubt(tmp_path, read, monkeypatch):
-    monkeypatch.setattr(digest, "RACE", 0)  # nothing changes while it is read
+    monkeypatch.setattr(disk, "RACE", 0)  # nothing changes while it is read
     model = tmp_path / "model"
     model.mkdir()
     for name in ("a.safetensors", "config.json"):

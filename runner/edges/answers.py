@@ -24,8 +24,6 @@ from runner.edges.world import UnseenError, World, changed, look
 MOST, BYTES = 1_000, 256 << 20
 """So many answers are kept, and so many bytes of them; those not asked for longest go first."""
 LARGEST = 16 << 20
-RACE = 2_000_000_000
-"""What changed so shortly before (ns) may change again and look the same on a coarse clock."""
 ABANDONED = 3_600
 """Seconds after which nobody writes on a file any more."""
 
@@ -64,7 +62,7 @@ def keep(file: Path | None, world: World, text: str) -> None:
         return
     seen = [[kind, name, known] for (kind, name), known in world.seen.items()]
     with suppress(OSError, UnseenError):
-        since = world.begun - RACE
+        since = world.begun - disk.RACE
         if any(changed(kind, name, since) for kind, name, _ in seen if kind in _PLACES):
             return
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # prints of secrets, too

@@ -19,7 +19,6 @@ Progress = Callable[[int, int], None]
 CHUNK = 1 << 18
 # Fewer bytes than these are read before anybody wonders.
 WORTH = 1 << 28
-RACE = 2_000_000_000
 _NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 # What no tool reads: the Finder's notes, and the card and notes that an upload leaves in a folder.
 UNREAD = frozenset({".DS_Store", ".localized", ".cache", "README.md"})
@@ -104,7 +103,7 @@ class Memory:
         kept = {
             inside: said
             for inside, said in found.items()
-            if max(said["mtime"], said["ctime"]) < now - RACE
+            if max(said["mtime"], said["ctime"]) < now - disk.RACE
         }
         if kept != known:
             self._known[name] = kept

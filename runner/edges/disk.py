@@ -11,6 +11,8 @@ import runner
 from runner.core.naming import BUILTIN, SUFFIXES
 
 Json = dict[str, Any]
+RACE = 2_000_000_000
+"""What changed so shortly before (ns) may change again and look the same on a coarse clock."""
 
 
 @cache
