@@ -55,8 +55,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def processes(command: Command) -> str:
-    """Return the processor time of a command: its first process's own, and its children's."""
-    runs = [_run(command, ["-c", _TELL]).rpartition(_TOLD)[2].split() for _ in range(ROUNDS)]
+    """Return the processor time of a command: its first process's own, and its children's.
+
+    The figures are those of the run of several that took least: one after what is kept for it was.
+    """
+    runs = [_run(command, ["-P", "-c", _TELL]).rpartition(_TOLD)[2].split() for _ in range(ROUNDS)]
     own, below = min((tuple(map(float, run)) for run in runs), key=sum)
     return (
         f"of the processor's time {own:.2f} s are the first process's, "

@@ -39,7 +39,9 @@ def rows() -> Iterator[Row]:
     first = _python("digests, first time", FIRST, model, known, fresh=known)
     yield Row("digests of a 2 GB folder", first, (one,), (stat,), (Goal(0.55, one.name),), rounds=4)
     again = _python("digests, known", FIRST, model, known)
-    yield Row("the same folder again", again, (one,), (stat,), (Goal(0.1, one.name),), rounds=4)
+    yield Row(
+        "digests of the same folder again", again, (one,), (stat,), (Goal(0.1, one.name),), rounds=4
+    )
 
 
 def _python(name: str, code: str, *paths: object, fresh: object = None) -> Command:

@@ -47,7 +47,7 @@ def rows() -> Iterator[Row]:
     peers = _peers(folder / "wide", ("hydra",))
     changed = replace(_ours("run-recipe --dry-run", recipe), fresh=ANSWERS)
     yield Row(
-        "the same after a change",
+        "1,000 stages x 34, inherited, after a change",
         changed,
         tuple(peers.found),
         (_loaded(recipe),),
@@ -60,7 +60,7 @@ def rows() -> Iterator[Row]:
     peers = _peers(flat, ("hydra",))
     ours = _ours("run-recipe --dry-run", whole)
     changed = replace(ours, fresh=ANSWERS)
-    names = ("1,000 stages x 34, written out", "written out, after a change")
+    names = ("1,000 stages x 34, written out", "1,000 stages x 34, written out, after a change")
     for name, command in zip(names, (ours, changed), strict=True):
         yield Row(
             name,

@@ -51,11 +51,11 @@ def rows() -> Iterator[Row]:
     """Yield the rows."""
     short = _prepared("short", _RECIPE)
     yield _row("four stages, 20 iterations", short, 5, 0.78)
-    yield _row("the same, looked at for the first time", short, 3, 0.78, fresh=ANSWERS)
+    yield _row("four stages, looked at for the first time", short, 3, 0.78, fresh=ANSWERS)
     if shutil.which("taskset"):
         lead = ("taskset", "-c", "0")
-        yield _row("the same on one core", short, 4, 1.05, lead)
-        yield _row("on one core, for the first time", short, 3, 1.05, lead, ANSWERS)
+        yield _row("four stages on one core", short, 4, 1.05, lead)
+        yield _row("four stages on one core, for the first time", short, 3, 1.05, lead, ANSWERS)
     long = _prepared("long", _RECIPE.replace("iters: 20", f"iters: {LONG}"))
     yield _row(f"four stages, {LONG} iterations", long, 2, 1.05)
 
