@@ -262,6 +262,16 @@ def test_what_can_be_followed_is_followed(text, params):
     assert {name: stage.params[name] for name in params} == params
 
 
+@pytest.mark.parametrize("line", ['cd "$(dirname "$0")"', "cd .", "cd"])
+def test_a_script_that_goes_to_its_own_folder_says_where_its_paths_are(line):
+    script = f"{line}\nmlx_lm.lora --model m --data rows --train --iters 10\n"
+    for file, told in (("sc/train.sh", "dirname" in line), ("train.sh", False)):
+        found = adoption.adopt(script, file, schemas.catalog(), lambda _: b"")
+        said = [one for one in found.problems if "relative to 'sc'" in one.message]
+        said += [n for s in found.stages for n in s.notes if "relative to 'sc'" in n.message]
+        assert len(said) == told
+
+
 def test_an_argument_of_a_script_is_asked_of_the_environment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = 'OUT=$2; shift; mlx_lm.lora --model m --train --data "$1" --adapter-path "$OUT/a"\n'

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner import cli
+from runner.edges import template
 
 OURS = ".run-recipe/recipe.schema.json"
 
@@ -47,6 +48,13 @@ def test_recipes_of_many_folders_share_one_schema(project, new):
     assert new("a/two") == f"../{OURS}"
     assert new("a/b/three", "--from", "builtin:sequential_fused") == f"../../{OURS}"
     assert schemas(project) == [OURS]
+
+
+def test_every_shipped_recipe_can_be_started_from_and_no_base(project, new):
+    recipes = Path(__file__).parent.parent / "recipes"
+    names = {path.stem for path in recipes.glob("*.yaml") if not path.name.endswith(".test.yaml")}
+    assert {name.removeprefix("builtin:") for name in template.known()} == names
+    assert new("mine", "--from", "dora") == OURS
 
 
 def test_in_a_repository_it_stands_at_its_top(project, new, monkeypatch):

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -218,6 +219,26 @@ def test_what_a_stopped_stage_made_does_not_look_like_a_result(project):
     run(project, "--resume")
     assert (first / "adapters" / "adapters.safetensors").exists()
     assert not (first / ".part").exists()
+
+
+def test_how_to_go_on_is_said_with_the_options_that_asked_for_the_run(project):
+    (project / "r.yaml").write_text(RECIPE.replace("iters: 4", "iters: 400"), encoding="utf-8")
+    words = ["--set", "stages.first.params.seed=5", "--only", "first", "--runs", "my runs"]
+    asked = [*RUN, "r.yaml", "--smoke", *words]
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    process = subprocess.Popen(asked, cwd=project, text=True, **pipe)
+    while not list(project.glob("my runs/r/2*/first/.part/adapters")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=20)[0]
+    (line,) = (line for line in said.splitlines() if line.startswith("  go on: "))
+    assert shlex.split(line)[2:] == ["run-recipe", "r.yaml", "--smoke", *words, "--resume"]
+    there = ["--runs", "my runs"]
+    assert decisions(project, *words)["first"] == ("run", "it was stopped")
+    assert decisions(project, *there)["first"] == (
+        "run",
+        "it was stopped, and seed changed: 5 -> 3",
+    )
 
 
 def test_a_second_runner_is_refused_with_the_holders_name(project):

@@ -146,14 +146,26 @@ class _Walk:
             self.folder(plain, command)
         elif name in {"cat", "tee", "echo", "printf"}:
             self.files.written(name, plain, command)
-        elif name == "cd" and not _to_itself(said[1:], self.variables):
-            why = "cd: what follows is relative to another folder; the recipe says it as it stands"
-            self.cannot(command.mark, why, "anchor the paths, as with {{ recipe.dir }}")
+        elif name == "cd":
+            self.moves(said[1:], command)
         elif found.unknown:
             self.cannot(command.mark, f"a recipe has no tool {found.unknown}", "run it yourself")
         elif not program.harmless(name) and (command.inside or ("",))[0] != "function":
             why = f"'{self.called(name, plain)}' is no tool of a recipe: it is left out"
             self.note(command.mark, why, "run it before, or beside the recipe")
+
+    def moves(self, words: list[Argument], command: Command) -> None:
+        """Tell that paths are relative to another folder: the script's own, or any other."""
+        parts = [part for word in words for part in self.variables.parts(word.text)]
+        text = "".join(str(getattr(part, "name", part)) for part in parts)
+        folder = posixpath.dirname(command.mark.file)
+        if "dirname" in text or "BASH_SOURCE" in text:
+            if folder:
+                why = f"cd: the script's paths are relative to '{folder}', where it stands"
+                self.note(command.mark, why, f"run the recipe in {folder}, or anchor the paths")
+        elif text not in {"", "."}:
+            why = "cd: what follows is relative to another folder; the recipe says it as it stands"
+            self.cannot(command.mark, why, "anchor the paths, as with {{ recipe.dir }}")
 
     def called(self, name: str, plain: list[str]) -> str:
         """Return a command as people recognize it."""
@@ -306,9 +318,3 @@ def _divided(words: list[Argument]) -> tuple[list[Argument], list[Argument]]:
         if not word.text.startswith("-") and (not before.startswith("-") or "=" in before):
             return words[:at], words[at:]
     return words, []
-
-
-def _to_itself(words: list[Argument], variables: Variables) -> bool:
-    """Say whether cd goes where the script stands, or nowhere."""
-    text = "".join(str(getattr(p, "name", p)) for w in words for p in variables.parts(w.text))
-    return text in {"", "."} or "dirname" in text or "BASH_SOURCE" in text

@@ -53,7 +53,10 @@ class StageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One run: `folder` is where it lives, `facts` what the machine was."""
+    """One run: `folder` is where it lives, `facts` what the machine was.
+
+    `options` are the words it was asked for with that make it another run, or put it elsewhere.
+    """
 
     id: str
     folder: str
@@ -64,6 +67,7 @@ class Manifest:
     started: str = ""
     ended: str = ""
     exit_code: int = 0
+    options: tuple[str, ...] = ()
 
     def stage(self, name: str) -> StageRecord:
         """Return what happened to a stage. Raises KeyError."""
@@ -126,6 +130,7 @@ def from_dict(said: Json) -> Manifest:
         for row in said["stages"]
     )
     known["state"] = State(said["state"])
+    known["options"] = tuple(said.get("options", ()))
     return Manifest(**known)
 
 

@@ -62,7 +62,7 @@ def overlay(
 def _profiles(
     tree: Node, names: Sequence[str], sources: dict[str, str], problems: list[Problem]
 ) -> Node:
-    known = _children(tree, "profiles")
+    known = {name: one for name, one in _children(tree, "profiles").items() if one.tag != "reset"}
     fitting: dict[str, Node] = {}
     for name, profile in known.items():
         strays = [*_strays(tree, profile, f"profile '{name}'")]
@@ -77,7 +77,8 @@ def _profiles(
             problems.append(Problem(mark, why, "unknown-profile", offer(name, known)))
         elif isinstance(fitting[name].value, dict):
             parts = {key: child for key, child in fitting[name].value.items() if key in _PARTS}
-            tree = merge(tree, replace(fitting[name], value=parts))
+            # A tag on the profile is about the profile that it replaces, not about the recipe.
+            tree = merge(tree, replace(fitting[name], value=parts, tag="", over=None))
     return tree
 
 

@@ -91,11 +91,12 @@ def load(
 def _settled(tree: Node, problems: list[Problem]) -> Node:
     """Return the recipe without what ``!reset`` removes; inside stages that is not known yet."""
     tree = settle(tree, problems, keep=("stages", "profiles"))
-    stages = tree.get("stages")
-    if stages is None or not isinstance(stages.value, dict):
-        return tree
-    stages = settle(stages, problems, keep=tuple(stages.value))
-    return replace(tree, value={**tree.value, "stages": stages})
+    for name in ("stages", "profiles"):
+        part = tree.get(name)
+        if part is not None and isinstance(part.value, dict):
+            part = settle(part, problems, keep=tuple(part.value))
+            tree = replace(tree, value={**tree.value, name: part})
+    return tree
 
 
 class _Gathering:

@@ -138,9 +138,10 @@ def _cause(
         return FIRST
     missed = record.failure.get("kind") == MISSED
     made = record.state is State.RUNNING and record.prints
+    changed = list(wanted.changes(Identity(record.identity))) if record.identity else []
     if record.state is not State.FINISHED and not missed and not made:
-        return f"it {_ENDED[record.state]}"
-    changed = list(wanted.changes(Identity(record.identity)))
+        what = f", and {listing(changed, 3)}" if changed else ""
+        return f"it {_ENDED[record.state]}{what}"
     if changed:
         return listing(changed, 3)
     if stage.name in damaged:

@@ -1,5 +1,6 @@
 """What happens in a run and what happened, in the words that every view of it shares."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -137,10 +138,15 @@ def ending(manifest: Manifest) -> str:
     for record in done:
         lines += [f"  {record.name}.{name}: {path}" for name, path in record.outputs.items()]
     if manifest.state is not State.FINISHED:
-        smoke = " --smoke" if manifest.plan.smoke else ""
-        lines.append(f"  go on: run-recipe {manifest.plan.file}{smoke} --resume")
+        lines.append(f"  go on: {going_on(manifest)}")
     lines.append(f"  everything: {manifest.folder} (run.json, commands.sh, each stage's log.txt)")
     return "\n".join(lines)
+
+
+def going_on(manifest: Manifest) -> str:
+    """Return the command that goes on with the very run, with the options it was asked for with."""
+    smoke = ["--smoke"] if manifest.plan.smoke else []
+    return shlex.join(["run-recipe", manifest.plan.file, *smoke, *manifest.options, "--resume"])
 
 
 def state_of(state: State, *, alive: bool) -> str:

@@ -162,7 +162,8 @@ def _installed(stage: Stage, catalog: Catalog) -> None:
     if not module.startswith("mlx") and stage.tool != "model.tiny":
         return
     reporters = str(stage.params.get("report_to") or "").split(",")
-    needed = ("mlx", module, *tool.needs, *reporters)
+    rows = ["datasets"] if "dataset" in {one.kind for one in readings(stage, catalog)} else []
+    needed = ("mlx", module, *tool.needs, *rows, *reporters)
     absent = [name for name in needed if name and not probe.importable(name)]
     if absent:
         why = f"stage '{stage.name}' runs {stage.tool}, and {absent[0]} is not installed here"

@@ -24,10 +24,12 @@ def execute(
     reporter: Reporter,
     before: Manifest | None = None,
     ahead: Ahead | None = None,
+    options: tuple[str, ...] = (),
 ) -> Manifest:
     """Run the named stages of a plan, going on from an earlier run if one is given.
 
-    `ahead` is what was started for a new run already. Raises RecipeError before anything is made
+    `ahead` is what was started for a new run already; `options` are the words it was asked for
+    with. Raises RecipeError before anything is made
     where the run cannot work.
     """
     with signals.heeded():
@@ -43,7 +45,7 @@ def execute(
             if now is not None and now != before:  # another runner went on while we decided
                 before = now
                 decision = decide(plan, catalog, names, before, runs)
-            run = Walk(plan, catalog, ahead, reporter, before)
+            run = Walk(plan, catalog, ahead, reporter, before, options)
             return run.walk(decision.actions, decision.wanted)
 
 

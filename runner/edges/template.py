@@ -4,7 +4,6 @@ import os
 import re
 from pathlib import Path
 
-from runner.core.document import parse
 from runner.core.editor import recipe_schema
 from runner.core.invocation import laid_out
 from runner.core.naming import BUILTIN, SUFFIXES
@@ -63,7 +62,7 @@ def _top(folder: Path) -> Path:
 
 def known() -> list[str]:
     """Return the names of the shipped recipes that have stages, not those that are only bases."""
-    return [one for one in disk.beside(BUILTIN) if _has_stages(one)]
+    return [one for one in disk.beside(BUILTIN) if not one.startswith(f"{BUILTIN}base/")]
 
 
 def shipped(name: str, schema: str = SCHEMA) -> str:
@@ -84,8 +83,3 @@ def shipped(name: str, schema: str = SCHEMA) -> str:
     several = len(set(_DATA.findall(text))) > 1
     text = _DATA.sub(r"./data/\1" if several else "data", text)
     return f"# yaml-language-server: $schema={schema}\n{text}"
-
-
-def _has_stages(name: str) -> bool:
-    root = parse(disk.read(f"{name}.yaml"), name).root
-    return root is not None and root.get("stages") is not None

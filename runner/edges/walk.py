@@ -44,6 +44,7 @@ class Walk:
         ahead: Ahead,
         reporter: Reporter,
         before: Manifest | None,
+        options: tuple[str, ...] = (),
     ) -> None:
         self.plan = plan
         self.catalog = catalog
@@ -60,7 +61,14 @@ class Walk:
         started = before.started if before else probe.now()
         self.text = Text()
         self.manifest = Manifest(
-            folder.name, str(folder), plan, probe.facts(), records, State.RUNNING, started
+            folder.name,
+            str(folder),
+            plan,
+            probe.facts(),
+            records,
+            State.RUNNING,
+            started,
+            options=options,
         )
 
     def walk(self, actions: Sequence[Action], wanted: Mapping[str, Identity]) -> Manifest:

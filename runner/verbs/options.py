@@ -62,7 +62,8 @@ def style(*more: str) -> Callable[[F], F]:
     )
 
 
-runs = click.option("--runs", default="runs", show_default=True, help="Folder that holds the runs.")
+RUNS = "runs"
+runs = click.option("--runs", default=RUNS, show_default=True, help="Folder that holds the runs.")
 _stage = completes("stages")
 stages = together(
     click.option(

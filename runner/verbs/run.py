@@ -98,7 +98,8 @@ def command(
     before = None if resume is None else _resumed(Path(runs), resume, plan)
     warn = partial(_warn, sources=loaded.sources, style=style, quiet=quiet)
     if not dry_run:
-        return _run(asked, world, compiled, plan, names, before, Path(runs), warn, view)
+        said = _said(profiles, sets, only, first, last, runs)
+        return _run(asked, world, compiled, plan, names, before, Path(runs), warn, view, said)
     warnings = workflow.refuse(workflow.judged(compiled), loaded.sources)
     if style == "json":
         return _written(plan, names, before, warnings, Path(runs))
@@ -144,8 +145,9 @@ def _run(
     runs: Path,
     warn: "Callable[[Sequence[Problem]], None]",
     view: "View",
+    said: tuple[str, ...],
 ) -> int:
-    """Look at what the stages read, and run them."""
+    """Look at what the stages read, and run them; `said` are the options that asked for it."""
     from runner import workflow
     from runner.core.problem import picture
     from runner.edges import history, preflight, rest, room, schemas, signals
@@ -171,7 +173,23 @@ def _run(
         if before is None:  # what was looked at is sound: the second one's imports, too, may begin
             ahead.start((plan.stage(name) for name in names), most=2)
         with view(plan, notes, told) as report:
-            return execute(plan, catalog, runs, names, report, before, ahead).exit_code
+            return execute(plan, catalog, runs, names, report, before, ahead, said).exit_code
+
+
+def _said(
+    profiles: "Sequence[str]",
+    sets: "Sequence[str]",
+    only: "Sequence[str]",
+    first: str | None,
+    last: str | None,
+    runs: str,
+) -> tuple[str, ...]:
+    """Return the options that make a run another one, or put it elsewhere, as they were said."""
+    named = {"--profile": profiles, "--set": sets, "--only": only}
+    found = [word for name, all_of in named.items() for one in all_of for word in (name, one)]
+    places = {"--from": first, "--to": last, "--runs": runs if runs != options.RUNS else None}
+    found += [word for name, one in places.items() if one for word in (name, one)]
+    return tuple(found)
 
 
 def _nothing_to_do(
@@ -263,15 +281,14 @@ def _warn(
 def _needed(resume: str | None, runs: Path) -> str:
     """Raise RecipeError: no recipe is named, and which may be meant."""
     from runner.core.problem import listing
+    from runner.core.telling import going_on
     from runner.edges import collection, history
 
     hint = "write: run-recipe RECIPE"
     if resume is not None:
         manifest = history.find(runs, resume or None)
         which = f"'{manifest.id}'" if resume else "the run last worked on"
-        smoke = " --smoke" if manifest.plan.smoke else ""
-        file = manifest.plan.file
-        hint = f"{which} is of {file}: run-recipe {file}{smoke} --resume"
+        hint = f"{which} is of {manifest.plan.file}: {going_on(manifest)}"
         hint += f" {resume}" if resume else ""
     elif known := [*collection.recipes(["recipes"] if Path("recipes").is_dir() else ["."])]:
         hint = f"{hint}; there are: {listing(known, 4)}"

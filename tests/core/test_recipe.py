@@ -211,6 +211,26 @@ def test_profiles_then_the_environment_then_set_decide():
     assert rank(sets=("vars.rank=5", "vars.rank=6")) == 6
 
 
+@pytest.mark.parametrize("tag", ["", "!override "])
+def test_a_tag_on_a_profile_is_about_the_profile_below_it(tag):
+    parent = f"{STAGE}profiles: {{p: {{vars: {{rank: 2, lora: {{alpha: 3}}}}}}}}"
+    read = files(top=f"extends: base.yaml\nprofiles:\n  p: {tag}{{vars: {{rank: 4}}}}", base=parent)
+    tree = folded(read, profiles=("p",)).tree
+    assert set(tree.value) == {"vars", "stages", "profiles"}
+    assert tree.get("vars").get("rank").value == 4
+    assert tree.get("vars").get("lora").get("alpha").value == (1 if tag else 3)
+
+
+def test_a_profile_that_is_taken_away_is_none():
+    read = files(
+        top="extends: base.yaml\nprofiles:\n  p: !reset\n",
+        base=f"{STAGE}profiles: {{p: {{vars: {{rank: 2}}}}, q: {{vars: {{rank: 3}}}}}}",
+    )
+    assert list(folded(read).tree.get("profiles").value) == ["q"]
+    loaded = load("top.yaml", read, Overrides(profiles=("p",)))
+    assert [problem.rule for problem in loaded.problems] == ["unknown-profile"]
+
+
 @pytest.mark.parametrize(
     "said, value",
     [

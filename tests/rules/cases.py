@@ -343,9 +343,9 @@ CASES = {
     "trainer-under-launch": Case(
         {"a": {**launched(2)["a"], **watching()}}, {"a": {**launched(2)["a"], "keep": "last"}}
     ),
-    "checkpoints-not-validated": Case(
-        trained({"save_every": 100, "steps_per_eval": 200}, keep="best"),
-        trained({"save_every": 400, "steps_per_eval": 200}, keep="best"),
+    "best-of-one-checkpoint": Case(
+        trained({"save_every": 1000, "iters": 1000}, keep="best"),
+        trained({"save_every": 500, "iters": 1000, "steps_per_eval": 300}, keep="best"),
     ),
     "keep-without-validation-rows": Case(
         trained({"save_every": 200}, keep="best"),

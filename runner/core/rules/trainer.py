@@ -34,11 +34,11 @@ def trainer_under_launch(view: View) -> Iterator[Finding]:
 
 
 @rule("error", "T60")
-def checkpoints_not_validated(view: View) -> Iterator[Finding]:
-    """Under keep: best a checkpoint is saved where nothing is validated, or none but the last.
+def best_of_one_checkpoint(view: View) -> Iterator[Finding]:
+    """Under keep: best no checkpoint is saved before the end.
 
-    The checkpoints are what can be handed over: each is validated when it is saved, so
-    ``save_every`` must be a multiple of ``steps_per_eval``, and fit into the training.
+    The checkpoints are what can be handed over, each validated when it is saved: ``save_every``
+    must fit into the training more than once.
     """
     if not view.trains or view.stage.trainer.get("keep") != "best":
         return
@@ -46,11 +46,6 @@ def checkpoints_not_validated(view: View) -> Iterator[Finding]:
     if save >= iters:
         message = f"nothing is saved before iteration {iters}: the best would always be the last"
         yield Finding("save_every", message, f"save more often: save_every: {min(validate, iters)}")
-    elif save % validate:
-        message = (
-            f"a checkpoint is saved every {save} iterations, and validated are every {validate}"
-        )
-        yield Finding("save_every", message, f"say save_every: {_near(save, validate)}")
 
 
 @rule("error", "T68")
