@@ -9,6 +9,7 @@ from runner.core.reading import readings
 from runner.core.schedule import identities
 from runner.core.smoke import shrink
 from runner.edges import schemas
+from runner.edges.decide import decide
 
 LORA = "{tool: mlx_lm.lora, params: {model: m, %s, train: true}, %s}"
 
@@ -52,6 +53,33 @@ def test_the_launcher_reads_a_hostfile(plan_of):
 def test_of_a_data_set_the_path_is_read(plan_of, said):
     plan = plan_of(f"a: {LORA % (f'hf_dataset: {said}', '')}")
     assert ("hf_dataset", "dataset", "kept") in read(plan, "a")
+
+
+JSON = "hf_dataset: {path: json, config: {data_files: %s, split: kept}}"
+
+
+@pytest.mark.parametrize("said", ["kept/t.jsonl", "[kept/t.jsonl]", "{train: [kept/t.jsonl]}"])
+def test_the_files_that_a_data_set_is_loaded_from_are_read(plan_of, said):
+    plan = plan_of(f"a: {LORA % (JSON % said, '')}")
+    found = [one for one in read(plan, "a") if one[0] == "hf_dataset"]
+    assert found == [("hf_dataset", "dataset", "json"), ("hf_dataset", "files", "kept/t.jsonl")]
+
+
+def test_other_rows_in_such_a_file_are_another_stage(plan_of, tmp_path):
+    (tmp_path / "kept/t.jsonl").write_text("{}")
+    plan = plan_of(f"a: {LORA % (JSON % 'kept/t.jsonl', '')}")
+    catalog, found = schemas.catalog(), []
+    for text in ("{}", "{ }"):
+        (tmp_path / "kept/t.jsonl").write_text(text)
+        found.append(decide(plan, catalog, ["a"], None, tmp_path).wanted["a"])
+    assert [*found[0].changes(found[1])] == ["input kept/t.jsonl changed"]
+
+
+@pytest.mark.parametrize("said", ["a/b/c/*.jsonl", "hf://datasets/me/rows/t.jsonl", "~/t.jsonl"])
+def test_no_rule_minds_where_such_files_are(plan_of, said):
+    plan_of(f"a: {LORA % (JSON % said, '')}")
+    found = {one.rule for one in runner.check(runner.load("r.yaml"))}
+    assert not found & {"path-not-there", "name-not-there", "path-not-expanded"}
 
 
 def test_what_a_tool_fetches_is_no_path(plan_of):
