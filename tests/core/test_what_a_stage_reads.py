@@ -101,6 +101,15 @@ def test_a_smoke_run_reads_it_where_it_is_made_then(plan_of):
     assert small.stage("a").params["hf_dataset"]["path"] == small.stage("mix").outputs["data"]
 
 
+def test_a_smoke_run_takes_a_hostfile_from_where_it_is_made_then(plan_of):
+    get = "get: {tool: hf.download, params: {repo_id: owner/name, local_dir: got}}"
+    launch = "launch: {backend: ring, hostfile: got/hosts.json}"
+    plan = plan_of(f"{get}\n  a: {LORA % ('data: rows', launch)}")
+    assert plan.stage("a").after == ("get",)
+    small = shrink(plan, schemas.catalog())
+    assert small.stage("a").launch["hostfile"] == f"{small.stage('get').outputs['path']}/hosts.json"
+
+
 def test_another_hostfile_is_another_stage(plan_of):
     plan = plan_of(f"a: {LORA % ('data: rows', 'launch: {backend: ring, hostfile: hosts.json}')}")
     one, other = (
