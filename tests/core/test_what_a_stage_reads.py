@@ -1,5 +1,7 @@
 """What a stage reads has one home: what waits, what is hashed and what is missing all ask there."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import runner
@@ -8,7 +10,7 @@ from runner.core.naming import upward
 from runner.core.reading import readings
 from runner.core.schedule import identities
 from runner.core.smoke import shrink
-from runner.edges import schemas
+from runner.edges import attempt, schemas
 from runner.edges.decide import decide
 
 LORA = "{tool: mlx_lm.lora, params: {model: m, %s, train: true}, %s}"
@@ -108,6 +110,17 @@ def test_a_smoke_run_takes_a_hostfile_from_where_it_is_made_then(plan_of):
     assert plan.stage("a").after == ("get",)
     small = shrink(plan, schemas.catalog())
     assert small.stage("a").launch["hostfile"] == f"{small.stage('get').outputs['path']}/hosts.json"
+
+
+def test_the_launcher_is_told_where_in_the_run_the_hostfile_is(plan_of, tmp_path, monkeypatch):
+    get = "get: {tool: hf.download, params: {repo_id: owner/name}}"
+    launch = "launch: {backend: ring, hostfile: '{{ stages.get.path }}/hosts.json'}"
+    stage = plan_of(f"{get}\n  a: {LORA % ('data: rows', launch)}").stage("a")
+    monkeypatch.setattr(attempt, "Child", lambda words, _: words)
+    this = SimpleNamespace(stage=stage, folder=tmp_path, ahead=SimpleNamespace(env=dict))
+    words = attempt.Attempt.child(this)
+    assert str(tmp_path / "get/files/hosts.json") in " ".join(words)
+    assert "${RUN_DIR}" not in " ".join(words)
 
 
 def test_another_hostfile_is_another_stage(plan_of):
