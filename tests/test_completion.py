@@ -210,3 +210,8 @@ def test_the_other_shells_protocol_answers(shell, wanted, program):
                "COMP_CWORD": "che" if shell == "fish" else "1"}  # fmt: skip
     done = subprocess.run(["run-recipe"], capture_output=True, text=True, check=False, env=environ)
     assert done.stdout.startswith(wanted)
+
+
+def test_a_link_to_itself_is_passed_over(folder):
+    Path("recipes/loop").symlink_to("loop")
+    assert offered("check recipes/") == ["recipes/broken.yaml", "recipes/one.yaml"]

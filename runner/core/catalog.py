@@ -59,6 +59,16 @@ class Parameter:
             if isinstance(path, str) and path:
                 yield path
 
+    def files(self, params: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what may be files beside those: the texts below the dotted keys in ``files``."""
+        value = params[self.name]
+        for place in self.schema["x-input"].get("files", ()):
+            for one in value if isinstance(value, list) else [value]:
+                inside = one
+                for key in place.split("."):
+                    inside = inside.get(key) if isinstance(inside, Mapping) else None
+                yield from _texts(inside)
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -259,6 +269,15 @@ class Catalog:
         if word in self.names:
             return [word]
         return [name for name in self.names if name.partition(".")[2] == word]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a value, inside lists and mappings too; none that is empty."""
+    if isinstance(value, str):
+        yield from [value] if value else []
+    elif isinstance(value, Mapping | list):
+        for child in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(child)
 
 
 def applies(said: Mapping[str, Any], params: Mapping[str, Any]) -> bool:

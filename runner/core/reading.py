@@ -6,11 +6,14 @@ from typing import NamedTuple
 from runner.core.catalog import Catalog
 from runner.core.plan import Stage
 
+FILES = "files"
+
 
 class Reading(NamedTuple):
     """A path that a stage reads: the parameter's place in the stage, what it is, the path.
 
-    A model or a data set may be a hub id, which looks the same.
+    A model or a data set may be a hub id, which looks the same. Of the kind `FILES` is what may be
+    in a repository, on a server, or a pattern: a rule has nothing to say where it is not there.
     """
 
     parameter: str
@@ -30,5 +33,7 @@ def readings(stage: Stage, catalog: Catalog) -> Iterator[Reading]:
     for part, params, above in parts:
         for parameter in part.inputs:
             kind = parameter.input_kind(params) if parameter.name in params else None
-            for path in parameter.paths(params) if kind and kind != "hub" else ():
-                yield Reading(f"{above}{parameter.name}", kind or "", path)
+            if kind and kind != "hub":
+                name = f"{above}{parameter.name}"
+                yield from (Reading(name, kind, path) for path in parameter.paths(params))
+                yield from (Reading(name, FILES, path) for path in parameter.files(params))

@@ -89,9 +89,11 @@ def _reading(stage: Stage, read: Collection[str], moves: Mapping[str, str]) -> S
             return {name: found(child) for name, child in value.items()}
         return moved(value, moves) if isinstance(value, str) else value
 
-    params = {name: found(said) if name in read else said for name, said in stage.params.items()}
-    around = {name: found(said) if name in read else said for name, said in stage.trainer.items()}
-    return replace(stage, params=params, trainer=around)
+    def there(said: Mapping[str, Any], above: str = "") -> Json:
+        return {name: found(v) if f"{above}{name}" in read else v for name, v in said.items()}
+
+    launch = there(stage.launch, "launch.")
+    return replace(stage, params=there(stage.params), trainer=there(stage.trainer), launch=launch)
 
 
 def _elsewhere(stage: Stage, tool: Tool) -> Iterator[tuple[str, str]]:

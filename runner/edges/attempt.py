@@ -149,7 +149,8 @@ class Attempt:
         start = command(self.folder, self.stage.name)
         invocation = Invocation(tuple(start), (), None, None)
         launcher = schemas.catalog().launcher
-        words = launched(invocation, self.stage.launch, launcher).arguments
+        launch = bind(dict(self.stage.launch), str(self.folder))
+        words = launched(invocation, launch, launcher).arguments
         module, function = launcher.main
         # Its input stays open and silent: mlx.launch spins on one that has ended.
         code = f"from {module} import {function} as main; main()"

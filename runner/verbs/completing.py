@@ -83,7 +83,7 @@ def recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comp
     for entry in _entries(folder + slash):
         if entry.name.startswith(begun) and not entry.name.startswith("."):
             said = f"{folder}{slash}{entry.name}"
-            if entry.is_dir():
+            if _is_folder(entry):
                 found.append(CompletionItem(f"{said}/"))
             elif entry.name.endswith(SUFFIXES) and _is_recipe(said):
                 found.append(CompletionItem(said))
@@ -94,8 +94,15 @@ def recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comp
 def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         return sorted(os.scandir(folder or "."), key=lambda entry: entry.name)
-    except OSError:
+    except (OSError, ValueError):
         return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_recipe(path: str) -> bool:

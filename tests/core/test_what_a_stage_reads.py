@@ -1,5 +1,7 @@
 """What a stage reads has one home: what waits, what is hashed and what is missing all ask there."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import runner
@@ -8,7 +10,8 @@ from runner.core.naming import upward
 from runner.core.reading import readings
 from runner.core.schedule import identities
 from runner.core.smoke import shrink
-from runner.edges import schemas
+from runner.edges import attempt, schemas
+from runner.edges.decide import decide
 
 LORA = "{tool: mlx_lm.lora, params: {model: m, %s, train: true}, %s}"
 
@@ -54,6 +57,33 @@ def test_of_a_data_set_the_path_is_read(plan_of, said):
     assert ("hf_dataset", "dataset", "kept") in read(plan, "a")
 
 
+JSON = "hf_dataset: {path: json, config: {data_files: %s, split: kept}}"
+
+
+@pytest.mark.parametrize("said", ["kept/t.jsonl", "[kept/t.jsonl]", "{train: [kept/t.jsonl]}"])
+def test_the_files_that_a_data_set_is_loaded_from_are_read(plan_of, said):
+    plan = plan_of(f"a: {LORA % (JSON % said, '')}")
+    found = [one for one in read(plan, "a") if one[0] == "hf_dataset"]
+    assert found == [("hf_dataset", "dataset", "json"), ("hf_dataset", "files", "kept/t.jsonl")]
+
+
+def test_other_rows_in_such_a_file_are_another_stage(plan_of, tmp_path):
+    (tmp_path / "kept/t.jsonl").write_text("{}")
+    plan = plan_of(f"a: {LORA % (JSON % 'kept/t.jsonl', '')}")
+    catalog, found = schemas.catalog(), []
+    for text in ("{}", "{ }"):
+        (tmp_path / "kept/t.jsonl").write_text(text)
+        found.append(decide(plan, catalog, ["a"], None, tmp_path).wanted["a"])
+    assert [*found[0].changes(found[1])] == ["input kept/t.jsonl changed"]
+
+
+@pytest.mark.parametrize("said", ["a/b/c/*.jsonl", "hf://datasets/me/rows/t.jsonl", "~/t.jsonl"])
+def test_no_rule_minds_where_such_files_are(plan_of, said):
+    plan_of(f"a: {LORA % (JSON % said, '')}")
+    found = {one.rule for one in runner.check(runner.load("r.yaml"))}
+    assert not found & {"path-not-there", "name-not-there", "path-not-expanded"}
+
+
 def test_what_a_tool_fetches_is_no_path(plan_of):
     plan = plan_of("a: {tool: hf.download, params: {repo_id: owner/name, local_dir: here}}")
     assert read(plan, "a") == []
@@ -71,6 +101,26 @@ def test_a_smoke_run_reads_it_where_it_is_made_then(plan_of):
     plan = plan_of(f"{MIX % 'made'}\n  a: {LORA % ('hf_dataset: {path: made}', '')}")
     small = shrink(plan, schemas.catalog())
     assert small.stage("a").params["hf_dataset"]["path"] == small.stage("mix").outputs["data"]
+
+
+def test_a_smoke_run_takes_a_hostfile_from_where_it_is_made_then(plan_of):
+    get = "get: {tool: hf.download, params: {repo_id: owner/name, local_dir: got}}"
+    launch = "launch: {backend: ring, hostfile: got/hosts.json}"
+    plan = plan_of(f"{get}\n  a: {LORA % ('data: rows', launch)}")
+    assert plan.stage("a").after == ("get",)
+    small = shrink(plan, schemas.catalog())
+    assert small.stage("a").launch["hostfile"] == f"{small.stage('get').outputs['path']}/hosts.json"
+
+
+def test_the_launcher_is_told_where_in_the_run_the_hostfile_is(plan_of, tmp_path, monkeypatch):
+    get = "get: {tool: hf.download, params: {repo_id: owner/name}}"
+    launch = "launch: {backend: ring, hostfile: '{{ stages.get.path }}/hosts.json'}"
+    stage = plan_of(f"{get}\n  a: {LORA % ('data: rows', launch)}").stage("a")
+    monkeypatch.setattr(attempt, "Child", lambda words, _: words)
+    this = SimpleNamespace(stage=stage, folder=tmp_path, ahead=SimpleNamespace(env=dict))
+    words = attempt.Attempt.child(this)
+    assert str(tmp_path / "get/files/hosts.json") in " ".join(words)
+    assert "${RUN_DIR}" not in " ".join(words)
 
 
 def test_another_hostfile_is_another_stage(plan_of):

@@ -18,7 +18,7 @@ from runner.core.draft import Draft
 from runner.core.plan import Compiled, Plan, Stage
 from runner.core.problem import Mark, Problem, ordered, shown
 from runner.core.provenance import made_of
-from runner.core.reading import Reading, readings
+from runner.core.reading import FILES, Reading, readings
 from runner.core.resolve import Resolver
 from runner.core.tree import Node, locate
 
@@ -136,7 +136,7 @@ class View:
     """What a rule sees: a stage, its tool, what the recipe says of it, the plan, the files.
 
     `given` are the parameters that the recipe says, dotted, each mapping beside what is inside it;
-    `inputs` are the paths the stage reads.
+    `inputs` are the paths the stage reads, without what need not be one.
     """
 
     stage: Stage
@@ -239,7 +239,7 @@ def views(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> I
         draft = compiled.resolver.drafts.get(stage.name)
         if tool is not None and draft is not None and compiled.plan is not None:
             given = frozenset(_said(draft.given))
-            inputs = tuple(readings(stage, catalog))
+            inputs = tuple(one for one in readings(stage, catalog) if one.kind != FILES)
             yield View(stage, tool, given, compiled.plan, known or Known(), inputs)
 
 
