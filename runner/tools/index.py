@@ -49,7 +49,7 @@ class Index:
     def merge(self, later: Index) -> None:
         """Take over the rows of the piece that follows."""
         self.kind = self.kind or later.kind
-        self.last = later.last
+        self.last = later.last if later.end else self.last
         self.offsets.extend(map(self.end.__add__, later.offsets[1:]))
         self.end += later.end
 

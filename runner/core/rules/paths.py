@@ -22,11 +22,10 @@ def path_not_expanded(view: View) -> Iterator[Finding]:
     It would make a folder named ``~`` in the working directory. Write
     ``{{ env('HOME') }}/…``, or a path relative to the recipe with ``{{ recipe.dir }}``.
     """
-    paths = {name: path for name, _, path in view.inputs}
-    for output in view.tool.outputs.values():
-        if output.param and isinstance(view.params[output.param], str):
-            paths[output.param] = view.params[output.param]
-    for name, path in paths.items():
+    paths = [(name, path) for name, _, path in view.inputs]
+    written = {one.param for one in view.tool.outputs.values() if one.param}
+    paths += [(name, view.params[name]) for name in sorted(written)]
+    for name, path in dict.fromkeys(one for one in paths if isinstance(one[1], str)):
         if _SHELL.search(path.replace(RUN_DIR, "")):
             message = f"'{path}' would be taken letter by letter: nothing fills in ~ or $NAME"
             yield Finding(name, message, "write {{ env('HOME') }} or {{ recipe.dir }}")
