@@ -113,6 +113,7 @@ FAILURES = (
             r"Max retries exceeded",
             r"Temporary failure in name resolution",
             r"nodename nor servname",
+            r"Name or service not known",
         ),
         retry=True,
     ),

@@ -143,7 +143,12 @@ def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) 
     elif rows is None:
         rule = "budget-no-rows"
         why = "the rows of this stage's data are not known here, and an epoch is so many rows"
+        if view.params["data"] in view.known.absent and not view.params["hf_dataset"]:
+            why = f"there is no folder '{view.params['data']}' here, and an epoch is so many rows"
         hint = "say iters, or name a folder of this disk"
+    elif rows < batch:
+        why = f"{counted(rows, 'row')} are no whole batch of {batch}: an epoch has no iteration"
+        hint = f"use a batch_size of at most {rows}" if rows else "add rows"
     else:
         found = iterations(rows, batch, Fraction(str(said.value)))
         whole = rows // batch

@@ -21,6 +21,7 @@ ENDS = [
     (1, "RuntimeError: [write] Unable to write 1532 bytes to file.", "disk full"),
     (1, "OSError: [Errno 28] No space left on device", "disk full"),
     (1, "GatedRepoError: 401 Client Error. Access to model x/y is restricted.", "gated model"),
+    (1, "urllib.error.URLError: <urlopen error [Errno -2] Name or service not known>", "hub not reachable"),
     (1, "LocalEntryNotFoundError: Cannot find an appropriate cached snapshot folder", "hub not reachable"),
     (1, "RepositoryNotFoundError: 404 Client Error", "model not found"),
     (1, "HFValidationError: Repo id must be in the form 'repo_name'", "model not found"),

@@ -107,7 +107,8 @@ def test_a_budget_says_the_iterations(budget):
     ("change", "message"),
     [
         ("params.iters=10", "'iters' is said, too"),
-        ("params.data=owner/rows", "are not known here"),
+        ("params.data=owner/rows", "there is no folder 'owner/rows' here"),
+        ("params.batch_size=99", "no whole batch of 99: an epoch has no iteration"),
         ("budget.epochs=0.3", "0.3 epochs of 5 batches are 1.5 iterations"),
     ],
 )
