@@ -176,6 +176,19 @@ def test_a_service_that_is_not_installed_is_missed_before_anything_runs(tmp_path
     assert not Path(tmp_path / "runs").exists()
 
 
+@pytest.mark.skipif(importlib.util.find_spec("datasets") is not None, reason="datasets is here")
+def test_rows_of_a_library_that_is_not_installed_are_missed_before_anything_runs(tmp_path):
+    (tmp_path / "kept").mkdir()
+    params = {"model": "o/m", "train": True, "hf_dataset": {"path": "kept"}}
+    stages = {"a": {"tool": "mlx_lm.lora", "params": params}}
+    recipe = {"version": 1, "extends": "builtin:base/lora", "vars": {"warmup": 1}, "stages": stages}
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe))
+    said = call(tmp_path, "r.yaml", code=5)
+    assert "stage 'a' runs mlx_lm.lora, and datasets is not installed here" in said
+    assert "hint: pip install datasets" in said
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("added", "left", "noise", "size", "kept"),
     [

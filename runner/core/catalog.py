@@ -282,7 +282,8 @@ def _texts(value: Any) -> Iterator[str]:
 
 def applies(said: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     """Say whether the ``when`` of an annotation holds for these parameters."""
-    return said.get("when", {}).items() <= params.items()  # type: ignore[no-any-return]
+    when: Mapping[str, Any] = said.get("when", {})
+    return when.items() <= params.items()
 
 
 def resolve(schema: Json, root: Json) -> Json:

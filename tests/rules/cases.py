@@ -344,7 +344,7 @@ CASES = {
         {"a": {**launched(2)["a"], **watching()}}, {"a": {**launched(2)["a"], "keep": "last"}}
     ),
     "best-of-one-checkpoint": Case(
-        trained({"save_every": 1000, "iters": 1000}, keep="best"),
+        trained({"save_every": 100, "iters": 60, "steps_per_eval": 200}, keep="best"),
         trained({"save_every": 500, "iters": 1000, "steps_per_eval": 300}, keep="best"),
     ),
     "keep-without-validation-rows": Case(

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from cases import CASES, NOTHING, compiled, found, one, text
+from cases import CASES, NOTHING, compiled, found, one, text, trained
 
 import runner.core.rules as framework
 from runner import workflow
@@ -125,3 +125,14 @@ def test_the_shipped_recipes_break_no_rule(file):
     assert result.plan, [p.message for p in result.problems]
     for known in (NOTHING, look(result.plan)):
         assert [p.message for p in problems(result, schemas.catalog(), known)] == []
+
+
+@pytest.mark.parametrize(
+    ("save", "validate", "iters"), [(100, 200, 60), (900, 200, 900), (9, 4, 7)]
+)
+def test_a_single_checkpoint_comes_with_a_way_out(save, validate, iters):
+    slug, counts = "best-of-one-checkpoint", {"steps_per_eval": validate, "iters": iters}
+    recipe = compiled(text(trained({"save_every": save, **counts}, keep="best")))
+    (hint,) = (one.hint for one in problems(recipe, schemas.catalog()) if one.rule == slug)
+    often = int(hint.rpartition(" ")[2])
+    assert slug not in found(text(trained({"save_every": often, **counts}, keep="best")))

@@ -45,7 +45,8 @@ def best_of_one_checkpoint(view: View) -> Iterator[Finding]:
     save, validate, iters = (view.params[n] for n in ("save_every", "steps_per_eval", "iters"))
     if save >= iters:
         message = f"nothing is saved before iteration {iters}: the best would always be the last"
-        yield Finding("save_every", message, f"save more often: save_every: {min(validate, iters)}")
+        often = max(min(validate, iters // 2), 1)
+        yield Finding("save_every", message, f"save more often: save_every: {often}")
 
 
 @rule("error", "T68")
