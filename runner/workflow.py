@@ -11,7 +11,7 @@ from runner.core import recipe as recipes
 from runner.core import rules
 from runner.core.leak import leaks, masked
 from runner.core.plan import Compiled, Plan
-from runner.core.problem import Problem, listing, ordered, suggest
+from runner.core.problem import Mark, Problem, listing, ordered, suggest
 from runner.core.recipe import Overrides, Recipe
 from runner.core.rules import Known, View
 from runner.core.secret import Mask
@@ -218,17 +218,21 @@ def rehearsed(recipe: Recipe) -> list[Problem]:
     result = compiled(recipe)
     whole = plan(result, recipe)
     drafts = result.resolver.drafts
-    hint = "run-recipe doctor says how the installation differs"
     return [
-        Problem(
-            drafts[name].node.key_mark,
-            f"the installed {whole.stage(name).tool} does not take this stage as planned",
-            "installed-tool",
-            hint,
-            tuple((None, line) for line in said.splitlines()),
-        )
-        for name, said in rehearse(whole, schemas.installed_catalog())
+        _refused(drafts[name].node.key_mark, whole.stage(name).tool, said, asked=asked)
+        for name, said, asked in rehearse(whole, schemas.installed_catalog())
     ]
+
+
+def _refused(mark: Mark, tool: str, said: str, *, asked: bool) -> Problem:
+    notes = tuple((None, line) for line in said.splitlines())
+    if asked:
+        why = f"the installed {tool} does not take this stage as planned"
+        hint = "run-recipe doctor says how the installation differs"
+        return Problem(mark, why, "installed-tool", hint, notes)
+    why = f"the parser of {tool} was not asked: that would run its work"
+    hint = "only a run shows what it makes of its words"
+    return Problem(mark, why, "tool-not-asked", hint, notes, "warning")
 
 
 def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -289,7 +289,7 @@ def test_the_card_of_a_run_holds_its_recipe_script_audit_and_figures(hub, tmp_pa
     assert "A model for everybody." in card
     assert "| answers | score_calm | 1.000 |" in card
     assert "- [x] answers: `metrics.score >= 0.5`" in card
-    assert "- convert: 11 of 11 parameters as planned, 11 reached MLX" in card
+    assert "- convert: 11 of 11 parameters as planned (only parsed)" in card
     assert "      q_bits: 4\n" in card
     assert '  --mlx-path="$RUN_DIR/convert/model" \\\n' in card
     for place in (tmp_path, Path.home()):

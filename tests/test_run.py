@@ -118,9 +118,9 @@ def test_planned_and_effective_agree_on_every_parameter_of_every_stage(security)
     lines = run("audit", cwd=cwd).stdout.splitlines()
     mixed = next(one for one in manifest(folder)["plan"]["stages"] if one["name"] == "replay")
     count = len(mixed["params"])
-    assert f"replay: {count} of {count} parameters as planned, {count} reached MLX" in lines
+    assert f"replay: {count} of {count} parameters as planned (only parsed)" in lines
     assert re.match(
-        r"(\d+) of \1 parameters as planned, \d+ reached MLX; not asked for: ", lines[-1]
+        r"(\d+) of \1 parameters as planned \(\d+ seen in use, \d+ read by the tool, ", lines[-1]
     )
     standing = run("status", cwd=cwd).stdout.splitlines()
     for line in (one for one in lines[:-1] if one[0] != " "):
@@ -248,7 +248,7 @@ def test_a_failed_stage_stops_the_run_with_its_log_and_one_clear_line(project):
     states = [stage["state"] for stage in manifest(newest(project))["stages"]]
     assert states == ["failed", "pending"]
     said = run("audit", cwd=project).stdout.splitlines()
-    assert said[-1] == "34 of 34 parameters as planned, nothing reached MLX"
+    assert said[-1] == "34 of 34 parameters as planned (only parsed)"
     assert {line.split()[-2] for line in said[2:-1]} == {"parser"}
 
 

@@ -1,12 +1,13 @@
 """``python -m runner.child RUN_DIR STAGE``: run one stage of a run in this process.
 
 With ``--wait MODULE…`` it imports these and waits for a word on stdin first; with ``--rehearse`` it
-stops where the tool has parsed its words.
+only asks the tool's parser.
 """
 
 import sys
 
 from runner.child.host import host
+from runner.child.rehearsal import rehearse
 from runner.child.seen import OutputError
 from runner.child.waiting import wait
 from runner.tools.error import ToolError, TrainingError
@@ -16,7 +17,7 @@ if __name__ == "__main__":
     if rest[:1] == ["--wait"]:
         wait(rest[1:])
     try:
-        sys.exit(host(folder, name, rehearse=rest == ["--rehearse"]))
+        sys.exit((rehearse if rest == ["--rehearse"] else host)(folder, name))
     except (OutputError, ToolError, TrainingError) as error:  # they need no traceback
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(1)

@@ -27,7 +27,7 @@ def check(host: Host) -> None:
         _adapter(Path(bind(adapter, host.folder)), host)
     for ending in host.endings:
         ending()
-    host.write(host.verdicts())
+    host.end()
 
 
 def _adapter(file: Path, host: Host) -> None:

@@ -8,13 +8,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from runner.child.ending import check
-from runner.child.seen import Host, destination
-from runner.core.catalog import Tool
+from runner.child.seen import DriftError, Host, read_namespace
 from runner.core.invocation import invoke
 from runner.core.manifest import plan_from_dict
 from runner.core.plan import bind
@@ -24,23 +23,13 @@ from runner.edges import schemas
 from runner.edges.places import places
 
 
-def host(folder: str, name: str, *, rehearse: bool = False) -> int:
-    """Run the stage `name` of the run in `folder`, or only its parser; return the exit code."""
+def host(folder: str, name: str) -> int:
+    """Run the stage `name` of the run in `folder`; return the exit code."""
     _die_with(int(os.environ.get("RUN_RECIPE_PARENT", "0")))
-    said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
-    plan = plan_from_dict(said["plan"])
-    stage = plan.stage(name)
-    tool = schemas.installed_catalog().get(stage.tool)
-    if tool is None:
-        raise KeyError(stage.tool)
-    moves = places(Path(folder) / name)
-    this = Host(
-        folder, staged(stage, tool, moves), tool, moves, rehearse=rehearse, smoke=plan.smoke
-    )
-    words = [str(bind(word, folder)) for word in invoke(this.stage, tool).arguments]
-    sys.argv = [" ".join(tool.command), *words]
+    this, said = stage_of(folder, name)
+    tool = this.tool
     module, function = tool.main
-    if stage.trainer or stage.continues:
+    if this.stage.trainer or this.stage.continues:
         rows = {row["name"]: row["identity"] for row in said.get("stages", ())}
         identity = Identity(rows.get(name, {})).digest
         importlib.import_module("runner.child.trainer").install(this, identity)
@@ -48,11 +37,37 @@ def host(folder: str, name: str, *, rehearse: bool = False) -> int:
     main = getattr(importlib.import_module(module), function)
     if tool.watch:
         importlib.import_module(f"runner.child.{tool.watch}").install(this)
-    main()
+    _called(main)
     this.hold("end")
     if this.first:
         check(this)
     return 0
+
+
+def stage_of(folder: str, name: str) -> tuple[Host, Mapping[str, Any]]:
+    """Return a stage, its words in sys.argv, and what the run's manifest says."""
+    said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
+    plan = plan_from_dict(said["plan"])
+    stage = plan.stage(name)
+    tool = schemas.installed_catalog().get(stage.tool)
+    if tool is None:
+        raise KeyError(stage.tool)
+    moves = places(Path(folder) / name)
+    this = Host(folder, staged(stage, tool, moves), tool, moves, smoke=plan.smoke)
+    words = [str(bind(word, folder)) for word in invoke(this.stage, tool).arguments]
+    sys.argv = [" ".join(tool.command), *words]
+    return this, said
+
+
+def _called(main: Callable[[], Any]) -> None:
+    """Call a tool's main; one that ends its process and says all is well has to be looked at."""
+    try:
+        main()
+    except DriftError:
+        raise
+    except SystemExit as end:
+        if end.code:
+            raise
 
 
 def _watch_parser(this: Host) -> None:
@@ -68,24 +83,6 @@ def _watch_parser(this: Host) -> None:
         return this.taken.parsed(namespace)
 
     argparse.ArgumentParser.parse_args = parse_args  # type: ignore[assignment, method-assign]
-
-
-def read_namespace(
-    tool: Tool, planned: Mapping[str, Any], namespace: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the parameters that a parser's result holds, by our names.
-
-    A switch that is off is absent from the words; a parser says None or False of it.
-    """
-    parsed = {}
-    for name, parameter in tool.parameters.items():
-        dest = destination(parameter)
-        if parameter.flag is None or dest not in namespace:
-            continue
-        value = namespace[dest]
-        off = parameter.emit == "switch" and planned[name] is False and value is None
-        parsed[name] = False if off else parameter.read(value)
-    return parsed
 
 
 def _die_with(parent: int) -> None:

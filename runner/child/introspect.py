@@ -1,22 +1,22 @@
 """A tool's own parser, as data: ``python -m runner.child.introspect [TOOL…]`` prints JSON.
 
-Nothing is run: a tool's main is called until it parses its words, and stopped there. Importing
-mlx_lm changes the process (T25), so this is for a process of its own.
+Nothing is run: of a tool's main only what makes its parser. Importing mlx_lm changes the process
+(T25), so this is for a process of its own.
 """
 
 import argparse
 import ast
-import contextlib
 import importlib
 import inspect
 import json
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from runner.child.host import read_namespace
-from runner.child.seen import Host, destination
+from runner.child import guard
+from runner.child.parsing import command_of, parser_of
+from runner.child.seen import Host, read_namespace
 from runner.core.catalog import Tool
 from runner.edges import schemas
 
@@ -49,14 +49,6 @@ _READERS = (
 )
 
 
-class ParserReachedError(BaseException):
-    """A tool is about to parse its words; carries the parser. Not for anybody's except clause."""
-
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        super().__init__("the parser is reached")
-        self.parser = parser
-
-
 def describe(tool: Tool) -> Json:
     """Return everything the installed release of a tool takes, or why it cannot be asked."""
     try:
@@ -73,46 +65,6 @@ def describe(tool: Tool) -> Json:
     return said
 
 
-def parser_of(tool: Tool) -> argparse.ArgumentParser:
-    """Return the parser a tool's main makes. Raises ImportError, and LookupError for none."""
-    module, function = tool.main
-    main = getattr(importlib.import_module(module), function)
-    before = argparse.ArgumentParser.parse_args, argparse.ArgumentParser.parse_known_args, sys.argv
-
-    def stop(parser: argparse.ArgumentParser, *_: Any, **__: Any) -> Any:
-        raise ParserReachedError(parser)
-
-    argparse.ArgumentParser.parse_args = stop  # type: ignore[method-assign, assignment]
-    argparse.ArgumentParser.parse_known_args = stop  # type: ignore[method-assign, assignment]
-    sys.argv = [" ".join(tool.command)]
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            main()
-    except ParserReachedError as reached:
-        return reached.parser
-    except SystemExit as end:
-        why = f"{tool.name} ends with {end.code} before it parses"
-        raise LookupError(why) from end
-    finally:
-        parse_args, parse_known_args, sys.argv = before
-        argparse.ArgumentParser.parse_args = parse_args  # type: ignore[method-assign]
-        argparse.ArgumentParser.parse_known_args = parse_known_args  # type: ignore[method-assign]
-    why = f"{tool.name} makes no parser of argparse's"
-    raise LookupError(why)
-
-
-def command_of(tool: Tool) -> "click.Command | None":
-    """Return the click command behind a tool's command words, None for a tool without click."""
-    found: Any = getattr(importlib.import_module(tool.main[0]), "app", None)
-    if not hasattr(found, "commands"):  # typer's, of older hubs, has none
-        return None
-    for word in tool.command[1:]:
-        found = found.commands[word]
-        if hasattr(found, "materialize"):
-            found = found.materialize()
-    return cast("click.Command", found)
-
-
 def install(host: Host) -> None:
     """Compare what a click command makes of the words, before it does anything."""
     command = command_of(host.tool)
@@ -124,7 +76,6 @@ def install(host: Host) -> None:
     def invoke(context: "click.Context") -> Any:
         host.parsed = read_namespace(host.tool, host.planned, context.params)
         host.hold()
-        host.taken.add(*map(destination, host.tool.parameters.values()))  # click hands on all
         return original(context)
 
     command.invoke = invoke  # type: ignore[method-assign, assignment]
@@ -273,6 +224,7 @@ def _plain(value: Any) -> Any:
 def main(names: list[str]) -> int:
     """Print what the named tools take, or all tools of the catalogue."""
     catalog = schemas.installed_catalog()
+    guard.arm()
     found: Json = {}
     for name in names or catalog.names:
         tool = catalog.get(name)

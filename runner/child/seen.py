@@ -11,7 +11,7 @@ from runner.child.taken import Taken
 from runner.core.audit import (
     ABSENT,
     PARSED,
-    TAKEN,
+    READ,
     Verdict,
     compare,
     differences,
@@ -55,10 +55,8 @@ class Host:
         tool: Tool,
         moves: Mapping[str, str] | None = None,
         *,
-        rehearse: bool = False,
         smoke: bool = False,
     ) -> None:
-        self.rehearse = rehearse
         self.first = rank(os.environ) == 0
         self.folder = folder
         self.stage = stage
@@ -86,11 +84,17 @@ class Host:
         for name in self.effective.keys() - self.seen.keys():
             self.seen[name] = self.phase
         taken = {
-            name: TAKEN
+            name: READ
             for name, parameter in self.tool.parameters.items()
             if destination(parameter) in self.taken.names
         }
-        return compare(self.planned, self.parsed, self.effective, {**taken, **self.seen})
+        seen = {**taken, **self.seen}
+        return compare(self.planned, self.parsed, self.effective, seen, self.instead())
+
+    def instead(self) -> dict[str, str]:
+        """Return which parameters give way to another one that this stage sets."""
+        named = {n: one.schema.get("x-gives-way") for n, one in self.tool.parameters.items()}
+        return {n: other for n, other in named.items() if other and self.planned[other] is not None}
 
     def hold(self, phase: str = "") -> None:
         """Write down what was seen so far; raise DriftError where it is not what was planned.
@@ -100,6 +104,11 @@ class Host:
         self.phase = phase or self.phase
         verdicts = self.verdicts()
         self.write(verdicts)
+        if self.tell(verdicts):
+            raise DriftError
+
+    def tell(self, verdicts: list[Verdict]) -> bool:
+        """Say what is not as planned, and whether anything is not."""
         wrong = differences(verdicts)
         for verdict in wrong:
             seen = verdict.parsed if verdict.effective == ABSENT else verdict.effective
@@ -107,16 +116,19 @@ class Host:
             _say(f"{verdict.parameter}: {said}")
         if wrong:
             _say(f"audit: {sentence(verdicts)}")
-            raise DriftError
-        if self.rehearse:
-            raise SystemExit(0)
+        return bool(wrong)
 
-    def write(self, verdicts: list[Verdict]) -> None:
+    def end(self) -> None:
+        """Write down that everything was looked at, the end, too: without it a stage is no good."""
+        self.write(self.verdicts(), ended=True)
+
+    def write(self, verdicts: list[Verdict], *, ended: bool = False) -> None:
         """Write effective.json, on the first rank only."""
         if not self.first:
             return
         said = {
             "tool": self.tool.name,
+            "ended": ended,
             "summary": sentence(verdicts),
             "parameters": [settled(verdict, self.final).as_dict() for verdict in verdicts],
             "observed": self.observed,
@@ -134,6 +146,24 @@ def destination(parameter: Parameter) -> str:
     """Return the name a parser's result has for a parameter."""
     said = parameter.schema["x-arg"].get("dest")
     return str(said or (parameter.flag or parameter.name).lstrip("-").replace("-", "_"))
+
+
+def read_namespace(
+    tool: Tool, planned: Mapping[str, Any], namespace: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters that a parser's result holds, by our names.
+
+    A switch that is off is absent from the words; a parser says None or False of it.
+    """
+    parsed = {}
+    for name, parameter in tool.parameters.items():
+        dest = destination(parameter)
+        if parameter.flag is None or dest not in namespace:
+            continue
+        value = namespace[dest]
+        off = parameter.emit == "switch" and planned[name] is False and value is None
+        parsed[name] = False if off else parameter.read(value)
+    return parsed
 
 
 def _say(text: str) -> None:

@@ -29,14 +29,17 @@ class Taken:
             self.listens = before
 
     def parsed(self, namespace: argparse.Namespace) -> argparse.Namespace:
-        """Return a parser's result that tells; who asks for all of it (vars) takes all of it."""
+        """Return a parser's result that tells.
+
+        Who asks for all of it (vars) has read none: it may copy it, and never look at it.
+        """
         taken = self
 
         class Told(argparse.Namespace):
             def __getattribute__(self, name: str) -> Any:
-                found = super().__getattribute__(name)
-                taken.add(*(found if name == "__dict__" else [name]))
-                return found
+                if name != "__dict__":
+                    taken.add(name)
+                return super().__getattribute__(name)
 
         with self.deaf():
             return Told(**vars(namespace))

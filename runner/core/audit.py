@@ -1,26 +1,29 @@
-"""Planned against seen: whether every parameter reached MLX as the recipe says."""
+"""Planned against seen: whether every parameter is what the recipe says, as far as it was seen."""
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any
 
 from runner.core.problem import counted, listing
 from runner.core.staging import moved
 
 ABSENT = "(absent)"
-PARSED, TAKEN = "parser", "tool"
+PARSED, READ = "parser", "tool"
 _NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One parameter: what was planned, what the tool's parser made of it, what MLX used of it.
+    """One parameter: what was planned, what the tool's parser made of it, what was seen in use.
 
     `effective` is ABSENT where nothing in the process shows it beside the parsed value. `seen` is
-    how far it was followed: "parser"; "tool", whose own code took the value; "loader", "trainer",
-    "test" or "end", where MLX had it in use.
+    how far it was followed: "parser"; "tool", whose own code read the value; "loader", "trainer",
+    "test" or "end", where it was in use. `equal` is whether everything seen is what was planned:
+    `compare` judges it, once, of the values themselves, and whoever reads a verdict back takes it
+    as it was written. `instead` names the parameter that is used in its place, where one is.
     """
 
     parameter: str
@@ -28,20 +31,21 @@ class Verdict:
     parsed: Any
     effective: Any = ABSENT
     seen: str = PARSED
+    instead: str = ""
+    equal: bool = field(kw_only=True)
 
     @property
-    def equal(self) -> bool:
-        """Whether everything seen is what was planned."""
-        reached = self.effective == ABSENT or same(self.planned, self.effective)
-        return same(self.planned, self.parsed) and reached
+    def used(self) -> bool:
+        """Whether it is as planned and was seen in use."""
+        return self.equal and self.seen not in {PARSED, READ}
 
     @property
-    def reached(self) -> bool:
-        """Whether it is as planned, and something past the parser took it."""
-        return self.equal and self.seen != PARSED
+    def read(self) -> bool:
+        """Whether it is as planned and the tool's own code read it; its use was not seen."""
+        return self.equal and self.seen == READ
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verdict as JSON-ready values."""
+        """Return the verdict as JSON-ready values; from_dict reads them back."""
         return {
             "parameter": self.parameter,
             "planned": self.planned,
@@ -49,8 +53,20 @@ class Verdict:
             "effective": None if self.effective == ABSENT else self.effective,
             "observed": self.effective != ABSENT,
             "seen": self.seen,
+            **({"instead": self.instead} if self.instead else {}),
             "equal": self.equal,
         }
+
+
+def from_dict(said: Mapping[str, Any]) -> Verdict:
+    """Read a verdict back. Raises KeyError or TypeError where it is none."""
+    effective = said["effective"] if said["observed"] else ABSENT
+    texts = said["parameter"], said["seen"], said.get("instead", "")
+    if not isinstance(said["equal"], bool) or not all(isinstance(one, str) for one in texts):
+        raise TypeError(said)
+    name, seen, instead = texts
+    planned, parsed = said["planned"], said["parsed"]
+    return Verdict(name, planned, parsed, effective, seen, instead, equal=said["equal"])
 
 
 def compare(
@@ -58,18 +74,29 @@ def compare(
     parsed: Mapping[str, Any],
     effective: Mapping[str, Any],
     seen: Mapping[str, str],
+    instead: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Verdict]:
     """Return a verdict for every planned parameter, in the plan's order."""
     return [
-        Verdict(
-            name,
-            value,
-            parsed.get(name, ABSENT),
-            effective.get(name, ABSENT),
-            seen.get(name, PARSED),
+        _judged(
+            Verdict(
+                name,
+                value,
+                parsed.get(name, ABSENT),
+                effective.get(name, ABSENT),
+                seen.get(name, PARSED),
+                equal=False,
+            ),
+            instead.get(name, ""),
         )
         for name, value in planned.items()
     ]
+
+
+def _judged(found: Verdict, instead: str) -> Verdict:
+    used = found.effective == ABSENT or same(found.planned, found.effective)
+    equal = same(found.planned, found.parsed) and used
+    return replace(found, equal=equal, instead=instead if found.seen == PARSED else "")
 
 
 def differences(verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -87,36 +114,57 @@ def settled(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
 
 
 def tally(verdicts: Iterable[Verdict]) -> dict[str, int]:
-    """Return how many parameters were compared, how many differ, and how many reached MLX."""
+    """Return how many parameters were compared, how many differ, were seen in use, or read."""
     rows = list(verdicts)
-    reached = sum(verdict.reached for verdict in rows)
-    return {"parameters": len(rows), "different": len(differences(rows)), "reached": reached}
+    return {
+        "parameters": len(rows),
+        "different": len(differences(rows)),
+        "used": sum(verdict.used for verdict in rows),
+        "read": sum(verdict.read for verdict in rows),
+    }
 
 
 def summary(counts: Mapping[str, int]) -> str:
-    """Return a tally in words; one of an earlier release does not say what reached MLX."""
+    """Return a tally in words; one of an earlier release does not say how far it looked."""
     equal = counts["parameters"] - counts["different"]
     said = f"{equal} of {counted(counts['parameters'], 'parameter')} as planned"
-    if "reached" not in counts:
+    if "used" not in counts or not equal:
         return said
-    return f"{said}, {counts['reached'] or 'nothing'} reached MLX"
+    used, read = counts["used"], counts["read"]
+    parsed = equal - used - read
+    if parsed == equal:
+        return f"{said} (only parsed)"
+    parts = {"seen in use": used, "read by the tool": read, "only parsed": parsed}
+    return f"{said} ({', '.join(f'{count} {how}' for how, count in parts.items() if count)})"
 
 
-def sentence(verdicts: Iterable[Verdict]) -> str:
-    """Return the audit in one line: its tally, what is not as planned, what was not asked for."""
+def total(verdicts: Iterable[Verdict]) -> str:
+    """Return the audit of several stages in one line: its tally, and what is not as planned."""
     rows = list(verdicts)
-    counts = tally(rows)
-    said = [summary(counts)]
-    if counts["different"]:
-        said.append(f"not as planned: {_names(differences(rows))}")
-    idle = [verdict for verdict in rows if verdict.equal and not verdict.reached]
-    if idle and counts["reached"]:
-        said.append(f"not asked for: {_names(idle)}")
+    names = [verdict.parameter for verdict in differences(rows)]
+    said = [summary(tally(rows)), *([f"not as planned: {_names(names)}"] if names else [])]
     return "; ".join(said)
 
 
-def _names(verdicts: Iterable[Verdict]) -> str:
-    return listing(dict.fromkeys(verdict.parameter for verdict in verdicts), _NAMED)
+def sentence(verdicts: Iterable[Verdict]) -> str:
+    """Return the audit of a stage in one line: as `total`, and what was only parsed."""
+    rows = list(verdicts)
+    counts = tally(rows)
+    said = [total(rows)]
+    if counts["used"] or counts["read"]:
+        idle = [one for one in rows if one.equal and not one.used and not one.read]
+        said += [f"only parsed: {_names(map(_why, idle))}"] if idle else []
+    return "; ".join(said)
+
+
+def _why(verdict: Verdict) -> str:
+    if not verdict.instead:
+        return verdict.parameter
+    return f"{verdict.parameter} ({verdict.instead} is used instead)"
+
+
+def _names(names: Iterable[str]) -> str:
+    return listing(dict.fromkeys(names), _NAMED)
 
 
 def same(planned: Any, seen: Any) -> bool:

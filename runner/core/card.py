@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from runner.core.audit import sentence
+from runner.core.audit import total
 from runner.core.figure import figure
 from runner.core.manifest import State
 from runner.core.report import Report
@@ -117,7 +117,7 @@ def _sections(made: Report) -> Iterator[str]:
         yield ""
     yield from _title("Audit")
     seen = [row.verdict for stage in ran for row in stage.rows if row.verdict is not None]
-    yield from (f"{sentence(seen) if seen else 'No stage has been audited'}.", "")
+    yield from (f"{total(seen) if seen else 'No stage has been audited'}.", "")
     yield from (f"- {stage.record.name}: {stage.audit}" for stage in ran)
     yield ""
     for title, kind, text in (("Recipe", "yaml", made.recipe), ("Commands", "sh", made.commands)):

@@ -20,7 +20,14 @@ class Failure:
 
 UNKNOWN = Failure("unknown", "The last lines of the log say more.")
 DRIFT = Failure(
-    "audit", "What MLX got differs from the plan; the stage was stopped before it trained."
+    "audit",
+    "What the tool had differs from the plan, as the log's last lines say of each parameter. The "
+    "stage was stopped there, and nothing of it is handed on.",
+)
+UNSEEN = Failure(
+    "not audited",
+    "The process said that all is well, and ended before what it made was looked at. Nothing of it "
+    "is handed on: nobody knows what it did.",
 )
 MEMORY = Failure(
     "out of memory",

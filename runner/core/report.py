@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from runner.core.audit import Verdict, sentence
+from runner.core.audit import Verdict, sentence, total
 from runner.core.catalog import Catalog
 from runner.core.figure import duration, figure
-from runner.core.manifest import Manifest, StageRecord
+from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.series import Curves
 from runner.core.telling import changes, gates, state_of
 
@@ -64,8 +64,11 @@ class Report:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing that was audited differs from the plan."""
-        return all(not s.record.audit.get("different") for s in self.stages)
+        """Whether something was audited, all that ended well was, and nothing differs."""
+        done = [stage for stage in self.stages if stage.record.state is State.FINISHED]
+        rows = [row.verdict for stage in self.stages for row in stage.rows if row.verdict]
+        audited = all(any(row.verdict for row in stage.rows) for stage in done)
+        return bool(rows) and audited and all(verdict.equal for verdict in rows)
 
     @property
     def seconds(self) -> float:
@@ -111,17 +114,18 @@ def report(
         tool = catalog.get(stage.tool)
         verdicts, observed = seen.get(record.name, ((), {}))
         known = {verdict.parameter: verdict for verdict in verdicts}
-        defaults = {name: p.default for name, p in tool.parameters.items()} if tool else {}
+        known_to = [tool, catalog.trainer] if tool else [catalog.trainer]
+        defaults = {name: p.default for one in known_to for name, p in one.parameters.items()}
         rows = tuple(
             Row(name, value, defaults.get(name), known.get(name))
-            for name, value in stage.params.items()
+            for name, value in {**stage.params, **stage.trainer}.items()
         )
         said = sentence(verdicts) if verdicts else "not audited"
         stages.append(
             StageReport(record, stage.tool, stage.description, rows, said, dict(observed))
         )
     every = [verdict for verdicts, _ in seen.values() for verdict in verdicts]
-    audit = sentence(every) if every else "no stage has been audited"
+    audit = total(every) if every else "no stage has been audited"
     return Report(manifest, tuple(stages), curves, audit, *texts, alive=alive)
 
 

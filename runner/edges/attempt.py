@@ -103,7 +103,10 @@ class Attempt:
         if code == 0 and self.stage.launch:
             code = launch.code(self.log())
         metrics = {**manifests.summary(events), **self.left()}
-        record = replace(record, exit_code=code, metrics=metrics, audit=self.audit())
+        audit = self.audit()
+        if code == 0 and (audit.get("different") or not history.audited(self.place)):
+            code = Exit.AUDIT  # whatever its process said: what nobody has looked at is not well
+        record = replace(record, exit_code=code, metrics=metrics, audit=audit)
         if code != 0:
             return self.failed(record, timed_out=timed_out)
         signals.hold()
@@ -197,7 +200,7 @@ class Attempt:
         return {name: value for name, value in found.items() if self.tool.measured(name)}
 
     def audit(self) -> dict[str, int]:
-        """Return how many parameters were compared, how many differ, and how many reached MLX."""
+        """Return how many parameters were compared, how many differ, and how far they were seen."""
         rows = history.verdicts(self.place)
         return tally(rows) if rows else {}
 
@@ -207,6 +210,8 @@ class Attempt:
         if timed_out:
             guidance = f"It ran longer than its timeout of {self.stage.timeout:g} s."
             found = failures.Failure("timeout", guidance, retry=True)
+        elif record.exit_code == Exit.AUDIT and not record.audit.get("different"):
+            found = failures.UNSEEN
         else:
             found = failures.classify(record.exit_code or 0, tail)
         code = Exit.AUDIT if record.exit_code == Exit.AUDIT else Exit.STAGE_FAILED

@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from runner.core import audit
 from runner.core import manifest as manifests
-from runner.core.audit import ABSENT, Verdict
+from runner.core.audit import Verdict
 from runner.core.manifest import Manifest, State
 from runner.core.naming import SUFFIXES
 from runner.core.problem import listing, suggest
@@ -184,11 +184,11 @@ def verdicts(place: Path) -> list[Verdict]:
     """
     said = disk.read_json(place / "effective.json") or {}
     try:
-        return [_verdict(row) for row in said.get("parameters", ())]
-    except (KeyError, TypeError):
+        return [audit.from_dict(row) for row in said.get("parameters", ())]
+    except (KeyError, TypeError, AttributeError):
         return []
 
 
-def _verdict(row: dict[str, Any]) -> Verdict:
-    effective = row["effective"] if row["observed"] else ABSENT
-    return Verdict(row["parameter"], row["planned"], row["parsed"], effective, row["seen"])
+def audited(place: Path) -> bool:
+    """Say whether the audit of the stage in a folder was made to its end."""
+    return (disk.read_json(place / "effective.json") or {}).get("ended") is True

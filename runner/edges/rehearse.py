@@ -12,9 +12,15 @@ from runner.core.invocation import invoke, laid_out
 from runner.core.plan import Plan, bind
 from runner.edges import disk
 
+NOT_ASKED = 75  # as runner.child.rehearsal ends where a tool cannot be asked
 
-def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
-    """Yield each stage whose tool reads its words differently, or not at all, with what it says."""
+
+def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
+    """Yield each stage whose tool reads its words differently, or not at all, with what it says.
+
+    The third value is whether it could be asked: a parser that is not reached without running the
+    tool's work is left alone.
+    """
     with tempfile.TemporaryDirectory(prefix="run-recipe-") as name:
         folder = Path(name)
         disk.write(folder / "run.json", laid_out({"plan": plan.as_dict()}))
@@ -33,4 +39,5 @@ def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str]]:
             )
             if done.returncode != 0:
                 lines = [line for line in done.stderr.splitlines() if line.strip()]
-                yield stage.name, "\n".join(lines[-4:]).replace(name, "RUN_DIR")
+                said = "\n".join(lines[-4:]).replace(name, "RUN_DIR")
+                yield stage.name, said, done.returncode != NOT_ASKED

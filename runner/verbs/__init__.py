@@ -18,7 +18,7 @@ NAMES = {
     "runs": "List the runs, the newest last.",
     "status": "Say where a run stands: the last worked on, or RUN.",
     "report": "Report on a run, or hold several runs side by side.",
-    "audit": "Hold what MLX got against the plan, value by value.",
+    "audit": "Hold what each tool had against the plan, value by value.",
     "data": "Work on data sets.",
     "model": "Work on models.",
     "eval": "Judge what a model answers.",

@@ -13,11 +13,11 @@ from runner.verbs import options
 @click.argument("run", required=False, shell_complete=options.completes("runs"))
 @options.together(options.runs, options.style())
 def command(run: str | None, runs: str, style: str) -> int:
-    """Hold what MLX got against the plan, value by value.
+    """Hold what each tool had against the plan, value by value.
 
     Of a run these are all parameters of all its stages.
     """
-    from runner.core.audit import sentence, table
+    from runner.core.audit import sentence, table, total
     from runner.core.manifest import State
     from runner.edges import history
 
@@ -36,5 +36,5 @@ def command(run: str | None, runs: str, style: str) -> int:
     for name in unseen:
         click.echo(f"{name}: finished, and nothing says with what")
     none = "no stage of this run has been audited"
-    click.echo(sentence(every) if every else none)
+    click.echo(total(every) if every else none)
     return Exit.AUDIT if wrong or unseen or not every else Exit.OK
