@@ -56,6 +56,7 @@ def stage_of(folder: str, name: str) -> tuple[Host, Mapping[str, Any]]:
     this = Host(folder, staged(stage, tool, moves), tool, moves, smoke=plan.smoke)
     words = [str(bind(word, folder)) for word in invoke(this.stage, tool).arguments]
     sys.argv = [" ".join(tool.command), *words]
+    this.argv = tuple(words)
     return this, said
 
 

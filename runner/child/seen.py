@@ -64,6 +64,7 @@ class Host:
             str(bind(part, folder)): str(bind(path, folder)) for path, part in (moves or {}).items()
         }
         self.tool = tool
+        self.argv: tuple[str, ...] = ()  # the words its tool is given
         self.place = Path(folder) / stage.name
         # What this release does not read is not held against it: preflight refuses what matters.
         params = {name: value for name, value in stage.params.items() if name in tool.parameters}
@@ -128,6 +129,7 @@ class Host:
             return
         said = {
             "tool": self.tool.name,
+            "argv": [*self.tool.command, *self.argv],
             "ended": ended,
             "summary": sentence(verdicts),
             "parameters": [settled(verdict, self.final).as_dict() for verdict in verdicts],

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from runner.core.catalog import Catalog
-from runner.core.invocation import invoke, launched
-from runner.core.plan import Plan, Stage
+from runner.core.invocation import Invocation, command
+from runner.core.plan import Plan
 
 Json = dict[str, Any]
 
@@ -17,16 +17,12 @@ def commands(plan: Plan, catalog: Catalog) -> Json:
     """
     said = plan.as_dict()
     stages = [
-        {**row, **_command(stage, catalog)}
+        {**row, **_command(command(stage, catalog))}
         for row, stage in zip(said["stages"], plan.stages, strict=True)
     ]
     return {**said, "stages": stages}
 
 
-def _command(stage: Stage, catalog: Catalog) -> Json:
-    tool = catalog.get(stage.tool)
-    if tool is None:
-        raise KeyError(stage.tool)
-    invocation = launched(invoke(stage, tool), stage.launch, catalog.launcher)
-    config = None if invocation.config is None else json.loads(invocation.config)
-    return {"argv": [*invocation.argv], "config": config, "config_path": invocation.config_path}
+def _command(whole: Invocation) -> Json:
+    config = None if whole.config is None else json.loads(whole.config)
+    return {"argv": [*whole.argv], "config": config, "config_path": whole.config_path}

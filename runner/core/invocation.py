@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.core.catalog import Parameter, Tool
+from runner.core.catalog import Catalog, Parameter, Tool
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Stage
 
@@ -62,6 +62,19 @@ def invoke(stage: Stage, tool: Tool) -> Invocation:
     path = f"{RUN_DIR}/{stage.name}/config.json"
     options.insert(0, (f"{tool.config_flag}={path}",))
     return Invocation(tool.command, tuple(options), config_text(config), path)
+
+
+def command(stage: Stage, catalog: Catalog) -> Invocation:
+    """Return the whole command of a stage: its launcher's, its trainer's, and its tool's words.
+
+    Script, JSON, a run's record and its process all take their words from here. Raises KeyError for
+    a tool of another catalogue.
+    """
+    tool = catalog.get(stage.tool)
+    if tool is None:
+        raise KeyError(stage.tool)
+    trained = launched(invoke(stage, tool), stage.trainer, catalog.trainer)
+    return launched(trained, stage.launch, catalog.launcher)
 
 
 def launched(invocation: Invocation, said: Mapping[str, Any], starter: Tool) -> Invocation:

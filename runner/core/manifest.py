@@ -26,8 +26,9 @@ class State(StrEnum):
 class StageRecord:
     """One stage: times are UTC in ISO 8601, `seconds` its duration, `metrics` its last figures.
 
-    `prints` are size, time, inode and SHA-256 of every file made, `identity` what of. `unenforced`
-    are the judgements of expectations that did not hold and stopped nothing, as in a smoke run.
+    `argv` is its whole command as the script has it; `prints` are size, time, inode and SHA-256 of
+    every file made, `identity` what of. `unenforced` are the judgements of expectations that did
+    not hold and stopped nothing, as in a smoke run.
     """
 
     name: str
@@ -36,6 +37,7 @@ class StageRecord:
     ended: str = ""
     seconds: float = 0.0
     attempts: int = 0
+    argv: tuple[str, ...] = ()
     exit_code: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
@@ -123,6 +125,7 @@ def from_dict(said: Json) -> Manifest:
             **{
                 **row,
                 "state": State(row["state"]),
+                "argv": tuple(row.get("argv", ())),
                 "expectations": tuple((text, held) for text, held in row["expectations"]),
                 "unenforced": tuple(row.get("unenforced", ())),
             }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from runner.core.catalog import Catalog
-from runner.core.invocation import Invocation, invoke, launched
+from runner.core.invocation import Invocation, command
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
 
@@ -103,15 +103,15 @@ def _head(plan: Plan) -> Iterator[str]:
 
 
 def _stage(stage: Stage, catalog: Catalog) -> Iterator[str]:
-    tool = catalog.get(stage.tool)
-    if tool is None:
-        raise KeyError(stage.tool)
-    trained = launched(invoke(stage, tool), stage.trainer, catalog.trainer)
-    invocation = launched(trained, stage.launch, catalog.launcher)
+    invocation = command(stage, catalog)
     yield ""
     yield from _comment(f"{stage.name}: {stage.description}" if stage.description else stage.name)
     if stage.continues:
         yield "# continue: with run-recipe --resume it goes on; this script starts over"
+    if stage.timeout is not None:
+        yield f"# timeout: {stage.timeout:g} s under run-recipe; this script waits"
+    if stage.retry.attempts > 1:
+        yield f"# retry: {stage.retry.attempts} attempts under run-recipe; this script makes one"
     for condition in stage.expect:
         yield from _comment(f"expect: {condition}")
     yield f'mkdir -p "$RUN_DIR/{stage.name}"'

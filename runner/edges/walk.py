@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.core.catalog import Catalog
 from runner.core.figure import duration
+from runner.core.invocation import command
 from runner.core.manifest import Manifest, StageRecord, State, Text
 from runner.core.plan import Plan, Stage
 from runner.core.resolved import resolved
@@ -227,7 +228,10 @@ class Walk:
         goes_on = stage.continues and was_cut_off(before)
         keep = tool.resumes and before.state is not State.FINISHED and before.identity == parts
         Places(self.folder, stage).clear(before)
-        record = StageRecord(stage.name, State.RUNNING, started=probe.now(), identity=parts)
+        argv = command(stage, self.catalog).argv
+        record = StageRecord(
+            stage.name, State.RUNNING, started=probe.now(), argv=argv, identity=parts
+        )
         hear = partial(self.reporter.event, stage)
         delay = stage.retry.delay
         for attempt in range(1, stage.retry.attempts + 1):
