@@ -3,16 +3,22 @@
 The map, in import order; a module may import only from those above it:
 
 problem     Marks and Problems: what is wrong, where, and the way out
+allowance   the work and the memory that values may take
 naming      what names of files mean, and the folders above a path
 tree        values that remember their places and what they replaced
 scalar      a plain scalar's text -> its value, by YAML 1.2
+flow        a value -> YAML on one line
 syntax      YAML's complaints -> problems in words
 document    one YAML text -> a tree
+inline      one value in a word of a command line -> a tree
 merge       layers of a tree -> one tree; !reset and !override
 override    profiles, environment and --set -> layers
 recipe      files and what is laid over them -> one recipe
 secret      what must never be written down
-sandbox     what a template may do, and how much
+sandbox     what expressions are made of: groups of values, functions, errors
+operators   what + and < and % do with YAML's values, bounded
+filters     what filters, tests and methods do, without guesses
+evaluator   Jinja's tree of an expression -> its value, step by step
 expression  one expression and a scope -> a value
 template    {{ }} filled in, types kept
 catalog     schema/tools -> frozen Tools and Parameters

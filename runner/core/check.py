@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.core import advice, strict
-from runner.core.expression import kind
+from runner.core.operators import kind
 from runner.core.problem import listing, shown, suggest
 from runner.core.tree import MISSING
 

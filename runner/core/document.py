@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
+from runner.core.allowance import MAX_DEPTH
 from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark, Problem, suggest
-from runner.core.scalar import NumberError, scalar
-from runner.core.syntax import MAX_DEPTH, QUOTE, UNQUOTED, syntax, too_deep
+from runner.core.scalar import NumberError, scalar, unfit
+from runner.core.syntax import QUOTE, UNQUOTED, syntax, too_deep
 from runner.core.tree import MISSING, Missing, Node
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -77,12 +78,32 @@ def parse(data: bytes | str, file: str) -> Document:
     return document
 
 
+def bare(text: str, file: str) -> Document:
+    """Read a text that is one plain scalar whatever stands in it; its white space stays."""
+    document = Document(file, text)
+    foreign = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if foreign and not unfit(text):
+        error = yaml.reader.ReaderError(file, foreign.start(), ord(foreign[0]), "unicode", "")
+        document.problems.append(syntax(error, text, file))
+        return document
+    node, builder = Node(None, file, 1, 1), _Builder(document)
+    value = builder.plain(text.strip(), (1, 1))
+    node.value = builder.kept(text if isinstance(value, str) else value, node)
+    document.root = node
+    return document
+
+
+def tokens(text: str) -> Iterator[Any]:
+    """Yield YAML's tokens of a text that it can read, each with its marks."""
+    yield from yaml.scan(text, Loader=_Parser)
+
+
 def _decode(data: bytes | str, file: str) -> tuple[str, Problem | None]:
     if len(data) > MAX_BYTES:
         why = f"this file has {len(data):,} bytes; a recipe may have {MAX_BYTES:,}"
         return "", Problem(Mark(file, 1, 1), why, "file-too-large", "is it a recipe?")
     if isinstance(data, str):
-        return data, None
+        return _word(data, file)
     try:
         return data.decode("utf-8-sig"), None
     except UnicodeDecodeError as error:
@@ -90,6 +111,17 @@ def _decode(data: bytes | str, file: str) -> tuple[str, Problem | None]:
         column = error.start - data.rfind(b"\n", 0, error.start)
         why = f"byte 0x{data[error.start]:02x} is not UTF-8"
         return "", Problem(Mark(file, line, column), why, "not-utf8", "save the file as UTF-8")
+
+
+def _word(text: str, file: str) -> tuple[str, Problem | None]:
+    """Return a word of a command line, which is no text where its bytes were no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        before = text[: error.start].split("\n")
+        mark = Mark(file, len(before), len(before[-1]) + 1)
+        return "", Problem(mark, "this is not UTF-8", "not-utf8", "write it as UTF-8")
+    return text, None
 
 
 def _single(text: str) -> Any:
@@ -207,6 +239,9 @@ class _Builder:
 
     def sequence(self, raw: Any, depth: int) -> list[Node]:
         items = [self.node(item, None, depth + 1) for item in raw.value]
+        for item, said in zip(items, raw.value, strict=True):
+            if _empty(said, item):
+                self.empty(item, "an entry of this list", "write its value, or remove the entry")
         for item in items:
             if item.tag:
                 why = f"!{item.tag} cannot stand in a list"
@@ -226,6 +261,9 @@ class _Builder:
                 whole = False
                 continue
             value = self.node(raw_value, place, depth + 1)
+            if _empty(raw_value, value):
+                hint = f"write a value after '{name}:', or remove it; null is written null"
+                self.empty(value, f"'{name}'", hint)
             if name == "<<" and raw_key.tag == "plain":
                 for key, child in self.merge_key(value):
                     merged.setdefault(key, child)
@@ -241,12 +279,17 @@ class _Builder:
             return MISSING
         return {**merged, **own} if merged else own
 
+    def empty(self, node: Node, what: str, hint: str) -> None:
+        """Tell a value that nobody wrote: YAML takes it for null, and a parameter would be gone."""
+        self.say(node.key_mark, f"{what} has no value", "empty-value", hint)
+        node.value, node.tag = MISSING, ""
+
     def merge_key(self, value: Node) -> Iterator[tuple[str, Node]]:
         sources = value.value if isinstance(value.value, list) else [value]
         for source in sources:
             if isinstance(source.value, dict):
                 yield from source.value.items()
-            elif not self.stopped:
+            elif source.value is not MISSING and not self.stopped:
                 why = "'<<' takes a mapping or a list of them"
                 word = source.value if isinstance(source.value, str) else "NAME"
                 hint = f"write <<: *{word}, with &{word} before a mapping above"
@@ -272,22 +315,38 @@ class _Builder:
                 why = f"a key must be text, not {name or 'null'}"
                 self.say(Mark(self.file, *place), why, "key-not-text", "quote it")
             return None
-        return self.kept(name)
+        known = self.fit(name, Mark(self.file, *place))
+        return known if isinstance(known, str) else None
 
     def scalar(self, raw: Any, tag: str, node: Node) -> Any:
         if tag == "plain":
             value = self.plain(raw.value, (node.line, node.column))
         else:
             value = self.tagged(raw.value, tag, node.mark)
-        if isinstance(value, str) and RUN_DIR in value:
+        return self.kept(value, node)
+
+    def kept(self, value: Any, node: Node) -> Any:
+        """Return a scalar that no command is broken by; what would is a problem."""
+        if not isinstance(value, str):
+            return value
+        if RUN_DIR in value:
             why = f"{RUN_DIR} is the runner's own word for the run directory"
             self.say(node.mark, why, "run-dir-in-text", "refer to a stage's output instead")
-        return self.kept(value) if isinstance(value, str) else value
+        return self.fit(value, node.mark)
 
-    def kept(self, text: str) -> str:
+    def fit(self, text: str, mark: Mark) -> str | Missing:
+        """Return a text that commands and files can hold; MISSING with a problem for another."""
+        sign = unfit(text)
+        if sign:
+            why = f"this text holds {sign}, which no command and no file name can"
+            self.say(mark, why, "unfit-text", "leave it out")
+            return MISSING
+        return self.copy(text)
+
+    def copy(self, text: str) -> str:
         """Return the one copy of a text: PyYAML's own would hold the memory of its whole graph."""
         if text not in self.texts:
-            copy = text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
+            copy = text.encode().decode()
             self.texts[copy] = copy
         return self.texts[text]
 
@@ -329,6 +388,12 @@ class _Builder:
 
     def say(self, mark: Mark, why: str, rule: str, hint: str = "") -> None:
         self.problems.append(Problem(mark, why, rule, hint))
+
+
+def _empty(raw: Any, node: Node) -> bool:
+    """Say whether a value is nothing at all: neither null nor a tag that says something."""
+    plain = isinstance(raw, yaml.ScalarNode) and raw.tag in {"plain", "!override"}
+    return plain and not raw.value and node.tag != "reset"
 
 
 def _place(raw: Any) -> tuple[int, int]:

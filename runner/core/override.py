@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
-from runner.core.document import parse
+from runner.core.allowance import MAX_DEPTH
+from runner.core.inline import inline
 from runner.core.merge import ENVIRONMENT, SET, merge
 from runner.core.problem import Mark, Problem, listing, offer, suggest
 from runner.core.tree import Node
 
 PREFIX = "RECIPE_VARS_"
 PROFILE = "--profile"
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PARTS = ("vars", "defaults", "stages")
 
 
@@ -93,7 +95,7 @@ def _environment(
         fits = [one for one in known if one == word] or [
             one for one in known if one.upper() == word.upper()
         ]
-        line = f"{name}={environ[name]}".replace("\n", " ")
+        line = _seen(f"{name}={environ[name]}")
         start = len(PREFIX) + 1 - len("vars.")
         if len(fits) == 1:
             words = ("vars", fits[0])
@@ -116,22 +118,31 @@ def _sets(
     tree: Node, sets: Sequence[str], sources: dict[str, str], problems: list[Problem]
 ) -> Iterator[_Option]:
     if sets:
-        sources[SET] = "\n".join(line.replace("\n", " ") for line in sets)
+        sources[SET] = "\n".join(map(_seen, sets))
     for number, text in enumerate(sets, start=1):
         path, equals, value = text.partition("=")
-        words = _words(path, tree) if path else ()
         hint = "write --set stages.NAME.params.PARAMETER=VALUE"
         if not equals or not path:
-            why = f"'{text}' is not PATH=VALUE"
+            why = f"'{_seen(text)}' is not PATH=VALUE"
             problems.append(Problem(Mark(SET, number, 1), why, "bad-override", hint))
             continue
-        option = _Option(SET, number, text.replace("\n", " "), 1, words, value)
+        if path.count(".") > MAX_DEPTH:
+            why = f"a path has at most {MAX_DEPTH} names, and this one has {path.count('.') + 1:,}"
+            problems.append(Problem(Mark(SET, number, 1), why, "bad-override", hint))
+            continue
+        words = _words(path, tree)
+        option = _Option(SET, number, _seen(text), 1, words, value)
         if "" in words:
-            why = f"'{path}' has an empty name between its dots"
+            why = f"'{path[:80]}' has an empty name between its dots"
             mark = option.mark(words.index(""))
             problems.append(Problem(mark, why, "bad-override", hint))
             continue
         yield option
+
+
+def _seen(text: str) -> str:
+    """Return an option as the one line that its problems show, each character at its place."""
+    return _UNSEEN.sub(" ", text)
 
 
 def _layer(tree: Node, option: _Option, problems: list[Problem]) -> Node | None:
@@ -139,7 +150,10 @@ def _layer(tree: Node, option: _Option, problems: list[Problem]) -> Node | None:
     if not option.words:
         return None
     lead = option.line.index("=") + 1
-    parsed = parse(option.value, option.file)
+    if not option.value.strip():
+        problems.append(_empty(option))
+        return None
+    parsed = inline(option.value, option.file)
     starts = [0, *accumulate(len(row) + 1 for row in option.value.split("\n"))]
 
     def moved(line: int, column: int) -> tuple[int, int]:
@@ -159,6 +173,14 @@ def _layer(tree: Node, option: _Option, problems: list[Problem]) -> Node | None:
     found += [problem for _, problem in _strays(tree, layer, "an override")]
     problems += found
     return None if found else layer
+
+
+def _empty(option: _Option) -> Problem:
+    """Return the problem of a value that is not there: an unset variable of a shell, mostly."""
+    name = option.line.partition("=")[0]
+    out = f"unset {name}" if option.file == ENVIRONMENT else "leave it out"
+    hint = f"give it a value, or {out}; null is written null"
+    return Problem(option.mark(), f"{name} has no value", "empty-value", hint)
 
 
 def _shifted(node: Node, moved: Callable[[int, int], tuple[int, int]]) -> Node:

@@ -9,7 +9,7 @@ from runner.core.merge import merge, settle
 from runner.core.naming import BUILTIN, SUFFIXES
 from runner.core.override import Overrides, overlay
 from runner.core.problem import Mark, Problem, shown, suggest
-from runner.core.tree import Node
+from runner.core.tree import MISSING, Node
 
 __all__ = ["Loaded", "Overrides", "Recipe", "load"]
 
@@ -139,6 +139,9 @@ class _Gathering:
             return []
         good = []
         for target in said.value if isinstance(said.value, list) else [said]:
+            if target.value is MISSING:
+                self.lost = True
+                continue
             if not isinstance(target.value, str) or not target.value:
                 why = "'extends' takes a file name or a list of them"
                 hint = "remove this line" if target.value is None else "write extends: FILE.yaml"

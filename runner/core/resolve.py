@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from runner.core import template
+from runner.core.allowance import Allowance
 from runner.core.catalog import Catalog, Output, applies
 from runner.core.draft import Draft, drafts
 from runner.core.expression import evaluate, names
@@ -39,6 +40,7 @@ class Resolver:
         self.catalog = catalog
         self.environ = environ
         self.problems: list[Problem] = []
+        self.allowance = Allowance()
         self.used: set[Use] = set()
         self.drafts = drafts(recipe, catalog, self.problems)
         self._uses: list[set[Use]] = []
@@ -57,7 +59,9 @@ class Resolver:
 
     def read(self, words: Use, stage: str) -> frozenset[Use]:
         """Return what a dotted name reads in a stage; raises TemplateError where it is none."""
-        return self._tracked(lambda: evaluate(".".join(words), self._scope), stage)[1]
+        return self._tracked(lambda: evaluate(".".join(words), self._scope, self.allowance), stage)[
+            1
+        ]
 
     def outputs(self, draft: Draft) -> dict[str, str]:
         """Return every output of a stage by name, as paths."""
@@ -195,7 +199,7 @@ class Resolver:
         self.used |= {("vars", *found[1].split(".")[1:]) for found in _VARS.finditer(text)}
 
     def _var(self, name: str) -> Any:
-        return template.plain(self._scope["vars"].lookup(name))
+        return template.plain(self._scope["vars"].lookup(name), self.allowance)
 
     def _makes(self, draft: Draft, output: Output) -> bool:
         if draft.tool is None:
@@ -290,7 +294,7 @@ class Resolver:
         if key not in self._texts:
             try:
                 with self._recording() as uses:
-                    value = template.fill(node.value, self._scope)
+                    value = template.fill(node.value, self._scope, self.allowance)
                     self._branches(node.value)
             except TemplateError as error:
                 self.tell(node, error)

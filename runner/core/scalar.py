@@ -4,9 +4,11 @@ import math
 import re
 from typing import Any
 
-MAX_DIGITS = 3_500  # Python refuses to print a number of more than 4,300; these may be hexadecimal
+LARGEST = 2**64 - 1  # what MLX's seeds, numpy and every tool's own language hold at most
+_MAX_DIGITS = 100  # read before they are counted as a number
 _INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_HALF = re.compile("[\ud800-\udfff]")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -35,16 +37,39 @@ def scalar(text: str) -> Any:
     if not text[0].isdigit() and text[0] not in "-+.":
         return text
     if _INT.match(text):
-        if len(text) > MAX_DIGITS:
-            raise NumberError(f"this number of {len(text):,} digits is too large", "is it text?")
         if re.match(r"[-+]?0[0-9]", text):
             raise _leading_zero(text)
+        if len(text) > _MAX_DIGITS or abs(int(text, 0)) > LARGEST:
+            why = f"this number of {len(text):,} digits is too large: 64 bits hold {LARGEST:,}"
+            raise NumberError(why, "put it in quotes if it is text")
         return int(text, 0)
-    return float(text) if _FLOAT.match(text) else text
+    return _float(text) if _FLOAT.match(text) else text
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise NumberError(
+            f"{text[:40]} is too large for a number", "put it in quotes if it is text"
+        )
+    if not value and set(text.lower().partition("e")[0]) & set("123456789"):
+        why = f"{text[:40]} is so small that it would be 0"
+        raise NumberError(why, "write 0 if that is meant")
+    return value
 
 
 def _leading_zero(text: str) -> NumberError:
+    if len(text) > _MAX_DIGITS:
+        return NumberError(f"this number of {len(text):,} digits has a leading zero", "quote it")
     octal = text.lstrip("+-0")
     also = f", 0o{octal} for octal" if octal.isdigit() and not set(octal) & set("89") else ""
     why = f"{text}: a leading zero means octal in YAML 1.1 and nothing in YAML 1.2"
     return NumberError(why, f"write {int(text)}{also}, or quote it")
+
+
+def unfit(text: str) -> str:
+    """Return what a text holds that no command, file name or script can, '' for nothing."""
+    if "\0" in text:
+        return "a NUL character"
+    half = _HALF.search(text)
+    return f"half a character (U+{ord(half[0]):04X})" if half else ""

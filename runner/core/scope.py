@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from runner.core.draft import Draft
-from runner.core.expression import kind
+from runner.core.operators import kind
 from runner.core.problem import offer
 from runner.core.recipe import Recipe
-from runner.core.sandbox import Scope, TemplateError
+from runner.core.sandbox import Function, Scope, TemplateError
 from runner.core.scalar import scalar
 from runner.core.secret import secret_name
 from runner.core.tree import Node
@@ -189,22 +189,18 @@ class _Metrics(Scope):
         self.lookup("")
 
 
-class _Env(Scope):
+class _Env(Function):
     """``env(NAME, DEFAULT)``: an environment variable, as text or as the type of its default."""
 
-    title = "env"
-
     def __init__(self, lookup: Lookup) -> None:
+        super().__init__("env", "env('NAME')", self.variable)
         self._lookup = lookup
 
-    def lookup(self, name: str) -> Any:
-        raise TemplateError("env is a function", f"write env('{name}')", "undefined")
-
-    def whole(self) -> Any:
-        self.lookup("NAME")
-
-    def __call__(self, name: str, default: Any = _UNSET) -> Any:
-        if secret_name(str(name)):
+    def variable(self, name: str, default: Any = _UNSET) -> Any:
+        """Return a variable's value, its default where it is not set; raises TemplateError."""
+        if not isinstance(name, str) or not name:
+            raise TemplateError("env takes a variable's name", "write env('NAME')")
+        if secret_name(name):
             hint = "the tools read it from the environment themselves"
             raise TemplateError(f"'{name}' looks like a secret; it would stand in the plan", hint)
         said = self._lookup.environ.get(name)
@@ -213,6 +209,11 @@ class _Env(Scope):
                 hint = f"set it, or write env('{name}', DEFAULT)"
                 raise TemplateError(f"the environment has no {name}", hint, "undefined")
             return default
+        if not said.strip() and said != default:
+            out = "unset it" if default is _UNSET else "unset it for the default"
+            hint = f"give it a value, or {out}: unset {name}"
+            hint += f"; where an empty text is meant, write env('{name}', '')"
+            raise TemplateError(f"{name} is empty in the environment", hint, "empty-value")
         if default is _UNSET or isinstance(default, str) or default is None:
             return said
         return _typed(name, said, default)
@@ -222,7 +223,7 @@ def _typed(name: str, said: str, default: Any) -> Any:
     """Return an environment variable's text as a value of its default's type."""
     try:
         value = scalar(said.strip())
-    except (ValueError, IndexError):
+    except ValueError:
         value = said
     if isinstance(default, float) and type(value) is int:
         value = float(value)

@@ -113,10 +113,21 @@ def _strict() -> "type[Draft202012Validator]":
     keywords = {
         name: _unless_missing(check) for name, check in Draft202012Validator.VALIDATORS.items()
     }
+    keywords["uniqueItems"] = _of_known(keywords["uniqueItems"])
     strict: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
         Draft202012Validator, validators=keywords, type_checker=checker
     )
     return strict
+
+
+def _of_known(check: Any) -> Any:
+    """Return a keyword that looks at the entries of a list that could be made: others are alike."""
+
+    def keyword(validator: Any, said: Any, value: Any, schema: Any) -> Any:
+        known = [one for one in value if one is not MISSING] if isinstance(value, list) else value
+        return check(validator, said, known, schema)
+
+    return keyword
 
 
 def _unless_missing(check: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.core.check import violations
 from runner.core.document import parse
-from runner.core.invocation import laid_out
+from runner.core.inline import word
 from runner.core.naming import ENDING
 from runner.core.problem import Mark, Problem, suggest
 from runner.core.shape import placed
@@ -116,7 +116,7 @@ def _locked(root: Node) -> tuple[dict[str, Inputs] | None, list[Problem]]:
 def _inputs(node: Node) -> Inputs:
     profile = node.get("profile")
     plain = profile.plain() if profile is not None else []
-    sets = tuple(f"{path}={laid_out(child.plain())}" for path, child in _children(node, "set"))
+    sets = tuple(f"{path}={word(child)}" for path, child in _children(node, "set"))
     environ = {name: str(child.value) for name, child in _children(node, "env")}
     smoke = locate(node, ["smoke"]).value is True
     return Inputs((plain,) if isinstance(plain, str) else tuple(plain), sets, environ, smoke)

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
+from runner.core.allowance import MAX_DEPTH
 from runner.core.problem import Mark, Problem
 
-MAX_DEPTH = 64
 UNQUOTED = "a template must stand in quotes, or YAML reads '{{' as a mapping"
 QUOTE = 'write "{{ … }}"'
 _TEMPLATE = re.compile(r"(?:^|:|-|,|\[)\s*(\{\{)")

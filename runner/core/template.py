@@ -4,19 +4,19 @@ A text that is one whole ``{{ … }}`` keeps the expression's type; there are no
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
 from typing import Any
 
-from runner.core.expression import Names, evaluate, kind, names
-from runner.core.sandbox import MAX_TEXT, Scope, TemplateError
-from runner.core.scalar import MAX_DIGITS
+from runner.core.allowance import TOO_LARGE, Allowance, SpentError
+from runner.core.expression import SPENT, Names, evaluate, names
+from runner.core.operators import kind
+from runner.core.operators import text as as_text
+from runner.core.sandbox import Scope, TemplateError
+from runner.core.scalar import LARGEST, unfit
 
-MAX_ITEMS = 100_000
 _MARKS = ("{{", "{%", "{#")
-_LIMIT = 10**MAX_DIGITS
 _SINGLE = re.compile(r"\$?\{\s*((?:vars|stages?|recipe)(?:\.\w+)+)\s*\}")
 _SIGNS = re.compile(r"\$*(?:\{\{|\{%|\{#|\{(?=\s*(?:vars|stages?|recipe)\.))")
 _SYNTAX = "template-syntax"
@@ -66,50 +66,77 @@ def reads(text: str) -> Names:
     return frozenset(found)
 
 
-def fill(text: str, scope: Mapping[str, Any]) -> Any:
-    """Return the value of a template; raises TemplateError."""
+def fill(text: str, scope: Mapping[str, Any], allowance: Allowance | None = None) -> Any:
+    """Return the value of a template; raises TemplateError.
+
+    `allowance` is what is left to all templates of a recipe; a template alone has its own.
+    """
+    allowance = allowance or Allowance()
     parts = pieces(text)
     if len(parts) == 1 and isinstance(parts[0], Expression):
-        return plain(evaluate(parts[0].text, scope))
-    return "".join(part if isinstance(part, str) else _word(part.text, scope) for part in parts)
+        return plain(evaluate(parts[0].text, scope, allowance), allowance)
+    words = [
+        part if isinstance(part, str) else _word(part.text, scope, allowance) for part in parts
+    ]
+    return plain(_joined(parts, words), allowance)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, allowance: Allowance | None = None) -> Any:
     """Return a result as YAML values; raises TemplateError for anything else."""
-    return _plain(value, count())
+    value = value.whole() if isinstance(value, Scope) else value
+    allowance = allowance or Allowance()
+    try:
+        allowance.hold(allowance.look(value))
+    except SpentError as error:
+        rule = "template-error" if error.alone else SPENT
+        raise TemplateError(str(error), error.hint, rule) from error
+    return _plain(value)
 
 
-def _plain(value: Any, items: "count[int]") -> Any:
-    if isinstance(value, Scope):
-        return value.whole()
-    if next(items) > MAX_ITEMS:
-        raise TemplateError("the result is too large")
-    if value is None or isinstance(value, bool | int | float | str):
-        value = value if type(value) in {bool, int, float, str, type(None)} else str(value)
-        if type(value) is int and not -_LIMIT < value < _LIMIT:
-            raise TemplateError("the result is too large")
-        if isinstance(value, str) and len(value) > MAX_TEXT:
-            raise TemplateError("the result is too large")
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        if abs(value) > LARGEST:
+            raise TemplateError(f"{TOO_LARGE}: a whole number has at most 64 bits")
+        return value
+    if isinstance(value, str):
+        sign = unfit(value)
+        if sign:
+            raise TemplateError(f"the result holds {sign}, which no command can be told")
         return value
     if isinstance(value, list | tuple):
-        return [_plain(item, items) for item in value]
+        return [_plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, items) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     raise TemplateError(f"the result is {kind(value)}, which YAML cannot hold")
 
 
-def _word(expression: str, scope: Mapping[str, Any]) -> str:
+def _joined(parts: Sequence[str | Expression], words: Sequence[str]) -> str:
+    """Return the words as one text; raises TemplateError where it begins at the top by accident.
+
+    ``{{ vars.root }}/adapters`` with an empty root is ``/adapters``: it is on another disk.
+    """
+    before: Expression | None = None
+    for part, word in zip(parts, words, strict=True):
+        if isinstance(part, str) and before and part.startswith("/"):
+            why = f"{before.text.strip()} is empty, and '{part[:40]}' is at the top of the disk"
+            hint = "give it a value ('.' is the working directory)"
+            raise TemplateError(why, f"{hint}; a '/' that is meant is {{{{ '/' }}}}")
+        if word:
+            break
+        before = part if isinstance(part, Expression) else before
+    return "".join(words)
+
+
+def _word(expression: str, scope: Mapping[str, Any], allowance: Allowance) -> str:
     """Return the value of an expression that stands inside text."""
-    value = evaluate(expression, scope)
+    value = evaluate(expression, scope, allowance)
     if isinstance(value, Scope):
-        Scope.whole(value)
-    value = plain(value)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
+        raise value.refused()
+    value = plain(value, allowance)
+    if value is not None and not isinstance(value, list | dict):
+        return as_text(value)
     name = expression.strip()
     if value is None:
         why = f"{name} is null, and cannot stand inside text"

@@ -4,7 +4,6 @@ What every stage of a tool says alike stands under ``defaults``.
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,17 +12,15 @@ from runner.core.arguments import Given, typed
 from runner.core.catalog import Tool, complete
 from runner.core.expansion import Variable, Variables, unfilled
 from runner.core.fitting import Adopted, plain, said
+from runner.core.flow import flow
+from runner.core.flow import key as quoted
 from runner.core.problem import Mark, Problem, ordered
-from runner.core.scalar import NumberError, scalar
 from runner.core.template import literal
 from runner.core.tree import MISSING
 
 WIDTH = 100
 SHARED = 2
 _UNPLACED = "Nothing reads these: write what they hold in their stages, and take them out."
-_WIDE = 0x10000
-_BARE = re.compile(r"[A-Za-z_./][\w./@+-]*(?: [\w./@+-]+)*\Z")
-_WORDS_OF_OTHERS = {"yes", "no", "on", "off", "y", "n"}
 
 
 def recipe_text(adoption: Adoption, schema: str = "") -> str:
@@ -33,12 +30,12 @@ def recipe_text(adoption: Adoption, schema: str = "") -> str:
 
 def yaml(value: Any, indent: int = 0, width: int = WIDTH) -> str:
     """Return a value as YAML, on one line where it fits, ready to stand after ``key:``."""
-    flat = _flow(value)
+    flat = flow(value)
     if indent + len(flat) <= width or not value or not isinstance(value, dict | list):
         return f" {flat}"
     pad = "\n" + " " * indent
     if isinstance(value, dict):
-        return "".join(f"{pad}{_key(k)}:{yaml(v, indent + 2, width)}" for k, v in value.items())
+        return "".join(f"{pad}{quoted(k)}:{yaml(v, indent + 2, width)}" for k, v in value.items())
     return "".join(f"{pad}-{yaml(item, indent + 2, width)}" for item in value)
 
 
@@ -97,7 +94,7 @@ class _Writer:
     def stage(self, stage: Adopted) -> Iterator[str]:
         for line in stage.comments:
             yield f"  # {line}".rstrip()
-        yield f"  {_key(stage.name)}:"
+        yield f"  {quoted(stage.name)}:"
         yield f"    tool: {stage.tool.name}"
         if stage.description:
             yield f"    description:{yaml(literal(stage.description), 6, 10_000)}"
@@ -247,41 +244,3 @@ def _comments(problems: Iterable[Problem], pad: str) -> Iterator[str]:
 
 def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, dict):
-        inside = ", ".join(f"{_key(key)}: {_flow(child)}" for key, child in value.items())
-        return f"{{{inside}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_flow, value))}]"
-    if isinstance(value, str):
-        return value if _plain(value) else _quoted(value)
-    return repr(value) if isinstance(value, float) else json.dumps(value)
-
-
-def _quoted(text: str) -> str:
-    """Return a text in double quotes; YAML takes some characters for the end of a line."""
-
-    def escaped(found: re.Match[str]) -> str:
-        char = found.group()
-        code = ord(char)
-        return (
-            char if char.isprintable() else f"\\u{code:04x}" if code < _WIDE else f"\\U{code:08x}"
-        )
-
-    return re.sub(r"[^ -~]", escaped, json.dumps(text, ensure_ascii=False))
-
-
-def _plain(text: str) -> bool:
-    """Say whether a text may stand without quotes, for every reader of YAML."""
-    if not _BARE.match(text) or text.casefold() in _WORDS_OF_OTHERS:
-        return False
-    try:
-        return isinstance(scalar(text), str)
-    except NumberError:
-        return False
-
-
-def _key(name: str) -> str:
-    return name if _plain(name) else _quoted(name)

@@ -241,7 +241,13 @@ def test_a_profile_that_is_taken_away_is_none():
         ('vars.rank="5"', "5"),
         ("vars.rank=[1, 2]", [1, 2]),
         ("vars.rank={a: 1}", {"a": 1}),
-        ("vars.rank=", None),
+        ("vars.rank=null", None),
+        ("vars.rank=''", ""),
+        ("vars.rank=Reply to #12 only", "Reply to #12 only"),
+        ("vars.rank=a: b", "a: b"),
+        ("vars.rank=*x", "*x"),
+        ("vars.rank=--- x", "--- x"),
+        ("vars.rank=two\nlines", "two\nlines"),
     ],
 )
 def test_a_set_is_typed_as_yaml(said, value):

@@ -105,7 +105,7 @@ def test_an_expression_inside_text_makes_text(text, value):
         ("{{ ('a' * 10000) | replace('', 'b' * 10000) }}", "too large"),
         ("{{ ('a' * 10000).replace('', 'b' * 10000) }}", "too large"),
         ("{{ range(10000) | join('a' * 10000) }}", "too large"),
-        ("{{ vars.text | truncate(-1) }}", "expected length"),
+        ("{{ vars.text | truncate(2) }}", "it drops text"),
         ("{{ " + "(" * 500 + "1" + ")" * 500 + " }}", "too large"),
     ],
 )

@@ -368,9 +368,9 @@ def test_the_hubs_cache_is_where_the_hub_says():
 
 def test_nothing_raises_for_paths_no_system_takes():
     stages = {
-        "a": lora(model="x" * 5000, data="\0", resume_adapter_file="a\0b.safetensors"),
-        "q": convert(hf_path="\0", mlx_path="y" * 5000),
-        "g": stage("mlx_lm.generate", model="m", image=["i.png", "\0"]),
+        "a": lora(model="x" * 5000, data="d" * 300, resume_adapter_file="a" * 999 + "/b"),
+        "q": convert(hf_path="z" * 300, mlx_path="y" * 5000),
+        "g": stage("mlx_lm.generate", model="m", image=["i.png", "j" * 300]),
     }
     seen = look(plan(stages))
     assert (seen.adapters, seen.data, seen.models) == ({}, {}, {})
