@@ -1,4 +1,4 @@
-"""pytest --recipes: recipes and their NAME.test.yaml as test items.
+"""pytest --recipes: recipes and their NAME.test.yaml as test items, with --recipes-only alone.
 
 Every pytest run of an environment that has run-recipe loads this module: it imports nothing but
 pytest until --recipes is given.
@@ -19,17 +19,23 @@ _CI = ("CI", "BUILD_NUMBER")  # the two that pytest looks at, too
 
 
 def pytest_addoption(parser: Any) -> None:
-    """Add --recipes."""
+    """Add --recipes and --recipes-only."""
     group = parser.getgroup("run-recipe")
     group.addoption(
         "--recipes",
         action="store_true",
         help="collect recipes, whose commands are held against snapshots, and NAME.test.yaml",
     )
+    group.addoption(
+        "--recipes-only",
+        action="store_true",
+        help="as --recipes, and nothing else is collected: no Python file is imported",
+    )
 
 
 def pytest_configure(config: Any) -> None:
     """Refuse what cannot work, in a sentence. Raises UsageError."""
+    config.option.recipes = config.option.recipes or config.option.recipes_only
     if not config.getoption("recipes"):
         return
     if find_spec("syrupy") is None or not hasattr(config.option, "update_snapshots"):
@@ -45,6 +51,23 @@ def pytest_configure(config: Any) -> None:
             f"snapshots are not updated in CI (the variable {here[0]} is set): "
             "run --snapshot-update on your machine, read the diff, and commit it"
         )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: "Path", config: Any) -> bool | None:
+    """Leave out every file that is no YAML, where only recipes are wanted."""
+    from runner.core.naming import SUFFIXES  # noqa: PLC0415
+
+    foreign = collection_path.suffix not in SUFFIXES and not collection_path.is_dir()
+    return True if config.option.recipes_only and foreign else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collect_directory(path: "Path", parent: Any) -> Any:
+    """Take a folder for a plain one, where only recipes are wanted: a package would be imported."""
+    if not parent.config.option.recipes_only:
+        return None
+    return pytest.Dir.from_parent(parent, path=path)
 
 
 def pytest_collect_file(file_path: "Path", parent: Any) -> Any:

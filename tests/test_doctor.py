@@ -147,3 +147,13 @@ def test_doctor_says_whether_there_is_a_token_and_never_which(tmp_path):
     hub = next(one for one in json.loads(done.stdout) if one["subject"] == "hub")
     assert "a token is set" in hub["detail"]
     assert "secret" not in done.stdout + done.stderr
+
+
+def test_a_script_that_would_not_find_its_programs_is_told_and_a_run_needs_none_of_them():
+    one = found(scripts=["mlx_lm.lora"], programs="/there/bin")["scripts"]
+    assert (one.level, one.hint) == (
+        "warning",
+        'they stand beside Python: export PATH="$PATH:/there/bin"',
+    )
+    assert found(scripts=[], programs="/there/bin")["scripts"].level == "good"
+    assert "scripts" not in found(scripts=None, programs="")

@@ -68,6 +68,21 @@ def test_the_snapshot_hook_fails_on_a_change_whatever_the_projects_pytest_is(pro
     assert "seed  3 -> 4" in done.stdout
 
 
+@pytest.mark.slow
+def test_the_snapshot_hook_imports_no_python_of_the_project(project):
+    assert call("run-recipe-snapshots", project, "--snapshot-update").returncode == 0
+    touch = f"import pathlib; pathlib.Path({str(project / 'PWNED')!r}).touch()\n"
+    deep = project / "recipes" / "deep"
+    deep.mkdir()
+    for folder in (project / "recipes", deep):
+        for name in ("__init__", "conftest", "test_it", "it_test", "setup", "pytest", "yaml"):
+            (folder / f"{name}.py").write_text(touch, encoding="utf-8")
+    (deep / "test_it.txt").write_text(">>> open('PWNED', 'w')\n", encoding="utf-8")
+    done = call("run-recipe-snapshots", project, "recipes/test_it.py")
+    assert "1 passed" in done.stdout + call("run-recipe-snapshots", project).stdout
+    assert not (project / "PWNED").exists()
+
+
 @pytest.mark.parametrize("hook", HOOKS.values(), ids=HOOKS)
 def test_a_hook_looks_at_all_recipes_when_a_base_or_a_snapshot_changes(hook):
     assert hook["pass_filenames"] is False

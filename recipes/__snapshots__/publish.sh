@@ -7,6 +7,13 @@ if [ -e "$RUN_DIR" ]; then
   echo "$RUN_DIR exists: name a new one, as in RUN_DIR=runs/again bash $0" >&2
   exit 1
 fi
+if here=$(readlink -f "$(command -v run-recipe)" 2> /dev/null); then
+  PATH="$PATH:${here%/*}"
+fi
+if ! hash mlx_lm.fuse mlx_lm.lora run-recipe; then
+  echo "$0 needs these programs on the PATH: activate the environment that has them" >&2
+  exit 1
+fi
 
 # train
 mkdir -p "$RUN_DIR/train"

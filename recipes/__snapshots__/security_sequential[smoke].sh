@@ -8,6 +8,13 @@ if [ -e "$RUN_DIR" ]; then
   exit 1
 fi
 export MLX_DISABLE_COMPILE=1
+if here=$(readlink -f "$(command -v run-recipe)" 2> /dev/null); then
+  PATH="$PATH:${here%/*}"
+fi
+if ! hash mlx_lm.convert mlx_lm.fuse mlx_lm.lora run-recipe; then
+  echo "$0 needs these programs on the PATH: activate the environment that has them" >&2
+  exit 1
+fi
 
 # smoke_model: Make the tiny base model of a smoke run.
 mkdir -p "$RUN_DIR/smoke_model"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from runner.core.catalog import NEWEST, OLDEST, numbers
+from runner.core.problem import listing
 
 Level = Literal["good", "warning", "unfit"]
 PYTHONS = ((3, 11), (3, 13))
@@ -23,7 +24,8 @@ class Finding:
 
 def examine(facts: Mapping[str, Any], drift: Sequence[str]) -> list[Finding]:
     """Return how a machine stands; `drift` are differences between catalogue and mlx-lm."""
-    return [*_python(facts), *_mlx(facts), *_drift(facts, drift), *_room(facts), *_hub(facts)]
+    parts = (_python(facts), _mlx(facts), _drift(facts, drift), _scripts(facts))
+    return [*(one for part in parts for one in part), *_room(facts), *_hub(facts)]
 
 
 def fit(findings: Sequence[Finding]) -> bool:
@@ -74,6 +76,19 @@ def _drift(facts: Mapping[str, Any], drift: Sequence[str]) -> Iterator[Finding]:
     for difference in drift:
         hint = "a recipe that uses it is refused; install a release that run-recipe knows"
         yield Finding("catalogue", "unfit", difference, hint)
+
+
+def _scripts(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    """Say whether an exported script finds its programs from here; a run needs none of them."""
+    missing = facts.get("scripts")
+    if missing is None or "mlx-lm" not in facts["packages"]:
+        return
+    if not missing:
+        yield Finding("scripts", "good", "of --dry-run find every program from here")
+        return
+    hint = f'they stand beside Python: export PATH="$PATH:{facts["programs"]}"'
+    said = f"of --dry-run would not find {listing(missing, 4)}; a run does not need it"
+    yield Finding("scripts", "warning", said, hint)
 
 
 def _room(facts: Mapping[str, Any]) -> Iterator[Finding]:

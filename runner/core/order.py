@@ -2,12 +2,12 @@
 
 import heapq
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from runner.core.catalog import Catalog
 from runner.core.naming import upward
-from runner.core.plan import Stage
+from runner.core.plan import Plan, Stage
 from runner.core.reading import readings
 
 
@@ -69,3 +69,20 @@ def _circle(waits: Mapping[str, set[str]]) -> list[str]:
         trail[name] = len(trail)
         name = min(other for other in waits[name] if other in waits)
     return [*list(trail)[trail[name] :], name] if name else []
+
+
+def gap(plan: Plan, names: Collection[str], kept: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return why the named stages cannot run alone, and the way out; None where they can.
+
+    `kept` are the stages with a result of an earlier run, each with why it is not this plan's.
+    """
+    for stage in plan.stages:
+        for name in stage.after if stage.name in names else ():
+            if name in names or kept.get(name) == "":
+                continue
+            said = f"stage '{stage.name}' reads from {name}, which"
+            if name in kept:
+                return f"{said} is not as planned: {kept[name]}", f"run it too: --from {name}"
+            hint = f"run it too: --from {name}, or go on from a run that has it: --resume"
+            return f"{said} would not run", hint
+    return None

@@ -13,9 +13,10 @@ _STARTERS = {
 }  # fmt: skip
 _HARMLESS = {
     ":", "[", "[[", "cat", "cd", "date", "df", "du", "echo", "exit", "false", "free", "grep",
-    "head", "hostname", "ls", "mkdir", "printf", "pwd", "return", "set", "shift", "shopt", "sleep",
-    "sort", "source", ".", "tail", "tee", "test", "trap", "true", "ulimit", "umask", "uname",
-    "unset", "wait", "wc", "which", "conda", "deactivate", "tput", "clear", "sysctl", "top",
+    "hash", "head", "hostname", "ls", "mkdir", "printf", "pwd", "return", "set", "shift", "shopt",
+    "sleep", "sort", "source", ".", "tail", "tee", "test", "trap", "true", "ulimit", "umask",
+    "uname", "unset", "wait", "wc", "which", "conda", "deactivate", "tput", "clear", "sysctl",
+    "top",
 }  # fmt: skip
 SAYS_NOTHING = {"adapter", "adapters", "lora", "model", "out", "output", "outputs", "results"}
 

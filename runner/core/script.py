@@ -3,10 +3,10 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from runner.core.catalog import Catalog
+from runner.core.catalog import Catalog, Tool
 from runner.core.invocation import Invocation, command
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Plan, Stage
@@ -28,9 +28,38 @@ def script(plan: Plan, catalog: Catalog) -> str:
 
 def lines(plan: Plan, catalog: Catalog) -> Iterator[str]:
     """Yield the lines of the script, one after the other: a long one need never be whole."""
-    for part in (_head(plan), *(_stage(stage, catalog) for stage in plan.stages)):
+    invocations = [command(stage, catalog) for stage in plan.stages]
+    parts = (_stage(*both) for both in zip(plan.stages, invocations, strict=True))
+    for part in (_head(plan), found(programs(invocations, catalog.launcher)), *parts):
         for line in part:
             yield f"{line}\n"
+
+
+def programs(invocations: Iterable[Invocation], launcher: Tool) -> list[str]:
+    """Return the programs that commands start, each once, and those that a launcher starts."""
+    names = set()
+    for one in invocations:
+        names.add(one.command[0])
+        if one.command == launcher.command:
+            names.add(next(words[1] for words in one.options if words[0] == "--"))
+    return sorted(names)
+
+
+def found(names: Sequence[str]) -> Iterator[str]:
+    """Yield the lines that find programs on the PATH, or else beside run-recipe, or end there.
+
+    An installation by ``uv tool`` or pipx puts run-recipe alone on the PATH, as a link to where all
+    of them are.
+    """
+    if not names:
+        return
+    yield 'if here=$(readlink -f "$(command -v run-recipe)" 2> /dev/null); then'
+    yield '  PATH="$PATH:${here%/*}"'
+    yield "fi"
+    yield f"if ! hash {' '.join(map(shlex.quote, names))}; then"
+    yield '  echo "$0 needs these programs on the PATH: activate the environment that has them" >&2'
+    yield "  exit 1"
+    yield "fi"
 
 
 def made_from(text: str) -> str | None:
@@ -102,8 +131,7 @@ def _head(plan: Plan) -> Iterator[str]:
         yield f"export {name}={shlex.quote(value)}"
 
 
-def _stage(stage: Stage, catalog: Catalog) -> Iterator[str]:
-    invocation = command(stage, catalog)
+def _stage(stage: Stage, invocation: Invocation) -> Iterator[str]:
     yield ""
     yield from _comment(f"{stage.name}: {stage.description}" if stage.description else stage.name)
     if stage.continues:

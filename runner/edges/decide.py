@@ -9,6 +9,7 @@ from runner.core import saved as states
 from runner.core.catalog import Catalog, Tool
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.naming import RUN_DIR
+from runner.core.order import gap
 from runner.core.plan import Plan, Stage, bind
 from runner.core.problem import listing
 from runner.core.reading import readings
@@ -33,9 +34,10 @@ class Decision:
 def decide(
     plan: Plan, catalog: Catalog, names: Sequence[str], before: Manifest | None, runs: Path
 ) -> Decision:
-    """Decide what to do with the named stages, each with its cause.
+    """Decide what to do with the named stages, each with its cause; a dry run decides here, too.
 
-    What was read for it is remembered beside the `runs`.
+    What was read for it is remembered beside the `runs`. Raises RecipeError where a stage reads
+    from one that would not run and has no result.
     """
     records = {record.name: record for record in before.stages} if before else {}
     versions = probe.packages() | {"run_recipe": "1"}
@@ -56,7 +58,11 @@ def decide(
             else one
             for one in actions
         ]
-    return Decision(wanted, damaged, actions)
+    decision = Decision(wanted, damaged, actions)
+    missing = gap(plan, [action.stage for action in actions], _kept(plan, decision, before))
+    if missing is not None:
+        raise RecipeError(*missing)
+    return decision
 
 
 def _doubted(plan: Plan, before: Plan) -> set[str]:
@@ -136,20 +142,8 @@ def _kept(plan: Plan, decision: Decision, before: Manifest | None) -> dict[str, 
     return kept
 
 
-def ready(plan: Plan, catalog: Catalog, decision: Decision, before: Manifest | None) -> None:
-    """Raise where the run cannot work: a stage left out that is read from, or no MLX."""
-    kept = _kept(plan, decision, before)
-    will = {action.stage for action in decision.actions}
-    for stage in plan.stages:
-        for name in stage.after if stage.name in will else ():
-            if name in will or kept.get(name) == "":
-                continue
-            said = f"stage '{stage.name}' reads from {name}, which"
-            if name in kept:
-                why = f"{said} is not as planned: {kept[name]}"
-                raise RecipeError(why, f"run it too: --from {name}")
-            hint = f"run it too: --from {name}, or go on from a run that has it: --resume"
-            raise RecipeError(f"{said} would not run", hint)
+def ready(plan: Plan, catalog: Catalog, decision: Decision) -> None:
+    """Raise UnfitError where this machine lacks what a stage that will run imports."""
     for action in decision.actions:
         if action.do == "run":
             _installed(plan.stage(action.stage), catalog)

@@ -36,7 +36,7 @@ def execute(
         decision = decide(plan, catalog, names, before, runs)
         if before is not None and rest.done(plan, before, decision):
             return rest.tell(before, decision, reporter)
-        ready(plan, catalog, decision, before)
+        ready(plan, catalog, decision)
         folder = Path(before.folder) if before else _made(plan, runs, ahead)
         if ahead is None or ahead.folder != folder:
             ahead = Ahead(folder, plan, catalog)

@@ -1,9 +1,11 @@
 """Files as git keeps them: read at a revision, without touching the checkout."""
 
 import os
+import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from runner.core.naming import BUILTIN, SUFFIXES
@@ -13,6 +15,38 @@ from runner.errors import RecipeError
 
 # A hook runs with these set to the repository it is for; ours is the one a recipe lies in.
 _FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
+# Nobody is asked, and nothing fetched: what a partial clone lacks may have a program for its URL.
+_CALM = {
+    "LC_ALL": "C",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_NO_LAZY_FETCH": "1",
+}
+# What git would start by itself, as git-config(1) has it, and how it is told not to.
+_OFF = (
+    ("core.fsmonitor", "false"),
+    ("core.hooksPath", os.devnull),
+    ("core.pager", "cat"),
+    ("core.editor", "false"),
+    ("core.sshCommand", "false"),
+    ("core.askPass", ""),
+    ("core.alternateRefsCommand", ""),
+    ("credential.helper", ""),
+    ("diff.external", ""),
+    ("gpg.program", "false"),
+    ("log.showSignature", "false"),
+    ("status.submoduleSummary", "false"),
+    ("protocol.allow", "never"),
+    ("safe.bareRepository", "explicit"),
+)
+_PROGRAM = re.compile(
+    r"(alias|pager|interactive)\..+|filter\..+\.(clean|smudge|process|required)"
+    r"|diff\..+\.command|merge\..+\.driver|(difftool|mergetool)\..+\.cmd"
+    r"|credential\..+\.helper|gpg\..+\.program|submodule\..+\.update"
+    r"|remote\..+\.(uploadpack|receivepack|vcs|proxy)|core\.gitproxy",
+    re.DOTALL | re.IGNORECASE,
+)
 
 
 @dataclass(slots=True)
@@ -97,6 +131,8 @@ class Revision:
             "--find-renames",
             "--diff-filter=R",
             "--no-ext-diff",
+            "--no-textconv",
+            "--ignore-submodules=all",
         )
         said = _git(self.top, *words, self.commit, *((now.commit,) if now else ()), "--") or b""
         names = said.decode("utf-8", "surrogateescape").split("\0")
@@ -169,6 +205,19 @@ def repository(file: str) -> Path:
     raise RecipeError(f"{file} is not in a git repository", hint)
 
 
+def state(folder: Path, patience: float) -> dict[str, object]:
+    """Return the commit that is checked out and whether files differ; {} outside of git."""
+    ask = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")
+    try:
+        head = _run(folder, ("rev-parse", "HEAD"), patience=patience)
+        changed = _run(folder, ask, patience=patience)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    if head.returncode or changed.returncode:
+        return {}
+    return {"revision": head.stdout.decode().strip(), "dirty": bool(changed.stdout.strip())}
+
+
 def in_workspace() -> Callable[[str], str]:
     """Return what says a file's name in the workspace: where GitHub, or git, has its top folder.
 
@@ -221,14 +270,48 @@ def _git(folder: Path, *words: str, text: bytes = b"") -> bytes | None:
 
 
 def _run(
-    folder: Path, words: tuple[str, ...], text: bytes = b""
+    folder: Path, words: tuple[str, ...], text: bytes = b"", patience: float | None = None
+) -> "subprocess.CompletedProcess[bytes]":
+    """Call git in a folder: no program that the repository's own settings name is started.
+
+    Every call of git goes through here. A repository may be a stranger's, with its ``.git/config``.
+    Raises OSError, and TimeoutExpired after `patience` seconds.
+    """
+    settings = [word for name, value in _OFF for word in ("-c", f"{name}={value}")]
+    return _plain(folder, (*settings, *words), _without(_programs(folder)), text, patience)
+
+
+def _plain(
+    folder: Path,
+    words: Sequence[str],
+    settings: Mapping[str, str],
+    text: bytes = b"",
+    patience: float | None = None,
 ) -> "subprocess.CompletedProcess[bytes]":
     env = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
     return subprocess.run(
-        ["git", *words],
+        ["git", "--no-pager", "--no-optional-locks", *words],
         cwd=folder,
-        env={**env, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+        env={**env, **_CALM, **settings},
         input=text,
         capture_output=True,
         check=False,
+        timeout=patience,
     )
+
+
+@cache
+def _programs(folder: Path) -> tuple[str, ...]:
+    """Return the settings of a repository that name a program, under names of its own choice."""
+    done = _plain(folder, ("config", "--list", "--name-only", "-z"), {})
+    names = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+    return tuple(dict.fromkeys(name for name in names if _PROGRAM.fullmatch(name)))
+
+
+def _without(names: Sequence[str]) -> dict[str, str]:
+    """Return what empties settings for one call; as variables, for a name may hold a ``=``."""
+    said = {"GIT_CONFIG_COUNT": str(len(names))}
+    for at, name in enumerate(names):
+        value = "false" if name.endswith(".required") else ""
+        said |= {f"GIT_CONFIG_KEY_{at}": name, f"GIT_CONFIG_VALUE_{at}": value}
+    return said

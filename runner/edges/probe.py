@@ -6,7 +6,6 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import util
@@ -100,26 +99,6 @@ def how_to_install() -> str:
     return "MLX has no build for this machine: run on Apple Silicon or Linux; checking works here"
 
 
-def revision(folder: Path) -> Json:
-    """Return the git revision of a folder and whether files differ from it; {} outside of git."""
-    import subprocess  # noqa: PLC0415  (few look at git)
-
-    ask = ["git", "--no-optional-locks", "-C", str(folder)]
-    try:
-        head = _output([*ask, "rev-parse", "HEAD"])
-        changed = _output([*ask, "status", "--porcelain", "--untracked-files=no"])
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"revision": head, "dirty": bool(changed)}
-
-
-def _output(words: Sequence[str]) -> str:
-    import subprocess  # noqa: PLC0415
-
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)
-    return done.stdout.strip()
-
-
 def health() -> Json:
     """Return everything ``doctor`` looks at; of a token only whether there is one."""
     cache = hub_home()
@@ -134,9 +113,36 @@ def health() -> Json:
         "hub_token": bool(os.environ.get("HF_TOKEN")) or (cache / "token").is_file(),
         "hub_offline": os.environ.get("HF_HUB_OFFLINE", "") not in {"", "0"},
     }
+    known["programs"] = str(Path(sys.executable).parent)
+    known["scripts"] = _unfound()
     if installed("mlx"):
         known["device"] = ask("runner.child.device")
     return known
+
+
+def _unfound() -> list[str] | None:
+    """Return the programs of the catalogue that an exported script does not find from here.
+
+    None where there is no bash to try it. What is not installed here at all is left out.
+    """
+    import subprocess  # noqa: PLC0415
+
+    from runner.core.script import found  # noqa: PLC0415
+    from runner.edges import schemas  # noqa: PLC0415
+
+    catalog = schemas.catalog()
+    tools = [tool for name in catalog.names if (tool := catalog.get(name)) is not None]
+    names = {tool.command[0] for tool in (*tools, catalog.launcher)}
+    beside = Path(sys.executable).parent
+    missing = []
+    for name in sorted(name for name in names if (beside / name).exists()):
+        words = ["bash", "-c", "\n".join(found([name]))]
+        try:
+            done = subprocess.run(words, capture_output=True, check=False)
+        except OSError:
+            return None
+        missing += [name] if done.returncode else []
+    return missing
 
 
 def ask(module: str, *words: str, text: str = "") -> Any:

@@ -20,7 +20,7 @@ from runner.core.plan import Plan, Stage
 from runner.core.resolved import resolved
 from runner.core.schedule import Action, Identity, was_cut_off
 from runner.core.script import script
-from runner.edges import disk, history, probe, signals
+from runner.edges import disk, git, history, probe, signals
 from runner.edges.ahead import Ahead
 from runner.edges.attempt import Attempt, Ending
 from runner.edges.decide import tool_of
@@ -32,7 +32,7 @@ from runner.errors import Exit, RunError
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 RESERVE, RESERVED = ".reserve", 1 << 18
 # A repository of that size would make a run wait for its own record.
-GIT_PATIENCE = 10.0
+GIT_PATIENCE, GIT_LIMIT = 10.0, 30.0
 
 
 class Walk:
@@ -99,7 +99,7 @@ class Walk:
 
     def look_up(self) -> None:
         """Ask git which revision the recipe is of; in a large repository that takes a while."""
-        self.git |= probe.revision(Path(self.plan.file).parent)
+        self.git |= git.state(Path(self.plan.file).parent, GIT_LIMIT)
 
     def reserve(self) -> None:
         """Keep some of the disk, so that how the run ends can be written when it is full."""

@@ -85,6 +85,7 @@ def command(
     if code is not None:
         return code
     from runner import workflow
+    from runner.core import order
     from runner.edges.world import World
 
     world = World()
@@ -96,6 +97,9 @@ def command(
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     names = workflow.select(plan, only, first, last)
     before = None if resume is None else _resumed(Path(runs), resume, plan)
+    missing = order.gap(plan, names, {}) if before is None else None
+    if missing is not None:
+        raise RecipeError(*missing)
     warn = partial(_warn, sources=loaded.sources, style=style, quiet=quiet)
     if not dry_run:
         said = _said(profiles, sets, only, first, last, runs)
