@@ -61,7 +61,7 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
     found = []
     for path in paths:
         if path.endswith(_ROWS):
-            hint = f"rows are checked by: run-recipe data check {posixpath.dirname(path) or '.'}"
+            hint = collection.rows_checked(posixpath.dirname(path) or ".")
             raise RecipeError(f"{path} holds rows, and no recipe", hint)
     for file in collection.recipes(paths):
         found.append(file)
@@ -74,7 +74,7 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
         where = ", ".join(paths)
         hint = "a recipe has 'version' and 'stages'"
         if rows := collection.of_rows(paths):
-            hint += f"; rows are checked by: run-recipe data check {rows}"
+            hint += f"; {collection.rows_checked(rows)}"
         raise RecipeError(f"there is no recipe in {where}", hint)
     return list(dict.fromkeys(found))
 

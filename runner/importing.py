@@ -16,7 +16,7 @@ from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
 from runner.core.unread import planned as stages_of
 from runner.core.unread import prune
-from runner.edges import disk, preflight, schemas
+from runner.edges import collection, disk, preflight, schemas
 from runner.errors import RecipeError
 
 _TOOL = "mlx_lm.lora"
@@ -46,7 +46,7 @@ def from_file(file: str, schema: str = "") -> Imported:
     except UnicodeDecodeError as error:
         raise RecipeError(f"{file} is not text", "is it a script or a configuration?") from error
     if file.endswith(".jsonl") or (not file.endswith(".json") and _rows(text)):
-        hint = f"run: run-recipe data check {Path(file).parent}"
+        hint = collection.rows_checked(str(Path(file).parent))
         raise RecipeError(f"{file} holds rows of data, and no commands", hint)
     if file.endswith(".json"):
         return _of_adapter(text, file, schema)

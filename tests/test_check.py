@@ -153,7 +153,7 @@ def test_a_profile_of_a_folder_leaves_out_what_does_not_have_it(folder):
     nobody = call("recipes", "--profile", "pp").exception
     assert (str(nobody), nobody.hint) == (
         "none of 2 recipes has the profile 'pp'",
-        "did you mean 'p'?",
+        "there are: p",
     )
 
 

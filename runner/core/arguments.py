@@ -148,8 +148,9 @@ class _Parser:
     def strange(self, name: str, inline: Argument | None, word: Argument) -> None:
         """Keep an option that the tool does not have: a recipe that says it is refused, too."""
         said = self.variables.shown(name)
-        self.tell(word, f"{self.tool.name} has no option {said}", suggest(name, self.flags))
         key = said.lstrip("-").replace("-", "_")
+        hint = str(self.tool.schema.get("x-not", {}).get(key, "")) or suggest(name, self.flags)
+        self.tell(word, f"{self.tool.name} has no option {said}", hint)
         if not key.isidentifier():
             self.result.unplaced.append(said)
             return

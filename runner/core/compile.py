@@ -8,7 +8,7 @@ from runner.core import blame
 from runner.core import launch as launching
 from runner.core import trainer as training
 from runner.core.catalog import Catalog, Tool, complete
-from runner.core.check import Path, violations
+from runner.core.check import Path, Violation, violations
 from runner.core.draft import FIXED, Draft
 from runner.core.expect import expectations
 from runner.core.order import following, in_order
@@ -210,7 +210,8 @@ class _Builder:
         if not draft.sound:
             return
         whole = self.anchor(draft)
-        for found in violations(tool.schema, given):
+        for one in violations(tool.schema, given):
+            found = self.moved(one)
             if found.rule == "missing-key" and (beside or self.recipe.lost):
                 continue
             if beside and not found.path:
@@ -231,6 +232,13 @@ class _Builder:
             if blame.computed(at):
                 self.follows[_key(problem)] = {part.node.mark for part in made}
             self.tell(draft, found.path, problem)
+
+    def moved(self, found: Violation) -> Violation:
+        """Return a violation; of a stage's own key among its parameters, with where it belongs."""
+        stray = found.rule == "unknown-key" and len(found.path) == 1
+        if not stray or found.path[0] not in self.schema["properties"]:
+            return found
+        return replace(found, hint=f"write {found.path[0]}: … beside params, not in it")
 
     def beside(self, draft: Draft, tool: Tool) -> bool:
         """Say whether a stage has parameters where they do not belong, told already."""

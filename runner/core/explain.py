@@ -7,7 +7,7 @@ from typing import Any
 from runner.core.invocation import laid_out
 from runner.core.merge import ENVIRONMENT, SET
 from runner.core.plan import Plan
-from runner.core.problem import Mark, suggest
+from runner.core.problem import Mark, nearest
 from runner.core.provenance import NOTHING, Origin, Removal, Said
 from runner.core.template import is_template
 
@@ -124,8 +124,19 @@ def near(rows: Sequence[Origin], path: str) -> str:
     known += [*stages, *(row.path for row in rows if not row.stage)]
     parts = {name[:at] for name in known for at in range(len(name)) if name[at] == "."}
     beside = [name for name in (*known, *sorted(parts)) if name.count(".") == words.count(".")]
+    near = nearest(words, beside) or nearest(words, known) or _inside(rows, words)
     otherwise = "paths look like STAGE.PARAMETER, STAGE, vars.NAME or PARAMETER"
-    return suggest(words, beside) or suggest(words, known, otherwise)
+    return f"did you mean '{near}'?" if near else otherwise
+
+
+def _inside(rows: Sequence[Origin], words: str) -> str:
+    """Return the path of the value that is called so inside of a mapping, "" for none."""
+    named: dict[str, str] = {}
+    for row in (row for row in rows if row.stage and "." in row.name):
+        last = row.name.rpartition(".")[2]
+        named.setdefault(f"{row.stage}.{last}", f"{row.stage}.{row.name}")
+        named.setdefault(last, row.name)
+    return named.get(nearest(words, named), "")
 
 
 def contributed(rows: Iterable[Origin], file: str) -> list[Origin]:

@@ -1,7 +1,7 @@
 """What a caller lays over a recipe: profiles, variables, and ``PATH=VALUE`` texts."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
@@ -48,13 +48,22 @@ class _Option:
 
 def overlay(
     tree: Node, overrides: Overrides, sources: dict[str, str], problems: list[Problem]
-) -> Node:
-    """Return the recipe with everything laid over it; what matches nothing is a problem."""
-    tree = _profiles(tree, overrides.profiles, sources, problems)
-    options = [*_environment(tree, overrides.environ, problems)]
+) -> tuple[Node, ...]:
+    """Return the recipe as it is, then with each further layer: profiles, environment, options.
+
+    The last one is the recipe with everything laid over it; what matches nothing is a problem.
+    """
+    trees = [tree, *_profiles(tree, overrides.profiles, sources, problems)]
+    options = [*_environment(trees[-1], overrides.environ, problems)]
     if options:
         sources[ENVIRONMENT] = "\n".join(option.line for option in options)
-    for option in (*options, *_sets(tree, overrides.sets, sources, problems)):
+    trees.append(_laid(trees[-1], options, problems))
+    trees.append(_laid(trees[-1], _sets(trees[-1], overrides.sets, sources, problems), problems))
+    return tuple(trees)
+
+
+def _laid(tree: Node, options: Iterable[_Option], problems: list[Problem]) -> Node:
+    for option in options:
         layer = _layer(tree, option, problems)
         if layer is not None:
             tree = merge(tree, layer)
@@ -63,7 +72,8 @@ def overlay(
 
 def _profiles(
     tree: Node, names: Sequence[str], sources: dict[str, str], problems: list[Problem]
-) -> Node:
+) -> Iterator[Node]:
+    """Yield the recipe with one more of the chosen profiles each time."""
     known = {name: one for name, one in _children(tree, "profiles").items() if one.tag != "reset"}
     fitting: dict[str, Node] = {}
     for name, profile in known.items():
@@ -81,7 +91,7 @@ def _profiles(
             parts = {key: child for key, child in fitting[name].value.items() if key in _PARTS}
             # A tag on the profile is about the profile that it replaces, not about the recipe.
             tree = merge(tree, replace(fitting[name], value=parts, tag="", over=None))
-    return tree
+            yield tree
 
 
 def _environment(

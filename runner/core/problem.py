@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+SLIPS = 3  # one slip in so many letters
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
@@ -45,19 +47,87 @@ class Problem:
         }
 
 
-def suggest(word: str, known: Iterable[str], otherwise: str = "", cutoff: float = 0.6) -> str:
-    """Return ``did you mean 'x'?`` for the known word nearest to `word`, else `otherwise`."""
-    from difflib import get_close_matches  # noqa: PLC0415  (needed where something is wrong)
+def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return ``did you mean 'x'?`` for the known word that `word` is near to, else `otherwise`."""
+    near = nearest(word, known)
+    return f"did you mean '{near}'?" if near else otherwise
 
-    names = list(known)
-    folded = {name.casefold().replace("-", "_"): name for name in names}
-    near = get_close_matches(word.casefold().replace("-", "_"), folded, n=1, cutoff=cutoff)
-    return f"did you mean '{folded[near[0]]}'?" if near else otherwise
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that `word` is near to, "" where none is.
+
+    Near is what a slip of the fingers makes: at most one letter in three added, left out, changed
+    or swapped with the next. So is a name that lacks whole words at one end (``batch`` of
+    ``batch_size``), where only one name does. Case and dashes make no difference.
+    """
+    best, found, parts = len(word) // SLIPS, "", []
+    meant = _folded(word)
+    for name in known:
+        folded = _folded(name)
+        if folded == meant:
+            return name
+        apart = _apart(meant, folded, best)
+        if apart is not None:
+            best, found = apart - 1, name
+        if _is_part(meant, folded):
+            parts.append(name)
+    return found or (parts[0] if len(parts) == 1 else "")
+
+
+def _folded(word: str) -> str:
+    return word.casefold().lstrip("-").replace("-", "_")
+
+
+def _is_part(word: str, name: str) -> bool:
+    """Say whether `word` is `name` without whole words at one end of it."""
+    whole = len(word) >= SLIPS
+    return whole and (
+        name.startswith((f"{word}_", f"{word}.")) or name.endswith((f"_{word}", f".{word}"))
+    )
+
+
+def _apart(one: str, other: str, most: int) -> int | None:
+    """Return how many slips lie between two names, None for more than `most` or than are near.
+
+    Of dotted names each word must be near to its counterpart.
+    """
+    words, others = one.split("."), other.split(".")
+    pairs = zip(words, others, strict=True) if len(words) == len(others) else [(one, other)]
+    total = 0
+    for word, theirs in pairs:
+        slips = _slips(word, theirs, min(most - total, len(word) // SLIPS, len(theirs) // SLIPS))
+        if slips is None:
+            return None
+        total += slips
+    return total
+
+
+def _slips(one: str, other: str, most: int) -> int | None:
+    """Return how many slips make `one` of `other`, None where it takes more than `most`."""
+    if one == other:
+        return 0
+    if abs(len(one) - len(other)) > most or most < 1:
+        return None
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for at, letter in enumerate(one, start=1):
+        above, row = row, [at]
+        for column, theirs in enumerate(other, start=1):
+            changed = above[column - 1] + (letter != theirs)
+            row.append(min(row[-1] + 1, above[column] + 1, changed))
+            swapped = letter != theirs and one[at - 2 : at] == other[column - 2 : column][::-1]
+            if before and column > 1 and swapped:
+                row[column] = min(row[column], before[column - 2] + 1)
+        if min(row) > most:
+            return None
+        before = above
+    return row[-1] if row[-1] <= most else None
 
 
 def offer(word: str, known: Iterable[str]) -> str:
-    """Return the known word nearest to `word` as a hint, else all there are."""
-    names = list(known)
+    """Return the known word nearest to `word` as a hint, else all there are, its kin first."""
+    kin = f"{word.partition('.')[0]}."
+    names = sorted(known, key=lambda name: "." in word and not name.startswith(kin))
     return suggest(word, names, f"there are: {listing(names)}" if names else "there are none")
 
 

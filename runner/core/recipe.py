@@ -23,7 +23,8 @@ class Recipe:
     """One merged tree; `sources` is each file's text, `trail` the places that named each file.
 
     `gaps` says that something in it could not be read, `lost` that a whole file is not in it, so
-    that nobody takes what is missing for a mistake of its own.
+    that nobody takes what is missing for a mistake of its own. `below` are the trees that the
+    caller's layers were laid over: the files, then each profile, then the environment.
     """
 
     file: str
@@ -32,6 +33,7 @@ class Recipe:
     trail: Mapping[str, tuple[Mark, ...]] = field(repr=False)
     gaps: bool = False
     lost: bool = False
+    below: tuple[Node, ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
@@ -81,10 +83,10 @@ def load(
     tree = gathering.layers[0]
     for layer in gathering.layers[1:]:
         tree = merge(tree, layer)
-    tree = overlay(tree, overrides or Overrides(), loaded.sources, problems)
+    *below, tree = overlay(tree, overrides or Overrides(), loaded.sources, problems)
     tree = _settled(tree, problems)
-    trail = gathering.trail
-    loaded.recipe = Recipe(file, tree, loaded.sources, trail, bool(problems), gathering.lost)
+    trail, gaps = gathering.trail, bool(problems)
+    loaded.recipe = Recipe(file, tree, loaded.sources, trail, gaps, gathering.lost, tuple(below))
     return loaded
 
 
@@ -217,7 +219,7 @@ class _Gathering:
 
     def unreadable(self, file: str, error: OSError, trail: Trail) -> None:
         stems = {posixpath.splitext(name)[0]: name for name in self.beside(file)}
-        near = suggest(posixpath.splitext(file)[0], stems, cutoff=0.8)
+        near = suggest(posixpath.splitext(file)[0], stems)
         for stem, name in stems.items():
             near = near.replace(f"'{stem}'", f"'{name}'")
         if set(file) & set("*?[") and not trail:

@@ -164,7 +164,10 @@ class Resolver:
             at = locate(self.recipe.tree, error.near)
             if error.rule != "undefined" and not isinstance(at.value, dict | list):
                 notes.append((at.mark, f"{'.'.join(error.near)} is {shown(at.value)} here"))
-        problem = Problem(node.mark, str(error), error.rule, error.hint, tuple(notes))
+        hint = error.hint
+        if error.rule == "template-cycle":
+            hint = hint or self._of_itself(node)
+        problem = Problem(node.mark, str(error), error.rule, hint, tuple(notes))
         if problem not in self._read:
             self._read[problem] = frozenset(self._marks(node))
             self.problems.append(problem)
@@ -177,6 +180,19 @@ class Resolver:
         errors = [one for one in others if one.severity == "error"]
         told = {mark for one in errors for mark in (one.mark, *(mark for mark, _ in one.notes))}
         return [one for one in self.problems if not self._read.get(one, frozenset()) & told]
+
+    def _of_itself(self, node: Node) -> str:
+        """Return the way out for a value that reads itself, or the mapping that it stands in."""
+        for words in sorted(template.reads(node.value)):
+            draft = self.drafts.get(self._stage if words[0] == "stage" else words[1])
+            path = words[words.index("params") + 1 :] if draft and "params" in words else ()
+            said = locate(draft.given, path) if draft and len(path) > 1 else node
+            if not isinstance(said.value, dict | list) and not template.is_template(
+                str(said.value)
+            ):
+                name = ".".join(words)
+                return f"write {shown(said.value)} for {name}: no value reads what it is part of"
+        return "write a value in its place"
 
     def _marks(self, node: Node) -> Iterator[Mark]:
         """Yield the places of the vars and parameters that a broken template reads."""
@@ -274,7 +290,7 @@ class Resolver:
         cut = [*names[:6], f"… ({len(names) - 6} more)"] if len(names) > MAX_ROW else names
         circle = " -> ".join([*cut, name])
         if len(names) == 1:
-            return TemplateError(f"{name} needs itself", "write its value", "template-cycle")
+            return TemplateError(f"{name} needs itself", "", "template-cycle")
         why = f"these values need each other: {circle}"
         return TemplateError(why, "write one of them as a value", "template-cycle")
 

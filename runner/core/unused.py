@@ -1,12 +1,13 @@
 """What a recipe says and nothing reads: it would silently drop."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from runner.core import template
 from runner.core.check import unknown, violations
+from runner.core.expression import names
 from runner.core.merge import ENVIRONMENT, SET
-from runner.core.problem import Problem, listing, suggest
+from runner.core.problem import Problem, offer, suggest
 from runner.core.recipe import Recipe
 from runner.core.resolve import Resolver
 from runner.core.sandbox import TemplateError
@@ -59,14 +60,18 @@ def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
     read = _closed(known, {use[1:] for use in resolver.used if use[0] == "vars"})
     fallbacks = "\n".join(_texts(recipe.section("defaults")))
     for path, node in _leaves(known, ()):
-        if not path[0].isidentifier() or any(path[: len(use)] == use for use in read):
+        if not path[0].isidentifier() or _covers(read, path):
             continue
+        if _covers(_since(recipe, path, node), path):
+            continue  # what read it is overruled by a layer above the one that says it
         inherited = node.file not in {recipe.file, SET, ENVIRONMENT}
         if inherited and f"vars.{path[0]}" in fallbacks:
             continue  # a base's own var, read by a default that every stage overrules
         name = ".".join(path)
         why, rule = f"nothing reads vars.{name}", "unused-var"
         hint = f"use it as {{{{ vars.{name} }}}}, or remove it"
+        if node.file in {SET, ENVIRONMENT}:
+            hint = _instead(recipe, path)
         if node.file in {SET, ENVIRONMENT} and len(path) > 1:
             beside = [
                 key for key in locate(recipe.tree, ("vars", *path[:-1])).value if key != path[-1]
@@ -79,6 +84,53 @@ def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
             if len(path) > 1:
                 hint = f"use it as {{{{ vars.{name} }}}}, or !reset it"
         yield Problem(node.key_mark, why, rule, hint, recipe.inherited(node))
+
+
+def _covers(uses: Iterable[Use], path: Use) -> bool:
+    """Say whether one of `uses` reads the var at `path`, or a mapping around it."""
+    return any(path[: len(use)] == use for use in uses)
+
+
+def _since(recipe: Recipe, path: Use, node: Node) -> set[Use]:
+    """Return the vars that were read when the layer was laid that says the var at `path`.
+
+    A profile reads what the files say, whether it is chosen or not.
+    """
+    layers = list(recipe.below)
+    while layers and locate(layers[0], ("vars", *path)).mark != node.mark:
+        del layers[0]
+    read = {use for layer in layers for use in _read_in(layer)}
+    if layers and layers[0] is recipe.below[0]:
+        profiles = layers[0].get("profiles")
+        read |= _within(layers[0], (profiles,) if profiles else ())
+    return read
+
+
+def _read_in(tree: Node) -> set[Use]:
+    """Return the vars that a recipe's tree reads, its profiles left out."""
+    parts = (tree.get(name) for name in ("stages", "defaults", "track", "description"))
+    return _within(tree, [part for part in parts if part is not None])
+
+
+def _within(tree: Node, parts: Iterable[Node]) -> set[Use]:
+    """Return the vars that parts of a tree read, also through other vars of it."""
+    texts = [text for part in parts for text in _texts({"": part})]
+    read = {words[1:] for text in texts for words in _reads(text, bare=True) if words[0] == "vars"}
+    known = tree.get("vars")
+    return _closed(known.value if known and isinstance(known.value, dict) else {}, read)
+
+
+def _instead(recipe: Recipe, path: Use) -> str:
+    """Return the way out for a var that a caller says and nothing reads."""
+    for name, profile in recipe.section("profiles").items():
+        if _covers(_within(recipe.tree, (profile,)), path):
+            return f"only the profile '{name}' reads it: add --profile {name}"
+    for name, stage in recipe.section("stages").items():
+        for inside, node in _leaves(_children(stage), ()):
+            if _covers(_within(recipe.tree, node.losers()), path):
+                what = ".".join(("stages", name, *inside))
+                return f"leave it out: {what} read it, and is set at {node.mark}"
+    return "leave it out"
 
 
 def _closed(known: Mapping[str, Node], read: set[Use]) -> set[Use]:
@@ -95,9 +147,13 @@ def _closed(known: Mapping[str, Node], read: set[Use]) -> set[Use]:
     return read
 
 
-def _reads(text: str) -> Iterator[Use]:
+def _reads(text: str, *, bare: bool = False) -> Iterator[Use]:
+    """Yield what a template reads; `bare` texts may be an expectation, which is an expression."""
     try:
-        yield from template.reads(text) if template.is_template(text) else ()
+        if template.is_template(text):
+            yield from template.reads(text)
+        elif bare and "vars." in text:
+            yield from names(text)
     except TemplateError:
         return
 
@@ -121,7 +177,7 @@ def _defaults(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
             strays.append((name, node))
     for name, node in strays:
         homes = [tool.name for tool in tools.values() if name in tool.parameters]
-        hint = suggest(name, known, f"there are: {listing(known)}")
+        hint = offer(name, known)
         if homes:
             hint = f"write defaults: {{{homes[0]}: {{{name}: …}}}}"
         why = f"there is no tool '{name}'"

@@ -2,11 +2,13 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runner.core.naming import ENDING, SUFFIXES
 
+SPLITS = ("train", "valid", "test")
 _MODELINE = re.compile(rb"^# yaml-language-server: .*\brecipe\.schema\.json", re.MULTILINE)
 _KEYS = re.compile(rb"^(version|extends|stages|vars|defaults|profiles):", re.MULTILINE)
 _LIST = re.compile(rb"^stages:[ \t]*(?:#.*)?(?:\r?\n[ \t]*(?:#.*)?)*(?:-|\r?\n-)", re.MULTILINE)
@@ -32,6 +34,15 @@ def suites(paths: Iterable[str]) -> Iterator[str]:
 def of_rows(paths: Iterable[str]) -> str | None:
     """Return the first of these folders that holds a data set, None where none does."""
     return next((path for path in paths if any(Path(path).glob("*.jsonl"))), None)
+
+
+def rows_checked(folder: str) -> str:
+    """Return what to run to have the rows of a folder checked."""
+    there = [split for split in SPLITS if Path(folder, f"{split}.jsonl").exists()]
+    command = ["run-recipe", "data", "check", folder]
+    command += ["--require", there[0]] if there and there[0] != SPLITS[0] else []
+    once = "" if there else f", once they are named {SPLITS[0]}.jsonl"
+    return f"rows are checked{once} by: {shlex.join(command)}"
 
 
 def is_recipe(path: Path) -> bool:

@@ -23,6 +23,7 @@ from runner.core.rows import (
     require_format,
     strings,
 )
+from runner.edges.collection import rows_checked
 from runner.edges.crew import Crew
 from runner.edges.pieces import Piece, each, lines
 from runner.tools.error import ToolError
@@ -123,7 +124,7 @@ def _texts(row: Mapping[str, Any], kind: str, use: Use) -> list[str]:
 def refusal(flaw: Flaw, file: Path, number: int, line: bytes) -> ToolError:
     """Return the error of a row, with its place and how to find all others."""
     said = picture(problem_of(flaw, str(file), number, line), {})
-    every = f"\n    every such row: run-recipe data check {file.parent}" * (flaw.rule in SLUGS)
+    every = f"\n    {rows_checked(str(file.parent))}" * (flaw.rule in SLUGS)
     return ToolError(said + every)
 
 

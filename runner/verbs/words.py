@@ -62,7 +62,7 @@ def meant(word: str, others: Sequence[str] = ()) -> str:
     for place in (word, f"recipes/{word}"):
         for file in disk.beside(place):
             known.setdefault(Path(file).stem, file)
-    near = suggest(word, [*others, *known], cutoff=0.7)
+    near = suggest(word, [*others, *known])
     name = near.removeprefix("did you mean '").removesuffix("'?")
     return f"did you mean '{known[name]}'?" if name in known and name not in others else near
 
