@@ -36,7 +36,10 @@ def of_template(value: Any, wanted: Sequence[str], said: str) -> str:
     if isinstance(value, dict) and value and "object" not in wanted:
         hint = f"{expression} holds {', '.join(value)}: add .{next(iter(value))}"
     elif isinstance(value, float) and "integer" in wanted:
-        hint = "write // to divide whole numbers, or | int"
+        alone = re.fullmatch(r"[\w.]+|\w+\([^()]*\)", expression)
+        whole = f"{expression} | int" if alone else f"({expression}) | int"
+        divides = "write // to divide whole numbers, or " if "/" in expression else "write "
+        hint = f"{divides}{{{{ {whole} }}}}"
     elif isinstance(value, str) and {"integer", "number"} & set(wanted):
         hint = _of_text_for_number(value, said)
     elif value is None:

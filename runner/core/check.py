@@ -136,7 +136,10 @@ def _unselected(schema: Mapping[str, Any], value: Any, bad: set[Path]) -> Iterat
             if entry != chosen and entry in said["properties"]:
                 default = "" if selector in value else " (its default)"
                 message = f"{selector} is {chosen}{default}: mlx-lm reads only {name}.{chosen}"
-                hint = f"write {selector}: {entry}, or {name}: {{{chosen}: …}}"
+                own = said["properties"].get(chosen, {}).get("properties", {})
+                inside = entries[entry] if isinstance(entries[entry], dict) else {}
+                moves = chosen not in entries and inside.keys() <= own.keys()
+                hint = f"write {selector}: {entry}" + f", or {name}: {{{chosen}: …}}" * moves
                 path = (name, entry)
                 yield Violation(path, message, "not-read", hint, key=True, about=())
 

@@ -198,7 +198,7 @@ class _Builder:
             self.open.discard(id(raw))
         if node.tag == "reset" and depth and not (node.value is None or node.value in ({}, [])):
             shown = raw.value if isinstance(raw, yaml.ScalarNode) else "the value"
-            hint = f"write {shown} without !reset to set it, or !reset alone to remove it"
+            hint = f"write {shown} without !reset to set it; !reset alone removes what is inherited"
             self.say(node.mark, "!reset takes no value", "reset-value", hint)
             node.value, node.tag = MISSING, ""
         return node
@@ -312,8 +312,9 @@ class _Builder:
         kind = self.plain(name, place) if raw.tag == "plain" else name
         if not isinstance(kind, str):
             if kind is not MISSING:
+                hint = "quote it; a stage or a var needs a name of letters"
                 why = f"a key must be text, not {name or 'null'}"
-                self.say(Mark(self.file, *place), why, "key-not-text", "quote it")
+                self.say(Mark(self.file, *place), why, "key-not-text", hint)
             return None
         known = self.fit(name, Mark(self.file, *place))
         return known if isinstance(known, str) else None

@@ -173,4 +173,5 @@ def _end(text: str, at: int) -> int:
         else:
             depth += (char in "([{") - (char in ")]}")
         at += 1
-    raise TemplateError(f"'{{{{{text[start:][:40]}' is never closed", "add '}}'")
+    hint = "write }} for the single }" if "}" in text[start:] else "add '}}'"
+    raise TemplateError(f"'{{{{{text[start:][:40]}' is never closed", hint)

@@ -1,0 +1,855 @@
+"""Following a hint mechanically: its words in, the recipe as someone would write it then out.
+
+FORMS are the ways in which a hint is said; each yields one recipe for each way out that the hint
+offers. A hint that no form reads, and that is not declared as PROSE, fails its test: it could not
+be tried. PROSE may hold no command and no value to write.
+"""
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import yaml
+from edits import Pair, at, child, insert, letters, offset, pairs, put, remove, rename, said, value
+
+from runner.core.problem import Mark, Problem
+
+SET, PROFILE, ENVIRONMENT = "--set", "--profile", "environment"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipe and what is laid over it; `others` are files beside it that are written anew."""
+
+    file: str
+    text: str
+    sets: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    environ: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a problem stands: the text a person would edit there."""
+
+    case: Case
+    mark: Mark
+    problem: Problem
+    read: Callable[[str], str]
+
+    @property
+    def text(self) -> str:
+        match self.mark.file:
+            case self.case.file:
+                return self.case.text
+            case "--set":
+                return "\n".join(self.case.sets)
+            case "--profile":
+                return "\n".join(self.case.profiles)
+            case "environment":
+                names = sorted(n for n in self.case.environ if n.startswith("RECIPE_VARS_"))
+                return "\n".join(f"{name}={self.case.environ[name]}" for name in names)
+            case other:
+                return self.case.others.get(other) or self.read(other)
+
+    @property
+    def index(self) -> int:
+        return offset(self.text, self.mark.line, self.mark.column)
+
+    @property
+    def pair(self) -> Pair | None:
+        return at(self.text, self.mark.line, self.mark.column)
+
+    @property
+    def whole(self) -> Pair | None:
+        """The outermost value that begins at the place, else the pair of the key there."""
+        here = [p for p in pairs(self.text) if p.value.start_mark.index == self.index]
+        here = [p for p in here if p.above is not None]
+        return here[0] if here else self.pair
+
+    def to(self, text: str | None) -> Iterator[Case]:
+        """Yield the case with another text at this place, nothing where there is none."""
+        if text is None:
+            return
+        match self.mark.file:
+            case self.case.file:
+                yield replace(self.case, text=text)
+            case "--set":
+                yield replace(self.case, sets=tuple(filter(None, text.split("\n"))))
+            case "--profile":
+                yield replace(self.case, profiles=tuple(filter(None, text.split("\n"))))
+            case "environment":
+                kept = {
+                    k: v for k, v in self.case.environ.items() if not k.startswith("RECIPE_VARS_")
+                }
+                lines = (line.partition("=") for line in text.split("\n") if line)
+                yield replace(self.case, environ=kept | {name: val for name, _, val in lines})
+            case other:
+                yield replace(self.case, others={**self.case.others, other: text})
+
+    def over(self, mark: Mark) -> "Place":
+        return replace(self, mark=mark)
+
+    def line(self, new: str) -> str:
+        """Return the text with this option's line replaced, or taken out for ""."""
+        rows = self.text.split("\n")
+        rows[self.mark.line - 1 : self.mark.line] = [new] if new else []
+        return "\n".join(rows)
+
+    def top(self) -> Pair:
+        return next(pairs(self.text))
+
+    def stage(self) -> Pair | None:
+        """Return the stage that the place is in."""
+        pair = self.pair or next(
+            (p for p in reversed([*pairs(self.text)]) if p.start <= self.index), None
+        )
+        while pair is not None and not (
+            pair.above and pair.above.key is not None and pair.above.key.value == "stages"
+        ):
+            pair = pair.above
+        return pair
+
+
+Follow = Callable[[Place, re.Match[str]], Iterator[Case]]
+FORMS: list[tuple[re.Pattern[str], Follow]] = []
+# Hints that leave the value to the reader: one of those that the tests choose must do.
+FREE: list[re.Pattern[str]] = []
+
+
+def form(pattern: str, *, free: bool = False) -> Callable[[Follow], Follow]:
+    def register(follow: Follow) -> Follow:
+        FREE.extend([re.compile(pattern)] * free)
+        FORMS.append((re.compile(pattern), follow))
+        return follow
+
+    return register
+
+
+def follow(place: Place) -> list[Case] | None:
+    """Return the recipes that the hint of a problem makes; None where no form reads it."""
+    hint = place.problem.hint
+    for pattern, apply in FORMS:
+        if found := pattern.fullmatch(hint):
+            return list(apply(place, found))
+    return None
+
+
+# -- helpers
+
+
+def wrong(place: Place) -> Iterator[str]:
+    """Yield the words that a message quotes, the last first: one of them stands at the place."""
+    quoted = re.findall(r"'([^']+)'", place.problem.message)
+    yield from reversed(quoted)
+    if dotted := re.search(r"nothing reads ([\w.]+)", place.problem.message):
+        yield dotted[1].rpartition(".")[2]
+    if file := re.search(r"cannot read (\S+):", place.problem.message):
+        yield file[1]
+    if tag := re.search(r"no tag (!\S+)", place.problem.message):
+        yield tag[1]
+    bare = re.search(r"(\S+) is no ", place.problem.message)
+    if bare:
+        yield bare[1]
+
+
+def instead(place: Place, new: str) -> Iterator[Case]:
+    """Write a name in place of the wrong one that the message quotes."""
+    stages = child(place.case.text, next(pairs(place.case.text)), "stages")
+    if stages is not None and isinstance(stages.value, yaml.MappingNode):
+        new = new.replace("stages.NAME", f"stages.{stages.value.value[0][0].value}")
+    new = chosen(new)
+    pair = place.pair
+    if place.problem.rule == "bad-name" and pair is not None and pair.key is not None:
+        yield from place.to(rename(place.text, pair, new))
+        return
+    for old in wrong(place):
+        if pair is not None and pair.key is not None and pair.key.value == old:
+            if pair.key.start_mark.index == place.index:
+                yield from place.to(rename(place.text, pair, new))
+                return
+        if old in place.text:
+            yield from place.to(letters(place.text, place.index, old, new))
+            return
+        for same in (old.upper(), old.removesuffix(".yaml"), posixpath.relpath(old, "parents")):
+            if same in place.text:
+                name = new.upper() if same == old.upper() else new
+                yield from place.to(letters(place.text, place.index, same, name))
+                return
+        if ":" in old and old.split(":", 1)[1].removesuffix(".yaml") in place.text:
+            inner = old.split(":", 1)[1].removesuffix(".yaml")
+            yield from place.to(letters(place.text, place.index, inner, new.split(":", 1)[1]))
+            return
+        last = re.split(r"[./]", old.removesuffix(".yaml"))[-1]
+        new = new if "." not in old and "/" not in old else re.split(r"[./]", new.removesuffix(".yaml"))[-1]
+        if last in place.text:
+            yield from place.to(letters(place.text, place.index, last, new))
+            return
+
+
+def written(place: Place, new: str) -> Iterator[Case]:
+    """Write a value at the place: in YAML as the whole value, in an option behind its path."""
+    if place.mark.file == SET:
+        path = place.text.split("\n")[place.mark.line - 1].partition("=")[0]
+        yield from place.to(place.line(f"{path}={new}"))
+    elif place.mark.file == ENVIRONMENT:
+        path = place.text.split("\n")[place.mark.line - 1].partition("=")[0]
+        yield from place.to(place.line(f"{path}={new}"))
+    elif place.whole is not None:
+        yield from place.to(value(place.text, place.whole, new))
+
+
+def source(place: Place) -> Place:
+    """Return where a value that a template made is said: the last place that the notes name."""
+    marks = [m for m, t in place.problem.notes if m and " is " in t and t.endswith(" here")]
+    return place.over((marks or [place.mark])[-1])
+
+
+def taken_out(place: Place) -> Iterator[Case]:
+    if place.mark.file in {SET, ENVIRONMENT, PROFILE}:
+        yield from place.to(place.line(""))
+    elif place.pair is not None:
+        yield from place.to(remove(place.text, place.pair))
+    else:
+        yield from place.to(place.line(""))
+
+
+def old(place: Place) -> str:
+    return said(place.text, place.pair.value) if place.pair else ""
+
+
+def nested(words: str, inside: str) -> str:
+    return words.replace("…", inside, 1)
+
+
+# -- names
+
+
+@form(r"did you mean '(?P<name>[^']+)'\?")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from instead(place, found["name"])
+
+
+@form(r"(?:mlx-lm|mlx_lm\.\w+) calls it (?P<name>\w+)(?: \(T\d+\))?|they are called (?P<other>\w+)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from instead(place, found["name"] or found["other"])
+
+
+@form(r"there are: (?P<names>[^…]+)(?:, … .*)?", free=True)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """One of several: the choice is the reader's, each of them must be known there."""
+    for name in found["names"].split(", ")[:3]:
+        yield from instead(place, name)
+
+
+@form(r"did you mean (?P<key>\w+): (?P<value>[^ ]+) \(.*\)\?")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    pair = place.pair
+    if pair is not None and pair.key is not None and pair.key.value in wrong(place):
+        text = rename(value(place.text, pair, found["value"]), pair, found["key"])
+        yield from place.to(text)
+        return
+    made = next(m for m, t in place.problem.notes if m and ".alpha is " in t)
+    there = place.over(made)
+    assert there.pair is not None
+    yield from there.to(rename(value(there.text, there.pair, found["value"]), there.pair, found["key"]))
+
+
+@form(r"write (?P<name>(?!RECIPE_VARS)\w+(?:\.\w+)?)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """A name for the one that is quoted, or a value where the place holds one."""
+    names = {"bad-name", "undefined", "snapshot-name", "template-error", "bad-override"}
+    if place.problem.rule in names:
+        yield from instead(place, found["name"])
+    else:
+        yield from written(source(place), found["name"])
+
+
+# -- values
+
+
+@form(
+    r"(?:where it is said, )?write (?:it as )?(?P<value>-?[\w.+-]+)"
+    r"(?:, (?:without quotes|digits only|without these quotes|without \[ \]))"
+)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    there = source(place)
+    if place.problem.message.startswith("'"):  # computes with vars.x, which is the text '…'
+        name = re.search(r"with (vars\.\w+)", place.problem.message)
+        marks = [m for m, t in place.problem.notes if m and name and t.startswith(name[1])]
+        there = place.over(marks[0]) if marks else there
+        if not marks and name:
+            top = child(place.text, place.top(), "vars")
+            assert top is not None
+            yield from place.to(put(place.text, lambda: top, [name[1][5:]], found["value"]))
+            return
+    yield from written(there, found["value"])
+
+
+@form(r"(?:a share, not a percentage: )?write (?P<value>-?[\d.]+(?:e-?\d+)?)(?:, or quote it| for .*)?")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    if name := re.fullmatch(r".* for (stages?\.[\w.]+): .*", place.problem.hint):
+        yield from place.to(letters(place.text, place.index, name[1], found["value"]))
+    else:
+        yield from written(source(place), found["value"])
+
+
+@form(r"write '(?P<value>[^']+)'")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """The line with what it lacks."""
+    bare = found["value"].rstrip(":")
+    new = found["value"] if ": " in found["value"] else f"{bare}:"
+    row = place.text.split("\n")[place.mark.line - 1]
+    lead = row[: len(row) - len(row.lstrip())]
+    yield from place.to(place.line(row.replace(row.strip(), new) if bare in row else lead + new))
+
+
+@form(r"put it in quotes|quote it|is it text\?|text that .* needs quotes")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    pair = place.pair
+    if pair is not None and pair.key is not None and pair.key.start_mark.index == place.index:
+        yield from place.to(rename(place.text, pair, f'"{said(place.text, pair.key)}"'))
+        return
+    if pair is not None:
+        yield from place.to(value(place.text, pair, f'"{old(place)}"'))
+        return
+    rows = place.text.split("\n")
+    row = rows[place.mark.line - 1]
+    lead, colon, rest = row.partition(": ")
+    rows[place.mark.line - 1] = f"{lead}{colon}'{rest.strip()}'"
+    yield from place.to("\n".join(rows))
+
+
+@form(r"put it in quotes: (?P<new>env\('(?P<name>\w+)'\))")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    name = found["name"]
+    yield from place.to(letters(place.text, place.index, f"env({name}", f"env('{name}'"))
+
+
+@form(r"put it in \[ \]: (?P<key>\w+): (?P<value>\[.*\])")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, found["value"])
+
+
+@form(r"give env a number as default: (?P<new>env\('(?P<name>\w+)', 1\))")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    text = re.sub(rf"env\(\s*['\"]{found['name']}['\"]\s*\)", found["new"], place.text)
+    yield from place.to(text)
+
+
+@form(r"write (?P<new>\{\{ .* \}\})(?:; a dollar that is meant is \{\{ '\$' \}\})?")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, f'"{found["new"]}"')
+
+
+@form(r"write (?P<new>\{\{ .* \}\}\S*)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, f'"{found["new"]}"')
+
+
+@form(r"(?P<quote>.) is no quote to YAML: write '(?P<new>.*)'")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, f"'{found['new']}'")
+
+
+@form(r"(?:a (?:parameter|metric) is|a metric is a number: write|write:?|write it as) (?P<new>(?:metrics|stages|vars)\b[^…]*)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """An expression, or a name in one."""
+    new = found["new"].replace("metrics.NAME", "metrics.val_loss").replace("DEFAULT", "'rows'")
+    if "<" in new or ">" in new:
+        yield from written(place, new)
+        return
+    last = re.split(r"[.('\"]", new.rstrip("')"))[-1]
+    for wanted in (*wrong(place), last):
+        if wanted in place.text[place.index :]:
+            whole = re.compile(rf"[\w.]*\b{re.escape(wanted)}\b|{re.escape(wanted)}")
+            found_at = whole.search(place.text, place.index)
+            if found_at:
+                text = place.text[: found_at.start()] + new + place.text[found_at.end() :]
+                yield from place.to(text)
+                return
+
+
+@form(r"write (?P<new>==|<=|>=)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    bad = re.findall(r"'([=<>]+)'", place.problem.message)[-1]
+    yield from place.to(letters(place.text, place.index, f" {bad} ", f" {found['new']} "))
+
+
+@form(r"add one of: (?P<names>.*)", free=True)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    what = place.problem.message.partition(" is a group")[0]
+    for name in found["names"].split(", "):
+        more = name if name != ".params" else ".params.model"
+        more = ".train.adapter_path" if name == ".train" else more
+        yield from place.to(letters(place.text, place.index, what, f"{what}{more}"))
+
+
+@form(r"(?P<what>vars[\w.]*) holds (?P<keys>[\w, ]+): add (?P<name>\.\w+)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(letters(place.text, place.index, found["what"], found["what"] + found["name"]))
+
+
+@form(r"write // to divide whole numbers, or (?P<new>\{\{ .* \}\})")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(letters(place.text, place.index, " / ", " // "))
+    yield from written(place, f'"{found["new"]}"')
+
+
+@form(r"write \}\} for the single \}")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(place.text[: place.index] + place.text[place.index :].replace("}/", "}}/", 1))
+
+
+@form(r"let nothing stand beside the \{\{ \}\}, not even a space")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    inner = re.search(r"\{\{.*\}\}", old(place))
+    assert inner
+    yield from written(place, f'"{inner[0]}"')
+
+
+@form(r"give it a value, or write (?P<new>\{\{.*\}\})")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    inner = re.search(r"\{\{.*?\}\}", old(place))
+    assert inner
+    yield from place.to(letters(place.text, place.index, inner[0], found["new"]))
+
+
+@form(r"add '(?P<new>[^']+)'")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    row = place.text.split("\n")[place.mark.line - 1]
+    quoted = re.sub(r"(['\"])\s*$", rf" {found['new']}\1", row)
+    yield from place.to(place.line(quoted if quoted != row else f"{row} {found['new']}"))
+
+
+@form(r"close it(?: with '(?P<new>.)')?")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    sign = found["new"]
+    row = place.text.split("\n")[place.mark.line - 1]
+    opened = sign or next(c for c in row[place.mark.column - 1 :] if c in "'\"")
+    if place.problem.notes and place.problem.notes[0][0]:
+        place = place.over(place.problem.notes[0][0])
+        row = place.text.split("\n")[place.mark.line - 1]
+    yield from place.to(place.line(f"{row}{opened}"))
+
+
+# -- what is said where, and what is taken out
+
+
+@form(
+    r"remove it|remove this (?:line|entry)|leave the line out(?:[:;] .*| for no limit)?|leave it out(?:: .*)?"
+    r"|drop the tag|remove one of (?:them|these lines)|remove launch|remove one|remove the budget"
+)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    if found[0] == "drop the tag":
+        row = place.text.split("\n")[place.mark.line - 1]
+        yield from place.to(place.line(re.sub(r"\s*!+\w+", "", row)))
+        return
+    yield from taken_out(place)
+
+
+@form(r"leave (?P<name>\w+) out|leave the path out: .*")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from taken_out(place)
+
+
+@form(r"use it as (?P<new>\{\{ .* \}\}), or (?P<rest>.*)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """Used: as the name of a report. Else what the rest says."""
+    if place.pair is None and place.mark.file not in {SET, ENVIRONMENT}:
+        return
+    if reset := re.fullmatch(r"write vars: \{([\w.]+): !reset null\}", found["rest"]):
+        yield replace(
+            place.case,
+            text=put(
+                place.case.text,
+                lambda: next(pairs(place.case.text)),
+                ["vars", reset[1]],
+                "!reset null",
+            ),
+        )
+    elif found["rest"] == "remove it":
+        yield from taken_out(place)
+    stages = child(place.case.text, next(pairs(place.case.text)), "stages")
+    if stages is None:
+        return
+    name = stages.value.value[0][0].value
+    text = put(
+        place.case.text, lambda: stages, [name, "description"], f'"of {found["new"]}"'
+    )
+    yield replace(place.case, text=text)
+
+
+@form(r"only the profile '(?P<name>\w+)' reads it: add --profile (?P=name)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield replace(place.case, profiles=(*place.case.profiles, found["name"]))
+
+
+@form(r"write it under params: \{(?P<key>\w+): …\}")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    stage, inside = place.stage(), old(place)
+    if place.mark.file == SET:
+        row = place.text.split("\n")[place.mark.line - 1]
+        key = found["key"]
+        yield from place.to(place.line(row.replace(f".{key}", f".params.{key}", 1)))
+        return
+    if stage is None or place.pair is None:
+        return
+    text = put(place.text, lambda: stage, ["params", found["key"]], inside)
+    for pair in pairs(text):
+        if pair.key is not None and pair.key.value == found["key"] and pair.above:
+            if pair.above.key is not None and pair.above.start == place.stage().start:
+                yield from place.to(remove(text, pair))
+                return
+
+
+@form(r"write (?P<key>\w+): … beside params, not in it")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from _beside(place, found["key"], old(place))
+
+
+@form(r"write budget: \{epochs: …\} beside params, in place of iters")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from _beside(place, "budget", f"{{epochs: {old(place)}}}")
+
+
+def _beside(place: Place, key: str, new: str) -> Iterator[Case]:
+    assert place.pair is not None
+    stage = place.stage()
+    if stage is None:
+        return
+    name = stage.key.value
+    text = remove(place.text, place.pair)
+    again = next(p for p in pairs(text) if p.key is not None and p.key.value == name and p.above and p.above.key is not None and p.above.key.value == "stages")
+    text = put(text, lambda: again, [key], new)
+    if key == "budget":
+        iters = [p for p in pairs(text) if p.key is not None and p.key.value == "iters"]
+        text = remove(text, iters[0]) if iters else text
+    yield from place.to(text)
+
+
+@form(r"write optimizer: (?P<other>\w+)(?:, or optimizer_config: \{(?P<own>\w+): …\})?")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    pair = place.pair
+    assert pair is not None
+    outer = pair.above
+    if found["own"]:
+        yield from place.to(rename(place.text, pair, found["own"]))
+    params = outer.above if outer else None
+    assert params is not None
+    if inside := child(place.text, params, "optimizer"):
+        yield from place.to(value(place.text, inside, found["other"]))
+    else:
+        yield from place.to(insert(place.text, params.value, "optimizer", found["other"]))
+
+
+@form(
+    r"(?:this run-recipe knows version 1 of the language: |leave the line out, or |begin with: "
+    r"|the recipe has no vars: |run or name a recipe that extends it; or )?"
+    r"write (?P<key>\w+): (?P<value>[^…]*?(?:\{NAME: \{.*\})?)(?P<more>, and .*|; see: run-recipe tools)?"
+)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """A key with a value that is an example, or the only one."""
+    key, new = found["key"], chosen(found["value"])
+    pair = place.pair
+    lead = found[0].partition("write ")[0]
+    if "leave the line out" in lead:
+        yield from taken_out(place)
+    if pair is not None and pair.key is not None and pair.key.value == key:
+        yield from place.to(value(place.text, pair, new))
+    elif place.problem.rule == "missing-key":
+        about = place.problem.message.partition(" needs ")[0]
+        outer = place.top()
+        for one in pairs(place.text):
+            dotted = about.rpartition(".")[2].rpartition(" ")[2].strip("'")
+            if one.key is not None and one.key.value == dotted:
+                outer = one
+                if one.start >= place.index - 1:
+                    break
+        yield from place.to(insert(place.text, outer.value, key, new))
+    elif pair is not None and pair.above and pair.above.key and pair.above.key.value == key:
+        yield from place.to(value(place.text, pair.above, new))
+    elif pair is not None and pair.key is not None:
+        yield from place.to(rename(value(place.text, pair, new), pair, key))
+
+
+@form(r"write (?P<key>\w+): (?P<value>\w+), and (?P<rest>\w+: \{.*…\}*)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """Two keys: the second holds what stands there."""
+    again = replace(place, problem=replace(place.problem, hint=f"write {found['rest']}"))
+    for case in follow(again) or ():
+        text = case.text
+        at_home = [p for p in pairs(text) if p.key is not None and p.key.value == "params"]
+        yield replace(case, text=insert(text, at_home[0].value, found["key"], found["value"]))
+
+
+@form(r"write (?P<key>\w+): (?P<value>\{.*…\}*\})(?:, .*)?")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """A mapping of another name around what stands there, merged where it is there already."""
+    assert place.pair is not None
+    inside = old(place)
+    path = [found["key"], *re.findall(r"(\w[\w.]*): ", found["value"])]
+    text = remove(place.text, place.pair)
+    outer = place.pair.above
+    start = outer.start if outer else 0
+    home = child(place.text, place.top(), found["key"])
+    if home is not None or found["key"] in {"profiles", "defaults", "stages"}:
+        path = [one for one in path if one != "NAME"]
+        start = -1
+        if found["key"] == "profiles":
+            path, inside = [*path, "quick"], inside if inside.startswith("{") else "{}"
+
+    def find() -> Pair | None:
+        return next((p for p in pairs(text) if p.start == start and p.key is not None), None) or next(pairs(text))
+
+    yield from place.to(put(text, find, path, inside))
+
+
+
+# What stands for the reader's own choice in a hint, and what the tests choose.
+CHOICES = {
+    "{tool: NAME, params: {…}}": "{tool: mlx_lm.lora, params: {model: m, data: d, train: true}}",
+    "{NAME: {tool: …, params: …}}": (
+        "{a: {tool: mlx_lm.lora, params: {model: m, data: d, train: true}}}"
+    ),
+    "{NAME: {tool: …}}": "{a: {tool: mlx_lm.lora, params: {model: m, data: d, train: true}}}",
+    "{PARAMETER: VALUE}": "{iters: 10}",
+    "{NAME: VALUE}": "{model: m, data: d, train: true}",
+    "{path: NAME}": "{path: owner/rows}",
+    "{vars: {NAME: …}}": "{vars: {}}",
+    "{stages: {NAME: {params: …}}}": "{stages: {}}",
+    "[STAGE]": "[]",
+    "FILE.yaml": "parents/lora.yaml",
+    "FOLDER": "rows",
+    "DEFAULT": "'rows'",
+    "{{ vars.NAME }}": "{{ recipe.name }}",
+    "metrics.NAME": "metrics.train_loss",
+    "PARAMETER=VALUE": "iters=10",
+    "VALUE": "10",
+}
+
+
+def chosen(words: str) -> str:
+    for name, choice in CHOICES.items():
+        if name in words:
+            return words.replace(name, choice)
+    return words
+
+
+@form(r"write (?P<value>\[.*\]|\{[^{].*?\})(?: or (?P<other>\{.*\}))?(?P<leave>, or remove it)?", free=True)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    if place.problem.rule == "unknown-key" and place.pair is not None:
+        outer = place.pair.above
+        assert outer is not None
+        for one in filter(None, (found["value"], found["other"])):
+            yield from place.to(value(place.text, outer, chosen(one)))
+        return
+    yield from written(place, chosen(found["value"]))
+    if found["other"]:
+        yield from written(place, chosen(found["other"]))
+    if found["leave"]:
+        yield from taken_out(place)
+
+
+@form(r"the recipe has no vars: write vars: \{(?P<name>\w+): …\}", free=True)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    text = place.case.text
+    for new in ("10", "some/text"):
+        made = put(text, lambda: next(pairs(text)), ["vars", found["name"]], new)
+        yield replace(place.case, text=made)
+
+
+@form(r"begin with: version: 1, and stages: (?P<stages>\{.*\})")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(f"version: 1\nstages: {chosen(found['stages'])}\n")
+
+
+@form(r'write "\{\{ … \}\}"')
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    row = place.text.split("\n")[place.mark.line - 1]
+    yield from place.to(place.line(re.sub(r"(\{\{[^}]*\}\}[^,}\s\"]*)", r'"\1"', row)))
+
+
+@form(r"write (?P<path>(?:stages|vars|defaults)\.\S+)=(?P<value>\[…\]|…)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    _, _, value_ = place.text.split("\n")[place.mark.line - 1].partition("=")
+    path = found["path"].replace("NAME", "train")
+    new = found["value"].replace("…", value_)
+    yield from place.to(place.line(f"{path}={new}"))
+
+
+@form(r"write --set stages\.NAME\.params\.PARAMETER=VALUE")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(place.line("stages.train.params.iters=10"))
+
+
+@form(r"write --set (?P<path>\S+)=…, or rename one of them")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    [one] = place.to(place.line(""))
+    yield replace(one, sets=(*one.sets, f"{found['path']}=10"))
+
+
+@form(r"write RECIPE_VARS_NAME")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield replace(place.case, environ={"RECIPE_VARS_RANK": "8"})
+
+
+@form(r"take the secret out: .*")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(re.sub(r"hf_\w+", "x", place.text))
+
+
+@form(r"write env\('(?P<name>\w+)', DEFAULT\)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    name = found["name"]
+    yield from place.to(place.text.replace(f"env.{name}", f"env('{name}', 'rows')"))
+
+
+@form(r"a path starts with one of: (?P<names>.*)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(place.line("stages.train.params.iters=10"))
+
+
+@form(r"write 90s, 30m, 2h or 1h30m")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    for one in ("90s", "30m", "2h", "1h30m"):
+        yield from written(source(place), one)
+
+
+@form(r"write (?P<value>\S+) without !reset to set it; !reset alone removes what is inherited")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, found["value"])
+
+
+@form(r"write (?P<one>\d+), (?P<two>0o\d+) for octal, or quote it")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    for one in (found["one"], found["two"]):
+        yield from written(place, one)
+
+
+@form(r"raise (?P<up>\w+) above (?P<most>\d+), or set (?P<down>[\w.]+) below (?P<least>\d+)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """By ``--set``, wherever the values are said."""
+    stage = place.stage()
+    text = place.case.text
+    stages = child(text, next(pairs(text)), "stages")
+    assert stages is not None
+    name = stage.key.value if stage and stage.key else stages.value.value[0][0].value
+    up = (f"stages.{name}.params.{found['up']}={int(found['most']) + 1}",)
+    down = (f"{found['down']}={int(found['least']) - 1}",)
+    yield replace(place.case, sets=(*place.case.sets, *up))
+    yield replace(place.case, sets=(*place.case.sets, *down))
+
+
+@form(r"it would with '(?P<key>\w+): (?P<value>.*)'")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    name = re.search(r"stage '(\w+)'", place.problem.message)
+    assert name
+    own = found["key"] if found["value"].startswith("{") else f"params.{found['key']}"
+    new = found["value"].replace("…", "rows")
+    yield replace(place.case, sets=(*place.case.sets, f"stages.{name[1]}.{own}={new}"))
+
+
+@form(r"set it, or write (?P<new>env\('(?P<name>\w+)', DEFAULT\))")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield replace(place.case, environ={**place.case.environ, found["name"]: "rows"})
+    yield from place.to(
+        place.text.replace(f"env('{found['name']}')", f"env('{found['name']}', 'rows')")
+    )
+
+
+@form(r"write a value in its place|write one of them as a value|it is null where it is said: .*", free=True)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    for new in ("10", "text"):
+        yield from written(source(place), new)
+
+
+@form(r"it is made of (?P<names>vars\.\w+ and vars\.\w+): change one of them")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, "2")
+
+
+@form(r"write '(?P<new>\{\{ .* \}\})' alone, or (?P<other>\{\{ .* \}\})")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    inner = re.search(r"\{\{.*\}\}", old(place))
+    assert inner
+    yield from place.to(letters(place.text, place.index, inner[0], found["other"]))
+
+
+@form(r"for whole numbers: (?P<one>\w+); for others: (?P<others>.*)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    bad = re.findall(r"filter '(\w+)'", place.problem.message)[-1]
+    yield from place.to(letters(place.text, place.index, bad, found["one"]))
+
+
+@form(r"write <<: \*common, with &common before a mapping above")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    pair = place.pair
+    assert pair is not None
+    text = remove(place.text, pair)
+    yield from place.to(text)
+
+
+@form(r"type a plain space instead")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(place.text.replace("\u00a0", " "))
+
+
+@form(r"remove it, or write it as an escape in quotes")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(place.text[: place.index] + place.text[place.index + 1 :])
+
+
+@form(r"put it into a file of its own, or remove the '---'")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(place.text[: place.index])
+
+
+# -- hints without a command and without a value to write: the choice is the reader's own
+
+PROSE = [
+    re.compile(one)
+    for one in (
+        r"finish it",
+        r"flatten it",
+        r"rename one of them",
+        r"rename it",
+        r"name an earlier stage",
+        r"name a file in it",
+        r"there are none",
+        r"mlx_lm\.fuse has no metrics",
+        r"YAML 1\.2 has no numbers with colons",
+        r"YAML indents with spaces, never with tabs",
+        r"indent it as far as the lines it belongs to",
+        r"templates are not filled in here: write it out, and vary it with a profile",
+        r"templates are filled in in values, not in keys: write the name out",
+        r"templates have expressions and filters only: \{\{ a if b else c \}\}",
+        r"write the file name out; vary with a profile",
+        r"write the values out(, or fewer)?",
+        r"write a plain word",
+        r"write an expression, as \{\{ vars\.NAME \}\}",
+        r"a list is replaced whole: write it out",
+        r"the arguments of \w+ are .*\(T33\)",
+        r"mlx-lm has scale, which is alpha / rank \(T16\)",
+        r"compare one of: .*",
+        r"remove one of these references or needs",
+        r"there are !reset and !override; text that starts with ! needs quotes",
+        r"an anchor .*",
+        r"parameters belong to a stage.*",
+        r"paths of 'extends' are relative to the file that says so",
+        r"refer to a stage's output instead",
+        r"put it behind a key",
+        r"the tools read it from the environment themselves",
+        r"the runner writes the -c file itself: put its keys here",
+        r"metrics exist only in 'expect', after the stage has run",
+        r"write it as an 'expect' line of the stage",
+        r"fuse leaves the model as its base is: quantize it with mlx_lm\.convert",
+        r"save the file as UTF-8",
+        r"is it a recipe\?",
+        r"is it text\?",
+        r"write it",
+        r"quote it; a stage or a var needs a name of letters",
+    )
+]
