@@ -298,7 +298,10 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 @form(r"write '(?P<value>[^']+)'")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
-    """The line with what it lacks."""
+    """The line with what it lacks, or a name of the list that is quoted."""
+    if "':' is missing" not in place.problem.message and place.problem.rule != "yaml-syntax":
+        yield from written_key(place, found["value"])
+        return
     bare = found["value"].rstrip(":")
     new = found["value"] if ": " in found["value"] else f"{bare}:"
     row = place.text.split("\n")[place.mark.line - 1]
@@ -807,6 +810,188 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(place.text[: place.index])
 
 
+# -- rules: a value that the stage is to say
+
+
+HOMES = {
+    "rank": ("params", "lora_parameters"),
+    "scale": ("params", "lora_parameters"),
+    "keys": ("params", "lora_parameters"),
+    "warmup": ("params", "lr_schedule"),
+    "every": ("watch", "retention"),
+    "hosts": ("launch",),
+    "keep": (),
+    "test_split": ("params", "hf_dataset"),
+}
+
+
+def say(place: Place, key: str, new: str) -> Iterator[Case]:
+    """Write a value of the stage at its home."""
+    stage = place.stage()
+    assert stage is not None
+    text = put(place.text, lambda: stage, [*HOMES.get(key, ("params",)), key], new)
+    yield from place.to(text)
+
+
+def without(place: Place, key: str) -> Iterator[Case]:
+    """Take a value of the stage out."""
+    found = place.stage()
+    for name in (*HOMES.get(key, ("params",)), key):
+        assert found is not None
+        found = child(place.text, found, name)
+    if found is not None:
+        yield from place.to(remove(place.text, found))
+
+
+@form(
+    r"(?:say|use|save more often:) (?P<key>\w+):? (?P<value>-?[\w.]+|\{.*\}\}|!reset)"
+    r"(?: (?:at most|or so|for \d+ replay rows|or more))?(?P<more>, or .*)?"
+)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from say(place, found["key"], found["value"])
+    more = found["more"] or ""
+    if out := re.search(r"or leave (\w+)(?: and (\w+))? out|or remove (\w+)", more):
+        cases = [place.case]
+        for key in filter(None, out.groups()):
+            there = replace(place, case=cases[-1])
+            cases += without(there, key)
+        yield from cases[1:]
+    elif more == ", or remove it":
+        yield from taken_out(place)
+    elif below := re.search(r"or a (\w+) below (\d+)", more):
+        yield from say(place, below[1], str(int(below[2]) - 1))
+
+
+@form(r"say report_to: wandb or swanlab, or remove it")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from say(place, "report_to", "wandb")
+    yield from say(place, "report_to", "swanlab")
+    yield from taken_out(place)
+
+
+@form(r"use a (?P<key>\w+) of (?:at most )?(?P<value>\d+)(?:, or add \d+ rows?)?")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from say(place, found["key"], found["value"])
+
+
+@form(r"use (?P<one>\d+) or (?P<two>\d+) (?P<key>\w+)|use at least (?P<least>\d+) (?P<same>\w+)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    for new in filter(None, (found["one"], found["two"], found["least"])):
+        yield from say(place, found["key"] or found["same"], new)
+
+
+@form(r'say (?P<key>\w+), as (?P<value>".*")')
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from say(place, found["key"], found["value"])
+
+
+@form(r"say (?P<value>[\w./]+)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, found["value"])
+
+
+@form(r"write '(?P<value>[\w.]+)', which is .*|write (?P<number>-?\d+), or (?P<other>-1) for all layers")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written_key(place, found["value"]) if found["value"] else ()
+    for new in filter(None, (found["number"], found["other"])):
+        yield from say(place, "num_layers", new)
+
+
+def written_key(place: Place, new: str) -> Iterator[Case]:
+    """Write one of the keys in place of the one that the message quotes."""
+    bad = next(one for one in wrong(place) if f'"{one}"' in place.text)
+    yield from place.to(place.text.replace(f'"{bad}"', f'"{new}"'))
+
+
+@form(r"write keys, or 'keys: null' for all of them")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from say(place, "keys", "null")
+
+
+@form(r"its keys are (?P<keys>.*)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from say(place, "keys", f"[{found['keys']}]")
+
+
+@form(r"write 5m for minutes, 5h for hours")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, "5m")
+    yield from written(place, "5h")
+
+
+@form(r"decay over (?P<steps>\d+) steps?: the updates that follow the warm-up")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    name, arguments = (
+        child(place.text, place.pair.above, one) for one in ("name", "arguments")
+    ) if place.pair and place.pair.above else (None, None)
+    assert name is not None
+    assert arguments is not None
+    entries = arguments.value.value
+    at_ = 2 if name.value.value == "linear_schedule" else 1
+    entry = Pair(None, entries[at_], arguments.value)
+    yield from place.to(value(place.text, entry, found["steps"]))
+
+
+@form(r'leave it out, or write the peak as "(?P<new>\{\{ .* \}\})"')
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from taken_out(place)
+    stage = place.stage()
+    assert stage is not None
+    pair = stage
+    for name in ("params", "lr_schedule", "arguments"):
+        pair = child(place.text, pair, name)
+        assert pair is not None
+    entry = Pair(None, pair.value.value[0], pair.value)
+    yield from place.to(value(place.text, entry, f'"{found["new"]}"'))
+
+
+@form(r"raise it to (?P<value>[\w.-]+), or .*")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from say(place, "learning_rate", found["value"])
+
+
+@form(r"remove them, or say (?P<key>\w+): !reset")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from without(place, found["key"])
+
+
+@form(r"remove it; where it is inherited: .*|leave it out, and convert with llama\.cpp")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from taken_out(place)
+
+
+@form(r"(?:add valid\.jsonl, or remove|delete or move it, or leave|name .*, or leave) (?P<key>\w+)(?: out.*)?")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from without(place, found["key"])
+
+
+@form(r"(?:use|write|name) .*, or (?:say fine_tune_type: (?P<said>lora)|the type (?P<type>lora))")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from say(place, "fine_tune_type", "lora")
+
+
+@form(r"say keep: best and judge kept_val_loss; or judge val_loss")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    text = place.text.replace("metrics.best_val_loss", "metrics.kept_val_loss")
+    there = replace(place, case=replace(place.case, text=text))
+    maker = re.search(r"stage '(\w+)'", place.problem.message)
+    assert maker
+    stages = child(text, next(pairs(text)), "stages")
+    assert stages is not None
+    yield from there.to(put(text, lambda: stages, [maker[1], "keep"], "best"))
+
+
+@form(r"use (?P<one>mlx_lm\.\w+), (?P<two>mlx_lm\.\w+) or (?P<three>mlx_lm\.\w+)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    for name in found.groups():
+        yield from place.to(re.sub(r"mlx_lm\.awq", name, place.text))
+
+
+@form(r"write iters, or budget: \{epochs: N\} beside params")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from say(place, "iters", "100")
+
+
 # -- hints without a command and without a value to write: the choice is the reader's own
 
 PROSE = [
@@ -847,6 +1032,34 @@ PROSE = [
         r"write it as an 'expect' line of the stage",
         r"fuse leaves the model as its base is: quantize it with mlx_lm\.convert",
         r"save the file as UTF-8",
+        # What is on the disk, or which model, data or adapter is meant, only the reader knows.
+        r"train it again, into a folder of its own",
+        r"name the folder; a checkpoint needs one of its own, with adapter_config\.json",
+        r"choose a target between them, or other bits",
+        r"write prompt and completion, messages or text, or name them as \*_feature",
+        r"write it inside the entry of hf_dataset",
+        r"remove it if that is not meant",
+        r"use prompt and completion, or leave it out",
+        r"write all splits in one format",
+        r"rows go into its train\.jsonl and valid\.jsonl, one a line: .*",
+        r"on the hub a model is OWNER/NAME, .*",
+        r"use an instruct model, or .*",
+        r"mlx-lm does not read val\.jsonl: rename it",
+        r"name the (very )?model (it|the adapter) was trained on",
+        r"give it data that was not trained on",
+        r"start from the original model",
+        r"split the tasks over several stages",
+        r"name an adapter's file, as stages\.NAME\.adapter_file",
+        r"put its adapter_config\.json beside it, or make sure and allow this rule",
+        r"say its IP, or give a hostfile with ips",
+        r"make sure of it, and allow this rule; or measure them in a stage of the recipe",
+        r"add train\.jsonl",
+        r"make it in a stage with targets_only: true",
+        r"name the adapter's folder as adapter_path",
+        r"choose another text",
+        r"use a stage of hf\.upload, or install one below 2",
+        r"name another data set, another split, or a smaller batch_size",
+        r"pip install --upgrade mlx-lm, or remove the line",
         r"is it a recipe\?",
         r"is it text\?",
         r"write it",

@@ -50,7 +50,9 @@ def warmup_longer_than_training(view: View) -> Iterator[Finding]:
             f"a warm-up of {counted(schedule['warmup'], 'update')} never ends: the training makes "
             f"{updates(view.params)}"
         )
-        yield Finding("lr_schedule.warmup", message, "shorten warmup, or raise iters")
+        least = (schedule["warmup"] + 1) * view.params["grad_accumulation_steps"]
+        hint = f"say iters: {least} or more, or a warmup below {updates(view.params)}"
+        yield Finding("lr_schedule.warmup", message, hint)
 
 
 @rule("error", "T35")
@@ -162,7 +164,10 @@ def adafactor_ignores_learning_rate(view: View) -> Iterator[Finding]:
     said = [name for name in ("learning_rate", "lr_schedule") if name in view.given]
     if view.trains and view.params["optimizer"] == "adafactor" and own and said:
         message = f"{' and '.join(said)} would be ignored: adafactor computes its own learning rate"
-        hint = "say optimizer_config: {adafactor: {relative_step: false}}, or leave it out"
+        hint = (
+            "say optimizer_config: {adafactor: {relative_step: false}}, "
+            f"or leave {' and '.join(said)} out"
+        )
         yield Finding(said[0], message, hint)
 
 

@@ -1,0 +1,73 @@
+"""Every place in runner/ and schema/ that gives advice, found in the source by its words."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# How advice begins, and what a command or an option in it looks like.
+ADVICE = re.compile(
+    r"(?:where it is said, |of a |a share, )?"
+    r"(?:write|say|use|did you mean|there are|add|put|remove|leave|drop|raise|lower|close|give|set|"
+    r"name|run|try|take|rename|convert|choose|make|start|train|install|it would with|quote|only the "
+    r"profile|mlx-lm calls it|they are called|look at|see|rows are checked|change|free|accept|copy|"
+    r"log in|close what|check|let|get|go on|begin|decay|keep|move|split|order|delete)\b[:]? .*"
+    r"|.*(?:run-recipe [a-z{]|pip install|hf auth|hf download| --[a-z]|--set|--smoke|make [a-z]+$).*",
+    re.DOTALL,
+)
+HOLE = "\0"
+
+
+def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield line and text of every string, the holes of f-strings as HOLE; docstrings left out."""
+    skipped: set[int] = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            skipped |= {id(one) for one in ast.walk(body[0])}
+        if isinstance(node, ast.JoinedStr):
+            skipped |= {id(one) for one in node.values}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            parts = [
+                part.value if isinstance(part, ast.Constant) else HOLE for part in node.values
+            ]
+            yield node.lineno, "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def advice() -> Iterator[tuple[str, str]]:
+    """Yield file and text of everything that reads as advice."""
+    for file in sorted((ROOT / "runner").rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for _, text in literals(tree):
+            if ADVICE.fullmatch(text.strip()) and " " in text.strip():
+                yield file.relative_to(ROOT).as_posix(), text
+    for file in sorted((ROOT / "schema").rglob("*.json")):
+        for text in _hints(json.loads(file.read_text(encoding="utf-8"))):
+            yield file.relative_to(ROOT).as_posix(), text
+
+
+def _hints(said: object) -> Iterator[str]:
+    if isinstance(said, dict):
+        for key, value in said.items():
+            if key == "x-not" and isinstance(value, dict):
+                yield from (one for one in value.values() if isinstance(one, str))
+            elif key == "x-hint" and isinstance(value, str):
+                yield value
+            else:
+                yield from _hints(value)
+    elif isinstance(said, list):
+        for value in said:
+            yield from _hints(value)
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """Return what a text of the source looks like when it is printed."""
+    parts = (re.escape(part) for part in text.split(HOLE))
+    return re.compile(".*".join(parts), re.DOTALL)
