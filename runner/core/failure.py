@@ -16,6 +16,7 @@ class Failure:
     guidance: str
     signs: tuple[str, ...] = ()
     retry: bool = False
+    smokes: bool = False  # a smoke run does without what is missing
 
 
 UNKNOWN = Failure("unknown", "The last lines of the log say more.")
@@ -110,8 +111,7 @@ FAILURES = (
     Failure(
         "hub not reachable",
         "The model or data set is not on this disk, and the hub cannot be reached. Check the "
-        "network and HF_HUB_OFFLINE, or give a local path. To try the recipe without the hub: "
-        "--smoke.",
+        "network and HF_HUB_OFFLINE, or give a local path.",
         (
             r"LocalEntryNotFoundError",
             r"Local entry not found",
@@ -123,6 +123,7 @@ FAILURES = (
             r"Name or service not known",
         ),
         retry=True,
+        smokes=True,
     ),
     Failure(
         "model not found",

@@ -9,7 +9,10 @@ from runner.core.problem import Problem
 from runner.core.recipe import Recipe
 from runner.core.secret import Mask
 
-_HINT = "take the secret out: the tools read it from the environment, or from 'hf auth login', themselves"
+_HINT = (
+    "take the secret out: the tools read it from the environment, or from 'hf auth login', "
+    "themselves"
+)
 
 
 def leaks(result: Compiled, recipe: Recipe, mask: Mask) -> Iterator[Problem]:

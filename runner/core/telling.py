@@ -9,7 +9,7 @@ from runner.core.audit import summary
 from runner.core.figure import duration, figure
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Stage
-from runner.core.remedy import said
+from runner.core.remedy import Change
 from runner.core.schedule import FIRST, Action
 
 
@@ -125,10 +125,11 @@ def failed(stage: Stage, record: StageRecord) -> str:
 def changes(failure: Mapping[str, Any]) -> list[str]:
     """Return what to change after a failure, and the words that do so."""
     found = [
-        f"{one['path']}: {said(one['from'])} -> {said(one['to'])}"
+        str(Change(one["path"], one["from"], one["to"], one.get("said", "")))
         for one in failure.get("changes", ())
     ]
-    return [f"  change {', '.join(found)}", f"  try: {failure['try']}"] if found else []
+    lines = [f"  change {', '.join(found)}"] if found else []
+    return lines + ([f"  try: {failure['try']}"] if failure.get("try") else [])
 
 
 def ending(manifest: Manifest) -> str:
@@ -143,10 +144,20 @@ def ending(manifest: Manifest) -> str:
     return "\n".join(lines)
 
 
-def going_on(manifest: Manifest) -> str:
-    """Return the command that goes on with the very run, with the options it was asked for with."""
+def going_on(manifest: Manifest, *more: str) -> str:
+    """Return the command that goes on with the very run, with the options it was asked for with.
+
+    `more` are further options that change it.
+    """
     smoke = ["--smoke"] if manifest.plan.smoke else []
-    return shlex.join(["run-recipe", manifest.plan.file, *smoke, *manifest.options, "--resume"])
+    words = ["run-recipe", manifest.plan.file, *smoke, *manifest.options, *more, "--resume"]
+    return shlex.join(words)
+
+
+def rehearsal(manifest: Manifest) -> str:
+    """Return the command that tries the recipe of a run at toy scale."""
+    words = ["run-recipe", manifest.plan.file, "--smoke", *manifest.options]
+    return shlex.join(words)
 
 
 def state_of(state: State, *, alive: bool) -> str:

@@ -18,11 +18,12 @@ from runner.core.invocation import Invocation, invoke, launched
 from runner.core.judge import judge
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Plan, Stage, bind
-from runner.core.remedy import place, remedies, subject
+from runner.core.remedy import Change, Step, assignment, remedies, subject
 from runner.core.saved import Saved
 from runner.core.schedule import MISSED, Identity
 from runner.core.secret import Mask
 from runner.core.staging import staged
+from runner.core.telling import going_on, rehearsal
 from runner.edges import disk, history, hub, probe, saved, schemas, signals
 from runner.edges.ahead import Ahead, command
 from runner.edges.journal import Tail, last_lines
@@ -31,6 +32,15 @@ from runner.edges.process import Child
 from runner.errors import Exit
 
 POLL = 0.05
+
+
+Advise = Callable[[Stage, Sequence[Step]], tuple[Change, ...]]
+"""A failed stage and the ways out of it -> the changes that hold."""
+
+
+def untried(_: Stage, steps: Sequence[Step]) -> tuple[Change, ...]:
+    """Return the plainest changes, of a plan whose recipe is not known."""
+    return tuple(change for step in steps for change in step[0].changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,9 @@ class Attempt:
         coming: Sequence[Stage] = (),
         *,
         goes_on: bool = False,
+        advise: Advise = untried,
     ) -> None:
+        self.advise = advise
         self.manifest = manifest
         self.plan: Plan = manifest.plan
         self.stage = stage
@@ -215,18 +227,27 @@ class Attempt:
         else:
             found = failures.classify(record.exit_code or 0, tail)
         code = Exit.AUDIT if record.exit_code == Exit.AUDIT else Exit.STAGE_FAILED
-        changes = remedies(found.kind, self.stage, tail)
+        changes = self.advise(self.stage, remedies(found.kind, self.stage, tail))
+        rehearse = found.smokes and not self.plan.smoke
+        without = f"Without the hub the recipe is tried by: {rehearsal(self.manifest)}"
         about = bind(subject(found.kind, self.stage), str(self.folder))
         said = {
             "kind": found.kind,
-            "guidance": f"{found.guidance} {about}".rstrip(),
+            "guidance": f"{found.guidance} {about} {without if rehearse else ''}".rstrip(),
             "changes": [change.as_dict() for change in changes],
-            "try": " ".join(place(self.stage, change) for change in changes),
+            "try": self.command(changes),
             "tail": tail,
             "log": str(self.place / "log.txt"),
         }
         ended = replace(record, state=State.FAILED, failure=said, ended=probe.now())
         return Ending(ended, Exit.TIMEOUT if timed_out else code, found.retry)
+
+    def command(self, changes: Sequence[Change]) -> str:
+        """Return the command that goes on with changes that were tried, "" where none was."""
+        if not changes or self.advise is untried:
+            return ""
+        words = [word for one in changes for word in ("--set", assignment(self.stage, one))]
+        return going_on(self.manifest, *words)
 
     def judge(self, record: StageRecord) -> Ending:
         """Hold a finished stage against its expectations; a smoke run's figures mean nothing."""

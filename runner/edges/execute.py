@@ -8,6 +8,7 @@ from runner.core.manifest import Manifest
 from runner.core.plan import Plan
 from runner.edges import history, rest, signals
 from runner.edges.ahead import Ahead
+from runner.edges.attempt import Advise, untried
 from runner.edges.awake import awake
 from runner.edges.decide import decide, ready
 from runner.edges.lock import lock
@@ -25,12 +26,13 @@ def execute(
     before: Manifest | None = None,
     ahead: Ahead | None = None,
     options: tuple[str, ...] = (),
+    advise: Advise = untried,
 ) -> Manifest:
     """Run the named stages of a plan, going on from an earlier run if one is given.
 
     `ahead` is what was started for a new run already; `options` are the words it was asked for
-    with. Raises RecipeError before anything is made
-    where the run cannot work.
+    with; `advise` knows which changes help a stage that failed. Raises RecipeError before anything
+    is made where the run cannot work.
     """
     with signals.heeded():
         decision = decide(plan, catalog, names, before, runs)
@@ -45,7 +47,7 @@ def execute(
             if now is not None and now != before:  # another runner went on while we decided
                 before = now
                 decision = decide(plan, catalog, names, before, runs)
-            run = Walk(plan, catalog, ahead, reporter, before, options)
+            run = Walk(plan, catalog, ahead, reporter, before, options, advise)
             return run.walk(decision.actions, decision.wanted)
 
 

@@ -22,7 +22,7 @@ from runner.core.schedule import Action, Identity, was_cut_off
 from runner.core.script import script
 from runner.edges import disk, git, history, probe, signals
 from runner.edges.ahead import Ahead
-from runner.edges.attempt import Attempt, Ending
+from runner.edges.attempt import Advise, Attempt, Ending, untried
 from runner.edges.decide import tool_of
 from runner.edges.journal import Journal
 from runner.edges.places import Places
@@ -46,7 +46,9 @@ class Walk:
         reporter: Reporter,
         before: Manifest | None,
         options: tuple[str, ...] = (),
+        advise: Advise = untried,
     ) -> None:
+        self.advise = advise
         self.plan = plan
         self.catalog = catalog
         self.ahead = ahead
@@ -237,7 +239,15 @@ class Walk:
         for attempt in range(1, stage.retry.attempts + 1):
             record = self.record(replace(record, attempts=attempt))
             goes_on = goes_on or (stage.continues and attempt > 1)
-            one = Attempt(self.manifest, stage, tool, self.ahead, coming, goes_on=goes_on)
+            one = Attempt(
+                self.manifest,
+                stage,
+                tool,
+                self.ahead,
+                coming,
+                goes_on=goes_on,
+                advise=self.advise,
+            )
             one.keep = keep or (tool.resumes and attempt > 1)
             ending = one.run(record, hear, self.record)
             if ending.code == Exit.OK or not ending.again or attempt == stage.retry.attempts:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from runner.core.manifest import Manifest
-    from runner.core.plan import Compiled, Plan
+    from runner.core.plan import Compiled, Plan, Stage
     from runner.core.problem import Problem
+    from runner.core.remedy import Change, Step
+    from runner.edges.attempt import Advise
     from runner.edges.decide import Decision
     from runner.edges.reporter import Reporter
     from runner.edges.world import World
@@ -103,7 +105,10 @@ def command(
     warn = partial(_warn, sources=loaded.sources, style=style, quiet=quiet)
     if not dry_run:
         said = _said(profiles, sets, only, first, last, runs)
-        return _run(asked, world, compiled, plan, names, before, Path(runs), warn, view, said)
+        advise = partial(_tried, file, profiles, sets, smoke)
+        return _run(
+            asked, world, compiled, plan, names, before, Path(runs), warn, view, said, advise
+        )
     warnings = workflow.refuse(workflow.judged(compiled), loaded.sources)
     if style == "json":
         return _written(plan, names, before, warnings, Path(runs))
@@ -113,6 +118,20 @@ def command(
     else:
         _print(asked, workflow.counted(compiled, world), plan, names, kept=not warnings)
     return Exit.OK
+
+
+def _tried(
+    file: str,
+    profiles: "Sequence[str]",
+    sets: "Sequence[str]",
+    smoke: bool,
+    stage: "Stage",
+    steps: "Sequence[Step]",
+) -> "tuple[Change, ...]":
+    """Return the changes that help a stage that failed, tried on its recipe."""
+    from runner.remedying import Trial
+
+    return Trial(file, profiles, sets, smoke)(stage, steps)
 
 
 def _printed_before(asked: Path | None) -> int | None:
@@ -150,8 +169,12 @@ def _run(
     warn: "Callable[[Sequence[Problem]], None]",
     view: "View",
     said: tuple[str, ...],
+    advise: "Advise",
 ) -> int:
-    """Look at what the stages read, and run them; `said` are the options that asked for it."""
+    """Look at what the stages read, and run them; `said` are the options that asked for it.
+
+    `advise` knows which changes help a stage that fails.
+    """
     from runner import workflow
     from runner.core.problem import picture
     from runner.edges import history, preflight, rest, room, schemas, signals
@@ -177,7 +200,9 @@ def _run(
         if before is None:  # what was looked at is sound: the second one's imports, too, may begin
             ahead.start((plan.stage(name) for name in names), most=2)
         with view(plan, notes, told) as report:
-            return execute(plan, catalog, runs, names, report, before, ahead, said).exit_code
+            return execute(
+                plan, catalog, runs, names, report, before, ahead, said, advise
+            ).exit_code
 
 
 def _said(

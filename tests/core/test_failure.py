@@ -4,7 +4,7 @@ import pytest
 
 from runner.core.failure import classify
 from runner.core.plan import Stage
-from runner.core.remedy import place, remedies, subject
+from runner.core.remedy import assignment, remedies, subject
 
 # Exit code, the log's last words, the class: the facts' table of exit codes.
 ENDS = [
@@ -75,8 +75,8 @@ LORA = {
 
 
 def change(kind, tail="", **params):
-    stage = Stage("train", "mlx_lm.lora", {**LORA, **params}, {}, timeout=600.0)
-    return [str(one) for one in remedies(kind, stage, tail)]
+    stage = Stage("train", "mlx_lm.lora", {**LORA, **params}, {}, timeout=600.0, continues=True)
+    return [str(one) for step in remedies(kind, stage, tail) for one in step[0].changes]
 
 
 def test_out_of_memory_names_this_stages_own_values_and_keeps_the_effective_batch():
@@ -122,11 +122,14 @@ def test_a_class_names_the_parameter_to_change_and_to_what(kind, params, tail, e
 def test_a_change_is_said_as_the_words_that_make_it():
     stage = Stage("train", "mlx_lm.lora", LORA, {}, timeout=600.0)
     words = [
-        place(stage, one) for kind in ("disk full", "timeout") for one in remedies(kind, stage, "")
+        assignment(stage, one)
+        for kind in ("disk full", "timeout")
+        for step in remedies(kind, stage, "")
+        for one in step[0].changes
     ]
     assert words == [
-        "--set stages.train.params.save_every=500",
-        "--set stages.train.timeout=1200",
+        "stages.train.params.save_every=500",
+        "stages.train.timeout=1200",
     ]
 
 

@@ -166,10 +166,10 @@ def instead(place: Place, new: str) -> Iterator[Case]:
         yield from place.to(rename(place.text, pair, new))
         return
     for old in wrong(place):
-        if pair is not None and pair.key is not None and pair.key.value == old:
-            if pair.key.start_mark.index == place.index:
-                yield from place.to(rename(place.text, pair, new))
-                return
+        key = pair.key if pair is not None else None
+        if key is not None and key.value == old and key.start_mark.index == place.index:
+            yield from place.to(rename(place.text, pair, new))
+            return
         if old in place.text:
             yield from place.to(letters(place.text, place.index, old, new))
             return
@@ -183,7 +183,11 @@ def instead(place: Place, new: str) -> Iterator[Case]:
             yield from place.to(letters(place.text, place.index, inner, new.split(":", 1)[1]))
             return
         last = re.split(r"[./]", old.removesuffix(".yaml"))[-1]
-        new = new if "." not in old and "/" not in old else re.split(r"[./]", new.removesuffix(".yaml"))[-1]
+        new = (
+            new
+            if "." not in old and "/" not in old
+            else re.split(r"[./]", new.removesuffix(".yaml"))[-1]
+        )
         if last in place.text:
             yield from place.to(letters(place.text, place.index, last, new))
             return
@@ -191,10 +195,7 @@ def instead(place: Place, new: str) -> Iterator[Case]:
 
 def written(place: Place, new: str) -> Iterator[Case]:
     """Write a value at the place: in YAML as the whole value, in an option behind its path."""
-    if place.mark.file == SET:
-        path = place.text.split("\n")[place.mark.line - 1].partition("=")[0]
-        yield from place.to(place.line(f"{path}={new}"))
-    elif place.mark.file == ENVIRONMENT:
+    if place.mark.file in (SET, ENVIRONMENT):
         path = place.text.split("\n")[place.mark.line - 1].partition("=")[0]
         yield from place.to(place.line(f"{path}={new}"))
     elif place.whole is not None:
@@ -254,7 +255,9 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     made = next(m for m, t in place.problem.notes if m and ".alpha is " in t)
     there = place.over(made)
     assert there.pair is not None
-    yield from there.to(rename(value(there.text, there.pair, found["value"]), there.pair, found["key"]))
+    yield from there.to(
+        rename(value(there.text, there.pair, found["value"]), there.pair, found["key"])
+    )
 
 
 @form(r"write (?P<name>(?!RECIPE_VARS)\w+(?:\.\w+)?)")
@@ -288,7 +291,9 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(there, found["value"])
 
 
-@form(r"(?:a share, not a percentage: )?write (?P<value>-?[\d.]+(?:e-?\d+)?)(?:, or quote it| for .*)?")
+@form(
+    r"(?:a share, not a percentage: )?write (?P<value>-?[\d.]+(?:e-?\d+)?)(?:, or quote it| for .*)?"
+)
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     if name := re.fullmatch(r".* for (stages?\.[\w.]+): .*", place.problem.hint):
         yield from place.to(letters(place.text, place.index, name[1], found["value"]))
@@ -357,7 +362,9 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, f"'{found['new']}'")
 
 
-@form(r"(?:a (?:parameter|metric) is|a metric is a number: write|write:?|write it as) (?P<new>(?:metrics|stages|vars)\b[^…]*)")
+@form(
+    r"(?:a (?:parameter|metric) is|a metric is a number: write|write:?|write it as) (?P<new>(?:metrics|stages|vars)\b[^…]*)"
+)
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     """An expression, or a name in one."""
     new = found["new"].replace("metrics.NAME", "metrics.val_loss").replace("DEFAULT", "'rows'")
@@ -392,7 +399,9 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 @form(r"(?P<what>vars[\w.]*) holds (?P<keys>[\w, ]+): add (?P<name>\.\w+)")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
-    yield from place.to(letters(place.text, place.index, found["what"], found["what"] + found["name"]))
+    yield from place.to(
+        letters(place.text, place.index, found["what"], found["what"] + found["name"])
+    )
 
 
 @form(r"write // to divide whole numbers, or (?P<new>\{\{ .* \}\})")
@@ -403,7 +412,9 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 @form(r"write \}\} for the single \}")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
-    yield from place.to(place.text[: place.index] + place.text[place.index :].replace("}/", "}}/", 1))
+    yield from place.to(
+        place.text[: place.index] + place.text[place.index :].replace("}/", "}}/", 1)
+    )
 
 
 @form(r"let nothing stand beside the \{\{ \}\}, not even a space")
@@ -479,9 +490,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     if stages is None:
         return
     name = stages.value.value[0][0].value
-    text = put(
-        place.case.text, lambda: stages, [name, "description"], f'"of {found["new"]}"'
-    )
+    text = put(place.case.text, lambda: stages, [name, "description"], f'"of {found["new"]}"')
     yield replace(place.case, text=text)
 
 
@@ -502,10 +511,11 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
         return
     text = put(place.text, lambda: stage, ["params", found["key"]], inside)
     for pair in pairs(text):
-        if pair.key is not None and pair.key.value == found["key"] and pair.above:
-            if pair.above.key is not None and pair.above.start == place.stage().start:
-                yield from place.to(remove(text, pair))
-                return
+        key, home = pair.key, pair.above
+        own = home is not None and home.key is not None and home.start == stage.start
+        if own and key is not None and key.value == found["key"]:
+            yield from place.to(remove(text, pair))
+            return
 
 
 @form(r"write (?P<key>\w+): … beside params, not in it")
@@ -525,7 +535,15 @@ def _beside(place: Place, key: str, new: str) -> Iterator[Case]:
         return
     name = stage.key.value
     text = remove(place.text, place.pair)
-    again = next(p for p in pairs(text) if p.key is not None and p.key.value == name and p.above and p.above.key is not None and p.above.key.value == "stages")
+    again = next(
+        p
+        for p in pairs(text)
+        if p.key is not None
+        and p.key.value == name
+        and p.above
+        and p.above.key is not None
+        and p.above.key.value == "stages"
+    )
     text = put(text, lambda: again, [key], new)
     if key == "budget":
         iters = [p for p in pairs(text) if p.key is not None and p.key.value == "iters"]
@@ -605,10 +623,11 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
             path, inside = [*path, "quick"], inside if inside.startswith("{") else "{}"
 
     def find() -> Pair | None:
-        return next((p for p in pairs(text) if p.start == start and p.key is not None), None) or next(pairs(text))
+        return next(
+            (p for p in pairs(text) if p.start == start and p.key is not None), None
+        ) or next(pairs(text))
 
     yield from place.to(put(text, find, path, inside))
-
 
 
 # What stands for the reader's own choice in a hint, and what the tests choose.
@@ -641,7 +660,10 @@ def chosen(words: str) -> str:
     return words
 
 
-@form(r"write (?P<value>\[.*\]|\{[^{].*?\})(?: or (?P<other>\{.*\}))?(?P<leave>, or remove it)?", free=True)
+@form(
+    r"write (?P<value>\[.*\]|\{[^{].*?\})(?: or (?P<other>\{.*\}))?(?P<leave>, or remove it)?",
+    free=True,
+)
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     if place.problem.rule == "unknown-key" and place.pair is not None:
         outer = place.pair.above
@@ -763,7 +785,10 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     )
 
 
-@form(r"write a value in its place|write one of them as a value|it is null where it is said: .*", free=True)
+@form(
+    r"write a value in its place|write one of them as a value|it is null where it is said: .*",
+    free=True,
+)
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     for new in ("10", "text"):
         yield from written(source(place), new)
@@ -890,7 +915,9 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, found["value"])
 
 
-@form(r"write '(?P<value>[\w.]+)', which is .*|write (?P<number>-?\d+), or (?P<other>-1) for all layers")
+@form(
+    r"write '(?P<value>[\w.]+)', which is .*|write (?P<number>-?\d+), or (?P<other>-1) for all layers"
+)
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written_key(place, found["value"]) if found["value"] else ()
     for new in filter(None, (found["number"], found["other"])):
@@ -922,8 +949,10 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 @form(r"decay over (?P<steps>\d+) steps?: the updates that follow the warm-up")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     name, arguments = (
-        child(place.text, place.pair.above, one) for one in ("name", "arguments")
-    ) if place.pair and place.pair.above else (None, None)
+        (child(place.text, place.pair.above, one) for one in ("name", "arguments"))
+        if place.pair and place.pair.above
+        else (None, None)
+    )
     assert name is not None
     assert arguments is not None
     entries = arguments.value.value
@@ -960,7 +989,9 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 
 
-@form(r"(?:add valid\.jsonl, or remove|delete or move it, or leave|name .*, or leave) (?P<key>\w+)(?: out.*)?")
+@form(
+    r"(?:add valid\.jsonl, or remove|delete or move it, or leave|name .*, or leave) (?P<key>\w+)(?: out.*)?"
+)
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from without(place, found["key"])
 

@@ -33,9 +33,7 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
         if id(node) in skipped:
             continue
         if isinstance(node, ast.JoinedStr):
-            parts = [
-                part.value if isinstance(part, ast.Constant) else HOLE for part in node.values
-            ]
+            parts = [part.value if isinstance(part, ast.Constant) else HOLE for part in node.values]
             yield node.lineno, "".join(map(str, parts))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value

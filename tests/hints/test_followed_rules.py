@@ -1,11 +1,6 @@
 """Every hint of a rule is followed in the rule's own case, and the rule must then keep silent."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "rules")]
 from cases import CASES, text
 from following import PROSE, Case, Place, follow
 
@@ -13,7 +8,6 @@ import runner.core.rules as framework
 from runner import workflow
 from runner.core.recipe import Overrides, load
 from runner.edges import schemas
-
 
 # What the tools that are offered ask for, and the one before does not.
 REVEALED = {"awq-of-other-model": "mlx_lm.dwq needs 'data_path'"}

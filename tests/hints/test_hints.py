@@ -1,14 +1,9 @@
 """Every hint is followed, mechanically, and what it is about must be gone."""
 
 import difflib
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from following import FREE, PROSE, Case, Place, follow
 from test_golden import BAD, GOLDEN, inputs
 
@@ -43,7 +38,9 @@ def edited(case, other):
 
 def _lines(old, new):
     blocks = difflib.SequenceMatcher(None, old.splitlines(), new.splitlines(), autojunk=False)
-    return {n for tag, _, _, a, b in blocks.get_opcodes() if tag != "equal" for n in range(a + 1, b + 1)}
+    return {
+        n for tag, _, _, a, b in blocks.get_opcodes() if tag != "equal" for n in range(a + 1, b + 1)
+    }
 
 
 def read(file):
