@@ -193,13 +193,13 @@ class _Env(Function):
     """``env(NAME, DEFAULT)``: an environment variable, as text or as the type of its default."""
 
     def __init__(self, lookup: Lookup) -> None:
-        super().__init__("env", "env('NAME')", self.variable)
+        super().__init__("env", "env('NAME', DEFAULT)", self.variable)
         self._lookup = lookup
 
     def variable(self, name: str, default: Any = _UNSET) -> Any:
         """Return a variable's value, its default where it is not set; raises TemplateError."""
         if not isinstance(name, str) or not name:
-            raise TemplateError("env takes a variable's name", "write env('NAME')")
+            raise TemplateError("env takes a variable's name", "write env('NAME', DEFAULT)")
         if secret_name(name):
             hint = "the tools read it from the environment themselves"
             raise TemplateError(f"'{name}' looks like a secret; it would stand in the plan", hint)

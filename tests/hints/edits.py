@@ -114,8 +114,8 @@ def rename(text: str, pair: Pair, new: str) -> str:
 def remove(text: str, pair: Pair) -> str:
     """Take a key and its value, or an entry, out; the lines of a block, or what a comma ends."""
     start, end = pair.start, max(ending(text, pair.value), ending(text, pair.key or pair.value))
-    if pair.key is not None and end <= ending(text, pair.key):
-        end = text.index(":", end) + 1
+    if pair.key is not None and end <= ending(text, pair.key) and text[end : end + 1] == ":":
+        end += 1
     if pair.within is not None and pair.within.flow_style:
         after = re.match(r"\s*,\s*", text[end:])
         if after:

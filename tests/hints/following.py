@@ -260,7 +260,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     )
 
 
-@form(r"write (?P<name>(?!RECIPE_VARS)\w+(?:\.\w+)?)")
+@form(r"write (?P<name>(?!RECIPE_VARS|\d)\w+(?:\.\w+)?)")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     """A name for the one that is quoted, or a value where the place holds one."""
     names = {"bad-name", "undefined", "snapshot-name", "template-error", "bad-override"}
@@ -297,6 +297,9 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     if name := re.fullmatch(r".* for (stages?\.[\w.]+): .*", place.problem.hint):
         yield from place.to(letters(place.text, place.index, name[1], found["value"]))
+    elif variable := re.search(r"env\('(\w+)'\)", place.problem.message):
+        environ = {**place.case.environ, variable[1]: found["value"]}
+        yield replace(place.case, environ=environ)
     else:
         yield from written(source(place), found["value"])
 
@@ -835,6 +838,53 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(place.text[: place.index])
 
 
+@form(r"put it in \[ \]")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    what = re.match(r"'(.*?) \| ", place.problem.message)
+    assert what
+    yield from place.to(letters(place.text, place.index, what[1], f"[{what[1]}]"))
+
+
+# -- what is empty
+
+
+@form(
+    r"(?:write a value after '\w+:', or remove it|write its value, or remove the entry"
+    r"|give it a value, or (?:leave it out|unset \w+))(?:; null is written null)?"
+)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """Taken out; which value is meant is the reader's to know, and null where it may be null."""
+    if place.mark.file in {SET, ENVIRONMENT}:
+        yield from place.to(place.line(""))
+    elif place.pair is not None:
+        yield from place.to(remove(place.text, place.pair))
+    else:
+        yield from place.to(place.line(""))
+
+
+@form(
+    r"(?:close it(?: with '.')?; )?text with such signs needs quotes of its own: PATH='\"…\"'",
+    free=True,
+)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """The shell takes the outer quotes, so that the recipe sees the inner ones."""
+    if sign := re.match(r"close it with '(.)'", found[0]):
+        yield from place.to(place.line(place.text.split("\n")[place.mark.line - 1] + sign[1]))
+    path, _, text = place.text.split("\n")[place.mark.line - 1].partition("=")
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    yield from place.to(place.line(f'{path}="{quoted}"'))
+
+
+@form(
+    r"give it a value, or unset it for the default: unset (?P<name>\w+); where an empty text is "
+    r"meant, write (?P<new>env\('\w+', ''\))"
+)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    environ = {k: v for k, v in place.case.environ.items() if k != found["name"]}
+    yield replace(place.case, environ=environ)
+    yield replace(place.case, environ={**environ, found["name"]: "2"})
+
+
 # -- rules: a value that the stage is to say
 
 
@@ -1092,7 +1142,13 @@ PROSE = [
         r"name another data set, another split, or a smaller batch_size",
         r"pip install --upgrade mlx-lm, or remove the line",
         r"is it a recipe\?",
-        r"is it text\?",
+        r"is it text\?|put it in quotes if it is text",
+        # Expressions: what is to be computed is the reader's to know.
+        r"write (text\[:80\]|\| float \| int|'TEXT' in NAME|A if B else C|\| int or \| float before it)",
+        r"write partition only where it is: A if '/' in B else C",
+        r"write env\('NAME', DEFAULT\), MAPPING\.get\('NAME', DEFAULT\) or A if B else C",
+        r"write range\(3\)",
+        r"give it a value( \('\.' is the working directory\); a '/' that is meant is \{\{ '/' \}\})?",
         r"write it",
         r"quote it; a stage or a var needs a name of letters",
     )

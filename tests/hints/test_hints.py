@@ -47,6 +47,12 @@ def read(file):
     return disk.read(file).decode("utf-8-sig", "replace")
 
 
+NEW = (
+    "tell tests/hints/following.py how a person follows it; or, where it holds no command and no "
+    "value to write, add it to PROSE there"
+)
+
+
 def faults(case, whole=False):
     """Yield what does not hold of the hints of a case when they are followed."""
     found = problems(case)
@@ -61,7 +67,7 @@ def faults(case, whole=False):
         wrong = []
         made = follow(Place(case, problem.mark, problem, read))
         if made is None:
-            yield f"no form reads {lead}"
+            yield f"no form reads {lead}: {NEW}"
         elif not made:
             yield f"nothing follows {lead}"
         for one in made or ():
