@@ -1,6 +1,5 @@
 """A script, a command, a configuration or an adapter in, a recipe out that does the same."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
 from runner.core.unread import planned as stages_of
 from runner.core.unread import prune
-from runner.edges import collection, disk, preflight, schemas
+from runner.edges import collection, disk, preflight, reader, schemas
 from runner.errors import RecipeError
 
 _TOOL = "mlx_lm.lora"
@@ -36,13 +35,15 @@ class Imported:
 def from_file(file: str, schema: str = "") -> Imported:
     """Import a script, a -c file, or an adapter_config.json. Raises RecipeError."""
     try:
-        text = Path(file).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        text = reader.read(file, reader.SCRIPT).decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError as error:
         hint = "name a script, a -c file or an adapter_config.json; a command stands after --"
         raise RecipeError(f"there is no file {file}", hint) from error
     except IsADirectoryError as error:
         hint = f"name {file}/adapter_config.json" if _adapter(file) else "name a file in it"
         raise RecipeError(f"{file} is a folder", hint) from error
+    except OSError as error:
+        raise RecipeError(f"cannot read {file}: {reader.reason(error)}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{file} is not text", "is it a script or a configuration?") from error
     if file.endswith(".jsonl") or (not file.endswith(".json") and _rows(text)):
@@ -76,8 +77,8 @@ def _rows(text: str) -> bool:
     """Say whether a text is rows of JSON."""
     first = text.lstrip().partition("\n")[0]
     try:
-        return isinstance(json.loads(first), dict) if first.startswith("{") else False
-    except ValueError:
+        return bool(reader.json_object(first.encode()))
+    except (reader.NotJsonError, UnicodeEncodeError):
         return False
 
 
@@ -91,10 +92,10 @@ def _of_config(text: str, file: str, schema: str) -> Imported:
 
 def _of_adapter(text: str, file: str, schema: str) -> Imported:
     try:
-        said = json.loads(text)
-    except ValueError as error:
-        raise RecipeError(f"{file} is not JSON: {error}") from error
-    if not isinstance(said, dict) or "peft_type" in said:
+        said = reader.json_object(text.encode())
+    except reader.NotJsonError as error:
+        raise RecipeError(f"{file} cannot be imported: {error}") from error
+    if "peft_type" in said:
         hint = "import reads adapter_config.json as mlx_lm.lora writes it"
         raise RecipeError(f"{file} is not an adapter of mlx-lm", hint)
     adopted = _configured(file)
@@ -140,7 +141,7 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
         problems += [one for one in found if one.severity == "error" and not _asks(one)]
     for mark in {one.mark for one in problems}:
         if mark.file not in sources and Path(mark.file).is_file():
-            sources[mark.file] = Path(mark.file).read_text(encoding="utf-8", errors="replace")
+            sources[mark.file] = disk.read(mark.file).decode("utf-8", "replace")
     sources[name] = text
     return Imported(text, ordered(problems), sources, len(adopted.stages))
 

@@ -470,7 +470,7 @@ def test_a_command_means_what_mlx_lms_own_parser_makes_of_it(tmp_path, monkeypat
         ("a.sh", "echo hello\n", "there is no command to import in a.sh"),
         ("a.sh", "for x in 1; do mlx_lm.lora; done\n", "there is no command to import in a.sh"),
         ("a.yaml", "version: 1\nstages: {}\n", "a.yaml is a recipe already"),
-        ("a.json", "{", "a.json is not JSON"),
+        ("a.json", "{", "a.json cannot be imported: it is not JSON"),
         ("train.jsonl", '{"text": "a"}\n' * 60, "train.jsonl holds rows of data"),
         ("rows.txt", '{"text": "a"}\n' * 60, "rows.txt holds rows of data"),
         ("a.json", '{"peft_type": "LORA"}', "a.json is not an adapter of mlx-lm"),

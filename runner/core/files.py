@@ -1,10 +1,10 @@
 """The files of a script, its own and those it finds: a -c file's text, or why it is not known."""
 
-import posixpath
 from collections.abc import Callable
 
 from runner.core.arguments import NOT_FOLLOWED, Argument
 from runner.core.expansion import Variables, unfilled
+from runner.core.naming import normal
 from runner.core.problem import Mark, Problem
 from runner.core.settings import File, unreadable
 from runner.core.shell import Command
@@ -45,7 +45,7 @@ class Files:
             )
         else:
             return
-        file, path = self._body(name, plain, command), posixpath.normpath(path)
+        file, path = self._body(name, plain, command), normal(path)
         before = self._written.get(path) if more else _NOTHING
         if file is None or before is None or command.inside is not None:
             self._written[path] = None
@@ -55,7 +55,7 @@ class Files:
     def open(self, config: Argument) -> File:
         """Return the file that a command is told to read. Raises UnreadableError."""
         name = self._variables.text(config.text)
-        path = posixpath.normpath(name)
+        path = normal(name)
         known = self._written.get(path)
         if known is not None:
             return known

@@ -16,6 +16,7 @@ from runner.core.catalog import Tool, applies, complete
 from runner.core.check import Violation, dotted, violations
 from runner.core.expansion import Variables, unfilled
 from runner.core.invocation import laid_out
+from runner.core.naming import normal
 from runner.core.problem import Mark, Problem
 from runner.core.shape import sentence
 from runner.core.tree import MISSING
@@ -127,11 +128,11 @@ def _reference(value: Any, before: Sequence[Adopted]) -> str | None:
     """
     if not isinstance(value, str) or not value:
         return None
-    path = posixpath.normpath(value)
+    path = normal(value)
     best: tuple[int, str] | None = None
     for stage in reversed(before):
         for name, made in stage.outputs.items():
-            folder = posixpath.normpath(made)
+            folder = normal(made)
             inside = path == folder or path.startswith(f"{folder}/")
             if (
                 inside
@@ -151,7 +152,7 @@ def _name(adopted: Adopted, full: Mapping[str, Any], taken: set[str]) -> str:
     for output in adopted.tool.outputs.values():
         given = adopted.given.get(output.param or "")
         if given is not None and word == "train" and isinstance(given.value, str):
-            last = posixpath.basename(posixpath.normpath(given.value))
+            last = posixpath.basename(normal(given.value))
             stem = re.sub(r"\W+", "_", last).strip("_")
             tells = stem and not stem[0].isdigit() and stem.lower() not in program.SAYS_NOTHING
             word = stem if tells else word

@@ -13,10 +13,24 @@ ENDING = ".test.yaml"
 RUN_DIR = "${RUN_DIR}"
 
 
+def normal(path: str) -> str:
+    """Return a path in the one way it is written when paths are compared.
+
+    ``//x`` is ``/x`` on every system that MLX runs on; posixpath.normpath leaves it as it is.
+    """
+    path = posixpath.normpath(path)
+    return path[1:] if path.startswith("//") else path
+
+
 def upward(path: str) -> Iterator[str]:
-    """Yield a path and the folders it lies in, as far as it says, as posixpath.normpath does."""
-    path = posixpath.normpath(path) if path else ""
-    while path:
-        yield path
-        above = posixpath.dirname(path)
-        path = above if above != path else ""
+    """Yield a path and the folders it lies in, the nearest first, as far as it says; '' has none.
+
+    It ends by construction, since each has a word less: the core has no other walk upwards.
+    """
+    path = normal(path) if path else ""
+    root = "/" if path.startswith("/") else ""
+    words = path.removeprefix(root).split("/") if path != root else []
+    for size in range(len(words), 0, -1):
+        yield root + "/".join(words[:size])
+    if root:
+        yield root

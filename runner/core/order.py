@@ -1,12 +1,11 @@
 """Stages that wait for each other in, the order they run in out."""
 
 import heapq
-import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from runner.core.catalog import Catalog
-from runner.core.naming import upward
+from runner.core.naming import normal, upward
 from runner.core.plan import Plan, Stage
 from runner.core.reading import readings
 
@@ -28,7 +27,7 @@ def following(stages: Sequence[Stage], catalog: Catalog) -> list[Stage]:
         else:
             found.append(stage)
         for path in stage.outputs.values():
-            made.setdefault(posixpath.normpath(path), stage.name)
+            made.setdefault(normal(path), stage.name)
     return found
 
 

@@ -1,14 +1,13 @@
 """What will run, as values: a Plan of frozen Stages."""
 
 import json
-import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from runner.core.naming import RUN_DIR, upward
+from runner.core.naming import RUN_DIR, normal, upward
 
 if TYPE_CHECKING:
     from runner.core.problem import Problem
@@ -154,7 +153,7 @@ class Plan:
         found: dict[str, list[int]] = {}
         for at, stage in enumerate(self.stages):
             for path in stage.outputs.values():
-                found.setdefault(posixpath.normpath(path), []).append(at)
+                found.setdefault(normal(path), []).append(at)
         return found
 
     def as_dict(self) -> Json:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from runner.core.invocation import laid_out
-from runner.core.naming import RUN_DIR
+from runner.core.naming import RUN_DIR, upward
 from runner.core.plan import Plan, Stage
 from runner.core.scalar import scalar
 from runner.core.template import literal
@@ -71,15 +71,8 @@ def _value(value: Any, plan: Plan) -> Any:
         return [_value(child, plan) for child in value]
     if not isinstance(value, str):
         return value
-    made = next((path for path in _upwards(value) if path in plan.made), None)
+    made = next((path for path in upward(value) if path in plan.made), None)
     if RUN_DIR in value and made is not None:
         stage, output = plan.made[made]
         return f"{{{{ stages.{stage}.{output} }}}}{literal(value.removeprefix(made))}"
     return literal(value)
-
-
-def _upwards(path: str) -> Iterator[str]:
-    """Yield a path and the folders it lies in, the nearest first."""
-    while path:
-        yield path
-        path = path.rpartition("/")[0]

@@ -7,7 +7,6 @@ it: weights of a tiny model never replace real ones.
 """
 
 import math
-import posixpath
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -15,7 +14,7 @@ from typing import Any
 
 from runner.core.budget import least_iterations
 from runner.core.catalog import Catalog, Parameter, Tool, applies, complete, resolve
-from runner.core.naming import RUN_DIR
+from runner.core.naming import RUN_DIR, normal
 from runner.core.plan import Plan, Stage
 from runner.core.reading import readings
 from runner.core.staging import moved
@@ -108,7 +107,7 @@ def _elsewhere(stage: Stage, tool: Tool) -> Iterator[tuple[str, str]]:
             continue
         cache = tool.parameters[output.param].input_kind(stage.params) == "cache"
         makes = applies({"when": output.when}, stage.params) or (cache and RUN_DIR not in path)
-        if makes and not posixpath.normpath(path).startswith(own):
+        if makes and not normal(path).startswith(own):
             yield output.param, output.within(stage.name)
 
 

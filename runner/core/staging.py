@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from runner.core.catalog import Tool
-from runner.core.naming import RUN_DIR
+from runner.core.naming import RUN_DIR, normal
 from runner.core.plan import Stage
 
 PART = ".part"
@@ -26,7 +26,7 @@ def beside(stage: Stage) -> dict[str, str]:
     own = f"{RUN_DIR}/{stage.name}/"
     found = {}
     for path in roots(stage.outputs.values()):
-        folder, name = posixpath.split(posixpath.normpath(path))
+        folder, name = posixpath.split(normal(path))
         hidden = posixpath.join(folder, f".{name}{PART}")
         inside = path.removeprefix(own)
         found[path] = f"{own}{PART}/{inside}" if path.startswith(own) else hidden
@@ -47,7 +47,7 @@ def staged(stage: Stage, tool: Tool, places: Mapping[str, str]) -> Stage:
 def moved(path: str, places: Mapping[str, str]) -> str:
     """Return a path at its other place; one that lies in none of the places as it is."""
     for old, new in places.items():
-        if posixpath.normpath(path) == posixpath.normpath(old):
+        if normal(path) == normal(old):
             return new
         if _inside(path, old):
             return posixpath.join(new, posixpath.relpath(path, old))
@@ -55,4 +55,4 @@ def moved(path: str, places: Mapping[str, str]) -> str:
 
 
 def _inside(path: str, folder: str) -> bool:
-    return posixpath.normpath(path).startswith(f"{posixpath.normpath(folder)}/")
+    return normal(path).startswith(f"{normal(folder)}/")

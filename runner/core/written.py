@@ -1,9 +1,9 @@
 """The paths that stages write: no two the same, none inside another, none that the stage reads."""
 
-import posixpath
 from collections.abc import Iterator, Sequence
 
 from runner.core.draft import Draft
+from runner.core.naming import normal, upward
 from runner.core.plan import Stage
 from runner.core.problem import Problem
 from runner.core.reading import readings
@@ -21,24 +21,19 @@ def collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem]
             yield from _overwritten(stage, resolver)
         told: set[str] = set()
         for name, path in stage.outputs.items():
-            whole = posixpath.normpath(path)
+            whole = normal(path)
             first = owner.setdefault(whole, stage.name)
             if first not in {stage.name, *told}:
                 told.add(first)
                 why = f"stage '{stage.name}' writes '{path}', as stage '{first}' does"
                 yield _problem(draft, name, why)
     for stage in stages:
+        own = stage.name
         for name, path in stage.outputs.items():
-            whole = posixpath.normpath(path)
-            above = posixpath.dirname(whole)
-            while above and owner.get(above, stage.name) == stage.name and above != "/":
-                above = posixpath.dirname(above)
-            other = owner.get(above, stage.name)
-            if (
-                other != stage.name
-                and owner[whole] == stage.name
-                and name in _said(stage, resolver)
-            ):
+            whole = normal(path)
+            above = next((one for one in upward(whole) if owner.get(one, own) != own), None)
+            if above is not None and owner[whole] == own and name in _said(stage, resolver):
+                other = owner[above]
                 why = f"stage '{stage.name}' writes '{path}' inside '{above}' of stage '{other}'"
                 yield _problem(resolver.drafts[stage.name], name, why)
 
@@ -51,9 +46,9 @@ def _said(stage: Stage, resolver: Resolver) -> set[str]:
 
 def _overwritten(stage: Stage, resolver: Resolver) -> Iterator[Problem]:
     """Yield a problem for the first path that a stage both reads and writes."""
-    made = {posixpath.normpath(path): name for name, path in stage.outputs.items()}
+    made = {normal(path): name for name, path in stage.outputs.items()}
     for parameter, _, path in readings(stage, resolver.catalog):
-        name = made.get(posixpath.normpath(path))
+        name = made.get(normal(path))
         if name is not None:
             why = f"stage '{stage.name}' writes '{path}', which it reads as {parameter}"
             yield _problem(resolver.drafts[stage.name], name, why)

@@ -11,7 +11,7 @@ from typing import Any
 from runner.core.problem import listing
 from runner.core.rules import Adapter
 from runner.edges import disk
-from runner.edges.header import tensors
+from runner.edges.header import HeaderError, tensors
 
 Json = dict[str, Any]
 _LOW = (".lora_a", ".lora_b")
@@ -46,7 +46,10 @@ def read_adapter(path: str) -> Adapter | None:
     place = Path(path)
     folder = place if disk.is_folder(place) else place.parent
     file = folder / "adapters.safetensors" if place == folder else place
-    shape = _shape({name: entry["shape"] for name, entry in tensors(file).items()})
+    try:
+        shape = _shape({name: entry["shape"] for name, entry in tensors(file).items()})
+    except (OSError, HeaderError):
+        shape = Shape("", None, ())
     config = disk.read_json(folder / "adapter_config.json")
     if config is None:
         return _alone(path, shape)

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import runner
-from runner.edges import disk
+from runner.edges import disk, reader
 from runner.edges.cache import folder
 from runner.edges.world import UnseenError, World, changed, look
 
@@ -45,7 +45,8 @@ def ask(*question: object) -> Path | None:
 def recall(file: Path | None) -> str | None:
     """Return what was answered before, None where that is not known to be so still."""
     try:
-        head, _, said = file.read_bytes().partition(b"\n") if file else (b"", b"", b"")
+        kept = reader.read(file, reader.RECORD) if file else b""
+        head, _, said = kept.partition(b"\n")
         text = said.decode("utf-8", "surrogatepass")
         whole, seen = json.loads(head)
         if whole == _print(text) and all(look(kind, name) == was for kind, name, was in seen):

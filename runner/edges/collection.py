@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runner.core.naming import ENDING, SUFFIXES
+from runner.edges import reader
 
 SPLITS = ("train", "valid", "test")
 _MODELINE = re.compile(rb"^# yaml-language-server: .*\brecipe\.schema\.json", re.MULTILINE)
 _KEYS = re.compile(rb"^(version|extends|stages|vars|defaults|profiles):", re.MULTILINE)
 _LIST = re.compile(rb"^stages:[ \t]*(?:#.*)?(?:\r?\n[ \t]*(?:#.*)?)*(?:-|\r?\n-)", re.MULTILINE)
+KEPT = "recipe.yaml"
 _CASES = re.compile(rb"^(tests|snapshots):", re.MULTILINE)
 
 
@@ -50,13 +52,14 @@ def is_recipe(path: Path) -> bool:
 
     The resolved recipe that a run keeps is none.
     """
-    kept = path.name == "recipe.yaml" and (path.parent / "run.json").exists()
-    return not kept and reads_as_recipe(path.name, _read(path))
+    if not _named(path.name) or (path.name == KEPT and (path.parent / "run.json").exists()):
+        return False
+    return reads_as_recipe(path.name, _read(path))
 
 
 def reads_as_recipe(name: str, text: bytes) -> bool:
     """Say whether a file of this name and text is meant as a recipe."""
-    if not name.endswith(SUFFIXES) or name.endswith(ENDING):
+    if not _named(name):
         return False
     keys = set(_KEYS.findall(text))
     ours = len(keys) > 1 and bool(keys & {b"stages", b"extends"}) and not _LIST.search(text)
@@ -91,8 +94,13 @@ def _foreign(folder: Path) -> bool:
     return hidden or (folder / "pyvenv.cfg").exists()
 
 
+def _named(name: str) -> bool:
+    """Say whether a file may be a recipe by its name: what is none is not opened."""
+    return name.endswith(SUFFIXES) and not name.endswith(ENDING)
+
+
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return reader.read(path, reader.RECIPE)
     except OSError:
         return b""

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
+from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from runner.core.rows import (
     parse_for,
     report,
 )
+from runner.edges import reader
 from runner.edges.crew import Crew
-from runner.edges.pieces import LONGEST, Piece, each, lines
+from runner.edges.pieces import Piece, each, lines
 
 Progress = Callable[[int, int], None]
 OF_TOKENS = frozenset(
@@ -91,7 +94,7 @@ def _no_folder(folder: str) -> Problem:
 def _unreadable(file: Path, name: str) -> Problem | None:
     """Return why a file as a whole holds no rows, None where each of its lines is one."""
     try:
-        with file.open("rb") as stream:
+        with reader.opened(file) as stream:
             return foreign(stream.read(HEAD), name)
     except OSError as error:
         message = f"the file cannot be read: {error.strerror}"
@@ -121,14 +124,20 @@ def _surveyed(
     step: Callable[[int], None],
     crew: Crew,
 ) -> Survey:
-    with file.open("rb") as stream:
-        kind = first_format((stream.readline(LONGEST) for _ in range(SCAN)), use.features)
+    with reader.opened(file) as stream:
+        kind = first_format(_head(stream), use.features)
     whole = Survey(name, kind, use)
     work = partial(_piece, file, name, kind, use, encode)
     for part in each(work, file, crew):
         whole.merge(part)
         step(part.size)
     return whole
+
+
+def _head(stream: BufferedReader) -> Iterator[bytes]:
+    """Yield the first lines, as far as each can be looked at."""
+    with suppress(OSError):
+        yield from islice(reader.lines(stream), SCAN)
 
 
 def _piece(
@@ -139,7 +148,7 @@ def _piece(
     for number, line in enumerate(lines(file, piece), piece.line):
         survey.take(number, line, encode, parse)
     if piece.long:
-        survey.skip(number + (piece.size > 0), piece.long)
+        survey.skip(number + (piece.size > 0), piece.long, lost=piece.lost)
     return survey
 
 

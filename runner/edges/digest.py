@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runner.edges import disk
+from runner.edges import disk, reader
 
 Json = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -143,7 +143,7 @@ def difference(path: Path, known: Mapping[str, Any]) -> str:
 def sha256(path: Path, meter: Callable[[int], None] | None = None, *, lasting: bool = False) -> str:
     """Return the SHA-256 of a file; `meter` hears of each chunk; with `lasting` the disk has it."""
     found = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
+    with reader.unbuffered(path) as file:
         if lasting:
             with suppress(OSError):  # a file system that cannot
                 os.fsync(file.fileno())

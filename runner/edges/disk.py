@@ -1,6 +1,5 @@
 """Files: what is shipped, a user's recipes, and writes that last."""
 
-import json
 import os
 from contextlib import suppress
 from functools import cache
@@ -9,6 +8,7 @@ from typing import Any
 
 import runner
 from runner.core.naming import BUILTIN, SUFFIXES
+from runner.edges import reader
 
 Json = dict[str, Any]
 RACE = 2_000_000_000
@@ -28,8 +28,8 @@ def read(file: str) -> bytes:
     if file.startswith(BUILTIN):
         name = file.removeprefix(BUILTIN)
         whole = name if name.endswith(SUFFIXES) else f"{name}.yaml"
-        return (shipped("recipes") / whole).read_bytes()
-    return Path(file).read_bytes()
+        return reader.read(shipped("recipes") / whole, reader.RECIPE)
+    return reader.read(file, reader.RECIPE)
 
 
 def beside(file: str) -> tuple[str, ...]:
@@ -87,9 +87,8 @@ def sync(path: Path) -> None:
 
 
 def read_json(path: Path) -> Json | None:
-    """Return a JSON object from a file, None where there is none that can be read."""
+    """Return a JSON object from a record of ours, None where there is none that can be read."""
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return reader.read_object(path, reader.RECORD)
+    except (OSError, reader.NotJsonError):
         return None
-    return loaded if isinstance(loaded, dict) else None

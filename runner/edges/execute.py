@@ -1,5 +1,6 @@
 """A plan -> a run: decided, locked, walked."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from runner.edges.lock import lock
 from runner.edges.reporter import Reporter
 from runner.edges.walk import Walk
 from runner.errors import RunError
+
+RUNNERS = 100
+"""So many runners may take a name for a new run before this one does."""
 
 
 def execute(
@@ -54,14 +58,18 @@ def execute(
 def _made(plan: Plan, runs: Path, ahead: Ahead | None) -> Path:
     """Return the folder of a new run, made now."""
     folder = ahead.folder if ahead else history.fresh(runs, plan.name)
-    while True:
-        try:
-            history.found(runs)
-            folder.mkdir(parents=True)
-        except FileExistsError:  # another runner was faster
-            folder = history.fresh(runs, plan.name)
-        except OSError as error:
-            why = f"cannot make {folder}: {error.strerror}"
-            raise RunError(why, "choose another --runs") from error
-        else:
-            return folder
+    try:
+        history.found(runs)
+        for _ in range(RUNNERS):
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:  # another runner was faster
+                if not os.path.lexists(folder):  # no: it is a link to nowhere above it
+                    raise
+                folder = history.fresh(runs, plan.name)
+            else:
+                return folder
+    except OSError as error:
+        why = f"cannot make {folder}: {error.strerror}"
+        raise RunError(why, "choose another --runs") from error
+    raise RunError(f"others take every new name in {runs}", "choose another --runs")

@@ -190,8 +190,7 @@ def fork(one: str, other: str, file: str) -> Revision:
 def repository(file: str) -> Path:
     """Return the top folder of the repository a file or folder lies in. Raises RecipeError."""
     folder = Path(os.path.realpath(file if Path(file).is_dir() else Path(file).parent))
-    while not folder.is_dir():
-        folder = folder.parent
+    folder = next(one for one in (folder, *folder.parents) if one.is_dir())
     hint = "name another recipe or a run to compare it with: run-recipe diff RECIPE OTHER"
     try:
         done = _run(folder, ("rev-parse", "--show-toplevel"))

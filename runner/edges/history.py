@@ -1,5 +1,6 @@
 """Runs on this disk: found, read back, and whether one is still alive."""
 
+import errno
 import re
 import secrets
 from collections.abc import Sequence
@@ -21,7 +22,13 @@ _STAMP = len("20261123T214807Z")
 
 
 def folders(folder: Path) -> list[Path]:
-    """Return the run folders below ``runs``, the oldest first."""
+    """Return the run folders below ``runs``, the oldest first.
+
+    Raises RecipeError where ``runs`` is a link to nowhere: whether there are any is not known then.
+    """
+    if (target := _nowhere(folder)) is not None:
+        why = f"{folder} is a link to {target}, which is not there"
+        raise RecipeError(why, "mount or make it, or name another folder with --runs")
     found = {path.parent for path in folder.glob("*/*/run.json") if not path.parent.is_symlink()}
     return sorted(found, key=lambda path: path.name)
 
@@ -33,9 +40,19 @@ def found(runs: Path) -> None:
     """
     if runs.exists():
         return
+    if (target := _nowhere(runs)) is not None:
+        raise OSError(errno.ENOENT, f"{runs} is a link to {target}, which is not there", str(runs))
     runs.mkdir(parents=True, exist_ok=True)
     if not (runs / IGNORE).exists():
         disk.write(runs / IGNORE, "# Made by run-recipe.\n*\n", lasting=False)
+
+
+def _nowhere(runs: Path) -> Path | None:
+    """Return where a link to nowhere, or one in a circle, leads; None for everything else."""
+    try:
+        return runs.readlink() if runs.is_symlink() and not runs.exists() else None
+    except OSError:
+        return None
 
 
 def fresh(runs: Path, recipe: str) -> Path:

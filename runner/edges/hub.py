@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner.core import secret
+from runner.edges import reader
 
 
 def secrets(environ: Mapping[str, str]) -> frozenset[str]:
@@ -12,8 +13,8 @@ def secrets(environ: Mapping[str, str]) -> frozenset[str]:
     named = environ.get("HF_TOKEN_PATH")
     file = Path(named) if named else hub_home() / "token"
     try:
-        token = file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
+        token = reader.read_text(file, reader.NOTE).strip()
+    except OSError:
         token = ""
     return secret.values(environ, [token])
 

@@ -3,8 +3,11 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from runner.edges.reader import LONGEST, NotJsonError, json_object, opened
 
 Json = dict[str, Any]
 
@@ -42,26 +45,22 @@ class Tail:
     def new(self) -> Iterator[Json]:
         """Yield the events that were added since the last call."""
         try:
-            with self.path.open("rb") as file:
+            with opened(self.path) as file:
                 file.seek(self._at)
-                data = file.read()
+                data = file.read(LONGEST)
         except FileNotFoundError:
             return
-        whole = data.rfind(b"\n") + 1
+        whole = data.rfind(b"\n") + 1 or (len(data) if len(data) == LONGEST else 0)
         self._at += whole
         for line in data[:whole].splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue  # a line torn by a kill; the next one is whole again
-            if isinstance(event, dict):
-                yield event
+            with suppress(NotJsonError):  # a line torn by a kill; the next one is whole again
+                yield json_object(line)
 
 
 def last_lines(path: Path, count: int = 20, limit: int = 65536) -> str:
     """Return the last lines of a log as text, whatever bytes it holds; '' where there is none."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - limit))
             text = file.read().decode("utf-8", "replace")

@@ -11,9 +11,9 @@ from runner.core.plan import Plan, Stage
 from runner.core.reading import readings
 from runner.core.rules import Adapter, DataSet, Known, ModelFacts
 from runner.core.rules.chain import beneath
-from runner.edges import disk, probe, schemas
+from runner.edges import disk, probe, reader, schemas
 from runner.edges.adapter import read_adapter
-from runner.edges.header import header, tensors
+from runner.edges.header import HeaderError, header
 
 Json = dict[str, Any]
 PACKAGES = ("mlx-lm", "huggingface-hub")
@@ -107,7 +107,8 @@ def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
 def read_data(path: str) -> DataSet | None:
     """Return rows and the first row's keys of each split of a data folder.
 
-    Nothing is known of one where a split holds no rows at all, but a table or an array.
+    Nothing is known of one where a split cannot be read, or holds no rows at all, but a table or an
+    array: the look at its rows says so.
     """
     folder = Path(path)
     if not disk.is_folder(folder):
@@ -116,13 +117,17 @@ def read_data(path: str) -> DataSet | None:
     keys: dict[str, frozenset[str]] = {}
     sizes: dict[str, int] = {}
     for split in SPLITS:
-        counted = _count(folder / f"{split}.jsonl")
-        if counted is not None:
-            rows[split], sizes[split], first = counted
-            if first is not None:
-                keys[split] = first
-            elif _foreign(folder / f"{split}.jsonl"):
-                return None
+        file = folder / f"{split}.jsonl"
+        if not _there(str(file)) or disk.is_folder(file):
+            continue
+        counted = _count(file)
+        if counted is None:
+            return None
+        rows[split], sizes[split], first = counted
+        if first is not None:
+            keys[split] = first
+        elif _foreign(file):
+            return None
     others = sorted(file.name for file in folder.glob("*.jsonl") if file.stem not in SPLITS)
     return DataSet(path, rows, keys, tuple(others), sizes)
 
@@ -131,7 +136,7 @@ def _foreign(file: Path) -> bool:
     """Say whether a file whose first line is no object is none of rows."""
     from runner.core.rows import HEAD, foreign  # noqa: PLC0415  (most files are of rows)
 
-    with file.open("rb") as stream:
+    with reader.opened(file) as stream:
         return foreign(stream.read(HEAD), str(file)) is not None
 
 
@@ -150,7 +155,7 @@ def read_model(path: str, folder: Path) -> ModelFacts | None:
 
 
 def _count(file: Path) -> tuple[int, int, frozenset[str] | None] | None:
-    """Return a file's rows, its bytes, the keys of its first row; None where there is no file."""
+    """Return a file's rows, its bytes, the keys of its first row; None where it cannot be read."""
     try:
         said = file.stat()
         return _counted(file, said.st_size, said.st_ino, said.st_mtime_ns)
@@ -162,8 +167,8 @@ def _count(file: Path) -> tuple[int, int, frozenset[str] | None] | None:
 def _counted(file: Path, *_: int) -> tuple[int, int, frozenset[str] | None]:
     """Count a file; as long as it is the same, once for all plans that read it."""
     rows, size, first = 0, 0, b""
-    with file.open("rb") as stream:
-        for line in stream:
+    with reader.opened(file) as stream:
+        for line in reader.lines(stream):
             first = first or line
             rows += 1
             size += len(line)
@@ -190,9 +195,12 @@ def _weights(folder: Path, kind: str) -> tuple[dict[str, tuple[int, ...]], str |
     types: list[str] = []
     own = kind in SAME_NAMES
     for file in sorted(folder.glob("model*.safetensors")):
-        said = header(file) or {}
+        try:
+            said = header(file)
+        except (OSError, HeaderError):
+            continue
         own = own or said.pop("__metadata__", {}).get("format") == "mlx"
-        for name, entry in tensors(file).items():
+        for name, entry in said.items():
             types.append(str(entry.get("dtype")))
             if name.endswith(".weight"):
                 found[name.removesuffix(".weight")] = tuple(entry["shape"])
@@ -217,8 +225,8 @@ def _cached(name: str, hub: Path | None) -> Path | None:
         return None
     repository = _repository(name, hub)
     try:
-        revision = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
+        revision = reader.read_text(repository / "refs" / "main", reader.NOTE).strip()
+    except OSError:
         return None
     return repository / "snapshots" / revision
 

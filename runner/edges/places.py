@@ -10,13 +10,13 @@ from typing import Any
 from runner.core.manifest import StageRecord
 from runner.core.plan import Stage, bind
 from runner.core.staging import PART, beside
-from runner.edges import digest, disk
+from runner.edges import digest, disk, reader
 
 NOTE = "places.json"
 REPLACED = ".replaced"
 # Text that a tool writes about its own outputs; larger files hold weights or rows.
 _TEXTS = frozenset({".json", ".md", ".yaml"})
-_MOST = 1 << 20
+TEXT = reader.Kind(what="a text of a tool", most=1 << 20)
 
 
 class Places:
@@ -149,13 +149,13 @@ def _remove(path: Path) -> None:
 def _texts(made: Path) -> Iterator[Path]:
     files = made.rglob("*") if made.is_dir() else iter((made,))
     for file in files:
-        if file.suffix in _TEXTS and file.is_file() and file.stat().st_size < _MOST:
+        if file.suffix in _TEXTS and file.is_file() and file.stat().st_size <= TEXT.most:
             yield file
 
 
 def _rename_in(file: Path, moves: Mapping[str, str]) -> None:
     """Replace paths in a text, as they are and as JSON writes them."""
-    data = text = file.read_bytes()
+    data = text = reader.read(file, TEXT)
     for old, new in moves.items():
         for write in (str, _escaped):
             text = text.replace(write(old).encode(), write(new).encode())

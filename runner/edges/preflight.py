@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from runner.core.expect import unknown_figures
 from runner.core.naming import RUN_DIR
+from runner.core.problem import Mark, Problem
 from runner.core.rules.chain import beneath
 from runner.core.trainer import watched
 from runner.edges import known, schemas
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from runner.core.plan import Plan, Stage
-    from runner.core.problem import Problem
     from runner.core.rows import Encode, Features
     from runner.core.rules import Known
     from runner.edges import dataset
@@ -142,10 +142,15 @@ def _prompts(plan: Plan) -> Iterator[Problem]:
     ends: dict[str, Collection[str]] = {}
     read = sorted({one for stage in plan.stages for one in known.reads(stage)})
     for path in (path for kind, path in read if kind == "prompts"):
-        if Path(path).is_file():
+        if os.path.lexists(path):
             from runner.edges import prompts  # noqa: PLC0415
 
-            found = prompts.survey(Path(path))
+            try:
+                found = prompts.survey(Path(path))
+            except OSError as error:
+                why = f"the file cannot be read: {error.strerror}"
+                yield Problem(Mark(path, 1, 1), why, "prompts-unreadable")
+                continue
             yield from found.problems
             ends[path] = [name for name in found.rows if name]
     yield from unknown_figures(plan, schemas.catalog(), ends)

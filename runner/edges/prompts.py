@@ -10,6 +10,7 @@ from runner.core.problem import Mark, Problem, counted
 from runner.core.prompts import Category, Question, Rule, read
 from runner.core.rows import Flaw, RowError, parse
 from runner.core.rows.column import column_of
+from runner.edges.reader import lines, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ class Prompts:
         `limit` is the most of each category. Only for a file without a problem.
         """
         seen: dict[str, int] = {}
-        with self.file.open("rb") as stream:
+        with opened(self.file) as stream:
             for line, offset in zip(self.lines, self.offsets, strict=True):
                 stream.seek(offset)
                 found = read(parse(stream.readline())[0])
@@ -63,9 +64,9 @@ class Prompts:
 def survey(file: Path) -> Prompts:
     """Read every line of a prompts file and keep the places of its questions. Raises OSError."""
     reader = _Reader(file)
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         offset = 0
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(lines(stream), 1):
             reader.take(number, line, offset)
             offset += len(line)
     return reader.end()

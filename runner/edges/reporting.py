@@ -1,9 +1,9 @@
 """A run's folder on disk -> its report."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from runner.core.plan import Stage
 from runner.core.report import Report, report
 from runner.core.schedule import Action
 from runner.core.series import MOST, curves
-from runner.edges import disk, history, schemas
+from runner.edges import disk, history, reader, schemas
 from runner.edges.plain import Silent, say
 
 if TYPE_CHECKING:
@@ -43,19 +43,14 @@ def gather(manifest: Manifest, *, most: int = MOST) -> Report:
 
 
 def events(place: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the metrics of a stage, one line in memory at a time; a torn line is left out."""
-    try:
-        file = (place / "metrics.jsonl").open("rb")
-    except OSError:
-        return
-    with file:
-        for line in file:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict):
-                yield event
+    """Yield the metrics of a stage, one line in memory at a time; a torn line is left out.
+
+    What follows a line that no stage writes, as it is too long, is not read.
+    """
+    with suppress(OSError), reader.opened(place / "metrics.jsonl") as file:
+        for line in reader.lines(file):
+            with suppress(reader.NotJsonError):
+                yield reader.json_object(line)
 
 
 def write(manifest: Manifest, path: Path | None = None, *, refresh: int = 0) -> Path:
@@ -143,6 +138,6 @@ class Page(Silent):
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return reader.read_text(path, reader.RECORD)
     except OSError:
         return ""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runner import __version__
 from runner.core import strict
+from runner.edges import reader
 from runner.edges.cache import folder
 
 MOST = 1 << 20
@@ -28,7 +29,7 @@ def remembered() -> Iterator[None]:
 @cache
 def _remember(file: Path | None) -> None:
     with suppress(OSError, ValueError):
-        strict.remember(file.read_text(encoding="ascii").split() if file else ())
+        strict.remember(reader.read_text(file, reader.RECORD).split() if file else ())
 
 
 def _keep(marks: Sequence[str], file: Path | None) -> None:

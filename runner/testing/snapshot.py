@@ -8,6 +8,7 @@ from syrupy.data import SnapshotCollections
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from runner.core.script import made_from
+from runner.edges import reader
 
 if TYPE_CHECKING:
     from syrupy.location import PyTestLocation
@@ -57,7 +58,7 @@ def root_of(recipe: Path, name: str, root: Path) -> Path:
     folder = recipe.parent / Script.snapshot_dirname
     own = folder / f"{name}.{Script.file_extension}"
     for script in (own, *sorted(folder.glob(f"*.{Script.file_extension}"))):
-        said = made_from(script.read_text(encoding="utf-8")) if script.is_file() else None
+        said = made_from(reader.read_text(script, reader.SCRIPT)) if script.is_file() else None
         above = PurePosixPath(said).parts[:-1] if said else None
         if (
             above is not None
@@ -97,4 +98,4 @@ def keep(snapshot: Any) -> None:
     locked = snapshot.use_extension(Script)
     place = Path(locked.extension.get_location(test_location=locked.test_location, index=0))
     if place.exists():
-        _ = locked == place.read_text(encoding="utf-8")
+        _ = locked == reader.read_text(place, reader.SCRIPT)

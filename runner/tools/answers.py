@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.edges import reader
 from runner.tools.error import ToolError
 
 if TYPE_CHECKING:
@@ -173,8 +173,8 @@ def _fed(
 def _refuse_code(folder: Path) -> None:
     """Raise ToolError for a model that brings code: mlx-lm before 0.32 runs it without a word."""
     try:
-        said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        said = reader.read_object(folder / "config.json", reader.CONFIG)
+    except (OSError, reader.NotJsonError):
         return
     if "model_file" in said:
         raise ToolError(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from runner.core.problem import counted
 from runner.core.rows import SPLITS, Flaw, RowError, parse, parse_for
 from runner.edges.pieces import Piece, each, lines
+from runner.edges.reader import LONGEST, opened
 from runner.tools import command
 from runner.tools.error import ToolError
 from runner.tools.layout import LAYOUTS, Keys, LayoutError, Template, converted
@@ -80,8 +81,8 @@ def _rows(work: Work, file: Path, reader: Reader, counts: dict[str, int]) -> Ite
 
 def _source(file: Path, keys: Keys) -> tuple[str, str]:
     """Return the layout of the first row, and its place."""
-    with file.open("rb") as stream:
-        line = stream.readline()
+    with opened(file) as stream:
+        line = stream.readline(LONGEST)
     if not line:
         raise ToolError(f"{file} has no rows")
     try:

@@ -12,6 +12,7 @@ from operator import itemgetter, sub
 from typing import TYPE_CHECKING, NamedTuple
 
 from runner.edges.crew import Crew
+from runner.edges.reader import opened
 from runner.tools.replacement import sync_file, write
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def lines_of(bases: Sequence[tuple[int, Path]], part: Part) -> Iterator[bytes]:
     """Yield the rows of a part, each with a newline at its end."""
     read, firsts, more = os.pread, [base for base, _ in bases], part.written - sum(part.sizes)
     with ExitStack() as stack:
-        files = [stack.enter_context(path.open("rb")).fileno() for _, path in bases]
+        files = [stack.enter_context(opened(path)).fileno() for _, path in bases]
         for start, size in zip(part.starts, part.sizes, strict=True):
             which = bisect(firsts, start) - 1
             line = read(files[which], size, start - firsts[which])

@@ -21,7 +21,7 @@ from runner.core import secret
 from runner.core.card import Published, card
 from runner.core.naming import RUN_DIR
 from runner.core.problem import counted
-from runner.edges import disk, history, reporting, schemas
+from runner.edges import disk, history, reader, reporting, schemas
 from runner.errors import Exit
 from runner.tools.error import ToolError
 from runner.tools.repository import Repository
@@ -105,7 +105,7 @@ def refuse_secrets(files: Mapping[str, Path], text: str) -> None:
     known = secret.Mask(secret.values(os.environ))
     for name, path in files.items():
         if path.suffix in TEXTS or name.startswith(("LICENSE", "NOTICE")):
-            with path.open("rb") as stream:
+            with reader.opened(path) as stream:
                 for number, line in enumerate(stream, 1):
                     _refuse_secret(line, f"{path}:{number}", known)
     for number, row in enumerate(text.encode().splitlines(), 1):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runner.core.rows import SPLITS
+from runner.edges import reader
 from runner.tools.error import ToolError
 
 if TYPE_CHECKING:
@@ -34,10 +35,9 @@ def require_replaceable(target: Path, tool: str, *sources: Path) -> None:
 
 def _is_record(file: Path, tool: str) -> bool:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return reader.read_object(file, reader.RECORD).get("tool") == f"data.{tool}"
+    except (OSError, reader.NotJsonError):
         return False
-    return isinstance(found, dict) and found.get("tool") == f"data.{tool}"
 
 
 def write_record(folder: Path, tool: str, record: Mapping[str, Any]) -> dict[str, Any]:

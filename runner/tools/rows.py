@@ -26,6 +26,7 @@ from runner.core.rows import (
 from runner.edges.collection import rows_checked
 from runner.edges.crew import Crew
 from runner.edges.pieces import Piece, each, lines
+from runner.edges.reader import LONGEST, opened
 from runner.tools.error import ToolError
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class Reader:
         `deep` look finds flaws in the fields, and the strings of a row.
         """
         total, done = file.stat().st_size, 0
-        with file.open("rb") as stream:
-            first = stream.readline()
+        with opened(file) as stream:
+            first = stream.readline(LONGEST)
         kind = _format(first, self.features, file) if first else ""
         work = partial(_piece, file, self.features, kind, new, deep)
         whole = new()
@@ -184,6 +185,6 @@ def label(value: Any) -> str:
 
 def chunks(file: Path, size: int = 1 << 20) -> Iterator[bytes]:
     """Yield a file as it is."""
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         while chunk := stream.read(size):
             yield chunk

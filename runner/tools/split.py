@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core.problem import counted
 from runner.core.rows import SPLITS, Features, Flaw, Row, RowError, identity
+from runner.edges.reader import opened
 from runner.tools import command
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
@@ -220,7 +221,7 @@ def deal(
 
 
 def _dealt(file: Path, place: Sequence[int], at: int) -> Iterator[bytes]:
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         for line, here in zip(stream, place, strict=True):
             if here == at:
                 yield line if line.endswith(b"\n") else line + b"\n"

@@ -16,6 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from runner.edges import reader
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -106,10 +108,10 @@ def _require_same(target: Path, record: Mapping[str, Any]) -> None:
 
 def _read_record(target: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((target / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = reader.read_object(target / RECORD, reader.RECORD)
+    except (OSError, reader.NotJsonError):
         return None
-    return found if isinstance(found, dict) and found.get("tool") == "tiny" else None
+    return found if found.get("tool") == "tiny" else None
 
 
 def _difference(found: Mapping[str, Any], record: Mapping[str, Any]) -> str:

@@ -175,12 +175,16 @@ def ran(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Complet
 
 
 def _folders(ctx: click.Context) -> "Sequence[Path]":
-    """Return the folders of the runs, the newest last."""
+    """Return the folders of the runs, the newest last; none where they cannot be reached."""
     from pathlib import Path
 
     from runner.edges import history
+    from runner.errors import RecipeError
 
-    return history.folders(Path(ctx.params.get("runs") or "runs"))
+    try:
+        return history.folders(Path(ctx.params.get("runs") or "runs"))
+    except RecipeError:
+        return []
 
 
 def sides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

@@ -10,7 +10,7 @@ from cases import Known, after_training, compiled, convert, found, lora, one, st
 
 from runner.edges import known
 from runner.edges.adapter import read_adapter
-from runner.edges.header import header
+from runner.edges.header import HeaderError, header
 from runner.edges.known import hub_cache, look, read_data, read_model
 
 SHAPE = {"rank": 4, "scale": 2.0, "dropout": 0.0, "keys": ["self_attn.q_proj"]}
@@ -225,9 +225,11 @@ def test_a_configuration_that_is_none_is_absent(tmp_path, content):
 def test_a_file_that_is_no_safetensors_has_no_header(tmp_path, data):
     file = tmp_path / "x.safetensors"
     file.write_bytes(data)
-    assert header(file) is None
-    assert header(tmp_path) is None
-    assert header(tmp_path / "absent") is None
+    with pytest.raises(HeaderError):
+        header(file)
+    for none in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(OSError, match=r"directory"):
+            header(none)
 
 
 # data

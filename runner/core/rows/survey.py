@@ -107,14 +107,17 @@ class Survey:
         if texts is not None:
             self._sound(Row(value, wanted, texts), number, line, encode)
 
-    def skip(self, number: int, size: int) -> None:
-        """Count a line that is too long to be looked at."""
+    def skip(self, number: int, size: int, *, lost: bool = False) -> None:
+        """Count a line that is too long to be looked at; with `lost` nothing after it was, too."""
         self.size += size
         self.rows += 1
         message = (
             f"is {size / 1e6:.0f} MB long and was not checked; mlx-lm cuts it after max_seq_length"
         )
-        self._flawed(Flaw("row-too-long", message, "split it", (), "warning"), number, b"")
+        if lost:
+            message = f"has no end within {size / 1e6:.0f} MB; the rest of the file was not read"
+        severity = "error" if lost else "warning"
+        self._flawed(Flaw("row-too-long", message, "split it", (), severity), number, b"")
 
     def _sound(self, row: Row, number: int, line: bytes, encode: Encode | None) -> None:
         try:

@@ -5,7 +5,6 @@ function's docstring. The modules of this folder are one family each; `chain` fo
 the plan for them, `pages` writes them down.
 """
 
-import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from runner.core.blame import nearest
 from runner.core.catalog import Catalog, Tool
 from runner.core.draft import Draft
+from runner.core.naming import normal
 from runner.core.plan import Compiled, Plan, Stage
 from runner.core.problem import Mark, Problem, ordered, shown
 from runner.core.provenance import made_of
@@ -127,7 +127,7 @@ class Known:
 
     def __post_init__(self) -> None:
         for name in ("adapters", "data", "models"):
-            folded = {posixpath.normpath(path): one for path, one in getattr(self, name).items()}
+            folded = {normal(path): one for path, one in getattr(self, name).items()}
             object.__setattr__(self, name, folded)
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from runner.core.naming import normal
 from runner.core.plan import Plan, Stage
 from runner.core.replay import nearest
 from runner.core.rules import Adapter, DataSet, ModelFacts, View, trains
@@ -117,10 +118,10 @@ def origin(view: View, path: str) -> tuple[str, str]:
         seen.add(maker.name)
         below = None if maker.tool == "mlx_lm.fuse" else _source(maker)
         if below is None:
-            return posixpath.normpath(path), precision
+            return normal(path), precision
         path = below
     hub = path.count("/") == 1 and path[0] not in "./~"
-    name = _DRESS.sub("", path.rpartition("/")[2]).casefold() if hub else posixpath.normpath(path)
+    name = _DRESS.sub("", path.rpartition("/")[2]).casefold() if hub else normal(path)
     return name, precision
 
 
@@ -191,7 +192,7 @@ def measured(view: View, path: str | None) -> Stage | None:
         if view.plan.place(stage) >= view.plan.place(view.stage):
             return None
         own = stage.params["sensitivities"] is None
-        if own and posixpath.normpath(str(path)) == _sensitivities(stage.params["model"]):
+        if own and normal(str(path)) == _sensitivities(stage.params["model"]):
             return stage
     return None
 
@@ -225,7 +226,7 @@ def _at(known: Mapping[str, T], path: str | None) -> T | None:
     """Return what is known under a path, or under the folder it lies in."""
     if not path:
         return None
-    wanted = posixpath.normpath(path)
+    wanted = normal(path)
     return known.get(wanted) or known.get(posixpath.dirname(wanted))
 
 

@@ -1,8 +1,8 @@
 """Quantizing and measuring models: what is left as it was, and what is not what it seems."""
 
-import posixpath
 from collections.abc import Iterator
 
+from runner.core.naming import normal
 from runner.core.problem import counted
 from runner.core.rules import Finding, View, rule, trains
 from runner.core.rules.chain import MODES, data_at, measured, model_at
@@ -192,9 +192,9 @@ def perplexity_of_training_rows(view: View) -> Iterator[Finding]:
     mlx_lm.perplexity reads the train split, never valid or test, and packs its rows into
     sequences. Give it a folder of its own, whose train.jsonl was not trained on.
     """
-    path = posixpath.normpath(view.params["data_path"])
+    path = normal(view.params["data_path"])
     for stage in view.plan.stages:
-        if trains(stage) and posixpath.normpath(stage.params["data"]) == path:
+        if trains(stage) and normal(stage.params["data"]) == path:
             message = f"the perplexity would be of the rows stage '{stage.name}' is trained on"
             yield Finding("data_path", message, "give it data that was not trained on")
             return

@@ -1,0 +1,345 @@
+"""Files of a user that are none, or too large, or not what they should be: none is waited for."""
+
+import ast
+import json
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+import runner
+from runner import cli
+from runner.core import document
+from runner.core.naming import normal, upward
+from runner.edges import dataset, header, history, reader
+from runner.edges.known import read_data
+from runner.errors import RecipeError
+
+PACKAGE = Path(runner.__file__).parent
+# Where something else than a file of a user is read: what is written, shipped, or held as a lock; a
+# process of MLX, whose reading is mlx-lm's.
+OWN = {
+    "child": "the process of a tool",
+    "edges/reader.py": "the reader",
+    "edges/schemas.py": "what is shipped",
+    "edges/lock.py": "a lock, which is never read",
+    "edges/disk.py": "fsync",
+    "edges/walk.py": "a file that is written",
+    "tools/replacement.py": "fsync and writing",
+    "tools/score.py": "writing",
+    "tools/tiny.py": "what is shipped, and fsync of what was written",
+    "tools/train": "the process of a tool",
+}
+
+
+def fifo(path):
+    os.mkfifo(path)
+
+
+def link_to_a_fifo(path):
+    os.mkfifo(f"{path}.pipe")
+    path.symlink_to(f"{path}.pipe")
+
+
+def endless(path):
+    path.symlink_to("/dev/zero")
+
+
+def bound(path):
+    with socket.socket(socket.AF_UNIX) as one:
+        here = Path.cwd()
+        os.chdir(path.parent)  # a socket's path has 104 bytes at most
+        one.bind(path.name)
+        os.chdir(here)
+
+
+def sparse(path):
+    with path.open("wb") as file:
+        file.truncate(3 << 30)
+
+
+def circle(path):
+    path.symlink_to(path.name)
+
+
+NONE = {
+    fifo: "it is a pipe, not a file",
+    link_to_a_fifo: "it is a pipe, not a file",
+    endless: "it is a device, not a file",
+    bound: "it is a socket, not a file",
+    sparse: "it has 3.22 GB, and ",
+    circle: "symbolic links",
+    Path.mkdir: "Is a directory",
+}
+
+
+@pytest.fixture(params=NONE, ids=lambda make: make.__name__)
+def none(request, tmp_path, monkeypatch):
+    """What makes something that is no file, and what is said of it."""
+    monkeypatch.chdir(tmp_path)
+    return request.param, NONE[request.param]
+
+
+def test_what_is_no_file_is_refused_with_its_reason(none, tmp_path):
+    make, why = none
+    make(tmp_path / "x")
+    with pytest.raises(OSError, match=why):
+        reader.read(tmp_path / "x", reader.CONFIG)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Call the command line in this process: exit code, and all that it says."""
+
+    def started(*words):
+        monkeypatch.setattr(sys, "argv", ["run-recipe", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0), "".join(capsys.readouterr())
+
+    return started
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800"])
+def test_what_no_system_takes_as_a_path_is_an_oserror(path):
+    with pytest.raises(OSError, match="no system takes"):
+        reader.opened(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b'{"a": "\xff"}', "not UTF-8: byte 0xff at 7"),
+        (b"\xff\xfe{\0}\0", "not UTF-8: byte 0xff at 0"),
+        (b'{"a": 1,}', r"not JSON: .*line 1, column 9"),
+        (b"[" * 100_000, "nested too deep"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "more digits"),
+        (b"[]", "a list, not an object"),
+        (b'"x"', "text, not an object"),
+        (b"null", "null, not an object"),
+    ],
+)
+def test_json_that_is_none_is_told_exactly(data, why):
+    with pytest.raises(reader.NotJsonError, match=why):
+        reader.json_object(data)
+
+
+def test_json_is_read_as_mlx_lm_reads_it():
+    assert reader.json_object(b'{"a": Infinity, "a": 1e3}') == json.loads('{"a": 1000.0}')
+
+
+def test_a_recipe_has_the_size_that_its_parser_takes():
+    assert reader.RECIPE.most == document.MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "it is empty"),
+        (b"abc", "cut off after 3 bytes"),
+        (struct.pack("<Q", 0), "no safetensors file"),
+        (struct.pack("<Q", 2**63), "no safetensors file"),
+        (struct.pack("<Q", 50) + b"{}", "cut off: 10 B of 58 B"),
+        (struct.pack("<Q", 2) + b"[]", "its header cannot be read: it holds a list"),
+        (struct.pack("<Q", 7) + b'{"a":1}', "the entry 'a' of its header is no tensor"),
+    ],
+)
+def test_a_safetensors_file_that_is_none_is_told_exactly(tmp_path, data, why):
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(header.HeaderError, match=why):
+        header.header(tmp_path / "x")
+
+
+def test_a_header_of_zeros_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "x").open("wb") as file:
+        file.write(struct.pack("<Q", 1 << 30))
+        file.truncate(3 << 30)
+    with pytest.raises(header.HeaderError, match=r"1.07 GB, and 16.8 MB are looked at"):
+        header.header(tmp_path / "x")
+
+
+# every door
+
+
+def opens(tree):
+    """The calls that open or read a file."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        modes = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
+        read = called in {"read_text", "read_bytes", "FileIO", "fdopen"} or name == "open"
+        if (called == "open" and not {"w", "xb", "ab", "ab+", "a", "r+b"} & modes) or read:
+            yield node
+
+
+def doors():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        place = path.relative_to(PACKAGE).as_posix()
+        if place.startswith("core/") or any(place.startswith(own) for own in OWN):
+            continue
+        for node in opens(ast.parse(path.read_text(encoding="utf-8"))):
+            said = ast.unparse(node)
+            if not said.startswith(("reader.", "self.places.open", "repository.open")):
+                yield f"{place}:{node.lineno}: {said}"
+
+
+def test_every_file_of_a_user_is_opened_by_the_reader():
+    assert [*doors()] == []
+
+
+RECIPE = """\
+version: 1
+stages:
+  a:
+    tool: mlx_lm.lora
+    params: {train: true, model: m, data: d, resume_adapter_file: ad/adapters.safetensors}
+  f:
+    tool: mlx_lm.fuse
+    params: {model: m, adapter_path: ad}
+  s:
+    tool: eval.score
+    params: {model: m, prompts: p.jsonl}
+"""
+# What is not a file, and the words that read it; {} are the words after it.
+VERBS = {
+    "base.yaml": (["check", "r2.yaml"], ["show", "r2.yaml"], ["-n", "r2.yaml"]),
+    "r2.yaml": (["check", "."], ["check", "r2.yaml"], ["import", "r2.yaml"]),
+    "c.sh": (["import", "c.sh"], ["import", "--", "mlx_lm.lora", "-c", "c.sh"]),
+    "adapter_config.json": (["import", "adapter_config.json"],),
+    "r.test.yaml": (["check", "r.test.yaml"], ["check", ".", "--tests"]),
+    "d/train.jsonl": (["check", "r.yaml"], ["data", "check", "d"]),
+    "d/valid.jsonl": (["check", "r.yaml"], ["data", "mix", "--primary", "d", "--replay", "d"]),
+    "m/config.json": (["check", "r.yaml"],),
+    "m/model.safetensors": (["check", "r.yaml"],),
+    "m/tokenizer_config.json": (["check", "r.yaml"],),
+    "m/tokenizer.json": (["check", "r.yaml"],),
+    "ad/adapters.safetensors": (["check", "r.yaml"],),
+    "ad/adapter_config.json": (["check", "r.yaml"],),
+    "p.jsonl": (["check", "r.yaml"],),
+    "runs/r/20261123T214807Z-abcd/run.json": (["runs"], ["status"], ["report"]),
+    "runs/r/20261123T214807Z-abcd/effective.json": (["runs"],),
+}
+
+
+@pytest.mark.parametrize("place", VERBS)
+def test_no_verb_waits_for_what_is_no_file(none, place, tmp_path, call):
+    make, _ = none
+    for folder in ("d", "m", "ad"):
+        (tmp_path / folder).mkdir()
+    for split in ("train", "valid"):
+        (tmp_path / "d" / f"{split}.jsonl").write_text('{"text": "a b"}\n')
+    (tmp_path / "m" / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / "m" / "tokenizer_config.json").write_text("{}")
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    (tmp_path / "r2.yaml").write_text("version: 1\nextends: base.yaml\n")
+    odd = tmp_path / place
+    odd.unlink(missing_ok=True)
+    odd.parent.mkdir(parents=True, exist_ok=True)
+    make(odd)
+    for words in VERBS[place]:
+        code, said = call(*words)
+        assert code in {0, 1, 2}, (words, said)
+
+
+def test_a_test_file_whose_recipe_is_no_file_is_told(none, tmp_path, call):
+    make, _ = none
+    make(tmp_path / "x.yaml")
+    (tmp_path / "y.test.yaml").write_text("recipe: x.yaml\ntests:\n  a: {error: cannot-read}\n")
+    assert call("check", "y.test.yaml")[0] in {0, 2}
+
+
+def test_a_folder_is_searched_by_names_before_anything_is_opened(tmp_path, monkeypatch, call):
+    sparse(tmp_path / "weights.safetensors")
+    sparse(tmp_path / "large.yaml")
+    opened = []
+    read = reader.read
+    monkeypatch.setattr(reader, "read", lambda *of: opened.append(of[0].name) or read(*of))
+    call("check", str(tmp_path), "--tests")
+    assert set(opened) == {"large.yaml"}
+
+
+def test_a_line_without_an_end_is_told_and_nothing_after_it_is_read(tmp_path):
+    (tmp_path / "valid.jsonl").write_text('{"text": "a"}\n')
+    with (tmp_path / "train.jsonl").open("wb") as file:
+        file.write(b'{"text": "a"}\n')
+        file.truncate(3 << 30)
+    said = [one for one in dataset.check(tmp_path).problems if one.rule == "row-too-long"]
+    assert [one.severity for one in said] == ["error"]
+    assert "the rest of the file was not read" in said[0].message
+    assert read_data(str(tmp_path)) is None
+
+
+# walks upwards
+
+
+@pytest.mark.parametrize(
+    ("path", "above"),
+    [
+        ("", []),
+        ("a", ["a"]),
+        ("a//b/", ["a/b", "a"]),
+        ("../a", ["../a", ".."]),
+        ("/", ["/"]),
+        ("//", ["/"]),
+        ("///", ["/"]),
+        ("//a", ["/a", "/"]),
+        ("/..", ["/"]),
+        ("${RUN_DIR}/a", ["${RUN_DIR}/a", "${RUN_DIR}"]),
+    ],
+)
+def test_the_folders_above_a_path_end(path, above):
+    assert [*upward(path)] == above
+    assert not path or normal(path) == above[0]
+
+
+ROOTED = """\
+version: 1
+vars: {{root: {root}}}
+stages:
+  a:
+    tool: data.split
+    params: {{data: d, out: "{out}"}}
+  b:
+    tool: mlx_lm.lora
+    params: {{train: true, model: m, data: "{{{{ stages.a.data }}}}", adapter_path: "{path}"}}
+"""
+
+
+@pytest.mark.parametrize("path", ["/", "//out", "//", "{{ vars.root }}/adapters", "/x/../.."])
+@pytest.mark.parametrize("words", [["check"], ["show"], ["-n"]], ids=" ".join)
+def test_a_path_at_the_root_ends(path, words, tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    text = ROOTED.format(root="/", out="//srv/x", path=path)
+    (tmp_path / "r.yaml").write_text(
+        text if "vars" in path else text.replace("vars: {root: /}", "")
+    )
+    code, said = call(*words, "r.yaml")
+    assert code in {0, 2}, said
+
+
+def test_a_stage_that_writes_into_what_another_writes_at_the_root_is_told(
+    tmp_path, monkeypatch, call
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.yaml").write_text(
+        ROOTED.replace("vars: {{root: {root}}}\n", "").format(out="//srv", path="/srv/x")
+    )
+    assert "writes '/srv/x' inside '/srv' of stage 'a'" in call("check", "r.yaml")[1]
+
+
+@pytest.mark.parametrize("target", ["gone", "runs"])
+def test_runs_behind_a_link_to_nowhere_are_not_said_to_be_none(target, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").symlink_to(target)
+    with pytest.raises(RecipeError, match="is a link to"):
+        history.folders(Path("runs"))
+    with pytest.raises(OSError, match="which is not there"):
+        history.found(Path("runs"))
