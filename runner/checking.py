@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from runner.core import visible
 from runner.core.naming import ENDING
 from runner.core.problem import Mark, Problem, counted, listing, offer, ordered, tally
 from runner.edges import answers, collection
@@ -50,7 +51,7 @@ class Checked:
     def verdict(self) -> str:
         """Return what it comes to, as ``r.yaml: 1 error, 2 warnings``."""
         tests = "" if self.cases is None else f"{counted(self.cases, 'test')}, "
-        return f"{self.file}: {tests}{tally(self.problems)}"
+        return f"{visible.line(self.file)}: {tests}{tally(self.problems)}"
 
 
 def files(paths: Sequence[str], *, tests: bool) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from runner import __version__, verbs
+from runner.edges import printer
 from runner.errors import Exit, InvalidRecipeError, RecipeError
 
 
@@ -87,17 +88,17 @@ def main() -> None:
     except InvalidRecipeError as error:
         from runner.core.problem import tally
 
-        click.echo(str(error), err=True)
-        click.echo(tally(error.problems), err=True)
+        printer.say(str(error))
+        printer.say(tally(error.problems))
         sys.exit(error.code)
     except RecipeError as error:
         _complain(str(error), error.hint)
         sys.exit(error.code)
     except click.UsageError as error:
-        error.show()
+        _refuse(error)
         sys.exit(Exit.INVALID)
     except click.ClickException as error:
-        error.show()
+        _refuse(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         import signal
@@ -105,7 +106,8 @@ def main() -> None:
         number = getattr(error.__cause__ or error, "number", signal.SIGINT)  # click makes an Abort
         sys.exit(Exit.INTERRUPTED if number == signal.SIGINT else Exit.TERMINATED)
     except BrokenPipeError:
-        sys.stderr.close()
+        if sys.stderr is not None:
+            sys.stderr.close()
         sys.exit(Exit.STAGE_FAILED)
     except OSError as error:
         full = error.errno == errno.ENOSPC
@@ -119,7 +121,7 @@ def _surprise(kind: type[BaseException], error: BaseException, trace: Any) -> No
     import platform
     import traceback
 
-    traceback.print_exception(kind, error, trace)
+    printer.say("".join(traceback.format_exception(kind, error, trace)), end="")
     version = f"run-recipe {__version__}, Python {platform.python_version()}, {platform.platform()}"
     _complain(
         f"this is a mistake in run-recipe, not in your recipe ({version})", "please report it"
@@ -127,10 +129,19 @@ def _surprise(kind: type[BaseException], error: BaseException, trace: Any) -> No
     sys.exit(Exit.INTERNAL)
 
 
+def _refuse(error: click.ClickException) -> None:
+    """Say what click says of a word it does not take."""
+    import io
+
+    said = io.StringIO()
+    error.show(file=said)
+    printer.say(said.getvalue(), end="")
+
+
 def _complain(message: str, hint: str = "") -> None:
-    click.echo(f"error: {message}", err=True)
+    printer.say(f"error: {message}")
     if hint:
-        click.echo(f"  hint: {hint}", err=True)
+        printer.say(f"  hint: {hint}")
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

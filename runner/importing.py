@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner import workflow
-from runner.core import adoption, writing
+from runner.core import adoption, visible, writing
 from runner.core import recipe as recipes
 from runner.core.adoption import Adoption
 from runner.core.concession import concede
@@ -86,7 +86,9 @@ def _of_config(text: str, file: str, schema: str) -> Imported:
     from runner.edges import collection  # noqa: PLC0415
 
     if collection.is_recipe(Path(file)):
-        raise RecipeError(f"{file} is a recipe already", f"run: run-recipe check {file}")
+        raise RecipeError(
+            f"{file} is a recipe already", f"run: run-recipe check {visible.word(file)}"
+        )
     return _imported(_configured(file), {file: text}, schema)
 
 
@@ -133,7 +135,7 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
         prune(adopted)
         concede(adopted, preflight.facts(stages_of(adopted)))
     text = writing.recipe_text(adopted, schema)
-    name = "(the recipe)"
+    name = "the-recipe"
     loaded, result = _compiled(text, name)
     problems = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
     if not any(one.severity == "error" for one in problems):  # a check tells the rest then

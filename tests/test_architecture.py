@@ -1,6 +1,7 @@
 """The code is held to the map in runner/core/__init__."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +130,19 @@ def top_level(path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner."):
             yield node.module.split(".")
             yield from (f"{node.module}.{alias.name}".split(".") for alias in node.names)
+
+
+PRINTS = re.compile(
+    r"(?<![\w`[])print\(|click\.(?:secho|echo)|(?:stdout|stderr)\.write\(|print_exc"
+)
+# It prints; and the stream of a screen that rich redraws, which is told visible text only.
+PRINTERS = {"edges/printer.py", "edges/live.py"}
+
+
+def test_one_module_prints_and_makes_visible_what_it_says():
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if PRINTS.search(path.read_text(encoding="utf-8"))
+    }
+    assert found - PRINTERS == set()

@@ -10,6 +10,7 @@ from runner.child.host import host
 from runner.child.rehearsal import rehearse
 from runner.child.seen import OutputError
 from runner.child.waiting import wait
+from runner.edges import printer
 from runner.tools.error import ToolError, TrainingError
 
 if __name__ == "__main__":
@@ -19,5 +20,5 @@ if __name__ == "__main__":
     try:
         sys.exit((rehearse if rest == ["--rehearse"] else host)(folder, name))
     except (OutputError, ToolError, TrainingError) as error:  # they need no traceback
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        printer.say(f"{type(error).__name__}: {error}")
         sys.exit(1)

@@ -1,7 +1,8 @@
 """What MLX computes on, as JSON: ``python -m runner.child.device``."""
 
-import json
 from typing import Any
+
+from runner.edges import printer
 
 
 def describe() -> dict[str, Any]:
@@ -19,4 +20,4 @@ def describe() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(describe()))  # noqa: T201
+    printer.show_json(describe(), indent=None)

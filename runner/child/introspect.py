@@ -8,7 +8,6 @@ import argparse
 import ast
 import importlib
 import inspect
-import json
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,7 @@ from runner.child import guard
 from runner.child.parsing import command_of, parser_of
 from runner.child.seen import Host, read_namespace
 from runner.core.catalog import Tool
-from runner.edges import schemas
+from runner.edges import printer, schemas
 
 if TYPE_CHECKING:
     import click
@@ -229,7 +228,7 @@ def main(names: list[str]) -> int:
     for name in names or catalog.names:
         tool = catalog.get(name)
         found[name] = describe(tool) if tool else {"unavailable": "not in the catalogue"}
-    print(json.dumps(found, indent=1, ensure_ascii=False))  # noqa: T201
+    printer.show_json(found, indent=1)
     return 0
 
 

@@ -8,6 +8,7 @@ from runner.child import guard, parsing
 from runner.child.host import stage_of
 from runner.child.seen import AUDIT, Host, read_namespace
 from runner.core.catalog import Tool
+from runner.edges import printer
 
 NOT_ASKED = 75
 """The exit code of a tool whose parser is not reached without running something else."""
@@ -20,7 +21,7 @@ def rehearse(folder: str, name: str) -> int:
     try:
         seen = _made(this.tool, sys.argv[1:])
     except LookupError as error:
-        sys.stderr.write(f"{error.args[0]}\n")
+        printer.say(str(error.args[0]))
         return NOT_ASKED
     return AUDIT if _differs(this, seen) else 0
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from runner.core.audit import (
 from runner.core.catalog import Parameter, Tool
 from runner.core.invocation import laid_out
 from runner.core.plan import Stage, bind
-from runner.edges import disk
+from runner.edges import disk, printer
 from runner.edges.journal import Journal
 
 if TYPE_CHECKING:
@@ -169,4 +168,4 @@ def read_namespace(
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    printer.say(text)

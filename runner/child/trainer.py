@@ -10,7 +10,7 @@ from runner.core import saved as states
 from runner.core.invocation import options
 from runner.core.plan import bind
 from runner.core.trainer import line
-from runner.edges import disk, saved, schemas
+from runner.edges import disk, printer, saved, schemas
 from runner.tools import train
 from runner.tools.train.loop import Loop
 from runner.tools.train.state import State
@@ -26,7 +26,7 @@ def install(host: Host, identity: str) -> None:
     host.around, _ = train.parsed([*words, "--", *host.tool.command])
 
     def hear(kind: str, figures: Mapping[str, Any]) -> None:
-        print(line(kind, figures), flush=True)  # noqa: T201
+        printer.show(line(kind, figures))
         host.metrics.write(event=kind, time=round(time.time(), 3), **figures)
 
     def seen(said: Mapping[str, Any]) -> None:
@@ -43,6 +43,6 @@ def _state(host: Host, identity: str) -> State:
     folder = saved.place(host.place)
     before = states.from_dict(disk.read_json(folder / saved.NOTE))
     if before is not None:
-        print(states.goes_on(before, host.stage), flush=True)  # noqa: T201
+        printer.show(states.goes_on(before, host.stage))
         host.observed["went_on_after_iteration"] = before.iteration
     return State(folder, identity, host.metrics.path, before)

@@ -2,6 +2,7 @@
 
 The map, in import order; a module may import only from those above it:
 
+visible     text from outside -> text that only shows, wherever it is shown
 problem     Marks and Problems: what is wrong, where, and the way out
 allowance   the work and the memory that values may take
 naming      what names of files mean, and the folders above a path

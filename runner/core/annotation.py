@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from runner.core import visible
 from runner.core.problem import Mark, Problem
 
 Json = dict[str, Any]
@@ -35,8 +36,9 @@ def place(mark: Mark | None, named: Named = str, *, line: bool = True) -> dict[s
 
 def notice(level: str, said: Mapping[str, str], text: str) -> str:
     """Return a workflow command: its level, its properties, and what it says."""
-    properties = ",".join(f"{name}={_property(value)}" for name, value in said.items())
-    return f"::{level} {properties}::{_data(text)}"
+    shown = {name: visible.line(value) for name, value in said.items()}
+    properties = ",".join(f"{name}={_property(value)}" for name, value in shown.items())
+    return f"::{level} {properties}::{_data(visible.text(text))}"
 
 
 def sarif(
@@ -64,7 +66,7 @@ def _rule(slug: str, page: str) -> Json:
 def _result(problem: Problem, slugs: list[str], named: Named) -> Json:
     hint = f"\nhint: {problem.hint}" if problem.hint else ""
     loose = [text for mark, text in problem.notes if mark is None or not in_a_file(mark)]
-    text = "\n".join([problem.message, *loose]) + hint
+    text = visible.text("\n".join([problem.message, *loose]) + hint)
     result: Json = {
         "ruleId": problem.rule,
         "ruleIndex": slugs.index(problem.rule),
@@ -76,7 +78,7 @@ def _result(problem: Problem, slugs: list[str], named: Named) -> Json:
     else:
         result["message"]["text"] = f"{problem.mark}: {text}"
     related = [
-        {**_location(mark, named), "message": {"text": said}}
+        {**_location(mark, named), "message": {"text": visible.text(said)}}
         for mark, said in problem.notes
         if mark is not None and in_a_file(mark)
     ]
@@ -85,7 +87,7 @@ def _result(problem: Problem, slugs: list[str], named: Named) -> Json:
 
 def _location(mark: Mark, named: Named) -> Json:
     region = {"startLine": mark.line, "startColumn": mark.column}
-    place = {"artifactLocation": {"uri": quote(named(mark.file))}, "region": region}
+    place = {"artifactLocation": {"uri": quote(visible.line(named(mark.file)))}, "region": region}
     return {"physicalLocation": place}
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import yaml
 
+from runner.core import visible
 from runner.core.audit import total
 from runner.core.figure import figure
 from runner.core.manifest import State
 from runner.core.report import Report
+from runner.core.visible import code, markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ def _kinds(said: Published) -> list[str]:
 def _head(said: Published, made: Report | None) -> Iterator[str]:
     yield f"# {said.repo_id.rpartition('/')[2]}"
     yield ""
-    about = said.description or (made.manifest.plan.description if made else "")
+    about = visible.text(said.description) or (
+        markdown(made.manifest.plan.description) if made else ""
+    )
     if about:
         yield from (about, "")
     if made and made.manifest.plan.smoke:
@@ -107,13 +111,18 @@ def _sections(made: Report) -> Iterator[str]:
     if rows:
         yield from _title("Measured")
         yield from ("| stage | figure | value |", "|---|---|---|")
-        yield from (f"| {stage} | {name} | {figure(name, value)} |" for stage, name, value in rows)
+        yield from (
+            f"| {markdown(stage)} | {markdown(name)} | {figure(name, value)} |"
+            for stage, name, value in rows
+        )
         yield ""
     gates = [(one.name, *gate) for one in records for gate in one.expectations]
     if gates:
         yield from _title("Expected")
         marks = {True: "x", False: " "}
-        yield from (f"- [{marks[held]}] {stage}: `{text}`" for stage, text, held in gates)
+        yield from (
+            f"- [{marks[held]}] {markdown(stage)}: {code(said)}" for stage, said, held in gates
+        )
         yield ""
     yield from _title("Audit")
     seen = [row.verdict for stage in ran for row in stage.rows if row.verdict is not None]

@@ -1,6 +1,5 @@
 """Differences of recipes in; a comment on a pull request out, and notes at the lines of it."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from runner.core import review as reviewing
@@ -22,6 +21,8 @@ from runner.core.review import (
     touches,
     values,
 )
+from runner.core.visible import code
+from runner.core.visible import markdown as markup
 
 LIMIT = 60_000  # characters; a comment on GitHub holds 65,536
 
@@ -37,10 +38,10 @@ def markdown(reviews: Sequence[Review]) -> str:
         for touch in found:
             line = f"{reviewing.place(touch.cause)} {label(touch.cause)}"
             where = "<br>".join(
-                f"{_code(recipe)}: {', '.join(map(_code, stages))}"
+                f"{code(recipe)}: {', '.join(map(code, stages))}"
                 for recipe, stages in touch.recipes.items()
             )
-            rows.append(f"| {_code(line)} | {where} |")
+            rows.append(f"| {code(line)} | {where} |")
     return _cut(rows)
 
 
@@ -110,8 +111,8 @@ def _row(recipe: str, change: Change, said: str) -> str:
 
 def _markdown(review: Review) -> Iterator[str]:
     found = review.difference
-    yield from ("", f"#### {_code(review.recipe)}", "", _md(headline(review)))
-    yield from (f"> {_md(note)}" for note in review.notes)
+    yield from ("", f"#### {code(review.recipe)}", "", markup(headline(review)))
+    yield from (f"> {markup(note)}" for note in review.notes)
     yield ""
     yield from _listed(found)
     if found.values:
@@ -135,31 +136,18 @@ def _listed(found: Difference) -> Iterator[str]:
         for name in names:
             mark = found.marks.get(name)
             gone = "gone: " * (sign == "removed")
-            at = f", {_code(f'{gone}{mark.file}:{mark.line}')}" if mark else ""
-            yield f"- stage {_code(name)} {sign} ({_code(found.tools.get(name, ''))}{at})"
+            at = f", {code(f'{gone}{mark.file}:{mark.line}')}" if mark else ""
+            yield f"- stage {code(name)} {sign} ({code(found.tools.get(name, ''))}{at})"
     for name, old in found.renamed.items():
-        yield f"- stage {_code(old)} is now called {_code(name)}"
+        yield f"- stage {code(old)} is now called {code(name)}"
     if found.order:
-        yield f"- order: {' → '.join(map(_code, found.order[1]))}"
+        yield f"- order: {' → '.join(map(code, found.order[1]))}"
 
 
 def _cells(stages: Sequence[str], change: Change, said: str) -> str:
     """Return one value as a row of the table."""
-    who = ", ".join(map(_code, stages))
-    return f"| {who} | {_code(change.name)} | {_code(said)} | {_code(because(change))} |"
-
-
-def _code(said: str) -> str:
-    """Return text as code in a table's cell, whatever is in it."""
-    longest = max((len(run) for run in re.findall("`+", said)), default=0)
-    fence = "`" * (longest + 1)
-    pad = " " if longest else ""
-    plain = said.replace("|", "\\|").replace("\n", " ")
-    return f"{fence}{pad}{plain}{pad}{fence}" if said else ""
-
-
-def _md(said: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", said).replace("\n", " ")
+    who = ", ".join(map(code, stages))
+    return f"| {who} | {code(change.name)} | {code(said)} | {code(because(change))} |"
 
 
 def _cut(rows: Sequence[str]) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.core.report import Report
+from runner.core.visible import code
+from runner.core.visible import markdown as markup
 
 Json = dict[str, Any]
 ABSENT = "(absent)"
@@ -144,14 +146,14 @@ def _open(one: Report) -> bool:
 
 def markdown(found: Comparison) -> str:
     """Return a comparison as Markdown; the better figure is bold."""
-    head = " | ".join(f"`{run}`" for run in found.runs)
+    head = " | ".join(map(code, found.runs))
     rule = "|".join(["---"] * (len(found.runs) + 1))
     lines = [f"# {len(found.runs)} runs side by side", ""]
-    lines += [f"**Not comparable as they are:** {warning}." for warning in found.warnings]
+    lines += [f"**Not comparable as they are:** {markup(warning)}." for warning in found.warnings]
     for title, rows in (("Parameters that differ", found.parameters), ("Figures", found.metrics)):
         lines += ["", f"## {title}", "", f"| | {head} |", f"|{rule}|"]
         lines += [
-            f"| {row.stage}.{row.name} | "
+            f"| {markup(f'{row.stage}.{row.name}')} | "
             + " | ".join(
                 f"**{_cell(value)}**" if at in row.best else _cell(value)
                 for at, value in enumerate(row.values)
@@ -163,4 +165,4 @@ def markdown(found: Comparison) -> str:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else markup(str(value))

@@ -5,6 +5,7 @@ import math
 import re
 from typing import Any
 
+from runner.core import visible
 from runner.core.scalar import NumberError, scalar
 
 _WIDE = 0x10000
@@ -36,7 +37,8 @@ def _quoted(text: str) -> str:
             char if char.isprintable() else f"\\u{code:04x}" if code < _WIDE else f"\\U{code:08x}"
         )
 
-    return re.sub(r"[^ -~]", escaped, json.dumps(text, ensure_ascii=False))
+    whole = re.sub(r"[^ -~]", escaped, json.dumps(text, ensure_ascii=False))
+    return visible.json_text(whole)
 
 
 def _plain(text: str) -> bool:

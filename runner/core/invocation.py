@@ -7,19 +7,17 @@ Words without a flag come last, after ``--``, so that one may start with '-'.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from runner.core import visible
 from runner.core.catalog import Catalog, Parameter, Tool
 from runner.core.naming import RUN_DIR
 from runner.core.plan import Stage
 
 # One encoder: json.dumps makes a new one for each value that is not to be plain ASCII.
-_written = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-# PyYAML folds the line separators, refuses the controls, and reads JSON otherwise as JSON.
-_UNREADABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_encoded = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,15 @@ def options(tool: Tool, params: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 def config_text(config: dict[str, Any]) -> str:
     """Return a configuration file that mlx-lm's YAML loader reads back exactly."""
-    return _UNREADABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", _spread(config)) + "\n"
+    return _spread(config) + "\n"
+
+
+def _written(value: Any) -> str:
+    """Return JSON that shows what it holds, and that PyYAML reads as JSON.
+
+    PyYAML folds the line separators and refuses the controls where they stand as they are.
+    """
+    return visible.json_text(_encoded(value))
 
 
 def _spread(config: dict[str, Any]) -> str:

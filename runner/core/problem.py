@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner.core import visible
+
 SLIPS = 3  # one slip in so many letters
 
 
@@ -17,7 +19,7 @@ class Mark:
     column: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{visible.line(self.file)}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +174,13 @@ def shown(value: object, limit: int = 60) -> str:
 def picture(problem: Problem, sources: Mapping[str, str]) -> str:
     """Return the problem as a person reads it: place, message, source line, caret, hint."""
     kind = "" if problem.severity == "error" else f"{problem.severity}: "
-    lines = [f"{problem.mark}: {kind}{problem.message} [{problem.rule}]"]
+    lines = [f"{problem.mark}: {kind}{visible.line(problem.message)} [{problem.rule}]"]
     lines += _excerpt(problem.mark, sources)
-    for mark, text in problem.notes:
+    for mark, said in problem.notes:
+        text = visible.line(said)
         lines.append(f"    {mark}: {text}" if mark else f"    {text}")
     if problem.hint:
-        lines.append(f"    hint: {problem.hint}")
+        lines.append(f"    hint: {visible.line(problem.hint)}")
     return "\n".join(lines)
 
 
@@ -187,8 +190,9 @@ def _excerpt(mark: Mark, sources: Mapping[str, str]) -> Sequence[str]:
         return ()
     row, at = _window(rows[mark.line - 1], mark.column - 1)
     number = str(mark.line)
-    lead = "".join("\t" if char == "\t" else " " for char in row[:at])
-    return (f"  {number} | {row}", f"  {' ' * len(number)} | {lead}^")
+    before = visible.text(row[:at])
+    lead = "".join("\t" if char == "\t" else " " for char in before)
+    return (f"  {number} | {before}{visible.text(row[at:])}", f"  {' ' * len(number)} | {lead}^")
 
 
 def _window(row: str, at: int, width: int = 160) -> tuple[str, int]:

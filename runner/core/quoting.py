@@ -1,6 +1,7 @@
 """The text of one word of bash in, its parts out: quotes, escapes, variables; nothing expanded."""
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,19 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*|\d+|[@*])(:?[-=?]|\})")
 _ARRAY = re.compile(r"\$\{([A-Za-z_]\w*)\[(@|\*|\d+)\]\}")
 _ARRAY_IF_ANY = re.compile(r"""\$\{([A-Za-z_]\w*)\[@\]:?\+("?)\$\{\1\[(@)\]\}\2\}""")
 _HERE = {"$(pwd)", "`pwd`"}
-_ANSI = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
+_ESCAPE = re.compile(
+    rb"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|[a-zA-Z\\'\"?])"
+)
+_ANSI = {sign: sign for sign in "\\'\"?"} | {
+    "n": "\n",
+    "t": "\t",
+    "r": "\r",
+    "a": "\a",
+    "b": "\b",
+    "e": "\x1b",
+    "f": "\f",
+    "v": "\v",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +240,17 @@ def _joined(parts: list[Part]) -> tuple[Part, ...]:
 
 
 def _ansi(text: str) -> str:
-    def char(found: re.Match[str]) -> str:
-        said = found.group(1)
-        if said[0] in "xuU":
-            return chr(int(said[1:], 16))
-        return chr(int(said, 8)) if said.isdigit() else _ANSI.get(said, said)
+    """Return what is between ``$'`` and ``'`` as bash reads it: numbers in 8 and 16 are bytes."""
 
-    pattern = r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)"
-    return re.sub(pattern, char, text, flags=re.DOTALL)
+    def read(found: re.Match[bytes]) -> bytes:
+        said = found[1].decode()
+        if said[0] in "uU" and len(said) > 1 and int(said[1:], 16) <= sys.maxunicode:
+            return chr(int(said[1:], 16)).encode("utf-8", "surrogatepass")
+        if said[0] == "x" and len(said) > 1:
+            return bytes([int(said[1:], 16)])
+        if said.isdigit():
+            return bytes([int(said, 8) & 0xFF])
+        return _ANSI[said].encode() if said in _ANSI else found[0]
+
+    whole = _ESCAPE.sub(read, text.encode("utf-8", "surrogatepass"))
+    return whole.decode("utf-8", "surrogateescape")

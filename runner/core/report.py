@@ -10,6 +10,8 @@ from runner.core.figure import duration, figure
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.series import Curves
 from runner.core.telling import changes, gates, state_of
+from runner.core.visible import code, line
+from runner.core.visible import markdown as markup
 
 Json = dict[str, Any]
 
@@ -149,26 +151,29 @@ def markdown(one: Report) -> str:
 def _markdown(one: Report) -> Iterator[str]:
     plan = one.manifest.plan
     smoke = " (smoke run)" if plan.smoke else ""
-    yield f"# {plan.name}{smoke}: {one.state}"
+    yield f"# {markup(plan.name)}{smoke}: {one.state}"
     yield ""
     if plan.description:
-        yield f"{plan.description}\n"
-    yield f"Run `{one.manifest.id}`, {duration(one.seconds)}. Audit: {one.audit}."
+        yield f"{markup(plan.description)}\n"
+    yield f"Run {code(one.manifest.id)}, {duration(one.seconds)}. Audit: {one.audit}."
     yield ""
     yield "| stage | tool | state | time | figures |"
     yield "|---|---|---|---:|---|"
     for stage in one.stages:
         record = stage.record
-        figures = ", ".join(f"{n} {figure(n, v)}" for n, v in record.metrics.items())
+        figures = ", ".join(markup(f"{n} {figure(n, v)}") for n, v in record.metrics.items())
         took = duration(record.seconds) if record.seconds else ""
-        yield f"| {record.name} | {stage.tool} | {record.state} | {took} | {figures} |"
+        name, tool = markup(record.name), markup(stage.tool)
+        yield f"| {name} | {tool} | {record.state} | {took} | {figures} |"
     rows = [(s.record.name, *gate) for s in one.stages for gate in gates(s.record)]
     if rows:
         yield "\n| gate | stage | held |\n|---|---|---|"
         for name, text, held, words in rows:
-            yield f"| `{text}` | {name} | {words if held else words.replace('no', '**no**', 1)} |"
+            answer = markup(words) if held else markup(words).replace("no", "**no**", 1)
+            yield f"| {code(text)} | {markup(name)} | {answer} |"
     for stage in one.stages:
         if stage.record.failure:
             said = stage.record.failure
-            yield f"\n**{stage.record.name}: {said.get('kind')}**. {said.get('guidance', '')}"
-            yield from (f"\n    {line.strip()}" for line in changes(said))
+            what = markup(f"{stage.record.name}: {said.get('kind')}")
+            yield f"\n**{what}**. {markup(str(said.get('guidance', '')))}"
+            yield from (f"\n    {line(row.strip())}" for row in changes(said))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from runner.core import visible
 from runner.core.invocation import laid_out
 from runner.core.naming import RUN_DIR, upward
 from runner.core.plan import Plan, Stage
@@ -19,7 +20,7 @@ def resolved(plan: Plan) -> str:
 
 
 def _head(plan: Plan) -> Iterator[str]:
-    yield f"# Resolved by run-recipe from {' '.join(plan.file.split())}."
+    yield f"# Resolved by run-recipe from {visible.line(' '.join(plan.file.split()))}."
     yield "version: 1"
     yield f"name: {laid_out(plan.name)}"
     if plan.description:

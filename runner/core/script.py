@@ -2,10 +2,10 @@
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from runner.core import visible
 from runner.core.catalog import Catalog, Tool
 from runner.core.invocation import Invocation, command
 from runner.core.naming import RUN_DIR
@@ -56,7 +56,7 @@ def found(names: Sequence[str]) -> Iterator[str]:
     yield 'if here=$(readlink -f "$(command -v run-recipe)" 2> /dev/null); then'
     yield '  PATH="$PATH:${here%/*}"'
     yield "fi"
-    yield f"if ! hash {' '.join(map(shlex.quote, names))}; then"
+    yield f"if ! hash {' '.join(map(visible.word, names))}; then"
     yield '  echo "$0 needs these programs on the PATH: activate the environment that has them" >&2'
     yield "  exit 1"
     yield "fi"
@@ -99,7 +99,10 @@ def _settings(text: str) -> dict[str, Any]:
 
 
 def quote(word: str) -> str:
-    """Return a word as bash reads it; the run directory stays a variable."""
+    """Return a word as bash reads it; the run directory stays a variable.
+
+    All that a plan puts into a script goes through here, or is a comment or a here-document.
+    """
     if _PLAIN.match(word):
         return word
     name, equals, value = word.partition("=")
@@ -110,11 +113,11 @@ def quote(word: str) -> str:
 
 def _quote(word: str) -> str:
     if RUN_DIR not in word:
-        return shlex.quote(word)
+        return visible.word(word)
     parts = word.split(RUN_DIR)
     if all(_SAFE.match(part) for part in parts):
         return '"' + "$RUN_DIR".join(parts) + '"'
-    return '"$RUN_DIR"'.join(shlex.quote(part) if part else "" for part in parts)
+    return '"$RUN_DIR"'.join(visible.word(part) if part else "" for part in parts)
 
 
 def _head(plan: Plan) -> Iterator[str]:
@@ -122,13 +125,21 @@ def _head(plan: Plan) -> Iterator[str]:
     yield from _comment(f"{plan.name}: {plan.description}" if plan.description else plan.name)
     yield f"# Made by run-recipe from {_line(plan.file)}; it does the same without the runner."
     yield "set -euo pipefail"
-    yield f': "${{RUN_DIR:=runs/{plan.name}/script}}"'
+    yield from _run_dir(f"runs/{plan.name}/script")
     yield 'if [ -e "$RUN_DIR" ]; then'
     yield '  echo "$RUN_DIR exists: name a new one, as in RUN_DIR=runs/again bash $0" >&2'
     yield "  exit 1"
     yield "fi"
     for name, value in plan.env.items():
-        yield f"export {name}={shlex.quote(value)}"
+        yield f"export {name}={quote(value)}"
+
+
+def _run_dir(path: str) -> Iterator[str]:
+    """Yield what names the run's folder where the environment does not."""
+    if _SAFE.match(path):
+        yield f': "${{RUN_DIR:={path}}}"'
+    else:
+        yield f'[ -n "${{RUN_DIR:-}}" ] || RUN_DIR={quote(path)}'
 
 
 def _stage(stage: Stage, invocation: Invocation) -> Iterator[str]:
@@ -142,9 +153,9 @@ def _stage(stage: Stage, invocation: Invocation) -> Iterator[str]:
         yield f"# retry: {stage.retry.attempts} attempts under run-recipe; this script makes one"
     for condition in stage.expect:
         yield from _comment(f"expect: {condition}")
-    yield f'mkdir -p "$RUN_DIR/{stage.name}"'
+    yield f"mkdir -p {quote(f'{RUN_DIR}/{stage.name}')}"
     yield from _config(invocation)
-    lines = [" ".join(invocation.command), *(_option(words) for words in invocation.options)]
+    lines = [_option(invocation.command), *(_option(words) for words in invocation.options)]
     yield " \\\n  ".join(lines)
 
 
@@ -167,8 +178,8 @@ def _config(invocation: Invocation) -> Iterator[str]:
 
 def _comment(text: str) -> Iterator[str]:
     for line in text.strip().splitlines():
-        yield f"# {line}".rstrip()
+        yield f"# {visible.line(line)}".rstrip()
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return visible.line(" ".join(text.split()))

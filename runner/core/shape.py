@@ -16,7 +16,7 @@ from runner.core.tree import MISSING, Node, locate
 Json = dict[str, Any]
 Notes = Sequence[tuple[Mark | None, str]]
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
-_SINGULAR = {"stages": "stage", "vars": "var"}
+_SINGULAR = {"stages": "stage", "vars": "var", "profiles": "profile"}
 
 
 def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
@@ -28,6 +28,7 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
         bare[key] = dict.fromkeys(child.value, MISSING) if deep else child.plain()
     if "version" in bare:
         bare["version"] = 1  # each file's own is judged where it is read
+    bare.setdefault("name", recipe.name)  # which is the file's then
     found = violations(envelope, bare)
     meant = {found_one.hint for found_one in found if found_one.rule == "unknown-key"}
     for said in found:
@@ -44,16 +45,26 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
         if one.rule == "unknown-key" and str(one.path[-1]).startswith("x-"):
             one = replace(one, hint="an anchor may stand where it is first used; or use vars")
         one = _of_null(one, at)
-        if isinstance(at.value, str) and is_template(at.value) and one.path == ("name",):
-            yield Problem(at.mark, "name is a template", "bad-value", FIXED)
-            continue
-        yield placed(one, tree, "a recipe", recipe.inherited(at))
+        if one.path == ("name",) and ("name" not in tree.value or is_template(str(at.value))):
+            yield _named(recipe, one)
+        else:
+            yield placed(one, tree, "a recipe", recipe.inherited(at))
     folded: dict[str, str] = {}
     for name, node in recipe.section("stages").items():
         other = folded.setdefault(name.casefold(), name)
         if other != name:
             why = f"stages '{other}' and '{name}' are one folder on most Macs"
             yield Problem(node.key_mark, why, "stage-case", "rename one of them")
+
+
+def _named(recipe: Recipe, found: Violation) -> Problem:
+    """Return the problem of a name that is a template, or of a file's that cannot be a recipe's."""
+    said = recipe.tree.get("name")
+    if said is not None:
+        return Problem(said.mark, "name is a template", "bad-value", FIXED)
+    word = re.sub(r"[^A-Za-z0-9_.-]+", "_", recipe.name).strip("_.-")
+    why = f"the recipe takes its file's name, which {found.message}"
+    return Problem(recipe.tree.key_mark, why, found.rule, f"write name: {word or 'NAME'}")
 
 
 def _lacking(recipe: Recipe, names: Sequence[str]) -> Problem:

@@ -7,6 +7,7 @@ and is not judged again: importing jsonschema takes as long as all else that sho
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -110,9 +111,8 @@ def _strict() -> "type[Draft202012Validator]":
             ),
         }
     )
-    keywords = {
-        name: _unless_missing(check) for name, check in Draft202012Validator.VALIDATORS.items()
-    }
+    checks = {**Draft202012Validator.VALIDATORS, "pattern": _pattern}
+    keywords = {name: _unless_missing(check) for name, check in checks.items()}
     keywords["uniqueItems"] = _of_known(keywords["uniqueItems"])
     strict: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
         Draft202012Validator, validators=keywords, type_checker=checker
@@ -128,6 +128,15 @@ def _of_known(check: Any) -> Any:
         return check(validator, said, known, schema)
 
     return keyword
+
+
+def _pattern(validator: Any, said: str, value: Any, _: Any) -> Iterator[Any]:
+    """Judge a pattern as JSON Schema means it: ``$`` is the end, and not before a line's end."""
+    from jsonschema.exceptions import ValidationError  # noqa: PLC0415
+
+    whole = re.sub(r"(?<!\\)\$", r"\\Z", said)
+    if validator.is_type(value, "string") and not re.search(whole, value):
+        yield ValidationError(f"{value!r} does not match {said!r}")
 
 
 def _unless_missing(check: Any) -> Any:

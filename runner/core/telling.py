@@ -1,16 +1,16 @@
 """What happens in a run and what happened, in the words that every view of it shares."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.core import trainer
+from runner.core import trainer, visible
 from runner.core.audit import summary
 from runner.core.figure import duration, figure
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Stage
 from runner.core.remedy import Change
 from runner.core.schedule import FIRST, Action
+from runner.core.visible import code, markdown
 
 
 def why(action: Action) -> str:
@@ -151,13 +151,13 @@ def going_on(manifest: Manifest, *more: str) -> str:
     """
     smoke = ["--smoke"] if manifest.plan.smoke else []
     words = ["run-recipe", manifest.plan.file, *smoke, *manifest.options, *more, "--resume"]
-    return shlex.join(words)
+    return visible.words(words)
 
 
 def rehearsal(manifest: Manifest) -> str:
     """Return the command that tries the recipe of a run at toy scale."""
     words = ["run-recipe", manifest.plan.file, "--smoke", *manifest.options]
-    return shlex.join(words)
+    return visible.words(words)
 
 
 def state_of(state: State, *, alive: bool) -> str:
@@ -181,7 +181,8 @@ def listed(runs: Iterable[tuple[Manifest, bool]]) -> Iterator[str]:
         done = sum(record.state is State.FINISHED for record in one.stages)
         name = f"{one.plan.name}{' (smoke)' if one.plan.smoke else ''}"
         state = state_of(one.state, alive=alive)
-        yield f"| `{one.id}` | {name} | {state} | {done}/{len(one.stages)} | {one.started} |"
+        stages = f"{done}/{len(one.stages)}"
+        yield f"| {code(one.id)} | {markdown(name)} | {state} | {stages} | {one.started} |"
 
 
 def standing(manifest: Manifest, *, alive: bool) -> str:

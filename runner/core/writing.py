@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from runner.core import visible
 from runner.core.adoption import Adoption
 from runner.core.arguments import Given, typed
 from runner.core.catalog import Tool, complete
@@ -52,7 +53,7 @@ class _Writer:
         if self.schema:
             yield f"# yaml-language-server: $schema={self.schema}"
         for line in adoption.comments:
-            yield f"# {line}".rstrip()
+            yield f"# {visible.line(line)}".rstrip()
         yield "version: 1"
         if adoption.name:
             yield f"name:{yaml(adoption.name)}"
@@ -93,7 +94,7 @@ class _Writer:
 
     def stage(self, stage: Adopted) -> Iterator[str]:
         for line in stage.comments:
-            yield f"  # {line}".rstrip()
+            yield f"  # {visible.line(line)}".rstrip()
         yield f"  {quoted(stage.name)}:"
         yield f"    tool: {stage.tool.name}"
         if stage.description:
@@ -239,7 +240,7 @@ def _terse(given: Mapping[str, Given], tool: Tool) -> dict[str, Given]:
 def _comments(problems: Iterable[Problem], pad: str) -> Iterator[str]:
     for one in ordered(problems):
         text = " ".join(f"{one.message}; {one.hint}".rstrip("; ").split())
-        yield f"{pad}# {one.mark.file}:{one.mark.line}: {text}"
+        yield f"{pad}# {visible.line(one.mark.file)}:{one.mark.line}: {visible.line(text)}"
 
 
 def _same(one: Any, other: Any) -> bool:

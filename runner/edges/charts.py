@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner.core import visible
 from runner.core.figure import figure
 from runner.core.series import CHARTS, Chart, Curves, Series
 
@@ -75,7 +76,7 @@ def _picture(
     blank = _blank(chart, [f"var(--c{color})" for color in colors])
     ends = max(point[0] for one in rows for point in one.points)
     blank.x_labels = [
-        *({"label": name, "value": start} for name, start in borders),
+        *({"label": visible.line(name), "value": start} for name, start in borders),
         {"label": f"{ends:g}", "value": ends},
     ]
     for number, one in enumerate(rows):

@@ -2,10 +2,10 @@
 
 import os
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from runner.core import visible
 from runner.core.naming import ENDING, SUFFIXES
 from runner.edges import reader
 
@@ -44,7 +44,7 @@ def rows_checked(folder: str) -> str:
     command = ["run-recipe", "data", "check", folder]
     command += ["--require", there[0]] if there and there[0] != SPLITS[0] else []
     once = "" if there else f", once they are named {SPLITS[0]}.jsonl"
-    return f"rows are checked{once} by: {shlex.join(command)}"
+    return f"rows are checked{once} by: {visible.words(command)}"
 
 
 def is_recipe(path: Path) -> bool:

@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from runner.core import telling
+from runner.core import telling, visible
 from runner.core.figure import duration, figure
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.outlook import Outlook
@@ -104,7 +104,9 @@ class Live(Plain):
         show(telling.ending(manifest))
 
     def _say(self, text: str) -> None:
-        self._screen.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._screen.console.print(
+            visible.text(text), markup=False, highlight=False, soft_wrap=True
+        )
 
     def _drawn(self) -> RenderableType:
         left = self._outlook.left
@@ -177,4 +179,11 @@ class _Row:
         done = f"{self._done}/{iters}" if runs and iters else ""
         seconds = time.monotonic() - self.begun if runs else self.seconds
         spent = duration(seconds) if runs or seconds else ""
-        return sign, Text(self.stage.name), bar, Text(done), Text(self.said), Text(spent, "dim")
+        return (
+            sign,
+            Text(visible.line(self.stage.name)),
+            bar,
+            Text(done),
+            Text(visible.line(self.said)),
+            Text(spent, "dim"),
+        )

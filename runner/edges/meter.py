@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runner.core.figure import size_of
+from runner.edges import printer
 
 WORKERS = min(os.cpu_count() or 1, 8)
 """So many processes look at a large data set."""
@@ -43,11 +44,12 @@ class Meter:
             return
         self._said, self._drawn = now, self._live
         line = f"{what} {100 * done // max(total, 1):3} % of {size_of(total)}"
-        sys.stderr.write(f"\r\033[K{line}" if self._live else f"{line}\n")
-        sys.stderr.flush()
+        if self._live:
+            printer.redraw(line)
+        else:
+            printer.say(line)
 
     def end(self) -> None:
         """Leave an empty line where a live one stood."""
         if self._drawn:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+            printer.redraw()

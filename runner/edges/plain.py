@@ -1,6 +1,5 @@
 """What a log sees of a run, a line an event; and how all views speak on stdout and stderr."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -9,6 +8,7 @@ from runner.core import telling
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Stage
 from runner.core.schedule import Action
+from runner.edges import printer
 
 
 class Silent:
@@ -86,10 +86,10 @@ class Plain(Quiet):
 def say(text: str) -> None:
     """Tell a person, on stderr."""
     with suppress(OSError):  # who listened is gone; the training goes on
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        printer.say(text)
 
 
 def show(text: str) -> None:
     """Print the payload, on stdout."""
     with suppress(OSError):
-        print(text, flush=True)  # noqa: T201
+        printer.show(text)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from runner.core import visible
 from runner.core.secret import Mask
 
 GRACE = 5.0
@@ -19,7 +20,7 @@ IDLE = 1.0
 
 
 class Child:
-    """A running command; what it prints is copied to a log file, whatever bytes it is.
+    """A running command; what it prints is copied to a log file, visibly, whatever bytes it is.
 
     Its input is a pipe that stays open: a child that waits is told there to `go`, and finds its end
     when this process is gone.
@@ -97,13 +98,16 @@ class Child:
         """
         source = self._process.stdout
         assert source is not None  # noqa: S101
+        shown = visible.stream()
         with file, source:
             data = b"-"
             while data:
                 some = select.select([source], [], [], IDLE)[0]
                 data = os.read(source.fileno(), CHUNK) if some else b"-"
                 told = mask.feed(data) if some else b""
-                self._put(file, told if some and data else told + mask.flush())
+                if not (some and data):
+                    told += mask.flush()
+                self._put(file, shown(told, not data))
         self._quiet.set()
 
     def _put(self, file: BinaryIO, data: bytes) -> None:

@@ -1,16 +1,16 @@
 """Who hears a run: a person, a log or a program, as they ask for it."""
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from runner.core.manifest import Manifest, StageRecord
 from runner.core.plan import Stage
 from runner.core.schedule import Action
-from runner.edges.plain import Plain, Quiet, Silent, show
+from runner.edges import printer
+from runner.edges.plain import Plain, Quiet, Silent
 
 if TYPE_CHECKING:
     from runner.edges.reporter import Reporter
@@ -110,4 +110,5 @@ class JsonLines(Silent):
 
 
 def _json(what: str, **event: Any) -> None:
-    show(json.dumps({"event": what, **event}))
+    with suppress(OSError):
+        printer.show_json({"event": what, **event}, indent=None)

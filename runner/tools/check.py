@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from runner.core.figure import size_of
 from runner.core.problem import counted, picture
 from runner.core.rows import ROLES, SPLITS, Features
+from runner.edges import printer
 from runner.edges.dataset import check, load_tokenizer
 from runner.edges.meter import WORKERS, meter
 from runner.errors import Exit, RecipeError
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with meter() as progress:
         report = _report(options, tokenizer, progress)
     style = {"json": as_json, "text": as_text}[options.format]
-    sys.stdout.write(style(report))
+    printer.show(style(report), end="")
     return Exit.INVALID if report.failed else Exit.OK
 
 
@@ -155,5 +156,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except RecipeError as error:
-        sys.stderr.write(f"error: {error}\n")
+        printer.say(f"error: {error}")
         sys.exit(error.code)

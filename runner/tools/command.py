@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runner.core.rows import Features
+from runner.edges import printer
 from runner.edges.crew import Crew
 from runner.edges.meter import WORKERS, Meter
 from runner.tools.error import ToolError
@@ -59,7 +59,7 @@ def reading(arguments: dict[str, Any]) -> Iterator[Reader]:
             yield Reader(take_features(arguments), crew, meter)
     except (OSError, ToolError) as error:
         meter.end()
-        sys.stderr.write(f"error: {error}\n")
+        printer.say(f"error: {error}")
         raise SystemExit(1) from error
     meter.end()
 

@@ -7,7 +7,6 @@ was is refused.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core.problem import counted
 from runner.core.rows import SPLITS, Flaw, RowError, parse, parse_for
+from runner.edges import printer
 from runner.edges.pieces import Piece, each, lines
 from runner.edges.reader import LONGEST, opened
 from runner.tools import command
@@ -190,9 +190,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = vars(parser().parse_args(argv))
     with command.reading(arguments) as reader:
         record = convert(**arguments, reader=reader)
-    sys.stdout.write(
-        f"{arguments['out']}: {counted(record['rows'], 'row')}, "
-        f"{record['from']} to {record['to']}\n"
+    printer.show(
+        f"{arguments['out']}: {counted(record['rows'], 'row')}, {record['from']} to {record['to']}"
     )
 
 

@@ -6,7 +6,6 @@ the places of the rows are kept in memory, never the rows.
 
 from __future__ import annotations
 
-import sys
 from array import array
 from fractions import Fraction
 from functools import partial
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core.problem import counted
 from runner.core.replay import ShareError, replayed
+from runner.edges import printer
 from runner.tools import command
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
@@ -134,11 +134,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = vars(parser().parse_args(argv))
     with command.reading(arguments) as reader:
         record = mix(**arguments, reader=reader)
-    sys.stdout.write(
+    printer.show(
         f"{arguments['out']}: {counted(record['rows'], 'row')}, "
         f"{record['primary_rows']} primary and "
         f"{record['replay_rows']} of {record['replay_available']} replay, "
-        f"a share of {record['realised_share']:.6g}\n"
+        f"a share of {record['realised_share']:.6g}"
     )
 
 

@@ -12,7 +12,6 @@ import fnmatch
 import json
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from runner.core import secret
 from runner.core.card import Published, card
 from runner.core.naming import RUN_DIR
 from runner.core.problem import counted
-from runner.edges import disk, history, reader, reporting, schemas
+from runner.edges import disk, history, printer, reader, reporting, schemas
 from runner.errors import Exit
 from runner.tools.error import ToolError
 from runner.tools.repository import Repository
@@ -219,8 +218,7 @@ def _show(arguments: argparse.Namespace, parcel: Parcel) -> None:
         lines.append(f"  {name:{width}}  {_size(path.stat().st_size)}")
     lines += [f"  {name:{width}}  left out: {why}" for name, why in parcel.kept.items()]
     lines.append(f"{counted(len(parcel.files), 'file')}, {_size(parcel.bytes)}")
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    printer.show("\n".join(lines))
 
 
 def _size(size: float) -> str:
@@ -274,9 +272,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (OSError, ToolError) as error:
         # The hub's errors are OSErrors whose names say more than their words.
         name = f"{type(error).__name__}: " if isinstance(error, OSError) else ""
-        sys.stderr.write(f"error: {name}{error}\n")
+        printer.say(f"error: {name}{error}")
         raise SystemExit(Exit.STAGE_FAILED) from error
-    sys.stdout.write("\n".join(_told(arguments, record)) + "\n")
+    printer.show("\n".join(_told(arguments, record)))
 
 
 def _told(arguments: argparse.Namespace, record: Mapping[str, Any]) -> Iterator[str]:

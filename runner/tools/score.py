@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core import grade
 from runner.core.problem import counted, picture
+from runner.edges import printer
 from runner.edges.prompts import Prompts, survey
 from runner.errors import Exit
 from runner.tools.answers import Answer, Model, Sampling
@@ -100,7 +101,7 @@ class Scoring:
         found = grade.verdicts(question.rules, judged, search)
         for verdict in found:
             if verdict.held is None:
-                _say(
+                printer.say(
                     f"{self.prompts.file}:{line}: gave up {verdict.rule.kind} "
                     f"{verdict.rule.wanted!r} after {PATIENCE:g} s; it counts as not held. "
                     "Nested repeats such as (a+)+ take forever: write the pattern without them"
@@ -155,7 +156,7 @@ def _answer_all(scoring: Scoring, arguments: argparse.Namespace) -> None:
     mx.random.seed(arguments.seed)
     batch_size = arguments.batch_size
     if batch_size > 1 and not scoring.model.batches():
-        _say("mlx-lm cannot batch this model's cache: one prompt at a time")
+        printer.say("mlx-lm cannot batch this model's cache: one prompt at a time")
         batch_size = 1
     answers = scoring.model.answers(
         scoring.questions(),
@@ -170,7 +171,9 @@ def _answer_all(scoring: Scoring, arguments: argparse.Namespace) -> None:
             meter.show(scoring.sheet.kept)
     except KeyboardInterrupt:
         place = arguments.out / PART
-        _say(f"stopped: {scoring.sheet.kept} of {meter.total} are answered, and kept in {place}")
+        printer.say(
+            f"stopped: {scoring.sheet.kept} of {meter.total} are answered, and kept in {place}"
+        )
         raise
     finally:
         meter.end()
@@ -214,17 +217,15 @@ class Meter:
         """Show how many are answered."""
         tenth = 10 * done // self.total
         if self.live:
-            sys.stderr.write(f"\ranswered {done} of {self.total}")
-            sys.stderr.flush()
+            printer.redraw(f"answered {done} of {self.total}")
         elif tenth > self.tenth or time.monotonic() > self.said + 60:
-            _say(f"answered {done} of {self.total}")
+            printer.say(f"answered {done} of {self.total}")
             self.tenth, self.said = tenth, time.monotonic()
 
     def end(self) -> None:
         """Leave an empty line."""
         if self.live:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+            printer.redraw()
 
 
 def _sample(
@@ -295,16 +296,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         prompts = survey(arguments.prompts)
         if prompts.problems:
             for problem in prompts.problems:
-                _say(picture(problem, {}))
+                printer.say(picture(problem, {}))
             raise SystemExit(Exit.INVALID)
         with _stoppable():
             report = score(prompts, arguments)
     except (OSError, ToolError) as error:
-        _say(f"error: {error}")
+        printer.say(f"error: {error}")
         raise SystemExit(Exit.STAGE_FAILED) from error
     except KeyboardInterrupt as stop:
         raise SystemExit(Exit.INTERRUPTED) from stop
-    sys.stdout.write("\n".join(_told(report, arguments.out)) + "\n")
+    printer.show("\n".join(_told(report, arguments.out)))
 
 
 @contextmanager
@@ -333,11 +334,6 @@ def _told(report: Mapping[str, Any], out: Path) -> Iterator[str]:
     if report["cut"]:
         yield f"{report['cut']} of the answers were cut off at max_tokens"
     yield f"{out.name}/{SAMPLES}: every answer, with the verdict of each rule"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

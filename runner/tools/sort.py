@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from runner.core.problem import counted
 from runner.core.rows import Flaw, Row, RowError, Use, tokens
+from runner.edges import printer
 from runner.tools import command
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
@@ -229,10 +230,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     rest = record["unreached_rows"]
     left = f"; {counted(rest, 'row')} fill{'s' * (rest == 1)} no batch" if rest else ""
     rows = counted(record["rows"], "row")
-    sys.stdout.write(
+    printer.show(
         f"{arguments['out']}: {rows} by {record['unit']}; of what batches of "
         f"{record['batch_size']} compute, {record['padding_after']:.0%} is padding, "
-        f"was {record['padding_before']:.0%}{left}\n"
+        f"was {record['padding_before']:.0%}{left}"
     )
 
 

@@ -7,7 +7,6 @@ named. Kept in memory are 30 bytes a row, never the rows.
 from __future__ import annotations
 
 import math
-import sys
 from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core.problem import counted
 from runner.core.rows import SPLITS, Features, Flaw, Row, RowError, identity
+from runner.edges import printer
 from runner.edges.reader import opened
 from runner.tools import command
 from runner.tools.draw import Dice
@@ -253,7 +253,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         record = split(**arguments, reader=reader)
     said = ", ".join(_said(name, record) for name in SPLITS if record[f"{name}_rows"])
     rows = counted(record["rows"], "row")
-    sys.stdout.write(f"{arguments['out']}: {said}, of {rows} in {record['groups']} groups\n")
+    printer.show(f"{arguments['out']}: {said}, of {rows} in {record['groups']} groups")
 
 
 def _said(name: str, record: Mapping[str, Any]) -> str:

@@ -11,12 +11,11 @@ import json
 import os
 import secrets
 import shutil
-import sys
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from runner.edges import reader
+from runner.edges import printer, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -256,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _fail(error: Exception) -> NoReturn:
-    sys.stderr.write(f"error: {error}\n")
+    printer.say(f"error: {error}")
     raise SystemExit(1) from error
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.core.problem import counted, listing, suggest
+from runner.edges import printer
 from runner.tools import command
 from runner.tools.draw import Dice
 from runner.tools.error import ToolError
@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if rows["before"]
     )
     rows = counted(record["rows"], "row")
-    sys.stdout.write(f"{arguments['out']}: {rows} of {record['rows_before']}: {kinds}\n")
+    printer.show(f"{arguments['out']}: {rows} of {record['rows_before']}: {kinds}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """The verb audit."""
 
-import json
 from pathlib import Path
 
 import click
 
+from runner.edges import printer
 from runner.errors import Exit
 from runner.verbs import options
 
@@ -25,16 +25,15 @@ def command(run: str | None, runs: str, style: str) -> int:
     rows = history.audits(manifest)
     wrong = any(not verdict.equal for verdicts in rows.values() for verdict in verdicts)
     if style == "json":
-        said = {name: [verdict.as_dict() for verdict in rows[name]] for name in rows}
-        click.echo(json.dumps(said, indent=2, default=str))
+        printer.show_json({name: [one.as_dict() for one in rows[name]] for name in rows})
         return Exit.AUDIT if wrong else Exit.OK
     for name, verdicts in rows.items():
-        click.echo(f"{name}: {sentence(verdicts)}")
-        click.echo("\n".join(f"  {row}" for row in table(verdicts)))
+        printer.show(f"{name}: {sentence(verdicts)}")
+        printer.show("\n".join(f"  {row}" for row in table(verdicts)))
     every = [verdict for verdicts in rows.values() for verdict in verdicts]
     unseen = [r.name for r in manifest.stages if r.state is State.FINISHED and r.name not in rows]
     for name in unseen:
-        click.echo(f"{name}: finished, and nothing says with what")
+        printer.show(f"{name}: finished, and nothing says with what")
     none = "no stage of this run has been audited"
-    click.echo(total(every) if every else none)
+    printer.show(total(every) if every else none)
     return Exit.AUDIT if wrong or unseen or not every else Exit.OK

@@ -1,10 +1,10 @@
 """The verb check."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
+from runner.edges import printer
 from runner.errors import Exit
 from runner.verbs import options
 
@@ -56,9 +56,9 @@ def command(
         if style == "text":
             _print(checked, alone=len(found) == 1)
     if style == "text":
-        click.echo(_total(every), err=True)
+        printer.say(_total(every))
     else:
-        click.echo(_written(every, style), nl=style != "github")
+        _write(every, style)
     wrong = any(problem.severity == "error" for one in every for problem in one.problems)
     return Exit.INVALID if wrong else Exit.OK
 
@@ -67,17 +67,17 @@ def _print(checked: "Checked", *, alone: bool) -> None:
     """Print what was found in a file; of several, under its name."""
     if checked.lacks:
         names = " and ".join(f"'{name}'" for name in checked.lacks)
-        click.echo(f"{checked.file}: left out: it has no profile {names}", err=True)
+        printer.say(f"{checked.file}: left out: it has no profile {names}")
         return
     if not alone:
-        click.echo(checked.verdict)
+        printer.show(checked.verdict)
     if checked.problems:
         from runner.core.problem import picture
 
         for problem in checked.problems:
-            click.echo(picture(problem, checked.sources))
+            printer.show(picture(problem, checked.sources))
     for whole, short in checked.budgets:
-        click.echo(whole if alone else f"  {short}")
+        printer.show(whole if alone else f"  {short}")
 
 
 def _total(every: "Sequence[Checked]") -> str:
@@ -95,8 +95,8 @@ def _total(every: "Sequence[Checked]") -> str:
     return f"{', '.join(parts)}: {tally(one for file in looked for one in file.problems)}"
 
 
-def _written(every: "Sequence[Checked]", style: str) -> str:
-    """Return everything that was found, for programs."""
+def _write(every: "Sequence[Checked]", style: str) -> None:
+    """Print everything that was found, for programs."""
     from runner import __version__
     from runner.core.annotation import sarif, workflow_command
     from runner.core.problem import ordered
@@ -106,9 +106,11 @@ def _written(every: "Sequence[Checked]", style: str) -> str:
     named = git.in_workspace()
     problems = ordered(problem for one in every for problem in one.problems)
     if style == "github":
-        return "".join(f"{workflow_command(problem, named)}\n" for problem in problems)
-    if style == "sarif":
+        printer.payload("".join(f"{workflow_command(one, named)}\n" for one in problems))
+    elif style == "sarif":
         pages = {slug: rule.page for slug, rule in rules().items()}
-        return json.dumps(sarif(problems, __version__, pages, named), indent=2, ensure_ascii=False)
-    rows = [{"recipe": one.file, **problem.as_dict()} for one in every for problem in one.problems]
-    return json.dumps(rows, indent=2, ensure_ascii=False)
+        printer.show_json(sarif(problems, __version__, pages, named))
+    else:
+        printer.show_json(
+            [{"recipe": one.file, **found.as_dict()} for one in every for found in one.problems]
+        )

@@ -2,6 +2,7 @@
 
 import click
 
+from runner.edges import printer
 from runner.errors import Exit
 
 
@@ -24,5 +25,5 @@ def command(ctx: click.Context, shell: str) -> int:
     kind = get_completion_class(shell)
     if kind is not None:
         script = kind(ctx.find_root().command, {}, "run-recipe", completing.VARIABLE).source()
-        click.echo(script)
+        printer.payload(f"{script}\n")
     return Exit.OK

@@ -1,6 +1,5 @@
 """The verb diff."""
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -9,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.core import visible
+from runner.edges import printer
 from runner.errors import Exit, RecipeError
 from runner.verbs import options
 from runner.verbs import words as words_of
@@ -60,10 +61,11 @@ def command(
     request = Request(Overrides(profiles, os.environ, sets), smoke)
     found = _reviews(words, Path(runs), request)
     if style == "json":
-        click.echo(json.dumps(review.as_dict(found), indent=2, ensure_ascii=False))
+        printer.show_json(review.as_dict(found))
+    elif style == "github":
+        printer.payload(f"{_annotations(found)}\n")
     else:
-        say = {"markdown": comment.markdown, "github": _annotations}.get(style, review.text)
-        click.echo(say(found))
+        printer.show(comment.markdown(found) if style == "markdown" else review.text(found))
     if any(one.state == "invalid" for one in found):
         return Exit.INVALID
     changed = any(one.difference or one.state != "compared" for one in found)
@@ -85,7 +87,7 @@ def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Revi
         raise RecipeError("there is an empty word", "a variable of your shell may not be set")
     *files, last = words
     if len(files) == 1 and _recipe(files[0]) and _recipe(last):
-        click.echo("two recipes, compared with each other (add HEAD for each since HEAD)", err=True)
+        printer.say("two recipes, compared with each other (add HEAD for each since HEAD)")
         return [sides.between(files[0], last, request)]
     if not files or _recipe(last) or (Path(last).is_dir() and not _is_run(last)):
         files, last = [*words], "HEAD"
@@ -117,7 +119,10 @@ def _recipe(word: str) -> bool:
 def _named(word: str) -> None:
     """Raise RecipeError for a word that is no recipe's and no folder's."""
     if not _recipe(word) and not Path(word).is_dir():
-        hint = words_of.meant(word) or f"name recipes first: run-recipe diff recipes/ {word}"
+        hint = (
+            words_of.meant(word)
+            or f"name recipes first: run-recipe diff recipes/ {visible.word(word)}"
+        )
         raise RecipeError(f"'{word}' is no recipe", hint)
 
 

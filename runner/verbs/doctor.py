@@ -1,9 +1,8 @@
 """The verb doctor."""
 
-import json
-
 import click
 
+from runner.edges import printer
 from runner.errors import Exit
 from runner.verbs import options
 
@@ -25,12 +24,12 @@ def command(style: str) -> int:
     differences, _ = workflow.drift([]) if "mlx-lm" in facts["packages"] else ([], {})
     findings = examine(facts, differences)
     if style == "json":
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        printer.show_json([asdict(finding) for finding in findings])
     else:
         signs = {"good": "ok", "warning": "warning", "unfit": "NOT FIT"}
         for finding in findings:
-            click.echo(f"{signs[finding.level]:8} {finding.subject}: {finding.detail}")
+            printer.show(f"{signs[finding.level]:8} {finding.subject}: {finding.detail}")
             if finding.hint:
-                click.echo(f"         hint: {finding.hint}")
-        click.echo("fit to run recipes" if fit(findings) else "not fit to run recipes")
+                printer.show(f"         hint: {finding.hint}")
+        printer.show("fit to run recipes" if fit(findings) else "not fit to run recipes")
     return Exit.OK if fit(findings) else Exit.UNFIT

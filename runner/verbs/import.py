@@ -2,6 +2,8 @@
 
 import click
 
+from runner.core import visible
+from runner.edges import printer
 from runner.errors import Exit, RecipeError
 
 
@@ -28,15 +30,15 @@ def command(words: tuple[str, ...], out: str | None) -> int:
     else:
         found = importing.from_words(words, schema)
     for problem in found.problems:
-        click.echo(picture(problem, found.sources), err=True)
+        printer.say(picture(problem, found.sources))
     if place is None:
-        click.echo(found.text, nl=False)
+        printer.payload(found.text)
     else:
         template.write(place, found.text)
     lost = sum(problem.severity == "error" for problem in found.problems)
     said = f"{found.stages} stage{'s' * (found.stages != 1)}"
     missing = f", {lost} thing{'s' * (lost != 1)} to add by hand" if lost else ""
-    click.echo(f"{said} imported{missing}", err=True)
+    printer.say(f"{said} imported{missing}")
     if place is not None:
-        click.echo(f"next: run-recipe check {place}", err=True)
+        printer.say(f"next: run-recipe check {visible.word(str(place))}")
     return Exit.INVALID if lost else Exit.OK

@@ -2,6 +2,8 @@
 
 import click
 
+from runner.core import visible
+from runner.edges import printer
 from runner.errors import Exit
 from runner.verbs import options
 
@@ -26,14 +28,15 @@ def command(name: str, source: str) -> int:
 
     path = template.place(name)
     template.write(path, template.shipped(source, template.schema(path)))
-    click.echo(path)
+    printer.show(str(path))
+    name = visible.word(str(path))
     steps = {
-        f"edit {path}": "the model, where the rows are, the stages",
-        f"run-recipe check {path}": "what is wrong with it, and with the rows",
-        f"run-recipe {path} --dry-run": "the commands it amounts to",
-        f"run-recipe {path} --smoke": "all of it at toy scale, in seconds",
+        f"edit {name}": "the model, where the rows are, the stages",
+        f"run-recipe check {name}": "what is wrong with it, and with the rows",
+        f"run-recipe {name} --dry-run": "the commands it amounts to",
+        f"run-recipe {name} --smoke": "all of it at toy scale, in seconds",
     }
     width = max(map(len, steps))
     for step, why in steps.items():
-        click.echo(f"next: {step:{width}}  # {why}", err=True)
+        printer.say(f"next: {step:{width}}  # {why}")
     return Exit.OK

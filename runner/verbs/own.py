@@ -4,6 +4,7 @@ import importlib
 
 import click
 
+from runner.core import visible
 from runner.errors import Exit, RecipeError
 from runner.verbs.words import is_recipe
 
@@ -21,7 +22,7 @@ def alone(name: str, summary: str, *, wraps: bool = False) -> click.Command:
     def command(arguments: tuple[str, ...]) -> int:
         if wraps and arguments and is_recipe(arguments[0]):
             why = f"'run-recipe {name}' takes a command to stand around, and no recipe"
-            raise RecipeError(why, f"did you mean: run-recipe {' '.join(arguments)}?")
+            raise RecipeError(why, f"did you mean: run-recipe {visible.words(arguments)}?")
         main = importlib.import_module(f"runner.tools.{name}").main
         return main(list(arguments)) or Exit.OK
 

@@ -1,11 +1,11 @@
 """The verb report: what happened in a run, as a page, as Markdown, or for a program."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from runner.edges import printer
 from runner.errors import Exit, RecipeError
 from runner.verbs import options
 
@@ -45,8 +45,10 @@ def command(names: tuple[str, ...], runs: str, style: str, show: bool, output: s
         path = reporting.write(found[0], Path(output) if output else None)
         return _shown(path, show=show)
     one = reporting.gather(found[0])
-    said = one.as_dict()
-    click.echo(reports.markdown(one) if style == "markdown" else json.dumps(said, indent=2))
+    if style == "json":
+        printer.show_json(one.as_dict())
+    else:
+        printer.show(reports.markdown(one))
     return Exit.OK
 
 
@@ -57,9 +59,9 @@ def _compared(found: "list[Manifest]", style: str, output: str | None, *, show: 
     gathered = [reporting.gather(one) for one in found]
     result = comparison.comparison(gathered)
     if style == "json":
-        click.echo(json.dumps(result.as_dict(), indent=2))
+        printer.show_json(result.as_dict())
     elif style == "markdown":
-        click.echo(comparison.markdown(result), nl=False)
+        printer.show(comparison.markdown(result), end="")
     else:
         name = "-".join(one.id for one in found) if len(found) < MANY else f"{len(found)}-runs"
         path = Path(output) if output else Path(found[0].folder).parent / f"compare-{name}.html"
@@ -69,7 +71,7 @@ def _compared(found: "list[Manifest]", style: str, output: str | None, *, show: 
 
 def _shown(path: Path, *, show: bool) -> int:
     """Print where the page is, and open it where that was asked for."""
-    click.echo(str(path))
+    printer.show(str(path))
     if show:
         click.launch(path.resolve().as_uri())
     return Exit.OK

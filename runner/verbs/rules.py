@@ -1,9 +1,8 @@
 """The verb rules."""
 
-import json
-
 import click
 
+from runner.edges import printer
 from runner.errors import Exit, RecipeError
 from runner.verbs import options
 
@@ -27,14 +26,14 @@ def command(slug: str | None, style: str) -> int:
             {"slug": one.slug, "severity": one.severity, "traps": one.traps, "page": one.page}
             for one in chosen
         ]
-        click.echo(json.dumps(rows, indent=2))
+        printer.show_json(rows)
         return Exit.OK
     if slug:
         traps = f" ({', '.join(chosen[0].traps)})" if chosen[0].traps else ""
-        click.echo(f"{slug}: {chosen[0].severity}{traps}\n\n{chosen[0].page}")
-        click.echo(f"\nWhere it is meant, the stage says so: allow: [{slug}]")
+        printer.show(f"{slug}: {chosen[0].severity}{traps}\n\n{chosen[0].page}")
+        printer.show(f"\nWhere it is meant, the stage says so: allow: [{slug}]")
         return Exit.OK
     width = max(map(len, known))
     for one in chosen:
-        click.echo(f"{one.slug:{width}}  {one.severity:7}  {one.summary}")
+        printer.show(f"{one.slug:{width}}  {one.severity:7}  {one.summary}")
     return Exit.OK

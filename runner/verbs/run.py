@@ -1,7 +1,5 @@
 """The verb run."""
 
-import json
-import sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.edges import printer
 from runner.errors import Exit, RecipeError
 from runner.verbs import options
 from runner.verbs.words import is_recipe, of_folder
@@ -114,7 +113,7 @@ def command(
         return _written(plan, names, before, warnings, Path(runs))
     warn(warnings)
     if before is not None:
-        click.echo("\n".join(map(str, _decided(plan, names, before, Path(runs)).actions)))
+        printer.show("\n".join(map(str, _decided(plan, names, before, Path(runs)).actions)))
     else:
         _print(asked, workflow.counted(compiled, world), plan, names, kept=not warnings)
     return Exit.OK
@@ -141,7 +140,7 @@ def _printed_before(asked: Path | None) -> int | None:
     said = answers.recall(asked)
     if said is None:
         return None
-    sys.stdout.write(said)
+    printer.payload(said)
     return Exit.OK
 
 
@@ -153,7 +152,7 @@ def _print(
     from runner.edges import answers, schemas
 
     text = "".join(lines(_part(plan, names), schemas.catalog()))
-    sys.stdout.write(text)
+    printer.payload(text)
     if kept:
         answers.keep(asked, world, text)
 
@@ -302,9 +301,9 @@ def _warn(
 
     for warning in warnings:
         if style == "json":
-            click.echo(json.dumps({"event": "problem", **warning.as_dict()}))
+            printer.show_json({"event": "problem", **warning.as_dict()}, indent=None)
         elif not quiet:
-            click.echo(picture(warning, sources), err=True)
+            printer.say(picture(warning, sources))
 
 
 def _needed(resume: str | None, runs: Path) -> str:
@@ -341,7 +340,7 @@ def _written(
     if before is not None:
         said["resume"] = [asdict(action) for action in _decided(plan, names, before, runs).actions]
     said["problems"] = [warning.as_dict() for warning in warnings]
-    click.echo(json.dumps(said, indent=2, ensure_ascii=False))
+    printer.show_json(said)
     return Exit.OK
 
 

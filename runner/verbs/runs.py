@@ -1,10 +1,10 @@
 """The verb runs."""
 
-import json
 from pathlib import Path
 
 import click
 
+from runner.edges import printer
 from runner.errors import Exit
 from runner.verbs import options
 
@@ -29,11 +29,11 @@ def command(recipe: str | None, runs: str, style: str) -> int:
             }
             for one in known
         ]
-        click.echo(json.dumps(rows, indent=2))
+        printer.show_json(rows)
     elif style == "markdown":
-        click.echo("\n".join(listed((one, history.alive(one)) for one in known)))
+        printer.show("\n".join(listed((one, history.alive(one)) for one in known)))
     else:
-        click.echo(
+        printer.show(
             "\n".join(line(one, alive=history.alive(one)) for one in known) or f"no runs in {runs}"
         )
     return Exit.OK

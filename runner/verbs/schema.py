@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from runner.edges import printer
 from runner.errors import Exit
 
 
@@ -23,7 +24,7 @@ def command(reference: str | None) -> int:
     from runner.core.editor import recipe_schema
     from runner.core.invocation import laid_out
 
-    click.echo(laid_out(recipe_schema(schemas.envelope(), schemas.catalog())))
+    printer.payload(f"{laid_out(recipe_schema(schemas.envelope(), schemas.catalog()))}\n")
     return Exit.OK
 
 

@@ -1,10 +1,10 @@
 """The verb show."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
+from runner.edges import printer
 from runner.errors import Exit, RecipeError
 from runner.verbs import options
 
@@ -54,13 +54,13 @@ def command(
             one for one in explain.used(rows) if not file or one.mark.file == _file(loaded, file)
         ]
         if style == "json":
-            click.echo(_json([explain.used_dict(one) for one in lines]))
+            printer.show_json([explain.used_dict(one) for one in lines])
         else:
-            click.echo(explain.used_text(lines, telling))
+            printer.show(explain.used_text(lines, telling))
     elif style == "json":
-        click.echo(_json([explain.as_dict(row, telling) for row in rows]))
+        printer.show_json([explain.as_dict(row, telling) for row in rows])
     elif rows:
-        click.echo(explain.text(rows, plan, telling))
+        printer.show(explain.text(rows, plan, telling))
     return Exit.OK
 
 
@@ -98,7 +98,7 @@ def _at(rows: "Sequence[Origin]", paths: "Sequence[str]") -> "list[Origin]":
             raise RecipeError(f"the recipe has no '{path}'", hint)
         found |= {row.path for row in some}
     if whole:
-        click.echo(f"what is at any of {len(paths)} paths; for one value say {one}", err=True)
+        printer.say(f"what is at any of {len(paths)} paths; for one value say {one}")
     return [row for row in rows if row.path in found]
 
 
@@ -113,7 +113,3 @@ def _file(recipe: "Recipe", said: str) -> str:
     if len(fits) != 1:
         raise RecipeError(f"the recipe is not made of a file '{said}'", offer(said, known))
     return fits[0]
-
-
-def _json(rows: object) -> str:
-    return json.dumps(rows, indent=2, ensure_ascii=False)

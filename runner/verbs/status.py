@@ -1,11 +1,11 @@
 """The verb status."""
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
+from runner.edges import printer
 from runner.errors import Exit
 from runner.verbs import options
 
@@ -26,11 +26,11 @@ def command(run: str | None, runs: str, style: str) -> int:
     manifest = history.find(Path(runs), run)
     alive = history.alive(manifest)
     if style == "json":
-        click.echo(json.dumps({**manifest.as_dict(), "alive": alive}, indent=2))
+        printer.show_json({**manifest.as_dict(), "alive": alive})
     elif style == "markdown":
-        click.echo(markdown(reporting.gather(manifest)), nl=False)
+        printer.show(markdown(reporting.gather(manifest)), end="")
     else:
-        click.echo(standing(manifest, alive=alive))
+        printer.show(standing(manifest, alive=alive))
         if sys.stdout.isatty():
-            click.echo("\n".join(sketch(reporting.gather(manifest).curves)))
+            printer.show("\n".join(sketch(reporting.gather(manifest).curves)))
     return Exit.OK

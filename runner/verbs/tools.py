@@ -4,6 +4,7 @@ import json
 
 import click
 
+from runner.edges import printer
 from runner.errors import Exit, RecipeError
 from runner.verbs import options
 
@@ -23,7 +24,10 @@ def command(name: str | None, drift: bool, style: str) -> int:
         rows = {known: tool.description for known in catalog.names if (tool := catalog.get(known))}
         width = max(map(len, rows))
         text = "\n".join(f"{known:{width}}  {what}" for known, what in rows.items())
-        click.echo(json.dumps(rows, indent=2) if style == "json" else text)
+        if style == "json":
+            printer.show_json(rows)
+        else:
+            printer.show(text)
         return Exit.OK
     fits = catalog.named(name)
     tool = catalog.get(fits[0]) if len(fits) == 1 else None
@@ -35,16 +39,16 @@ def command(name: str | None, drift: bool, style: str) -> int:
             f"there is no tool '{name}'", f"it may be {listing(fits)}" if fits else hint
         )
     if style == "json":
-        click.echo(json.dumps(tool.schema, indent=2, ensure_ascii=False))
+        printer.show_json(tool.schema)
         return Exit.OK
-    click.echo(f"{tool.name}: {tool.description}\n")
+    printer.show(f"{tool.name}: {tool.description}\n")
     for parameter in tool.parameters.values():
         kinds = parameter.schema.get("type", "")
         kind = " or ".join(kinds) if isinstance(kinds, list) else kinds
         said = json.dumps(parameter.default, ensure_ascii=False)
         way = parameter.flag or f"in the {tool.config_flag} file"
-        click.echo(f"  {parameter.name}  ({kind}, default {said}, {way})")
-        click.echo(f"      {parameter.schema['description']}")
+        printer.show(f"  {parameter.name}  ({kind}, default {said}, {way})")
+        printer.show(f"      {parameter.schema['description']}")
     return Exit.OK
 
 
@@ -53,9 +57,9 @@ def _drifted(name: str | None, style: str) -> int:
 
     differences, unavailable = workflow.drift([name] if name else [])
     if style == "json":
-        click.echo(json.dumps({"differences": differences, "unavailable": unavailable}, indent=2))
+        printer.show_json({"differences": differences, "unavailable": unavailable})
     else:
-        click.echo("\n".join(differences) or "the catalogue agrees with what is installed")
+        printer.show("\n".join(differences) or "the catalogue agrees with what is installed")
         for tool, reason in unavailable.items():
-            click.echo(f"{tool}: not compared: {reason}", err=True)
+            printer.say(f"{tool}: not compared: {reason}")
     return Exit.DRIFT if differences else Exit.OK

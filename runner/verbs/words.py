@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from runner import verbs
+from runner.core import visible
 from runner.core.naming import BUILTIN, SUFFIXES
 from runner.errors import RecipeError
 
@@ -31,7 +32,7 @@ def in_order(words: Sequence[str]) -> list[str]:
     rest = [*words[:at], *words[(at or 0) + 1 :]]
     if verb == "run":
         return ["run", *rest]
-    hint = f"write: run-recipe {verb} {' '.join([*words[(at or 0) + 1 :], *words[:at]])}"
+    hint = f"write: run-recipe {verb} {visible.words([*words[(at or 0) + 1 :], *words[:at]])}"
     raise RecipeError(f"options stand after the verb '{verb}'", hint)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from runner.core import visible
 from runner.core.comparison import Comparison
 from runner.core.figure import duration, figure
 from runner.core.report import Report
@@ -47,6 +49,7 @@ def _template(name: str) -> Any:
     known = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -54,6 +57,11 @@ def _template(name: str) -> Any:
     known.filters |= {"duration": duration, "value": _value}
     known.globals |= {"figure": figure, "changes": changes, "gates_of": gates}
     return known.get_template(name)
+
+
+def _visible(value: Any) -> Any:
+    """Return what a template puts into the page as it may stand there; a picture is ours."""
+    return value if isinstance(value, Markup) else visible.text(str(value))
 
 
 def _value(value: Any) -> str:

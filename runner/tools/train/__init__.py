@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner.core.check import dotted
 from runner.core.trainer import TRAINING, full, line, refused
-from runner.edges import schemas
+from runner.edges import printer, schemas
 from runner.tools.error import ToolError, TrainingError
 from runner.tools.train.loop import Loop
 
@@ -94,9 +94,9 @@ def _add(made: argparse.ArgumentParser, parameter: Parameter) -> None:
 
 
 def _print(kind: str, figures: Mapping[str, Any]) -> None:
-    print(line(kind, figures), flush=True)  # noqa: T201
+    printer.show(line(kind, figures))
 
 
 def _fail(error: Exception) -> NoReturn:
-    sys.stderr.write(f"error: {error}\n")
+    printer.say(f"error: {error}")
     raise SystemExit(1) from error
