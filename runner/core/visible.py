@@ -24,6 +24,8 @@ _COMMAND = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
 _TEXT = re.compile(f"[{_NEAR}{_FAR}]|{_JOINERS}|{_ANYWHERE}")
 _LINE = re.compile(f"[\t\n{_NEAR}{_FAR}]|{_JOINERS}|{_ANYWHERE}")
 _JSON = re.compile(f"[{_NEAR}]|{_JOINERS}|{_ANYWHERE}")
+# What no shell touches: a tilde only where it begins something, a revision's is inside.
+_PLAIN = re.compile(r"[\w@%+,./-][\w@%+,./~-]*\Z", re.ASCII)
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _MARKUP = re.compile(r"[\\`*\[\]<>|#~$]|(?<!\w)_|_(?!\w)|^[+-]|(?<=^\d)[.)]|&(?=#?\w+;)")
 
@@ -50,6 +52,8 @@ def word(said: str) -> str:
 
     What acts is written as its bytes, which every bash reads: a Mac's is 3.2.
     """
+    if _PLAIN.match(said):
+        return said
     if text(said) == said:
         return shlex.quote(said)
 
