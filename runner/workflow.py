@@ -90,7 +90,7 @@ def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compil
 
 
 def _mask(environ: Mapping[str, str] | None) -> Mask:
-    return Mask(hub.secrets(os.environ if environ is None else environ))
+    return hub.mask() if environ is None else Mask(hub.secrets(environ))
 
 
 def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from runner.core.plan import Compiled
-from runner.core.problem import Problem
+from runner.core.plan import Compiled, Plan
+from runner.core.problem import Mark, Problem
 from runner.core.recipe import Recipe
 from runner.core.secret import Mask
 
@@ -17,29 +17,40 @@ _HINT = (
 
 def leaks(result: Compiled, recipe: Recipe, mask: Mask) -> Iterator[Problem]:
     """Yield a problem for each place of the plan that holds a secret; never its value."""
-    plan = result.plan
-    if plan is None:
-        return
-    told = set()
-    for stage in plan.stages:
-        around = {"description": stage.description, "expect": stage.expect, **stage.trainer}
-        holding = {**around, **stage.launch, **stage.params}
+    if result.plan is not None:
+        found = list(_of_stages(result, mask))
+        yield from found
+        yield from _of_recipe(result.plan, recipe, mask, told=bool(found))
+
+
+def _of_stages(result: Compiled, mask: Mask) -> Iterator[Problem]:
+    for stage in result.plan.stages if result.plan else ():
+        own = {"name": stage.name, "description": stage.description, "expect": stage.expect}
+        holding = {**own, **stage.trainer, **stage.launch, **stage.params}
         if not mask.finds("\n".join(_texts(holding))):
             continue
         draft = result.resolver.drafts[stage.name]
         for name, value in holding.items():
             if any(map(mask.finds, _texts(value))):
                 node = draft.given.get(name) or draft.node.get(name) or draft.node.get("launch")
-                node = node or draft.node
-                told.add(node.mark)
-                yield Problem(node.mark, f"'{name}' would write a secret down", "secret", _HINT)
+                node = draft.node if node is None or name == "name" else node
+                yield _leak(node.mark, f"'{name}'")
+
+
+def _of_recipe(plan: Plan, recipe: Recipe, mask: Mask, *, told: bool) -> Iterator[Problem]:
     for name, node in recipe.section("vars").items():
         if name in plan.vars and any(map(mask.finds, _texts(plan.vars[name]))) and not told:
-            yield Problem(node.mark, f"vars.{name} would write a secret down", "secret", _HINT)
-    for name, value in {"description": plan.description, "track": plan.track}.items():
-        said = recipe.tree.get(name)
-        if said is not None and any(map(mask.finds, _texts(value))):
-            yield Problem(said.mark, f"'{name}' would write a secret down", "secret", _HINT)
+            yield _leak(node.mark, f"vars.{name}")
+    whole = {"name": plan.name, "description": plan.description, "track": plan.track}
+    for name, value in whole.items():
+        if any(map(mask.finds, _texts(value))):
+            yield _leak((recipe.tree.get(name) or recipe.tree).mark, f"'{name}'")
+    if Mask(()).finds(plan.file):  # a folder may be called as a password is
+        yield _leak(recipe.tree.mark, "the file's name", "rename it")
+
+
+def _leak(mark: Mark, what: str, hint: str = _HINT) -> Problem:
+    return Problem(mark, f"{what} would write a secret down", "secret", hint)
 
 
 def masked(problems: Iterable[Problem], mask: Mask) -> list[Problem]:

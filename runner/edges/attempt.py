@@ -1,6 +1,5 @@
 """One stage tried once: its folder made, its child told to go and watched, its end judged."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,6 @@ from runner.core.plan import Plan, Stage, bind
 from runner.core.remedy import Change, Step, assignment, remedies, subject
 from runner.core.saved import Saved
 from runner.core.schedule import MISSED, Identity
-from runner.core.secret import Mask
 from runner.core.staging import staged
 from runner.core.telling import going_on, rehearsal
 from runner.edges import disk, history, hub, probe, saved, schemas, signals
@@ -100,7 +98,7 @@ class Attempt:
                 child = self.child()
                 self.prepare(record, hear)
                 events += self.tail.new()
-                child.log(self.place / "log.txt", Mask(hub.secrets(os.environ)))
+                child.log(self.place / "log.txt", hub.mask())
                 child.go()
                 self.ahead.start(self.coming)
             code, timed_out = self.watch(child, events, hear)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner.core import secret
+from runner.core.secret import Mask
 from runner.edges import reader
 
 
@@ -17,6 +18,11 @@ def secrets(environ: Mapping[str, str]) -> frozenset[str]:
     except OSError:
         token = ""
     return secret.values(environ, [token])
+
+
+def mask() -> Mask:
+    """Return what masks the secrets of this process in all it prints and writes."""
+    return Mask(secrets(os.environ))
 
 
 def hub_home() -> Path:

@@ -1,7 +1,8 @@
 """What the program says -> its two streams. Nothing else in the package prints.
 
-What is said goes through `visible.text` here, so that nothing from outside acts where it is shown.
-A payload that a program reads (JSON, a script, a recipe) was made visible by what wrote it.
+What is said goes through `visible.text` here, so that nothing from outside acts where it is shown,
+and through the mask of secrets. A payload that a program reads (JSON, a script, a recipe) was made
+visible by what wrote it, and is masked only where no plan may say what it says.
 """
 
 import json
@@ -9,16 +10,18 @@ import sys
 from typing import Any, TextIO
 
 from runner.core import visible
+from runner.core.secret import Mask
+from runner.edges import hub
 
 
 def show(text: str, end: str = "\n") -> None:
     """Print what was asked for, on stdout. Raises BrokenPipeError where nobody reads any more."""
-    _put(sys.stdout, visible.text(text) + end)
+    _put(sys.stdout, _shown(text) + end)
 
 
 def say(text: str, end: str = "\n") -> None:
     """Tell a person, on stderr."""
-    _put(sys.stderr, visible.text(text) + end)
+    _put(sys.stderr, _shown(text) + end)
 
 
 def show_json(value: Any, *, indent: int | None = 2) -> None:
@@ -28,7 +31,7 @@ def show_json(value: Any, *, indent: int | None = 2) -> None:
 
 def payload(text: str) -> None:
     """Print on stdout what a program reads, sign by sign and as UTF-8."""
-    stream = sys.stdout
+    stream, text = sys.stdout, Mask((), loose=False).text(text)
     if stream is None:
         return
     if hasattr(stream, "buffer"):
@@ -42,6 +45,10 @@ def payload(text: str) -> None:
 def redraw(text: str = "") -> None:
     """Draw a line of progress on stderr's terminal in place of the one before; "" is none."""
     _put(sys.stderr, f"\r\033[K{visible.line(text)}")
+
+
+def _shown(text: str) -> str:
+    return visible.text(hub.mask().text(text))
 
 
 def _put(stream: TextIO | None, text: str) -> None:

@@ -12,7 +12,7 @@ from runner.core.plan import Stage
 from runner.core.report import Report, report
 from runner.core.schedule import Action
 from runner.core.series import MOST, curves
-from runner.edges import disk, history, reader, schemas
+from runner.edges import disk, history, hub, reader, schemas
 from runner.edges.plain import Silent, say
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def write(manifest: Manifest, path: Path | None = None, *, refresh: int = 0) -> 
     from runner.edges.page import page  # noqa: PLC0415  (jinja2 and pygal only for a page)
 
     target = path or Path(manifest.folder) / NAME
-    disk.write(target, page(gather(manifest), refresh=refresh))
+    disk.write(target, hub.mask().text(page(gather(manifest), refresh=refresh)))
     return target
 
 
@@ -69,7 +69,7 @@ def write_comparison(found: "Comparison", reports: Sequence[Report], path: Path)
     """Write the page of several runs side by side; return its path. Raises OSError."""
     from runner.edges.page import comparing  # noqa: PLC0415
 
-    disk.write(path, comparing(found, reports))
+    disk.write(path, hub.mask().text(comparing(found, reports)))
     return path
 
 
@@ -95,7 +95,8 @@ class Page(Silent):
         if self._idle:
             return
         try:
-            disk.write(self._folder / NOTES, "".join(f"{note}\n" for note in self._notes))
+            text = hub.mask().text("".join(f"{note}\n" for note in self._notes))
+            disk.write(self._folder / NOTES, text)
         except OSError as error:
             say(f"{NOTES} could not be written: {error}")
 

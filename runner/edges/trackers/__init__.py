@@ -6,7 +6,6 @@ one that fails is said once and left out.
 """
 
 import importlib
-import os
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,6 @@ from runner.core.audit import Verdict
 from runner.core.manifest import Manifest, StageRecord
 from runner.core.plan import Plan, Stage
 from runner.core.schedule import Action
-from runner.core.secret import Mask
 from runner.edges import history, hub, probe
 from runner.edges.plain import Silent, say
 from runner.errors import UnfitError
@@ -127,7 +125,7 @@ class Listener(Silent):
                 call(tracker)
         except Exception as error:  # noqa: BLE001  (whatever a service does, the training goes on)
             said = str(error).strip().splitlines() or [type(error).__name__]
-            told = Mask(hub.secrets(os.environ)).text(said[0])
+            told = hub.mask().text(said[0])
             say(f"{self.name}: {told}; it is told no more of this run")
 
 
