@@ -15,7 +15,7 @@ from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
 from runner.core.unread import planned as stages_of
 from runner.core.unread import prune
-from runner.edges import collection, disk, preflight, reader, schemas
+from runner.edges import collection, disk, preflight, project, reader, schemas
 from runner.errors import RecipeError
 
 _TOOL = "mlx_lm.lora"
@@ -53,19 +53,25 @@ def from_file(file: str, schema: str = "") -> Imported:
         return _of_adapter(text, file, schema)
     if file.endswith(SUFFIXES):
         return _of_config(text, file, schema)
-    return _imported(adoption.adopt(text, file, schemas.catalog(), disk.read), {file: text}, schema)
+    return _imported(_adopted(text, file), {file: text}, schema)
 
 
 def from_words(words: Sequence[str], schema: str = "") -> Imported:
     """Import one command. Raises RecipeError."""
     line = shlex.join(words)
     name = "the command"
-    return _imported(adoption.adopt(line, name, schemas.catalog(), disk.read), {name: line}, schema)
+    return _imported(_adopted(line, name), {name: line}, schema)
+
+
+def _adopted(text: str, name: str) -> Adoption:
+    """Adopt the commands of a text; of what they read only the project's own files are quoted."""
+    read = project.of(name).settings(disk.read)
+    return adoption.adopt(text, name, schemas.catalog(), read)
 
 
 def planned(script: str) -> Plan | None:
     """Return the plan that one of our own scripts was made of; None where it cannot be read."""
-    adopted = adoption.adopt(script, "script", schemas.catalog(), disk.read)
+    adopted = _adopted(script, "script")
     told = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
     if not adopted.own or any(one.severity == "error" for one in told):
         return None
@@ -114,7 +120,7 @@ def _of_adapter(text: str, file: str, schema: str) -> Imported:
 def _configured(file: str) -> Adoption:
     """Adopt the command that a configuration file is for."""
     line = shlex.join([_TOOL, "--config", file])
-    return adoption.adopt(line, file, schemas.catalog(), disk.read)
+    return _adopted(line, file)
 
 
 def _adapter(folder: str) -> bool:
@@ -141,8 +147,9 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
     if not any(one.severity == "error" for one in problems):  # a check tells the rest then
         found = [*loaded.problems, *(result.problems if result else ())]
         problems += [one for one in found if one.severity == "error" and not _asks(one)]
+    here = project.of(adopted.file)
     for mark in {one.mark for one in problems}:
-        if mark.file not in sources and Path(mark.file).is_file():
+        if mark.file not in sources and Path(mark.file).is_file() and here.holds(mark.file):
             sources[mark.file] = disk.read(mark.file).decode("utf-8", "replace")
     sources[name] = text
     return Imported(text, ordered(problems), sources, len(adopted.stages))

@@ -144,7 +144,8 @@ def since(file: str, plan: Plan, label: str, request: Request) -> Review:
 
 def compiled(file: str, place: Place, request: Request) -> tuple[Side, tuple[str, ...]]:
     """Return a recipe as one side, and what is to be said of it. Raises InvalidRecipeError."""
-    loaded = recipes.load(file, place.read, request.overrides, place.beside)
+    over = request.overrides
+    loaded = workflow.read(file, over.profiles, over.sets, over.environ, place)
     recipe = loaded.recipe
     if recipe is not None and recipe.tree.get("stages") is None and not loaded.problems:
         hint = "name the recipes that extend it, or their folder"

@@ -16,7 +16,7 @@ from runner.core.recipe import Overrides, Recipe
 from runner.core.rules import Known, View
 from runner.core.secret import Mask
 from runner.core.smoke import MODEL_STAGE, shrink
-from runner.edges import disk, hub, schemas, verdicts
+from runner.edges import disk, hub, project, schemas, verdicts
 from runner.edges.collector import resting
 from runner.errors import InvalidRecipeError, RecipeError, UnfitError
 
@@ -43,16 +43,22 @@ def read(
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     files: Files = disk,
+    named: str = "",
 ) -> recipes.Loaded:
     """Read a recipe and fold its layers; every problem is in the result.
 
-    In the texts it was read from, which pictures of problems show, secrets are masked.
+    In the texts it was read from, which pictures of problems show, secrets are masked, and files
+    outside of the project are left out. `named` is the file that the user named, if not this one.
     """
     known = os.environ if environ is None else environ
     overrides = Overrides(tuple(profiles), known, tuple(sets))
-    loaded = recipes.load(file, files.read, overrides, files.beside)
+    here = project.of(named or file)
+    loaded = recipes.load(file, here.recipes(files.read), overrides, files.beside)
     mask = _mask(environ)
-    loaded.sources |= {name: mask.text(text) for name, text in loaded.sources.items()}
+    shown = {name: here.holds(name) for name in loaded.sources}
+    loaded.sources |= {
+        name: mask.text(text) if shown[name] else "" for name, text in loaded.sources.items()
+    }
     loaded.problems[:] = masked(loaded.problems, mask)
     return loaded
 

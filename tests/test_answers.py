@@ -207,6 +207,50 @@ def test_an_answer_that_cannot_be_read_is_none(folder, made, harm):
     assert len(made) == 2
 
 
+@pytest.mark.parametrize("harm", ["folder", "file", "owner", "pipe"])
+def test_an_answer_that_another_user_may_have_written_is_none(folder, made, monkeypatch, harm):
+    dry_run()
+    (file,) = answer_files()
+    match harm:
+        case "folder":
+            file.parent.chmod(0o777)
+        case "file":
+            file.parent.chmod(0o755)
+            file.chmod(0o666)
+        case "owner":
+            monkeypatch.setattr("os.getuid", lambda: 4242)
+        case "pipe":
+            file.unlink()
+            os.mkfifo(file)
+    again = len(made)
+    assert dry_run().exit_code == 0
+    assert len(made) > again
+
+
+def test_a_cache_of_a_generous_umask_is_believed(folder, made):
+    before = os.umask(0o002)
+    try:
+        dry_run()
+        dry_run()
+    finally:
+        os.umask(before)
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("seen", [[], [["secrets", "", "x"]], [["variable", "NOT_SET", ""]]])
+def test_an_answer_that_was_made_of_no_file_is_none(folder, made, seen):
+    dry_run()
+    (file,) = answer_files()
+    evil = "touch PWNED\n"
+    file.write_text(json.dumps([answers._print(evil), seen]) + "\n" + evil)
+    assert "PWNED" not in dry_run().output
+    assert len(made) == 2
+
+
+def answer_files():
+    return [*(Path(os.environ["RUN_RECIPE_CACHE"]) / "answers").iterdir()]
+
+
 def test_nothing_is_kept_where_nothing_can_be(folder, made, monkeypatch):
     (folder.parent / "taken").write_text("")
     monkeypatch.setenv("RUN_RECIPE_CACHE", str(folder.parent / "taken"))

@@ -3,22 +3,21 @@
 An answer is kept in the user's cache folder, where nothing was wrong with what it is about. It is
 named after the question and after what answers it: another release of ours, of Python or of a
 package begins anew. Nothing is believed: before an answer is given again, every file, name,
-variable and place it was made of is looked at.
+variable and place it was made of is looked at, and whose it is.
 """
 
+import functools
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
 import runner
-from runner.edges import disk, reader
-from runner.edges.cache import folder
+from runner.edges import cache, disk
 from runner.edges.world import UnseenError, World, changed, look
 
 MOST, BYTES = 1_000, 256 << 20
@@ -35,7 +34,7 @@ _PLACES = ("place", "folder")
 def ask(*question: object) -> Path | None:
     """Return where the answer to a question is kept, None where nothing is; ask before you look."""
     try:
-        kept = folder()
+        kept = cache.folder()
         said = [question, str(Path.cwd()), [os.environ.get(name) for name in _VARIABLES], program()]
     except OSError:  # the working directory is gone, or the program while it runs
         return None
@@ -45,12 +44,13 @@ def ask(*question: object) -> Path | None:
 def recall(file: Path | None) -> str | None:
     """Return what was answered before, None where that is not known to be so still."""
     try:
-        kept = reader.read(file, reader.RECORD) if file else b""
-        head, _, said = kept.partition(b"\n")
+        if file is None:
+            return None
+        head, _, said = cache.read(file).partition(b"\n")
         text = said.decode("utf-8", "surrogatepass")
         whole, seen = json.loads(head)
-        if whole == _print(text) and all(look(kind, name) == was for kind, name, was in seen):
-            os.utime(file or "")
+        if whole == _print(text) and _unchanged(seen):
+            os.utime(file)
             return text
     except (OSError, ValueError, TypeError, UnseenError):
         pass
@@ -66,13 +66,19 @@ def keep(file: Path | None, world: World, text: str) -> None:
         since = world.begun - disk.RACE
         if any(changed(kind, name, since) for kind, name, _ in seen if kind in _PLACES):
             return
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # prints of secrets, too
+        cache.make(file.parent)  # prints of secrets, too
         head = json.dumps([_print(text), seen]).encode("ascii")
         disk.write_bytes(file, head + b"\n" + text.encode("utf-8", "surrogatepass"), lasting=False)
         _make_room(file.parent)
 
 
-@cache
+def _unchanged(seen: Sequence[tuple[str, str, str]]) -> bool:
+    """Say whether all that an answer was made of is as it was; one made of no file is none."""
+    files = [name for kind, name, _ in seen if kind == "file"]
+    return bool(files) and all(look(kind, name) == was for kind, name, was in seen)
+
+
+@functools.cache
 def program() -> str:
     """Return the print of what answers: Python, the packages it finds, and this program's files."""
     return _print(json.dumps([*_self()]))

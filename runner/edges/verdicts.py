@@ -3,17 +3,16 @@
 The file is named after what judges: another release of ours or of jsonschema begins a new one.
 """
 
+import functools
 import hashlib
 import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
 from runner import __version__
 from runner.core import strict
-from runner.edges import reader
-from runner.edges.cache import folder
+from runner.edges import cache
 
 MOST = 1 << 20
 
@@ -26,10 +25,10 @@ def remembered() -> Iterator[None]:
     _keep(strict.learned(), _file())
 
 
-@cache
+@functools.cache
 def _remember(file: Path | None) -> None:
     with suppress(OSError, ValueError):
-        strict.remember(reader.read_text(file, reader.RECORD).split() if file else ())
+        strict.remember(cache.read(file).decode("ascii").split() if file else ())
 
 
 def _keep(marks: Sequence[str], file: Path | None) -> None:
@@ -37,14 +36,14 @@ def _keep(marks: Sequence[str], file: Path | None) -> None:
     if not marks or file is None:
         return
     with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         full = file.exists() and file.stat().st_size > MOST
         with file.open("w" if full else "a", encoding="ascii") as out:
             out.write("".join(f"{mark}\n" for mark in marks))
 
 
 def _file() -> Path | None:
-    place = folder()
+    place = cache.folder()
     found = importlib.util.find_spec("jsonschema")
     if place is None or found is None or found.origin is None:
         return None

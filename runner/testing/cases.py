@@ -49,7 +49,7 @@ def run(found: Suite, world: World | None = None) -> list[Outcome]:
     world.beside(found.recipe)  # says whether it ends in .yaml
     outcomes = []
     for case in found.cases:
-        loaded = workflow.read(found.recipe, *_laid_over(case.inputs), world)
+        loaded = workflow.read(found.recipe, *_laid_over(case.inputs), world, found.file)
         compiled = _compiled(loaded, case.inputs)
         if compiled is not None:
             workflow.counted(compiled, world)
@@ -59,7 +59,7 @@ def run(found: Suite, world: World | None = None) -> list[Outcome]:
 
 def judge(found: Suite, case: Case) -> Outcome:
     """Run one case of a test file."""
-    loaded = _load(found.recipe, case.inputs)
+    loaded = _load(found.recipe, case.inputs, found.file)
     return _judged(found, case, loaded, _compiled(loaded, case.inputs))
 
 
@@ -159,8 +159,8 @@ def _planned(recipe: str, inputs: Inputs) -> tuple[Compiled, Plan]:
     return compiled, workflow.plan(compiled, loaded.recipe, smoke=inputs.smoke)
 
 
-def _load(recipe: str, inputs: Inputs) -> Loaded:
-    return workflow.read(recipe, *_laid_over(inputs))
+def _load(recipe: str, inputs: Inputs, named: str = "") -> Loaded:
+    return workflow.read(recipe, *_laid_over(inputs), named=named)
 
 
 def _laid_over(inputs: Inputs) -> tuple[Sequence[str], Sequence[str], Mapping[str, str]]:
