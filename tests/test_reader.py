@@ -263,7 +263,7 @@ def test_a_folder_is_searched_by_names_before_anything_is_opened(tmp_path, monke
     read = reader.read
     monkeypatch.setattr(reader, "read", lambda *of: opened.append(of[0].name) or read(*of))
     call("check", str(tmp_path), "--tests")
-    assert set(opened) == {"large.yaml"}
+    assert set(opened) - {"token"} == {"large.yaml"}  # the hub's, to be masked
 
 
 def test_a_line_without_an_end_is_told_and_nothing_after_it_is_read(tmp_path):

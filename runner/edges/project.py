@@ -37,9 +37,10 @@ class Project:
         """Return what reads recipes; another file is refused with an OSError."""
 
         def checked(file: str) -> bytes:
+            data = self._read(file, read, "a recipe", schemas.envelope()["properties"])
             if file != self.named and not file.startswith(BUILTIN):
                 _suffix(file, SUFFIXES, "a recipe's")
-            return self._read(file, read, "a recipe", schemas.envelope()["properties"])
+            return data
 
         return checked
 
