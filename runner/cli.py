@@ -1,6 +1,6 @@
 """The command line: finds the verb, and turns what went wrong into a sentence and an exit code."""
 
-import errno
+import io
 import os
 import sys
 from typing import Any
@@ -9,7 +9,7 @@ import click
 
 from runner import __version__, verbs
 from runner.edges import printer
-from runner.errors import Exit, InvalidRecipeError, RecipeError
+from runner.errors import WAYS_OUT, Exit, InvalidRecipeError, RecipeError
 
 
 class Verbs(click.Group):
@@ -78,6 +78,7 @@ def _short(verb: str, width: int) -> str:
 
 def main() -> None:
     """Run the command line; known errors are a sentence and an exit code."""
+    _streams()
     sys.excepthook = _surprise
     if "_RUN_RECIPE_COMPLETE" in os.environ:  # a shell asks what comes next
         from runner.verbs import completing
@@ -110,10 +111,41 @@ def main() -> None:
             sys.stderr.close()
         sys.exit(Exit.STAGE_FAILED)
     except OSError as error:
-        full = error.errno == errno.ENOSPC
-        hint = "free some space, and go on with --resume" if full else ""
+        hint = WAYS_OUT.get(error.errno or 0, "")
         _complain(f"{error.filename or 'the disk'}: {error.strerror or error}", hint)
         sys.exit(Exit.STAGE_FAILED)
+
+
+def _streams() -> None:
+    """Let the three streams be open, and take every text.
+
+    One that was closed (2>&-) is given to nobody: else a file that is opened later would get its
+    number, and what a child says would be written into it. What is printed is UTF-8, as a script
+    has to be whatever PYTHONIOENCODING says.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            from pathlib import Path
+
+            # Of the numbers that are free the lowest is taken: that of the closed one.
+            nobody = Path(os.devnull).open("r+b")  # noqa: SIM115  (it stays open)
+            setattr(sys, name, io.TextIOWrapper(nobody, encoding="utf-8", write_through=True))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _here() -> None:
+    """Raise RecipeError where the working directory was removed: no path means anything then."""
+    try:
+        os.getcwd()  # noqa: PTH109  (Path.cwd imports pathlib for a look)
+    except FileNotFoundError:
+        why = "the working directory was removed"
+        raise RecipeError(
+            why, "cd to a folder that is there: every path is relative to it"
+        ) from None
 
 
 def _surprise(kind: type[BaseException], error: BaseException, trace: Any) -> None:
@@ -148,3 +180,4 @@ def _complain(message: str, hint: str = "") -> None:
 @click.version_option(__version__, prog_name="run-recipe")
 def cli() -> None:
     """Run declarative recipes for Apple's MLX: run-recipe RECIPE."""
+    _here()

@@ -1,11 +1,21 @@
 """What a user sees without a traceback, and the exit codes, each in one place."""
 
+import errno
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.core.problem import Problem
+
+
+WAYS_OUT = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EMFILE: "let this shell open more files: ulimit -n 1024",
+    errno.ENFILE: "the whole system has too many open files: close what you do not need",
+}
+"""What helps where the system refuses something, by the number of its error."""
 
 
 class Exit(IntEnum):

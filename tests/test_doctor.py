@@ -157,3 +157,16 @@ def test_a_script_that_would_not_find_its_programs_is_told_and_a_run_needs_none_
     )
     assert found(scripts=[], programs="/there/bin")["scripts"].level == "good"
     assert "scripts" not in found(scripts=None, programs="")
+
+
+def test_a_tool_that_could_not_be_asked_is_told():
+    told = examine(FACTS, [], {"mlx_lm.fuse": "it calls x before it parses its words"})
+    assert [(one.level, one.detail) for one in told if one.subject == "catalogue"] == [
+        ("warning", "mlx_lm.fuse was not asked: it calls x before it parses its words")
+    ]
+
+
+def test_a_shell_that_allows_mlx_lm_too_few_files_is_unfit():
+    assert found(files=3000)["open files"].level == "unfit"
+    assert "catalogue" not in found(files=3000)
+    assert "open files" not in {*found(files=4096), *found(files=None)}

@@ -20,7 +20,7 @@ from runner.core.plan import bind
 from runner.core.schedule import Identity
 from runner.core.staging import staged
 from runner.edges import schemas
-from runner.edges.places import places
+from runner.edges.places import Places
 
 
 def host(folder: str, name: str) -> int:
@@ -52,7 +52,7 @@ def stage_of(folder: str, name: str) -> tuple[Host, Mapping[str, Any]]:
     tool = schemas.installed_catalog().get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
-    moves = places(Path(folder) / name)
+    moves = Places(Path(folder), stage).known()
     this = Host(folder, staged(stage, tool, moves), tool, moves, smoke=plan.smoke)
     words = [str(bind(word, folder)) for word in invoke(this.stage, tool).arguments]
     sys.argv = [" ".join(tool.command), *words]

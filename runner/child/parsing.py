@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import linecache
 import textwrap
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +32,10 @@ _PLAIN = frozenset(
     getattr(builtins, name)
     for name in (
         *("abs", "all", "any", "bool", "dict", "enumerate", "float", "format", "frozenset"),
-        *("getattr", "hasattr", "int", "isinstance", "len", "list", "max", "min", "range"),
-        *("repr", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "vars", "zip"),
+        *("getattr", "hasattr", "int", "isinstance", "iter", "len", "list", "max", "min", "next"),
+        "range",
+        *("repr", "reversed", "round", "set", "setattr", "sorted", "str", "sum", "tuple", "vars"),
+        "zip",
     )
 )
 _VALUES = (str, bytes, list, tuple, dict, set, frozenset)
@@ -118,7 +121,8 @@ class _Reading:
         if isinstance(called, type) and dataclasses.is_dataclass(called):
             return called if not hasattr(called, "__post_init__") else self.refuse(called)
         if isinstance(called, types.FunctionType):
-            return self._watched(called)
+            read = called.__globals__.get(_CHECK) == self.allowed  # defined in one that is watched
+            return called if read else self._watched(called)
         return self.refuse(called)
 
     def parses(self, called: Any) -> Any:
@@ -135,26 +139,66 @@ class _Reading:
 
     def _watched(self, function: Any) -> Callable[..., Any]:
         """Return a function that does the same, and has each of its calls looked at."""
-        if not isinstance(function, types.FunctionType) or function.__closure__:
+        if not isinstance(function, types.FunctionType):
             self.refuse(function)
         try:
-            source = textwrap.dedent(inspect.getsource(function))
-        except (OSError, TypeError):
+            tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        except (OSError, TypeError, SyntaxError):
             self.refuse(function)
-        tree = ast.parse(source)
         node = tree.body[0]
         if not isinstance(node, ast.FunctionDef) or node.decorator_list:
             self.refuse(function)
-        node.args.defaults, node.args.kw_defaults = [], [None] * len(node.args.kwonlyargs)
-        looked = ast.fix_missing_locations(_Calls().visit(tree))
-        space: dict[str, Any] = {}
-        kept = {**function.__globals__, _CHECK: self.allowed}
-        future = function.__code__.co_flags & _FUTURE  # annotations that are not evaluated
-        exec(compile(looked, "<read>", "exec", flags=future, dont_inherit=True), kept, space)  # noqa: S102  (each call in it is looked at)
-        made: types.FunctionType = space[node.name]
+        node.args.defaults = []
+        node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
+        if not _as_written(function.__code__):
+            self.refuse(function)
+        _Calls().visit(tree)
+        made = _made(function, node, {_CHECK: self.allowed})
         made.__defaults__ = function.__defaults__
         made.__kwdefaults__ = function.__kwdefaults__
         return made
+
+
+def _made(
+    function: types.FunctionType, node: ast.FunctionDef, more: Mapping[str, Any]
+) -> types.FunctionType:
+    """Return the function that a text defines, with the names around another one, and `more`."""
+    free = function.__code__.co_freevars
+    around = ast.parse(f"def __around__({', '.join(free)}):\n    return None").body[0]
+    assert isinstance(around, ast.FunctionDef)  # noqa: S101  (as it is written above)
+    around.body = [node, ast.Return(ast.Name(node.name, ast.Load()))]
+    whole = ast.fix_missing_locations(ast.Module([around], []))
+    future = function.__code__.co_flags & _FUTURE
+    space = {**function.__globals__, **more}
+    exec(compile(whole, "<read>", "exec", flags=future, dont_inherit=True), space)  # noqa: S102  (a definition)
+    made: types.FunctionType = space["__around__"](
+        *(cell.cell_contents for cell in function.__closure__ or ())
+    )
+    return made
+
+
+def _as_written(code: types.CodeType) -> bool:
+    """Say whether a function that is loaded is the one that stands in its file."""
+    lines = linecache.getlines(code.co_filename)
+    known = _written("".join(lines), code.co_filename)
+    return known.get((code.co_qualname, code.co_firstlineno)) == _shape(code)
+
+
+@functools.cache
+def _written(text: str, file: str) -> Mapping[tuple[str, int], Any]:
+    """Return the shapes of all functions of a text, by their names and lines."""
+    found, rest = {}, [compile(text, file, "exec", dont_inherit=True)]
+    while rest:
+        code = rest.pop()
+        found[code.co_qualname, code.co_firstlineno] = _shape(code)
+        rest += [one for one in code.co_consts if isinstance(one, types.CodeType)]
+    return found
+
+
+def _shape(code: types.CodeType) -> tuple[Any, ...]:
+    """Return what a function does, wherever it stands: equal shapes do the same."""
+    held = [(type(one), _shape(one) if hasattr(one, "co_code") else one) for one in code.co_consts]
+    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, held
 
 
 class _Merging(_Reading):

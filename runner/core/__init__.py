@@ -53,11 +53,11 @@ prompts     a line of a prompts file -> a question and the rules for its answer
 grade       an answer and its rules -> verdicts, and scores of them all
 annotation  problems -> what GitHub and SARIF show beside the lines
 replay      rows and a share -> how many rows to replay
+invocation  a Stage -> the words and the configuration file of its command
 rules       a stage of a plan -> what MLX would do with it
 figure      a figure of a run as people read it
 space       what a stage will leave on the disk
 forecast    a training -> epochs, updates, and back to iters
-invocation  a Stage -> the words and the configuration file of its command
 script      a Plan -> bash
 commands    a Plan -> its commands for programs
 suite       the text of a NAME.test.yaml -> its cases

@@ -90,6 +90,12 @@ FAILURES = (
         retry=True,
     ),
     Failure(
+        "too many files",
+        "The shell that started the run allows too few open files: mlx-lm asks for leave to open "
+        "4096. Start it from a shell whose ulimit -Hn says 4096 or more.",
+        (r"\[Errno (24|23)\]", r"Too many open files", r"not allowed to raise maximum limit"),
+    ),
+    Failure(
         "disk full",
         "The disk is full, and what was being written is truncated. Free some space, or raise "
         "save_every so that fewer checkpoints are kept, and run again.",

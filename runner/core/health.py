@@ -10,6 +10,8 @@ from runner.core.problem import listing
 Level = Literal["good", "warning", "unfit"]
 PYTHONS = ((3, 11), (3, 13))
 ROOM = 5 * 10**9
+FILES = 4096  # mlx_lm.utils sets RLIMIT_NOFILE to (2048, 4096) when it is imported
+MORE_FILES = "start from a shell whose ulimit -Hn says 4096 or more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,16 @@ class Finding:
     hint: str = ""
 
 
-def examine(facts: Mapping[str, Any], drift: Sequence[str]) -> list[Finding]:
-    """Return how a machine stands; `drift` are differences between catalogue and mlx-lm."""
-    parts = (_python(facts), _mlx(facts), _drift(facts, drift), _scripts(facts))
-    return [*(one for part in parts for one in part), *_room(facts), *_hub(facts)]
+def examine(
+    facts: Mapping[str, Any], drift: Sequence[str], unasked: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """Return how a machine stands; `drift` are differences between catalogue and mlx-lm.
+
+    `unasked` are the tools whose parsers could not be asked, each with the reason.
+    """
+    parts = (_python(facts), _mlx(facts), _drift(facts, drift, unasked or {}), _scripts(facts))
+    more = (_room(facts), _files(facts), _hub(facts))
+    return [one for part in (*parts, *more) for one in part]
 
 
 def fit(findings: Sequence[Finding]) -> bool:
@@ -68,10 +76,15 @@ def _mlx(facts: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("C++ compiler", "warning", "none for MLX's CPU build", hint)
 
 
-def _drift(facts: Mapping[str, Any], drift: Sequence[str]) -> Iterator[Finding]:
-    if "mlx-lm" not in facts["packages"]:
-        return
-    if not drift:
+def _drift(
+    facts: Mapping[str, Any], drift: Sequence[str], unasked: Mapping[str, str]
+) -> Iterator[Finding]:
+    if "mlx-lm" not in facts["packages"] or few_files(facts.get("files")):
+        return  # nobody could be asked
+    for name, why in unasked.items():
+        hint = "whether it takes what the catalogue says is not known"
+        yield Finding("catalogue", "warning", f"{name} was not asked: {why}", hint)
+    if not drift and not unasked:
         yield Finding("catalogue", "good", "agrees with the installed mlx-lm")
     for difference in drift:
         hint = "a recipe that uses it is refused; install a release that run-recipe knows"
@@ -98,6 +111,22 @@ def _room(facts: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding("disk", level, f"{free / 1e9:.0f} GB free here", hint)
     if facts.get("memory_bytes"):
         yield Finding("memory", "good", f"{facts['memory_bytes'] / 2**30:.0f} GiB")
+
+
+def few_files(most: int | None) -> str:
+    """Return why mlx-lm cannot be imported where a process may open so many files, '' where it can.
+
+    It sets the limit itself, and ends with "not allowed to raise maximum limit".
+    """
+    if most is None or most >= FILES:
+        return ""
+    return f"a process may open {most} files here, and mlx-lm asks for leave to open {FILES}"
+
+
+def _files(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    why = few_files(facts.get("files"))
+    if why:
+        yield Finding("open files", "unfit", why, MORE_FILES)
 
 
 def _hub(facts: Mapping[str, Any]) -> Iterator[Finding]:

@@ -1,14 +1,18 @@
 """What happened in a run, as a value: host, plan, and for every stage its state and results."""
 
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 from runner.core.invocation import laid_out
-from runner.core.plan import Plan, Retry, Stage, flat
+from runner.core.plan import Plan, flat
 
 Json = dict[str, Any]
+T = TypeVar("T")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # as schema/envelope.json has it: a folder of the run
 FORMAT = 1
 
 
@@ -20,6 +24,39 @@ class State(StrEnum):
     FINISHED = "finished"  # ended well, and its outputs passed the end check
     FAILED = "failed"  # ended badly; `failure` says how
     INTERRUPTED = "interrupted"  # stopped by the user or by a signal
+
+
+class Print(TypedDict):
+    """What a file is recognised by: bytes, times in ns, and its content."""
+
+    sha256: str
+    size: NotRequired[int]
+    mtime: NotRequired[int]
+    inode: NotRequired[int]
+    ctime: NotRequired[int]
+
+
+class Judged(TypedDict):
+    """An expectation that was judged: the figures it read, by name, or why it has no answer."""
+
+    expected: str
+    figures: dict[str, Any]
+    trouble: str
+
+
+_Change = TypedDict("_Change", {"path": str, "from": Any, "to": Any})
+Failed = TypedDict(
+    "Failed",
+    {
+        "kind": str,
+        "guidance": str,
+        "tail": NotRequired[str],
+        "log": NotRequired[str],
+        "changes": NotRequired[list[_Change]],
+        "try": NotRequired[str],
+        "missed": NotRequired[list[Judged]],
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +78,7 @@ class StageRecord:
     exit_code: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
-    prints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    prints: Mapping[str, Mapping[str, Print]] = field(default_factory=dict)
     identity: Mapping[str, Any] = field(default_factory=dict)
     expectations: tuple[tuple[str, bool], ...] = ()
     unenforced: tuple[Mapping[str, Any], ...] = ()
@@ -117,35 +154,40 @@ class Text:
 
 
 def from_dict(said: Json) -> Manifest:
-    """Read a manifest back. Raises KeyError, TypeError or ValueError where it is not one."""
-    known = {key: value for key, value in said.items() if key != "format"}
-    known["plan"] = plan_from_dict(said["plan"])
-    known["stages"] = tuple(
-        StageRecord(
-            **{
-                **row,
-                "state": State(row["state"]),
-                "argv": tuple(row.get("argv", ())),
-                "expectations": tuple((text, held) for text, held in row["expectations"]),
-                "unenforced": tuple(row.get("unenforced", ())),
-            }
-        )
-        for row in said["stages"]
-    )
-    known["state"] = State(said["state"])
-    known["options"] = tuple(said.get("options", ()))
-    return Manifest(**known)
+    """Read a manifest back: each value of its type, and all of it of one piece.
+
+    Raises ValueError, with the place of what is wrong, for one that no run of ours has written.
+    """
+    found = _typed(said, Manifest)
+    named, known = ([one.name for one in rows] for rows in (found.stages, found.plan.stages))
+    if not {*named} <= {*known}:
+        raise ValueError("its stages are not those of its plan")
+    if any(len({*names}) != len(names) for names in (named, known)):
+        raise ValueError("two of its stages have one name")
+    if not all(map(_NAME.fullmatch, known)):
+        raise ValueError("its stages have names that no stage has")
+    for record in found.stages:
+        if not all(map(math.isfinite, (record.seconds, *record.metrics.values()))):
+            raise ValueError(f"a figure of {record.name} is no number")
+        _typed([*record.unenforced], list[Judged])
+        if record.failure:
+            _typed({**record.failure}, Failed)
+    return found
 
 
 def plan_from_dict(said: Json) -> Plan:
-    """Read a plan back. Raises KeyError or TypeError where it is not one."""
-    stages = tuple(_stage(row) for row in said["stages"])
-    return Plan(**{**said, "stages": stages})
+    """Read a plan back. Raises ValueError where it is not one."""
+    return _typed(said, Plan)
 
 
-def _stage(row: Json) -> Stage:
-    lists = {key: tuple(row.get(key, ())) for key in ("after", "expect", "expect_at", "allow")}
-    return Stage(**{**row, **lists, "retry": Retry(**row["retry"])})
+def _typed(said: Any, kind: type[T]) -> T:
+    """Return JSON as a value whose every part has the type that the class says."""
+    from msgspec import ValidationError, convert  # noqa: PLC0415  (few read a run back)
+
+    try:
+        return convert(said, kind)
+    except (ValidationError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 def summary(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -35,12 +35,15 @@ class Saved:
 
 def from_dict(said: Json | None) -> Saved | None:
     """Return the note, None where it is none of this format."""
+    from msgspec import ValidationError, convert  # noqa: PLC0415  (few go on with a training)
+
     if said is None or said.get("format") != FORMAT:
         return None
     try:
-        return Saved(**{key: value for key, value in said.items() if key != "format"})
-    except TypeError:
+        found = convert(said, Saved)
+    except (ValidationError, RecursionError):
         return None
+    return None if "/" in found.file or found.file in {"", ".", ".."} else found
 
 
 def unlike(saved: Saved, identity: str, packages: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from runner.core.catalog import Catalog
 from runner.core.plan import Plan, Stage
 from runner.edges import probe
-from runner.edges.process import Child
+from runner.edges.process import UTF8, Child
 
 # Tools of our own start faster than waiting for them is worth.
 LIGHT = "runner.tools."
@@ -58,7 +58,7 @@ class Ahead:
 
     def env(self) -> dict[str, str]:
         """Return a child's environment: ours, the plan's, and plain text in the log."""
-        plain = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100", "PYTHONUNBUFFERED": "1"}
+        plain = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100", "PYTHONUNBUFFERED": "1", **UTF8}
         watch = {"RUN_RECIPE_PARENT": str(os.getpid())}
         return {**os.environ, **plain, **watch, **self.plan.env}
 

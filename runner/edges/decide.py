@@ -7,6 +7,7 @@ from pathlib import Path
 from runner.core import expression
 from runner.core import saved as states
 from runner.core.catalog import Catalog, Tool
+from runner.core.health import MORE_FILES, few_files
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.naming import RUN_DIR
 from runner.core.order import gap
@@ -112,6 +113,8 @@ def _inputs(plan: Plan, catalog: Catalog, runs: Path) -> dict[str, str]:
 def _damage(record: StageRecord, places: Places) -> str:
     """Return what happened to the outputs a stage made, '' where they are intact."""
     for path, known in record.prints.items():
+        if path not in places.finals:
+            return f"its record names {path}, which is no output of it"
         said = digest.difference(places.now(path), known)
         if said:
             return said
@@ -155,6 +158,9 @@ def _installed(stage: Stage, catalog: Catalog) -> None:
     module = tool.main[0].partition(".")[0]
     if not module.startswith("mlx") and stage.tool != "model.tiny":
         return
+    few = few_files(probe.files()) if module == "mlx_lm" else ""
+    if few:
+        raise UnfitError(f"stage '{stage.name}' runs {stage.tool}: {few}", MORE_FILES)
     reporters = str(stage.params.get("report_to") or "").split(",")
     rows = ["datasets"] if "dataset" in {one.kind for one in readings(stage, catalog)} else []
     needed = ("mlx", module, *tool.needs, *rows, *reporters)

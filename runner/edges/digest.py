@@ -92,7 +92,7 @@ class Memory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known = disk.read_json(path) or {}
+        self._known = {n: said for n, said in (disk.read_json(path) or {}).items() if _prints(said)}
         self._new = False
 
     def prints(self, path: Path, progress: Progress | None = None) -> Json:
@@ -117,6 +117,12 @@ class Memory:
             with suppress(OSError):
                 disk.write(self.path, json.dumps(here), lasting=False)
             self._new = False
+
+
+def _prints(said: Any) -> bool:
+    """Say whether a value is prints of a path, as this release remembers them."""
+    rows = said.values() if isinstance(said, dict) else (None,)
+    return all(isinstance(row, dict) and isinstance(row.get("sha256"), str) for row in rows)
 
 
 def digest(found: Mapping[str, Any]) -> str:

@@ -89,6 +89,6 @@ def sync(path: Path) -> None:
 def read_json(path: Path) -> Json | None:
     """Return a JSON object from a record of ours, None where there is none that can be read."""
     try:
-        return reader.read_object(path, reader.RECORD)
+        return reader.read_record(path)
     except (OSError, reader.NotJsonError):
         return None

@@ -1,24 +1,35 @@
 """Runs on this disk: found, read back, and whether one is still alive."""
 
 import errno
+import os
 import re
 import secrets
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from runner.core import audit
 from runner.core import manifest as manifests
 from runner.core.audit import Verdict
 from runner.core.manifest import Manifest, State
-from runner.core.naming import SUFFIXES
+from runner.core.naming import RUN_DIR, SUFFIXES
 from runner.core.problem import listing, suggest
-from runner.edges import disk, probe
+from runner.core.staging import PART
+from runner.edges import disk, printer, probe, reader
 from runner.errors import RecipeError
 
 LATEST, IGNORE = "latest", ".gitignore"
 _HEX = re.compile("[0-9a-f]{4}")
 _STAMP = len("20261123T214807Z")
+
+
+class DamagedError(RecipeError):
+    """A run whose own files are not those that a run of ours has written."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(f"the run {folder} is damaged: {why}", "remove it, or begin a new run")
 
 
 def folders(folder: Path) -> list[Path]:
@@ -70,12 +81,12 @@ def fresh(runs: Path, recipe: str) -> Path:
 
 
 def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
-    """Return the manifests of a recipe's runs, or of all; a broken one is left out.
+    """Return the manifests of a recipe's runs, or of all; a damaged one is named, and left out.
 
     Raises RecipeError for a recipe that has none while others have.
     """
     name = _name(recipe) if recipe else None
-    known = [one for path in folders(runs) if (one := read(path)) is not None]
+    known = [one for path in folders(runs) if (one := _sound(path)) is not None]
     names = sorted({one.plan.name for one in known})
     if name is not None and known and name not in names:
         hint = suggest(name, names, f"there are: {listing(names)}")
@@ -86,25 +97,25 @@ def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
 def find(runs: Path, run: str | None) -> Manifest:
     """Return a run by its folder, its id, or a recipe's name; of several the last worked on.
 
-    That is also meant by ``latest`` and by None. Raises RecipeError.
+    That is also meant by ``latest`` and by None. A damaged one that was not meant by its own name
+    is named, and left out. Raises RecipeError.
     """
     known = sorted(folders(runs), key=_worked_on)
-    if run is None:
-        chosen = known[-1:]
-    elif (Path(run) / "run.json").is_file():
-        chosen = [_itself(Path(run), known)]
+    if run is None or run == LATEST:
+        chosen = known
+    elif os.path.lexists(Path(run) / "run.json"):
+        return look(_itself(Path(run), known))
     else:
         name = _name(run)
-        fits = [one for one in known if one.name == run or one.parent.name == name]
-        chosen = (fits or (known if run == LATEST else []))[-1:]
-    if not chosen:
+        chosen = [one for one in known if one.name == run or one.parent.name == name]
+        if len(chosen) == 1:
+            return look(chosen[0])
+    found = next((one for path in reversed(chosen) if (one := _sound(path)) is not None), None)
+    if found is None:
         why = f"there is no run '{run}'" if run else f"there are no runs in {runs}"
         ids = listing([one.name for one in reversed(known)], 4)
         raise RecipeError(why, f"there are: {ids}" if ids else "run a recipe first")
-    manifest = read(chosen[0])
-    if manifest is None:
-        raise RecipeError(f"{chosen[0] / 'run.json'} cannot be read")
-    return manifest
+    return found
 
 
 def _worked_on(folder: Path) -> tuple[int, str]:
@@ -141,7 +152,7 @@ def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
         if not alike:
             why = f"there is no run of '{recipe}' to go on from that is {kind}"
             raise RecipeError(why, "leave --resume out to begin one")
-        return max(alike, key=lambda one: _worked_on(Path(one.folder)))
+        return own(max(alike, key=lambda one: _worked_on(Path(one.folder))))
     manifest = find(runs, run)
     if manifest.plan.name != recipe:
         why = f"that run is of '{manifest.plan.name}', not of '{recipe}'"
@@ -150,17 +161,67 @@ def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
         other = "a real run" if smoke else "a smoke run"
         hint = "leave --smoke out" if smoke else "say --smoke, too"
         raise RecipeError(f"{manifest.folder} is {other}: going on would mix it with {kind}", hint)
-    return manifest
+    return own(manifest)
+
+
+def look(folder: Path) -> Manifest:
+    """Return the manifest of a run folder. Raises DamagedError, which says what is wrong."""
+    file = folder / "run.json"
+    try:
+        found = manifests.from_dict(reader.read_record(file))
+    except (OSError, ValueError) as error:
+        raise DamagedError(folder, f"run.json: {reader.reason(error)}") from error
+    for record in found.stages:
+        if (folder / record.name).is_symlink():
+            raise DamagedError(folder, f"{record.name} is a link")
+    return replace(found, folder=str(folder))
 
 
 def read(folder: Path) -> Manifest | None:
     """Return the manifest of a run folder, None where there is none that can be read."""
-    said = disk.read_json(folder / "run.json")
     try:
-        found = manifests.from_dict(said) if said else None
-    except (KeyError, TypeError, ValueError):
+        return look(folder)
+    except DamagedError:
         return None
-    return replace(found, folder=str(folder)) if found else None
+
+
+def _sound(folder: Path) -> Manifest | None:
+    """Return the manifest of a run folder; one that is damaged is named on stderr."""
+    try:
+        return look(folder)
+    except DamagedError as error:
+        printer.say(f"{error}; it is left out")
+        return None
+
+
+def own(manifest: Manifest) -> Manifest:
+    """Return a run that may be gone on with: what is written in its folder is files of its own.
+
+    Raises DamagedError for a link, a pipe or a device where a record or an unfinished output lies.
+    """
+    folder = Path(manifest.folder)
+    for path in _written(folder, manifest):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            what = "a link" if stat.S_ISLNK(mode) else "no file"
+            raise DamagedError(folder, f"{path.relative_to(folder)} is {what}")
+    return manifest
+
+
+def _written(folder: Path, manifest: Manifest) -> Iterator[Path]:
+    """Yield all that lies in a run's folder, but for what its stages have made and finished."""
+    yield from folder.iterdir()
+    for stage in manifest.plan.stages:
+        place = folder / stage.name
+        made = {place / path.split("/")[2] for path in stage.outputs.values() if _inside(path)}
+        if place.is_dir():
+            yield from (one for one in place.iterdir() if one not in made)
+        for above, names, files in os.walk(place / PART):
+            yield from (Path(above, name) for name in (*names, *files))
+
+
+def _inside(path: str) -> bool:
+    return path.startswith(f"{RUN_DIR}/") and path.count("/") > 1
 
 
 def link(folder: Path) -> None:
@@ -204,6 +265,12 @@ def verdicts(place: Path) -> list[Verdict]:
         return [audit.from_dict(row) for row in said.get("parameters", ())]
     except (KeyError, TypeError, AttributeError):
         return []
+
+
+def observed(place: Path) -> Mapping[str, Any]:
+    """Return what was observed beside the parameters of the stage in a folder."""
+    found = (disk.read_json(place / "effective.json") or {}).get("observed")
+    return found if isinstance(found, dict) else {}
 
 
 def audited(place: Path) -> bool:

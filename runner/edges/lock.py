@@ -61,7 +61,7 @@ def _acquire(folder: Path) -> int:
 def held(folder: Path) -> bool:
     """Say whether a runner holds a run's folder; whatever a dead one left behind says nothing."""
     try:
-        handle = os.open(folder / NAME, os.O_RDONLY)
+        handle = os.open(folder / NAME, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:

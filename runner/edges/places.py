@@ -52,9 +52,9 @@ class Places:
             if _taken(self._path(final)):
                 continue
             chosen[final] = part
-            if not keep:
+            if not keep or self._path(part).is_symlink():
                 _remove(self._path(part))
-        if not keep:
+        if not keep or (self.own / PART).is_symlink():
             _remove(self.own / PART)
         (self.own / PART).mkdir(parents=True, exist_ok=True)
         disk.write(self.own / NOTE, json.dumps(chosen, indent=2) + "\n", lasting=False)
@@ -90,8 +90,19 @@ class Places:
                 _rename_in(file, moves)
 
     def known(self) -> dict[str, str]:
-        """Return where the outputs are made, by their final places."""
-        return places(self.own)
+        """Return where the outputs are made, by their final places.
+
+        The note in the run's folder only says which of this stage's: another place is not believed.
+        """
+        said = disk.read_json(self.own / NOTE) or {}
+        return {
+            final: part for final, part in beside(self.stage).items() if said.get(final) == part
+        }
+
+    @property
+    def finals(self) -> set[str]:
+        """The places of all outputs, as this system has them."""
+        return {*map(str, self._finals())}
 
     def now(self, final: str) -> Path:
         """Return where an output is now: its place, or where it waits to be moved there."""
@@ -106,11 +117,6 @@ class Places:
 
     def _path(self, said: str) -> Path:
         return Path(str(bind(said, str(self.folder))))
-
-
-def places(own: Path) -> dict[str, str]:
-    """Return where a stage's outputs are made, by their final places; none where it is not said."""
-    return {str(final): str(part) for final, part in (disk.read_json(own / NOTE) or {}).items()}
 
 
 def _taken(path: Path) -> bool:

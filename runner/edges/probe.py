@@ -88,6 +88,14 @@ def stamp() -> str:
     return "".join(char for char in now()[:19] if char not in "-:") + "Z"
 
 
+def files() -> int | None:
+    """Return how many files a process may have leave to open at once; None for any number."""
+    import resource  # noqa: PLC0415  (not on every system)
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return None if most == resource.RLIM_INFINITY else most
+
+
 def how_to_install() -> str:
     """Return the command that brings MLX here, or why none does."""
     apple = sys.platform == "darwin" and platform.machine() == "arm64"
@@ -107,6 +115,7 @@ def health() -> Json:
         "install": how_to_install(),
         "compiler": shutil.which("c++") or shutil.which("g++") or shutil.which("clang++"),
         "free_bytes": free_bytes(Path.cwd()),
+        "files": files(),
         "memory_bytes": _memory(),
         "hub_cache": str(cache),
         "hub_cache_exists": cache.is_dir(),
@@ -149,11 +158,15 @@ def ask(module: str, *words: str, text: str = "") -> Any:
     """Run a module that imports MLX in a process of its own; return the JSON it prints."""
     import subprocess  # noqa: PLC0415  (few ask what imports MLX)
 
+    from runner.edges.process import UTF8  # noqa: PLC0415
+
     done = subprocess.run(
         [sys.executable, "-P", "-m", module, *words],
         input=text,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, **UTF8},
         check=False,
     )
     try:

@@ -13,6 +13,9 @@ from typing import BinaryIO
 from runner.core import visible
 from runner.core.secret import Mask
 
+# What a child reads and prints is UTF-8, whatever the user's shell says: a training must not fail
+# at an answer with an umlaut.
+UTF8 = {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
 GRACE = 5.0
 CHUNK = 1 << 16
 # What may be the start of a secret is held back so long, seconds, where nothing more comes.

@@ -9,6 +9,7 @@ import errno
 import io
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ NOTE = Kind(what="a note", most=1 << 20)
 LONGEST = 32 << 20
 """Bytes of a line; a longer one is not held."""
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -113,6 +115,21 @@ def read_object(path: Named, kind: Kind) -> Json:
     Raises OSError where the file cannot be read, NotJsonError where it holds something else.
     """
     return json_object(read(path, kind))
+
+
+def read_record(path: Named) -> Json:
+    """Return the JSON object of a record of ours. Raises OSError and NotJsonError.
+
+    A half of a surrogate pair, which JSON can say and UTF-8 cannot, was not written by us.
+    """
+    data = read(path, RECORD)
+    found = json_object(data)
+    if _SURROGATE.search(data):
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise NotJsonError("it holds half of a character") from error
+    return found
 
 
 def json_object(data: bytes) -> Json:

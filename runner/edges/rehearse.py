@@ -11,6 +11,7 @@ from runner.core.catalog import Catalog
 from runner.core.invocation import invoke, laid_out
 from runner.core.plan import Plan, bind
 from runner.edges import disk
+from runner.edges.process import UTF8
 
 NOT_ASKED = 75  # as runner.child.rehearsal ends where a tool cannot be asked
 
@@ -32,9 +33,10 @@ def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
                 disk.write(folder / stage.name / "config.json", str(bind(config, name)))
             done = subprocess.run(
                 [sys.executable, "-P", "-m", "runner.child", name, stage.name, "--rehearse"],
-                env={**os.environ, **plan.env, "NO_COLOR": "1"},
+                env={**os.environ, **plan.env, "NO_COLOR": "1", **UTF8},
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 check=False,
             )
             if done.returncode != 0:

@@ -27,7 +27,7 @@ from runner.edges.decide import tool_of
 from runner.edges.journal import Journal
 from runner.edges.places import Places
 from runner.edges.reporter import Reporter
-from runner.errors import Exit, RunError
+from runner.errors import WAYS_OUT, Exit, RunError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 RESERVE, RESERVED = ".reserve", 1 << 18
@@ -271,7 +271,7 @@ def _unwritten(error: OSError, folder: Path) -> RunError:
     """Return what a run that cannot write says, with the way out."""
     why = f"{error.filename or folder}: {error.strerror or error}"
     again = "then go on with --resume: what was finished is kept"
-    free = "free some space" if error.errno in FULL else "make the folder writable"
+    free = WAYS_OUT.get(error.errno or 0, "make the folder writable")
     return RunError(f"the run cannot go on: {why}", f"{free}, {again}")
 
 

@@ -1,5 +1,6 @@
 """A parser is asked without any of its tool's work being run, however the main is written."""
 
+import importlib
 import itertools
 import json
 import subprocess
@@ -85,6 +86,32 @@ def test_what_stands_in_the_way_is_named(tool):
         parser_of(mine)
 
 
+def test_a_parser_that_another_function_changes_is_the_changed_one(tool):
+    mine, _ = tool("parser = build()\nargs = parser.parse_args()")
+    module = importlib.import_module(mine.main[0])
+    build = module.build
+
+    def changed():
+        parser = build()
+        next(a for a in parser._actions if a.dest == "x").dest = "y"
+        return parser
+
+    module.build = changed
+    assert parser_of(mine).parse_args(["--x=3"]).y == 3
+
+
+def test_a_main_whose_text_is_not_what_is_loaded_is_not_read(tool):
+    mine, victim = tool("parser = build()\nargs = parser.parse_args()")
+    module = importlib.import_module(mine.main[0])
+    exec("def main():\n    victim.unlink()", module.__dict__)
+    module.main.__code__ = module.main.__code__.replace(
+        co_filename=module.build.__code__.co_filename, co_firstlineno=9
+    )
+    with pytest.raises(LookupError):
+        parser_of(mine)
+    assert victim.exists()
+
+
 CONFIG = """
 parser = build()
 parser.add_argument("--config")
@@ -99,9 +126,30 @@ WORK
 """
 
 
+# As mlx_lm_lora.train does it: a banner first, the values set one by one, a summary, the work.
+SET = """
+def banner():
+    print("mine")
+banner()
+if argv is None:
+    parser = build()
+    parser.add_argument("--config")
+    args = parser.parse_args()
+if args.config:
+    with open(args.config, "r") as file:
+        said = json.load(file)
+    for key, value in said.items():
+        if getattr(args, key, None) is None:
+            setattr(args, key, value)
+print(f"x is {str(args.x).upper()}")
+WORK
+"""
+
+
 @pytest.mark.parametrize("end", ["run(args)", "work()", "victim.unlink()"])
-def test_a_configuration_file_is_merged_and_nothing_behind_that_is_run(tool, tmp_path, end):
-    body = "import json\ndef run(args):\n    work()\n" + CONFIG
+@pytest.mark.parametrize("merge", [CONFIG, SET])
+def test_a_configuration_file_is_merged_and_nothing_behind_that_is_run(tool, tmp_path, end, merge):
+    body = "import json\ndef run(args):\n    work()\n" + merge
     mine, victim = tool(body, end, config="--config")
     config = tmp_path / "c.json"
     config.write_text(json.dumps({"x": 9, "rate": 0.5}), encoding="utf-8")

@@ -467,6 +467,11 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 
 
+@form(r"shorten it, .*")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(source(place), "short")
+
+
 @form(r"leave (?P<name>\w+) out|leave the path out: .*")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)

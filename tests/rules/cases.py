@@ -329,6 +329,10 @@ CASES = {
     "prompt-cache-of-other-model": Case(generate(model="other"), generate()),
     # paths
     "batch-size-not-divided-by-ranks": Case(launched(3, batch_size=4), launched(2, batch_size=4)),
+    "command-too-long": Case(
+        {"a": stage("mlx_lm.generate", model="base", prompt="\u00e9" * (1 << 16))},
+        {"a": stage("mlx_lm.generate", model="base", prompt="e" * (1 << 16))},
+    ),
     "ring-of-one": Case(launched(1), launched(2)),
     "ring-of-names": Case(launched(["one", "two"]), launched(["10.0.0.1", "10.0.0.2"])),
     "launch-of-one-process-tool": Case(
