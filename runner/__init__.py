@@ -106,11 +106,13 @@ def run(
     stages: Sequence[str] = (),
     resume: "str | Path | None" = None,
     progress: bool = True,
+    trust: bool = False,
 ) -> "Result":
     """Run a plan, or some of its stages, in the working directory, and return what it came to.
 
     `resume` goes on from a run by its folder or id, from the one last worked on where it is "".
-    `progress` says on stderr what happens. A stage that fails is in the Result; raises RecipeError
+    `progress` says on stderr what happens. `trust` gives leave, as --trust does, for what lets
+    others run code here or hear of the run. A stage that fails is in the Result; raises RecipeError
     where the run cannot begin.
     """
     from pathlib import Path  # noqa: PLC0415
@@ -118,4 +120,4 @@ def run(
     from runner import workflow  # noqa: PLC0415
 
     before = None if resume is None else str(resume)
-    return workflow.run(plan, Path(runs), tuple(stages), before, progress=progress)
+    return workflow.run(plan, Path(runs), tuple(stages), before, progress=progress, trust=trust)

@@ -156,7 +156,8 @@ def compiled(file: str, place: Place, request: Request) -> tuple[Side, tuple[str
     result = workflow.compiled(recipe, request.overrides.environ)
     notes: tuple[str, ...] = ()
     unknown = [problem for problem in result.problems if problem.rule == "budget-no-rows"]
-    if unknown and len(unknown) == len(result.problems):
+    errors = [problem for problem in result.problems if problem.severity == "error"]
+    if unknown and len(unknown) == len(errors):
         result = workflow.drafted(recipe, request.overrides.environ)
         places = listing([f"{one.mark.file}:{one.mark.line}" for one in unknown], 3)
         notes = (f"budgets are not turned into iters: rows are not on this disk ({places})",)

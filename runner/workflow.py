@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from runner.core import compile as compiling
+from runner.core import reach, rules
 from runner.core import recipe as recipes
-from runner.core import rules
 from runner.core.leak import leaks, masked
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Mark, Problem, listing, ordered, suggest
@@ -92,7 +92,9 @@ def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compil
     result, mask = _counted(recipe, environ), _mask(environ)
     found = list(leaks(result, recipe, mask))
     problems = ordered(masked([*result.problems, *found], mask))
-    return replace(result, plan=None if found else result.plan, problems=problems)
+    whole = replace(result, plan=None if found else result.plan, problems=problems)
+    told = list(reach.problems(whole, schemas.catalog(), schemas.envelope()))
+    return replace(whole, problems=ordered([*problems, *told])) if told else whole
 
 
 def _mask(environ: Mapping[str, str] | None) -> Mask:
@@ -268,10 +270,12 @@ def run(
     resume: str | None = None,
     *,
     progress: bool = False,
+    trust: bool = False,
 ) -> "Result":
     """Run a plan, or some of its stages, and return what it came to. Raises RecipeError."""
     from runner.core.result import result  # noqa: PLC0415  (showing a plan needs none of it)
     from runner.edges import history, room  # noqa: PLC0415
+    from runner.edges import trust as trusting  # noqa: PLC0415
     from runner.edges.execute import execute  # noqa: PLC0415
     from runner.edges.plain import Plain, Silent  # noqa: PLC0415
     from runner.edges.reporting import Page  # noqa: PLC0415
@@ -282,6 +286,7 @@ def run(
         None if resume is None else history.to_resume(runs, resume, whole.name, smoke=whole.smoke)
     )
     names = select(whole, stages)
+    trusting.require(whole, schemas.installed_catalog(), names, given=trust)
     room.look(whole, names, runs)
     listeners = Several(Plain() if progress else Silent(), Page(), *trackers(whole))
     manifest = execute(whole, schemas.installed_catalog(), runs, names, listeners, before)

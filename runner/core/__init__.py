@@ -54,6 +54,7 @@ grade       an answer and its rules -> verdicts, and scores of them all
 annotation  problems -> what GitHub and SARIF show beside the lines
 replay      rows and a share -> how many rows to replay
 invocation  a Stage -> the words and the configuration file of its command
+reach       a plan -> what it lets others do here and elsewhere
 rules       a stage of a plan -> what MLX would do with it
 figure      a figure of a run as people read it
 space       what a stage will leave on the disk

@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print the shell script instead of running; with --format json the plan.",
 )
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Let the recipe do what it asks leave for: remembered for these very values.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only what goes wrong.")
 @click.option(
     "--resume",
@@ -65,6 +70,7 @@ def command(
     style: str,
     color: str,
     dry_run: bool,
+    trust: bool,
     runs: str,
     quiet: bool,
     resume: str | None,
@@ -87,6 +93,8 @@ def command(
         return code
     from runner import workflow
     from runner.core import order
+    from runner.edges import schemas
+    from runner.edges import trust as trusting
     from runner.edges.world import World
 
     world = World()
@@ -103,6 +111,7 @@ def command(
         raise RecipeError(*missing)
     warn = partial(_warn, sources=loaded.sources, style=style, quiet=quiet)
     if not dry_run:
+        trusting.require(plan, schemas.installed_catalog(), names, given=trust)
         said = _said(profiles, sets, only, first, last, runs)
         advise = partial(_tried, file, profiles, sets, smoke)
         return _run(

@@ -1,0 +1,184 @@
+"""What a recipe lets others do is told by a check, and a run asks for leave the first time."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner import cli, workflow
+from runner.core import reach
+from runner.edges import schemas, trust
+from runner.errors import RecipeError
+
+HEAD = "version: 1\n"
+STAGES = {
+    "remote code": "g: {tool: mlx_lm.generate, params: {model: org/m, prompt: x, trust_remote_code: true}}",
+    "code of a data set": (
+        "t: {tool: mlx_lm.lora, params: {model: m, train: true, iters: 9, hf_dataset: {path: org/d,"
+        " prompt_feature: a, completion_feature: b, config: {trust_remote_code: true}}}}"
+    ),
+    "hosts": (
+        "g: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9},"
+        " launch: {hosts: [10.0.0.1, 10.0.0.2]}}"
+    ),
+    "hostfile": (
+        "g: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9},"
+        " launch: {hostfile: hosts.json}}"
+    ),
+    "variables": (
+        "g: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9},"
+        " launch: {hosts: 2, env: {LD_PRELOAD: x}}}"
+    ),
+    "another python": (
+        "g: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9},"
+        " launch: {hosts: 2, python: ./evil}}"
+    ),
+}
+TRACKED = {
+    "mlflow": "mlflow: {tracking_uri: 'https://evil.example.org'}",
+    "databricks": "mlflow: {tracking_uri: databricks}",
+    "wandb": "wandb: {entity: somebody}",
+    "trackio": "trackio: {space: somebody/x}",
+}
+NOTHING = {
+    "a model": "g: {tool: mlx_lm.generate, params: {model: org/m, prompt: x}}",
+    "no code": "g: {tool: mlx_lm.generate, params: {model: org/m, prompt: x, trust_remote_code: false}}",
+    "ranks here": (
+        "g: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9},"
+        " launch: {hosts: 2, env: {MLX_METAL_FAST_SYNCH: '1'}}}"
+    ),
+}
+LOCAL = [
+    "mlflow: {}",
+    "mlflow: {tracking_uri: 'sqlite:///mlflow.db'}",
+    "mlflow: {tracking_uri: mlruns}",
+    "wandb: {project: x}",
+]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUN_RECIPE_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def written(stage, track=""):
+    text = HEAD + (f"track: {{{track}}}\n" if track else "") + f"stages:\n  {stage}\n"
+    Path("r.yaml").write_text(text)
+
+
+def compiled():
+    return workflow.compiled(workflow.load("r.yaml"))
+
+
+def asked():
+    return reach.reaches(compiled().plan, schemas.catalog(), schemas.envelope())
+
+
+def told():
+    return [one for one in compiled().problems if one.rule == "trust"]
+
+
+def required(*, given=False):
+    plan = compiled().plan
+    names = [stage.name for stage in plan.stages]
+    trust.require(plan, schemas.catalog(), names, given=given)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_what_a_stage_lets_others_do_is_told_and_asked_for_once(here, name):
+    written(STAGES[name])
+    (one,) = told()
+    assert one.severity == "warning"
+    assert "--trust" in one.hint
+    assert one.mark.line == 3
+    with pytest.raises(RecipeError) as error:
+        required()
+    assert error.value.code == 2
+    assert "--trust" in error.value.hint
+    required(given=True)
+    required()
+
+
+@pytest.mark.parametrize("name", TRACKED)
+def test_who_is_sent_what_a_run_measures_is_told_and_asked_for_once(here, name):
+    written(NOTHING["a model"], TRACKED[name])
+    (one,) = told()
+    assert one.mark.line == 2
+    with pytest.raises(RecipeError, match="is sent what the run measures"):
+        required()
+    required(given=True)
+    required()
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_stays_here_asks_for_nothing(here, name):
+    written(NOTHING[name])
+    assert told() == asked() == []
+    required()
+
+
+@pytest.mark.parametrize("track", LOCAL)
+def test_a_tracker_of_ones_own_asks_for_nothing(here, track):
+    written(NOTHING["a model"], track)
+    assert told() == []
+    required()
+
+
+def test_another_model_or_server_is_asked_for_again_and_another_seed_is_not(here):
+    stage = STAGES["remote code"]
+    written(stage)
+    required(given=True)
+    written(stage.replace("prompt: x", "prompt: y, seed: 7").replace("g:", "h:"))
+    required()
+    written(stage.replace("org/m", "org/other"))
+    with pytest.raises(RecipeError, match="org/other"):
+        required()
+    written(NOTHING["a model"], TRACKED["mlflow"])
+    required(given=True)
+    written(NOTHING["a model"], TRACKED["mlflow"].replace("evil", "other"))
+    with pytest.raises(RecipeError, match="other"):
+        required()
+
+
+def test_leave_that_another_user_may_have_written_is_none(here):
+    written(STAGES["remote code"])
+    required(given=True)
+    (here / "cache" / "trust").chmod(0o777)
+    with pytest.raises(RecipeError):
+        required()
+
+
+def test_where_nothing_is_kept_leave_is_asked_for_each_time(here, monkeypatch):
+    monkeypatch.setenv("RUN_RECIPE_CACHE", "")
+    written(STAGES["remote code"])
+    required(given=True)
+    with pytest.raises(RecipeError):
+        required()
+
+
+def test_a_stage_that_does_not_run_asks_for_nothing(here):
+    written(STAGES["remote code"])
+    trust.require(compiled().plan, schemas.catalog(), (), given=False)
+
+
+def test_a_run_stops_before_it_makes_anything_and_a_smoke_run_needs_no_leave(
+    here, capfd, monkeypatch
+):
+    written(STAGES["remote code"], TRACKED["mlflow"])
+    monkeypatch.setattr(sys, "argv", ["run-recipe", "r.yaml"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert "run it with --trust" in capfd.readouterr().err
+    assert not Path("runs").exists()
+    small = workflow.plan(compiled(), workflow.load("r.yaml"), smoke=True)
+    assert reach.reaches(small, schemas.catalog(), schemas.envelope()) == []
+
+
+def test_every_way_to_run_code_of_a_model_is_known_to_reach_out():
+    for name in schemas.catalog().names:
+        for parameter in schemas.catalog().get(name).parameters.values():
+            if "trust_remote_code" in parameter.name:
+                assert "x-trust" in parameter.schema, name
