@@ -82,7 +82,8 @@ def check(recipe: "Recipe", *, environ: Mapping[str, str] | None = None) -> "lis
     """
     from runner import workflow  # noqa: PLC0415
 
-    return workflow.examined(workflow.compiled(recipe, environ))
+    compiled = workflow.compiled(recipe, environ)
+    return [*workflow.examined(compiled), *workflow.reaching(compiled)]
 
 
 def compile(  # noqa: A001  (the field's word for it; the built-in is of no use to a recipe)

@@ -152,7 +152,8 @@ def _looked_at(file: str, request: Request, world: World, *, within: bool) -> Ch
     if not problems and compiled.plan is not None:
         world.places(preflight.places(compiled.plan))
         with meter() as progress:
-            problems = workflow.examined(compiled, workers=WORKERS, progress=progress)
+            found = workflow.examined(compiled, workers=WORKERS, progress=progress)
+        problems = ordered([*found, *workflow.reaching(compiled)])
         budgets = [(str(one), one.brief) for one in workflow.forecasts(compiled)]
         if request.mlx and not any(problem.severity == "error" for problem in problems):
             problems += workflow.rehearsed(loaded.recipe)
@@ -189,7 +190,7 @@ def _with_profiles(
         compiled = workflow.compiled(loaded.recipe, world.environ)
         problems = [*loaded.problems, *compiled.problems]
         if not problems:
-            problems = _judged(compiled, world)
+            problems = [*_judged(compiled, world), *workflow.reaching(compiled)]
         for problem in ordered(problems):
             if (problem.mark, problem.rule) not in told:
                 found.setdefault(problem, []).append(name)

@@ -92,9 +92,12 @@ def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compil
     result, mask = _counted(recipe, environ), _mask(environ)
     found = list(leaks(result, recipe, mask))
     problems = ordered(masked([*result.problems, *found], mask))
-    whole = replace(result, plan=None if found else result.plan, problems=problems)
-    told = list(reach.problems(whole, schemas.catalog(), schemas.envelope()))
-    return replace(whole, problems=ordered([*problems, *told])) if told else whole
+    return replace(result, plan=None if found else result.plan, problems=problems)
+
+
+def reaching(result: Compiled) -> list[Problem]:
+    """Return a warning at each value of a compiled recipe that a run asks leave for."""
+    return list(reach.problems(result, schemas.catalog(), schemas.envelope()))
 
 
 def _mask(environ: Mapping[str, str] | None) -> Mask:

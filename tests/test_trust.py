@@ -77,7 +77,7 @@ def asked():
 
 
 def told():
-    return [one for one in compiled().problems if one.rule == "trust"]
+    return workflow.reaching(compiled())
 
 
 def required(*, given=False):
@@ -182,3 +182,15 @@ def test_every_way_to_run_code_of_a_model_is_known_to_reach_out():
         for parameter in schemas.catalog().get(name).parameters.values():
             if "trust_remote_code" in parameter.name:
                 assert "x-trust" in parameter.schema, name
+
+
+def test_a_check_tells_it_beside_what_else_is_wrong(here, capfd, monkeypatch):
+    written(STAGES["remote code"], TRACKED["mlflow"])
+    monkeypatch.setattr(sys, "argv", ["run-recipe", "check", "r.yaml"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    out = capfd.readouterr().out
+    assert end.value.code == 0
+    assert out.count("[trust]") == 2
+    assert "(model: org/m)" in out
+    assert "(https://evil.example.org)" in out
