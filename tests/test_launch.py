@@ -88,7 +88,7 @@ def test_a_process_knows_its_rank_under_every_backend(environ, expected):
 
 def run(cwd, *words, code=0, env=None):
     done = subprocess.run(
-        [sys.executable, "-m", "runner", "r.yaml", "--smoke", *words],
+        [sys.executable, "-m", "runner", "r.yaml", "--smoke", "--trust", *words],
         cwd=cwd, capture_output=True, text=True, check=False, env=env,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
