@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from runner.core import telling
+from runner.core import telling, visible
 from runner.core.manifest import Manifest, StageRecord, State
 from runner.core.plan import Stage
 from runner.core.schedule import Action
@@ -61,7 +61,7 @@ class Plain(Quiet):
             return
         self._say(
             f"{self._lead} {stage.tool}{telling.why(action)}"
-            + (f", {stage.description}" if stage.description else "")
+            + (f", {visible.line(stage.description)}" if stage.description else "")
         )
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
