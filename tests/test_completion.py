@@ -180,12 +180,30 @@ printf '%s\\n' "${COMPREPLY[@]}"
 )
 def test_bash_puts_it_on_the_line(line, wanted, program):
     Path("sp ace").mkdir()
-    shutil.copy("recipes/one.yaml", "sp ace/it's one.yaml")
+    Path("sp ace/it's one.yaml").write_text(f"name: one\n{RECIPE}", encoding="utf-8")
     done = subprocess.run(
         ["bash", "--norc", "-c", BASH, "bash", line],
         capture_output=True, text=True, check=True, env=program,
     )  # fmt: skip
     assert done.stdout.splitlines() == wanted, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize("line", ["run-recipe ze", 'run-recipe "ze', "run-recipe 'ze"])
+def test_bash_is_offered_no_file_whose_name_would_do_something(line, program):
+    for name in (
+        "zev$(touch PWNED).yaml",
+        "zev`touch PWNED`.yaml",
+        "zev\nplain,x.yaml",
+        "zeven.yaml",
+    ):
+        shutil.copy("recipes/one.yaml", name)
+    done = subprocess.run(
+        ["bash", "--norc", "-c", BASH, "bash", line],
+        capture_output=True, text=True, check=True, env=program,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["zeven.yaml"], done.stderr
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ Nothing here raises: a recipe that cannot be read has nothing to complete.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,10 @@ complete -o default -o nosort -F %(complete_func)s %(prog_name)s 2> /dev/null ||
 """
 
 
+# What bash makes something of inside double quotes, and what ends a line of the answer.
+_ACTS = re.compile(r"[$`\"\\!\x00-\x1f\x7f]")
+
+
 class Bash(BashComplete):
     """Bash's completion for words with ``=`` and ``:``, which bash takes apart."""
 
@@ -67,6 +72,11 @@ class Bash(BashComplete):
         over = not words or (line.endswith(blank) and not words[-1].endswith(blank))
         incomplete = "" if over else words.pop()
         return words[1:], incomplete
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        """Return what may stand in the line as it is, also where a quote is open there."""
+        found = super().get_completions(args, incomplete)
+        return [item for item in found if not _ACTS.search(str(item.value))]
 
 
 def register() -> None:
