@@ -92,6 +92,8 @@ _BEGINNINGS = tuple(sign.encode() for sign in _ALL)
 _APART = {sign.encode() for sign, form in _ALL.items() if form.startswith("(?<![")}
 _KEY = b"-----BEGIN "
 _OPEN = re.compile(rb"-----BEGIN [A-Z ]*(?:-{0,5}|-----[^-]*(?:-+[A-Z ]*-{0,4})?)")
+# What sets a variable, in a script or in what it prints; not what only names another one.
+_SET = re.compile(r"(\b([A-Z][A-Z0-9_]{2,})=[\"']?)[^\s\"'$;&|<*]{4,}")
 _BEFORE = 16
 """So many bytes before a secret its form may ask for."""
 
@@ -160,7 +162,9 @@ class Mask:
         return self._say(self._held, whole=True)
 
     def text(self, text: str) -> str:
-        """Return a whole text with its secrets masked."""
+        """Return a whole text with its secrets masked; a loose one knows ``NAME=VALUE``, too."""
+        if self._forms is _ALL and "=" in text:
+            text = _SET.sub(_unset, text)
         data = text.encode("utf-8", "surrogatepass")
         masked = b"".join(_masked(data, 0, len(data), self._all(data)))
         return text if masked == data else masked.decode("utf-8", "surrogatepass")
@@ -212,6 +216,10 @@ def _masked(
         yield (found.groupdict().get("user") or b"") + MASK.encode()
         start = found.end()
     yield data[start:end]
+
+
+def _unset(found: re.Match[str]) -> str:
+    return f"{found[1]}{MASK}" if secret_name(found[2]) else found[0]
 
 
 def _formed(tail: bytes) -> int:

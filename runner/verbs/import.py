@@ -3,6 +3,7 @@
 import click
 
 from runner.core import visible
+from runner.core.secret import Mask
 from runner.edges import printer
 from runner.errors import Exit, RecipeError
 
@@ -34,7 +35,7 @@ def command(words: tuple[str, ...], out: str | None) -> int:
     if place is None:
         printer.payload(found.text)
     else:
-        template.write(place, found.text)
+        template.write(place, Mask((), loose=False).text(found.text))
     lost = sum(problem.severity == "error" for problem in found.problems)
     said = f"{found.stages} stage{'s' * (found.stages != 1)}"
     missing = f", {lost} thing{'s' * (lost != 1)} to add by hand" if lost else ""

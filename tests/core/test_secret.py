@@ -161,6 +161,20 @@ def test_a_secret_cut_anywhere_is_masked(said):
         assert mask.feed(data[:cut]) + mask.feed(data[cut:]) + mask.flush() == told, cut
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("export DB_PASS=hunter22 && x", "export DB_PASS=*** && x"),
+        ('PGPASSWORD="hunter22" psql', 'PGPASSWORD="***" psql'),
+        ("DB_PASS=$OTHER x", "DB_PASS=$OTHER x"),
+        ("EOS_TOKEN=abcdefgh SEED=12345", "EOS_TOKEN=abcdefgh SEED=12345"),
+    ],
+)
+def test_what_sets_a_variable_of_a_secret_is_masked_and_no_reason_to_refuse(said, shown):
+    assert Mask(()).text(said) == shown
+    assert not Mask(()).finds(said)
+
+
 @pytest.mark.parametrize("said", NONE)
 def test_what_is_no_secret_is_left_alone(said):
     assert not Mask(()).finds(said)
