@@ -174,7 +174,25 @@ def look(folder: Path) -> Manifest:
     for record in found.stages:
         if (folder / record.name).is_symlink():
             raise DamagedError(folder, f"{record.name} is a link")
-    return replace(found, folder=str(folder))
+    return _here(found, str(folder))
+
+
+def _here(found: Manifest, folder: str) -> Manifest:
+    """Return a run as of the folder it lies in now: it may have been moved, copied, or renamed."""
+    lead = f"{found.folder}/"
+
+    def now(path: str) -> str:
+        return f"{folder}/{path.removeprefix(lead)}" if path.startswith(lead) else path
+
+    stages = tuple(
+        replace(
+            one,
+            prints={now(path): said for path, said in one.prints.items()},
+            outputs={name: now(path) for name, path in one.outputs.items()},
+        )
+        for one in found.stages
+    )
+    return replace(found, folder=folder, stages=stages if found.folder != folder else found.stages)
 
 
 def read(folder: Path) -> Manifest | None:
