@@ -179,11 +179,14 @@ def test_a_damaged_run_is_named_and_the_sound_one_meant(ran, tmp_path):
     for words in (["runs"], ["status"], ["audit"], ["r.yaml", "--resume", "-n"]):
         done = run(*words)
         assert done.returncode == 0, done.stderr
-        assert f"the run runs/r/{bad.name} is damaged: run.json: it is a pipe" in done.stderr
+        assert (
+            f"the run runs/r/{bad.name} is damaged: run.json cannot be read: it is a pipe"
+            in done.stderr
+        )
         assert "it is left out" in done.stderr
     done = run("status", bad.name)
     assert done.returncode == 2
-    assert "is damaged: run.json: it is a pipe" in done.stderr
+    assert "is damaged: run.json cannot be read: it is a pipe" in done.stderr
 
 
 def test_a_manifest_is_read_back_as_it_was_written(ran):

@@ -170,7 +170,8 @@ def look(folder: Path) -> Manifest:
     try:
         found = manifests.from_dict(reader.read_record(file))
     except (OSError, ValueError) as error:
-        raise DamagedError(folder, f"run.json: {reader.reason(error)}") from error
+        why = f"run.json cannot be read: {reader.reason(error)}"
+        raise DamagedError(folder, why) from error
     for record in found.stages:
         if (folder / record.name).is_symlink():
             raise DamagedError(folder, f"{record.name} is a link")
