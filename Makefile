@@ -46,8 +46,8 @@ schema: $(VENV)/.installed  ## write schema/recipe.schema.json and docs/referenc
 sync-mlx: $(VENV)/.installed  ## compare the catalogue with the installed mlx-lm, both ways (exit 3)
 	$(BIN)/run-recipe tools --drift
 
-test-versions:  ## try the oldest and the newest supported mlx-lm, each in an environment of its own
-	$(PYTHON) tests/versions.py
+test-versions: $(VENV)/.installed  ## try the oldest and the newest supported mlx-lm, each in an environment of its own
+	$(BIN)/python tests/versions.py
 
 golden: $(VENV)/.installed  ## write expected messages and snapshots anew; then read the diff
 	$(BIN)/python -m pytest -m 'not slow' --update-golden --snapshot-update

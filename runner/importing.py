@@ -13,11 +13,15 @@ from runner.core.concession import concede
 from runner.core.naming import SUFFIXES
 from runner.core.plan import Compiled, Plan
 from runner.core.problem import Problem, ordered
+from runner.core.quoting import PRIVATE
 from runner.core.unread import planned as stages_of
 from runner.core.unread import prune
 from runner.edges import collection, disk, preflight, project, reader, schemas
 from runner.errors import RecipeError
 
+_UNREADABLE = frozenset(
+    {"yaml-syntax", "not-utf8", "too-deep", "file-too-large", "alias-bomb", "duplicate-key"}
+)
 _TOOL = "mlx_lm.lora"
 _SHOWN = 3
 
@@ -46,6 +50,9 @@ def from_file(file: str, schema: str = "") -> Imported:
         raise RecipeError(f"cannot read {file}: {reader.reason(error)}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{file} is not text", "is it a script or a configuration?") from error
+    if PRIVATE.search(text):
+        hint = "import reads no text with U+E000 or U+E001 in it"
+        raise RecipeError(f"{file} holds a character of private use", hint)
     if file.endswith(".jsonl") or (not file.endswith(".json") and _rows(text)):
         hint = collection.rows_checked(str(Path(file).parent))
         raise RecipeError(f"{file} holds rows of data, and no commands", hint)
@@ -60,6 +67,8 @@ def from_words(words: Sequence[str], schema: str = "") -> Imported:
     """Import one command. Raises RecipeError."""
     line = shlex.join(words)
     name = "the command"
+    if PRIVATE.search(line):
+        raise RecipeError(f"{name} holds a character that no recipe can say")
     return _imported(_adopted(line, name), {name: line}, schema)
 
 
@@ -143,6 +152,7 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
     text = writing.recipe_text(adopted, schema)
     name = "the-recipe"
     loaded, result = _compiled(text, name)
+    _readable(loaded, adopted.file)
     problems = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
     if not any(one.severity == "error" for one in problems):  # a check tells the rest then
         found = [*loaded.problems, *(result.problems if result else ())]
@@ -155,6 +165,14 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
     return Imported(text, ordered(problems), sources, len(adopted.stages))
 
 
+def _readable(loaded: recipes.Loaded, file: str) -> None:
+    """Refuse a recipe that could not be read back. Raises RecipeError."""
+    told = next((one for one in loaded.problems if one.rule in _UNREADABLE), None)
+    if told is not None:
+        why = f"what {file} says cannot be written as a recipe: {told.message}"
+        raise RecipeError(why, "take it out, and import again")
+
+
 def _asks(problem: Problem) -> bool:
     """Say whether all that a recipe lacks is a variable of the environment."""
     return problem.rule == "undefined" and problem.message.startswith("the environment has no ")
@@ -162,7 +180,7 @@ def _asks(problem: Problem) -> bool:
 
 def _compiled(text: str, name: str) -> tuple[recipes.Loaded, Compiled | None]:
     """Compile a recipe that is no file yet, in an empty environment."""
-    data = text.encode()
+    data = text.encode("utf-8", "surrogatepass")  # half a character is told as what is no UTF-8
     loaded = recipes.load(name, lambda file: data if file == name else disk.read(file))
     if loaded.recipe is None:
         return loaded, None

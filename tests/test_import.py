@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from test_roundtrip import NAMES, stages
 
 from runner import importing, workflow
-from runner.core import adoption, concession, writing
+from runner.core import adoption, concession, shell, writing
 from runner.core.expansion import Variables
 from runner.core.plan import Plan, Retry
 from runner.core.problem import picture
 from runner.core.rules import rules
 from runner.core.script import script
-from runner.core.shell import commands, is_assignment
+from runner.core.shell import is_assignment
 from runner.core.unread import SLUGS
 from runner.edges import collection, disk, schemas
 from runner.errors import RecipeError
@@ -138,7 +138,7 @@ def words_of(text):
     """The words our reader makes of a script, the values of its variables filled in."""
     variables = Variables()
     said = []
-    for command in commands(text, "x.sh"):
+    for command in shell.script(text, "x.sh").commands:
         for word in command.words:
             if word.items is not None:
                 name = word.parts[0].text.removesuffix("=")

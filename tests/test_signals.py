@@ -13,10 +13,12 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-# A shell starts what runs in its background with SIGINT ignored; a terminal does not.
+# A shell starts what runs in its background with SIGINT ignored, and nohup what it starts with
+# SIGHUP: a terminal ignores neither.
 START = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.argv[0] = "run-recipe"
 from runner.cli import main
 main()

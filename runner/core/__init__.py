@@ -73,6 +73,7 @@ shell       a bash script -> its commands
 expansion   a script's variables and a word -> the word with its values
 arguments   the words of a command -> a tool's parameters, as its own parser reads them
 settings    the text of a -c file -> what mlx-lm makes of it
+mention     a script's text -> the commands of mlx-lm that it names
 files       the files of a script -> the text of a -c file, or why it is not known
 program     the words of a command -> the tool they start
 fitting     a command's parameters -> a stage that refers to earlier ones

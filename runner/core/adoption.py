@@ -11,21 +11,23 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
-from runner.core import arguments, program
+from runner.core import arguments, mention, program
 from runner.core.arguments import NOT_FOLLOWED, Argument, Given, unfollowed
 from runner.core.catalog import Catalog, Tool
 from runner.core.expansion import Variables, unfilled
 from runner.core.files import Files, Read, UnreadableError
-from runner.core.fitting import Adopted, fitted, settle
+from runner.core.fitting import Adopted, Made, fitted, settle
 from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark, Problem
-from runner.core.quoting import Word
+from runner.core.quoting import Part, Word
 from runner.core.settings import settings
-from runner.core.shell import Command, commands, is_assignment
+from runner.core.shell import Command, Script, is_assignment, script
 from runner.core.trainer import nested
 from runner.core.tree import MISSING
 
 _OWN = re.compile(r"Made by run-recipe from (.*); it does the same without the runner\.")
+MOST = 1000
+"""So many commands of a script become stages."""
 _CALLED = 48
 _EXPECT = "expect: "
 _CONTINUE = "continue: "
@@ -55,9 +57,10 @@ class Adoption:
 def adopt(text: str, file: str, catalog: Catalog, read: Read) -> Adoption:
     """Read a script; `read` returns the bytes of the files it names, or raises OSError."""
     walk = _Walk(file, catalog, read)
-    for command in commands(text, file):
+    said = script(text, file)
+    for command in said.commands:
         walk.command(command)
-    walk.finish()
+    walk.finish(text, said)
     return walk.adoption
 
 
@@ -71,8 +74,11 @@ class _Walk:
         self.files = Files(read, self.variables)
         self.pending: tuple[str, Sequence[str]] | None = None
         self.told: set[Mark] = set()
+        self.made = Made()
+        self.full = False
         self.begun = False
         self.exported: list[Word] = []
+        self.before: tuple[Mark, str] | None = None  # the last command's words, as text
 
     def command(self, command: Command) -> None:
         if not self.begun:
@@ -80,6 +86,7 @@ class _Walk:
         words = list(command.words)
         own = list(takewhile(is_assignment, words))
         words = words[len(own) :]
+        self.inner(command)
         if not words:
             for word in own:
                 self.assign(word, command)
@@ -89,6 +96,7 @@ class _Walk:
         said = [Argument(text, word.mark) for word in words for text in self.variables.words(word)]
         plain = [self.variables.text(one.text) for one in said]
         found = program.find(plain, self.catalog)
+        self.fed(plain, found, command)
         if found.tool is not None and command.inside is not None:
             self.compound(command.inside)
         elif found.tool is not None and command.sign == "||":
@@ -97,6 +105,27 @@ class _Walk:
             self.stage(found, said, command)
         else:
             self.other(plain, said, command, found)
+
+    def inner(self, command: Command) -> None:
+        """Tell a command of mlx-lm inside of a substitution, which becomes no stage."""
+        words = [*command.words, *(one.word for one in command.redirects if one.span is None)]
+        for word in words:
+            for part in _every(word):
+                if part.kind == "unknown" and (name := mention.named(part.text, self.catalog)):
+                    self.dropped(word.mark, f"{name} runs in '{self.called(part.text, [''])}'")
+
+    def fed(self, plain: list[str], found: program.Program, command: Command) -> None:
+        """Tell a command of mlx-lm that is only text here, and that the next command runs."""
+        runs = found.tool is None and not program.harmless(posixpath.basename(plain[0]))
+        if command.sign in {"|", "|&"} and runs and self.before is not None:
+            mark, text = self.before
+            if name := mention.given(text, self.catalog):
+                self.dropped(mark, f"'{self.called(plain[0], plain)}' runs {name}")
+        self.before = (command.mark, " ".join(plain))
+
+    def dropped(self, mark: Mark, why: str) -> None:
+        """Tell a command of mlx-lm that no stage does."""
+        self.cannot(mark, f"{why}, and no stage does", "write a stage for it")
 
     def head(self, command: Command) -> None:
         """Take the comments above a script's first command for the recipe's."""
@@ -148,11 +177,24 @@ class _Walk:
             self.files.written(name, plain, command)
         elif name == "cd":
             self.moves(said[1:], command)
-        elif found.unknown:
+        else:
+            self.left(name, plain, command, found)
+
+    def left(self, name: str, plain: list[str], command: Command, found: program.Program) -> None:
+        """Say that a command is left out, where that is to be said."""
+        if found.unknown:
             self.cannot(command.mark, f"a recipe has no tool {found.unknown}", "run it yourself")
+        elif run := self.runs(name, " ".join(plain)):
+            self.dropped(command.mark, f"'{self.called(name, plain)}' runs {run}")
         elif not program.harmless(name) and (command.inside or ("",))[0] != "function":
             why = f"'{self.called(name, plain)}' is no tool of a recipe: it is left out"
             self.note(command.mark, why, "run it before, or beside the recipe")
+
+    def runs(self, name: str, text: str) -> str:
+        """Return the command of mlx-lm that a command may run, "" for none."""
+        if name == "alias":
+            return mention.named(text, self.catalog)
+        return "" if program.speaks(name) else mention.given(text, self.catalog)
 
     def moves(self, words: list[Argument], command: Command) -> None:
         """Tell that paths are relative to another folder: the script's own, or any other."""
@@ -185,14 +227,38 @@ class _Walk:
         why = f"{name} is in the environment of the commands: a recipe does not set it"
         self.note(word.mark, why, f"export {name} before you run the recipe")
 
-    def finish(self) -> None:
+    def finish(self, text: str, said: Script) -> None:
         """Say which exported variables no command reads itself, and every problem in words."""
+        self.account(text, said)
         for word in self.exported:
             if word.parts[0].text.partition("=")[0] not in self.variables.read:
                 self.environment(word)
         for told in (self.adoption.problems, *(stage.notes for stage in self.adoption.stages)):
             shown = self.variables.shown
             told[:] = [replace(o, message=shown(o.message), hint=shown(o.hint)) for o in told]
+
+    def account(self, text: str, said: Script) -> None:
+        """Tell each command of mlx-lm in the script's text that was not looked at.
+
+        What a here-document holds is one where it begins a line of it, or where a program is fed
+        with it that is none of those that only write it down.
+        """
+        settled = [*said.comments, *(command.span for command in said.commands)]
+        for command in said.commands:
+            for span in (one.span for one in command.redirects if one.span is not None):
+                settled.append(span)
+                body, name = text[slice(*span)], command.words[0].plain if command.words else ""
+                found = mention.begun(body, self.catalog)
+                if not program.harmless(posixpath.basename(name or "")):
+                    found = mention.unsettled(body, (), self.catalog)
+                for at, run in found:
+                    self.dropped(said.mark(span[0] + at), f"{run} stands in a here-document")
+        for at, run in mention.unsettled(text, settled, self.catalog):
+            self.dropped(said.mark(at), f"{run} stands where import does not look")
+        for one, value in self.variables.unread():
+            if run := mention.named(value, self.catalog):
+                why = f"{run} stands in {one.shown}, which no command here reads"
+                self.dropped(one.mark or said.mark(0), why)
 
     def folder(self, plain: list[str], command: Command) -> None:
         """Take the name of the next stage from the folder our own scripts make for it."""
@@ -207,6 +273,12 @@ class _Walk:
             why = f"{_COMPOUNDS[kind]}: its commands cannot be followed, and are left out"
             self.cannot(mark, why, "write a stage for each, or a profile")
 
+    def beyond(self, mark: Mark) -> None:
+        """Tell once that a script has more commands than a recipe may have stages."""
+        if not self.full:
+            self.cannot(mark, f"import makes at most {MOST:,} stages of a script", "split it")
+        self.full = True
+
     def cannot(self, mark: Mark, why: str, hint: str = "") -> None:
         self.adoption.problems.append(Problem(mark, why, NOT_FOLLOWED, hint))
 
@@ -217,6 +289,9 @@ class _Walk:
         """Make a stage of a tool's command."""
         tool = found.tool
         if tool is None:
+            return
+        if len(self.adoption.stages) == MOST:
+            self.beyond(command.mark)
             return
         around: dict[str, Any] = {}
         unplaced: list[str] = []
@@ -296,7 +371,17 @@ class _Walk:
         else:
             adopted.comments = [] if self.adoption.own else list(command.comments)
         fitted(adopted, self.variables)
-        settle(adopted, self.adoption.stages, self.variables)
+        settle(adopted, self.made, self.variables)
+
+
+def _every(word: Word) -> Iterator[Part]:
+    """Yield the parts of a word, and of what stands for those that are not set."""
+    for part in word.parts:
+        yield part
+        if part.otherwise is not None:
+            yield from _every(part.otherwise)
+    for item in word.items or ():
+        yield from _every(item)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -15,7 +15,7 @@ from runner.core.order import following, in_order
 from runner.core.plan import Compiled, Plan, Retry, Stage
 from runner.core.problem import Mark, Problem, listing, offer, ordered, shown, suggest
 from runner.core.recipe import Recipe
-from runner.core.resolve import Resolver
+from runner.core.resolve import Resolver, incomplete
 from runner.core.scope import Use
 from runner.core.shape import from_template, placed, recipe_problems, seconds, stage_problems
 from runner.core.template import is_template
@@ -94,10 +94,11 @@ class _Builder:
         given, read = self.resolver.fill(draft.given, draft.name)
         if tool is not None:
             self.check(draft, tool, given)
-            if before == self.told():
+            # A var that several stages read is told once: what it made of them is looked at itself.
+            if before == self.told() and not (incomplete(options) or incomplete(given)):
                 self.params[draft.name] = self.full(draft, tool, given)
         around = self.trainers[draft.name] = self.trainer(draft, options)
-        if before == self.told() and tool is not None:
+        if before == self.told() and draft.name in self.params:
             self.settings[draft.name] = {**self.params[draft.name], **around}
         return options, uses | read
 

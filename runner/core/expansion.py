@@ -7,7 +7,7 @@ words what has none.
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,9 @@ _SIGN = re.compile("\ue000(\\d+)\ue001")
 _ELEMENT = re.compile(r"\[[^]]*\]=")
 _ASKED = "FILL_IN_"
 _LONGEST = 30
+MOST = 1 << 16
+"""A variable of so many characters is followed; one that doubles itself soon has more."""
+MOST_WORDS = 10_000
 _WIDTH = 60
 _ARGUMENTS = {"@": "all arguments of the script", "*": "all arguments of the script"}
 _WHYS = {
@@ -77,6 +80,8 @@ class Variables:
         self._known: dict[str, Variable] = {}
         self._arrays: dict[str, list[str]] = {}
         self._signs: list[Variable] = []
+        self._places: dict[Variable, int] = {}
+        self._sizes: list[int] = []
         self._asked: dict[str, str] = {}
         self.assigned: dict[str, set[str]] = {}
         self.read: set[str] = set()
@@ -84,6 +89,8 @@ class Variables:
 
     def assign(self, name: str, value: str, mark: Mark, why: str = "") -> None:
         """Remember what a variable is from here on; `why` says that this is not sure."""
+        if not why and self._size(value) > MOST:
+            why = "a value too long to follow"
         asked = self._key(name, f"{name} {mark}") if why else ""
         only = self.parts(value)
         if len(only) == 1 and isinstance(only[0], Variable) and only[0].key.startswith(_ASKED):
@@ -110,6 +117,8 @@ class Variables:
             first = item.parts[0].text if item.parts else ""
             words += [self._array(name)] if _ELEMENT.match(first) else self.words(item)
         words = [self._unsure(f"${{{name}[@]}}", why)] if why else words
+        if len(words) > MOST_WORDS:
+            words = [self._unsure(f"${{{name}[@]}}", "an array too long to follow")]
         before = self._arrays.get(name, []) if more else []
         self._arrays[name] = [*before, *words]
         self._known.pop(name, None)
@@ -148,6 +157,12 @@ class Variables:
     def shown(self, signs: str) -> str:
         """Return a text for people: what has no value is as the script says it."""
         return _SIGN.sub(lambda found: self._signs[int(found[1])].shown, self.text(signs))
+
+    def unread(self) -> Iterator[tuple[Variable, str]]:
+        """Yield each variable that nothing reads, with its value."""
+        for name, one in self._known.items():
+            if name not in self.read and one.value is not None:
+                yield one, self.text(one.value)
 
     def known(self, signs: str) -> bool:
         """Say whether the script alone says every value of a text."""
@@ -264,9 +279,19 @@ class Variables:
         return asked or self.text(signs) != ""
 
     def _sign(self, variable: Variable) -> str:
-        if variable not in self._signs:
+        at = self._places.setdefault(variable, len(self._signs))
+        if at == len(self._signs):
             self._signs.append(variable)
-        return f"\ue000{self._signs.index(variable)}\ue001"
+            value = variable.default if variable.value is None else variable.value
+            self._sizes.append(self._size(value) if value is not None else len(variable.name))
+        return f"\ue000{at}\ue001"
+
+    def _size(self, signs: str) -> int:
+        """Return about how long a text is with its values filled in; each sign counts."""
+        found = _SIGN.split(signs)
+        return sum(
+            1 + self._sizes[int(part)] if at % 2 else len(part) for at, part in enumerate(found)
+        )
 
     def _value(self, found: re.Match[str]) -> str:
         variable = self._signs[int(found.group(1))]

@@ -6,6 +6,7 @@ from runner.core.arguments import NOT_FOLLOWED, Argument
 from runner.core.expansion import Variables, unfilled
 from runner.core.naming import normal
 from runner.core.problem import Mark, Problem
+from runner.core.quoting import PRIVATE
 from runner.core.settings import File, unreadable
 from runner.core.shell import Command
 
@@ -66,9 +67,13 @@ class Files:
             kind = found.why if found is not None else "a variable only the environment knows"
             raise self._lost(config, f"cannot read {name}, which is {kind}")
         try:
-            return File(self._read(name).decode("utf-8-sig", "replace"), Mark(name, 1, 1))
+            text = self._read(name).decode("utf-8-sig", "replace")
         except OSError as error:
             raise UnreadableError(unreadable(config.mark, name, error)) from error
+        if PRIVATE.search(text):
+            why = f"{name} holds a character of private use (U+E000 or U+E001)"
+            raise UnreadableError(Problem(config.mark, why, NOT_FOLLOWED, _HINT))
+        return File(text, Mark(name, 1, 1))
 
     def _body(self, name: str, plain: list[str], command: Command) -> File | None:
         """Return what a command writes, None where it is what another command said."""

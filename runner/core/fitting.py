@@ -16,7 +16,7 @@ from runner.core.catalog import Tool, applies, complete
 from runner.core.check import Violation, dotted, violations
 from runner.core.expansion import Variables, unfilled
 from runner.core.invocation import laid_out
-from runner.core.naming import normal
+from runner.core.naming import normal, upward
 from runner.core.problem import Mark, Problem
 from runner.core.shape import sentence
 from runner.core.tree import MISSING
@@ -80,11 +80,48 @@ def _bare(value: Any) -> Any:
     return MISSING if unfilled(value) else value
 
 
-def settle(adopted: Adopted, before: Sequence[Adopted], variables: Variables) -> None:
+class Made:
+    """What the stages before have made: each path the latest that made it, and the names taken."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.paths: set[str] = set()
+        self.folders: dict[str, str] = {}
+        self.numbers: dict[str, int] = {}
+
+    def add(self, adopted: Adopted) -> None:
+        """Remember a stage."""
+        self.names.add(adopted.name.casefold())
+        self.paths |= {*adopted.outputs.values()}
+        for name, path in adopted.outputs.items():
+            self.folders[normal(path)] = f"stages.{adopted.name}.{name}"
+
+    def free(self, word: str) -> str:
+        """Return a name that no stage has: the word, or the word with a number."""
+        name, number = word, self.numbers.get(word, 1)
+        while name.casefold() in self.names:
+            number += 1
+            name = f"{word}_{number}"
+        self.numbers[word] = max(1, number - 1)
+        return name
+
+    def reference(self, value: Any) -> str | None:
+        """Return how a recipe says a path that a stage made: itself, or the nearest around it."""
+        if not isinstance(value, str) or not value:
+            return None
+        path = normal(value)
+        for folder in upward(path):
+            said = self.folders.get(folder)
+            if said is not None and not unfilled(path[len(folder) :]):
+                return f"{{{{ {said} }}}}{path.removeprefix(folder)}"
+        return None
+
+
+def settle(adopted: Adopted, before: Made, variables: Variables) -> None:
     """Name a stage, refer to what earlier stages made, and leave its own places to the runner."""
     tool = adopted.tool
     full = complete(tool.schema, plain(adopted.given), tool.schema)
-    adopted.name = adopted.name or _name(adopted, full, {stage.name for stage in before})
+    adopted.name = adopted.name or before.free(_name(adopted, full))
     texts = {
         n: variables.text(g.signs) for n, g in adopted.given.items() if g.signs and not said(g)
     }
@@ -94,7 +131,7 @@ def settle(adopted: Adopted, before: Sequence[Adopted], variables: Variables) ->
     for name, parameter in tool.parameters.items():
         if parameter.input_kind(full) in {None, "hub"} or name in written:
             continue
-        reference = _reference(paths.get(name), before)
+        reference = before.reference(paths.get(name))
         if reference is not None:
             mark = adopted.given[name].mark if name in adopted.given else adopted.mark
             adopted.given[name] = Given(paths[name], mark, template=reference)
@@ -107,7 +144,6 @@ def settle(adopted: Adopted, before: Sequence[Adopted], variables: Variables) ->
             and applies({"when": output.when}, full)
         ):
             adopted.given[str(output.param)] = Given(None, adopted.mark)  # the tool makes none
-    taken = {path for stage in before for path in stage.outputs.values()}
     for name, path in made.items():
         adopted.outputs[name] = path
         param = tool.outputs[name].param
@@ -115,36 +151,14 @@ def settle(adopted: Adopted, before: Sequence[Adopted], variables: Variables) ->
             continue
         if path == tool.outputs[name].within(adopted.name):
             del adopted.given[param]
-        elif path in taken:
+        elif path in before.paths:
             given = adopted.given.pop(param)
             why = f"{param}: {path} is written by an earlier command too; the recipe keeps both"
             adopted.notes.append(Problem(given.mark, why, IGNORED, severity="warning"))
+    before.add(adopted)
 
 
-def _reference(value: Any, before: Sequence[Adopted]) -> str | None:
-    """Return how a recipe says a path that an earlier stage made: itself, or the nearest around it.
-
-    Of several that made the same path the latest counts.
-    """
-    if not isinstance(value, str) or not value:
-        return None
-    path = normal(value)
-    best: tuple[int, str] | None = None
-    for stage in reversed(before):
-        for name, made in stage.outputs.items():
-            folder = normal(made)
-            inside = path == folder or path.startswith(f"{folder}/")
-            if (
-                inside
-                and (best is None or len(folder) > best[0])
-                and not unfilled(path[len(folder) :])
-            ):
-                said = f"{{{{ stages.{stage.name}.{name} }}}}"
-                best = len(folder), f"{said}{path.removeprefix(folder)}"
-    return best[1] if best else None
-
-
-def _name(adopted: Adopted, full: Mapping[str, Any], taken: set[str]) -> str:
+def _name(adopted: Adopted, full: Mapping[str, Any]) -> str:
     """Return a name for a stage: the folder it makes where that says something, else its work."""
     word = adopted.tool.name.rpartition(".")[2]
     if adopted.tool.watch == "training":
@@ -156,12 +170,7 @@ def _name(adopted: Adopted, full: Mapping[str, Any], taken: set[str]) -> str:
             stem = re.sub(r"\W+", "_", last).strip("_")
             tells = stem and not stem[0].isdigit() and stem.lower() not in program.SAYS_NOTHING
             word = stem if tells else word
-    folded = {name.casefold() for name in taken}
-    name, number = word, 1
-    while name.casefold() in folded:
-        number += 1
-        name = f"{word}_{number}"
-    return name
+    return word
 
 
 def _take(adopted: Adopted, name: str, default: Any) -> None:

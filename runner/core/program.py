@@ -1,15 +1,17 @@
 """The words of a command in, the tool of the catalogue they start out."""
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.core.catalog import Catalog, Tool, applies
 
 _STARTERS = {
-    "caffeinate", "command", "conda", "env", "exec", "hatch", "nice", "nohup", "pdm", "pixi",
-    "poetry", "sudo", "time", "timeout", "uv", "uvx",
+    "arch", "caffeinate", "command", "conda", "doas", "env", "exec", "gtimeout", "hatch",
+    "ionice", "mamba", "micromamba", "nice", "nohup", "pdm", "pipenv", "pixi", "poetry", "rye",
+    "setsid", "stdbuf", "sudo", "taskset", "time", "timeout", "unbuffer", "uv", "uvx",
 }  # fmt: skip
 _HARMLESS = {
     ":", "[", "[[", "cat", "cd", "date", "df", "du", "echo", "exit", "false", "free", "grep",
@@ -18,6 +20,21 @@ _HARMLESS = {
     "uname", "unset", "wait", "wc", "which", "conda", "deactivate", "tput", "clear", "sysctl",
     "top",
 }  # fmt: skip
+_SPEAKING = {
+    "[",
+    "[[",
+    "cat",
+    "echo",
+    "grep",
+    "hash",
+    "head",
+    "ls",
+    "printf",
+    "tail",
+    "tee",
+    "test",
+    "which",
+}
 SAYS_NOTHING = {"adapter", "adapters", "lora", "model", "out", "output", "outputs", "results"}
 
 
@@ -33,6 +50,8 @@ class Program:
 def find(words: Sequence[str], catalog: Catalog) -> Program:
     """Return the tool that a command starts, also by a path, python -m, uv run and their like."""
     start = 0
+    if words[:1] == ["command"] and words[1:2] in (["-v"], ["-V"]):
+        return Program()  # it asks whether there is one
     if words and posixpath.basename(words[0]) in _STARTERS:
         start = 1
     for at in range(min(len(words), start + 1) if start == 0 else len(words)):
@@ -45,6 +64,11 @@ def find(words: Sequence[str], catalog: Catalog) -> Program:
 def harmless(name: str) -> bool:
     """Say whether a command changes nothing that a recipe would have to say."""
     return name in _HARMLESS
+
+
+def speaks(name: str) -> bool:
+    """Say whether a command takes its words for text, and runs none of them."""
+    return name in _SPEAKING
 
 
 def outputs(tool: Tool, params: Mapping[str, Any]) -> dict[str, str]:
@@ -64,8 +88,12 @@ def outputs(tool: Tool, params: Mapping[str, Any]) -> dict[str, str]:
 def _at(words: list[str], catalog: Catalog) -> Program | None:
     """Return the tool that these words begin with."""
     head = posixpath.basename(words[0])
-    if words[1:2] == ["-m"] and len(words) > 2:  # noqa: PLR2004
-        return None if harmless(head) else _module(words[2:], catalog)  # also "$PYTHON" -m
+    at = _option(words)
+    if words[at : at + 1] == ["-m"] and len(words) > at + 1:
+        if harmless(head):
+            return None
+        found = _module(words[at + 1 :], catalog)  # also "$PYTHON" -m
+        return None if found is None else replace(found, used=found.used + at - 1)
     named = [head, *words[1:]]
     wrappers = (catalog.launcher, catalog.trainer)
     tools = [*wrappers, *(tool for name in catalog.names if (tool := catalog.get(name)))]
@@ -73,6 +101,14 @@ def _at(words: list[str], catalog: Catalog) -> Program | None:
         if named[: len(tool.command)] == list(tool.command):
             return Program(tool, len(tool.command))
     return _family(named, catalog)
+
+
+def _option(words: Sequence[str]) -> int:
+    """Return where the first word stands that is no option of Python's own, as -u or -W WORD."""
+    at = 1
+    while at < len(words) and re.fullmatch(r"-[bBdEiIOPqsSuvxWX]+\S*", words[at]):
+        at += 2 if words[at] in {"-W", "-X"} else 1
+    return at
 
 
 def _module(words: list[str], catalog: Catalog) -> Program | None:

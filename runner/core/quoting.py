@@ -3,6 +3,7 @@
 import re
 import sys
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from runner.core import arithmetic
@@ -13,7 +14,13 @@ _BRACES = re.compile(r"\{[^{}\s]*,[^{}\s]*\}")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*|\d+|[@*])(:?[-=?]|\})")
 _ARRAY = re.compile(r"\$\{([A-Za-z_]\w*)\[(@|\*|\d+)\]\}")
 _ARRAY_IF_ANY = re.compile(r"""\$\{([A-Za-z_]\w*)\[@\]:?\+("?)\$\{\1\[(@)\]\}\2\}""")
+DEEPEST = 20
+"""So many ``${A:-${B:-…}}`` inside of each other are followed."""
 _HERE = {"$(pwd)", "`pwd`"}
+HALF = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which no file holds."""
+PRIVATE = re.compile(r"[\ue000\ue001]|\\(?:u|U0000)e00[01]", re.IGNORECASE)
+"""The signs of variables that are being read, and how YAML, JSON and bash write them."""
 _ESCAPE = re.compile(
     rb"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|[a-zA-Z\\'\"?])"
 )
@@ -74,8 +81,8 @@ def word(text: str, at: int) -> tuple[tuple[Part, ...], bool, int]:
 class _Inner:
     """Reads the inside of words: quotes, escapes, variables."""
 
-    def __init__(self, text: str, at: int) -> None:
-        self.text, self.at = text, at
+    def __init__(self, text: str, at: int, depth: int = 0) -> None:
+        self.text, self.at, self.depth = text, at, depth
         self.parts: list[Part] = []
 
     def word(self) -> tuple[tuple[Part, ...], bool]:
@@ -146,7 +153,9 @@ class _Inner:
         if not found:
             self.single(self.at + 2)
             return
-        self.parts.append(Part("text", _ansi(found.group(1))))
+        said = _ansi(found.group(1)).partition("\0")[0]  # bash ends the text there
+        kind: Literal["text", "unknown"] = "unknown" if HALF.search(said) else "text"
+        self.parts.append(Part(kind, found.group() if kind == "unknown" else said))
         self.at = found.end()
 
     def dollar(self, *, quoted: bool = False) -> None:
@@ -198,7 +207,11 @@ class _Inner:
             self.parts.append(Part("variable", found.group(1), quoted=quoted))
             self.at = found.end()
             return
-        inner = _Inner(self.text, found.end() if found else start + 2)
+        if self.depth == DEEPEST:  # what is nested deeper is one word that nobody reads
+            self.parts.append(Part("unknown", self.text[start:]))
+            self.at = len(self.text)
+            return
+        inner = _Inner(self.text, found.end() if found else start + 2, self.depth + 1)
         inner.double("}")
         self.at = inner.at
         if found and found.group(2)[-1] == "?":  # what follows is said where it is not set
@@ -229,13 +242,11 @@ def document(body: str) -> tuple[Part, ...]:
 
 def _joined(parts: list[Part]) -> tuple[Part, ...]:
     joined: list[Part] = []
-    for part in parts:
-        if part == Part("text", ""):
-            continue
-        if part.kind == "text" and joined and joined[-1].kind == "text":
-            joined[-1] = Part("text", joined[-1].text + part.text)
-        else:
-            joined.append(part)
+    for text, run in groupby(parts, lambda part: part.kind == "text"):
+        if not text:
+            joined += run
+        elif whole := "".join(part.text for part in run):
+            joined.append(Part("text", whole))
     return tuple(joined)
 
 

@@ -281,7 +281,7 @@ class Resolver:
             self._values[path] = (value, _frozen(uses))
         value, seen = self._values[path]
         self._note(seen)
-        if _incomplete(value):
+        if incomplete(value):
             raise ToldError
         return value
 
@@ -358,12 +358,12 @@ def _frozen(uses: set[Use]) -> frozenset[Use]:
     return frozenset(uses) if uses else _NOTHING
 
 
-def _incomplete(value: Any) -> bool:
+def incomplete(value: Any) -> bool:
     """Say whether a value could not be made, or something in it."""
     if isinstance(value, dict):
-        return any(map(_incomplete, value.values()))
+        return any(map(incomplete, value.values()))
     if isinstance(value, list):
-        return any(map(_incomplete, value))
+        return any(map(incomplete, value))
     return isinstance(value, Missing)
 
 

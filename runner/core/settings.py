@@ -4,6 +4,7 @@ mlx-lm reads the file by YAML 1.1 (``yes`` is true) with numbers such as 1e-5, a
 where no flag says it (T01 to T13).
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ import yaml
 
 from runner.core.arguments import IGNORED, NOT_FOLLOWED, REFUSED, Given
 from runner.core.catalog import Parameter, Tool
-from runner.core.document import parse
+from runner.core.document import Document, parse
 from runner.core.expansion import unfilled
 from runner.core.problem import Mark, Problem, shown, suggest
+from runner.core.quoting import HALF
 from runner.core.tree import MISSING, Node
 
 _FLOAT = re.compile(
@@ -27,6 +29,39 @@ _FLOAT = re.compile(
     |\.(?:nan|NaN|NAN))$""",
     re.VERBOSE,
 )
+
+
+_UNBOUNDED = frozenset({"alias-bomb", "alias-cycle", "too-deep", "file-too-large"})
+_LARGEST = 1 << 64
+
+
+def unsayable(value: Any) -> str:
+    """Return what is in a value that no recipe can say and that mlx-lm cannot mean, "" for nothing.
+
+    The value holds no cycle.
+    """
+    if isinstance(value, dict):
+        return next(filter(None, map(unsayable, (*value, *value.values()))), "")
+    if isinstance(value, list):
+        return next(filter(None, map(unsayable, value)), "")
+    if isinstance(value, str):
+        return "half a character" if HALF.search(value) else ""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"the number {shown(value)}"
+    if isinstance(value, int):
+        return "" if abs(value) < _LARGEST else "a whole number of more than 64 bits"
+    return "" if value is None else f"a {type(value).__name__}"
+
+
+def sayable(value: Any) -> Any:
+    """Return a value as near to it as a recipe can say it; a check refuses what is another then."""
+    if isinstance(value, dict):
+        return {str(sayable(key)): sayable(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [sayable(child) for child in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode() if HALF.search(value) else value
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
 class _Loader(yaml.SafeLoader):
@@ -62,13 +97,25 @@ class _Reader:
         self.file, self.tool, self.said = file, tool, said
         self.problems: list[Problem] = []
 
+    def loaded(self, document: Document) -> Any:
+        """Return what PyYAML makes of the file, MISSING where that is told to be an error."""
+        told = [one for one in document.problems if one.rule in _UNBOUNDED]
+        why = ""
+        if not told:
+            try:
+                return yaml.load(self.file.text, _Loader)  # noqa: S506  (a SafeLoader of our own)
+            except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+                told, why = document.problems, f"mlx-lm stops at this file: {error}"
+        for one in told[:1]:
+            self.tell(self.file.mark(one.mark.line, one.mark.column), one.message, REFUSED)
+        if not told:
+            self.tell(self.file.start, why, REFUSED)
+        return MISSING
+
     def found(self) -> Iterator[tuple[str, Given]]:
         document = parse(self.file.text, self.file.start.file)
-        try:
-            values = yaml.load(self.file.text, _Loader)  # noqa: S506  (a SafeLoader of our own)
-        except yaml.YAMLError:
-            for one in document.problems[:1]:
-                self.tell(self.file.mark(one.mark.line, one.mark.column), one.message, REFUSED)
+        values = self.loaded(document)
+        if values is MISSING:
             return
         if not isinstance(values, dict):
             why = "mlx-lm stops at a configuration file that is no mapping (T11)"
@@ -81,9 +128,13 @@ class _Reader:
         nodes = document.root.value if document.root is not None else {}
         for key, value in values.items():
             node = nodes.get(str(key)) if isinstance(nodes, dict) else None
-            given = self.value(str(key), value, node)
+            if strange := unsayable([str(key), value]):
+                why = f"{sayable(str(key))}: a recipe cannot say {strange}"
+                self.tell(self.place(node, key=True), why, REFUSED)
+            name = sayable(str(key))
+            given = self.value(name, sayable(value), node)
             if given is not None:
-                yield str(key), given
+                yield name, given
 
     def value(self, key: str, value: Any, node: Node | None) -> Given | None:
         """Return what a key gives, None where mlx-lm passes over it."""
@@ -176,5 +227,7 @@ def _meant(value: Any, kinds: list[str]) -> Any:
     try:
         number = float(value)
     except (TypeError, ValueError):
+        return None
+    if not math.isfinite(number):
         return None
     return int(number) if "integer" in kinds and number == int(number) else number

@@ -6,7 +6,8 @@ in its word as a part that cannot be followed; commands in loops and conditions 
 """
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from runner.core.problem import Mark
@@ -22,10 +23,14 @@ _LEADS = {"then", "do", "else", "elif", "!", "time"}
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """A redirection: its sign, and the file, or the text of a here-document and its place."""
+    """A redirection: its sign, and the file, or the text of a here-document and its place.
+
+    `span` is where in the script a here-document stands.
+    """
 
     sign: str
     word: Word
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Command:
     """One simple command.
 
     `comments` stand right above it; `sign` is the operator before it; `inside` is the loop or
-    condition it stands in, with its place.
+    condition it stands in, with its place; `span` is where in the script it stands.
     """
 
     words: tuple[Word, ...]
@@ -42,20 +47,33 @@ class Command:
     comments: tuple[str, ...] = ()
     sign: str = ""
     inside: tuple[str, Mark] | None = None
+    span: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The commands of a script in their order, the spans of its comments; `mark` is a place."""
+
+    commands: tuple[Command, ...]
+    comments: tuple[tuple[int, int], ...]
+    mark: Callable[[int], Mark]
 
 
 @dataclass(slots=True)
 class _Begun:
-    """A command being read."""
+    """A command being read, from the offset `start`."""
 
     words: list[Word] = field(default_factory=list)
     redirects: list[Redirect] = field(default_factory=list)
     mark: Mark | None = None
+    start: int = 0
 
 
-def commands(text: str, file: str) -> list[Command]:
-    """Return the commands of a script in their order."""
-    return list(_Reader(text, file).commands())
+def script(text: str, file: str) -> Script:
+    """Read a script."""
+    reader = _Reader(text, file)
+    found = tuple(reader.commands())
+    return Script(found, tuple(reader.remarks), reader.mark)
 
 
 def is_assignment(word: Word) -> bool:
@@ -71,6 +89,8 @@ class _Reader:
         self.text = text
         self.file = file
         self.at = 0
+        self.starts = [0, *(found.end() for found in re.finditer("\n", text))]
+        self.remarks: list[tuple[int, int]] = []
         self.stack: list[tuple[str, str, Mark]] = []
         self.comments: list[str] = []
         self.begun = _Begun()
@@ -78,8 +98,8 @@ class _Reader:
 
     def mark(self, at: int | None = None) -> Mark:
         where = self.at if at is None else at
-        line = self.text.count("\n", 0, where) + 1
-        return Mark(self.file, line, where - (self.text.rfind("\n", 0, where) + 1) + 1)
+        line = bisect_right(self.starts, where)
+        return Mark(self.file, line, where - self.starts[line - 1] + 1)
 
     def commands(self) -> Iterator[Command]:
         while self.at < len(self.text):
@@ -109,11 +129,13 @@ class _Reader:
         said = self.text[self.at + 1 : end].strip()
         if alone and not self.begun.words and not (self.at == 0 and said.startswith("!")):
             self.comments.append(said)
+        self.remarks.append((self.at, end))
         self.at = end
 
     def operator(self, sign: str) -> Iterator[Command]:
         if sign == "\n":
-            blank = not self.begun.words and self.text[self.at - 2 : self.at] == "\n\n"
+            above = self.text.rfind("\n", 0, self.at - 1)
+            blank = not self.begun.words and self.text[above + 1 : self.at].isspace()
             yield from self.end("" if self.begun.words else self.sign)
             if blank:
                 self.comments = []
@@ -143,6 +165,7 @@ class _Reader:
                 tuple(self.comments),
                 self.sign,
                 loops[0] if loops else None,
+                (begun.start, self.at),
             )
             self.comments = []
         self.sign = sign
@@ -154,9 +177,15 @@ class _Reader:
             word = replace(word, items=tuple(self.items()))
         if not self.begun.words and plain is not None and self.keyword(plain, word.mark):
             return
-        self.begun.mark = self.begun.mark or word.mark
+        self.begin(word.mark)
         self.begun.words.append(word)
         yield from ()
+
+    def begin(self, mark: Mark) -> None:
+        """Remember where the command being read begins."""
+        if self.begun.mark is None:
+            self.begun.mark = mark
+            self.begun.start = self.starts[mark.line - 1] + mark.column - 1
 
     def items(self) -> Iterator[Word]:
         """Yield the words of an array, from its opening bracket to behind its closing one."""
@@ -200,18 +229,31 @@ class _Reader:
         self.at = found.end() if found else len(self.text)
 
     def redirect(self, found: re.Match[str]) -> None:
-        sign, mark = found.group(2), self.mark()
-        self.begun.mark = self.begun.mark or mark
+        sign = found.group(2)
+        self.begin(self.mark())
         self.at = found.end()
+        if self.text.startswith("(", self.at):  # <( ): what a command of its own says
+            self.begun.redirects.append(Redirect(sign, self.process()))
+            return
         while self.text[self.at : self.at + 1] in {" ", "\t"}:
             self.at += 1
-        word = self.read(self.at)
+        word, span = self.read(self.at), None
         if sign in {"<<", "<<-"}:
-            word = self.document(word, tabs=sign == "<<-")
-        self.begun.redirects.append(Redirect(found.group(1) + sign, word))
+            word, span = self.document(word, tabs=sign == "<<-")
+        self.begun.redirects.append(Redirect(found.group(1) + sign, word, span))
 
-    def document(self, ending: Word, *, tabs: bool) -> Word:
-        """Return a here-document as a word, and leave blank lines in its place."""
+    def process(self) -> Word:
+        """Return what stands in the brackets of ``<( )`` as a word that only bash can follow."""
+        start, depth = self.at, 0
+        while self.at < len(self.text):
+            depth += {"(": 1, ")": -1}.get(self.text[self.at], 0)
+            self.at += 1
+            if depth == 0:
+                break
+        return Word((Part("unknown", self.text[start : self.at]),), self.mark(start))
+
+    def document(self, ending: Word, *, tabs: bool) -> tuple[Word, tuple[int, int]]:
+        """Return a here-document as a word, and its span; blanks are left in its place."""
         end = "".join(part.text for part in ending.parts)
         line = self.text.find("\n", self.at)
         start = len(self.text) if line < 0 else line + 1
@@ -224,10 +266,10 @@ class _Reader:
         body, mark = self.text[start:stop], self.mark(start)
         if tabs:
             body = re.sub(r"^\t+", "", body, flags=re.MULTILINE)
-        blank = "\n" * self.text.count("\n", start, after)
+        blank = re.sub(r"[^\n]", " ", self.text[start:after])
         self.text = self.text[:start] + blank + self.text[after:]
         parts = document(body) if ending.bare else (Part("text", body),)
-        return Word(parts, mark, bare=ending.bare)
+        return Word(parts, mark, bare=ending.bare), (start, after)
 
     def read(self, start: int) -> Word:
         """Read one word from `start`."""

@@ -62,7 +62,7 @@ def _stage(adopted: Adopted) -> Stage:
 
 def _whole(adopted: Adopted) -> bool:
     """Say whether a stage has every parameter of its tool."""
-    return all(name in _stage(adopted).params for name in adopted.tool.parameters)
+    return _stage(adopted).params.keys() >= adopted.tool.parameters.keys()
 
 
 def _view(adopted: Adopted, plan: Plan, known: Known | None = None) -> View | None:
