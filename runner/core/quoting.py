@@ -16,6 +16,9 @@ _ARRAY = re.compile(r"\$\{([A-Za-z_]\w*)\[(@|\*|\d+)\]\}")
 _ARRAY_IF_ANY = re.compile(r"""\$\{([A-Za-z_]\w*)\[@\]:?\+("?)\$\{\1\[(@)\]\}\2\}""")
 DEEPEST = 20
 """So many ``${A:-${B:-…}}`` inside of each other are followed."""
+# Characters that mean themselves: outside of quotes, and inside of what ends with a sign.
+_BARE = re.compile(r"[\w./:=,+@%^-]+")
+_INSIDE = {stop: re.compile(rf"[^\\$`{stop}]+") for stop in '"}'}
 _HERE = {"$(pwd)", "`pwd`"}
 HALF = re.compile("[\ud800-\udfff]")
 """Halves of characters, which no file holds."""
@@ -125,8 +128,13 @@ class _Inner:
             self.parts.append(Part("unknown", found.group()))
             self.at = found.end()
         else:
-            self.parts.append(Part("text", char))
-            self.at += 1
+            self.plain(char, _BARE)
+
+    def plain(self, char: str, run: re.Pattern[str]) -> None:
+        """Take a character that means itself, and the run of those that follow it."""
+        found = run.match(self.text, self.at + 1)
+        self.parts.append(Part("text", char + (found.group() if found else "")))
+        self.at += 1 + (len(found.group()) if found else 0)
 
     def single(self, start: int) -> None:
         end = self.text.find("'", start)
@@ -144,8 +152,7 @@ class _Inner:
             elif char in "$`":
                 self.dollar(quoted=True)
             else:
-                self.parts.append(Part("text", char))
-                self.at += 1
+                self.plain(char, _INSIDE[stop])
         self.at += 1
 
     def ansi(self) -> None:
