@@ -233,9 +233,12 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from instead(place, found["name"])
 
 
-@form(r"(?:mlx-lm|mlx_lm\.\w+) calls it (?P<name>\w+)(?: \(T\d+\))?|they are called (?P<other>\w+)")
+@form(
+    r"(?:mlx-lm|[\w.]+|the runner|the hub) (?:calls|spells) it (?P<name>\w+)(?:, .*)?(?: \(T\d+\))?"
+    r"|they are called (?P<other>\w+)|mlx_lm\.\w+ has (?P<list>\w+), a list"
+)
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
-    yield from instead(place, found["name"] or found["other"])
+    yield from instead(place, found["name"] or found["other"] or found["list"])
 
 
 @form(r"there are: (?P<names>[^…]+)(?:, … .*)?", free=True)
@@ -1143,6 +1146,13 @@ PROSE = [
         r"make it in a stage with targets_only: true",
         r"name the adapter's folder as adapter_path",
         r"choose another text",
+        r"rules stand in the prompts file, at a prompt or at its category",
+        r"a category's weight stands in the prompts file",
+        r"mlx_lm\.\w+ takes no adapter( \(T\d+\))?: fuse it first",
+        r"mlx_lm\.dwq trains num_samples / batch_size steps",
+        r"mlx_lm\.generate has no penalties",
+        # What is asked of the hub, and of a person who has an account there.
+        r"run 'hf auth login' once, or set HF_TOKEN: a token in a recipe would stand in the plan .*",
         r"use a stage of hf\.upload, or install one below 2",
         r"name another data set, another split, or a smaller batch_size",
         r"pip install --upgrade mlx-lm, or remove the line",
