@@ -64,6 +64,10 @@ class Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Let the options of ``run`` stand before the recipe, too. Raises RecipeError."""
+        if "" in args or any(word.endswith("=") for word in args):
+            from runner.verbs import words
+
+            words.filled(args)
         if args and args[0].startswith("-") and args[0] not in {"-h", "--help", "--version"}:
             from runner.verbs import words
 

@@ -83,8 +83,6 @@ def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Revi
     """Return what changes in each recipe that the words name."""
     from runner import sides, workflow
 
-    if "" in words:
-        raise RecipeError("there is an empty word", "a variable of your shell may not be set")
     *files, last = words
     if len(files) == 1 and _recipe(files[0]) and _recipe(last):
         printer.say("two recipes, compared with each other (add HEAD for each since HEAD)")

@@ -10,12 +10,31 @@ from runner.core import visible
 from runner.core.naming import BUILTIN, SUFFIXES
 from runner.errors import RecipeError
 
+_TOOLS = ("data", "model", "eval", "train", "hub")
 _GROUP = ("-h", "--help", "--version")
 
 
 def is_recipe(word: str) -> bool:
     """Say whether a word is a file, or looks like a recipe's."""
     return word.endswith(SUFFIXES) or word.startswith(BUILTIN) or Path(word).is_file()
+
+
+def filled(words: Sequence[str]) -> None:
+    """Raise RecipeError for a word that is empty: a shell makes one of a variable that is not set.
+
+    An option that was given nothing would be read as one that was left out, and '' as the working
+    directory. The words of a tool of our own may hold an empty text behind ``=``, as scripts do.
+    """
+    before = words[: words.index("--")] if "--" in words else words
+    ours = bool(words) and words[0] in _TOOLS
+    for at, word in enumerate(before):
+        bare = word.startswith("--") and word.endswith("=") and word.count("=") == 1 and not ours
+        if word and not bare:
+            continue
+        option = before[at - 1] if at and before[at - 1].startswith("-") else ""
+        what = word.removesuffix("=") or option
+        why = f"{what} has no value" if what else "there is an empty word"
+        raise RecipeError(why, "a variable of your shell may not be set")
 
 
 def in_order(words: Sequence[str]) -> list[str]:
