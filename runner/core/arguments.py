@@ -18,7 +18,7 @@ from runner.core.tree import MISSING, Node, locate
 REFUSED = "refused-by-mlx"
 IGNORED = "ignored-by-mlx"
 NOT_FOLLOWED = "not-followed"
-_NEGATIVE = re.compile(r"-\d+$|-\d*\.\d+$")
+_NEGATIVE = re.compile(r"-\d+$|-\d*\.\d+$")  # argparse's own
 _READ: dict[str, Callable[[str], Any]] = {
     "integer": int,
     "number": float,

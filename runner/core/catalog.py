@@ -286,6 +286,14 @@ def applies(said: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     return when.items() <= params.items()
 
 
+def branches(schema: Json, value: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
+    """Yield the properties of the conditional branches that hold for `value`."""
+    for branch in schema.get("allOf", ()):
+        wanted = branch.get("if", {}).get("properties", {})
+        if wanted and all(value.get(key) == said.get("const") for key, said in wanted.items()):
+            yield from branch.get("then", {}).get("properties", {}).items()
+
+
 def resolve(schema: Json, root: Json) -> Json:
     """Return a schema with its ``$ref`` into the same document filled in."""
     target = schema.get("$ref")

@@ -197,7 +197,7 @@ class _Inner:
             self.parts.append(Part("variable", "PWD", quoted=quoted))
         elif sum_ is not None:
             self.parts.append(Part("text", str(sum_)))
-        elif not re.match(r"`\s*#[^\n]*`$", said):  # a comment in a continued line is nothing
+        elif not re.match(r"`\s*#[^\n]*`\Z", said):  # a comment in a continued line is nothing
             self.parts.append(Part("unknown", said))
 
     def braced(self, *, quoted: bool) -> None:

@@ -20,6 +20,7 @@ from runner.core.problem import Mark, Problem, shown, suggest
 from runner.core.quoting import HALF
 from runner.core.tree import MISSING, Node
 
+# mlx-lm's own pattern, to the letter.
 _FLOAT = re.compile(
     r"""^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?
     |[-+]?(?:[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from runner.core.budget import least_iterations
-from runner.core.catalog import Catalog, Parameter, Tool, applies, complete, resolve
+from runner.core.catalog import Catalog, Parameter, Tool, applies, branches, complete, resolve
 from runner.core.naming import RUN_DIR, normal
 from runner.core.plan import Plan, Stage
 from runner.core.reading import readings
@@ -179,7 +179,7 @@ def _small(schema: Json, value: Any, factor: Fraction, root: Json) -> Any:
     if _scaled(schema) and type(value) is int and value > 0:
         return max(1, math.floor(value / factor))
     if isinstance(value, dict):
-        inside = {**schema.get("properties", {}), **dict(_branches(schema, value))}
+        inside = {**schema.get("properties", {}), **dict(branches(schema, value))}
         return {
             key: _small(inside.get(key, {}), child, factor, root) for key, child in value.items()
         }
@@ -190,11 +190,3 @@ def _small(schema: Json, value: Any, factor: Fraction, root: Json) -> Any:
             for at, child in enumerate(value)
         ]
     return value
-
-
-def _branches(schema: Json, value: Json) -> Iterator[tuple[str, Json]]:
-    """Yield the properties of the conditional branches that hold for `value`."""
-    for branch in schema.get("allOf", ()):
-        wanted = branch.get("if", {}).get("properties", {})
-        if wanted and all(value.get(key) == said.get("const") for key, said in wanted.items()):
-            yield from branch.get("then", {}).get("properties", {}).items()

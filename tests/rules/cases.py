@@ -414,6 +414,8 @@ CASES = {
     "timeout-of-seconds": Case(
         {"train": {**lora(), "timeout": 5}}, {"train": {**lora(), "timeout": "5m"}}
     ),
+    # number
+    "unusual-number": Case(one(learning_rate=0.5), one(learning_rate=0.05)),
     # data
     "split-missing": Case(one(), one(), rows(train=None), rows(test=None)),
     "batch-larger-than-data": Case(one(test=True), one(), rows(test=3), rows(test=3)),

@@ -35,6 +35,7 @@ FAMILIES = (
     "trainer",
     "release",
     "stage",
+    "number",
 )
 
 

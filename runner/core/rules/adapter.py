@@ -16,7 +16,7 @@ _WHOLE = ("self_attn", "mlp", "attention", "attn", "feed_forward", "all-linear",
 _COMMON = {f"{place}.{name}" for name, place in _BARE.items()} | {"self_attn.out_proj"}
 _PATTERN = re.compile(r"[*?^$|()\[\]\\]")
 _IN_BLOCK = re.compile(r"(?:^|\.)(?:layers|blocks|h)\.\d+\.(.+)")
-_OUTSIDE = re.compile(r"(?:^|\.)(?:lm_head|embed_tokens|wte|wpe|embed_out|tok_embeddings)$")
+_OUTSIDE = re.compile(r"(?:^|\.)(?:lm_head|embed_tokens|wte|wpe|embed_out|tok_embeddings)\Z")
 _MATRIX = 2
 _EXPERTS = 3
 

@@ -29,10 +29,12 @@ _ROWS_OF = {"data.mix": "primary", "data.sort": "data", "data.format": "data"}
 UNEVEN = frozenset({3, 5, 6})
 # Group size and bits of a quantization mode: mlx_lm.utils.quantize_model.
 MODES = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}
-_BITS = re.compile(r"(?i)(?:^|[-_.])(?:(?:int|q)?(\d)-?bits?|(mxfp4|nvfp4)|(mxfp8|fp8))(?=$|[-_.])")
+_BITS = re.compile(
+    r"(?i)(?:^|[-_.])(?:(?:int|q)?(\d)-?bits?|(mxfp4|nvfp4)|(mxfp8|fp8))(?=\Z|[-_.])"
+)
 _DRESS = re.compile(
     r"(?i)[-_.]?(?:(?:int|q)?\d-?bits?|mxfp\d|nvfp4|fp8|bf16|bfloat16|fp16|float16|fp32|float32"
-    r"|mlx|dwq|awq|gptq)(?=$|[-_.])"
+    r"|mlx|dwq|awq|gptq)(?=\Z|[-_.])"
 )
 
 
