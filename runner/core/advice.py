@@ -10,6 +10,8 @@ _YES = ("yes", "on", "y", "true", "1")
 _NO = ("no", "off", "n", "false", "0")
 _CURLY = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019")  # text to YAML
 _QUOTES = "".join(_CURLY) + "\"'"
+_COMMA = re.compile(r"[-+]?\d+,\d+(?:e[-+]?\d+)?")
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _UNITS = {"k": 1_000, "m": 1_000_000}
 
 
@@ -102,6 +104,9 @@ def _of_text(text: str, wanted: Sequence[str], path: Sequence[str | int]) -> str
 
 def _of_digits(word: str) -> str:
     """Return the number that a text was meant to be."""
+    word = word.strip(_QUOTES) if _COMMA.fullmatch(word.strip(_QUOTES)) else word
+    if _COMMA.fullmatch(word) and not _THOUSANDS.fullmatch(word):
+        return f"write {word.replace(',', '.')}: a number has a point, not a comma"
     plain = word.strip(_QUOTES).replace("_", "").replace(",", "")
     unit = re.fullmatch(r"(\d+(?:\.\d+)?)([km])", plain)
     if is_number(plain) and not plain.strip("+-").startswith(("n", "i")):

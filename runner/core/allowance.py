@@ -14,6 +14,8 @@ MAX_WORK = 2_000_000  # steps of about a microsecond: an entry looked at takes o
 MAX_DEPTH = 64
 MAX_DIGITS = 3_500  # of a number on the way to a result
 EACH = 8
+_PARSING, _LETTER = 100, 10  # steps that an expression takes to parse, and each character of it
+_HOLDS = 64  # of each list, mapping and key beside what it holds
 _LETTERS = 64  # characters that take the time of one entry
 TOO_LARGE = "the result is too large"
 
@@ -36,6 +38,7 @@ class Allowance:
     def __init__(self, work: int = MAX_WORK, total: int = MAX_TOTAL) -> None:
         self._limit, self._most = work, total
         self._work, self._total = work, total
+        self._read: set[str] = set()
 
     def work(self, steps: float) -> None:
         """Count work that is about to be done; raises SpentError."""
@@ -43,6 +46,12 @@ class Allowance:
         if self._work < 0:
             why = "the templates of this recipe take too much work together: more than"
             raise SpentError(f"{why} {self._limit:,} steps", alone=False)
+
+    def read(self, expression: str) -> None:
+        """Count the work of parsing an expression, where it is a new one; raises SpentError."""
+        if expression not in self._read:
+            self._read.add(expression)
+            self.work(_PARSING + _LETTER * len(expression))
 
     def hold(self, size: float) -> None:
         """Count memory that is about to be taken for a value; raises SpentError."""
@@ -56,7 +65,7 @@ class Allowance:
     def look(self, value: Any) -> int:
         """Return the size of a value, counting the work of going through it; raises SpentError.
 
-        Text counts its characters, everything else EACH; a mapping its keys, too.
+        Text counts its characters, a number EACH; what holds others, and each key, some more.
         """
         if isinstance(value, str):
             self.work(len(value) // _LETTERS)
@@ -66,8 +75,9 @@ class Allowance:
             one, depth = waiting.pop()
             if depth > MAX_DEPTH:
                 raise SpentError(f"the result is nested more than {MAX_DEPTH} levels deep")
+            size += _HOLDS
             if isinstance(one, Mapping):
-                size += sum(len(str(key)) for key in one)
+                size += sum(len(str(key)) + _HOLDS for key in one)
                 inside: Iterable[Any] = one.values()
             else:
                 inside = one if isinstance(one, list | tuple) else ()

@@ -27,6 +27,7 @@ MAX_ALIASED = 100_000
 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {"!reset": "reset", "!override": "override"}
+_COMMA = re.compile(r"[-+]?\d+\s*,\s*\d+(?:[eE][-+]?\d+)?\Z")
 _KINDS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}
 
 
@@ -254,13 +255,17 @@ class _Builder:
         own: dict[str, Node] = {}
         merged: dict[str, Node] = {}
         whole = True
+        before: tuple[Any, Node] | None = None
         for raw_key, raw_value in raw.value:
             place = _place(raw_key)
+            if before is not None and self.comma(before, raw_key, raw_value):
+                continue
             name = self.key(raw_key, place)
             if name is None:
                 whole = False
                 continue
             value = self.node(raw_value, place, depth + 1)
+            before = (raw_value, value)
             if _empty(raw_value, value):
                 hint = f"write a value after '{name}:', or remove it; null is written null"
                 self.empty(value, f"'{name}'", hint)
@@ -278,6 +283,22 @@ class _Builder:
         if not whole:
             return MISSING
         return {**merged, **own} if merged else own
+
+    def comma(self, before: tuple[Any, Node], raw_key: Any, raw_value: Any) -> bool:
+        """Say whether an entry is the end of a number with a decimal comma, and tell it.
+
+        YAML reads ``{scale: 2,0}`` as the number 2 and a key 0 without a value.
+        """
+        raw, value = before
+        parts = [one.value for one in (raw, raw_key) if isinstance(one, yaml.ScalarNode)]
+        said = self.text[raw.start_mark.index : raw_key.end_mark.index]
+        bare = isinstance(raw_value, yaml.ScalarNode) and not raw_value.value
+        if not bare or len(parts) != 2 or not _COMMA.match(said):  # noqa: PLR2004
+            return False
+        why = f"'{said}' is {parts[0]} and a key {parts[1]} to YAML, where a comma ends a value"
+        self.say(value.mark, why, "decimal-comma", f"write {'.'.join(parts)}")
+        value.value = MISSING
+        return True
 
     def empty(self, node: Node, what: str, hint: str) -> None:
         """Tell a value that nobody wrote: YAML takes it for null, and a parameter would be gone."""

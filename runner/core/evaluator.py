@@ -6,6 +6,7 @@ is one this module knows, is counted before it is taken, and has YAML's values f
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from runner.core import operators
@@ -28,6 +29,21 @@ def walk(tree: Any) -> Iterator[Any]:
         node = waiting.pop()
         yield node
         waiting += list(node.iter_child_nodes())
+
+
+def judges(tree: Any) -> bool:
+    """Say whether an expression is true or false, as far as its form tells."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        what = type(node).__name__
+        if what in {"And", "Or"}:
+            waiting += [node.left, node.right]
+        elif what == "CondExpr":
+            waiting += [node.expr1, node.expr2]
+        elif what not in {"Compare", "Not", "Test", "Name", "Getattr", "Getitem", "Call", "Filter"}:
+            return isinstance(getattr(node, "value", None), bool)
+    return True
 
 
 def known(tree: Any, names: Mapping[str, tuple[str, ...]]) -> None:
@@ -60,8 +76,11 @@ class Evaluator:
     def __init__(self, scope: Mapping[str, Any], allowance: Allowance) -> None:
         self._scope = scope
         self._allowance = allowance
-        self._library = Library(allowance)
         self._depth = 0
+
+    @cached_property
+    def _library(self) -> Library:
+        return Library(self._allowance)
 
     def value(self, node: Any) -> Any:
         """Return the value of a node; raises TemplateError, TypeError, ArithmeticError, SpentError.

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from runner.core.catalog import Catalog, Tool, applies
 from runner.core.draft import Draft
-from runner.core.expression import names
+from runner.core.expression import is_figure, names
 from runner.core.plan import Plan
 from runner.core.problem import Mark, Problem, listing, offer, shown
 from runner.core.resolve import Resolver
@@ -41,6 +41,7 @@ def _read(
     if is_template(text):
         bare = text.replace("{{", "").replace("}}", "").strip()
         raise TemplateError("an expectation is an expression, no template", f"write {bare}")
+    resolver.spend(text)
     uses: set[Use] = set()
     measures = False
     for words in sorted(names(text)):
@@ -56,6 +57,9 @@ def _read(
                 uses |= resolver.read(words, draft.name)
             case _:
                 raise _undefined(words, draft)
+    if is_figure(text):
+        why = f"'{text.strip()[:80]}' is neither true nor false"
+        raise TemplateError(why, "compare it with something, as in metrics.test_loss < 2.0")
     if not measures:
         why = "this expectation reads no metric: it is true or false before the stage runs"
         known = [f"metrics.{name}" for name in (draft.tool.metrics if draft.tool else ())]

@@ -11,7 +11,16 @@ from functools import cache
 from typing import Any
 
 from runner.core.allowance import Allowance, SpentError
-from runner.core.evaluator import SYNTAX, Evaluator, attribute, dotted, known, undefined, walk
+from runner.core.evaluator import (
+    SYNTAX,
+    Evaluator,
+    attribute,
+    dotted,
+    judges,
+    known,
+    undefined,
+    walk,
+)
 from runner.core.filters import FILTERS, TESTS
 from runner.core.operators import kind
 from runner.core.sandbox import OperationError, TemplateError
@@ -21,8 +30,8 @@ __all__ = ["SPENT", "Names", "evaluate", "is_number", "kind", "names"]
 Names = frozenset[tuple[str, ...]]
 SPENT = "templates-too-large"
 MAX_LENGTH = 20_000  # of one expression, in characters: Jinja reads a tenth of a million a second
+_ONE = 10  # steps that any expression takes
 _DOTTED = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\s*\Z")
-_LETTER = 10  # steps that parsing a character takes
 
 
 def evaluate(expression: str, scope: Mapping[str, Any], allowance: Allowance | None = None) -> Any:
@@ -34,13 +43,22 @@ def evaluate(expression: str, scope: Mapping[str, Any], allowance: Allowance | N
     what = _short(expression)
     try:
         if _DOTTED.match(expression):
-            allowance.work(2)
+            allowance.work(_ONE)
             return _walk(expression.strip().split("."), scope)
-        allowance.work(_LETTER * len(expression))
+        allowance.read(expression)
+        allowance.work(_ONE)
         return _computed(expression, scope, allowance)
     except SpentError as error:
         if error.alone:
             raise TemplateError(f"'{what}': {error}") from error
+        raise TemplateError(str(error), error.hint, SPENT) from error
+
+
+def spend(expression: str, allowance: Allowance) -> None:
+    """Count the work of reading an expression; raises TemplateError."""
+    try:
+        allowance.read(expression)
+    except SpentError as error:
         raise TemplateError(str(error), error.hint, SPENT) from error
 
 
@@ -53,6 +71,16 @@ def names(expression: str) -> Names:
     if _DOTTED.match(expression):
         return frozenset({tuple(expression.strip().split("."))})
     return _parsed(expression).names
+
+
+def is_figure(expression: str) -> bool:
+    """Say whether an expression is a number or text by its form: neither true nor false.
+
+    Raises TemplateError.
+    """
+    if _DOTTED.match(expression):
+        return "metrics" in expression.strip().split(".")[:-1]
+    return not judges(_parsed(expression).tree)
 
 
 _MISSING = object()

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner.core.allowance import Allowance
 from runner.core.expression import evaluate, names
 from runner.core.plan import Stage
 from runner.core.problem import shown
@@ -38,17 +39,19 @@ def judge(stage: Stage, scope: Mapping[str, Any]) -> list[Judgement]:
     """Return what becomes of a finished stage's expectations; `scope` holds what was measured."""
     places: Sequence[str] = stage.expect_at or [""] * len(stage.expect)
     pairs = zip(stage.expect, places, strict=True)
-    return [_judged(text, place, scope) for text, place in pairs]
+    allowance = Allowance()
+    return [_judged(text, place, scope, allowance) for text, place in pairs]
 
 
-def _judged(text: str, place: str, scope: Mapping[str, Any]) -> Judgement:
+def _judged(text: str, place: str, scope: Mapping[str, Any], allowance: Allowance) -> Judgement:
     try:
         figures = dict(_figures(text, scope))
-        held = bool(evaluate(text, scope))
+        held = evaluate(text, scope, allowance)
     except TemplateError as error:
         hint = f" ({error.hint})" if error.hint else ""
         return Judgement(text, place, held=False, figures={}, trouble=f"{error}{hint}")
-    return Judgement(text, place, held, figures)
+    trouble = "" if isinstance(held, bool) else f"it is {_short(held)}, neither true nor false"
+    return Judgement(text, place, held is True, figures, trouble)
 
 
 def _figures(text: str, scope: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -89,7 +89,8 @@ def _product(left: Any, right: Any, allowance: Allowance) -> Any:
         _within(_digits(left) + _digits(right))
     for one, times in ((left, right), (right, left)):
         if isinstance(one, str | list | tuple) and isinstance(times, int):
-            size = allowance.look(one) * max(times, 0)
+            bare = allowance.look(one[:0])
+            size = bare + (allowance.look(one) - bare) * max(times, 0)
             allowance.hold(size)
             allowance.work(size // 8)
     return operator.mul(left, right)

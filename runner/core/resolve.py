@@ -10,7 +10,7 @@ from runner.core import template
 from runner.core.allowance import Allowance
 from runner.core.catalog import Catalog, Output, applies
 from runner.core.draft import Draft, drafts
-from runner.core.expression import evaluate, names
+from runner.core.expression import SPENT, evaluate, names, spend
 from runner.core.problem import Mark, Problem, offer, shown, suggest
 from runner.core.recipe import Recipe
 from runner.core.sandbox import TemplateError
@@ -50,6 +50,7 @@ class Resolver:
         self._trail: list[str] = []
         self._row = 0
         self._outermost = True
+        self._spent = False
         self._read: dict[Problem, frozenset[Mark]] = {}
         self._scope = scope(self)
 
@@ -62,6 +63,10 @@ class Resolver:
         return self._tracked(lambda: evaluate(".".join(words), self._scope, self.allowance), stage)[
             1
         ]
+
+    def spend(self, text: str) -> None:
+        """Count the work of reading an expression that is computed later; raises TemplateError."""
+        spend(text, self.allowance)
 
     def outputs(self, draft: Draft) -> dict[str, str]:
         """Return every output of a stage by name, as paths."""
@@ -156,8 +161,9 @@ class Resolver:
         """
         if isinstance(node.value, str):
             self.mentioned(node.value)
-        if isinstance(error, ToldError):
+        if isinstance(error, ToldError) or (error.rule == SPENT and self._spent):
             return
+        self._spent = self._spent or error.rule == SPENT
         notes = list(self.recipe.inherited(node))
         if error.near:
             self.used.add(error.near)
@@ -307,15 +313,17 @@ class Resolver:
     def _text(self, node: Node) -> Any:
         """Return a text filled in; equal texts are filled in once, those of a stage once for it."""
         key = (node.value, self._stage if _OWN.search(node.value) else "")
-        if key not in self._texts:
-            try:
+        try:
+            if key in self._texts:
+                template.again(self._texts[key][0], self.allowance)
+            else:
                 with self._recording() as uses:
                     value = template.fill(node.value, self._scope, self.allowance)
                     self._branches(node.value)
-            except TemplateError as error:
-                self.tell(node, error)
-                return MISSING
-            self._texts[key] = (value, _frozen(uses))
+                self._texts[key] = (value, _frozen(uses))
+        except TemplateError as error:
+            self.tell(node, error)
+            return MISSING
         value, seen = self._texts[key]
         self._note(seen)
         return value

@@ -81,15 +81,19 @@ def fill(text: str, scope: Mapping[str, Any], allowance: Allowance | None = None
     return plain(_joined(parts, words), allowance)
 
 
-def plain(value: Any, allowance: Allowance | None = None) -> Any:
-    """Return a result as YAML values; raises TemplateError for anything else."""
-    value = value.whole() if isinstance(value, Scope) else value
-    allowance = allowance or Allowance()
+def again(value: Any, allowance: Allowance) -> None:
+    """Count a value that was filled in before and is used once more; raises TemplateError."""
     try:
         allowance.hold(allowance.look(value))
     except SpentError as error:
         rule = "template-error" if error.alone else SPENT
         raise TemplateError(str(error), error.hint, rule) from error
+
+
+def plain(value: Any, allowance: Allowance | None = None) -> Any:
+    """Return a result as YAML values; raises TemplateError for anything else."""
+    value = value.whole() if isinstance(value, Scope) else value
+    again(value, allowance or Allowance())
     return _plain(value)
 
 
