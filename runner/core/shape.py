@@ -1,5 +1,6 @@
 """The recipe around its parameters against schema/envelope.json: its own keys and its stages'."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from runner.core.tree import MISSING, Node, locate
 Json = dict[str, Any]
 Notes = Sequence[tuple[Mark | None, str]]
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
+LONGEST = 366 * 86_400  # seconds of any duration: what every system can wait
 _SINGULAR = {"stages": "stage", "vars": "var", "profiles": "profile"}
 
 
@@ -91,7 +93,14 @@ def stage_problems(draft: Draft, said: Json, schema: Json, recipe: Recipe) -> li
         value: Any = said
         for step in path:
             value = value.get(step) if isinstance(value, dict) else None
-        if any(one.path == path for one in found) or seconds(value) is not None:
+        if any(one.path == path for one in found):
+            continue
+        length = seconds(value)
+        if length is not None and length > LONGEST:
+            why = f"must be at most {LONGEST // 86_400} days, not {shown(value)}"
+            hint = "leave the line out for no limit" if path == ("timeout",) else "shorten it"
+            found.append(Violation(path, why, "bad-duration", hint))
+        if length is not None:
             continue
         if isinstance(value, int | float):
             why = f"must be more than 0, not {shown(value)}"
@@ -100,8 +109,21 @@ def stage_problems(draft: Draft, said: Json, schema: Json, recipe: Recipe) -> li
         elif isinstance(value, str):
             why = f"must be a duration, not {shown(value)}"
             found.append(Violation(path, why, "bad-duration", "write 90s, 30m, 2h or 1h30m"))
+    found += _waits(said.get("retry"), found)
     node = draft.node
     return [placed(one, node, owner, recipe.inherited(locate(node, one.path))) for one in found]
+
+
+def _waits(said: Any, found: Sequence[Violation]) -> Iterator[Violation]:
+    """Yield the violation of a delay that grows beyond any duration from try to try."""
+    sound = isinstance(said, dict) and not any(one.path[:1] == ("retry",) for one in found)
+    if not sound or not isinstance(said.get("backoff"), int | float):
+        return
+    tries, delay = said.get("attempts", 1), seconds(said.get("delay")) or 0.0
+    times = said["backoff"]
+    if delay and math.log(delay) + max(tries - 2, 0) * math.log(times) > math.log(LONGEST):
+        why = f"makes the last of {tries} tries wait more than {LONGEST // 86_400} days"
+        yield Violation(("retry", "backoff"), why, "bad-duration", "lower it, or attempts")
 
 
 def _advised(one: Violation, draft: Draft) -> Violation:

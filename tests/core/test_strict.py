@@ -1,12 +1,13 @@
 """The strict validator: its types, and what it remembers of values that were sound."""
 
+import json
 import math
 
 import pytest
 
 from runner.core import strict
 from runner.core.tree import MISSING
-from runner.edges import verdicts
+from runner.edges import disk, verdicts
 from runner.edges.cache import VARIABLE
 
 SCHEMA = {
@@ -69,3 +70,51 @@ def test_a_cache_that_cannot_be_used_is_done_without(harm, monkeypatch, tmp_path
     with verdicts.remembered():
         assert strict.errors(SCHEMA, {"count": 1000}) == []
     assert harm != "none" or not folder.exists()
+
+
+def patterns(schema):
+    """Yield every pattern of a schema."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema["pattern"]
+        schema = list(schema.values())
+    for inside in schema if isinstance(schema, list) else ():
+        yield from patterns(inside)
+
+
+def test_no_pattern_of_ours_takes_a_newline_for_the_end():
+    """Python's ``$`` is also before a last newline: a name, a flag and a repository could hold one."""
+    files = [path for path in disk.shipped("schema").rglob("*.json") if "$" in path.read_text()]
+    found = {one for path in files for one in patterns(json.loads(path.read_text()))}
+    ended = [one for one in found if one.endswith("$") and not one.endswith("|^(null)?$")]
+    assert len(ended) > 10
+    for pattern in ended:
+        schema = {"type": "string", "pattern": pattern}
+        for text in (
+            "a",
+            "a_",
+            "--a",
+            "a.b",
+            "a/b",
+            "{a}/b",
+            "x.safetensors",
+            "1.2",
+            "Ab.",
+            "wandb",
+        ):
+            assert strict.errors(schema, f"{text}\n"), (pattern, text)
+
+
+@pytest.mark.parametrize(
+    "pattern, text, good",
+    [
+        ("^a$", "a", True),
+        ("^a$", "a\n", False),
+        (r"^a\$", "a$b", True),
+        ("^[$]b$", "$b", True),
+        ("^[$]b$", "$b\n", False),
+        ("x", "axb", True),
+    ],
+)
+def test_a_pattern_is_meant_as_json_schema_means_it(pattern, text, good):
+    assert (strict.errors({"pattern": pattern}, text) == []) is good
