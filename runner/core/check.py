@@ -178,7 +178,8 @@ def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violat
                 yield unknown(schema, path, name, chosen, error.instance)
     elif "propertyNames" in error.absolute_schema_path:
         name = str(error.instance)
-        yield Violation((*path, name), said, "bad-name", key=True)
+        hint = str(schema.get("x-hint", ""))
+        yield Violation((*path, name), said, "bad-name", hint, key=True)
     elif said:
         yield _told(error, root, said, about)
     elif error.validator == "required":

@@ -160,7 +160,7 @@ def placed(found: Violation, node: Node, owner: str, notes: Notes = ()) -> Probl
     hint = found.hint
     if found.rule == "unknown-key" and is_template(str(found.path[-1])):
         hint = "templates are filled in in values, not in keys: write the name out"
-    elif found.rule == "bad-name":
+    elif found.rule == "bad-name" and not hint:
         word = re.sub(r"\W+", "_", str(found.path[-1])).strip("_")
         hint = f"write {'_' if word[:1].isdigit() else ''}{word or 'a name'}"
     made = isinstance(at.value, str) and is_template(at.value)

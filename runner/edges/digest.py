@@ -128,7 +128,7 @@ def _prints(said: Any) -> bool:
 def digest(found: Mapping[str, Any]) -> str:
     """Return one digest for the prints of a path."""
     text = "\n".join(f"{name} {found[name]['sha256']}" for name in sorted(found))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def difference(path: Path, known: Mapping[str, Any]) -> str:

@@ -56,7 +56,8 @@ def write(path: Path, text: str, *, lasting: bool = True) -> None:
 
     What is not `lasting` may be the old one after the power is cut; it is made anew then.
     """
-    write_bytes(path, text.encode(), lasting=lasting)
+    # A name that is no UTF-8 is written as the bytes it has.
+    write_bytes(path, text.encode("utf-8", "surrogateescape"), lasting=lasting)
 
 
 def write_bytes(path: Path, data: bytes, *, lasting: bool = True) -> None:

@@ -145,7 +145,7 @@ class Revision:
         if "\n" in path:
             return None
         words = ("cat-file", "--batch", "--follow-symlinks")
-        said = _git(self.top, *words, text=f"{self.commit}:{path}\n".encode()) or b""
+        said = _git(self.top, *words, text=os.fsencode(f"{self.commit}:{path}\n")) or b""
         head, _, rest = said.partition(b"\n")
         kind = head.split(b" ")[1:2]
         return rest[:-1] if kind == [b"blob"] else None

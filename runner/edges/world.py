@@ -45,7 +45,7 @@ class World:
     def beside(self, file: str) -> Iterable[str]:
         """Return the names of recipes near a path."""
         names = disk.beside(file)
-        self.seen["beside", file] = _print("\n".join(names).encode())
+        self.seen["beside", file] = _print(os.fsencode("\n".join(names)))
         return names
 
     def places(self, places: Iterable[Seen]) -> None:
@@ -61,7 +61,7 @@ def look(kind: str, name: str) -> str:
     if kind == "file":
         return _print(disk.read(name))
     if kind == "beside":
-        return _print("\n".join(disk.beside(name)).encode())
+        return _print(os.fsencode("\n".join(disk.beside(name))))
     if kind == "variable":
         said = os.environ.get(name)
         return "" if said is None else _print(said.encode("utf-8", "surrogateescape"))
