@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.core import advice, strict
+from runner.core.catalog import resolve
 from runner.core.operators import kind
 from runner.core.problem import listing, shown, suggest
 from runner.core.tree import MISSING
@@ -254,6 +255,8 @@ def _message(error: Any, root: Any) -> tuple[str, Path | None]:
         if not isinstance(schema, dict | list) or (isinstance(schema, dict) and step not in schema):
             break
         schema = schema[step]
+        if isinstance(schema, dict):
+            schema = resolve(schema, root)  # jsonschema's paths go through a $ref without a step
         above = steps[at - 1] if at else None
         if above in {"properties", "prefixItems"}:
             about.append(step)
