@@ -106,7 +106,7 @@ def _of_digits(word: str) -> str:
     """Return the number that a text was meant to be."""
     word = word.strip(_QUOTES) if _COMMA.fullmatch(word.strip(_QUOTES)) else word
     if _COMMA.fullmatch(word) and not _THOUSANDS.fullmatch(word):
-        return f"write {word.replace(',', '.')}: a number has a point, not a comma"
+        return f"write {word.replace(',', '.')}, with a point"
     plain = word.strip(_QUOTES).replace("_", "").replace(",", "")
     unit = re.fullmatch(r"(\d+(?:\.\d+)?)([km])", plain)
     if is_number(plain) and not plain.strip("+-").startswith(("n", "i")):

@@ -296,7 +296,7 @@ class _Builder:
         if not bare or len(parts) != 2 or not _COMMA.match(said):  # noqa: PLR2004
             return False
         why = f"'{said}' is {parts[0]} and a key {parts[1]} to YAML, where a comma ends a value"
-        self.say(value.mark, why, "decimal-comma", f"write {'.'.join(parts)}")
+        self.say(value.mark, why, "decimal-comma", f"write {'.'.join(parts)}, with a point")
         value.value = MISSING
         return True
 

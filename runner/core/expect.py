@@ -59,7 +59,7 @@ def _read(
                 raise _undefined(words, draft)
     if is_figure(text):
         why = f"'{text.strip()[:80]}' is neither true nor false"
-        raise TemplateError(why, "compare it with something, as in metrics.test_loss < 2.0")
+        raise TemplateError(why, "compare it with a number")
     if not measures:
         why = "this expectation reads no metric: it is true or false before the stage runs"
         known = [f"metrics.{name}" for name in (draft.tool.metrics if draft.tool else ())]

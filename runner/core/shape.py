@@ -98,7 +98,9 @@ def stage_problems(draft: Draft, said: Json, schema: Json, recipe: Recipe) -> li
         length = seconds(value)
         if length is not None and length > LONGEST:
             why = f"must be at most {LONGEST // 86_400} days, not {shown(value)}"
-            hint = "leave the line out for no limit" if path == ("timeout",) else "shorten it"
+            hint = (
+                "leave the line out for no limit" if path == ("timeout",) else "write a shorter one"
+            )
             found.append(Violation(path, why, "bad-duration", hint))
         if length is not None:
             continue

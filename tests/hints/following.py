@@ -278,10 +278,13 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 @form(
     r"(?:where it is said, )?write (?:it as )?(?P<value>-?[\w.+-]+)"
-    r"(?:, (?:without quotes|digits only|without these quotes|without \[ \]))"
+    r"(?:, (?:without quotes|digits only|with a point|without these quotes|without \[ \]))"
 )
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     there = source(place)
+    if whole := re.match(r"'(.+)' is \S+ and a key ", place.problem.message):
+        yield from place.to(letters(place.text, place.index, whole[1], found["value"]))
+        return
     if place.problem.message.startswith("'"):  # computes with vars.x, which is the text '…'
         name = re.search(r"with (vars\.\w+)", place.problem.message)
         marks = [m for m, t in place.problem.notes if m and name and t.startswith(name[1])]
@@ -1087,6 +1090,10 @@ PROSE = [
     re.compile(one)
     for one in (
         r"finish it",
+        r"write a shorter one",
+        r"lower it, or attempts",
+        r"compare it with a number",
+        r"make sure of it, and allow this rule",
         r"flatten it",
         r"rename one of them",
         r"rename it",

@@ -19,19 +19,19 @@ def told(**params):
     [
         ({"learning_rate": 1e5}, "error", "did you mean 1e-05?"),
         ({"learning_rate": 5e6}, "error", "did you mean 5e-06?"),
-        ({"learning_rate": 2}, "error", "if it is meant, write allow: [unusual-number]"),
-        ({"learning_rate": 0.5}, "warning", "if it is meant, write allow: [unusual-number]"),
-        ({"learning_rate": 1e-50}, "error", "if it is meant, write allow: [unusual-number]"),
+        ({"learning_rate": 2}, "error", "make sure of it, and allow this rule"),
+        ({"learning_rate": 0.5}, "warning", "make sure of it, and allow this rule"),
+        ({"learning_rate": 1e-50}, "error", "make sure of it, and allow this rule"),
         ({"optimizer": "adamw", "optimizer_config": {"adamw": {"eps": 1e8}}}, "error",
          "did you mean 1e-08?"),
         (SGD, "error", "did you mean 0.9?"),
         ({"optimizer": "adafactor", "optimizer_config": {"adafactor": {"decay_rate": 0.8}}},
          "warning", "did you mean -0.8?"),
         ({"lr_schedule": {"name": "cosine_decay", "arguments": [0.9, 10]}}, "warning",
-         "if it is meant, write allow: [unusual-number]"),
+         "make sure of it, and allow this rule"),
         ({"lora_parameters": {"rank": 8, "scale": 20000.0, "dropout": 0.0}}, "error",
-         "if it is meant, write allow: [unusual-number]"),
-        ({"iters": 10**12}, "error", "if it is meant, write allow: [unusual-number]"),
+         "make sure of it, and allow this rule"),
+        ({"iters": 10**12}, "error", "make sure of it, and allow this rule"),
     ],
 )  # fmt: skip
 def test_a_number_far_from_all_that_is_usual_is_told(params, severity, hint):
@@ -51,6 +51,13 @@ def test_a_number_far_from_all_that_is_usual_is_told(params, severity, hint):
 )
 def test_what_people_choose_is_not(params):
     assert told(**params) == []
+
+
+def test_the_number_that_was_meant_is_usual():
+    for wrong in (1e5, 5e6, 3e7):
+        (problem,) = told(learning_rate=wrong)
+        meant = problem.hint.removeprefix("did you mean ").removesuffix("?")
+        assert told(learning_rate=float(meant)) == []
 
 
 def test_every_default_is_usual():

@@ -47,7 +47,7 @@ def _hint(one: _Number) -> str:
     for meant in (float(f"{mantissa}e{-int(exponent)}"), -one.value, *tenths):
         if meant and one.low <= meant <= one.high:
             return f"did you mean {shown(float(f'{meant:.12g}'))}?"
-    return "if it is meant, write allow: [unusual-number]"
+    return "make sure of it, and allow this rule"
 
 
 def _numbers(schema: Json, value: Any, path: Path) -> Iterator[_Number]:
