@@ -3,12 +3,12 @@
 import json
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from runner.core import visible
 from runner.core.naming import ENDING
-from runner.core.problem import Mark, Problem, counted, listing, offer, ordered, tally
+from runner.core.problem import NOTE, Mark, Problem, counted, listing, offer, ordered, tally
 from runner.edges import answers, collection
 from runner.edges.world import World
 from runner.errors import RecipeError
@@ -125,12 +125,26 @@ def _recipe(file: str, request: Request, *, within: bool) -> Checked:
     question = answers.ask("check", file, request.profiles, request.sets)
     told = None if request.mlx else answers.recall(question)
     if told is not None:
-        return Checked(file, budgets=[(whole, short) for whole, short in json.loads(told)])
+        return _recalled(file, json.loads(told))
     world = World()
     found = _looked_at(file, request, world, within=within)
-    if not found.problems and not found.base and not found.lacks:
-        answers.keep(question, world, json.dumps(found.budgets))
+    sound = all(problem.severity == NOTE for problem in found.problems)
+    if sound and not found.base and not found.lacks:
+        notes = [astuple(one) for one in found.problems]
+        sources = dict(found.sources) if notes else {}
+        kept = {"budgets": found.budgets, "notes": notes, "sources": sources}
+        answers.keep(question, world, json.dumps(kept))
     return found
+
+
+def _recalled(file: str, told: Mapping[str, Any]) -> Checked:
+    """Return what was found before, of a recipe in which nothing was wrong."""
+    budgets = [(whole, short) for whole, short in told["budgets"]]
+    notes = []
+    for mark, message, rule, hint, others, severity in told["notes"]:
+        more = tuple((Mark(*place) if place else None, text) for place, text in others)
+        notes.append(Problem(Mark(*mark), message, rule, hint, more, severity))
+    return Checked(file, notes, told["sources"], budgets)
 
 
 def _looked_at(file: str, request: Request, world: World, *, within: bool) -> Checked:

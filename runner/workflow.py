@@ -11,7 +11,7 @@ from runner.core import reach, rules
 from runner.core import recipe as recipes
 from runner.core.leak import leaks, masked
 from runner.core.plan import Compiled, Plan
-from runner.core.problem import Mark, Problem, listing, ordered, suggest
+from runner.core.problem import NOTE, Mark, Problem, listing, ordered, suggest
 from runner.core.recipe import Overrides, Recipe
 from runner.core.rules import Known, View
 from runner.core.secret import Mask
@@ -178,10 +178,12 @@ def examined(
         return []
     look = shrink(result.plan, schemas.catalog()) if smoke else result.plan
     rows = preflight.rows(result.plan, stages, smoke=smoke, workers=workers, progress=progress)
-    facts = preflight.facts(look)
+    facts = rows.told(preflight.facts(look))
     occupied = facts.occupied - set(kept)
     facts = replace(facts, occupied=occupied, starting=frozenset(stages or ()))
-    return ordered([*judged(result, facts), *rows])
+    found = [*judged(result, facts), *rows.problems]
+    said = {one.mark for one in found if one.severity != NOTE}  # with the reason, and more
+    return ordered(one for one in found if one.severity != NOTE or one.mark not in said)
 
 
 @resting()

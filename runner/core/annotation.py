@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from runner.core import visible
-from runner.core.problem import Mark, Problem
+from runner.core.problem import NOTE, Mark, Problem
 
 Json = dict[str, Any]
 Named = Callable[[str], str]
@@ -24,7 +24,8 @@ def workflow_command(problem: Problem, named: Named = str) -> str:
     hint = [f"hint: {problem.hint}"] if problem.hint else []
     text = "\n".join([": ".join((*where, problem.message)), *notes, *hint])
     said = {**place(mark, named), **column, "title": problem.rule}
-    return notice(problem.severity, said, text)
+    level = "notice" if problem.severity == NOTE else problem.severity
+    return notice(level, said, text)
 
 
 def place(mark: Mark | None, named: Named = str, *, line: bool = True) -> dict[str, str]:

@@ -214,6 +214,12 @@ FAILURES = (
         ),
     ),
     Failure(
+        "chat template",
+        "The model's chat template refuses a row, or a prompt: the last line of the log says why. "
+        "Find the rows: run-recipe data check DATA --model MODEL, both of them folders.",
+        (r"jinja2\.exceptions\.", r'File "<template>"', r"in apply_chat_template\b"),
+    ),
+    Failure(
         "data not found",
         "There is no folder of the name that 'data' says, so that mlx-lm looked for it on the hub, "
         "which needs a package more (T23). Paths are relative to the working directory.",

@@ -8,6 +8,10 @@ from typing import Any
 from runner.core import visible
 
 SLIPS = 3  # one slip in so many letters
+NOTE = "note"
+"""The severity of what could not be looked at: nothing is wrong with it, and nothing is right."""
+
+_RANKS = {"error": 0, "warning": 1, NOTE: 2}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -146,18 +150,22 @@ def counted(number: int, what: str) -> str:
 
 
 def tally(problems: Iterable[Problem]) -> str:
-    """Return ``no problems``, ``1 error``, ``1 error, 2 warnings``."""
+    """Return ``no problems``, ``1 error``, ``1 error, 2 warnings``.
+
+    Notes say what was not looked at: where there are some, no problems are none in the rest.
+    """
     kinds = [problem.severity for problem in problems]
     counts = [(kinds.count(kind), kind) for kind in ("error", "warning")]
-    return ", ".join(counted(count, kind) for count, kind in counts if count) or "no problems"
+    found = ", ".join(counted(count, kind) for count, kind in counts if count)
+    return found or "no problems" + " in what was looked at" * (NOTE in kinds)
 
 
 def ordered(problems: Iterable[Problem]) -> list[Problem]:
-    """Return the problems once each: errors, then warnings, in the order of their places."""
+    """Return the problems once each: errors, warnings, notes, each in the order of their places."""
     once: dict[tuple[Mark, str, str], Problem] = {}
     for problem in problems:
         once.setdefault((problem.mark, problem.rule, problem.message), problem)
-    return sorted((once[key] for key in sorted(once)), key=lambda one: one.severity != "error")
+    return sorted((once[key] for key in sorted(once)), key=lambda one: _RANKS[one.severity])
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -24,6 +24,7 @@ _OPTIONS = {
     "ignore_case": ("contain", "not_contain", "exact"),
     "tolerance": ("number",),
 }
+_HALF = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
@@ -67,7 +68,7 @@ def read(row: Any) -> Question | Category | list[Flaw]:
     if not isinstance(row, dict):
         hint = 'write {"prompt": …, "rules": […]}'
         return [Flaw("prompt-not-object", f"is {kind(row)}, not an object", hint)]
-    flaws = list(_flaws(row))
+    flaws = [*_half_flaws(row, ()), *_flaws(row)]
     if flaws:
         return flaws
     rules = tuple(_rule(said) for said in row.get("rules", ()))
@@ -76,6 +77,17 @@ def read(row: Any) -> Question | Category | list[Flaw]:
     if not asked:
         return Category(row["category"], rules, weight)
     return Question(asked, row[asked], row.get("id"), row.get("category", ""), rules, weight)
+
+
+def messages_of(question: Question, system_prompt: str | None) -> list[Any] | None:
+    """Return what a question is through a chat template; None for one that goes without."""
+    if question.asked == "text":
+        return None
+    if question.asked == "messages":
+        found: list[Any] = question.prompt
+        return found
+    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    return [*system, {"role": "user", "content": question.prompt}]
 
 
 def _rule(said: Json) -> Rule:
@@ -104,6 +116,19 @@ def _flaws(row: Json) -> Iterator[Flaw]:
         return
     for at, said in enumerate(rules):
         yield from _rule_flaws(said, ("rules", at))
+
+
+def _half_flaws(value: Any, path: Path) -> Iterator[Flaw]:
+    """Yield the texts with half of a surrogate pair: no tokenizer takes one, nor does any file."""
+    if isinstance(value, str):
+        if not value.isascii() and _HALF.search(value):
+            why = f"holds half of a surrogate pair in {_dotted(path)}"
+            yield Flaw("prompt-lone-surrogate", why, "write the whole character, as UTF-8", path)
+        return
+    pairs = value.items() if isinstance(value, dict) else ()
+    for key, inner in enumerate(value) if isinstance(value, list) else pairs:
+        yield from _half_flaws(key, path) if isinstance(key, str) else ()
+        yield from _half_flaws(inner, (*path, key))
 
 
 def _asked_flaws(row: Json) -> Iterator[Flaw]:

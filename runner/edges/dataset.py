@@ -1,15 +1,13 @@
 """A data folder on disk, read once, piece by piece, by one process or several -> its report."""
 
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import cache, partial
-from importlib import import_module
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from runner.core.problem import Mark, Problem
 from runner.core.rows import (
@@ -27,8 +25,10 @@ from runner.core.rows import (
     report,
 )
 from runner.edges import reader
+from runner.edges.cells import Bounds, Cells, StoppedError
 from runner.edges.crew import Crew
 from runner.edges.pieces import Piece, each, lines
+from runner.edges.tokenizer import LocalTokenizer, Paced, too_much
 
 Progress = Callable[[int, int], None]
 OF_TOKENS = frozenset(
@@ -58,9 +58,10 @@ def check(
 ) -> Report:
     """Check every row of a data folder, in bounded memory, and say what its splits are like.
 
-    Without `every`, the tokenizer is asked only about rows that could be cut or masked.
-    More than one worker are spawned processes: call it below ``if __name__ == "__main__"`` then,
-    with a tokenizer that can be pickled.
+    Without `every`, rows that could neither be cut nor masked are written by the chat template, and
+    not tokenized. A `LocalTokenizer` is asked in other processes, within bounds; raises
+    TokenizerError where it cannot be loaded there. Else more than one worker are spawned processes:
+    call it below ``if __name__ == "__main__"`` then, with a tokenizer that can be pickled.
     """
     use = Use(features, mask_prompt, batch_size, max_seq_length, frozenset(roles), limit, every)
     path = Path(folder)
@@ -75,10 +76,9 @@ def check(
     }
     files = {split: file for split, file in files.items() if split not in unread}
     step = _steps(progress, sum(file.stat().st_size for file in files.values()))
-    with Crew(workers) as crew:
+    with _Look(use, tokenizer, step, workers) as look:
         surveys = {
-            split: _surveyed(file, f"{folder}/{file.name}", use, tokenizer, step, crew)
-            for split, file in files.items()
+            split: look.survey(file, f"{folder}/{file.name}") for split, file in files.items()
         }
     found = report(str(folder), names, surveys, splits=splits, required=required)
     return replace(found, problems=(*unread.values(), *found.problems))
@@ -116,22 +116,49 @@ def _steps(progress: Progress | None, total: int) -> Callable[[int], None]:
 # --- one file, in pieces
 
 
-def _surveyed(
-    file: Path,
-    name: str,
-    use: Use,
-    encode: Encode | None,
-    step: Callable[[int], None],
-    crew: Crew,
-) -> Survey:
-    with reader.opened(file) as stream:
-        kind = first_format(_head(stream), use.features)
-    whole = Survey(name, kind, use)
-    work = partial(_piece, file, name, kind, use, encode)
-    for part in each(work, file, crew):
+class _Look:
+    """A look at files: what their rows are for, who does it, and who hears how far it is."""
+
+    def __init__(
+        self, use: Use, encode: Encode | None, step: Callable[[int], None], workers: int
+    ) -> None:
+        self.use = use
+        self.encode = encode
+        self.step = step
+        self.workers = workers
+        # What a stranger's template does is done apart, however small the file.
+        apart = isinstance(encode, LocalTokenizer)
+        self.crew: Crew | Cells = Cells(workers) if apart else Crew(workers)
+
+    def __enter__(self) -> Self:
+        """Wait for files."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes."""
+        self.crew.__exit__()
+
+    def survey(self, file: Path, name: str) -> Survey:
+        """Return the survey of a file; at a row the template does not get over it is given up."""
+        with reader.opened(file) as stream:
+            kind = first_format(_head(stream), self.use.features)
+        whole = Survey(name, kind, self.use)
+        done = 0
+        try:
+            for part in each(partial(_piece, whole, file, self.encode), file, self.crew):
+                done += 1
+                self._took(whole, part)
+        except StoppedError as stopped:
+            whole.given_up(too_much(stopped), stopped.step)
+            self.crew.__exit__()
+            self.encode, self.crew = None, Crew(self.workers)
+            for part in each(partial(_piece, whole, file, None), file, self.crew, done):
+                self._took(whole, part)
+        return whole
+
+    def _took(self, whole: Survey, part: Survey) -> None:
         whole.merge(part)
-        step(part.size)
-    return whole
+        self.step(part.size)
 
 
 def _head(stream: BufferedReader) -> Iterator[bytes]:
@@ -141,109 +168,16 @@ def _head(stream: BufferedReader) -> Iterator[bytes]:
 
 
 def _piece(
-    file: Path, name: str, kind: str | None, use: Use, encode: Encode | None, piece: Piece
+    of: Survey, file: Path, encode: Encode | None, piece: Piece, bounds: Bounds | None = None
 ) -> Survey:
-    survey, parse = Survey(name, kind, use), parse_for(piece.size)
+    """Return the survey of a piece of a file, which is looked at as all `of` it is."""
+    survey, parse = Survey(of.file, of.format, of.use), parse_for(piece.size)
+    paced = Paced(encode, bounds) if bounds and isinstance(encode, LocalTokenizer) else None
     number = piece.line
     for number, line in enumerate(lines(file, piece), piece.line):
-        survey.take(number, line, encode, parse)
+        if paced:
+            paced.line, paced.size = number, len(line)
+        survey.take(number, line, paced or encode, parse)
     if piece.long:
         survey.skip(number + (piece.size > 0), piece.long, lost=piece.lost)
     return survey
-
-
-# --- the tokenizer of a model
-
-THINKING = (
-    ("<think>", "</think>"),
-    ("<longcat_think>", "</longcat_think>"),
-    ("<|think:start|>", "<|think:end|>"),
-    ("<|channel>", "<channel|>"),
-)
-"""Where a vocabulary holds such a pair, mlx-lm asks the chat template for thinking."""
-
-
-class TokenizerError(RuntimeError):
-    """A folder that looks like a model's, whose tokenizer cannot be loaded here."""
-
-
-@dataclass(frozen=True)
-class LocalTokenizer:
-    """The tokenizer of a model folder, used as mlx-lm uses it; pickled as the folder's name."""
-
-    path: str
-
-    def __call__(
-        self, content: str | Sequence[Any], *, tools: Any = None, answer_next: bool = False
-    ) -> Sequence[int]:
-        """Return the tokens; what the tokenizer or its template refuses is a ValueError.
-
-        It is loaded when it is first asked; raises TokenizerError where it cannot be.
-        """
-        try:
-            loaded, thinking = _loaded(self.path)
-        except Exception as error:
-            raise TokenizerError(str(error)) from error
-        try:
-            if isinstance(content, str):
-                found: list[int] = loaded.encode(content)
-                end = [] if found[-1:] == [loaded.eos_token_id] else [loaded.eos_token_id]
-                return found + end
-            chat: list[int] = loaded.apply_chat_template(
-                content,
-                tools=tools,
-                add_generation_prompt=answer_next,
-                enable_thinking=thinking,
-                return_dict=False,
-            )
-        except (
-            import_module("jinja2").TemplateError,
-            TypeError,
-            AttributeError,
-            LookupError,
-        ) as error:
-            raise ValueError(str(error)) from error
-        return chat
-
-
-def load_tokenizer(model_path: str | Path) -> Encode | None:
-    """Return the tokenizer of a local model folder; None where none can be loaded here."""
-    path = str(model_path)
-    if not Path(path).is_dir():
-        return None
-    try:
-        _loaded(path)
-    except (ImportError, OSError, ValueError):
-        return None
-    return LocalTokenizer(path)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep transformers from telling that no torch is here, as mlx-lm does."""
-    name = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-@cache
-def _loaded(path: str) -> tuple[Any, bool]:
-    """Load a tokenizer; it takes a second, so every process does it once.
-
-    Templates that mlx-lm writes in Python (``chat_template_type``) would need mlx-lm itself.
-    """
-    with _quietly():
-        loaded = import_module("transformers").AutoTokenizer.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False
-        )
-    if loaded.init_kwargs.get("chat_template_type"):
-        raise ValueError("the chat template is one of mlx-lm's own")
-    vocabulary = loaded.get_vocab()
-    return loaded, any(start in vocabulary and end in vocabulary for start, end in THINKING)

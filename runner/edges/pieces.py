@@ -2,10 +2,12 @@
 
 import io
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from runner.edges import reader
+from runner.edges.cells import Cells
 from runner.edges.crew import Crew
 from runner.edges.reader import LONGEST
 
@@ -69,7 +71,10 @@ def lines(file: Path, piece: Piece) -> Iterator[bytes]:
         return io.BytesIO(stream.read(piece.size))
 
 
-def each(work: Callable[[Piece], T], file: Path, crew: Crew) -> Iterator[T]:
-    """Yield what `work` makes of each piece, in order; only of a large file by the crew."""
-    large = file.stat().st_size > 4 * PIECE
-    return (crew if large else Crew()).each(work, pieces(file))
+def each(work: Callable[..., T], file: Path, crew: Crew | Cells, done: int = 0) -> Iterator[T]:
+    """Yield what `work` makes of each piece but the first `done`, in order.
+
+    Only a large file is for a whole crew; cells do any.
+    """
+    few = isinstance(crew, Crew) and file.stat().st_size <= 4 * PIECE
+    return (Crew() if few else crew).each(work, islice(pieces(file), done, None))

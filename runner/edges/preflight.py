@@ -6,8 +6,9 @@ What reads rows is imported where there are rows to read.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,16 +16,15 @@ from typing import TYPE_CHECKING
 from runner.core.expect import unknown_figures
 from runner.core.naming import RUN_DIR
 from runner.core.problem import Mark, Problem
-from runner.core.rules.chain import beneath
 from runner.core.trainer import watched
-from runner.edges import known, schemas
+from runner.edges import chats, known, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from runner.core.plan import Plan, Stage
-    from runner.core.rows import Encode, Features
-    from runner.core.rules import Known
+    from runner.core.rows import Encode, Features, Report
+    from runner.core.rules import Finding, Known
     from runner.edges import dataset
 
 # Said of a data set as a whole: the rules say them, at the recipe's own line.
@@ -49,7 +49,7 @@ SMALL = 4 << 20
 class Reading:
     """How a stage reads a folder of this disk; `mixed` where a stage of the plan stands between.
 
-    `tokenizer` is the folder of a model that has one, None where none is on this disk.
+    `writer` is the model whose template writes its rows.
     """
 
     folder: str
@@ -59,7 +59,28 @@ class Reading:
     required: tuple[str, ...]
     max_seq_length: int
     mixed: bool
-    tokenizer: str | None
+    writer: chats.Writer
+
+
+@dataclass(slots=True)
+class Rows:
+    """What is wrong with rows and prompts.
+
+    By stage, `unseen` is what was not looked at, and `refused` what the model's chat template does
+    not take of the recipe's own words.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    unseen: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    refused: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+
+    def told(self, facts: Known) -> Known:
+        """Return facts that say so, too."""
+        both = (
+            {name: tuple(of) for name, of in one.items()} for one in (self.unseen, self.refused)
+        )
+        unseen, refused = both
+        return replace(facts, unseen=unseen, refused=refused)
 
 
 def facts(plan: Plan) -> Known:
@@ -79,22 +100,30 @@ def rows(
     smoke: bool = False,
     workers: int = 1,
     progress: dataset.Progress | None = None,
-) -> list[Problem]:
+) -> Rows:
     """Return what is wrong with the rows and prompts that the plan reads from this disk.
 
     A folder that several stages read in the same way is read once. Rows that a stage of the plan
     mixes are looked at where they come from; with `stages`, those that these read. A smoke run has
-    the tiny model's tokenizer.
+    the tiny model's tokenizer, and nothing is said of the other.
     """
-    seen: dict[Reading, set[str]] = {}
+    found = Rows()
+    chosen = [one for one in plan.stages if stages is None or one.name in stages]
+    seen: dict[Reading, list[Stage]] = {}
     with ExitStack() as stack:
         tiny = _empty(stack) if smoke else None
-        for stage in (one for one in plan.stages if stages is None or one.name in stages):
+        for stage in chosen:
+            found.unseen[stage.name] += () if smoke else _unread(plan, stage)
             for reading in _readings(plan, stage, tiny):
-                seen.setdefault(reading, set()).update(stage.allow)
+                seen.setdefault(reading, []).append(stage)
         check = partial(_check, smoke=smoke, workers=workers, progress=progress)
-        found = [problem for one, allowed in seen.items() for problem in check(one, allowed)]
-    return [*found, *_prompts(plan)]
+        for reading, readers in seen.items():
+            problems, unseen = check(reading, {slug for one in readers for slug in one.allow})
+            found.problems += problems
+            if unseen and not smoke:
+                found.unseen[readers[0].name].append(unseen)
+    _prompts(plan, chosen, found, smoke=smoke)
+    return found
 
 
 def _empty(stack: ExitStack) -> str:
@@ -110,7 +139,8 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
     if stage.tool != "mlx_lm.lora":
         return
     names = ("prompt_feature", "completion_feature", "chat_feature", "text_feature")
-    tokenizer = tiny or _tokenizer(beneath(plan, str(params["model"])))
+    model = str(params["model"])
+    writer = chats.Writer(model, tiny) if tiny else chats.writer(plan, model)
     for path, wanted in _data(stage):
         for folder, mixed in _folders(plan, path):
             from runner.core.rows import Features  # noqa: PLC0415
@@ -123,8 +153,25 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
                 () if mixed else wanted,
                 params["max_seq_length"],
                 mixed,
-                tokenizer,
+                writer,
             )
+
+
+def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
+    """Yield the data sets of a training, or of a test, of which no row is on this disk yet."""
+    if stage.tool != "mlx_lm.lora":
+        return
+    from runner.core.rules import Finding  # noqa: PLC0415
+
+    hint = "allow this rule where that is meant"
+    if stage.params["hf_dataset"] is not None:
+        why = "no row of hf_dataset was looked at: the hub's library loads them in the run"
+        yield Finding("hf_dataset", why, hint)
+    for path, _ in _data(stage):
+        if not any(_folders(plan, path)):
+            maker = plan.maker(path)
+            made = f"stage '{maker.name}' makes them" if maker else "there is no such folder here"
+            yield Finding("data", f"no row of '{path}' was looked at: {made}", hint)
 
 
 def _data(stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -137,23 +184,32 @@ def _data(stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield path, (stage.trainer["watch.retention.split"],)
 
 
-def _prompts(plan: Plan) -> Iterator[Problem]:
-    """Yield what is wrong with prompts files, and expectations of categories they do not have."""
+def _prompts(plan: Plan, stages: Collection[Stage], found: Rows, *, smoke: bool) -> None:
+    """Add what is wrong with prompts, and expectations of categories that a file of them lacks."""
     ends: dict[str, Collection[str]] = {}
-    read = sorted({one for stage in plan.stages for one in known.reads(stage)})
-    for path in (path for kind, path in read if kind == "prompts"):
-        if os.path.lexists(path):
+    for stage in plan.stages:
+        for path in (path for kind, path in known.reads(stage) if kind == "prompts"):
+            if not os.path.lexists(path):
+                continue
             from runner.edges import prompts  # noqa: PLC0415
 
             try:
-                found = prompts.survey(Path(path))
+                read = prompts.survey(Path(path))
             except OSError as error:
                 why = f"the file cannot be read: {error.strerror}"
-                yield Problem(Mark(path, 1, 1), why, "prompts-unreadable")
+                found.problems.append(Problem(Mark(path, 1, 1), why, "prompts-unreadable"))
                 continue
-            yield from found.problems
-            ends[path] = [name for name in found.rows if name]
-    yield from unknown_figures(plan, schemas.catalog(), ends)
+            found.problems += [] if path in ends else read.problems
+            ends[path] = [name for name in read.rows if name]
+            if stage in stages and not read.problems and not smoke:
+                for one in chats.of_prompts(plan, stage, read):
+                    if isinstance(one, Problem):
+                        found.problems.append(one)
+                    else:
+                        found.unseen[stage.name].append(one)
+        for looked, finding in () if smoke or stage not in stages else chats.of_stage(plan, stage):
+            (found.refused if looked else found.unseen)[stage.name].append(finding)
+    found.problems += unknown_figures(plan, schemas.catalog(), ends)
 
 
 def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
@@ -175,14 +231,6 @@ def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
             waiting += reversed([(source, True) for kind, source in sources if kind == "data"])
 
 
-def _tokenizer(model: str) -> str | None:
-    """Return the folder of a model that is on this disk and has a tokenizer."""
-    folder = known.folder_of(model, known.hub_cache(dict(os.environ)))
-    return (
-        str(folder.resolve()) if folder and (folder / "tokenizer_config.json").is_file() else None
-    )
-
-
 def _check(
     said: Reading,
     allowed: Collection[str],
@@ -190,8 +238,10 @@ def _check(
     smoke: bool,
     workers: int,
     progress: dataset.Progress | None,
-) -> Iterator[Problem]:
+) -> tuple[list[Problem], Finding | None]:
+    """Return what is wrong with a folder, and what of it could not be looked at."""
     from runner.edges import dataset  # noqa: PLC0415
+    from runner.edges.tokenizer import TokenizerError  # noqa: PLC0415
 
     check = partial(
         dataset.check,
@@ -206,21 +256,29 @@ def _check(
         workers=workers,
         progress=progress,
     )
+    encode, writer = _encode(said, smoke=smoke), said.writer
     try:
-        report = check(tokenizer=_encode(said, smoke=smoke))
-    except dataset.TokenizerError:
-        report = check()
+        report = check(tokenizer=encode)
+    except TokenizerError as error:
+        report, encode, writer = check(), None, chats.unloaded(writer, str(error))
     silent = OF_SPLITS | set(allowed)
     if said.mixed and said.batch_size > 1:
         silent |= OF_ORDER
-    for problem in report.problems:
-        if problem.rule not in silent and not (smoke and problem.rule in dataset.OF_TOKENS):
-            yield problem
+    silent |= dataset.OF_TOKENS if smoke else set()
+    shown = [problem for problem in report.problems if problem.rule not in silent]
+    written = encode is not None or not _chats(report)
+    return shown, None if written else writer.absent(f"row of '{said.folder}'")
+
+
+def _chats(report: Report) -> bool:
+    """Say whether rows go through a chat template."""
+    return any(split.format in {"chat", "completions"} for split in report.splits.values())
 
 
 def _encode(said: Reading, *, smoke: bool) -> Encode | None:
     """Return the tokenizer for a folder's rows; it is loaded when the first row asks for it."""
-    if said.tokenizer is None:
+    folder = said.writer.folder
+    if folder is None:
         return None
     if smoke:
         sizes = (file.stat().st_size for file in Path(said.folder).glob("*.jsonl"))
@@ -228,7 +286,7 @@ def _encode(said: Reading, *, smoke: bool) -> Encode | None:
             return None
         from runner.tools.tiny import write_tokenizer  # noqa: PLC0415  (few runs need it)
 
-        write_tokenizer(Path(said.tokenizer))
-    from runner.edges import dataset  # noqa: PLC0415
+        write_tokenizer(Path(folder))
+    from runner.edges.tokenizer import LocalTokenizer  # noqa: PLC0415
 
-    return dataset.LocalTokenizer(said.tokenizer)
+    return LocalTokenizer(folder)

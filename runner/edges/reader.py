@@ -90,6 +90,15 @@ def read(path: Named, kind: Kind) -> bytes:
     return data
 
 
+def require(path: Named, kind: Kind) -> None:
+    """Raise OSError for what is no file, or a larger one than its kind: somebody else reads it."""
+    with opened(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+    if size > kind.most:
+        why = f"it has {size_of(size)}, and {kind.what} has at most {size_of(kind.most)}"
+        raise OSError(errno.EFBIG, why, str(path))
+
+
 def lines(stream: io.BufferedReader) -> Iterator[bytes]:
     """Yield the lines of an opened file. Raises OSError at one that is longer than `LONGEST`."""
     while line := stream.readline(LONGEST):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.core.prompts import messages_of
 from runner.edges import reader
 from runner.tools.error import ToolError
 
@@ -70,12 +71,9 @@ class Model:
         self, question: Question, system_prompt: str | None, template: Mapping[str, Any]
     ) -> list[int]:
         """Return a prompt's tokens: through the chat template, but for a text."""
-        if question.asked == "text":
+        messages = messages_of(question, system_prompt)
+        if messages is None:
             return list(self.tokenizer.encode(question.prompt))
-        messages = question.prompt
-        if question.asked == "prompt":
-            system = [{"role": "system", "content": system_prompt}] if system_prompt else []
-            messages = [*system, {"role": "user", "content": question.prompt}]
         text = self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, **template
         )

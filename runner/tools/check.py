@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.core.figure import size_of
 from runner.core.problem import counted, picture
 from runner.core.rows import ROLES, SPLITS, Features
 from runner.edges import printer
-from runner.edges.dataset import check, load_tokenizer
+from runner.edges.dataset import check
 from runner.edges.meter import WORKERS, meter
+from runner.edges.tokenizer import LocalTokenizer, TokenizerError
 from runner.errors import Exit, RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runner.core.rows import Encode, Report, Stats
+    from runner.core.rows import Report, Stats
     from runner.edges.dataset import Progress
 
 COLUMNS = ("split", "format", "rows", "size", "", "min", "median", "90 %", "99 %", "max")
@@ -27,21 +29,29 @@ COLUMNS = ("split", "format", "rows", "size", "", "min", "median", "90 %", "99 %
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; 0, or 2 where a row is an error."""
     options = parser().parse_args(argv)
-    tokenizer = load_tokenizer(options.model) if options.model else None
-    if options.model and not tokenizer:
-        raise RecipeError(
-            f"there is no tokenizer to load from {options.model}",
-            "name the folder of a model on this disk, and install transformers",
-        )
-    with meter() as progress:
-        report = _report(options, tokenizer, progress)
+    try:
+        with meter() as progress:
+            report = _report(options, _tokenizer(options.model), progress)
+    except TokenizerError as error:
+        raise _unloaded(options.model, str(error)) from error
     style = {"json": as_json, "text": as_text}[options.format]
     printer.show(style(report), end="")
     return Exit.INVALID if report.failed else Exit.OK
 
 
+def _tokenizer(model: str | None) -> LocalTokenizer | None:
+    if model is not None and not Path(model).is_dir():
+        raise _unloaded(model, "there is no such folder")
+    return LocalTokenizer(model) if model else None
+
+
+def _unloaded(model: str, why: str) -> RecipeError:
+    message = f"there is no tokenizer to load from {model}: {' '.join(why.split())}"
+    return RecipeError(message, "name the folder of a model on this disk, and install transformers")
+
+
 def _report(
-    options: argparse.Namespace, tokenizer: Encode | None, progress: Progress | None
+    options: argparse.Namespace, tokenizer: LocalTokenizer | None, progress: Progress | None
 ) -> Report:
     return check(
         options.folder,

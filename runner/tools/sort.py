@@ -182,7 +182,7 @@ def padding(
 
 def _tokenizer(model: str) -> Encode:
     """Return the tokenizer of a model folder, or of a model of the hub."""
-    from runner.edges.dataset import load_tokenizer
+    from runner.edges.tokenizer import load_tokenizer
 
     folder = model if Path(model).is_dir() else _fetched(model)
     encode = load_tokenizer(folder)

@@ -184,7 +184,7 @@ def _run(
     `advise` knows which changes help a stage that fails.
     """
     from runner import workflow
-    from runner.core.problem import picture
+    from runner.core.problem import NOTE, picture
     from runner.edges import history, preflight, rest, room, schemas, signals
     from runner.edges.ahead import early
     from runner.edges.execute import execute
@@ -198,9 +198,11 @@ def _run(
         warnings: Sequence[Problem] = ()
         if known is None:
             world.places(preflight.places(plan))
-            warnings = workflow.refuse(_examined(compiled, stages, kept, smoke=plan.smoke), sources)
+            found = workflow.refuse(_examined(compiled, stages, kept, smoke=plan.smoke), sources)
+            warnings = [one for one in found if one.severity != NOTE]
             warn(warnings)
             known = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
+            known += [one.message for one in found if one.severity == NOTE]
             if not warnings and len(names) == len(plan.stages):
                 rest.keep(asked, world, plan, known, whole=len(stages) == len(names))
         notes = [*known, *room.look(plan, stages, folder)]

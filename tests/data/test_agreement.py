@@ -7,7 +7,8 @@ import pytest
 
 from runner.core.rows import Features, RowError, Use, formats_of, parse, require_format, tokens
 from runner.core.rows import Row as Known
-from runner.edges.dataset import check, load_tokenizer
+from runner.edges.dataset import check
+from runner.edges.tokenizer import load_tokenizer
 
 pytestmark = pytest.mark.slow
 

@@ -8,6 +8,7 @@ from runner.core import rows
 from runner.core.rows import SLUGS, batches, survey
 from runner.core.rows import folder as folders
 from runner.edges import dataset, pieces
+from runner.edges.cells import StoppedError
 
 
 def line(value):
@@ -62,6 +63,7 @@ CASES = {
     "row-answers-masked": (GOOD + chat("a", "b", "c", "an answer that is long"), MASK),
     "row-lone-surrogate": (GOOD + '{"messages": [{"role": "user", "content": "\\ud800"}, {"role": "assistant", "content": "b"}]}\n', {}),
     "row-template-error": (GOOD + chat("refused", "b"), {"tokens": True}),
+    "row-template-endless": (GOOD + chat("endless", "b"), {"tokens": True}),
     "row-cut": (GOOD + chat("a", LONG), {"tokens": True, "max_seq_length": 20}),
     "row-answer-lost": (GOOD + chat(LONG, "b"), {"tokens": True, "max_seq_length": 20}),
     "row-mask-hides-answer": (GOOD + chat("thinking", "b c d e f g h"), {"tokens": True, **MASK}),
@@ -84,12 +86,14 @@ BESIDE = {
 }
 
 
-def encode(content, *, tools=None, answer_next=False):
+def encode(content, *, tools=None, answer_next=False, tokenize=True):
     """A token for every word; a prompt about thinking is answered with something before it."""
     words = []
     for message in content:
         if message["content"] == "refused":
             raise ValueError("no such message")
+        if message["content"] == "endless":
+            raise StoppedError(5, "time")
         words += [message["role"], *message["content"].split(), "end"]
     if answer_next:
         words += ["assistant", "think"] if "thinking" in words else ["assistant"]

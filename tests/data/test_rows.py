@@ -521,7 +521,7 @@ def test_what_length_and_mask_do_to_an_answer(whole, prompt, use, flaws):
     assert [(f.rule, f.severity) for f in token_flaws(whole, prompt, use)] == flaws
 
 
-def words(content, *, tools=None, answer_next=False):
+def words(content, *, tools=None, answer_next=False, tokenize=True):
     """A token for every word and two around every message."""
     if isinstance(content, str):
         return [*content.split(), "end"]
@@ -610,20 +610,21 @@ def test_what_the_loss_counts_of_a_row(size, start, use, counted):
     assert targets(size, start, use) == counted
 
 
-def test_rows_that_cannot_be_cut_are_not_tokenized_where_nothing_else_is_asked(folder):
+def test_rows_that_cannot_be_cut_are_only_written_where_nothing_else_is_asked(folder):
     asked = []
 
     def counting(content, **named):
-        asked.append(content)
+        asked.append(named.get("tokenize", True))
         return words(content, **named)
 
     rows = [loud(), chat(("user", "a" * 200), ("assistant", "c"))]
     path = folder(b"".join(rows))
     said = {"tokenizer": counting, "max_seq_length": 400, "splits": ["train"]}
     check(path, **said, every=False)
-    assert len(asked) == 1
+    assert sorted(asked) == [False, True]
+    asked.clear()
     check(path, **said, every=False, mask_prompt=True)
-    assert len(asked) == 1 + 2 * 2
+    assert asked == [True] * 2 * 2
 
 
 # --- properties

@@ -1148,6 +1148,8 @@ PROSE = [
         r"name an adapter's file, as stages\.NAME\.adapter_file",
         r"put its adapter_config\.json beside it, or make sure and allow this rule",
         r"say its IP, or give a hostfile with ips",
+        r"allow this rule where that is meant",
+        r"leave system_prompt out, and begin the prompt with it",
         r"make sure of it, and allow this rule; or measure them in a stage of the recipe",
         r"add train\.jsonl",
         r"make it in a stage with targets_only: true",

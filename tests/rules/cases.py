@@ -6,11 +6,15 @@ from dataclasses import replace as change
 
 from runner import workflow
 from runner.core.recipe import Overrides, load
-from runner.core.rules import Adapter, DataSet, Known, ModelFacts, examine, views
+from runner.core.rules import Adapter, DataSet, Finding, Known, ModelFacts, examine, views
 from runner.edges import schemas
 
 KEYS = ["self_attn.q_proj", "mlp.up_proj"]
 NOTHING = Known()
+UNSEEN = Finding("model", "no row of 'rows' was tried", "allow this rule where that is meant")
+REFUSED = Finding(
+    "model", "the template refuses it", "leave system_prompt out, and begin the prompt with it"
+)
 
 
 @dataclass(frozen=True)
@@ -426,6 +430,8 @@ CASES = {
         Known(data={name: DataSet(name, {"train": 12}) for name in ("new", "old")}),
     ),
     "no-validation-rows": Case(one(), one(), rows(valid=None, others=("val.jsonl",)), rows()),
+    "not-looked-at": Case(one(), one(), Known(unseen={"train": (UNSEEN,)}), NOTHING),
+    "prompt-refused-by-template": Case(one(), one(), Known(refused={"train": (REFUSED,)}), NOTHING),
     "mask-prompt-without-prompt": Case(
         one(mask_prompt=True), one(mask_prompt=True), rows(keys=("text",)), rows()
     ),

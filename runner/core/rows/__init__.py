@@ -11,6 +11,7 @@ row         a row that can be read -> its strings, its identity
 fields      a row of text, or of prompt and completion -> its flaws
 messages    a row of messages -> its flaws
 encoding    a row -> its tokens, and what is cut or masked of them
+template    why a chat template refuses a row -> a flaw, and the way out
 histogram   numbers -> how they are spread
 sound       a row and its format -> its strings, and its flaws
 tally       problems -> the first few of each kind, and how many
@@ -113,6 +114,7 @@ SLUGS = (
     "row-answers-masked",
     "row-lone-surrogate",
     "row-template-error",
+    "row-template-endless",
     "row-cut",
     "row-answer-lost",
     "row-mask-hides-answer",

@@ -12,34 +12,58 @@ from runner.core.rows.use import Use
 class Encode(Protocol):
     """Text (with its end) or messages -> tokens, as mlx-lm makes them; ValueError if it cannot.
 
-    `answer_next` asks for the start of an answer after the messages.
+    `answer_next` asks for the start of an answer after the messages; without `tokenize` a chat is
+    only written by its template, and there are no tokens.
     """
 
     def __call__(
-        self, content: str | Sequence[Any], *, tools: Any = None, answer_next: bool = False
+        self,
+        content: str | Sequence[Any],
+        *,
+        tools: Any = None,
+        answer_next: bool = False,
+        tokenize: bool = True,
     ) -> Sequence[int]:
         """Return the tokens."""
         ...  # pragma: no cover
+
+
+def messages_of(row: Row, use: Use) -> Sequence[Any]:
+    """Return the messages that mlx-lm makes of a row, none of a row of text."""
+    if row.format == "text":
+        return ()
+    if row.format == "completions":
+        prompt, completion = row.parts
+        return [
+            {"role": "user", "content": prompt},
+            {"role": "assistant", "content": completion},
+        ]
+    found: Sequence[Any] = row.value[use.features.chat]
+    return found
+
+
+def write(row: Row, use: Use, encode: Encode) -> None:
+    """Let the chat template write a row as it is written in a training. Raises ValueError."""
+    messages = messages_of(row, use)
+    if messages:
+        encode(messages, tools=row.value.get("tools"), tokenize=False)
 
 
 def tokens(row: Row, use: Use, encode: Encode) -> tuple[Sequence[int], Sequence[int] | None]:
     """Return the tokens of a row and, where it matters, those mlx-lm takes for its prompt."""
     if row.format == "text":
         return encode(row.parts[0]), None
-    tools = row.value.get("tools")
-    if row.format == "completions":
-        prompt, completion = row.parts
-        messages = [
-            {"role": "user", "content": prompt},
-            {"role": "assistant", "content": completion},
-        ]
-    else:
-        messages = row.value[use.features.chat]
+    messages, tools = messages_of(row, use), row.value.get("tools")
     whole = encode(messages, tools=tools)
     if len(messages) == 1 or not (use.mask_prompt or len(whole) > use.max_seq_length):
         return whole, None
     answers = messages[-1].get("role") == "assistant"
-    return whole, encode(messages[:-1], tools=tools, answer_next=answers)
+    try:
+        return whole, encode(messages[:-1], tools=tools, answer_next=answers)
+    except ValueError:
+        if use.mask_prompt:
+            raise
+        return whole, None  # mlx-lm writes no prompt alone without a mask
 
 
 def targets(size: int, start: int, use: Use) -> tuple[int, int]:

@@ -48,7 +48,7 @@ def identity(row: Row, features: Features) -> bytes:
         messages = row.value[features.chat]
         words += map(_ROLE, messages)
         if max(map(len, messages)) > 2:  # noqa: PLR2004 - more than role and content
-            words.append(json.dumps(messages, sort_keys=True))
+            words.append(json.dumps(messages, sort_keys=True, ensure_ascii=False))
     if row.value.get("tools"):
-        words.append(json.dumps(row.value["tools"], sort_keys=True))
+        words.append(json.dumps(row.value["tools"], sort_keys=True, ensure_ascii=False))
     return "\x1f".join(words).encode()

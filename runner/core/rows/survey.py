@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from hashlib import sha256
 
 from runner.core.rows.column import problem_of
-from runner.core.rows.encoding import Encode, targets, token_flaws, tokens
+from runner.core.rows.encoding import Encode, targets, token_flaws, tokens, write
 from runner.core.rows.flaw import Flaw, RowError
 from runner.core.rows.formats import other_format, require_format, two_formats
 from runner.core.rows.histogram import Histogram, Spread
@@ -14,6 +14,7 @@ from runner.core.rows.parsing import BLANK, Parse, constant_flaw, parse
 from runner.core.rows.row import Row, identity
 from runner.core.rows.sound import look
 from runner.core.rows.tally import Tally
+from runner.core.rows.template import given_up, refused
 from runner.core.rows.use import Use
 
 BUCKETS = 256
@@ -136,8 +137,15 @@ class Survey:
         self._batched(size)
         if row.format == "chat":
             self.turns.add(len(row.value[self.use.features.chat]))
-        if encode and (self.use.every or self.use.mask_prompt or self._long(line)):
-            self._encoded(row, number, line, encode)
+        if encode is None:
+            return
+        try:
+            if self.use.every or self.use.mask_prompt or self._long(line):
+                self._encoded(row, number, line, encode)
+            else:
+                write(row, self.use, encode)
+        except ValueError as error:
+            self._flawed(refused(str(error), row, self.use), number, line)
 
     def _long(self, line: bytes) -> bool:
         """Say whether a row may be cut: a token is a byte or more, and a template adds some."""
@@ -160,12 +168,7 @@ class Survey:
             self.tails.setdefault(keys, deque(maxlen=size)).append(number)
 
     def _encoded(self, row: Row, number: int, line: bytes, encode: Encode) -> None:
-        try:
-            whole, prompt = tokens(row, self.use, encode)
-        except ValueError as error:
-            message = f"cannot be tokenized: {error}"
-            self._flawed(Flaw("row-template-error", message), number, line)
-            return
+        whole, prompt = tokens(row, self.use, encode)
         self.lengths.add(len(whole))
         self.sums["cut_rows"] += len(whole) > self.use.max_seq_length
         self.sums["cut_tokens"] += max(len(whole) - self.use.max_seq_length, 0)
@@ -180,6 +183,10 @@ class Survey:
             self.sums["lost_answers"] += flaw.rule == "row-answer-lost"
             self.sums["hidden_answers"] += flaw.rule == "row-mask-hides-answer"
             self._flawed(flaw, number, line)
+
+    def given_up(self, why: str, number: int) -> None:
+        """Count a row at which the chat template was given up; nothing after it was rendered."""
+        self._flawed(given_up(why), number, b"")
 
     def _flawed(self, flaw: Flaw, number: int, line: bytes) -> None:
         if self.tally.count(flaw.rule, number):

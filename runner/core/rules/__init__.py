@@ -22,7 +22,7 @@ from runner.core.reading import FILES, Reading, readings
 from runner.core.resolve import Resolver
 from runner.core.tree import Node, locate
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
 FAMILIES = (
     "schedule",
     "adapter",
@@ -114,7 +114,8 @@ class Known:
 
     `absent` are the paths it reads that are not there, `beside` those of them whose folder is;
     `occupied` are the paths it writes that are there; `packages` the installed versions of mlx-lm
-    and of the hub's client; `starting` the stages that are about to run.
+    and of the hub's client; `starting` the stages that are about to run. By stage, `unseen` is what
+    could not be looked at, and `refused` what the model's chat template does not take.
     """
 
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
@@ -125,6 +126,8 @@ class Known:
     packages: Mapping[str, str] = field(default_factory=dict)
     beside: frozenset[str] = frozenset()
     starting: frozenset[str] = frozenset()
+    unseen: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("adapters", "data", "models"):

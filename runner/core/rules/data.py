@@ -161,6 +161,26 @@ def no_chat_template(view: View) -> Iterator[Finding]:
                 return
 
 
+@rule("note", tools=())
+def not_looked_at(view: View) -> Iterator[Finding]:
+    """What a stage lets a model's chat template write, and nothing here could write beforehand.
+
+    A template refuses rows: of roles it does not know, or in another order. Each row is written
+    with it before anything runs, where the model's tokenizer is on this disk, or in the hub's
+    cache. Elsewhere nothing is known of it, and this says so; so it does of rows that are not here.
+    """
+    yield from view.known.unseen.get(view.stage.name, ())
+
+
+@rule("error", tools=())
+def prompt_refused_by_template(view: View) -> Iterator[Finding]:
+    """A prompt, or a system prompt, that the model's chat template refuses.
+
+    The tool would stop after it has loaded the model.
+    """
+    yield from view.known.refused.get(view.stage.name, ())
+
+
 @rule("warning", "T77")
 def validates_on_random_rows(view: View) -> Iterator[Finding]:
     """An expectation on a validation loss that is measured on other rows every time.
