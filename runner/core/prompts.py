@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.core.problem import listing, offer, shown, suggest
 from runner.core.rows import ROLES, Flaw
-from runner.core.rows.flaw import kind
+from runner.core.rows.flaw import dotted, kind
 
 Json = Mapping[str, Any]
 Path = tuple[str | int, ...]
@@ -122,7 +122,7 @@ def _half_flaws(value: Any, path: Path) -> Iterator[Flaw]:
     """Yield the texts with half of a surrogate pair: no tokenizer takes one, nor does any file."""
     if isinstance(value, str):
         if not value.isascii() and _HALF.search(value):
-            why = f"holds half of a surrogate pair in {_dotted(path)}"
+            why = f"holds half of a surrogate pair in {dotted(path)}"
             yield Flaw("prompt-lone-surrogate", why, "write the whole character, as UTF-8", path)
         return
     pairs = value.items() if isinstance(value, dict) else ()
@@ -157,10 +157,10 @@ def _message_flaws(messages: Any) -> Iterator[Flaw]:
         path: Path = ("messages", at)
         if not isinstance(message, dict) or not isinstance(message.get("content"), str):
             hint = 'write {"role": "user", "content": "…"}'
-            yield Flaw("prompt-message", f"has no message as {_dotted(path)}", hint, path)
+            yield Flaw("prompt-message", f"has no message as {dotted(path)}", hint, path)
         elif message.get("role") not in ROLES:
             hint = offer(str(message.get("role")), sorted(ROLES))
-            why = f"has the role {shown(message.get('role'))} in {_dotted(path)}"
+            why = f"has the role {shown(message.get('role'))} in {dotted(path)}"
             yield Flaw("prompt-message", why, hint, path)
     last = messages[-1]
     if isinstance(last, dict) and last.get("role") == "assistant":
@@ -180,7 +180,7 @@ def _category_flaws(name: Any) -> Iterator[Flaw]:
 
 
 def _rule_flaws(said: Any, path: Path) -> Iterator[Flaw]:
-    where = _dotted(path)
+    where = dotted(path)
     if not isinstance(said, dict):
         yield _type(path, "an object", said)._replace(hint='write {"contain": "…"}')
         return
@@ -208,11 +208,11 @@ def _wanted_flaws(name: str, value: Any, path: Path) -> Iterator[Flaw]:
     elif not isinstance(value, str):
         yield _type(path, "a text", value)
     elif not value and name != "exact":
-        yield Flaw("prompt-rule", f"has an empty {_dotted(path)}, which every answer has", "", path)
+        yield Flaw("prompt-rule", f"has an empty {dotted(path)}, which every answer has", "", path)
     elif name in {"match", "not_match"}:
         why = ill_formed(value)
         if why:
-            why = f"has no regular expression as {_dotted(path)}: {why}"
+            why = f"has no regular expression as {dotted(path)}: {why}"
             hint = r"in JSON a backslash is written twice: \\d"
             yield Flaw("prompt-pattern", why, hint, path)
 
@@ -220,7 +220,7 @@ def _wanted_flaws(name: str, value: Any, path: Path) -> Iterator[Flaw]:
 def _option_flaws(name: str, said: Json, path: Path) -> Iterator[Flaw]:
     for option, kinds in _OPTIONS.items():
         if option in said and name not in kinds:
-            why = f"has {option} in {_dotted(path)}, which '{name}' does not read"
+            why = f"has {option} in {dotted(path)}, which '{name}' does not read"
             hint = "write (?i) in the pattern" if option == "ignore_case" else "remove it"
             yield Flaw("prompt-rule", why, hint, (*path, option))
     if not isinstance(said.get("ignore_case", False), bool):
@@ -253,11 +253,4 @@ def _is_number(value: Any) -> bool:
 
 def _type(path: Path, wanted: str, value: Any) -> Flaw:
     seen = shown(value) if isinstance(value, bool | int | float | str) else kind(value)
-    return Flaw("prompt-type", f"has {seen} as {_dotted(path)}, not {wanted}", "", path)
-
-
-def _dotted(path: Path) -> str:
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text
+    return Flaw("prompt-type", f"has {seen} as {dotted(path)}, not {wanted}", "", path)

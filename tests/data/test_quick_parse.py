@@ -76,6 +76,49 @@ def test_what_is_made_of_pieces_is_the_same(bits):
     assert same(read(quick_parse(), line), read(parse, line))
 
 
+TWICE = [
+    ('{"text": "a", "text": "b"}', ("text",)),
+    ('{"messages": [], "messages": [1]}', ("messages",)),
+    (
+        '{"messages": [{"role": "user", "content": "a: b", "content": "c"}]}',
+        ("messages", 0, "content"),
+    ),
+    ('{"a": {"b": [{"c": 1, "c": {"d": 2}}]}, "text": "x"}', ("a", "b", 0, "c")),
+    ('{"a" :1,"text":"a","text":"b"}', ("text",)),
+    ('{"t":"\\u003a","text":"a","text":"b"}', ("text",)),
+    ('{"t":"\\u0022\\u003A","te\\u0078t":"a","text":"b"}', ("text",)),
+    ('{"":"x","a\\\\":":)","text":"a","text":"b"}', ("text",)),
+    ('{"text": "a", "text": "b", "x": NaN}', ("text",)),
+]
+
+
+@pytest.mark.parametrize(("line", "path"), TWICE)
+def test_a_key_that_stands_twice_is_no_row(line, path):
+    for parser in (parse, quick_parse()):
+        flaw = read(parser, line.encode())
+        assert (flaw.rule, flaw.path) == ("row-key-twice", path)
+
+
+TEXTS = st.text(st.sampled_from(':"\\ a\u00e9\u2028{}'), max_size=6)
+OBJECTS = st.recursive(
+    TEXTS | st.none(), lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=8
+)
+
+
+@given(row=st.dictionaries(TEXTS, OBJECTS, min_size=1), data=st.data())
+def test_no_colon_and_no_escape_hides_a_key_that_stands_twice(row, data):
+    """Written in any way: spaces before colons, and colons and quotes as escapes."""
+    key = data.draw(st.sampled_from(sorted(row)))
+    said = [json.dumps(one) for one in (key, data.draw(OBJECTS))]
+    lost = f"{{{said[0]}{data.draw(st.sampled_from([':', ' :', ' : ']))}{said[1]}, "
+    line = lost + json.dumps(row, ensure_ascii=data.draw(st.booleans()))[1:]
+    for plain, escape in ((":", "\\u003a"), ('\\"', "\\u0022")):
+        if data.draw(st.booleans()) and plain not in said[0]:
+            line = line.replace(f"{plain}a", f"{escape}a")
+    for parser in (parse, quick_parse()):
+        assert read(parser, line.encode()).rule == "row-key-twice"
+
+
 def test_a_few_rows_do_not_import_it():
     assert parse_for(1000) is parse
     assert parse_for(10_000_000) is quick_parse()

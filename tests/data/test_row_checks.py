@@ -44,6 +44,7 @@ CASES = {
     "row-blank": (GOOD + "\n", {}),
     "row-carriage-return": (GOOD + '{"text":\r"a"}\n', {}),
     "row-constant": (GOOD + chat("a", "b", n=float("nan")), {}),
+    "row-key-twice": (GOOD + '{"text": "a", "text": "b"}\n', {}),
     "row-too-long": (GOOD + chat("a", "b" * 9000), {"longest": 2000}),
     "row-not-object": (GOOD + "[1]\n", {}),
     "row-without-format": (GOOD + "{}\n", {}),

@@ -95,6 +95,7 @@ SLUGS = (
     "row-blank",
     "row-carriage-return",
     "row-constant",
+    "row-key-twice",
     "row-too-long",
     "row-not-object",
     "row-without-format",

@@ -1,5 +1,6 @@
 """What is wrong with one row, in words and at its place."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 
@@ -34,3 +35,11 @@ def kind(value: Any) -> str:
     """Return what a value of JSON is, in words."""
     names = {dict: "an object", list: "a list", str: "a string", bool: "true or false"}
     return "null" if value is None else names.get(type(value), "a number")
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """Return a path inside of a row as people write it, as ``messages[1].content``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text

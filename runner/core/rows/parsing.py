@@ -1,12 +1,14 @@
 """A line of bytes -> the value that mlx-lm reads, or why it cannot read it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import Any
 
-from runner.core.rows.flaw import Flaw, RowError
+from runner.core.problem import shown
+from runner.core.rows.flaw import Flaw, RowError, dotted
 
 Parse = Callable[[bytes], tuple[Any, str]]
 MANY = 1 << 20
@@ -35,7 +37,9 @@ def quick_parse() -> Parse:
     def read(line: bytes) -> tuple[Any, str]:
         if b"\r" not in line:
             try:
-                return decode(line), ""
+                value = decode(line)
+                if _once(line, value):
+                    return value, ""
             except errors:
                 pass
         return parse(line)
@@ -43,26 +47,119 @@ def quick_parse() -> Parse:
     return read
 
 
+def _once(line: bytes, value: Any) -> bool:
+    """Say whether no key of a value can have stood twice in its line, whose colons are counted.
+
+    There is one for each key that was written, and those inside of texts. Where they are no more
+    than the keys that were read, and the colons of the texts that were read, none was lost. A colon
+    that is written as an escape is the one thing that would hide a lost one.
+    """
+    keys, inside = _colons(value)
+    return line.count(b":") == keys + inside and (not inside or b"\\u003" not in line)
+
+
+def _colons(value: Any) -> tuple[int, int]:
+    """Count the keys of a row and of all inside, and the colons in the texts that are no keys."""
+    keys = inside = 0
+    waiting = [value]
+    for one in waiting:  # it grows while it is walked
+        values = one
+        if type(one) is dict:
+            keys += len(one)
+            values = one.values()
+        elif type(one) is str:
+            values = (one,)
+        elif type(one) is not list:
+            continue
+        for inner in values:
+            if type(inner) is str:
+                inside += inner.count(":")
+            elif type(inner) is dict or type(inner) is list:
+                waiting.append(inner)
+    return keys, inside
+
+
 def decode(text: str) -> tuple[Any, str]:
     """Read JSON; and beside the value the NaN in it that Python accepts, although JSON has none.
 
     This says what a row is: what `quick_parse` returns accepts and refuses exactly what this does.
+    An object with a key twice is a RowError: JSON's readers keep the last value, and mlx-lm's is
+    one of them.
     """
     try:
-        return _STRICT.decode(text), ""
-    except _ConstantError as constant:
-        return json.loads(text), str(constant)
+        try:
+            return _STRICT.decode(text), ""
+        except _ConstantError as constant:
+            return _LOOSE.decode(text), str(constant)
+    except _TwiceError as twice:
+        raise RowError(_twice(text, str(twice))) from twice
 
 
 class _ConstantError(ValueError):
     """A constant that is not JSON."""
 
 
+class _TwiceError(ValueError):
+    """A key that stands twice in an object."""
+
+
 def _refuse(constant: str) -> None:
     raise _ConstantError(constant)
 
 
-_STRICT = json.JSONDecoder(parse_constant=_refuse)
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _TwiceError(_repeated(pairs))
+    return made
+
+
+def _repeated(pairs: Iterable[tuple[str, Any]]) -> str:
+    """Return the first key that was there before."""
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            break
+        seen.add(key)
+    return key
+
+
+class _Twice(dict[str, Any]):
+    """An object in which a key stood twice."""
+
+
+def _marked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    return _Twice({_repeated(pairs): None}) if len(made) < len(pairs) else made
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_once_each)
+_LOOSE = json.JSONDecoder(object_pairs_hook=_once_each)
+_MARKED = json.JSONDecoder(object_pairs_hook=_marked)
+
+
+def _twice(text: str, key: str) -> Flaw:
+    """Return the flaw of a row with a key twice; its place, where the rest can be read."""
+    path: tuple[str | int, ...] = ()
+    with suppress(ValueError, RecursionError):
+        path = _way(_MARKED.decode(text)) or ()
+    inside = f" in {dotted(path[:-1])}" if len(path) > 1 else ""
+    message = (
+        f"has the key {shown(key)} twice{inside}; mlx-lm reads the last, and the other is lost"
+    )
+    return Flaw("row-key-twice", message, "leave one of them, or rename one", path)
+
+
+def _way(value: Any) -> tuple[str | int, ...] | None:
+    """Return the path of the key that stands twice, None where none does."""
+    if isinstance(value, _Twice):
+        return tuple(value)
+    pairs = value.items() if isinstance(value, dict) else ()
+    for step, inner in enumerate(value) if isinstance(value, list) else pairs:
+        found = _way(inner)
+        if found is not None:
+            return (step, *found)
+    return None
 
 
 def parse(line: bytes) -> tuple[Any, str]:
@@ -72,6 +169,8 @@ def parse(line: bytes) -> tuple[Any, str]:
         raise RowError(_carriage_return(body))
     try:
         return decode(body.decode())
+    except RowError:
+        raise
     except UnicodeDecodeError as error:
         raise RowError(_not_utf8(body, error)) from error
     except json.JSONDecodeError as error:

@@ -165,7 +165,9 @@ class Survey:
         self.classes[keys] += 1
         size = (self.use.batch_size or 1) - 1
         if size:
-            self.tails.setdefault(keys, deque(maxlen=size)).append(number)
+            if keys not in self.tails:
+                self.tails[keys] = deque(maxlen=size)
+            self.tails[keys].append(number)
 
     def _encoded(self, row: Row, number: int, line: bytes, encode: Encode) -> None:
         whole, prompt = tokens(row, self.use, encode)
