@@ -27,6 +27,7 @@ OWN = {
     "edges/schemas.py": "what is shipped",
     "edges/lock.py": "a lock, which is never read",
     "edges/disk.py": "fsync",
+    "edges/cells.py": "pipes of our own, and what the system says of a process",
     "edges/walk.py": "a file that is written",
     "tools/replacement.py": "fsync and writing",
     "tools/score.py": "writing",

@@ -21,6 +21,7 @@ from runner.core.rows import (
     Use,
     first_format,
     foreign,
+    misnamed,
     parse_for,
     report,
 )
@@ -80,7 +81,8 @@ def check(
         surveys = {
             split: look.survey(file, f"{folder}/{file.name}") for split, file in files.items()
         }
-    found = report(str(folder), names, surveys, splits=splits, required=required)
+    heads = {name: _begins(path / name) for split in splits for name in misnamed(names, split)}
+    found = report(str(folder), names, surveys, splits=splits, required=required, heads=heads)
     return replace(found, problems=(*unread.values(), *found.problems))
 
 
@@ -99,6 +101,13 @@ def _unreadable(file: Path, name: str) -> Problem | None:
     except OSError as error:
         message = f"the file cannot be read: {error.strerror}"
         return Problem(Mark(str(file), 1, 1), message, "split-unreadable")
+
+
+def _begins(file: Path) -> bytes:
+    """Return how a file begins, nothing of one that cannot be read."""
+    with suppress(OSError), reader.opened(file) as stream:
+        return stream.read(HEAD)
+    return b""
 
 
 def _steps(progress: Progress | None, total: int) -> Callable[[int], None]:

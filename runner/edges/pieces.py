@@ -1,7 +1,8 @@
 """A large file of lines, read piece by piece."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -33,7 +34,7 @@ class Piece(NamedTuple):
     lost: bool = False
 
 
-def pieces(file: Path, size: int = PIECE, longest: int = LONGEST) -> Iterator[Piece]:
+def pieces(file: Path, size: int = PIECE, longest: int = LONGEST) -> Generator[Piece, None, None]:
     """Cut a file into pieces of whole lines."""
     with reader.opened(file) as stream:
         start, line = 0, 1
@@ -77,4 +78,5 @@ def each(work: Callable[..., T], file: Path, crew: Crew | Cells, done: int = 0) 
     Only a large file is for a whole crew; cells do any.
     """
     few = isinstance(crew, Crew) and file.stat().st_size <= 4 * PIECE
-    return (Crew() if few else crew).each(work, islice(pieces(file), done, None))
+    with closing(pieces(file)) as cut:
+        yield from (Crew() if few else crew).each(work, islice(cut, done, None))

@@ -1,7 +1,7 @@
 """data.format: rows of one layout written in another, so that nothing of them is lost.
 
-Chat, prompt and completion, instruction and response, text. A row that could not come back as it
-was is refused.
+Chat, prompt and completion, instruction and response, text; read are conversations of ShareGPT and
+pairs of answers, too. A row that could not come back as it was is refused.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def convert(
     instruction_feature: str = "instruction",
     input_feature: str = "input",
     response_feature: str = "response",
+    drop: Sequence[str] = (),
     reader: Reader = Reader(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Write the rows of all splits to `out` and return what `format.json` records."""
@@ -50,7 +51,10 @@ def convert(
     require_replaceable(target, "format", data)
     keys = Keys(reader.features, instruction_feature, input_feature, response_feature, form)
     splits = splits_of(data)
-    work = Work(keys, to, *_source(splits["train"], keys))
+    work = Work(keys, to, tuple(drop), *_source(splits["train"], keys))
+    for name in drop:
+        if name in keys.names[to]:
+            raise ToolError(f"drop names '{name}', which is what rows of {to} are made of")
     counts: dict[str, int] = {}
     with replacing(target) as folder:
         for name, file in splits.items():
@@ -59,6 +63,7 @@ def convert(
             "from": work.source,
             "to": to,
             "template": template,
+            "drop": [*drop],
             "rows": sum(counts.values()),
             **{f"{name}_rows": rows for name, rows in counts.items()},
         }
@@ -97,6 +102,7 @@ class Work:
 
     keys: Keys
     to: str
+    drop: tuple[str, ...]
     source: str
     first: str
 
@@ -109,7 +115,8 @@ class Work:
             for number, line in enumerate(lines(file, piece), piece.line):  # noqa: B007 - for refusals
                 row = _mapping(_value(line, read))
                 self.require_layout(row)
-                found.append(_line(converted(row, self.source, self.to, self.keys)))
+                made = converted(row, self.source, self.to, self.keys)
+                found.append(_line({k: v for k, v in made.items() if k not in self.drop}))
         except RowError as error:
             raise refusal(error.flaw, file, number, line) from error
         except LayoutError as error:
@@ -121,9 +128,8 @@ class Work:
 
     def require_layout(self, row: dict[str, Any]) -> None:
         """Refuse a row of another layout than the first."""
-        names = self.keys.names[self.source]
-        if not all(name in row for name in names):
-            keys = " and ".join(map(repr, names))
+        if self.source not in self.keys.layouts(row):
+            keys = " and ".join(map(repr, self.keys.names[self.source]))
             message = f"has no {keys}, and the first row, {self.first}, is {self.source}"
             raise RowError(Flaw("row-other-format", message, "keep one layout in a data set"))
 
@@ -181,6 +187,13 @@ def parser() -> argparse.ArgumentParser:
         add(
             f"--{name}-feature", default=name, metavar="KEY", help=f"the key of the {name} in a row"
         )
+    add(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="a key that is left out of every row (repeatable)",
+    )
     command.add_features(parser)
     return parser
 

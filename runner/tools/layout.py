@@ -1,15 +1,19 @@
 """A row of one layout -> the same row of another, and back: what data.format does to each.
 
 Every layout is read as chat and written from chat. Keys that no layout knows stay where they are.
-What a layout cannot hold is a LayoutError; it is said with the path of what does not fit.
+What a layout cannot hold is a LayoutError; it is said with the path of what does not fit. Two
+layouts are only read: conversations of ShareGPT, and pairs of answers of which one is chosen.
 """
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner.core.rows import Features
+from runner.core.rows.shapes import CHAT_ROLES, QUESTIONS, pair_of, share_gpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,12 +91,25 @@ class Keys:
             "completions": (known.prompt, known.completion),
             "instruction": (self.instruction, self.response),
             "text": (known.text,),
+            "sharegpt": ("conversations",),
+            "pair": ("chosen", "rejected"),
         }
         object.__setattr__(self, "names", names)
 
     def layouts(self, row: Mapping[str, Any]) -> list[str]:
-        """Return every layout whose keys a row has."""
-        return [name for name, keys in self.names.items() if all(key in row for key in keys)]
+        """Return every layout whose keys a row has; a pair's other keys are its question."""
+        if pair_of(row):
+            return ["pair"]
+        if share_gpt(row):
+            return ["sharegpt"]
+        found = [
+            name
+            for name, keys in self.names.items()
+            if name not in {"sharegpt", "pair"} and all(key in row for key in keys)
+        ]
+        if "instruction" in found and self.names["instruction"] == self.names["completions"]:
+            found.remove("completions")  # they were named because of the input beside them
+        return found
 
 
 def converted(row: Json, source: str, target: str, keys: Keys) -> Json:
@@ -160,6 +177,69 @@ def _of_text(row: Json, keys: Keys) -> tuple[list[Json], Json]:
         raise LayoutError(str(error), (name,)) from error
 
 
+def _of_share_gpt(row: Json, _: Keys) -> tuple[list[Json], Json]:
+    """Return the turns of ShareGPT as messages; a system text beside them is the first."""
+    name = share_gpt(row)
+    messages = [_turn(turn, (name, at)) for at, turn in enumerate(row[name])]
+    system, rest = row.get("system"), _without(row, name)
+    if isinstance(system, str):
+        rest.pop("system")
+        messages = [{"role": "system", "content": system}] * bool(system) + messages
+    if isinstance(rest.get("tools"), str):  # as LLaMA-Factory writes them
+        with suppress(ValueError):
+            rest["tools"] = json.loads(rest["tools"] or "[]")
+    return messages, rest
+
+
+def _turn(turn: Any, path: tuple[str | int, ...]) -> Json:
+    if not isinstance(turn, dict) or not {"from", "value"} <= turn.keys():
+        raise LayoutError("has a turn without 'from' and 'value'", path)
+    role = CHAT_ROLES.get(str(turn["from"]).casefold())
+    if role is None:
+        raise LayoutError(f"has a turn of {turn['from']!r}, whose role is not known", path)
+    return {"role": role, "content": turn["value"], **_without(turn, "from", "value")}
+
+
+def _of_pair(row: Json, keys: Keys) -> tuple[list[Json], Json]:
+    """Return the question and the chosen answer; the other answer stays in the row."""
+    chosen, _ = pair_of(row) or ("", "")
+    rest = _without(row, chosen)
+    answer = _messages(row[chosen], "assistant", (chosen,))
+    if len(answer) > 1:  # the whole conversation
+        return answer, rest
+    if share_gpt(row):
+        turns, rest = _of_share_gpt(rest, keys)
+        return [*turns, *answer], rest
+    name = next((n for n in (keys.features.chat, *QUESTIONS) if n in row), "")
+    if not name:
+        raise LayoutError("has no question beside its answers", (chosen,))
+    question = rest.pop(name)
+    if isinstance(question, dict) and "messages" in question:  # as OpenAI writes them
+        rest |= {key: question[key] for key in question if key != "messages"}
+        question = question["messages"]
+    found = _messages(question, "user", (name,))
+    more = rest.get(keys.input) if name != keys.input else None
+    if more and isinstance(more, str) and isinstance(question, str):
+        found[0]["content"] += f"\n\n{more}"
+    system = rest.get("system")
+    if isinstance(system, str) and system:
+        found = [{"role": "system", "content": rest.pop("system")}, *found]
+    return [*found, *answer], rest
+
+
+def _messages(value: Any, role: str, path: tuple[str | int, ...]) -> list[Json]:
+    """Return what is said: a text of this role, a message, or messages."""
+    if isinstance(value, str):
+        return [{"role": role, "content": value}]
+    said = value if isinstance(value, list) else [value]
+    if not said or not all(isinstance(one, dict) for one in said):
+        raise LayoutError(f"has neither text nor messages as '{path[0]}'", path)
+    turns = all({"from", "value"} <= one.keys() for one in said)
+    if not turns and not all("role" in one for one in said):
+        raise LayoutError(f"has a message without a role in '{path[0]}'", path)
+    return [_turn(one, path) for one in said] if turns else said
+
+
 def _to_chat(messages: list[Json], _: Json, keys: Keys) -> Json:
     return {keys.features.chat: messages}
 
@@ -218,6 +298,8 @@ READERS: Mapping[str, Callable[[Json, Keys], tuple[list[Json], Json]]] = {
     "completions": _of_completions,
     "instruction": _of_instruction,
     "text": _of_text,
+    "sharegpt": _of_share_gpt,
+    "pair": _of_pair,
 }
 WRITERS: Mapping[str, Callable[[list[Json], Json, Keys], Json]] = {
     "chat": _to_chat,

@@ -48,6 +48,8 @@ CASES = {
     "row-too-long": (GOOD + chat("a", "b" * 9000), {"longest": 2000}),
     "row-not-object": (GOOD + "[1]\n", {}),
     "row-without-format": (GOOD + "{}\n", {}),
+    "row-of-preferences": (GOOD + chat("a", "b", rejected="c"), {}),
+    "row-key-unread": (GOOD + chat("a", "b", system="c"), {}),
     "row-two-formats": (GOOD + chat("a", "b", text="c"), {}),
     "row-other-format": (GOOD + line({"text": "a"}), {}),
     "row-field-type": (GOOD + line({"messages": None}), {}),

@@ -5,6 +5,7 @@ The map, in import order; a module may import only from those above it:
 use         what rows are for: keys, roles, splits, and the training that reads them
 flaw        what is wrong with one row
 parsing     a line of bytes -> a value
+shapes      the keys of a row -> what it is meant as, where mlx-lm reads it otherwise
 column      a member of a line -> its column; a flaw -> a problem
 formats     the keys of a row -> its formats
 row         a row that can be read -> its strings, its identity
@@ -26,9 +27,9 @@ from runner.core.rows.column import column_of, problem_of
 from runner.core.rows.encoding import Encode, targets, token_flaws, tokens
 from runner.core.rows.fields import completion_flaws, text_flaws
 from runner.core.rows.flaw import Flaw, RowError
-from runner.core.rows.folder import OTHER_NAMES, SUFFIXES, Report, report
+from runner.core.rows.folder import OTHER_NAMES, Report, misnamed, report
 from runner.core.rows.foreign import HEAD, foreign
-from runner.core.rows.formats import OTHER_KEYS, first_format, formats_of, require_format
+from runner.core.rows.formats import first_format, formats_of, require_format
 from runner.core.rows.histogram import Histogram, Spread
 from runner.core.rows.messages import chat_flaws
 from runner.core.rows.parsing import Parse, decode, parse, parse_for, quick_parse
@@ -43,12 +44,10 @@ __all__ = [
     "CHECKS",
     "HEAD",
     "MOST_PADDING",
-    "OTHER_KEYS",
     "OTHER_NAMES",
     "ROLES",
     "SLUGS",
     "SPLITS",
-    "SUFFIXES",
     "TEMPLATE",
     "Encode",
     "Features",
@@ -73,6 +72,7 @@ __all__ = [
     "formats_of",
     "identity",
     "look",
+    "misnamed",
     "parse",
     "parse_for",
     "problem_of",
@@ -99,6 +99,8 @@ SLUGS = (
     "row-too-long",
     "row-not-object",
     "row-without-format",
+    "row-of-preferences",
+    "row-key-unread",
     "row-two-formats",
     "row-other-format",
     "row-field-type",

@@ -1,18 +1,28 @@
 """One line of JSON and the path of a member -> the column where it starts; a flaw -> a problem."""
 
 import json
+import posixpath
 import re
 from collections.abc import Sequence
+from shlex import quote
 
 from runner.core.problem import Mark, Problem
-from runner.core.rows.flaw import Flaw
+from runner.core.rows.flaw import DATA, Flaw
+from runner.core.rows.use import SPLITS
 
 
 def problem_of(flaw: Flaw, file: str, number: int, line: bytes) -> Problem:
     """Return the problem that a flaw is in this line of a file."""
     column = flaw.column or (column_of(line.decode(), flaw.path) if flaw.path else 1)
     mark = Mark(file, number, column)
-    return Problem(mark, f"the row {flaw.message}", flaw.rule, flaw.hint, (), flaw.severity)
+    hint = flaw.hint.replace(DATA, quote(data_of(file))) if DATA in flaw.hint else flaw.hint
+    return Problem(mark, f"the row {flaw.message}", flaw.rule, hint, (), flaw.severity)
+
+
+def data_of(file: str) -> str:
+    """Return the data set that a file is of: its folder where it is a split, else the file."""
+    folder, name = posixpath.split(file)
+    return folder or "." if name.removesuffix(".jsonl") in SPLITS else file
 
 
 def column_of(text: str, path: Sequence[str | int]) -> int:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+DATA = "{data}"
+"""In a hint, the data set that a row stands in."""
+
 
 class Flaw(NamedTuple):
     """What is wrong with a row, as a sentence whose subject is the row."""

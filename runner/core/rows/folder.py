@@ -1,11 +1,13 @@
 """The files of a data folder and the surveys of its splits -> its report."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from runner.core.problem import Mark, Problem, ordered
 from runner.core.rows.batches import split_problems
+from runner.core.rows.foreign import holding, way
 from runner.core.rows.survey import BUCKETS, Stats, Survey
 from runner.core.rows.use import SPLITS
 
@@ -14,7 +16,11 @@ OTHER_NAMES = {
     "valid": ("val", "validation", "validate", "dev", "eval", "evaluation"),
     "test": ("tests", "testing"),
 }
-SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".ndjson", ".parquet", ".csv")
+_NAME = re.compile(
+    r"(?P<stem>[^.]+?)(?:-\d+-of-\d+)?(?P<suffixes>(?:\.(?:jsonl?|ndjson|jl|csv|tsv|parquet|arrow|"
+    r"feather|xlsx?|gz|bz2|xz|zst|zip))+)"
+)
+_PACKED = re.compile(r"\.(?:gz|bz2|xz|zst)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +50,15 @@ def report(
     *,
     splits: Sequence[str] = SPLITS,
     required: Collection[str] = ("train",),
+    heads: Mapping[str, bytes] | None = None,
 ) -> Report:
-    """Put the surveys of a folder's splits together; `names` are the files in it."""
+    """Put the surveys of a folder's splits together; `names` are the files in it.
+
+    `heads` are the beginnings of those that `misnamed` finds.
+    """
     for split, number, first, other in _repeats(surveys):
         _repeated(surveys, split, number, first, other)
-    found = list(_absent(folder, names, splits, required))
+    found = list(_absent(folder, names, splits, required, heads or {}))
     found += _formats_differ(surveys)
     for survey in surveys.values():
         found += ordered([*split_problems(survey), *survey.tally.problems()])
@@ -83,17 +93,34 @@ def _repeated(
     tally.show(Problem(mark, message, rule, hint, ((place, "the first"),), "warning"))
 
 
+def misnamed(names: Collection[str], split: str) -> list[str]:
+    """Return the files that are meant for a split and that mlx-lm does not read as one."""
+    wanted = f"{split}.jsonl"
+    wrong = [name for name in sorted(names) if name != wanted and _means(name, split)]
+    return [name for name in wrong if name.endswith(".jsonl") or wanted not in names]
+
+
 def _absent(
-    folder: str, names: Collection[str], splits: Sequence[str], required: Collection[str]
+    folder: str,
+    names: Collection[str],
+    splits: Sequence[str],
+    required: Collection[str],
+    heads: Mapping[str, bytes],
 ) -> Iterator[Problem]:
     for split in splits:
         wanted = f"{split}.jsonl"
-        wrong = [n for n in sorted(names) if n != wanted and _means(n, split)]
-        wrong = [n for n in wrong if n.endswith(".jsonl") or wanted not in names]
+        wrong = misnamed(names, split)
         for name in wrong:
             message = f"mlx-lm does not read {name}; the {split} split is {wanted}"
             lost = wanted not in names
+            other = holding(heads.get(name, b""), name) if lost else None
             hint = f"rename it to {wanted}" if lost else f"remove it, or move its rows to {wanted}"
+            if other:
+                message += f", and this is {other.what}"
+                plain = _PACKED.sub("", name)
+                hint = way(
+                    other, f"{folder}/{name}", f"{folder}/{wanted if plain == name else plain}"
+                )
             severity = "error" if lost else "warning"
             yield Problem(
                 Mark(f"{folder}/{name}", 1, 1), message, "split-misnamed", hint, (), severity
@@ -117,12 +144,9 @@ def _absent(
 
 def _means(name: str, split: str) -> bool:
     """Say whether a file is probably meant for a split although mlx-lm does not read it."""
-    stem, suffix = next(
-        ((name.removesuffix(s), s) for s in sorted(SUFFIXES, key=len)[::-1] if name.endswith(s)),
-        ("", ""),
-    )
-    folded = stem.casefold()
-    return bool(suffix) and (folded == split or folded in OTHER_NAMES.get(split, ()))
+    match = _NAME.fullmatch(name)
+    stem = match["stem"].casefold() if match else ""
+    return stem == split or stem in OTHER_NAMES.get(split, ())
 
 
 def _formats_differ(surveys: Mapping[str, Survey]) -> Iterator[Problem]:

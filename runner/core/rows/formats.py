@@ -1,20 +1,13 @@
 """The keys of a row -> the formats mlx-lm could read it in."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from runner.core.problem import listing
 from runner.core.rows.flaw import Flaw, RowError
 from runner.core.rows.parsing import parse
+from runner.core.rows.shapes import without_format
 from runner.core.rows.use import Features
-
-OTHER_KEYS = {
-    "chat": ("messages", "message", "conversations", "conversation", "dialog", "chat", "turns"),
-    "prompt": ("prompt", "instruction", "question", "input"),
-    "completion": ("completion", "response", "output", "answer"),
-    "text": ("text", "content", "document"),
-}
 
 
 def formats_of(row: Mapping[str, Any], features: Features) -> list[str]:
@@ -36,22 +29,8 @@ def require_format(row: Any, features: Features) -> list[str]:
         raise RowError(Flaw("row-not-object", "is not a JSON object", hint))
     found = formats_of(row, features)
     if not found:
-        message = (
-            "has no format mlx-lm knows: a row needs "
-            f"{features.prompt} and {features.completion}, {features.chat}, or {features.text}"
-        )
-        raise RowError(Flaw("row-without-format", message, _rename(row, features)))
+        raise RowError(without_format(row, features))
     return found
-
-
-def _rename(row: Mapping[str, Any], features: Features) -> str:
-    for name, others in OTHER_KEYS.items():
-        wanted = getattr(features, name)
-        near = [key for key in row if key.casefold() in others]
-        near += get_close_matches(wanted, row, n=1, cutoff=0.75)
-        if wanted not in row and near:
-            return f"'{near[0]}' looks like '{wanted}': rename it, or set {name}_feature: {near[0]}"
-    return ""
 
 
 def first_format(lines: Iterable[bytes], features: Features) -> str | None:

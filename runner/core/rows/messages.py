@@ -7,6 +7,7 @@ from runner.core.problem import listing, suggest
 from runner.core.rows.fields import tools_flaws
 from runner.core.rows.flaw import Flaw, empty, kind
 from runner.core.rows.row import text_parts
+from runner.core.rows.shapes import as_chat
 from runner.core.rows.use import Use
 
 
@@ -61,7 +62,7 @@ def _message_flaws(message: Any, at: int, use: Use, *, is_last: bool) -> Iterato
         yield Flaw("row-field-type", f"has {kind(message)} as {name}, not an object", hint, path)
         return
     share_gpt = "from" in message and "value" in message
-    hint = "from and value are called role and content in mlx-lm" if share_gpt else ""
+    hint = as_chat() if share_gpt else ""
     if "role" not in message:
         yield Flaw("row-message-without-role", f"has no role in {name}", hint, path)
     else:

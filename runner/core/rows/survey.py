@@ -12,12 +12,15 @@ from runner.core.rows.formats import other_format, require_format, two_formats
 from runner.core.rows.histogram import Histogram, Spread
 from runner.core.rows.parsing import BLANK, Parse, constant_flaw, parse
 from runner.core.rows.row import Row, identity
+from runner.core.rows.shapes import unread
 from runner.core.rows.sound import look
 from runner.core.rows.tally import Tally
 from runner.core.rows.template import given_up, refused
 from runner.core.rows.use import Use
 
 BUCKETS = 256
+_READ = {"text": 1, "chat": 1, "completions": 2}
+"""So many keys of a row of each format are read; any more may hold what is not."""
 TEMPLATE = 256
 """So many tokens a chat template adds to a row at most, as is assumed."""
 
@@ -106,7 +109,16 @@ class Survey:
         for flaw in flaws:
             self._flawed(flaw, number, line)
         if texts is not None:
+            if len(value) > _READ[wanted]:
+                for flaw in unread(value, self._read, texts):
+                    self._flawed(flaw, number, line)
             self._sound(Row(value, wanted, texts), number, line, encode)
+
+    @property
+    def _read(self) -> tuple[str, ...]:
+        """The keys that are read of any row."""
+        known = self.use.features
+        return known.prompt, known.completion, known.chat, known.text
 
     def skip(self, number: int, size: int, *, lost: bool = False) -> None:
         """Count a line that is too long to be looked at; with `lost` nothing after it was, too."""
