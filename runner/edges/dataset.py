@@ -187,6 +187,8 @@ def _piece(
         if paced:
             paced.line, paced.size = number, len(line)
         survey.take(number, line, paced or encode, parse)
+        if survey.unread and survey.too_many(number):
+            break
     if piece.long:
         survey.skip(number + (piece.size > 0), piece.long, lost=piece.lost)
     return survey

@@ -17,11 +17,8 @@ LIVE, LOGGED = 0.1, 10.0
 
 
 @contextmanager
-def meter() -> Iterator["Meter | None"]:
-    """Give a line of progress to whoever looks at a terminal, None where nobody does."""
-    if not sys.stderr.isatty():
-        yield None
-        return
+def meter() -> Iterator["Meter"]:
+    """Give a line of progress: live to whoever looks at a terminal, now and then in a log."""
     found = Meter()
     try:
         yield found

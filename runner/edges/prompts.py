@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+MANY = 10_000
+"""So many more are enough: the rest of the file is not looked at."""
 MOST = 20
 """Problems that are told of one file; the rest are counted."""
 
@@ -69,6 +71,8 @@ def survey(file: Path) -> Prompts:
         for number, line in enumerate(lines(stream), 1):
             reader.take(number, line, offset)
             offset += len(line)
+            if reader.more > MANY:
+                break
     return reader.end()
 
 
@@ -140,6 +144,8 @@ class _Reader:
         if self.more:
             are = "is" if self.more == 1 else "are"
             why = f"{counted(self.more, 'more problem')} {are} not shown"
+            if self.more > MANY:
+                why += ", and the rest of the file was not looked at"
             problems = [*problems, Problem(Mark(str(self.file), 1, 1), why, "prompt-more")]
         return Prompts(
             self.file,

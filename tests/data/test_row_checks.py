@@ -46,6 +46,7 @@ CASES = {
     "row-constant": (GOOD + chat("a", "b", n=float("nan")), {}),
     "row-key-twice": (GOOD + '{"text": "a", "text": "b"}\n', {}),
     "row-too-long": (GOOD + chat("a", "b" * 9000), {"longest": 2000}),
+    "row-too-many": (GOOD + "\n" * 10_001, {}),
     "row-not-object": (GOOD + "[1]\n", {}),
     "row-without-format": (GOOD + "{}\n", {}),
     "row-of-preferences": (GOOD + chat("a", "b", rejected="c"), {}),
@@ -86,6 +87,7 @@ CASES = {
 # Those that come with another for the same row, of which they are the reason.
 BESIDE = {
     "batch-learns-nothing": {"row-answer-lost"},
+    "row-too-many": {"row-blank"},
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -767,3 +768,24 @@ def test_a_file_that_is_no_jsonl_is_one_problem_that_says_what_it_is(folder, con
 )
 def test_lines_that_are_no_table_and_no_array_are_rows(folder, content):
     assert "split-not-jsonl" not in {problem.rule for problem in check(folder(content)).problems}
+
+
+HOSTILE = {
+    "blank lines": b"\n" * 500_000,
+    "brackets": b"[\n" * 250_000,
+    "empty objects": b"{}\n" * 200_000,
+    "a deep row": b'{"text": "a", "x": ' + b"[" * 400_000 + b"}\n",
+    "deep messages": (b'{"messages": [{"role": "user", "content": "a", "x": ' + b"[" * 900 + b"]" * 900 + b"}]}\n") * 200,
+    "a huge key": json.dumps({"k" * 500_000: 1}).encode(),
+    "a huge role": json.dumps({"messages": [{"role": "r" * 500_000, "content": "a"}]}).encode(),
+    "many keys": json.dumps({f"key{n}": 1 for n in range(40_000)}).encode(),
+    "a key twice": b'{"text": "a", "text": "b"}\n' * 20_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_half_a_megabyte_of_anything_is_answered_in_few_words(folder, content):
+    began = time.process_time()
+    found = check(folder(content, valid=None, test=None))
+    assert time.process_time() - began < 5
+    assert sum(len(p.message) + len(p.hint) for p in found.problems) < 10_000

@@ -97,6 +97,7 @@ SLUGS = (
     "row-constant",
     "row-key-twice",
     "row-too-long",
+    "row-too-many",
     "row-not-object",
     "row-without-format",
     "row-of-preferences",

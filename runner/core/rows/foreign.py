@@ -27,7 +27,8 @@ _WIDE = {
 
 _OBJECTS = (
     'exec("import json\\nt = open(0, encoding=\\"utf-8-sig\\").read().strip()\\nn = 0\\n'
-    "while n < len(t):\\n row, n = json.JSONDecoder().raw_decode(t, n)\\n print(json.dumps(row))\\n"
+    "while n < len(t):\\n row, n = json.JSONDecoder().raw_decode(t, n)\\n"
+    " [print(json.dumps(row))]\\n"
     ' while t[n:n + 1].isspace(): n += 1")'
 )
 

@@ -1,14 +1,18 @@
 """A row of messages -> its flaws."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
-from runner.core.problem import listing, suggest
+from runner.core.problem import listing, shown, suggest
 from runner.core.rows.fields import tools_flaws
 from runner.core.rows.flaw import Flaw, empty, kind
 from runner.core.rows.row import text_parts
 from runner.core.rows.shapes import as_chat
 from runner.core.rows.use import Use
+
+LONGEST = 64
+"""Characters of a role that may be meant as one."""
 
 
 def plain_texts(row: Mapping[str, Any], use: Use) -> list[str] | None:
@@ -81,12 +85,13 @@ def _role_flaws(role: Any, name: str, path: tuple[str | int, ...], use: Use) -> 
         yield Flaw("row-field-type", f"has {kind(role)} as role of {name}, not a string", "", path)
     elif role not in use.roles:
         message = (
-            f"has the unknown role '{role}' in {name}; chat templates leave such a message out"
+            f"has the unknown role {shown(role)} in {name}; chat templates leave such a message out"
         )
         others = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
         meant = others.get(role.casefold())
         hint = f"did you mean '{meant}'?" if meant else suggest(role, sorted(use.roles))
-        otherwise = f"known are {listing(sorted(use.roles))}; --role {role} adds one"
+        adds = f"; --role {quote(role)} adds one" if len(role) <= LONGEST else ""
+        otherwise = f"known are {listing(sorted(use.roles))}{adds}"
         yield Flaw("row-unknown-role", message, hint or otherwise, path)
 
 

@@ -19,6 +19,8 @@ from runner.core.rows.template import given_up, refused
 from runner.core.rows.use import Use
 
 BUCKETS = 256
+MANY = 10_000
+"""So many lines of a piece that are no rows are enough."""
 _READ = {"text": 1, "chat": 1, "completions": 2}
 """So many keys of a row of each format are read; any more may hold what is not."""
 TEMPLATE = 256
@@ -75,6 +77,7 @@ class Survey:
     seen: list["array[int]"] = field(init=False)
     tails: dict[int, deque[int]] = field(default_factory=dict)
     batch: list[int] = field(default_factory=list)
+    unread: int = 0
     classes: Counter[int] = field(default_factory=Counter)
     silent: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -93,6 +96,7 @@ class Survey:
             formats = require_format(value, self.use.features)
         except RowError as error:
             self.rows -= error.flaw is BLANK
+            self.unread += 1
             self._flawed(error.flaw, number, line)
             return
         self._tail(len(value), number)
@@ -197,6 +201,14 @@ class Survey:
             self.sums["lost_answers"] += flaw.rule == "row-answer-lost"
             self.sums["hidden_answers"] += flaw.rule == "row-mask-hides-answer"
             self._flawed(flaw, number, line)
+
+    def too_many(self, number: int) -> bool:
+        """Say whether so many lines were no rows that none after this one is looked at."""
+        if self.unread < MANY:
+            return False
+        message = f"is the last of {MANY:,} that are no rows; some after it were not looked at"
+        self._flawed(Flaw("row-too-many", message, "write one JSON object a line"), number, b"")
+        return True
 
     def given_up(self, why: str, number: int) -> None:
         """Count a row at which the chat template was given up; nothing after it was rendered."""
