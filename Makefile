@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FAULTS ?= 1000
+SECONDS ?= 1800
+SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast faults check bench schema sync-mlx test-versions golden clean
+.PHONY: help demo test fast faults fuzz check bench schema sync-mlx test-versions golden clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,6 +40,9 @@ bench: $(VENV)/.installed  ## measure beside the peers, and write docs/benchmark
 faults: $(VENV)/.installed  ## strike a run at every one of its writes, in every way, and go on (an hour; FAULTS=64: at so many)
 	$(BIN)/python -m pytest tests/faults --faults=$(FAULTS) -n auto
 
+fuzz: $(VENV)/.installed  ## look for hangs, tracebacks and untrue words in inputs nobody wrote (SECONDS=1800 SEED=0)
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(SECONDS) $(SEED)
+
 schema: $(VENV)/.installed  ## write schema/recipe.schema.json and docs/reference anew from the catalogue
 	$(BIN)/run-recipe schema > schema/.recipe.schema.json
 	mv schema/.recipe.schema.json schema/recipe.schema.json
@@ -53,4 +58,4 @@ golden: $(VENV)/.installed  ## write expected messages and snapshots anew; then 
 	$(BIN)/python -m pytest -m 'not slow' --update-golden --snapshot-update
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .bench runs build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .fuzz runs build dist .mypy_cache .ruff_cache .hypothesis

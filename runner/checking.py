@@ -8,14 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core import visible
 from runner.core.naming import ENDING
-from runner.core.problem import NOTE, Mark, Problem, counted, listing, offer, ordered, tally
+from runner.core.problem import (
+    MAX_NOTES,
+    NOTE,
+    Mark,
+    Problem,
+    answering,
+    counted,
+    listing,
+    offer,
+    ordered,
+    tally,
+)
 from runner.edges import answers, collection
 from runner.edges.world import World
 from runner.errors import RecipeError
 
 if TYPE_CHECKING:
     from runner.core.plan import Compiled
-    from runner.core.recipe import Loaded
+    from runner.core.recipe import Gathered, Loaded
 
 _ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 # What compiles is imported where there is something to compile: an answer given before needs none.
@@ -147,12 +158,14 @@ def _recalled(file: str, told: Mapping[str, Any]) -> Checked:
     return Checked(file, notes, told["sources"], budgets)
 
 
+@answering()
 def _looked_at(file: str, request: Request, world: World, *, within: bool) -> Checked:
     from runner import workflow  # noqa: PLC0415
     from runner.edges import preflight  # noqa: PLC0415
     from runner.edges.meter import WORKERS, meter  # noqa: PLC0415
 
-    loaded = workflow.read(file, request.profiles, request.sets, world.environ, world)
+    gathered = workflow.gather(file, world.environ, world)
+    loaded = workflow.fold(gathered, request.profiles, request.sets, world.environ)
     if loaded.recipe is None:
         return Checked(file, ordered(loaded.problems), loaded.sources)
     known = loaded.recipe.section("profiles")
@@ -172,7 +185,8 @@ def _looked_at(file: str, request: Request, world: World, *, within: bool) -> Ch
         if request.mlx and not any(problem.severity == "error" for problem in problems):
             problems += workflow.rehearsed(loaded.recipe)
     if known and not request.profiles and not base:
-        problems = ordered([*problems, *_with_profiles(file, [*known], problems, request, world)])
+        under = _with_profiles(gathered, compiled, problems, request, world)
+        problems = ordered([*problems, *under])
     return Checked(file, problems, loaded.sources, budgets, base=base)
 
 
@@ -187,18 +201,29 @@ def _is_base(loaded: "Loaded") -> bool:
 
 
 def _with_profiles(
-    file: str, names: Sequence[str], before: Sequence[Problem], request: Request, world: World
+    gathered: "Gathered",
+    compiled: "Compiled",
+    before: Sequence[Problem],
+    request: Request,
+    world: World,
 ) -> Iterator[Problem]:
     """Yield what is wrong with a recipe under each of its profiles alone, and not without them.
 
-    Rows are not read again.
+    Rows are not read again. What is too much to look at is no "no problems".
     """
     from runner import workflow  # noqa: PLC0415
+    from runner.core.size import tried  # noqa: PLC0415
 
+    recipe = compiled.resolver.recipe
+    names = list(recipe.section("profiles"))
+    hint = "name those to look at: run-recipe check RECIPE --profile NAME"
+    if large := tried(recipe.tree, "profiles", len(names), compiled.resolver.held, hint):
+        yield large
+        return
     told = {(problem.mark, problem.rule) for problem in before}
     found: dict[Problem, list[str]] = {}
     for name in names:
-        loaded = workflow.read(file, (name,), request.sets, world.environ, world)
+        loaded = workflow.fold(gathered, (name,), request.sets, world.environ, alone=True)
         if loaded.recipe is None:
             continue
         compiled = workflow.compiled(loaded.recipe, world.environ)
@@ -209,8 +234,13 @@ def _with_profiles(
             if (problem.mark, problem.rule) not in told:
                 found.setdefault(problem, []).append(name)
     for problem, under in found.items():
-        note: tuple[Mark | None, str] = (None, f"with --profile {' or '.join(under)}")
+        note: tuple[Mark | None, str] = (None, f"with --profile {_either(under)}")
         yield replace(problem, notes=(*problem.notes, note))
+
+
+def _either(names: Sequence[str]) -> str:
+    """Return names as ``a or b``, many of them cut."""
+    return " or ".join(names) if len(names) <= MAX_NOTES else listing(names)
 
 
 def _judged(compiled: "Compiled", world: World) -> list[Problem]:

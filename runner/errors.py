@@ -48,11 +48,11 @@ class InvalidRecipeError(RecipeError):
     """A recipe with problems; `problems` are values, `sources` the texts they point into."""
 
     def __init__(self, problems: "Sequence[Problem]", sources: Mapping[str, str]) -> None:
-        from runner.core.problem import ordered, picture  # noqa: PLC0415  (--help needs none of it)
+        from runner.core.problem import ordered, pictures  # noqa: PLC0415  (--help needs none of it)
 
         self.problems = ordered(problems)
         self.sources = sources
-        super().__init__("\n".join(picture(problem, sources) for problem in self.problems))
+        super().__init__("\n".join(pictures(self.problems, sources)))
 
 
 class UnfitError(RecipeError):

@@ -11,7 +11,7 @@ from runner.core import reach, rules
 from runner.core import recipe as recipes
 from runner.core.leak import leaks, masked
 from runner.core.plan import Compiled, Plan
-from runner.core.problem import NOTE, Mark, Problem, listing, ordered, suggest
+from runner.core.problem import NOTE, Mark, Problem, answering, listing, ordered, suggest
 from runner.core.recipe import Overrides, Recipe
 from runner.core.rules import Known, View
 from runner.core.secret import Mask
@@ -36,7 +36,6 @@ class Files(Protocol):
         """Return the names of recipes near a path."""
 
 
-@resting()
 def read(
     file: str,
     profiles: Sequence[str] = (),
@@ -50,15 +49,44 @@ def read(
     In the texts it was read from, which pictures of problems show, secrets are masked, and files
     outside of the project are left out. `named` is the file that the user named, if not this one.
     """
+    return fold(gather(file, environ, files, named), profiles, sets, environ)
+
+
+@answering()
+@resting()
+def gather(
+    file: str,
+    environ: Mapping[str, str] | None = None,
+    files: Files = disk,
+    named: str = "",
+) -> recipes.Gathered:
+    """Read the files of a recipe, to be folded as often as it is looked at."""
+    here = project.of(named or file)
+    found = recipes.gather(file, here.recipes(files.read), files.beside)
+    mask = _mask(environ)
+    sources = {
+        name: mask.text(text) if here.holds(name) else "" for name, text in found.sources.items()
+    }
+    return replace(found, sources=sources)
+
+
+@answering()
+@resting()
+def fold(
+    found: recipes.Gathered,
+    profiles: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+    *,
+    alone: bool = False,
+) -> recipes.Loaded:
+    """Lay over a recipe what a caller says; with `alone` it has no other profiles than these."""
     known = os.environ if environ is None else environ
     overrides = Overrides(tuple(profiles), known, tuple(sets))
-    here = project.of(named or file)
-    loaded = recipes.load(file, here.recipes(files.read), overrides, files.beside)
+    loaded = recipes.fold(found, overrides, alone=alone)
     mask = _mask(environ)
-    shown = {name: here.holds(name) for name in loaded.sources}
-    loaded.sources |= {
-        name: mask.text(text) if shown[name] else "" for name, text in loaded.sources.items()
-    }
+    own = loaded.sources.keys() - found.sources.keys()
+    loaded.sources |= {name: mask.text(loaded.sources[name]) for name in own}
     loaded.problems[:] = masked(loaded.problems, mask)
     return loaded
 
@@ -84,6 +112,7 @@ def problems(loaded: recipes.Loaded, environ: Mapping[str, str] | None = None) -
     return loaded.problems + compiled(loaded.recipe, environ).problems
 
 
+@answering()
 def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
     """Compile a recipe; every problem is in the result.
 
@@ -186,6 +215,7 @@ def examined(
     return ordered(one for one in found if one.severity != NOTE or one.mark not in said)
 
 
+@answering()
 @resting()
 def judged(result: Compiled, known: Known | None = None) -> list[Problem]:
     """Return what the rules find in a compiled recipe, with what is known of its files."""

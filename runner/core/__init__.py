@@ -14,6 +14,7 @@ document    one YAML text -> a tree
 inline      one value in a word of a command line -> a tree
 merge       layers of a tree -> one tree; !reset and !override
 override    profiles, environment and --set -> layers
+size        a recipe -> what of it is too much
 recipe      files and what is laid over them -> one recipe
 secret      what must never be written down
 sandbox     what expressions are made of: groups of values, functions, errors

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple
 
 from runner.core import template
@@ -16,6 +17,8 @@ from runner.core.resolve import Resolver
 from runner.core.sandbox import TemplateError
 from runner.core.tree import Node, locate
 
+MAX_PARTS = 100
+"""Values behind a refused one that are looked at, the nearest first."""
 _NAME = r"\s*([A-Za-z_][\w.]*)\s*"
 _DIFFERENCE = re.compile(rf"{_NAME}-{_NAME}\Z")
 _HOLE = re.compile(r"\{(\w+)\}")
@@ -36,7 +39,7 @@ class Part(NamedTuple):
 def parts(resolver: Resolver, draft: Draft, at: Node) -> list[Part]:
     """Return the vars and parameters that a stage's value was made of, where they are said."""
     found = []
-    for use in sorted(resolver.fill(at, draft.name)[1]):
+    for use in sorted(islice(resolver.fill(at, draft.name)[1].everything(), MAX_PARTS)):
         node = None
         if use[0] == "vars":
             node = locate(resolver.recipe.tree, use)

@@ -74,6 +74,7 @@ class Causes:
 
     def __init__(self, old: Side, new: Side, renamed: Mapping[str, str]) -> None:
         self.old, self.new, self.renamed = old, new, renamed
+        self.used: dict[frozenset[str], set[Mark | None]] = {}
 
     def meant(self, path: str) -> bool:
         """Say whether a side says the value at `path`, or cannot know, as of a run."""
@@ -114,12 +115,16 @@ class Causes:
         """Say whether a line of removed stages went with them: nothing else had a use for it."""
         if mark.file not in self.new.trail and mark.file != self.old.plan.file:
             return False
-        return not any(
-            said is not None and said.mark == mark
-            for one in self.old.origins.values()
-            if one.stage not in removed
-            for said in (one.said, *one.losers, *one.trail)
-        )
+        gone = frozenset(removed)
+        if gone not in self.used:
+            self.used[gone] = {
+                said.mark
+                for one in self.old.origins.values()
+                if one.stage not in gone
+                for said in (one.said, *one.losers, *one.trail)
+                if said is not None
+            }
+        return mark not in self.used[gone]
 
     def _names(self, path: str) -> list[str]:
         """Return what `path` is called in the origins, and everything it was made of."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from runner.core import advice, strict
@@ -53,18 +54,22 @@ class Violation:
 def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
     """Return everything `schema` refuses in `value` (parsed JSON-like values), in order."""
     errors = strict.errors(schema, value)
-    plain = [
+    every = (
         violation
         for error in errors
         if not _rule(error)
         for violation in _explain(error, schema, value)
-    ]
+    )
+    plain = list(islice(every, strict.MAX_ERRORS))
     bad = {violation.path for violation in plain}
     found = [*plain, *_unselected(schema, value, bad)]
     for error in errors:
         rule = _rule(error)
         if rule and not _doubtful(rule, error, value, schema, bad):
             found += _explain(error, schema, value)
+    if strict.MAX_ERRORS in {len(errors), len(plain)}:
+        why = f"has at least {strict.MAX_ERRORS:,} mistakes: the others are not looked for"
+        found.append(Violation((), why, "more-problems", "mend these first"))
     return _once(found)
 
 

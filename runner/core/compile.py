@@ -13,11 +13,12 @@ from runner.core.draft import FIXED, Draft
 from runner.core.expect import expectations
 from runner.core.order import following, in_order
 from runner.core.plan import Compiled, Plan, Retry, Stage
-from runner.core.problem import Mark, Problem, listing, offer, ordered, shown, suggest
+from runner.core.problem import Mark, Others, Problem, listing, offer, ordered, shown, suggest
 from runner.core.recipe import Recipe
 from runner.core.resolve import Resolver, incomplete
 from runner.core.scope import Use
 from runner.core.shape import from_template, placed, recipe_problems, seconds, stage_problems
+from runner.core.strict import MAX_ERRORS
 from runner.core.template import is_template
 from runner.core.tree import Node, locate
 from runner.core.unused import profile_problems, unused
@@ -38,6 +39,8 @@ def build(
     `envelope` is schema/envelope.json, `environ` is for env(), `slugs` are the rules there are.
     """
     resolver = Resolver(recipe, catalog, environ)
+    if resolver.full:
+        return Compiled(None, resolver.problems, resolver)
     builder = _Builder(recipe, resolver, envelope, slugs)
     builder.problems += recipe_problems(recipe, envelope)
     stages = builder.stages()
@@ -70,16 +73,25 @@ class _Builder:
         self.schema = {**envelope["$defs"]["stage"], "$defs": envelope["$defs"]}
         self.problems: list[Problem] = []
         self.inherited: dict[Problem, list[str]] = {}
+        self.handed = 0
         self.params: dict[str, Json] = {}
         self.places = {name: at for at, name in enumerate(resolver.drafts)}
         self.trainers: dict[str, Json] = {}
         self.settings: dict[str, Json] = {}
+        self.marks: dict[str, set[Mark]] = {}
         self.follows: dict[tuple[Mark, str], set[Mark]] = {}
 
     def stages(self) -> list[Stage]:
         """Return the stages that have no problem, as they are written."""
         drafts = self.resolver.drafts.values()
-        begun = [(draft, *self.begun(draft)) for draft in drafts]
+        begun = []
+        for draft in drafts:
+            begun.append((draft, *self.begun(draft)))
+            if self.told() > MAX_ERRORS:
+                why = f"more than {MAX_ERRORS:,} problems up to here: what follows is not looked at"
+                mark = draft.node.key_mark
+                self.problems.append(Problem(mark, why, "more-problems", "mend these first"))
+                return []
         return [
             stage
             for draft, options, uses in begun
@@ -87,7 +99,7 @@ class _Builder:
         ]
 
     def begun(self, draft: Draft) -> tuple[Json, frozenset[Use]]:
-        """Return a stage's own keys and what it reads; its parameters are put aside, if sound."""
+        """Return a stage's own keys and the outputs it reads; sound parameters are put aside."""
         before = self.told()
         options, uses = self.options(draft)
         tool = self.tool(draft)
@@ -100,12 +112,11 @@ class _Builder:
         around = self.trainers[draft.name] = self.trainer(draft, options)
         if before == self.told() and draft.name in self.params:
             self.settings[draft.name] = {**self.params[draft.name], **around}
-        return options, uses | read
+        return options, uses | read.made
 
     def told(self) -> int:
         """Return how many problems are told so far."""
-        shared = sum(map(len, self.inherited.values()))
-        return len(self.problems) + len(self.resolver.problems) + shared
+        return len(self.problems) + len(self.resolver.problems) + self.handed
 
     def stage(self, draft: Draft, options: Json, uses: frozenset[Use]) -> Stage | None:
         """Return the finished stage, None where a problem stands in its way."""
@@ -159,7 +170,7 @@ class _Builder:
         return {} if found else training.full(said, trainer)
 
     def options(self, draft: Draft) -> tuple[Json, frozenset[Use]]:
-        """Return a stage's own keys, filled in, and what they read."""
+        """Return a stage's own keys, filled in, and the outputs they read."""
         node = draft.node
         if not isinstance(node.value, dict):
             if not node.told():
@@ -175,7 +186,7 @@ class _Builder:
                 said[key] = {} if key == "params" and isinstance(plain, dict) else plain
             else:
                 said[key], read = self.resolver.fill(child, draft.name)
-                uses |= read
+                uses |= read.made
         self.problems += stage_problems(draft, said, self.schema, self.recipe)
         self.allowed(draft)
         return said, uses
@@ -251,12 +262,23 @@ class _Builder:
         """Keep a problem; one in what the stage inherits is told once for all who inherit it."""
         own = self.recipe.section("stages")[draft.name].get("params")
         node = locate(own, path) if own is not None else None
-        said = own.value.values() if own is not None and isinstance(own.value, dict) else ()
-        here = any(one.mark == problem.mark for one in said)
-        if not path or here or (node and node.mark == locate(draft.given, path).mark):
+        if (
+            not path
+            or problem.mark in self.own(draft)
+            or (node and node.mark == locate(draft.given, path).mark)
+        ):
             self.problems.append(problem)
         else:
             self.inherited.setdefault(problem, []).append(draft.name)
+            self.handed += 1
+
+    def own(self, draft: Draft) -> set[Mark]:
+        """Return the places of a stage's own parameters."""
+        if draft.name not in self.marks:
+            said = self.recipe.section("stages")[draft.name].get("params")
+            below = said.value.values() if said and isinstance(said.value, dict) else ()
+            self.marks[draft.name] = {one.mark for one in below}
+        return self.marks[draft.name]
 
     def shared(self) -> Iterable[Problem]:
         """Yield each inherited problem once, with the stages it reaches."""
@@ -296,7 +318,7 @@ class _Builder:
 
     def after(self, draft: Draft, uses: Iterable[Use], judged: Iterable[Use]) -> tuple[str, ...]:
         """Return the stages this one waits for: those it reads from, and its ``needs``."""
-        waits = {use[1] for use in {*uses, *judged} if use[0] == "stages" and use[2] != "params"}
+        waits = {use[1] for use in {*uses, *judged} if use[0] == "stages"}
         waits.discard(draft.name)
         waits |= {draft.name for use in uses if use[:2] == ("made", draft.name)}
         said = draft.node.get("needs")
@@ -321,7 +343,7 @@ class _Builder:
                 f"'{draft.name}' needs '{need.value}', which is not a stage",
                 "unknown-stage",
             )
-            hint = offer(need.value, [name for name in known if name != draft.name])
+            hint = offer(need.value, Others(known, draft.name))
         if not self.recipe.lost:
             self.problems.append(Problem(need.mark, why, rule, hint, notes))
 

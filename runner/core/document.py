@@ -20,9 +20,10 @@ from runner.core.scalar import NumberError, scalar, unfit
 from runner.core.syntax import QUOTE, UNQUOTED, syntax, too_deep
 from runner.core.tree import MISSING, Missing, Node
 
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 2 * 1024 * 1024
 SAFE_DEPTH = 5_000
-MAX_NODES = 4_000_000
+MAX_NODES = 100_000
+"""Values of a file, what its aliases expand to with them, and of all files of a recipe."""
 MAX_ALIASED = 100_000
 
 _TAG = "tag:yaml.org,2002:"
@@ -33,11 +34,12 @@ _KINDS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(Non
 
 @dataclass(slots=True)
 class Document:
-    """A parsed text: `root` is None where a problem made it unreadable."""
+    """A parsed text: `root` is None where a problem made it unreadable; it has so many `values`."""
 
     file: str
     text: str
     root: Node | None = None
+    values: int = 0
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -75,7 +77,9 @@ def parse(data: bytes | str, file: str) -> Document:
     except _TooDeepError as error:
         document.problems.append(too_deep(Mark(file, error.line, error.column)))
     else:
-        document.root = _Builder(document).build(top) if top else None
+        builder = _Builder(document)
+        document.root = builder.build(top) if top else None
+        document.values = builder.nodes
     return document
 
 
@@ -218,6 +222,9 @@ class _Builder:
         elif depth > MAX_DEPTH:
             self.problems.append(too_deep(node.mark))
             self.stopped = True
+        elif self.aliased <= MAX_ALIASED and self.nodes - self.aliased > MAX_NODES:
+            why = f"up to here this file has more than {MAX_NODES:,} values: that is the limit"
+            self.stop(node.mark, why, "too-large", "split it")
         elif self.aliased > MAX_ALIASED or self.nodes > MAX_NODES:
             why = "aliases expand to more values than a recipe may hold"
             self.stop(node.mark, why, "alias-bomb", "write the values out, or fewer")

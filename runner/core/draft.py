@@ -5,11 +5,20 @@ from dataclasses import dataclass, replace
 
 from runner.core.catalog import Catalog, Tool
 from runner.core.merge import merge, settle
-from runner.core.problem import Problem, offer
+from runner.core.problem import Others, Problem, offer
 from runner.core.recipe import Recipe
+from runner.core.size import MAX_VALUES, beyond, count
 from runner.core.tree import Node
 
 FIXED = "templates are not filled in here: write it out, and vary it with a profile"
+
+
+class TooLargeError(Exception):
+    """Stages inherit more than a recipe may hold; `problem` says so."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +36,9 @@ class Draft:
 
 
 def drafts(recipe: Recipe, catalog: Catalog, problems: list[Problem]) -> dict[str, Draft]:
-    """Return the recipe's stages by name, as they are written."""
+    """Return the recipe's stages by name, as they are written. Raises TooLargeError."""
     inheritance = _Inheritance(recipe, problems)
+    held = 0
     defaults = recipe.section("defaults")
     found = {}
     for name in recipe.section("stages"):
@@ -36,6 +46,10 @@ def drafts(recipe: Recipe, catalog: Catalog, problems: list[Problem]) -> dict[st
         found[name] = _draft(name, node, catalog, defaults, problems)
         if name in inheritance.broken:
             found[name] = replace(found[name], sound=False)
+        held += count(node) + count(found[name].given)
+        if held > MAX_VALUES:
+            what = f"up to '{name}' the stages hold {held:,} values with what they inherit"
+            raise TooLargeError(beyond(found[name].node, what, MAX_VALUES))
     return found
 
 
@@ -110,7 +124,7 @@ class _Inheritance:
             return [Problem(said.mark, why, "stage-cycle", hint, notes)]
         if parent not in self.known:
             why = f"'{name}' extends '{parent}', which is not a stage"
-            hint = offer(parent, [other for other in self.known if other != name])
+            hint = offer(parent, Others(self.known, name))
             lost = self.recipe.lost
             return [] if lost else [Problem(said.mark, why, "unknown-stage", hint, notes)]
         return None

@@ -54,7 +54,7 @@ def _read(
                 uses.add(("stages", other, "metrics"))
                 measures = True
             case ("vars" | "stages" | "stage" | "recipe", _, *_):
-                uses |= resolver.read(words, draft.name)
+                uses |= resolver.read(words, draft.name).made
             case _:
                 raise _undefined(words, draft)
     if is_figure(text):

@@ -7,11 +7,14 @@ from typing import Any
 from runner.core.invocation import laid_out
 from runner.core.merge import ENVIRONMENT, SET
 from runner.core.plan import Plan
-from runner.core.problem import Mark, nearest
+from runner.core.problem import Mark, lines_of, nearest
 from runner.core.provenance import NOTHING, Origin, Removal, Said
 from runner.core.template import is_template
 
 Json = dict[str, Any]
+MAX_TRAIL, MAX_LINES = 20, 20_000
+"""Lines on what one value was made of, and on what all values were."""
+MAX_LOSERS = 20
 _SINGULAR = {"stage": "stages", "var": "vars"}
 
 
@@ -26,7 +29,7 @@ class Telling:
         """Return a place as ``file:line``; of an option the option itself."""
         if mark.file not in {SET, ENVIRONMENT}:
             return f"{mark.file}:{mark.line}"
-        rows = self.sources.get(mark.file, "").splitlines()
+        rows = lines_of(self.sources.get(mark.file, ""))
         said = rows[mark.line - 1] if 0 < mark.line <= len(rows) else ""
         return f"{SET} {said}" if mark.file == SET else said
 
@@ -39,7 +42,10 @@ class Telling:
         first = self.said(origin.said) if origin.said else origin.because
         if origin.said and origin.because:
             first += f" ({origin.because})"
-        words = [first, *(self.said(loser, loses=True) for loser in origin.losers)]
+        nearest = origin.losers[:MAX_LOSERS]
+        words = [first, *(self.said(loser, loses=True) for loser in nearest)]
+        if origin.losers[MAX_LOSERS:]:
+            words.append(f"{len(origin.losers) - MAX_LOSERS} more")
         if origin.default is not NOTHING and origin.because != f"{origin.maker} default":
             words.append(f"{origin.maker} default {laid_out(origin.default, width=80)}")
         return " over ".join(words)
@@ -55,13 +61,21 @@ class Telling:
         tells = plain or is_template(written) or written.startswith("budget:")
         return f"{where} {written}" if tells else where
 
+    @property
+    def most(self) -> int:
+        """How many lines are told of what a value was made of: of many values fewer each."""
+        return max(1, min(MAX_TRAIL, MAX_LINES // max(1, len(self.known))))
+
     def trail(self, origin: Origin) -> Iterator[str]:
-        """Yield what a value was made of, a line each."""
-        for said in origin.trail:
+        """Yield what a value was made of, a line each, and how many are left out."""
+        for said in origin.trail[: self.most]:
             whole = self.known.get(said.name)
             value = laid_out(said.value, width=80)
             chain = self.chain(whole) if whole else self.said(said)
             yield f"{said.name} = {value}  <- {chain}"
+        left = len(origin.trail) - self.most
+        if left > 0:
+            yield f"… ({'more than ' * origin.cut}{left} more behind these)"
 
 
 @dataclass(slots=True)
@@ -101,8 +115,9 @@ def as_dict(row: Origin, telling: Telling) -> Json:
         **_chain(row),
         "trail": [
             {"name": one.name, "value": one.value, **_said(one), **_overruled(one, telling)}
-            for one in row.trail
+            for one in row.trail[: telling.most]
         ],
+        **({"left_out": True} if row.cut or len(row.trail) > telling.most else {}),
     }
 
 

@@ -40,11 +40,12 @@ def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> N
     if not isinstance(node.value, dict):
         return node
     kept, removed = {}, dict(node.removed or {})
+    known: list[str] = []
     for key, child in node.value.items():
         if child.tag != "reset":
             kept[key] = child if key in keep else settle(child, problems)
         elif child.over is None:
-            known = [name for name, other in node.value.items() if other.tag != "reset"]
+            known = known or [name for name, one in node.value.items() if one.tag != "reset"]
             why = f"!reset removes nothing: no '{key}' is inherited here"
             hint = suggest(key, known, "remove this line")
             problems.append(Problem(child.key_mark, why, "reset-nothing", hint))

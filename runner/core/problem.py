@@ -1,13 +1,30 @@
 """Marks and Problems: what is wrong, where it stands, and the way out, as values."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from runner.core import visible
 
 SLIPS = 3  # one slip in so many letters
+MAX_SHOWN = 100
+"""Problems of a file that a person is shown; the rest are counted."""
+MAX_LISTED = 5_000
+"""Problems of a file that a program is given; the rest are counted in one of its own."""
+MAX_NOTES = 20
+MAX_SAID = 2_000
+"""Notes of a problem, and letters of what is said in one, that a person is shown."""
+MAX_WORD = 100
+"""Letters of a word that is compared with others to find which one was meant."""
+MAX_COMPARED = 1_500_000
+"""Pairs of letters that are compared for suggestions in one answer; then there are none."""
+MAX_KIN = 1_000
+"""Names among which those of the same kin are looked for, to be listed first."""
 NOTE = "note"
 """The severity of what could not be looked at: nothing is wrong with it, and nothing is right."""
 
@@ -53,6 +70,35 @@ class Problem:
         }
 
 
+class _Effort:
+    """How many pairs of letters may still be compared."""
+
+    def __init__(self) -> None:
+        self.left = MAX_COMPARED
+
+    def covers(self, word: str, name: str) -> bool:
+        """Take the effort of comparing two words; False where it is spent."""
+        apart = abs(len(word) - len(name))
+        self.left -= 8 if apart > len(word) // SLIPS else 8 + len(word) * len(name)
+        return self.left > 0
+
+
+_effort: ContextVar[_Effort | None] = ContextVar("effort", default=None)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Let everything in one answer share its bounds: what is inside another is part of that."""
+    if _effort.get() is not None:
+        yield
+        return
+    token = _effort.set(_Effort())
+    try:
+        yield
+    finally:
+        _effort.reset(token)
+
+
 def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return ``did you mean 'x'?`` for the known word that `word` is near to, else `otherwise`."""
     near = nearest(word, known)
@@ -65,10 +111,18 @@ def nearest(word: str, known: Iterable[str]) -> str:
     Near is what a slip of the fingers makes: at most one letter in three added, left out, changed
     or swapped with the next. So is a name that lacks whole words at one end (``batch`` of
     ``batch_size``), where only one name does. Case and dashes make no difference.
+
+    Thousands of wrong words beside thousands of known ones would take minutes: an answer compares
+    so much and no more, and then nothing is near.
     """
+    effort = _effort.get() or _Effort()
+    if len(word) > MAX_WORD:
+        return ""
     best, found, parts = len(word) // SLIPS, "", []
     meant = _folded(word)
     for name in known:
+        if not effort.covers(meant, name):
+            return ""
         folded = _folded(name)
         if folded == meant:
             return name
@@ -130,18 +184,41 @@ def _slips(one: str, other: str, most: int) -> int | None:
     return row[-1] if row[-1] <= most else None
 
 
+class Others(Collection[str]):
+    """Known names but one, of which no copy is made."""
+
+    def __init__(self, known: Mapping[str, Any], name: str) -> None:
+        self._known, self._name = known, name
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._known if name != self._name)
+
+    def __len__(self) -> int:
+        return len(self._known) - (self._name in self._known)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known and name != self._name
+
+
 def offer(word: str, known: Iterable[str]) -> str:
     """Return the known word nearest to `word` as a hint, else all there are, its kin first."""
-    kin = f"{word.partition('.')[0]}."
-    names = sorted(known, key=lambda name: "." in word and not name.startswith(kin))
+    names = known if isinstance(known, Collection) else list(known)
+    if "." in word and len(names) <= MAX_KIN:
+        kin = f"{word.partition('.')[0]}."
+        names = sorted(names, key=lambda name: not name.startswith(kin))
     return suggest(word, names, f"there are: {listing(names)}" if names else "there are none")
 
 
 def listing(names: Iterable[str], limit: int = 12) -> str:
     """Return names as ``a, b, c`` with a count of what was cut."""
-    known = list(names)
+    known = names if isinstance(names, Collection) else list(names)
     more = f", … ({len(known) - limit} more)" if len(known) > limit else ""
-    return ", ".join(known[:limit]) + more
+    return ", ".join(brief(name) for name in islice(known, limit)) + more
+
+
+def brief(text: str, limit: int = MAX_WORD) -> str:
+    """Return a text, a long one cut."""
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def counted(number: int, what: str) -> str:
@@ -179,21 +256,49 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
+def pictures(problems: Sequence[Problem], sources: Mapping[str, str]) -> Iterator[str]:
+    """Yield problems as a person reads them, and how many there are beyond those that help."""
+    for problem in problems[:MAX_SHOWN]:
+        yield picture(problem, sources)
+    if problems[MAX_SHOWN:]:
+        yield f"… and {tally(problems[MAX_SHOWN:])} more; mend these first"
+
+
+def listed(problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Return problems for programs: where there are too many, the last one counts the rest."""
+    rest = problems[MAX_LISTED:]
+    if not rest:
+        return problems
+    severity = "error" if any(one.severity == "error" for one in rest) else "warning"
+    why = f"{tally(rest)} more are not listed: a file shows {MAX_LISTED:,}"
+    told = Problem(rest[0].mark, why, "more-problems", "mend those before it first", (), severity)
+    return [*problems[:MAX_LISTED], told]
+
+
 def picture(problem: Problem, sources: Mapping[str, str]) -> str:
     """Return the problem as a person reads it: place, message, source line, caret, hint."""
     kind = "" if problem.severity == "error" else f"{problem.severity}: "
-    lines = [f"{problem.mark}: {kind}{visible.line(problem.message)} [{problem.rule}]"]
+    message = visible.line(brief(problem.message, MAX_SAID))
+    lines = [f"{problem.mark}: {kind}{message} [{problem.rule}]"]
     lines += _excerpt(problem.mark, sources)
-    for mark, said in problem.notes:
-        text = visible.line(said)
+    for mark, note in problem.notes[:MAX_NOTES]:
+        text = visible.line(brief(note, MAX_SAID))
         lines.append(f"    {mark}: {text}" if mark else f"    {text}")
+    if problem.notes[MAX_NOTES:]:
+        lines.append(f"    … ({len(problem.notes) - MAX_NOTES} more)")
     if problem.hint:
-        lines.append(f"    hint: {visible.line(problem.hint)}")
+        lines.append(f"    hint: {visible.line(brief(problem.hint, MAX_SAID))}")
     return "\n".join(lines)
 
 
+@lru_cache(maxsize=8)
+def lines_of(text: str) -> Sequence[str]:
+    """Return a text's lines; a file with many problems is split once."""
+    return text.splitlines()
+
+
 def _excerpt(mark: Mark, sources: Mapping[str, str]) -> Sequence[str]:
-    rows = sources.get(mark.file, "").splitlines()
+    rows = lines_of(sources.get(mark.file, ""))
     if not 0 < mark.line <= len(rows):
         return ()
     row, at = _window(rows[mark.line - 1], mark.column - 1)

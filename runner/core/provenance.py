@@ -1,6 +1,7 @@
 """Why a value is what it is: the place that won, the places that lost, and what it was made of."""
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,8 @@ from runner.core.scope import Use
 from runner.core.tree import Node, locate
 
 NOTHING = object()
+MAX_FOLLOWED = 100
+"""Values behind another one, and lines that it overruled, that are followed: the nearest."""
 PARAMS = "params"
 FIXED = ("tool", "needs", "expect")  # no templates are filled in here
 _ENV = re.compile(r"\benv\(\s*['\"](\w+)['\"]")
@@ -47,7 +50,7 @@ class Origin:
     `stage` is "" for what is no stage's; `path` is how ``--set`` calls it. Where the recipe does
     not say it, `because` is the reason, and `said` what took it away, None where nothing did.
     `default` is that of `maker`, NOTHING for none. `trail` are the vars and parameters behind its
-    templates, each once.
+    templates, each once. `cut` says that there is more of either than is followed.
     """
 
     stage: str
@@ -60,6 +63,7 @@ class Origin:
     default: Any = NOTHING
     because: str = ""
     maker: str = ""
+    cut: bool = False
 
     @property
     def changed(self) -> bool:
@@ -99,7 +103,7 @@ def made_of(resolver: Resolver, draft: Draft, path: Path) -> tuple[Said, ...]:
     """Return the vars and parameters that a stage's parameter is made of, as the recipe says it."""
     trace = _Trace(resolver)
     node = trace.sayer(draft, path)
-    return () if node is None else trace.trail(trace.said(dotted(path), node, draft.name))
+    return () if node is None else trace.trail(trace.said(dotted(path), node, draft.name))[0]
 
 
 def leaves(values: Any, above: Path = (), *, entries: bool = False) -> Iterator[tuple[Path, Any]]:
@@ -119,12 +123,16 @@ class _Trace:
 
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
+        self.followed: dict[str, Said | None] = {}
 
     def whole(self, path: Path, node: Node) -> Origin:
         """Return where a value of the whole recipe comes from."""
         said = self.said(".".join(map(str, path)), node, "")
-        losers = _losers(self.claims(self.resolver.recipe.tree, path, path), node)
-        return Origin("", said.name, said.name, said.value, said, losers, self.trail(said))
+        claims = self.claims(self.resolver.recipe.tree, path, path)
+        losers = _losers(claims, node)
+        trail, cut = self.trail(said)
+        cut = cut or len(claims) >= MAX_FOLLOWED
+        return Origin("", said.name, said.name, said.value, said, losers, trail, cut=cut)
 
     def parameter(self, draft: Draft, path: Path, value: Any) -> Origin:
         """Return where a parameter of a stage comes from."""
@@ -143,8 +151,9 @@ class _Trace:
             return Origin(draft.name, name, whole, value, said, losers, (), default, because, maker)
         said = self.said(whole, node, draft.name, value)
         losers = _losers(claims, node)
-        trail = self.trail(said)
-        return Origin(draft.name, name, whole, value, said, losers, trail, default, "", maker)
+        trail, cut = self.trail(said)
+        cut = cut or len(claims) >= MAX_FOLLOWED
+        return Origin(draft.name, name, whole, value, said, losers, trail, default, "", maker, cut)
 
     def options(self, draft: Draft, *, entries: bool) -> Iterator[Origin]:
         """Yield where each of a stage's own keys comes from, those it has."""
@@ -154,9 +163,11 @@ class _Trace:
             value = node.plain() if path[0] in FIXED else NOTHING
             name = dotted(("stages", draft.name, *path))
             said = self.said(name, node, draft.name, value)
-            losers = _losers(self.claims(draft.node, path, ("stages", draft.name, *path)), node)
-            trail = self.trail(said)
-            yield Origin(draft.name, dotted(path), name, said.value, said, losers, trail)
+            claims = self.claims(draft.node, path, ("stages", draft.name, *path))
+            trail, cut = self.trail(said)
+            cut = cut or len(claims) >= MAX_FOLLOWED
+            losers = _losers(claims, node)
+            yield Origin(draft.name, dotted(path), name, said.value, said, losers, trail, cut=cut)
         for path in dict.fromkeys(_everywhere(draft.node, ())):
             there = locate(draft.node, path) is not _parent(draft.node, path)
             if there or path[0] in {PARAMS, "extends", "description"}:
@@ -191,16 +202,25 @@ class _Trace:
             value = self.resolver.fill(node, stage)[0]
         return Said(name, node.mark, node.plain(), value, tuple(reads))
 
-    def trail(self, said: Said) -> tuple[Said, ...]:
-        """Return everything a value was made of, each once, the nearest first."""
+    def trail(self, said: Said) -> tuple[tuple[Said, ...], bool]:
+        """Return what a value was made of, each once, the nearest first; and whether that is cut.
+
+        A name is followed once, however many values it stands behind.
+        """
         found: dict[str, Said] = {}
-        waiting = list(said.reads)
+        waiting = deque(said.reads)
         while waiting:
-            name = waiting.pop(0)
-            if name not in found and name != said.name and (one := self.follow(name)):
+            name = waiting.popleft()
+            if name in found or name == said.name:
+                continue
+            if len(found) == MAX_FOLLOWED:
+                return tuple(found.values()), True
+            if name not in self.followed:
+                self.followed[name] = self.follow(name)
+            if one := self.followed[name]:
                 found[name] = one
                 waiting += one.reads
-        return tuple(found.values())
+        return tuple(found.values()), False
 
     def names(self, text: str, stage: str) -> Iterator[str]:
         """Yield the vars, parameters and variables a text reads, as a path calls them."""
@@ -245,13 +265,13 @@ class _Trace:
         return claims + self.claims(tree, ("defaults", draft.tool.name, *path), whole)
 
     def claims(self, root: Node, path: Path, whole: Path) -> "list[_Claim]":
-        """Return everything that says or hides the value at `path`, the nearest first.
+        """Return what says or hides the value at `path`, the nearest first, not endlessly many.
 
         `whole` is what ``--set`` calls it.
         """
         found: list[_Claim] = []
         waiting: list[tuple[Node, int] | _Claim] = [(root, 0)]
-        while waiting:
+        while waiting and len(found) < MAX_FOLLOWED:
             here = waiting.pop()
             if isinstance(here, _Claim):
                 found.append(here)

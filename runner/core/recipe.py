@@ -1,14 +1,15 @@
 """Files in, one recipe out: what it extends, what is laid over it, and who said what."""
 
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from runner.core.document import parse
+from runner.core.document import MAX_NODES, parse
 from runner.core.merge import merge, settle
 from runner.core.naming import BUILTIN, SUFFIXES
-from runner.core.override import Overrides, overlay
+from runner.core.override import PREFIX, Overrides, overlay
 from runner.core.problem import Mark, Problem, shown, suggest
+from runner.core.size import MAX_FILES, too_large
 from runner.core.tree import MISSING, Node
 
 __all__ = ["Loaded", "Overrides", "Recipe", "load"]
@@ -67,6 +68,21 @@ class Loaded:
     sources: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The files of a recipe, folded: what a caller lays over them is not in it yet.
+
+    `tree` is None where they cannot be put together.
+    """
+
+    file: str
+    tree: Node | None
+    problems: tuple[Problem, ...]
+    sources: Mapping[str, str]
+    trail: Mapping[str, tuple[Mark, ...]]
+    lost: bool
+
+
 def load(
     file: str, read: Read, overrides: Overrides | None = None, beside: Beside | None = None
 ) -> Loaded:
@@ -74,20 +90,54 @@ def load(
 
     `beside` names the files near a path that cannot be read.
     """
+    return fold(gather(file, read, beside), overrides)
+
+
+def gather(file: str, read: Read, beside: Beside | None = None) -> Gathered:
+    """Read a recipe and its parents, which is done once however often it is looked at."""
     gathering = _Gathering(read, beside or (lambda _: ()))
     gathering.lay(file, ())
-    problems = gathering.problems
-    loaded = Loaded(None, problems, gathering.sources)
-    if not gathering.layers or gathering.layers[-1].file != file:
+    tree: Node | None = None
+    if gathering.layers and gathering.layers[-1].file == file:
+        tree = gathering.layers[0]
+        for layer in gathering.layers[1:]:
+            tree = merge(tree, layer)
+    told = tuple(gathering.problems)
+    return Gathered(file, tree, told, gathering.sources, gathering.trail, gathering.lost)
+
+
+def fold(found: Gathered, overrides: Overrides | None = None, *, alone: bool = False) -> Loaded:
+    """Lay over a recipe's files what a caller says.
+
+    With `alone` the recipe has no other profiles than those that are chosen.
+    """
+    over = overrides or Overrides()
+    loaded = Loaded(None, [*found.problems], {**found.sources})
+    if found.tree is None:
         return loaded
-    tree = gathering.layers[0]
-    for layer in gathering.layers[1:]:
-        tree = merge(tree, layer)
-    *below, tree = overlay(tree, overrides or Overrides(), loaded.sources, problems)
-    tree = _settled(tree, problems)
-    trail, gaps = gathering.trail, bool(problems)
-    loaded.recipe = Recipe(file, tree, loaded.sources, trail, gaps, gathering.lost, tuple(below))
+    options = (
+        len(over.sets) + len(over.profiles) + sum(name.startswith(PREFIX) for name in over.environ)
+    )
+    if large := [*too_large(found.tree, options)]:
+        loaded.problems += large
+        return loaded
+    tree = _only(found.tree, over.profiles) if alone else found.tree
+    *below, tree = overlay(tree, over, loaded.sources, loaded.problems)
+    tree = _settled(tree, loaded.problems)
+    gaps = bool(loaded.problems)
+    loaded.recipe = Recipe(
+        found.file, tree, loaded.sources, found.trail, gaps, found.lost, tuple(below)
+    )
     return loaded
+
+
+def _only(tree: Node, names: Collection[str]) -> Node:
+    """Return a recipe without the profiles that are not named."""
+    said = tree.get("profiles")
+    if said is None or not isinstance(said.value, dict):
+        return tree
+    kept = {name: said.value[name] for name in names if name in said.value}
+    return replace(tree, value={**tree.value, "profiles": replace(said, value=kept)})
 
 
 def _settled(tree: Node, problems: list[Problem]) -> Node:
@@ -111,11 +161,18 @@ class _Gathering:
         self.sources: dict[str, str] = {}
         self.trail: dict[str, tuple[Mark, ...]] = {}
         self.layers: list[Node] = []
-        self.lost = False
+        self.lost = self.full = False
+        self.values = 0
 
     def lay(self, file: str, trail: Trail) -> None:
         """Append the layers of a file's parents, then its own."""
         if file in self.trail:
+            return
+        if len(self.trail) >= MAX_FILES:
+            self.many(trail, f"more than {MAX_FILES:,} files")
+            return
+        if self.values > MAX_NODES:
+            self.many(trail, f"more than {MAX_NODES:,} values in its files")
             return
         self.trail[file] = tuple(mark for _, mark in reversed(trail))
         root = self.open(file, trail)
@@ -179,6 +236,7 @@ class _Gathering:
             self.unreadable(file, error, trail)
             return None
         document = parse(data, file)
+        self.values += document.values
         self.sources[file] = document.text
         notes = tuple((mark, "inherited here") for mark in self.trail[file])
         self.problems += [
@@ -216,6 +274,14 @@ class _Gathering:
             hint = "this run-recipe knows version 1 of the language: write version: 1"
             self.say(version.mark, why, "bad-version", hint, notes)
         return root
+
+    def many(self, trail: Trail, what: str) -> None:
+        """Tell that a recipe has too much, once."""
+        if self.full:
+            return
+        self.full = self.lost = True
+        hint = "put what they say into fewer"
+        self.say(trail[-1][1], f"this recipe has {what}", "too-large", hint)
 
     def unreadable(self, file: str, error: OSError, trail: Trail) -> None:
         stems = {posixpath.splitext(name)[0]: name for name in self.beside(file)}

@@ -2,38 +2,90 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from runner.core import template
 from runner.core.allowance import Allowance
 from runner.core.catalog import Catalog, Output, applies
-from runner.core.draft import Draft, drafts
+from runner.core.draft import Draft, TooLargeError, drafts
 from runner.core.expression import SPENT, evaluate, names, spend
 from runner.core.problem import Mark, Problem, offer, shown, suggest
 from runner.core.recipe import Recipe
 from runner.core.sandbox import TemplateError
 from runner.core.scope import ToldError, Use, Vars, scope
+from runner.core.size import count
 from runner.core.tree import MISSING, Missing, Node, locate
 
 T = TypeVar("T")
 MAX_ROW = 20
-_NOTHING: frozenset[Use] = frozenset()
 _OWN = re.compile(r"\bstage\b")
 _VARS = re.compile(r"\bvars((?:\.[A-Za-z_]\w*)+)")
 
 
 class _DeeperError(Exception):
-    """A value needs more values in a row than the stack should hold: make this one first."""
+    """A value needs more values in a row than the stack should hold: make this one first.
 
-    def __init__(self, path: Use, node: Node, stage: str, trail: tuple[str, ...]) -> None:
+    `depth` is how many are being made already, each for the next one.
+    """
+
+    def __init__(self, path: Use, node: Node, stage: str, depth: int) -> None:
         super().__init__(path)
-        self.path, self.node, self.stage, self.trail = path, node, stage, trail
+        self.path, self.node, self.stage, self.depth = path, node, stage, depth
+
+
+@dataclass(slots=True, eq=False)
+class Reads:
+    """What a value reads: the names it says itself, and what the values behind them read.
+
+    `made` are the outputs of stages among all of these. A value far up a chain shares what those
+    below it read, or a chain would take the square of its length.
+    """
+
+    names: set[Use] = field(default_factory=set)
+    inside: "list[Reads]" = field(default_factory=list)
+    made: frozenset[Use] = frozenset()
+
+    def note(self, uses: Iterable[Use]) -> None:
+        """Add names that the value says itself."""
+        found = set(uses)
+        self.names |= found
+        made = {use for use in found if _makes(use)} - self.made
+        if made:
+            self.made |= made
+
+    def share(self, other: "Reads") -> None:
+        """Add a value behind one of its names, with all that it reads."""
+        if other.names or other.inside:
+            self.inside.append(other)
+        if not other.made <= self.made:
+            self.made = other.made if self.made <= other.made else self.made | other.made
+
+    def everything(self) -> Iterator[Use]:
+        """Yield each name that is read anywhere behind the value, once."""
+        told: set[Use] = set()
+        seen = {id(self)}
+        waiting = [self]
+        while waiting:
+            here = waiting.pop()
+            yield from sorted(here.names - told)
+            told |= here.names
+            waiting += [one for one in here.inside if id(one) not in seen]
+            seen.update(map(id, here.inside))
+
+
+def _makes(use: Use) -> bool:
+    """Say whether a name is an output of a stage, which must run first."""
+    return use[0] == "made" or (use[0] == "stages" and use[2] != "params")
 
 
 class Resolver:
-    """Fills in one recipe; problems are collected, and values that cannot be made are MISSING."""
+    """Fills in one recipe; problems are collected, and values that cannot be made are MISSING.
+
+    One that is `full` holds too much, and has that problem and no stages.
+    """
 
     def __init__(self, recipe: Recipe, catalog: Catalog, environ: Mapping[str, str]) -> None:
         self.recipe = recipe
@@ -42,23 +94,35 @@ class Resolver:
         self.problems: list[Problem] = []
         self.allowance = Allowance()
         self.used: set[Use] = set()
-        self.drafts = drafts(recipe, catalog, self.problems)
-        self._uses: list[set[Use]] = []
-        self._texts: dict[tuple[str, str], tuple[Any, frozenset[Use]]] = {}
-        self._values: dict[Use, tuple[Any, frozenset[Use]]] = {}
+        self.full = False
+        self.drafts: dict[str, Draft] = {}
+        try:
+            self.drafts = drafts(recipe, catalog, self.problems)
+        except TooLargeError as error:
+            self.full = True
+            self.problems = [error.problem]
+        self._uses: list[Reads] = []
+        self._texts: dict[tuple[str, str], tuple[Any, Reads]] = {}
+        self._values: dict[Use, tuple[Any, Reads]] = {}
         self._stage = ""
-        self._trail: list[str] = []
+        self._trail: dict[str, None] = {}
         self._row = 0
         self._outermost = True
         self._spent = False
         self._read: dict[Problem, frozenset[Mark]] = {}
         self._scope = scope(self)
 
-    def fill(self, node: Node, stage: str) -> tuple[Any, frozenset[Use]]:
+    @property
+    def held(self) -> int:
+        """How many values the recipe holds, with what its stages inherit."""
+        nodes = [draft.node for draft in self.drafts.values()]
+        return sum(map(count, (*nodes, *self.recipe.section("vars").values())))
+
+    def fill(self, node: Node, stage: str) -> tuple[Any, Reads]:
         """Return a node's value with its templates filled in for a stage, and what they read."""
         return self._tracked(lambda: self._fill(node), stage)
 
-    def read(self, words: Use, stage: str) -> frozenset[Use]:
+    def read(self, words: Use, stage: str) -> Reads:
         """Return what a dotted name reads in a stage; raises TemplateError where it is none."""
         return self._tracked(lambda: evaluate(".".join(words), self._scope, self.allowance), stage)[
             1
@@ -73,7 +137,8 @@ class Resolver:
         found = {}
         for name, output in (draft.tool.outputs if draft.tool else {}).items():
             if self.makes(draft, output):
-                found[name] = self._chained(partial(self.output, draft.name, name))
+                with suppress(ToldError):  # its own value is told, and no path
+                    found[name] = self._chained(partial(self.output, draft.name, name))
         return {name: path for name, path in found.items() if isinstance(path, str)}
 
     def makes(self, draft: Draft, output: Output) -> bool:
@@ -190,7 +255,8 @@ class Resolver:
     def _of_itself(self, node: Node) -> str:
         """Return the way out for a value that reads itself, or the mapping that it stands in."""
         for words in sorted(template.reads(node.value)):
-            draft = self.drafts.get(self._stage if words[0] == "stage" else words[1])
+            owner = self._stage if words[0] == "stage" else words[1] if words[1:] else ""
+            draft = self.drafts.get(owner)
             path = words[words.index("params") + 1 :] if draft and "params" in words else ()
             said = locate(draft.given, path) if draft and len(path) > 1 else node
             if not isinstance(said.value, dict | list) and not template.is_template(
@@ -231,16 +297,14 @@ class Resolver:
             raise ToldError  # a value of the wrong type says neither yes nor no
         return applies({"when": output.when}, values)
 
-    def _tracked(self, work: Callable[[], T], stage: str) -> tuple[T, frozenset[Use]]:
+    def _tracked(self, work: Callable[[], T], stage: str) -> tuple[T, Reads]:
         """Do `work` for a stage, however long its chain is; return its result and what it reads."""
 
-        def recorded() -> tuple[T, frozenset[Use]]:
+        def recorded() -> tuple[T, Reads]:
             with self._recording() as uses, self._inside(stage):
-                return work(), _frozen(uses)
+                return work(), uses
 
-        value, uses = self._chained(recorded)
-        self.used |= uses
-        return value, uses
+        return self._chained(recorded)
 
     def _chained(self, work: Callable[[], T]) -> T:
         """Do `work`; a value at the end of a long row is made first, so that any row will do."""
@@ -251,7 +315,8 @@ class Resolver:
         try:
             while True:
                 late = waiting[-1] if waiting else None
-                self._trail = list(late.trail) if late else []
+                while len(self._trail) > (late.depth if late else 0):
+                    self._trail.popitem()
                 self._row = 0
                 try:
                     if late is None:
@@ -266,7 +331,7 @@ class Resolver:
                     waiting.pop()
         finally:
             self._outermost = True
-            self._trail = []
+            self._trail = {}
 
     def _once(self, path: Use, node: Node, stage: str) -> Any:
         """Fill in a named value once; a value that needs itself is a problem with its circle."""
@@ -275,24 +340,30 @@ class Resolver:
             if name in self._trail:
                 raise self._circle(name)
             if self._row >= MAX_ROW:
-                raise _DeeperError(path, node, stage, tuple(self._trail))
-            self._trail.append(name)
+                raise _DeeperError(path, node, stage, len(self._trail))
+            self._trail[name] = None
             self._row += 1
             try:
                 with self._recording() as uses, self._inside(stage):
                     value = self._fill(node)
+            except _DeeperError:
+                raise  # they are still being made, and a circle through them is one
+            except TemplateError:
+                self._trail.popitem()
+                raise
             finally:
-                self._trail.pop()
                 self._row -= 1
-            self._values[path] = (value, _frozen(uses))
+            self._trail.popitem()
+            self._values[path] = (value, uses)
         value, seen = self._values[path]
-        self._note(seen)
+        self._share(seen)
         if incomplete(value):
             raise ToldError
         return value
 
     def _circle(self, name: str) -> TemplateError:
-        names = self._trail[self._trail.index(name) :]
+        names = list(self._trail)
+        names = names[names.index(name) :]
         cut = [*names[:6], f"… ({len(names) - 6} more)"] if len(names) > MAX_ROW else names
         circle = " -> ".join([*cut, name])
         if len(names) == 1:
@@ -320,12 +391,12 @@ class Resolver:
                 with self._recording() as uses:
                     value = template.fill(node.value, self._scope, self.allowance)
                     self._branches(node.value)
-                self._texts[key] = (value, _frozen(uses))
+                self._texts[key] = (value, uses)
         except TemplateError as error:
             self.tell(node, error)
             return MISSING
         value, seen = self._texts[key]
-        self._note(seen)
+        self._share(seen)
         return value
 
     def _branches(self, text: str) -> None:
@@ -338,18 +409,25 @@ class Resolver:
 
     def _note(self, uses: Iterable[Use]) -> None:
         """Remember uses for the value now being filled in, and so for those that read it."""
+        known = set(uses)
+        self.used |= known
         if self._uses:
-            self._uses[-1].update(uses)
+            self._uses[-1].note(known)
+
+    def _share(self, seen: Reads) -> None:
+        """Remember what a value that was made before reads, for the one now being filled in."""
+        if self._uses:
+            self._uses[-1].share(seen)
 
     @contextmanager
-    def _recording(self) -> Iterator[set[Use]]:
-        uses: set[Use] = set()
+    def _recording(self) -> Iterator[Reads]:
+        uses = Reads()
         self._uses.append(uses)
         try:
             yield uses
         finally:
             self._uses.pop()
-            self._note(uses)
+            self._share(uses)
 
     @contextmanager
     def _inside(self, stage: str) -> Iterator[None]:
@@ -359,11 +437,6 @@ class Resolver:
             yield
         finally:
             self._stage = before
-
-
-def _frozen(uses: set[Use]) -> frozenset[Use]:
-    """Return uses for keeping; most values read nothing, and share one set for it."""
-    return frozenset(uses) if uses else _NOTHING
 
 
 def incomplete(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """The names a template sees: ``vars``, ``stages``, ``stage``, ``recipe``, ``env``, ``metrics``."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -63,6 +64,7 @@ class Vars(Scope):
 
     def __init__(self, lookup: Lookup, known: Mapping[str, Node], path: Use) -> None:
         self._lookup, self.known, self.path = lookup, known, path
+        self._sorted: list[str] | None = None
         self.title = ".".join(("vars", *path))
 
     def lookup(self, name: str) -> Any:
@@ -91,13 +93,20 @@ class Vars(Scope):
             if isinstance(node.value, dict):
                 Vars(self._lookup, node.value, (*self.path, words[0])).check(words[1:])
 
+    def _dashed(self, name: str) -> bool:
+        """Say whether a known name goes on with a dash, which an expression reads as a minus."""
+        if self._sorted is None:
+            self._sorted = sorted(self.known)
+        at = bisect_left(self._sorted, f"{name}-")
+        return self._sorted[at : at + 1] != [] and self._sorted[at].startswith(f"{name}-")
+
     def _node(self, name: str) -> Node:
         node = self.known.get(name)
         if node is not None:
             return node
         said = self._lookup.recipe.tree.get("vars")
         unread = said is not None and not isinstance(said.value, dict)
-        dashed = any(known.startswith(f"{name}-") for known in self.known)
+        dashed = self._dashed(name)
         if unread or dashed or self._lookup.recipe.lost:
             raise ToldError
         if not self.known and not self.path:

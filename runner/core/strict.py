@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from runner.core.tree import MISSING
@@ -20,18 +21,22 @@ if TYPE_CHECKING:
 
 
 _PART = re.compile(r"\\.|\[(?:\\.|[^\]])*\]|\$")  # an escape, a class, or the end
+MAX_ERRORS = 5_000
 
 _sound: set[str] = set()
 _learned: list[str] = []
 
 
 def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
-    """Return jsonschema's errors, in its own words; a value that is MISSING has none."""
+    """Return jsonschema's errors, in its own words; a value that is MISSING has none.
+
+    Of a value with more mistakes than anybody mends at once, those that come first.
+    """
     held = _Held(schema)
     mark = _digest(f"{_signature(held)}{value!r}")
     if mark in _sound:
         return []
-    found = list(_validator(held).iter_errors(value))
+    found = list(islice(_validator(held).iter_errors(value), MAX_ERRORS))
     if not found:
         _sound.add(mark)
         _learned.append(mark)

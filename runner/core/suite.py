@@ -11,6 +11,7 @@ from runner.core.inline import word
 from runner.core.naming import ENDING
 from runner.core.problem import Mark, Problem, suggest
 from runner.core.shape import placed
+from runner.core.size import MAX_CASES, beyond
 from runner.core.tree import Node, locate
 
 
@@ -84,6 +85,9 @@ def suite(data: bytes, file: str, schema: Mapping[str, Any]) -> Suite:
     if found:
         return Suite(file, recipe, document.text, problems=tuple(found))
     cases = [Case(name, _inputs(node), node) for name, node in _children(root, "tests")]
+    if len(cases) > MAX_CASES:
+        told = beyond(root, f"this file has {len(cases):,} cases", MAX_CASES)
+        return Suite(file, recipe, document.text, problems=(told,), said=place)
     locked, twice = _locked(root)
     return Suite(file, recipe, document.text, tuple(cases), locked, tuple(twice), place)
 

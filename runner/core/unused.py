@@ -1,6 +1,6 @@
 """What a recipe says and nothing reads: it would silently drop."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from runner.core import template
@@ -59,10 +59,11 @@ def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
     known = recipe.section("vars")
     read = _closed(known, {use[1:] for use in resolver.used if use[0] == "vars"})
     fallbacks = "\n".join(_texts(recipe.section("defaults")))
+    since = _Layers(recipe)
     for path, node in _leaves(known, ()):
         if not path[0].isidentifier() or _covers(read, path):
             continue
-        if _covers(_since(recipe, path, node), path):
+        if _covers(since.read(path, node), path):
             continue  # what read it is overruled by a layer above the one that says it
         inherited = node.file not in {recipe.file, SET, ENVIRONMENT}
         if inherited and f"vars.{path[0]}" in fallbacks:
@@ -86,24 +87,35 @@ def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
         yield Problem(node.key_mark, why, rule, hint, recipe.inherited(node))
 
 
-def _covers(uses: Iterable[Use], path: Use) -> bool:
+def _covers(uses: Collection[Use], path: Use) -> bool:
     """Say whether one of `uses` reads the var at `path`, or a mapping around it."""
-    return any(path[: len(use)] == use for use in uses)
+    return any(path[:size] in uses for size in range(len(path) + 1))
 
 
-def _since(recipe: Recipe, path: Use, node: Node) -> set[Use]:
-    """Return the vars that were read when the layer was laid that says the var at `path`.
+class _Layers:
+    """What was read from each layer of a recipe on, made once for all vars that it says."""
 
-    A profile reads what the files say, whether it is chosen or not.
-    """
-    layers = list(recipe.below)
-    while layers and locate(layers[0], ("vars", *path)).mark != node.mark:
-        del layers[0]
-    read = {use for layer in layers for use in _read_in(layer)}
-    if layers and layers[0] is recipe.below[0]:
-        profiles = layers[0].get("profiles")
-        read |= _within(layers[0], (profiles,) if profiles else ())
-    return read
+    def __init__(self, recipe: Recipe) -> None:
+        self.below = recipe.below
+        self.known: dict[int, set[Use]] = {len(self.below): set()}
+
+    def read(self, path: Use, node: Node) -> set[Use]:
+        """Return the vars that were read when the layer was laid that says the var at `path`.
+
+        A profile reads what the files say, whether it is chosen or not.
+        """
+        said = (at for at, layer in enumerate(self.below) if _at(layer, path).mark == node.mark)
+        first = next(said, len(self.below))
+        if first not in self.known:
+            self.known[first] = {use for layer in self.below[first:] for use in _read_in(layer)}
+            if first == 0:
+                profiles = self.below[0].get("profiles")
+                self.known[0] |= _within(self.below[0], (profiles,) if profiles else ())
+        return self.known[first]
+
+
+def _at(layer: Node, path: Use) -> Node:
+    return locate(layer, ("vars", *path))
 
 
 def _read_in(tree: Node) -> set[Use]:
@@ -127,7 +139,7 @@ def _instead(recipe: Recipe, path: Use) -> str:
             return f"only the profile '{name}' reads it: add --profile {name}"
     for name, stage in recipe.section("stages").items():
         for inside, node in _leaves(_children(stage), ()):
-            if _covers(_within(recipe.tree, node.losers()), path):
+            if node.over and _covers(_within(recipe.tree, node.losers()), path):
                 what = ".".join(("stages", name, *inside))
                 return f"leave it out: {what} read it, and is set at {node.mark}"
     return "leave it out"
@@ -135,11 +147,13 @@ def _instead(recipe: Recipe, path: Use) -> str:
 
 def _closed(known: Mapping[str, Node], read: set[Use]) -> set[Use]:
     """Return what is read, and what the vars that are read would read themselves."""
-    waiting = list(read)
+    waiting, seen = list(read), set()
+    whole = Node(known, "", 0, 0)
     while waiting:
-        use = waiting.pop()
-        node = locate(Node(dict(known), "", 0, 0), use)
-        for text in _texts({"": node}) if node.value is not known else ():
+        node = locate(whole, waiting.pop())
+        texts = () if id(node) in seen else _texts({"": node})
+        seen.add(id(node))
+        for text in texts:
             for words in _reads(text):
                 if words[0] == "vars" and words[1:] not in read:
                     read.add(words[1:])

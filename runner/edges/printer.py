@@ -7,6 +7,8 @@ visible by what wrote it, and is masked only where no plan may say what it says.
 
 import json
 import sys
+import textwrap
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 from runner.core import visible
@@ -27,6 +29,16 @@ def say(text: str, end: str = "\n") -> None:
 def show_json(value: Any, *, indent: int | None = 2) -> None:
     """Print a value as JSON on stdout."""
     payload(visible.json_text(json.dumps(value, indent=indent, ensure_ascii=False)) + "\n")
+
+
+def show_rows(rows: Iterable[Any]) -> None:
+    """Print a list as JSON on stdout, one of its values in memory at a time."""
+    before = "["
+    for row in rows:
+        text = json.dumps(row, indent=2, ensure_ascii=False)
+        payload(before + textwrap.indent(f"\n{visible.json_text(text)}", "  "))
+        before = ","
+    payload("[]\n" if before == "[" else "\n]\n")
 
 
 def payload(text: str) -> None:

@@ -30,7 +30,7 @@ class Kind:
     most: int
 
 
-RECIPE = Kind(what="a recipe", most=32 << 20)
+RECIPE = Kind(what="a recipe", most=2 << 20)
 SCRIPT = Kind(what="a script", most=32 << 20)
 CONFIG = Kind(what="a JSON file of a model", most=16 << 20)
 TOKENIZER = Kind(what="a file of a tokenizer", most=256 << 20)

@@ -7,9 +7,10 @@ from pathlib import Path
 from runner import workflow
 from runner.core.naming import ENDING
 from runner.core.plan import Compiled, Plan, Stage
-from runner.core.problem import Problem, ordered
+from runner.core.problem import Problem, answering, ordered
 from runner.core.recipe import Loaded
 from runner.core.script import said, script
+from runner.core.size import tried
 from runner.core.suite import Case, Inputs, Suite, lost, suite
 from runner.core.trial import trial
 from runner.edges import collection, disk, schemas
@@ -43,14 +44,21 @@ def read(file: str, files: Files = disk) -> Suite:
     return replace(found, cases=(), problems=(lost(found, beside),))
 
 
+@answering()
 def run(found: Suite, world: World | None = None) -> list[Outcome]:
     """Run every case of a test file; `world` remembers what they are made of."""
     world = world or World()
     world.beside(found.recipe)  # says whether it ends in .yaml
     outcomes = []
-    for case in found.cases:
-        loaded = workflow.read(found.recipe, *_laid_over(case.inputs), world, found.file)
+    gathered = workflow.gather(found.recipe, {}, world, found.file)
+    for number, case in enumerate(found.cases, start=1):
+        loaded = workflow.fold(gathered, *_laid_over(case.inputs))
         compiled = _compiled(loaded, case.inputs)
+        if number == 1 and compiled is not None:
+            held, hint = compiled.resolver.held, "split the test file"
+            told = tried(case.node, "cases", len(found.cases), held, hint)
+            if told is not None:
+                return [Outcome(case, [told], {found.file: found.text})]
         if compiled is not None:
             workflow.counted(compiled, world)
         outcomes.append(_judged(found, case, loaded, compiled))

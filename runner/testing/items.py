@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner.core.problem import picture
+from runner.core.problem import pictures
 from runner.core.suite import Inputs
 from runner.errors import InvalidRecipeError
 from runner.testing import cases
@@ -62,7 +62,7 @@ class TestFile(pytest.File):
         with chdir(root):
             suite = cases.read(named(self.path, root))
         if suite.problems:
-            told = [picture(problem, {suite.file: suite.text}) for problem in suite.problems]
+            told = list(pictures(suite.problems, {suite.file: suite.text}))
             raise self.CollectError("\n".join(told))
         for case in suite.cases:
             yield CaseItem.from_parent(self, name=case.name, suite=suite, case=case)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.core.figure import size_of
-from runner.core.problem import counted, picture
+from runner.core.problem import counted, pictures
 from runner.core.rows import ROLES, SPLITS, Features
 from runner.edges import printer
 from runner.edges.dataset import check
@@ -80,7 +80,7 @@ def as_json(report: Report) -> str:
 
 def as_text(report: Report) -> str:
     """Return the problems, then a short table of the statistics."""
-    lines = [picture(problem, {}) for problem in report.problems]
+    lines = list(pictures(report.problems, {}))
     if report.splits:
         lines += [""] * bool(lines) + list(_table(report))
     return "\n".join(lines) + "\n"

@@ -1,5 +1,6 @@
 """The verb check."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -72,10 +73,10 @@ def _print(checked: "Checked", *, alone: bool) -> None:
     if not alone:
         printer.show(checked.verdict)
     if checked.problems:
-        from runner.core.problem import picture
+        from runner.core.problem import pictures
 
-        for problem in checked.problems:
-            printer.show(picture(problem, checked.sources))
+        for told in pictures(checked.problems, checked.sources):
+            printer.show(told)
     for whole, short in checked.budgets:
         printer.show(whole if alone else f"  {short}")
 
@@ -99,11 +100,12 @@ def _write(every: "Sequence[Checked]", style: str) -> None:
     """Print everything that was found, for programs."""
     from runner import __version__
     from runner.core.annotation import sarif, workflow_command
-    from runner.core.problem import ordered
+    from runner.core.problem import listed, ordered
     from runner.core.rules import rules
     from runner.edges import git
 
     named = git.in_workspace()
+    every = [replace(one, problems=listed(one.problems)) for one in every]
     problems = ordered(problem for one in every for problem in one.problems)
     if style == "github":
         printer.payload("".join(f"{workflow_command(one, named)}\n" for one in problems))

@@ -19,7 +19,7 @@ def command(words: tuple[str, ...], out: str | None) -> int:
     what cannot be followed, is told on stderr and stands in the recipe as a comment.
     """
     from runner import importing
-    from runner.core.problem import picture
+    from runner.core.problem import pictures
     from runner.edges import template
 
     if not words:
@@ -30,8 +30,8 @@ def command(words: tuple[str, ...], out: str | None) -> int:
         found = importing.from_file(words[0], schema)
     else:
         found = importing.from_words(words, schema)
-    for problem in found.problems:
-        printer.say(picture(problem, found.sources))
+    for told in pictures(found.problems, found.sources):
+        printer.say(told)
     if place is None:
         printer.payload(found.text)
     else:

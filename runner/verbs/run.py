@@ -184,7 +184,7 @@ def _run(
     `advise` knows which changes help a stage that fails.
     """
     from runner import workflow
-    from runner.core.problem import NOTE, picture
+    from runner.core.problem import NOTE, pictures
     from runner.edges import history, preflight, rest, room, schemas, signals
     from runner.edges.ahead import early
     from runner.edges.execute import execute
@@ -206,7 +206,7 @@ def _run(
             if not warnings and len(names) == len(plan.stages):
                 rest.keep(asked, world, plan, known, whole=len(stages) == len(names))
         notes = [*known, *room.look(plan, stages, folder)]
-        told = [*(picture(one, sources) for one in warnings), *notes]
+        told = [*pictures(warnings, sources), *notes]
         if before is None:  # what was looked at is sound: the second one's imports, too, may begin
             ahead.start((plan.stage(name) for name in names), most=2)
         with view(plan, notes, told) as report:
@@ -308,13 +308,14 @@ def _examined(
 def _warn(
     warnings: "Sequence[Problem]", sources: "Mapping[str, str]", style: str, *, quiet: bool
 ) -> None:
-    from runner.core.problem import picture
+    from runner.core.problem import listed, pictures
 
-    for warning in warnings:
-        if style == "json":
+    if style == "json":
+        for warning in listed(warnings):
             printer.show_json({"event": "problem", **warning.as_dict()}, indent=None)
-        elif not quiet:
-            printer.say(picture(warning, sources))
+    elif not quiet:
+        for told in pictures(warnings, sources):
+            printer.say(told)
 
 
 def _needed(resume: str | None, runs: Path) -> str:

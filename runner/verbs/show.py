@@ -40,7 +40,7 @@ def command(
     """
     from runner import workflow
     from runner.core import explain
-    from runner.core.provenance import origins
+    from runner.core.provenance import MAX_FOLLOWED, origins
 
     loaded = workflow.load(recipe, profiles, sets)
     compiled = workflow.compiled(loaded)
@@ -54,11 +54,13 @@ def command(
             one for one in explain.used(rows) if not file or one.mark.file == _file(loaded, file)
         ]
         if style == "json":
-            printer.show_json([explain.used_dict(one) for one in lines])
+            printer.show_rows(explain.used_dict(one) for one in lines)
         else:
             printer.show(explain.used_text(lines, telling))
+            if any(row.cut for row in rows):
+                printer.say(f"what stands behind more than {MAX_FOLLOWED} values is left out")
     elif style == "json":
-        printer.show_json([explain.as_dict(row, telling) for row in rows])
+        printer.show_rows(explain.as_dict(row, telling) for row in rows)
     elif rows:
         printer.show(explain.text(rows, plan, telling))
     return Exit.OK

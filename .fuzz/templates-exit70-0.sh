@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# templates: exit 70: '70: IndexError: tuple index out of range'
+set -u
+cd "$(mktemp -d)"
+# @OUTSIDE@ is a folder outside of the project
+mkdir -p "$(dirname r.yaml)"
+base64 -d > r.yaml <<'DATA'
+eyJ2ZXJzaW9uIjogMSwgInZhcnMiOiB7ImEiOiBmYWxzZSwgImIiOiAicV89XHUwMGQ1e3sgKDEw
+KioxMCoqMTApIHwgZm9ybWF0IH19In0sICJzdGFnZXMiOiB7Im9uZSI6IHsidG9vbCI6ICJtbHhf
+bG0uZ2VuZXJhdGUiLCAicGFyYW1zIjogeyJtb2RlbCI6ICJhL2IiLCAicHJvbXB0IjogInt7IHNl
+bGYgfX0iLCAic2VlZCI6ICJ0ZXN0e3sgW1tzdGFnZS5wYXJhbXMuc2VlZCwgMS41XSB8IHNvcnQs
+IChsaXBzdW0pWydhJyoxMCoqOV1dIHwgcm91bmQoMykgfX0zNTkxOTUifX0sICJ0d28iOiB7InRv
+b2wiOiAibWx4X2xtLmxvcmEiLCAicGFyYW1zIjogeyJtb2RlbCI6ICJhL2IiLCAidHJhaW4iOiB0
+cnVlLCAiZGF0YSI6ICJkYXRhIiwgIml0ZXJzIjogMTB9LCAiZXhwZWN0IjogWyJ7MTp7MTp7MTp7
+MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp7
+MTp7MTp7MTp7MTp7MTp7MTp7MTp7MTp2YXJzLmIiXX19fQ==
+DATA
+run-recipe check r.yaml

@@ -1,0 +1,72 @@
+"""Recipes of every shape are answered in a time that grows with their size, and in little memory.
+
+What is measured is the processor's time of a child, twice the size beside once: nothing here is in
+seconds, which are a machine's own.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from fuzz import child
+from shapes import HEAD, ONE, SHAPES
+
+SIZE = 60_000
+MEGABYTES = 300
+VERBS = {
+    "check": ("check", "r.yaml"),
+    "json": ("check", "r.yaml", "--format", "sarif"),
+    "show": ("show", "r.yaml", "--format", "json"),
+    "dry-run": ("r.yaml", "-n"),
+    "diff": ("diff", "r.yaml", "one.yaml"),
+}
+ALIKE = 3.4
+"""Twice the size takes at most so many times as long: four times is what must not be."""
+LEAST = 0.25
+"""Seconds below which a time says nothing of how it grows."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm():
+    child.preload()
+
+
+def measured(tmp_path, text, words):
+    (tmp_path / "r.yaml").write_text(text)
+    (tmp_path / "one.yaml").write_text(ONE)
+    environ = {**os.environ, "HOME": str(tmp_path), "RUN_RECIPE_CACHE": ""}
+    return child.run(words, tmp_path, environ)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES)
+def test_twice_the_size_takes_no_four_times_as_long(tmp_path, shape):
+    verbs = (
+        VERBS
+        if shape in {"a chain of vars", "stages", "stages that extend each other"}
+        else {"check": VERBS["check"]}
+    )
+    for verb, words in verbs.items():
+        half, whole = (measured(tmp_path, SHAPES[shape](size), words) for size in (SIZE // 2, SIZE))
+        assert not half.hung, verb
+        assert not whole.hung, verb
+        assert whole.code != child.INTERNAL, whole.err
+        assert whole.megabytes < MEGABYTES, verb
+        assert whole.seconds < ALIKE * max(half.seconds, LEAST), verb
+        assert len(whole.said) < 300 * SIZE, verb
+
+
+@pytest.mark.parametrize("shape", ["unknown parameters on a line", "wrong needs of one stage"])
+def test_what_is_printed_of_thousands_of_problems_is_little(tmp_path, shape):
+    (tmp_path / "r.yaml").write_text(SHAPES[shape](SIZE))
+    words = [sys.executable, "-m", "runner", "check", "r.yaml"]
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert "errors more; mend these first" in found.stdout
+    assert len(found.stdout) < 60_000
+
+
+def test_shapes_begin_as_recipes_do():
+    for shape, make in SHAPES.items():
+        assert make(100).startswith(HEAD) or shape == "open brackets"
