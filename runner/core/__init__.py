@@ -56,6 +56,7 @@ annotation  problems -> what GitHub and SARIF show beside the lines
 replay      rows and a share -> how many rows to replay
 invocation  a Stage -> the words and the configuration file of its command
 reach       a plan -> what it lets others do here and elsewhere
+loading     the JSON of an adapter or a model -> why mlx-lm could not load it
 rules       a stage of a plan -> what MLX would do with it
 figure      a figure of a run as people read it
 space       what a stage will leave on the disk

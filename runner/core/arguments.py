@@ -7,7 +7,7 @@ the next word, the last of a repeated flag, lists up to the next flag (T20, T21)
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core.catalog import Parameter, Tool
@@ -181,6 +181,7 @@ class _Parser:
         return None
 
     def value(self, parameter: Parameter, word: Argument) -> None:
+        word = replace(word, text=parameter.rewritten(word.text))  # a recipe says what is reached
         known = self.follow(parameter.name, word)
         if not known and parameter.emit != "repeat":
             self.keep(parameter, MISSING, word)

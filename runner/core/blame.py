@@ -20,7 +20,7 @@ from runner.core.tree import Node, locate
 MAX_PARTS = 100
 """Values behind a refused one that are looked at, the nearest first."""
 _NAME = r"\s*([A-Za-z_][\w.]*)\s*"
-_DIFFERENCE = re.compile(rf"{_NAME}-{_NAME}\Z")
+_DIFFERENCE = re.compile(rf"{_NAME}(?://{_NAME})?-{_NAME}\Z")
 _HOLE = re.compile(r"\{(\w+)\}")
 
 
@@ -98,23 +98,32 @@ def led(problem: Problem, found: Violation, draft: Draft, at: Node, resolver: Re
 def _short(
     problem: Problem, found: Violation, draft: Draft, at: Node, resolver: Resolver
 ) -> Problem:
-    """Say of a difference of two values that one is too small for the other."""
+    """Say of a difference of two values that one is too small for the other.
+
+    The first may be counted in groups, as iterations are whose gradients make one update.
+    """
     fits = _DIFFERENCE.match(str(at.value).strip().removeprefix("{{").removesuffix("}}"))
     if not fits or not found.short:
         return problem
-    whole, taken = fits[1], fits[2]
+    whole, group, taken = fits[1], fits[2], fits[3]
     values = {
         name: resolver.fill(replace(at, value=f"{{{{ {name} }}}}"), draft.name)[0]
-        for name in (whole, taken)
+        for name in (whole, taken, group)
+        if name
     }
-    words = {name.rpartition(".")[2]: shown(value) for name, value in values.items()}
+    if not all(isinstance(value, int | float) for value in values.values()):
+        return problem
+    by = values.get(group, 1)
+    words = {name.rpartition(".")[2]: shown(values[name]) for name in (whole, taken)}
     more, less = (_called(name, draft) for name in (whole, taken))
     budgeted = more == "iters" and draft.node.get("budget") is not None
-    up = "raise epochs" if budgeted else f"raise {more} above {shown(values[taken])}"
-    hint = f"{up}, or set {less} below {shown(values[whole])}"
+    enough, room = values[taken] * by + by - 1, values[whole] // by
+    up = "raise epochs" if budgeted else f"raise {more} above {shown(enough)}"
+    hint = f"{up}, or set {less} below {shown(room)}"
     if set(_HOLE.findall(found.short)) != words.keys():
         return replace(problem, hint=hint)
-    return replace(problem, message=found.short.format_map(words), hint=hint)
+    grouped = f": {_called(group, draft)} is {by}" if by != 1 else ""
+    return replace(problem, message=found.short.format_map(words) + grouped, hint=hint)
 
 
 def _called(name: str, draft: Draft) -> str:

@@ -46,6 +46,12 @@ class Parameter:
         """Return what the tool's own parser holds for it as a recipe says it."""
         return json.loads(seen) if self.emit == "json" and isinstance(seen, str) else seen
 
+    def rewritten(self, text: str) -> str:
+        """Return what the tool makes of a text after its parser, as ``x-rewrites`` says."""
+        for old, new in self.schema.get("x-rewrites", {}).items():
+            text = text.replace(old, new)
+        return text
+
     def input_kind(self, params: Mapping[str, Any]) -> str | None:
         """Return what the parameter reads ("model", "data", "adapter", "file", …), if it reads."""
         said = self.schema.get("x-input")

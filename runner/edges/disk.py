@@ -51,6 +51,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def is_there(path: Path) -> bool:
+    """Say whether a path is there; one that no system takes is not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def write(path: Path, text: str, *, lasting: bool = True) -> None:
     """Write a file so that it is whole or not there: beside, flushed, then moved into place.
 

@@ -10,6 +10,7 @@ from runner.edges import reader
 
 Json = dict[str, Any]
 LEAD = 8
+METADATA = "__metadata__"
 MAX_HEADER = 16 << 20
 """Bytes of a header; a longer one is not looked at."""
 
@@ -48,7 +49,7 @@ def header(file: Path) -> dict[str, Json]:
 
 def tensors(file: Path) -> dict[str, Json]:
     """Return the shape and the dtype of every tensor of a file, by name. Raises as `header`."""
-    return {name: one for name, one in header(file).items() if name != "__metadata__"}
+    return {name: one for name, one in header(file).items() if name != METADATA}
 
 
 _OTHER = "it is no safetensors file: its first 8 bytes are not the length of a header"
@@ -58,9 +59,9 @@ def _require_tensors(found: Json, room: int) -> None:
     """Raise HeaderError for an entry that is no tensor, or for data that is not there."""
     end = 0
     for name, entry in found.items():
-        if name == "__metadata__":
-            if not isinstance(entry, dict):
-                raise HeaderError("its header's __metadata__ is no object")
+        if name == METADATA:
+            if not isinstance(entry, dict | None):  # mlx writes null where there is none
+                raise HeaderError(f"its header's {METADATA} is no object")
             continue
         if not _is_tensor(entry):
             lacks = "is no tensor: it lacks dtype, shape or data_offsets"

@@ -13,15 +13,11 @@ from runner.core.rules import Adapter, DataSet, Known, ModelFacts
 from runner.core.rules.chain import beneath
 from runner.edges import disk, probe, reader, schemas
 from runner.edges.adapter import read_adapter
-from runner.edges.header import HeaderError, header
+from runner.edges.model import read_model
 
 Json = dict[str, Any]
 PACKAGES = ("mlx-lm", "huggingface-hub")
 SPLITS = ("train", "valid", "test")
-# Model types whose weights mlx-lm calls as the hub does; others are renamed when they are loaded.
-SAME_NAMES = frozenset({"llama", "mistral", "olmo2", "qwen2", "qwen3", "gemma3_text"})
-_LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
-_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 
 def look(plan: Plan, hub: Path | None = None) -> Known:
@@ -40,8 +36,6 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
                 beside |= {path} if "/" in path and _there(str(Path(path).parent)) else set()
             if kind in {"adapter", "file"} and (adapter := read_adapter(path)):
                 adapters[path] = adapter
-            elif kind == "adapter" and disk.is_folder(Path(path)):
-                adapters[path] = Adapter("none", None, None, None, 0, None, f"'{path}'")
             elif kind == "data" and path not in data and (rows := read_data(path)):
                 data[path] = rows
             elif kind == "model" and folder and path not in models:
@@ -140,20 +134,6 @@ def _foreign(file: Path) -> bool:
         return foreign(stream.read(HEAD), str(file)) is not None
 
 
-def read_model(path: str, folder: Path) -> ModelFacts | None:
-    """Return what a model folder's config.json, tokenizer and weight files say."""
-    config = disk.read_json(folder / "config.json")
-    if config is None:
-        return None
-    inner = config.get("text_config")
-    parts = [config, inner if isinstance(inner, dict) else {}]
-    kind = str(config.get("model_type", ""))
-    said = (part.get(name) for part in parts for name in _LAYERS)
-    layers = next((number for number in said if isinstance(number, int)), None)
-    weights, dtype = _weights(folder, kind)
-    return ModelFacts(path, kind, layers, _bits(config), dtype, _template(folder), weights)
-
-
 def _count(file: Path) -> tuple[int, int, frozenset[str] | None] | None:
     """Return a file's rows, its bytes, the keys of its first row; None where it cannot be read."""
     try:
@@ -177,46 +157,6 @@ def _counted(file: Path, *_: int) -> tuple[int, int, frozenset[str] | None]:
     except (ValueError, RecursionError):
         return rows, size, None
     return rows, size, frozenset(row) if isinstance(row, dict) else None
-
-
-def _bits(config: Json) -> int | None:
-    """Return the bits of a quantized model; what mlx-lm unpacks while it loads is not quantized."""
-    for name in ("quantization", "quantization_config"):
-        said = config.get(name)
-        if isinstance(said, dict):
-            bits = 4 if said.get("quant_method") == "mxfp4" else said.get("bits")
-            return bits if isinstance(bits, int) else None
-    return None
-
-
-def _weights(folder: Path, kind: str) -> tuple[dict[str, tuple[int, ...]], str | None]:
-    """Return a model's modules with their shapes as mlx-lm calls them, and its type of weights."""
-    found: dict[str, tuple[int, ...]] = {}
-    types: list[str] = []
-    own = kind in SAME_NAMES
-    for file in sorted(folder.glob("model*.safetensors")):
-        try:
-            said = header(file)
-        except (OSError, HeaderError):
-            continue
-        own = own or said.pop("__metadata__", {}).get("format") == "mlx"
-        for name, entry in said.items():
-            types.append(str(entry.get("dtype")))
-            if name.endswith(".weight"):
-                found[name.removesuffix(".weight")] = tuple(entry["shape"])
-    common = max(sorted(set(types)), key=types.count, default="")
-    return found if own else {}, _DTYPES.get(common)
-
-
-def _template(folder: Path) -> bool | None:
-    """Say whether a model has a chat template, None where it has no tokenizer to say so."""
-    config = disk.read_json(folder / "tokenizer_config.json")
-    files = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
-    if any((folder / name).exists() for name in files):
-        return True
-    if config is None or "auto_map" in config:
-        return None
-    return bool(config.get("chat_template") or config.get("chat_template_type"))
 
 
 def _cached(name: str, hub: Path | None) -> Path | None:
@@ -245,10 +185,7 @@ def _writes(stage: Stage) -> Iterator[str]:
 
 
 def _there(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):
-        return False
+    return disk.is_there(Path(path))
 
 
 def _filled(path: str) -> bool:

@@ -1129,7 +1129,8 @@ PROSE = [
         r"fuse leaves the model as its base is: quantize it with mlx_lm\.convert",
         r"save the file as UTF-8",
         # What is on the disk, or which model, data or adapter is meant, only the reader knows.
-        r"train it again, into a folder of its own",
+        r"train it again, into a folder of its own(?:, or let the file say what it is)?",
+        r"download it again",
         r"name the folder; a checkpoint needs one of its own, with adapter_config\.json",
         r"choose a target between them, or other bits",
         r"write prompt and completion, messages or text, or name them as \*_feature",

@@ -271,7 +271,12 @@ CASES = {
         two({"lora_parameters": {"rank": 16}}, lora_parameters={"rank": 16}),
     ),
     "resume-scale": Case(two(lora_parameters={"scale": 2}), two(lora_parameters={"scale": 20})),
-    "resume-scale-unknown": Case(one(**OLD), one(**OLD), adapter(bare=True, scale=None), adapter()),
+    "model-not-loadable": Case(
+        one(), one(), model(unloadable="it has no tokenizer", way_out="download it again"), model()
+    ),
+    "resume-scale-unknown": Case(
+        one(**OLD), one(**OLD), adapter(scale=None, unscaled="it has no scale"), adapter()
+    ),
     "resume-keys": Case(
         two(lora_parameters={"keys": KEYS[:1]}), two(lora_parameters={"keys": KEYS[::-1]})
     ),

@@ -58,8 +58,9 @@ class Adapter:
 
     `fine_tune_type` is "none" for files that hold no adapter. `base` is the model it was trained
     on as it was named, None where that is not known. `disagrees` is what adapter_config.json says
-    and the tensors do not, `newer` by how many seconds it is younger than they are; `bare` tensors
-    have none beside them.
+    and the tensors do not, `newer` by how many seconds it is younger than they are; of `bare`
+    tensors it says no keys, and of a `whole` adapter that they are all. `unloadable` is why mlx-lm
+    cannot load it, with `way_out`; `unscaled` why its scale is not known.
     """
 
     fine_tune_type: str
@@ -74,6 +75,10 @@ class Adapter:
     disagrees: str = ""
     newer: float = 0.0
     bare: bool = False
+    whole: bool = False
+    unloadable: str = ""
+    way_out: str = ""
+    unscaled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,8 @@ class DataSet:
 class ModelFacts:
     """What is known of a model: from the stages that make it, its files, or its name alone.
 
+    `unloadable` is why mlx-lm cannot load it, with `way_out`; `no_template` why it has none.
+
     `weights` are shapes by module path, before quantization; empty where they are not known or not
     called as mlx-lm calls them. `because` says how it is known to be quantized.
     """
@@ -106,6 +113,9 @@ class ModelFacts:
     chat_template: bool | None = None
     weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     because: str = "its config.json says so"
+    unloadable: str = ""
+    way_out: str = ""
+    no_template: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,10 +153,12 @@ def no_chat_template(view: View) -> Iterator[Finding]:
     Only the first batch shows it. Use an instruct model, or rows of text.
     """
     data = data_of(view)
-    if data and model_at(view, view.params["model"]).chat_template is False:
+    facts = model_at(view, view.params["model"])
+    if data and facts.chat_template is False:
         for split in _needed(view):
             if layout(data, split, view.params) in {"chat", "completions"}:
-                message = f"the model has no chat template, and {split} needs one"
+                why = facts.no_template or "the model has no chat template"
+                message = f"{why}, and {split} needs one"
                 yield Finding("data", message, "use an instruct model, or rows of text")
                 return
 

@@ -14,6 +14,12 @@ _OVERHEAD = 32  # bits of scale and bias that a group of weights shares
 _NAME_BYTES = 255  # of a file's name, on macOS and Linux
 _VERSION = "0.4.99"  # lm_eval's, as long as it gets
 _MATRIX = 2
+_LOADERS = (
+    *(f"mlx_lm.{one}" for one in ("lora", "fuse", "convert", "generate", "cache_prompt")),
+    *(f"mlx_lm.{one}" for one in ("evaluate", "perplexity", "benchmark")),
+    *(f"mlx_lm.{one}" for one in ("awq", "dwq", "gptq", "dynamic_quant")),
+    "eval.score",
+)
 
 
 @rule("error", "T85", tools=("mlx_lm.convert",))
@@ -232,11 +238,28 @@ def prompt_parts_ignored(view: View) -> Iterator[Finding]:
     mlx-lm takes the prompt alone then, and says nothing. Use an instruct model, or write everything
     into the prompt.
     """
-    if model_at(view, view.params["model"]).chat_template is False:
+    facts = model_at(view, view.params["model"])
+    if facts.chat_template is False:
         for name in _CHAT:
             if view.params[name] is not None:
-                message = f"{name} would be ignored: the model has no chat template"
+                why = facts.no_template or "the model has no chat template"
+                message = f"{name} would not reach the model: {why}"
                 yield Finding(name, message, "use an instruct model, or write it into the prompt")
+
+
+@rule("error", tools=_LOADERS)
+def model_not_loadable(view: View) -> Iterator[Finding]:
+    """A model folder on this disk that mlx-lm could not load.
+
+    It reads config.json, with what the model's type needs and the quantization, every
+    model*.safetensors, and a tokenizer. Found out later, a broken file costs the load, and an error
+    that speaks of something else.
+    """
+    for name, kind, path in view.inputs:
+        facts = view.known.models.get(normal(path)) if kind == "model" else None
+        if facts is not None and facts.unloadable and view.maker(path) is None:
+            message = f"mlx-lm could not load the model '{path}': {facts.unloadable}"
+            yield Finding(name, message, facts.way_out)
 
 
 _CHAT = ("system_prompt", "prefill_response", "chat_template_config")

@@ -8,6 +8,8 @@ from runner.core.rules.chain import adapter_at, model_at
 
 # A copy may write the files of a folder in any order, within so many seconds.
 _APART = 60
+_KEYS = 100
+"""So many keys are listed: the list is there to be copied."""
 
 
 @rule("error", "T54")
@@ -58,17 +60,17 @@ def resume_scale(view: View) -> Iterator[Finding]:
 
 @rule("warning", "T53")
 def resume_scale_unknown(view: View) -> Iterator[Finding]:
-    """Resuming weights without an adapter_config.json: nothing says of which scale they are.
+    """Resuming weights whose adapter_config.json is missing, broken, or says no scale.
 
-    Another scale changes what the adapter has learned at once. Put the configuration beside the
-    weights, or make sure of the scale.
+    Another scale changes what the adapter has learned at once, and the weights do not say of which
+    they are. Put the configuration beside the weights, or make sure of the scale.
     """
     adapter = _same_type(view)
-    if adapter and adapter.bare:
+    if adapter and adapter.unscaled:
         scale = view.params["lora_parameters"]["scale"]
         message = (
-            f"no adapter_config.json stands beside {adapter.source}: nothing says whether it was "
-            f"trained with scale {scale:g}, as this stage says"
+            f"nothing says whether {adapter.source} was trained with scale {scale:g}, as this "
+            f"stage says: {adapter.unscaled}"
         )
         hint = "put its adapter_config.json beside it, or make sure and allow this rule"
         yield Finding("resume_adapter_file", message, hint)
@@ -86,13 +88,14 @@ def resume_keys(view: View) -> Iterator[Finding]:
         return
     before = None if adapter.keys is None else set(adapter.keys)
     now = None if asked is None else set(asked)
-    if adapter.bare and now is None:
+    if now is None and (adapter.bare or adapter.whole):
         return  # all modules of a model that may not be known: the trainer compares them
     if before != now:
         lost = sorted(before - (now or before)) if before else []
         what = f"{listing(lost)} would be lost" if lost else "the adapted modules would differ"
         message = f"{adapter.source} has other keys than this stage: {what}"
-        said = listing(sorted(before)) if before else "null, which is all of them"
+        null = adapter.whole or before is None
+        said = "null, which is all of them" if null else listing(sorted(before or ()), _KEYS)
         yield Finding("lora_parameters.keys", message, f"its keys are {said}")
 
 
@@ -134,6 +137,9 @@ def resume_not_an_adapter(view: View) -> Iterator[Finding]:
     elif not path.endswith(".safetensors"):
         message = f"'{path}' is no .safetensors file: mlx-lm would stop"
         yield Finding("resume_adapter_file", message, hint)
+    elif maker is None and (found := adapter_at(view, path)) and found.unloadable:
+        message = f"mlx-lm could not load '{path}': {found.unloadable}"
+        yield Finding("resume_adapter_file", message, found.way_out)
     elif _none(view, path):
         message = f"'{path}' holds no adapter: training would start from nothing"
         yield Finding("resume_adapter_file", message, hint)
@@ -161,10 +167,9 @@ def adapter_config_disagrees(view: View) -> Iterator[Finding]:
     """
     for name, adapter in _read(view):
         if adapter.disagrees:
-            message = (
-                f"{adapter.source} has {adapter.disagrees}: a later run has overwritten one of them"
-            )
-            yield Finding(name, message, "train it again, into a folder of its own")
+            message = f"{adapter.source} has {adapter.disagrees}: they are not of one training"
+            hint = "train it again, into a folder of its own, or let the file say what it is"
+            yield Finding(name, message, hint)
 
 
 @rule("warning", "T59", tools=())
@@ -189,7 +194,8 @@ def _resumed(view: View) -> Adapter | None:
     """Return the adapter a training resumes, None where it resumes none or none that is known."""
     path = view.params["resume_adapter_file"]
     adapter = adapter_at(view, path) if view.trains else None
-    return None if adapter is None or adapter.fine_tune_type == "none" else adapter
+    strange = adapter is None or adapter.fine_tune_type == "none" or adapter.unloadable
+    return None if strange else adapter
 
 
 def _same_type(view: View) -> Adapter | None:

@@ -49,9 +49,10 @@ def other_precision(view: View) -> Iterator[Finding]:
 def adapter_path_is_no_adapter(view: View) -> Iterator[Finding]:
     """An adapter_path that is a file, or a folder that no training makes.
 
-    mlx-lm reads adapter_config.json and adapters.safetensors from that folder. It cannot test or
-    fuse a numbered checkpoint: copy it to a folder of its own, as adapters.safetensors, with
-    adapter_config.json beside it.
+    mlx-lm reads adapters.safetensors from that folder, and of adapter_config.json fine_tune_type,
+    num_layers, and rank, scale, dropout and keys of lora_parameters: each must be there, and of its
+    type. It cannot test or fuse a numbered checkpoint: copy it to a folder of its own, as
+    adapters.safetensors, with adapter_config.json beside it.
     """
     path = view.params["adapter_path"]
     if view.trains or not path:
@@ -64,10 +65,9 @@ def adapter_path_is_no_adapter(view: View) -> Iterator[Finding]:
     elif maker is not None and not trains(maker):
         message = f"stage '{maker.name}' makes no adapter"
         yield Finding("adapter_path", message, "name an adapter, as stages.NAME.adapter_path")
-    elif maker is None and (found := adapter_at(view, path)) and found.fine_tune_type == "none":
-        message = f"'{path}' holds no adapter that mlx-lm could load"
-        hint = "it needs adapter_config.json and adapters.safetensors, as a training leaves them"
-        yield Finding("adapter_path", message, hint)
+    elif maker is None and (found := adapter_at(view, path)) and found.unloadable:
+        message = f"mlx-lm could not load the adapter '{path}': {found.unloadable}"
+        yield Finding("adapter_path", message, found.way_out)
 
 
 @rule("error", "T61")
