@@ -14,7 +14,7 @@ import runner
 from runner import cli
 from runner.core import document
 from runner.core.naming import normal, upward
-from runner.edges import dataset, header, history, reader
+from runner.edges import dataset, header, history, reader, tokenizer
 from runner.edges.known import read_data
 from runner.errors import RecipeError
 
@@ -257,6 +257,18 @@ def test_a_test_file_whose_recipe_is_no_file_is_told(none, tmp_path, call):
     assert call("check", "y.test.yaml")[0] in {0, 2}
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.txt", "additional_chat_templates/a.jinja"])
+def test_a_tokenizer_is_not_waited_for(none, name, tmp_path):
+    make, why = none
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    make(tmp_path / name)
+    if make is Path.mkdir:
+        return
+    with pytest.raises(OSError, match=why):
+        tokenizer._loaded(str(tmp_path))
+
+
 def test_a_folder_is_searched_by_names_before_anything_is_opened(tmp_path, monkeypatch, call):
     sparse(tmp_path / "weights.safetensors")
     sparse(tmp_path / "large.yaml")
@@ -344,3 +356,39 @@ def test_runs_behind_a_link_to_nowhere_are_not_said_to_be_none(target, tmp_path,
         history.folders(Path("runs"))
     with pytest.raises(OSError, match="which is not there"):
         history.found(Path("runs"))
+
+
+# names and texts that nobody expects
+
+
+def test_names_that_are_no_utf8_are_names(tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "r\udce9"
+    try:
+        (folder / "d").mkdir(parents=True)
+        (folder / "d" / "\udcff.jsonl").write_text("{}\n")
+    except OSError:
+        pytest.skip("this system has UTF-8 names only")
+    (folder / "d" / "train.jsonl").write_text('{"text": "a b"}\n{"text": "c d"}\n')
+    (folder / "a.yaml").write_text(
+        "version: 1\nstages: {a: {tool: data.split, params: {data: d, out: o}}}\n"
+    )
+    monkeypatch.chdir(folder)
+    assert call("check", ".")[0] == 0
+    assert call("data", "check", "d")[0] == 0
+    monkeypatch.chdir(tmp_path)
+    assert call("check", "r\udce9")[0] in {0, 2}
+    assert call("check", "r\udce9/gone.yaml")[0] == 2
+    assert call("runs", "--runs", "r\udce9")[0] == 0
+    code, said = call("r\udce9/a.yaml", "--runs", "r\udce9/runs")
+    assert code in {1, 2, 5}
+    assert "mistake" not in said
+
+
+@pytest.mark.parametrize("name", ["deep.yaml", "deep.json", "deep.sh"])
+def test_what_is_nested_without_an_end_is_imported_or_refused(name, tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("[" * 100_000)
+    code, said = call("import", name)
+    assert code == 2
+    assert "mistake" not in said

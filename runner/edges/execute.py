@@ -57,6 +57,9 @@ def execute(
 
 def _made(plan: Plan, runs: Path, ahead: Ahead | None) -> Path:
     """Return the folder of a new run, made now."""
+    if _is_no_text(runs):
+        why = f"MLX takes no path that is not UTF-8: {str(runs)!a}"
+        raise RunError(why, "choose another --runs")
     folder = ahead.folder if ahead else history.fresh(runs, plan.name)
     try:
         history.found(runs)
@@ -73,3 +76,12 @@ def _made(plan: Plan, runs: Path, ahead: Ahead | None) -> Path:
         why = f"cannot make {folder}: {error.strerror}"
         raise RunError(why, "choose another --runs") from error
     raise RunError(f"others take every new name in {runs}", "choose another --runs")
+
+
+def _is_no_text(path: Path) -> bool:
+    """Say whether a path is no UTF-8, which every system allows and MLX does not."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -164,11 +164,15 @@ def _rename_in(file: Path, moves: Mapping[str, str]) -> None:
     data = text = reader.read(file, TEXT)
     for old, new in moves.items():
         for write in (str, _escaped):
-            text = text.replace(write(old).encode(), write(new).encode())
+            text = text.replace(_raw(write(old)), _raw(write(new)))
     if text != data:
         mode = file.stat().st_mode
         disk.write_bytes(file, text, lasting=False)
         file.chmod(mode)
+
+
+def _raw(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
 
 
 def _escaped(path: str) -> str:

@@ -222,9 +222,10 @@ def _loaded(path: str) -> tuple[Any, bool]:
     Templates that mlx-lm writes in Python (``chat_template_type``) would need mlx-lm itself. What
     transformers may open is a file of a disk, so that nothing waits for another.
     """
-    for file in Path(path).iterdir():
-        if file.suffix in _FILES and not file.is_dir():
-            reader.require(file, reader.TOKENIZER)
+    for folder in (Path(path), Path(path, "additional_chat_templates")):
+        for file in folder.iterdir() if folder.is_dir() else ():
+            if file.suffix in _FILES and not file.is_dir():
+                reader.require(file, reader.TOKENIZER)
     with _quietly():
         loaded = import_module("transformers").AutoTokenizer.from_pretrained(
             path, local_files_only=True, trust_remote_code=False
