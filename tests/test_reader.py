@@ -257,7 +257,9 @@ def test_a_test_file_whose_recipe_is_no_file_is_told(none, tmp_path, call):
     assert call("check", "y.test.yaml")[0] in {0, 2}
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.txt", "additional_chat_templates/a.jinja"])
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "vocab.txt", "additional_chat_templates/a.jinja"]
+)
 def test_a_tokenizer_is_not_waited_for(none, name, tmp_path):
     make, why = none
     (tmp_path / "tokenizer_config.json").write_text("{}")

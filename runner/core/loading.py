@@ -47,7 +47,7 @@ def adapter_faults(config: Json) -> Iterator[Fault]:
     if not _is_number(dropout):
         yield _odd("dropout", shape, "a number from 0 to below 1")
     elif not 0 <= dropout < 1:
-        yield Fault(f"its dropout is {shown(dropout)}, not from 0 to below 1", "correct it")
+        yield Fault(f"dropout is {shown(dropout)}, not from 0 to below 1", "correct it")
     yield from keys_faults(shape)
 
 
@@ -55,7 +55,7 @@ def layers_faults(config: Json) -> Iterator[Fault]:
     """Yield what is wrong with the number of layers."""
     number = config.get("num_layers")
     if "num_layers" not in config and "lora_layers" in config:
-        why = "it has no num_layers: lora_layers, as releases before 0.19 called it, is not read"
+        why = "there is no num_layers: lora_layers, as releases before 0.19 called it, is not read"
         yield Fault(why, "rename lora_layers to num_layers")
     elif not isinstance(number, int):
         yield _odd("num_layers", config, "a whole number")
@@ -65,12 +65,12 @@ def scale_faults(shape: Json) -> Iterator[Fault]:
     """Yield what is wrong with the scale, which has no default (T14)."""
     scale = shape.get("scale")
     if "scale" not in shape and "alpha" in shape:
-        why = "it has no scale in its lora_parameters: alpha is not read"
+        why = "there is no scale: alpha is not read"
         yield Fault(why, "write scale, which is alpha / rank where PEFT is meant")
     elif not _is_number(scale):
         yield _odd("scale", shape, "a number")
     elif not math.isfinite(scale):
-        yield Fault(f"its scale is {shown(scale)}: no number would be left", "correct it")
+        yield Fault(f"scale is {shown(scale)}: no number would be left", "correct it")
 
 
 def rank_faults(shape: Json) -> Iterator[Fault]:
@@ -80,7 +80,7 @@ def rank_faults(shape: Json) -> Iterator[Fault]:
         more = ": r is not read" if "rank" not in shape and "r" in shape else ""
         yield _odd("rank", shape, "a whole number", more)
     elif rank < 1:
-        yield Fault(f"its rank is {rank}, and there is none below 1", "correct it")
+        yield Fault(f"rank is {rank}, and there is none below 1", "correct it")
 
 
 def keys_faults(shape: Json) -> Iterator[Fault]:
@@ -94,10 +94,10 @@ def _odd(name: str, holder: Json, wanted: str, more: str = "") -> Fault:
     """Return the fault of a field that is not there, or not what mlx-lm takes."""
     hint = f"write {name} as {wanted}"
     if name not in holder:
-        return Fault(f"it has no {name}{more}", hint)
+        return Fault(f"there is no {name}{more}", hint)
     value = holder[name]
     said = _KINDS.get(type(value)) or shown(value)
-    return Fault(f"its {name} is {said}, not {wanted}", hint)
+    return Fault(f"{name} is {said}, not {wanted}", hint)
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -120,14 +120,14 @@ def model_faults(config: Json) -> Iterator[Fault]:
     if older is None and isinstance(inner, dict):
         older = inner.get("quantization_config")
     if older and not (isinstance(older, dict) and "quant_method" in older):
-        why = "its quantization_config has no quant_method"
+        why = "quantization_config has no quant_method"
         yield Fault(why, "write quantization as {group_size: …, bits: …}, or convert it again")
 
 
 def _quantization_faults(said: object) -> Iterator[Fault]:
     if not isinstance(said, dict):
         called = _KINDS.get(type(said)) or shown(said)
-        yield Fault(f"its quantization is {called}, not an object", "convert it again")
+        yield Fault(f"quantization is {called}, not an object", "convert it again")
         return
     for name in ("group_size", "bits"):
         if name not in said:  # their values are counted off the shapes
@@ -143,7 +143,7 @@ def argument_faults(config: Json, arguments: Mapping[str, tuple[str, bool]]) -> 
         value = config.get(name)
         if name not in config:
             if needed:
-                yield Fault(f"it has no {name}", f"write {name}, or download the model again")
+                yield Fault(f"there is no {name}", f"write {name}, or download the model again")
         elif annotation in _PLAIN and value is not None:
             types, wanted = _PLAIN[annotation]
             if not isinstance(value, types):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner.core.loading import Fault, adapter_faults, adapter_kind, keys_faults, scale_faults
+from runner.core.loading import PEFT, Fault, adapter_faults, adapter_kind, keys_faults, scale_faults
 from runner.core.problem import listing
 from runner.core.rules import Adapter
 from runner.edges import disk, reader
@@ -101,7 +101,9 @@ def _named(fault: Fault | None) -> Fault | None:
     """Return the fault of a field with the file it stands in."""
     if fault is None:
         return None
-    return Fault(f"of its {CONFIG}, {fault.why}", f"{fault.hint} in {CONFIG}")
+    if fault.why == PEFT:
+        return fault
+    return Fault(f"in its {CONFIG}, {fault.why}", f"{fault.hint} in {CONFIG}")
 
 
 def _configuration(file: Path) -> tuple[Json | None, Fault | None]:

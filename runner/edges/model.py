@@ -75,7 +75,7 @@ def _unread(folder: Path, error: OSError | ValueError) -> Fault:
 def _faults(folder: Path, config: Json) -> Iterator[Fault]:
     """Yield what keeps mlx-lm from loading a model whose configuration can be read."""
     for fault in model_faults(config):
-        yield Fault(f"of its {CONFIG}, {fault.why}", f"{fault.hint} in {CONFIG}")
+        yield Fault(f"in its {CONFIG}, {fault.why}", f"{fault.hint} in {CONFIG}")
     if "model_file" not in config:
         yield from _type_faults(config, str(config.get("model_type")))
     yield from _weight_faults(folder)
@@ -89,7 +89,7 @@ def _type_faults(config: Json, kind: str) -> Iterator[Fault]:
         why = f"the installed mlx-lm has no models of type {kind!r:.60}"
         yield Fault(why, "name another model")
     for fault in argument_faults(config, _arguments(kind)):
-        yield Fault(f"of its {CONFIG}, {fault.why}", f"{fault.hint} in {CONFIG}")
+        yield Fault(f"in its {CONFIG}, {fault.why}", f"{fault.hint} in {CONFIG}")
 
 
 def _weight_faults(folder: Path) -> Iterator[Fault]:
