@@ -3,6 +3,7 @@
 docs/evaluation.md describes the file. A line is a question, or it says what holds for a category.
 """
 
+import json
 import math
 import re
 import warnings
@@ -213,7 +214,9 @@ def _wanted_flaws(name: str, value: Any, path: Path) -> Iterator[Flaw]:
         why = ill_formed(value)
         if why:
             why = f"has no regular expression as {dotted(path)}: {why}"
-            hint = r"in JSON a backslash is written twice: \\d"
+            plain = {"match": "contain", "not_match": "not_contain"}[name]
+            said = json.dumps(value, ensure_ascii=False)
+            hint = f'where the text itself is meant: "{plain}": {said}'
             yield Flaw("prompt-pattern", why, hint, path)
 
 

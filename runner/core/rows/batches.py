@@ -1,9 +1,12 @@
 """The survey of a split and a batch size -> what mlx-lm does with its rows, and what it leaves."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 
 from runner.core.problem import Mark, Problem, counted, listing
+from runner.core.rows.column import data_of
 from runner.core.rows.survey import Survey
+from runner.core.rows.use import SPLITS, Features
 
 MOST_PADDING = 0.5
 """A larger share of a split's computation that is padding is worth a word."""
@@ -54,8 +57,25 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
             f"{padding:.0%} of what a batch of {batch} computes is padding: mlx-lm batches rows "
             "that follow each other, whatever their lengths"
         )
-        hint = "order them with run-recipe data sort, or lower batch_size"
-        yield Problem(mark, message, "batches-mostly-padding", hint, (), "warning")
+        yield Problem(
+            mark, message, "batches-mostly-padding", _shorter(survey, batch), (), "warning"
+        )
+
+
+def _shorter(survey: Survey, batch: int) -> str:
+    """Return what makes batches of less padding: another order, where there are several."""
+    if survey.rows == batch:
+        return "lower batch_size"
+    data, split = quote(data_of(survey.file)), survey.file.rpartition("/")[2]
+    every = " --all-splits" * (split in {f"{name}.jsonl" for name in SPLITS[1:]})
+    known, said = Features(), survey.use.features
+    keys = (
+        f" --{name}-feature {quote(key)}"
+        for name in ("prompt", "completion", "chat", "text")
+        if (key := getattr(said, name)) != getattr(known, name)
+    )
+    command = f"run-recipe data sort --data {data} --out {data}-sorted --batch-size {batch}"
+    return f"order them: {command}{every}{''.join(keys)}, or lower batch_size"
 
 
 def _counted(survey: Survey, mark: Mark) -> Iterator[Problem]:

@@ -204,6 +204,8 @@ def _not_json(body: bytes, error: json.JSONDecodeError) -> Flaw:
         return Flaw("row-byte-order-mark", message, "save the file as UTF-8 without a BOM")
     message = f"is not JSON: {error.msg} at column {error.colno}"
     hint = "one JSON object a line" if error.msg == "Extra data" or body in {b"[", b"{"} else ""
+    if error.msg.startswith("Invalid \\escape"):
+        hint = r"in JSON a backslash is written twice: \\"
     return Flaw("row-not-json", message, hint, (), "error", error.colno)
 
 
