@@ -279,7 +279,8 @@ def _wrong_type(
     names = [expected] if isinstance(expected, str) else expected
     wanted = " or ".join(_TYPES[name] for name in names)
     said = str(schema.get("x-hint", ""))
-    whole = "object" in names and value is not None
+    others = "array" in names and "string" not in schema.get("items", {}).get("type", "string")
+    whole = ("object" in names or others) and value is not None  # brackets make no entry of it
     hint = (said if whole else "") or advice.of_type(value, names, path) or said
     if isinstance(value, float) and not math.isfinite(value):
         wanted, hint = "a finite number", ""
