@@ -11,6 +11,7 @@ import json
 import math
 from array import array
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runner.core.rows import Row
+
+_REPEATED = '{"high": 2.5, "low": 0.5}'
+_MADE = '{"source": ["paraphrase", "noise"]}'
+"""What the values of --repeat and of --augmented look like."""
 
 AUGMENTED, OTHER = "(augmented)", "(other)"
 """The classes of rows that no factor is for."""
@@ -179,28 +184,30 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--repeat",
-        type=_mapping,
+        type=partial(_mapping, _REPEATED),
         required=True,
         metavar="JSON",
-        help='how often rows of each value are written: {"high": 2.5, "low": 0.5}',
+        help=f"how often rows of each value are written: {_REPEATED}",
     )
     add("--otherwise", type=float, default=1.0, help="how often all other rows are written")
     add(
         "--augmented",
-        type=_mapping,
+        type=partial(_mapping, _MADE),
         default={},
         metavar="JSON",
-        help='rows made from others, which are written once: {"source": ["paraphrase", "noise"]}',
+        help=f"rows made from others, which are written once: {_MADE}",
     )
     add("--seed", type=int, default=0, help="decides which rows a fraction draws, and their order")
     command.add_features(parser)
     return parser
 
 
-def _mapping(text: str) -> dict[str, Any]:
-    value = json.loads(text)
+def _mapping(example: str, text: str) -> dict[str, Any]:
+    value = None
+    with suppress(ValueError):
+        value = json.loads(text)
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError('write a mapping, as {"high": 2.5}')
+        raise argparse.ArgumentTypeError(f"write a mapping, as {example}")
     return value
 
 

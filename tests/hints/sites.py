@@ -18,6 +18,8 @@ ADVICE = re.compile(
     re.DOTALL,
 )
 HOLE = "\0"
+# What argparse is told of an option is its description, and no advice.
+DESCRIBED = frozenset({"help", "prog", "description", "epilog"})
 
 
 def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -27,8 +29,12 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             skipped |= {id(one) for one in ast.walk(body[0])}
+        if isinstance(node, ast.Expr):
+            skipped.add(id(node.value))  # what is said of the name above it
         if isinstance(node, ast.JoinedStr):
             skipped |= {id(one) for one in node.values}
+        if isinstance(node, ast.keyword) and node.arg in DESCRIBED:
+            skipped |= {id(one) for one in ast.walk(node.value)}
     for node in ast.walk(tree):
         if id(node) in skipped:
             continue
