@@ -121,7 +121,7 @@ def test_a_recipe_that_is_not_there_is_one_problem(folder):
         (
             ["-q", "check", "good.yaml"],
             "options stand after the verb 'check'",
-            "check good.yaml -q",
+            "write: run-recipe check good.yaml (check has no -q)",
         ),
         (["tools", "upload"], "there is no tool 'upload'", "hf.upload, mlx_lm.upload"),
         (["tools", "mlx_lm.lor"], "there is no tool", "did you mean 'mlx_lm.lora'?"),
@@ -131,7 +131,7 @@ def test_a_recipe_that_is_not_there_is_one_problem(folder):
         (["show", "good.yaml", "stage.mix.seed"], "has no 'stage.mix.seed'", "stages.mix.seed"),
         (["show", "good.yaml", "mix.sed"], "has no 'mix.sed'", "did you mean 'mix.seed'?"),
         (["show", "good.yaml", "--file", "god.yaml"], "a file 'god.yaml'", "mean 'good.yaml'?"),
-        (["diff", "HEAD~1"], "'HEAD~1' is no recipe", "run-recipe diff recipes/ HEAD~1"),
+        (["diff", "HEAD~1"], "'HEAD~1' is no recipe", "run-recipe diff . HEAD~1"),
         (["diff", "good"], "'good' is no recipe", "did you mean 'good.yaml'?"),
         (["diff", ""], "there is an empty word", "a variable"),
         (["check", ""], "there is an empty word", "a variable"),

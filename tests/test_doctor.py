@@ -18,6 +18,7 @@ FACTS = {
     "device": {"device": "gpu M4", "memory": 2**36},
     "install": "pip install mlx-lm",
     "compiler": "/usr/bin/c++",
+    "compiles": True,
     "free_bytes": 10**11,
     "memory_bytes": 2**36,
     "hub_cache": "cache",

@@ -71,7 +71,8 @@ def _mlx(facts: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("mlx-lm", "warning", version, hint)
     else:
         yield Finding("mlx-lm", "good", version)
-    if device.get("device", "").startswith("cpu") and not facts["compiler"]:
+    compiles = facts["compiles"] and device.get("device", "").startswith("cpu")
+    if compiles and not facts["compiler"]:
         hint = "install one, or set MLX_DISABLE_COMPILE=1; MLX does without and says nothing"
         yield Finding("C++ compiler", "warning", "none for MLX's CPU build", hint)
 

@@ -21,6 +21,7 @@ from runner.edges import disk, printer, probe, reader
 from runner.errors import RecipeError
 
 LATEST, IGNORE = "latest", ".gitignore"
+BEGIN = "leave --resume out to begin one"
 _HEX = re.compile("[0-9a-f]{4}")
 _STAMP = len("20261123T214807Z")
 
@@ -151,12 +152,13 @@ def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
         alike = [one for one in find_all(runs, recipe) if one.plan.smoke == smoke]
         if not alike:
             why = f"there is no run of '{recipe}' to go on from that is {kind}"
-            raise RecipeError(why, "leave --resume out to begin one")
+            raise RecipeError(why, BEGIN)
         return own(max(alike, key=lambda one: _worked_on(Path(one.folder))))
     manifest = find(runs, run)
     if manifest.plan.name != recipe:
         why = f"that run is of '{manifest.plan.name}', not of '{recipe}'"
-        raise RecipeError(why, "name a run of this recipe: run-recipe runs")
+        ids = listing([one.name for one in reversed(folders(runs)) if one.parent.name == recipe], 4)
+        raise RecipeError(why, f"name a run of this recipe: {ids}" if ids else BEGIN)
     if manifest.plan.smoke != smoke:
         other = "a real run" if smoke else "a smoke run"
         hint = "leave --smoke out" if smoke else "say --smoke, too"

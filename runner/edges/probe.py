@@ -114,6 +114,7 @@ def health() -> Json:
         **facts(),
         "install": how_to_install(),
         "compiler": shutil.which("c++") or shutil.which("g++") or shutil.which("clang++"),
+        "compiles": "MLX_DISABLE_COMPILE" not in os.environ,
         "free_bytes": free_bytes(Path.cwd()),
         "files": files(),
         "memory_bytes": _memory(),

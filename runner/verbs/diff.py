@@ -117,11 +117,9 @@ def _recipe(word: str) -> bool:
 def _named(word: str) -> None:
     """Raise RecipeError for a word that is no recipe's and no folder's."""
     if not _recipe(word) and not Path(word).is_dir():
-        hint = (
-            words_of.meant(word)
-            or f"name recipes first: run-recipe diff recipes/ {visible.word(word)}"
-        )
-        raise RecipeError(f"'{word}' is no recipe", hint)
+        there = "recipes/" if Path("recipes").is_dir() else "."
+        first = f"name recipes first: run-recipe diff {there} {visible.word(word)}"
+        raise RecipeError(f"'{word}' is no recipe", words_of.meant(word) or first)
 
 
 def _is_run(word: str) -> bool:

@@ -48,10 +48,14 @@ def in_order(words: Sequence[str]) -> list[str]:
     verb = words[at] if at is not None else None
     if verb not in verbs.NAMES or any(map(is_recipe, words[:at])):
         return ["run", *words]
-    rest = [*words[:at], *words[(at or 0) + 1 :]]
+    after = words[(at or 0) + 1 :]
     if verb == "run":
-        return ["run", *rest]
-    hint = f"write: run-recipe {verb} {visible.words([*words[(at or 0) + 1 :], *words[:at]])}"
+        return ["run", *words[:at], *after]
+    known = verbs.find(verb)
+    kept, left = _sorted(words[:at], known) if known else ([*words[:at]], [])
+    hint = f"write: run-recipe {visible.words([verb, *after, *kept])}"
+    if left:
+        hint += f" ({verb} has no {visible.words(left)})"
     raise RecipeError(f"options stand after the verb '{verb}'", hint)
 
 
@@ -87,11 +91,34 @@ def meant(word: str, others: Sequence[str] = ()) -> str:
     return f"did you mean '{known[name]}'?" if name in known and name not in others else near
 
 
+def _sorted(words: Sequence[str], verb: click.Command) -> tuple[list[str], list[str]]:
+    """Return the options that a verb has, with their values, and the names of those it has not."""
+    has, takes = {name for one in _options(verb) for name in one.opts}, _takes()
+    kept: list[str] = []
+    left: list[str] = []
+    held, into = False, kept
+    for word in words:
+        if not held:
+            into = kept if word.partition("=")[0] in has else left
+        if into is kept or not held:
+            into.append(word)
+        held = word in takes and not held
+    return kept, left
+
+
+def _options(verb: click.Command | None) -> list[click.Option]:
+    return [one for one in (verb.params if verb else ()) if isinstance(one, click.Option)]
+
+
+def _takes() -> set[str]:
+    """Return the options of ``run`` that have a value."""
+    known = _options(verbs.find("run"))
+    return {name for one in known if not one.is_flag for name in one.opts}
+
+
 def _first(words: Sequence[str]) -> int | None:
     """Return where the first word stands that is neither an option of ``run`` nor its value."""
-    run = verbs.find("run")
-    known = [one for one in (run.params if run else ()) if isinstance(one, click.Option)]
-    takes = {name for one in known if not one.is_flag for name in one.opts}
+    takes = _takes()
     held = False
     for at, word in enumerate(words):
         if not word.startswith("-") and not held:

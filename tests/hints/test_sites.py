@@ -8,7 +8,9 @@ import rows
 import suites
 from cases import CASES, text
 from sites import HOLE, advice, pattern
+from situations import told as typed
 from test_catalogue import CATALOG
+from test_followed_machine import told as of_machines
 from test_followed_rules import told
 from test_followed_tools import CASES as TOOLS
 from test_followed_tools import run
@@ -26,6 +28,7 @@ def printed():
     found = {line.removeprefix(HINT) for line in lines if line.startswith(HINT)}
     for one in CASES.values():
         found |= {problem.hint for problem in told(Case("r.yaml", text(one.bad)), one.known)}
+    found |= typed() | of_machines()
     for name in CATALOG.names:
         found |= {*CATALOG.get(name).schema.get("x-not", {}).values()}
     for work in (*rows.ROWS.values(), *rows.PROMPTS.values()):

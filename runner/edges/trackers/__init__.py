@@ -57,7 +57,7 @@ def trackers(plan: Plan) -> list["Listener"]:
         module, package = PACKAGES[name]
         if not probe.importable(module):
             why = f"the recipe says track: {name}, and {module} is not installed here"
-            raise UnfitError(why, f"pip install {package}, or take it out with --set")
+            raise UnfitError(why, f"pip install {package}, or take track: {name} out of the recipe")
     return [Listener(name, options) for name, options in plan.track.items()]
 
 
