@@ -17,7 +17,7 @@ from test_followed_tools import run
 from test_golden import GOLDEN
 from test_hints import Case
 
-MOST = 181  # lower it when more are followed
+MOST = 131  # lower it when more are followed
 HINT = "    hint: "
 
 
