@@ -60,7 +60,7 @@ def with_runs(name):
     return pytest.param(name, marks=[pytest.mark.slow] * runs)
 
 
-@pytest.mark.parametrize("name", map(with_runs, SITUATIONS))
+@pytest.mark.parametrize("name", [with_runs(name) for name in SITUATIONS])
 def test_advice_that_is_typed_in_helps(name, type_in):
     one = SITUATIONS[name]
     for line in one.before:
