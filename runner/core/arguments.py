@@ -177,7 +177,9 @@ class _Parser:
         if self.words and not self.is_flag(self.words[0]) and self.words[0].text != "--":
             return self.words.pop(0)
         self.result.unplaced.append(flag)
-        self.tell(word, f"{flag} needs a value", "a value that starts with '-' needs '='")
+        meant = self.variables.shown(self.words[0].text) if self.words else "--"
+        taken = meant.partition("=")[0] in self.flags or meant == "--"
+        self.tell(word, f"{flag} needs a value", "" if taken else f"write {flag}={meant}")
         return None
 
     def value(self, parameter: Parameter, word: Argument) -> None:
