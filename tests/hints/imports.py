@@ -5,9 +5,11 @@ followed in the recipe that was made, which must then be sound and hold the valu
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from runner.cli import cli
 from runner.core.plan import Plan
 from runner.core.problem import Problem
 from runner.core.recipe import Overrides, load
+from runner.core.script import script as script_of
+from runner.edges import schemas
+from runner.errors import RecipeError
 
 LORA = "mlx_lm.lora --train --model org/m --data d --iters 10"
 
@@ -31,6 +36,7 @@ class Script:
 
     text: str
     files: dict[str, str] = field(default_factory=dict)
+    name: str = "script.sh"
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,29 @@ class Recipe:
     environ: dict[str, str] = field(default_factory=dict)
 
 
+OWN = """version: 1
+vars: {n: 3}
+stages:
+  train:
+    tool: mlx_lm.lora
+    params: {train: true, model: org/m, data: d, iters: 10, lora_parameters: {keys: null}}
+    expect: [metrics.train_loss < vars.n]
+"""
+
+
+def own() -> str:
+    """Return the script that the runner itself writes of a recipe."""
+    loaded = load("own.yaml", lambda _: OWN.encode(), Overrides())
+    assert loaded.recipe is not None
+    plan = workflow.plan(workflow.compiled(loaded.recipe, {}), loaded.recipe)
+    return script_of(plan, schemas.catalog())
+
+
 SCRIPTS = {
+    "an expectation on vars": Script(own()),
+    "its own folder": Script(
+        f'cd "$(dirname "$0")"\n{LORA}\n', {"sub/d/train.jsonl": ""}, "sub/script.sh"
+    ),
     "a value of an argument": Script(f'{LORA} --seed "$1"\n'),
     "a default of an argument": Script(f'{LORA} --seed "${{1:-4}}"\n'),
     "a value of bash": Script(f"{LORA} --seed $(date +%s)\n"),
@@ -172,6 +200,21 @@ def _(_: Script, made: importing.Imported, __: Problem, found: re.Match[str]) ->
     yield Recipe(made.text.replace("data: d", data), {"data": "./other/d"})
 
 
+@form(r"run the recipe in (?P<folder>\w+), or anchor the paths")
+def _(_: Script, made: importing.Imported, __: Problem, found: re.Match[str]) -> Followed:
+    assert Path(found["folder"], "d").is_dir()
+    yield Recipe(made.text, {"data": "d"})
+    anchored = f'data: "{{{{ recipe.dir }}}}/{found["folder"]}/d"'
+    yield Recipe(made.text.replace("data: d", anchored), {"data": f"./{found['folder']}/d"})
+
+
+@form(r"add them, and the expectation")
+def _(_: Script, made: importing.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+    expect = "    expect: [metrics.train_loss < vars.n]\n"
+    text = made.text.replace("stages:\n", "vars: {n: 3}\n\nstages:\n")
+    yield Recipe(text.replace("    params:\n", f"{expect}    params:\n"), {})
+
+
 @form(r"run-recipe rules (?P<slug>[\w-]+) says what counts")
 def _(script: Script, made: importing.Imported, _: Problem, found: re.Match[str]) -> Followed:
     """The page of the rule says what the script's flag does; without it nothing is left out."""
@@ -188,11 +231,58 @@ def _(_: Script, made: importing.Imported, __: Problem, found: re.Match[str]) ->
     yield from (Recipe(one.text, {}) for one in follow_words(place) or ())
 
 
+FILES = {
+    "own.yaml": OWN,
+    "nothing.sh": "pwd\n",
+    "one.sh": f"{LORA}\n",
+    "data/train.jsonl": '{"text": "a"}\n{"text": "b"}\n',
+    "adapters/adapter_config.json": '{"train": true, "model": "m", "data": "d", "iters": 10}',
+    "deep.yaml": f"iters: 10\nlora_parameters: {'[' * 62}{']' * 62}\n",
+}
+# What import refuses, and what it takes instead: files, or commands to run.
+REFUSED: dict[str, Callable[[str], Iterator[str]]] = {
+    "nowhere.sh": lambda _: iter(["one.sh", "adapters/adapter_config.json", f"-- {LORA}"]),
+    "adapters": lambda hint: iter(re.findall(r"name (\S+)", hint)),
+    "data": lambda _: iter(["data/one.sh"]),
+    "own.yaml": lambda hint: iter(re.findall(r"run: (run-recipe .*)", hint)),
+    "data/train.jsonl": lambda hint: iter(re.findall(r"by: (run-recipe .*)", hint)),
+    "nothing.sh": lambda hint: (
+        f"-- {one.replace('…', '')}{LORA.partition(' ')[2]}"
+        for one in re.findall(r"as (mlx_lm\.lora )--model … or (python -m mlx_lm lora )", hint)[0]
+    ),
+    "deep.yaml": lambda _: iter(["shallow.yaml"]),
+}
+
+
+def refused(source: str) -> str:
+    """Return the hint with which import refuses a file; fails where it does not."""
+    for name, text in FILES.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text, encoding="utf-8")
+    Path("data/one.sh").write_text(FILES["one.sh"], encoding="utf-8")
+    Path("shallow.yaml").write_text("iters: 10\n", encoding="utf-8")
+    try:
+        importing.from_file(source)
+    except RecipeError as error:
+        return error.hint
+    raise AssertionError(source)
+
+
+def accepted(way: str) -> int:
+    """Return the exit code of another import, or of the command that a hint prints."""
+    words = shlex.split(way)
+    words = words[1:] if words[0] == "run-recipe" else ["import", *words]
+    if words[0] == "data":
+        return import_module(f"runner.tools.{words[1]}").main(words[2:])
+    return CliRunner().invoke(cli, words).exit_code
+
+
 def write(script: Script) -> importing.Imported:
     """Write a script where the test is, and import it."""
-    for name, text in {"script.sh": script.text, **script.files}.items():
+    for name, text in {script.name: script.text, **script.files}.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text, encoding="utf-8")
-    return importing.from_file("script.sh")
+    return importing.from_file(script.name)
 
 
 def compiled(recipe: Recipe) -> tuple[list[Problem], Plan | None]:
