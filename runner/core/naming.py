@@ -11,6 +11,8 @@ SUFFIXES = (".yaml", ".yml")
 BUILTIN = "builtin:"
 ENDING = ".test.yaml"
 RUN_DIR = "${RUN_DIR}"
+MAX_PATH = 4_096
+"""Characters of a path that a system takes; a longer one lies in no folder."""
 
 
 def normal(path: str) -> str:
@@ -28,6 +30,9 @@ def upward(path: str) -> Iterator[str]:
     It ends by construction, since each has a word less: the core has no other walk upwards.
     """
     path = normal(path) if path else ""
+    if len(path) > MAX_PATH:  # no system has it: what it lies in is a question without an end
+        yield path
+        return
     root = "/" if path.startswith("/") else ""
     words = path.removeprefix(root).split("/") if path != root else []
     for size in range(len(words), 0, -1):
