@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from runner.child.seen import read_namespace
+from runner.core import strict
 from runner.core.audit import same
 from runner.core.catalog import Tool, applies, complete, resolve
 from runner.core.check import violations
@@ -81,7 +82,7 @@ def values(schema: Json, root: Json) -> st.SearchStrategy[Any]:
         [plain[kind] if kind in plain else _kind(kind, schema, root) for kind in kinds]
     )
     checked = {**schema, "$defs": root.get("$defs", {})}
-    return found.filter(Draft202012Validator(checked).is_valid)
+    return found.filter(lambda value: not strict.errors(checked, value))
 
 
 def _kind(kind: str, schema: Json, root: Json) -> st.SearchStrategy[Any]:

@@ -184,7 +184,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--repeat",
-        type=partial(_mapping, _REPEATED),
+        type=_repeated,
         required=True,
         metavar="JSON",
         help=f"how often rows of each value are written: {_REPEATED}",
@@ -192,7 +192,7 @@ def parser() -> argparse.ArgumentParser:
     add("--otherwise", type=float, default=1.0, help="how often all other rows are written")
     add(
         "--augmented",
-        type=partial(_mapping, _MADE),
+        type=_made,
         default={},
         metavar="JSON",
         help=f"rows made from others, which are written once: {_MADE}",
@@ -200,6 +200,15 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="decides which rows a fraction draws, and their order")
     command.add_features(parser)
     return parser
+
+
+# Functions with names, and no partial: the parser is read before anything is run.
+def _repeated(text: str) -> dict[str, Any]:
+    return _mapping(_REPEATED, text)
+
+
+def _made(text: str) -> dict[str, Any]:
+    return _mapping(_MADE, text)
 
 
 def _mapping(example: str, text: str) -> dict[str, Any]:
