@@ -856,6 +856,31 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(letters(place.text, place.index, what[1], f"[{what[1]}]"))
 
 
+@form(r"remove the \( \)")
+def _(place: Place, _: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(letters(place.text, place.index, "()", ""))
+
+
+@form(r"write (?P<signs>%s, %d, %f, %e or %g)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    (bad,) = re.findall(r"no format '(%\w)'", place.problem.message)
+    for sign in re.findall(r"%\w", found["signs"]):
+        yield from place.to(letters(place.text, place.index, bad, sign))
+
+
+@form(r"write %s where it belongs")
+def _(place: Place, _: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(letters(place.text, place.index, "%d", "%d%s"))
+
+
+@form(r"write it as the third of arguments \(T32\)")
+def _(place: Place, _: re.Match[str]) -> Iterator[Case]:
+    assert place.pair is not None
+    end = old(place)
+    text = remove(place.text, place.pair)
+    yield from place.to(re.sub(r"(arguments: \[[^\]]*)", rf"\1, {end}", text))
+
+
 # -- what is empty
 
 
