@@ -55,7 +55,8 @@ def test_vars_that_double_each_other_end_as_a_problem(text):
     row = "".join(f'  v{at}: "{text.replace("vars.b", f"vars.v{at + 1}")}"\n' for at in range(40))
     stage = f"  one: {{{LORA}, project_name: '{{{{ vars.v0 }}}}'}}}}\n"
     problems = compiled(f"version: 1\nvars:\n{row}  v40: abc\nstages:\n{stage}").problems
-    assert [problem.message for problem in problems] == ["the result is too large"]
+    (problem,) = problems
+    assert problem.message.endswith(": the result is too large")
 
 
 def test_rules_look_up_the_rows_of_a_training_behind_1200_mixes():
