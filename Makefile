@@ -41,7 +41,7 @@ faults: $(VENV)/.installed  ## strike a run at every one of its writes, in every
 	$(BIN)/python -m pytest tests/faults --faults=$(FAULTS) -n auto
 
 fuzz: $(VENV)/.installed  ## look for hangs, tracebacks and untrue words in inputs nobody wrote (SECONDS=1800 SEED=0)
-	PYTHONPATH=tests $(BIN)/python -m fuzz $(SECONDS) $(SEED)
+	$(BIN)/python tests/fuzz $(SECONDS) $(SEED)
 
 schema: $(VENV)/.installed  ## write schema/recipe.schema.json and docs/reference anew from the catalogue
 	$(BIN)/run-recipe schema > schema/.recipe.schema.json

@@ -1,19 +1,25 @@
-"""``python -m fuzz SECONDS [SEED] [CLASS…]``: look for what must not be, and print a table."""
+"""``python tests/fuzz SECONDS SEED [CLASS…]``: look for what must not be, and print a table."""
 
+import argparse
 import os
 import sys
 import tempfile
 from pathlib import Path
 
-from fuzz.campaign import NAMES, Campaign, reproduction, run
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from fuzz.campaign import NAMES, Campaign, reproduction, run  # noqa: E402
 
 FOUND = Path(".fuzz")
 
 
-def main(words: list[str]) -> int:
-    seconds = float(words[0]) if words else 1800.0
-    first = int(words[1]) if words[1:] else 0
-    names = tuple(words[2:]) or NAMES
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python tests/fuzz", description=__doc__)
+    parser.add_argument("seconds", type=float, nargs="?", default=1800.0, help="how long to look")
+    parser.add_argument("seed", type=int, nargs="?", default=0, help="which inputs are drawn")
+    parser.add_argument("names", nargs="*", metavar="CLASS", help=f"of {', '.join(NAMES)}")
+    said = parser.parse_args()
+    seconds, first, names = said.seconds, said.seed, tuple(said.names) or NAMES
     with tempfile.TemporaryDirectory(prefix="fuzz-") as home:
         campaign = Campaign(Path(home))
         run(campaign, seconds, first, names, lambda line: print(line, file=sys.stderr, flush=True))
@@ -28,4 +34,4 @@ def main(words: list[str]) -> int:
 
 if __name__ == "__main__":
     os.umask(0o077)
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

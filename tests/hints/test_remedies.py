@@ -164,7 +164,7 @@ def test_the_command_that_a_failed_training_prints_makes_it_train(folder):
     pytest.importorskip("mlx_lm")
     recipe = f"""version: 1
 vars: {{lr: 1e18}}
-stages: {{train: {{tool: mlx_lm.lora, params: {{{STAGE}, iters: 8, steps_per_eval: 4, batch_size: 2,
+stages: {{train: {{tool: mlx_lm.lora, allow: [unusual-number], params: {{{STAGE}, iters: 8, steps_per_eval: 4, batch_size: 2,
   optimizer: sgd, learning_rate: "{{{{ vars.lr }}}}"}}}}}}
 """
     Path("r.yaml").write_text(recipe, encoding="utf-8")
