@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from fuzz.campaign import NAMES, Campaign, reproduction, run  # noqa: E402
+from fuzz.campaign import NAMES, Campaign, reproduction, run
 
 FOUND = Path(".fuzz")
 
