@@ -13,6 +13,7 @@ from runner.edges import preflight
 from runner.edges.cells import MEMORY, Cells, StoppedError
 from runner.edges.dataset import check
 from runner.edges.tokenizer import Chat, LocalTokenizer, TokenizerError, refusals
+from runner.tools import tiny
 from runner.tools.tiny import write_tokenizer
 
 # As the templates of gemma-2 and of Mistral refuse.
@@ -220,7 +221,11 @@ def test_a_tokenizer_that_cannot_be_loaded_is_told(model):
     pytest.importorskip("transformers")
     write([turns(n) for n in range(4)])
     write([turns(9), turns(8)], "valid")
+    pytest.importorskip("mlx")
     name = model(STRICT)
+    tiny.main(["--path", "whole"])
+    for file in Path("whole").glob("[cm]*"):  # what mlx-lm needs beside a tokenizer
+        file.rename(Path(name, file.name))
     Path("tiny/tokenizer.json").write_text("{}")
     said, notes = verdict(model=name)
     assert said == "r.yaml: no problems in what was looked at"
