@@ -29,6 +29,7 @@ def imported(text, file="a.sh"):
     "line",
     [
         "python3 -u -m {}",
+        "python -m{}",
         "python -W ignore -X dev -m {}",
         "uv run {}",
         "uv run --with mlx-lm python -m {}",
@@ -108,6 +109,25 @@ def test_a_command_that_becomes_no_stage_is_told_with_its_line(line):
 def test_a_command_that_is_only_spoken_of_is_none(line):
     found, errors = imported(f"{line.format(TEST)}\n{TRAIN}\n")
     assert (found.stages, errors) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "line", ["source t.sh", ". ./t.sh", "bash t.sh", "sh -e t.sh", "./t.sh"]
+)
+@pytest.mark.parametrize("written", [True, False], ids=["by the script", "on the disk"])
+def test_a_command_in_another_script_is_told(line, written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if not written:
+        Path("t.sh").write_text(f"{TEST}\n")
+    wrote = f"echo '{TEST}' > t.sh\n" if written else ""
+    _, errors = imported(f"{TRAIN}\n{wrote}{line}\n")
+    assert [one.mark.line for one in errors] == [2 + written]
+
+
+def test_what_activates_an_environment_is_no_script_of_commands():
+    found, errors = imported(f"source .venv/bin/activate\n{TRAIN}\n")
+    assert (found.stages, errors) == (1, [])
+    assert not [one for one in found.problems if "activate" in one.message]
 
 
 WORDS = [

@@ -184,17 +184,26 @@ class _Walk:
         """Say that a command is left out, where that is to be said."""
         if found.unknown:
             self.cannot(command.mark, f"a recipe has no tool {found.unknown}", "run it yourself")
-        elif run := self.runs(name, " ".join(plain)):
+        elif (run := self.runs(name, plain)) or (
+            run := self.files.runs(program.script(plain), self.catalog)
+        ):
             self.dropped(command.mark, f"'{self.called(name, plain)}' runs {run}")
+        elif name in {".", "source"} and not program.script(plain):
+            return
         elif not program.harmless(name) and (command.inside or ("",))[0] != "function":
             why = f"'{self.called(name, plain)}' is no tool of a recipe: it is left out"
             self.note(command.mark, why, "run it before, or beside the recipe")
 
-    def runs(self, name: str, text: str) -> str:
+    def runs(self, name: str, plain: list[str]) -> str:
         """Return the command of mlx-lm that a command may run, "" for none."""
+        text = " ".join(plain)
         if name == "alias":
             return mention.named(text, self.catalog)
-        return "" if program.speaks(name) else mention.given(text, self.catalog)
+        if program.speaks(name):
+            return ""
+        return mention.given(text, self.catalog) or self.files.runs(
+            program.script(plain), self.catalog
+        )
 
     def moves(self, words: list[Argument], command: Command) -> None:
         """Tell that paths are relative to another folder: the script's own, or any other."""

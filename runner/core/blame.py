@@ -119,7 +119,7 @@ def _short(
     budgeted = more == "iters" and draft.node.get("budget") is not None
     enough, room = values[taken] * by + by - 1, values[whole] // by
     up = "raise epochs" if budgeted else f"raise {more} above {shown(enough)}"
-    hint = f"{up}, or set {less} below {shown(room)}"
+    hint = f"{up}, or set {less} below {shown(room)}" if room > 0 else up
     if set(_HOLE.findall(found.short)) != words.keys():
         return replace(problem, hint=hint)
     grouped = f": {_called(group, draft)} is {by}" if by != 1 else ""

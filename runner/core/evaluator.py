@@ -154,7 +154,7 @@ class Evaluator:
     def _concat(self, node: Any) -> str:
         words = [operators.text(self.operand(one)) for one in node.nodes]
         self._allowance.hold(sum(map(len, words)))
-        return "".join(words)
+        return operators.joined(words)
 
     def _condexpr(self, node: Any) -> Any:
         return self.value(node.expr1 if self.operand(node.test) else node.expr2)

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from runner.core.arguments import NOT_FOLLOWED, Argument
+from runner.core.catalog import Catalog
 from runner.core.expansion import Variables, unfilled
+from runner.core.mention import given
 from runner.core.naming import normal
 from runner.core.problem import Mark, Problem
 from runner.core.quoting import PRIVATE
@@ -74,6 +76,17 @@ class Files:
             why = f"{name} holds a character of private use (U+E000 or U+E001)"
             raise UnreadableError(Problem(config.mark, why, NOT_FOLLOWED, _HINT))
         return File(text, Mark(name, 1, 1))
+
+    def runs(self, name: str, catalog: Catalog) -> str:
+        """Return the command of mlx-lm that a script's file holds, "" where none is seen."""
+        known = self._written.get(normal(name)) if name else None
+        if known is not None:
+            return given(known.text, catalog)
+        try:
+            text = self._read(name).decode("utf-8-sig", "replace") if name else ""
+        except OSError:
+            return ""  # that it is left out is told
+        return given(text, catalog)
 
     def _body(self, name: str, plain: list[str], command: Command) -> File | None:
         """Return what a command writes, None where it is what another command said."""

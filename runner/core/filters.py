@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from runner.core.allowance import Allowance
-from runner.core.operators import compared, entry, kind, listed, number, text
+from runner.core.operators import compared, entry, joined, kind, listed, number, text
 from runner.core.problem import offer, shown
 from runner.core.sandbox import OperationError
 from runner.core.scalar import NumberError, scalar
@@ -249,7 +249,7 @@ class Library:
         words = [text(part(item)) for item in listed(items, "join")]
         between = _text(d, "join")
         self._allowance.hold(sum(map(len, words)) + len(words) * len(between))
-        return between.join(words)
+        return joined(words, between)
 
     def _replace(self, value: Any, old: Any, new: Any, count: int = -1) -> str:
         said, before = _text(value, "replace"), _text(old, "replace")

@@ -47,6 +47,8 @@ def _lost(text: str, file: str) -> Iterator[Problem]:
     end = 0
     for token in tokens(text):
         start, why = token.start_mark.index, _LOST.get(type(token).__name__)
+        if getattr(token, "value", None) == (None, "!"):
+            why = "'!' alone is a tag of YAML"
         comment = text.find("#", end, start)
         if comment >= 0:
             yield _problem(text, comment, file, "'#' begins a comment")

@@ -73,7 +73,21 @@ def binary(sign: str, left: Any, right: Any, allowance: Allowance) -> Any:
         return allowance.made(_formatted(left, right))
     if sign == "%":
         return operator.mod(left, right)
+    if sign == "+" and isinstance(left, str) and isinstance(right, str):
+        return allowance.made(joined((left, right)))
     return allowance.made(_PLAIN[sign](left, right))
+
+
+def joined(words: Sequence[str], between: str = "") -> str:
+    """Return words as one text; raises OperationError where it begins at the top by accident.
+
+    ``root ~ '/adapters'`` with an empty root is ``/adapters``: it is on another disk.
+    """
+    whole = between.join(words)
+    if whole.startswith("/") and words and not words[0]:
+        why = f"an empty text stands before '{whole[:40]}', which is at the top of the disk"
+        raise OperationError(why, "give it a value ('.' is the working directory)")
+    return whole
 
 
 def compared(sign: str, left: Any, right: Any, allowance: Allowance) -> bool:

@@ -16,10 +16,11 @@ _STARTERS = {
 _HARMLESS = {
     ":", "[", "[[", "cat", "cd", "date", "df", "du", "echo", "exit", "false", "free", "grep",
     "hash", "head", "hostname", "ls", "mkdir", "printf", "pwd", "return", "set", "shift", "shopt",
-    "sleep", "sort", "source", ".", "tail", "tee", "test", "trap", "true", "ulimit", "umask",
+    "sleep", "sort", "tail", "tee", "test", "trap", "true", "ulimit", "umask",
     "uname", "unset", "wait", "wc", "which", "conda", "deactivate", "tput", "clear", "sysctl",
     "top",
 }  # fmt: skip
+_SHELLS = {".", "source", "bash", "dash", "ksh", "sh", "zsh"}
 _SPEAKING = {
     "[",
     "[[",
@@ -66,6 +67,17 @@ def harmless(name: str) -> bool:
     return name in _HARMLESS
 
 
+def script(words: Sequence[str]) -> str:
+    """Return the file whose commands a command runs, "" for none: `bash FILE`, `. FILE`, `./FILE`.
+
+    What activates an environment of Python is none.
+    """
+    name = posixpath.basename(words[0])
+    files = [word for word in words[1:] if not word.startswith("-")] if name in _SHELLS else words
+    file = files[0] if files and (name in _SHELLS or "/" in words[0]) else ""
+    return "" if posixpath.basename(file) == "activate" else file
+
+
 def speaks(name: str) -> bool:
     """Say whether a command takes its words for text, and runs none of them."""
     return name in _SPEAKING
@@ -89,6 +101,9 @@ def _at(words: list[str], catalog: Catalog) -> Program | None:
     """Return the tool that these words begin with."""
     head = posixpath.basename(words[0])
     at = _option(words)
+    if words[at : at + 1] and re.fullmatch(r"-m[A-Za-z]\S*", words[at]):  # as -m NAME
+        found = _at([*words[:at], "-m", words[at][2:], *words[at + 1 :]], catalog)
+        return None if found is None else replace(found, used=found.used - 1)
     if words[at : at + 1] == ["-m"] and len(words) > at + 1:
         if harmless(head):
             return None

@@ -49,6 +49,8 @@ def writer(plan: Plan, model: str) -> Writer:
     name = beneath(plan, model)
     if RUN_DIR in name:
         return Writer(name, None, "the model is made in the run")
+    if (maker := plan.maker(name)) is not None:
+        return Writer(name, None, f"stage '{maker.name}' makes the model '{name}'")
     folder = known.folder_of(name, known.hub_cache(dict(os.environ)))
     if folder is None:
         files = " ".join(f"--include '{pattern}'" for pattern in FILES)

@@ -215,3 +215,11 @@ def test_all_templates_of_a_recipe_share_one_allowance():
 def test_text_that_no_command_can_hold_is_refused(text):
     with pytest.raises(TemplateError, match="which no command"):
         fill(text, SCOPE)
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ '' ~ '/a' }}", "{{ '' + '/a' }}", "{{ ['', 'a'] | join('/') }}", "{{ x ~ '/a' }}"]
+)
+def test_a_path_under_an_empty_text_is_not_at_the_top_of_the_disk(text):
+    with pytest.raises(TemplateError, match="an empty text stands before '/a'"):
+        fill(text, {"x": ""})

@@ -9,7 +9,7 @@ from runner.core.rules import Finding, View, rule
 from runner.core.rules.chain import adapter_at, measured
 
 _SHELL = re.compile(r"^~(?:/|\Z)|\$\{?[A-Za-z_]")
-_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::?-([^{}'\"$]*))?\}|([A-Za-z_]\w*))")
 _QUANTIZERS = ("mlx_lm.dwq", "mlx_lm.awq", "mlx_lm.gptq", "mlx_lm.dynamic_quant")
 _HUB_ID = 1
 _MODEL = "mlx-community/OLMo-2-0425-1B-Instruct-4bit"
@@ -29,13 +29,21 @@ def path_not_expanded(view: View) -> Iterator[Finding]:
     for name, path in dict.fromkeys(one for one in paths if isinstance(one[1], str)):
         if _SHELL.search(path.replace(RUN_DIR, "")):
             message = f"'{path}' would be taken letter by letter: nothing fills in ~ or $NAME"
-            yield Finding(name, message, f"write {_expanded(path)}")
+            meant = _expanded(path)
+            told = f"write {meant}" if not _SHELL.search(meant) else "write what bash makes of it"
+            yield Finding(name, message, told)
 
 
 def _expanded(path: str) -> str:
     """Return a path whose ~ and $NAME are said as a recipe says them."""
     home = re.sub(r"^~(?=/|\Z)", "{{ env('HOME') }}", path)
-    return _VARIABLE.sub(lambda found: f"{{{{ env('{found[1] or found[2]}') }}}}", home)
+    return _VARIABLE.sub(_environment, home)
+
+
+def _environment(found: re.Match[str]) -> str:
+    """Return a variable of bash as a recipe reads it, with what stands in for it."""
+    other = f", '{found[2]}'" if found[2] else ""
+    return f"{{{{ env('{found[1] or found[3]}'{other}) }}}}"
 
 
 @rule("error", "T22")
