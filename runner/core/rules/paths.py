@@ -30,8 +30,7 @@ def path_not_expanded(view: View) -> Iterator[Finding]:
         if _SHELL.search(path.replace(RUN_DIR, "")):
             message = f"'{path}' would be taken letter by letter: nothing fills in ~ or $NAME"
             meant = _expanded(path)
-            told = f"write {meant}" if not _SHELL.search(meant) else "write what bash makes of it"
-            yield Finding(name, message, told)
+            yield Finding(name, message, "" if _SHELL.search(meant) else f"write {meant}")
 
 
 def _expanded(path: str) -> str:
