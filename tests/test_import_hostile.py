@@ -111,9 +111,7 @@ def test_a_command_that_is_only_spoken_of_is_none(line):
     assert (found.stages, errors) == (1, [])
 
 
-@pytest.mark.parametrize(
-    "line", ["source t.sh", ". ./t.sh", "bash t.sh", "sh -e t.sh", "./t.sh"]
-)
+@pytest.mark.parametrize("line", ["source t.sh", ". ./t.sh", "bash t.sh", "sh -e t.sh", "./t.sh"])
 @pytest.mark.parametrize("written", [True, False], ids=["by the script", "on the disk"])
 def test_a_command_in_another_script_is_told(line, written, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
