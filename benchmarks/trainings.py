@@ -31,7 +31,7 @@ def rows(folder: Path) -> None:
                 asked, said = (dice.choices(WORDS, k=one) for one in (3, size))
                 row = {"prompt": " ".join(asked), "completion": " ".join(said)}
                 file.write(json.dumps(row) + "\n")
-    import_module("runner.tools.tiny").main(["--path", str(folder / "model")])
+    import_module("runner.tools.tiny_model").main(["--path", str(folder / "model")])
 
 
 def train(folder: Path, data: str) -> None:
@@ -102,7 +102,7 @@ def loss(folder: Path, data: str) -> None:
 
 def recorder(run: Path, stage: str) -> None:
     """Do a stage once more in this process; print which percentage of its training records it."""
-    training, host = import_module("runner.child.training"), import_module("runner.child.host")
+    training, host = import_module("runner.worker.watch_lora"), import_module("runner.worker.host")
     report, spent, times = training.Watch.report, [], []
 
     def timed(*args):

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner.core.audit import Verdict
-    from runner.core.plan import Plan, Stage
-    from runner.core.problem import Problem
-    from runner.core.recipe import Recipe
-    from runner.core.result import Gate, Result, StageResult
-    from runner.errors import InvalidRecipeError, RecipeError
+    from runner.base.errors import InvalidRecipeError, RecipeError
+    from runner.base.problems import Problem
+    from runner.plan.model import Plan, Stage
+    from runner.recipe.load import Recipe
+    from runner.run.audit import Verdict
+    from runner.run.result import Gate, Result, StageResult
 
-__version__ = "0.1.0"
 __all__ = [
     "Gate",
     "InvalidRecipeError",
@@ -37,16 +36,16 @@ __all__ = [
     "run",
 ]
 _HOMES = {
-    "Gate": "runner.core.result",
-    "InvalidRecipeError": "runner.errors",
-    "Plan": "runner.core.plan",
-    "Problem": "runner.core.problem",
-    "Recipe": "runner.core.recipe",
-    "RecipeError": "runner.errors",
-    "Result": "runner.core.result",
-    "Stage": "runner.core.plan",
-    "StageResult": "runner.core.result",
-    "Verdict": "runner.core.audit",
+    "Gate": "runner.run.result",
+    "InvalidRecipeError": "runner.base.errors",
+    "Plan": "runner.plan.model",
+    "Problem": "runner.base.problems",
+    "Recipe": "runner.recipe.load",
+    "RecipeError": "runner.base.errors",
+    "Result": "runner.run.result",
+    "Stage": "runner.plan.model",
+    "StageResult": "runner.run.result",
+    "Verdict": "runner.run.audit",
 }
 
 

@@ -1,6 +1,6 @@
 """``python -m runner``: the command line."""
 
-from runner.cli import main
+from runner.cli.main import main
 
 if __name__ == "__main__":  # the workers of a data check import this module anew
     main()

@@ -6,24 +6,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from runner.core import compile as compiling
-from runner.core import reach, rules
-from runner.core import recipe as recipes
-from runner.core.leak import leaks, masked
-from runner.core.plan import Compiled, Plan
-from runner.core.problem import NOTE, Mark, Problem, answering, listing, ordered, suggest
-from runner.core.recipe import Overrides, Recipe
-from runner.core.rules import Known, View
-from runner.core.secret import Mask
-from runner.core.smoke import MODEL_STAGE, shrink
-from runner.edges import disk, hub, project, schemas, verdicts
-from runner.edges.collector import resting
-from runner.errors import InvalidRecipeError, RecipeError, UnfitError
+from runner.base.errors import InvalidRecipeError, RecipeError, UnfitError
+from runner.base.problems import NOTE, Mark, Problem, answering, listing, ordered, suggest
+from runner.base.secrets import Mask
+from runner.catalog import load as schemas
+from runner.catalog import project, verdicts
+from runner.lint import rule
+from runner.lint.facts import Known
+from runner.lint.rule import View
+from runner.plan import compile as compiling
+from runner.plan import reach
+from runner.plan.compile import Compiled
+from runner.plan.leaks import leaks, masked
+from runner.plan.model import Plan
+from runner.plan.smoke import MODEL_STAGE, shrink
+from runner.recipe import load as recipes
+from runner.recipe.load import Overrides, Recipe
+from runner.system import files as disk
+from runner.system import hub
+from runner.system.gc_paused import resting
 
 if TYPE_CHECKING:
-    from runner.core.forecast import Forecast
-    from runner.core.result import Result
-    from runner.edges.world import World
+    from runner.cache.inputs import World
+    from runner.lint.forecast import Forecast
+    from runner.run.result import Result
 
 
 class Files(Protocol):
@@ -138,7 +144,7 @@ def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
     result = drafted(recipe, environ)
     if result.plan is None or not budgeted(result):
         return result
-    from runner.core.forecast import derived  # noqa: PLC0415  (most recipes have no budget)
+    from runner.lint.forecast import derived  # noqa: PLC0415  (most recipes have no budget)
 
     views = {view.stage.name: view for view in views_of(result)}
     told, refused = derived(recipe, result, views)
@@ -155,7 +161,7 @@ def budgeted(result: Compiled) -> bool:
 def counted(result: Compiled, world: "World") -> "World":
     """Let a world remember the rows, too, that a budget counted; it is returned."""
     if budgeted(result):
-        from runner.edges import preflight  # noqa: PLC0415  (most recipes have no budget)
+        from runner.lint import preflight  # noqa: PLC0415  (most recipes have no budget)
 
         world.whole = world.whole and result.plan is not None  # else nobody knows which rows
         world.places(preflight.places(result.plan) if result.plan else ())
@@ -167,20 +173,20 @@ def drafted(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compile
     """Compile a recipe without counting rows: a budget says nothing of ``iters`` yet."""
     known = os.environ if environ is None else environ
     with verdicts.remembered():
-        return compiling.build(recipe, schemas.catalog(), schemas.envelope(), known, rules.rules())
+        return compiling.build(recipe, schemas.catalog(), schemas.envelope(), known, rule.rules())
 
 
 def views_of(result: Compiled) -> list[View]:
     """Return what rules and forecasts see of each stage, with what this disk knows."""
-    from runner.edges import preflight  # noqa: PLC0415  (most recipes compile without the disk)
+    from runner.lint import preflight  # noqa: PLC0415  (most recipes compile without the disk)
 
     facts = preflight.facts(result.plan) if result.plan else Known()
-    return list(rules.views(result, schemas.catalog(), facts))
+    return list(rule.views(result, schemas.catalog(), facts))
 
 
 def forecasts(result: Compiled, smaller: Plan | None = None) -> "list[Forecast]":
     """Return what each training of a compiled recipe amounts to, or of a smoke plan made of it."""
-    from runner.core.forecast import forecast  # noqa: PLC0415  (a dry run needs none of it)
+    from runner.lint.forecast import forecast  # noqa: PLC0415  (a dry run needs none of it)
 
     seen = replace(result, plan=smaller) if smaller else result
     return [found for view in views_of(seen) if (found := forecast(view))]
@@ -201,7 +207,7 @@ def examined(
     `kept` are outputs that may be there: a run does not write them, or made them itself before.
     More than one worker are processes for large data sets, as ``dataset.check`` says.
     """
-    from runner.edges import preflight  # noqa: PLC0415  (a dry run needs none of it)
+    from runner.lint import preflight  # noqa: PLC0415  (a dry run needs none of it)
 
     if result.plan is None:
         return []
@@ -219,7 +225,7 @@ def examined(
 @resting()
 def judged(result: Compiled, known: Known | None = None) -> list[Problem]:
     """Return what the rules find in a compiled recipe, with what is known of its files."""
-    return rules.problems(result, schemas.catalog(), known)
+    return rule.problems(result, schemas.catalog(), known)
 
 
 def refuse(found: Sequence[Problem], sources: Mapping[str, str]) -> list[Problem]:
@@ -256,7 +262,7 @@ def select(
 
 def rehearsed(recipe: Recipe) -> list[Problem]:
     """Return what the installed tools' own parsers refuse, or read differently, of a recipe."""
-    from runner.edges.rehearse import rehearse  # noqa: PLC0415
+    from runner.run.rehearse import rehearse  # noqa: PLC0415
 
     result = compiled(recipe)
     whole = plan(result, recipe)
@@ -280,11 +286,11 @@ def _refused(mark: Mark, tool: str, said: str, *, asked: bool) -> Problem:
 
 def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return what catalogue and installation do not say alike, and the tools not to be asked."""
-    from runner.core.drift import compare  # noqa: PLC0415
-    from runner.edges import probe  # noqa: PLC0415
+    from runner.catalog.drift import compare  # noqa: PLC0415
+    from runner.system import machine  # noqa: PLC0415
 
     catalog = schemas.installed_catalog()
-    seen = probe.ask("runner.child.introspect", *names)
+    seen = machine.ask("runner.worker.introspect", *names)
     if set(seen) == {"error"}:
         raise UnfitError(f"the installed tools cannot be asked: {seen['error']}")
     differences: list[str] = []
@@ -308,21 +314,22 @@ def run(
     trust: bool = False,
 ) -> "Result":
     """Run a plan, or some of its stages, and return what it came to. Raises RecipeError."""
-    from runner.core.result import result  # noqa: PLC0415  (showing a plan needs none of it)
-    from runner.edges import history, room  # noqa: PLC0415
-    from runner.edges import trust as trusting  # noqa: PLC0415
-    from runner.edges.execute import execute  # noqa: PLC0415
-    from runner.edges.plain import Plain, Silent  # noqa: PLC0415
-    from runner.edges.reporting import Page  # noqa: PLC0415
-    from runner.edges.terminal import Several  # noqa: PLC0415
-    from runner.edges.trackers import trackers  # noqa: PLC0415
+    from runner.lint import disk_space  # noqa: PLC0415
+    from runner.report.console import Several  # noqa: PLC0415
+    from runner.report.console.plain import Plain, Silent  # noqa: PLC0415
+    from runner.report.gather import Page  # noqa: PLC0415
+    from runner.report.trackers import trackers  # noqa: PLC0415
+    from runner.run import history  # noqa: PLC0415
+    from runner.run import trust as trusting  # noqa: PLC0415
+    from runner.run.execute import execute  # noqa: PLC0415
+    from runner.run.result import result  # noqa: PLC0415  (showing a plan needs none of it)
 
     before = (
         None if resume is None else history.to_resume(runs, resume, whole.name, smoke=whole.smoke)
     )
     names = select(whole, stages)
     trusting.require(whole, schemas.installed_catalog(), names, given=trust)
-    room.look(whole, names, runs)
+    disk_space.look(whole, names, runs)
     listeners = Several(Plain() if progress else Silent(), Page(), *trackers(whole))
     manifest = execute(whole, schemas.installed_catalog(), runs, names, listeners, before)
     return result(manifest, history.audits(manifest))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from runner import workflow
-from runner.edges import probe, schemas
-from runner.edges.ahead import Ahead
+from runner.catalog import load
+from runner.run.warm_start import Ahead
+from runner.system import machine
 
 TOOL = """
 import sys, threading
@@ -29,7 +30,7 @@ def tool(tmp_path, monkeypatch):
 
 def waiting(*modules, **more):
     code = (
-        "import sys; from runner.child.waiting import wait; wait(sys.argv[1:]);"
+        "import sys; from runner.worker.wait import wait; wait(sys.argv[1:]);"
         "print(sorted({'heavy', 'broken'} & set(sys.modules)), sys.stdin.read() == '')"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -64,7 +65,7 @@ def test_what_cannot_be_imported_is_left_to_the_stage_to_tell(tool):
 def test_no_thread_keeps_the_low_priority_when_the_stage_begins():
     pytest.importorskip("mlx_lm")
     code = (
-        "import os, sys; from runner.child.waiting import wait; wait(['mlx_lm.lora']);"
+        "import os, sys; from runner.worker.wait import wait; wait(['mlx_lm.lora']);"
         "from pathlib import Path\n"
         "for task in Path('/proc/self/task').iterdir():\n"
         "    print(task.joinpath('stat').read_text().rpartition(')')[2].split()[16])\n"
@@ -123,9 +124,9 @@ class Spawned:
 
 @pytest.fixture
 def early(plan, tmp_path, monkeypatch):
-    found = Ahead(tmp_path, plan, schemas.catalog())
+    found = Ahead(tmp_path, plan, load.catalog())
     monkeypatch.setattr(found, "_spawn", lambda stage: Spawned(stage.name))
-    monkeypatch.setattr(probe, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     return found
 
 
@@ -173,7 +174,7 @@ def test_it_is_ended_with_the_run(early, plan):
 def test_on_one_core_and_before_the_last_stage_none_is_started(early, plan, monkeypatch):
     early.start([])
     assert early._waiting == {}
-    monkeypatch.setattr(probe, "cores", lambda: 1)
+    monkeypatch.setattr(machine, "cores", lambda: 1)
     early.start(plan.stages)
     assert early._waiting == {}
 

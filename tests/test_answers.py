@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from runner.edges import answers, disk, world
-from runner.verbs import check, run
+from runner.cache import answers, inputs
+from runner.cli import check, run
+from runner.system import files
 
 RECIPE = """\
 version: 1
@@ -55,7 +56,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     """Remember also what changed just before: nothing here changes while it is looked at."""
-    monkeypatch.setattr(disk, "RACE", 0)
+    monkeypatch.setattr(files, "RACE", 0)
     PROGRAM.cache_clear()
     yield
     PROGRAM.cache_clear()
@@ -176,7 +177,7 @@ def test_what_is_wrong_is_said_each_time(folder, made):
 
 
 def test_what_changed_just_now_is_not_remembered(folder, made, monkeypatch):
-    monkeypatch.setattr(disk, "RACE", 60_000_000_000)
+    monkeypatch.setattr(files, "RACE", 60_000_000_000)
     (folder / "data" / "train.jsonl").write_text(rows("train", 6))
     checked()
     checked()
@@ -192,7 +193,7 @@ def test_another_program_answers_for_itself(folder, made, monkeypatch):
 
 def test_the_program_is_known_by_its_files_and_by_the_packages_beside_it():
     said = str([*answers._self()])
-    for part in ("site-packages", "invocation.py", "mlx_lm.lora.json", "envelope.json"):
+    for part in ("site-packages", "argv.py", "mlx_lm.lora.json", "envelope.json"):
         assert part in said
     assert all(path in said for path in sys.path if Path(path).is_dir() and path != CHECKOUT)
     assert "__pycache__" not in said
@@ -259,7 +260,7 @@ def test_nothing_is_kept_where_nothing_can_be(folder, made, monkeypatch):
 
 
 def test_a_place_too_large_to_look_through_is_looked_at_each_time(folder, made, monkeypatch):
-    monkeypatch.setattr(world, "MOST", 1)
+    monkeypatch.setattr(inputs, "MOST", 1)
     checked()
     checked()
     assert len(made) == 2

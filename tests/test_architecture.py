@@ -1,70 +1,99 @@
-"""The code is held to the map in runner/core/__init__."""
+"""The code is held to the table of rooms in docs/architecture.md."""
 
 import ast
 import re
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-import runner.core
+PACKAGE = Path(__file__).parent.parent / "runner"
+PAGE = PACKAGE.parent / "docs" / "architecture.md"
+ROWS = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+ROOMS = [name for name, _ in ROWS]
+FILES = sorted(PACKAGE.rglob("*.py"))
+EFFECTS = {"os", "subprocess", "socket", "time", "datetime", "random", "shutil", "tempfile"}
+ROOF = {"__init__", "__main__"}
+MOST = 0.15
 
-PACKAGE = Path(runner.core.__file__).parent.parent
-ORDER = [
-    line.split()[0]
-    for line in runner.core.__doc__.splitlines()
-    if line and line[0].islower() and "  " in line and line.split("  ")[0].isidentifier()
-]
-CORE = {path.stem for path in (PACKAGE / "core").iterdir() if path.stem[0] != "_"}
+
+def room(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def module(path):
+    """A file's name inside its room, dotted by slashes, as the page says it."""
+    return "/".join(path.relative_to(PACKAGE).with_suffix("").parts[1:])
+
+
+def has_effects(path):
+    """Whether the page lets a file have effects."""
+    said = dict(ROWS)[room(path)]
+    names = re.findall(r"`([\w/]+)`", said)
+    named = any(module(path) == name or module(path).startswith(f"{name}/") for name in names)
+    if said.startswith("all"):
+        return not named
+    return named
 
 
 def imports(path):
-    """The runner modules a file imports when it is imported itself."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner"):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name.split(".") for name in (*names, node.module))
+    """The names a file imports, anywhere in it: of modules, and of what is taken from them."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            if node.module != "runner":  # from it come rooms
+                yield (node.module or "").split(".")
+            yield from (f"{node.module}.{alias.name}".split(".") for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name.split(".") for alias in node.names)
 
 
-def test_the_map_names_every_module_and_no_other():
-    assert sorted(ORDER) == sorted(CORE)
+def test_the_page_names_every_room_and_no_other():
+    assert sorted(ROOMS) == sorted({room(path) for path in FILES} - ROOF)
 
 
-@pytest.mark.parametrize("name", ORDER)
-def test_a_core_module_imports_only_from_those_above_it(name):
-    path = PACKAGE / "core" / name
-    files = path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]
-    known = set(ORDER[: ORDER.index(name)])
-    used = {
-        words[2]
-        for file in files
-        for words in imports(file)
-        if words[:2] == ["runner", "core"] and len(words) > 2
-    }
-    assert used & CORE - known - {name} == set()
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_imports_only_rooms_above_it(name):
+    above = set(ROOMS[: ROOMS.index(name)])
+    for path in (path for path in FILES if room(path) == name):
+        for words in imports(path):
+            if words[0] == "runner":
+                assert len(words) > 1, f"{path} imports the roof"
+                assert words[1] in above | {name}, (path, words)
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda p: p.stem)
-def test_the_core_knows_nothing_of_the_outside(path):
-    outside = {"edges", "child", "tools", "cli", "workflow", "errors"}
-    effects = {"os", "subprocess", "socket", "time", "datetime", "random", "shutil", "tempfile"}
-    for words in imports(path):
-        assert (
-            words[:1] != ["runner"]
-            or words[1:2] == ["core"]
-            or words[1:2] not in [[o] for o in outside]
-        )
-        assert words[0] not in effects
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_module_without_effects_imports_none(name):
+    for path in (path for path in FILES if room(path) == name and not has_effects(path)):
+        for words in imports(path):
+            assert words[0] not in EFFECTS, (path, words)
+            if words[0] == "runner" and len(words) > 1 and words[1] in ROOMS:
+                used = PACKAGE.joinpath(*words[1:]).with_suffix(".py")
+                assert not used.exists() or not has_effects(used), (path, words)
 
 
-@pytest.mark.parametrize("folder", ["core", "edges"])
-def test_only_child_and_tools_import_mlx(folder):
-    for path in (PACKAGE / folder).rglob("*.py"):
-        assert not {words[0] for words in imports(path)} & {"mlx", "mlx_lm", "transformers"}, path
+@pytest.mark.parametrize("name", ROOMS)
+def test_what_may_have_effects_is_there(name):
+    said = dict(ROWS)[name]
+    for word in re.findall(r"`([\w/]+)`", said):
+        there = PACKAGE / name / word
+        assert there.is_dir() or there.with_suffix(".py").exists(), word
+
+
+def test_no_room_holds_more_than_its_share():
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    whole = sum(lines.values())
+    for name in ROOMS:
+        own = sum(count for path, count in lines.items() if room(path) == name)
+        assert own <= whole * MOST, f"{name}: {own / whole:.1%}"
+
+
+def test_only_worker_and_tools_import_mlx():
+    heavy = {"mlx", "mlx_lm", "transformers"}
+    for path in FILES:
+        if room(path) not in {"worker", "tools"}:
+            assert not {words[0] for words in imports(path)} & heavy, path
 
 
 @pytest.mark.slow
@@ -85,7 +114,7 @@ def test_only_child_and_tools_import_mlx(folder):
 def test_looking_at_a_recipe_never_imports_mlx(words):
     code = f"""
 import sys, runner
-from runner.cli import main
+from runner.cli.main import main
 sys.argv = ["run-recipe", *{words!r}]
 try:
     {"main()" if words else "pass"}
@@ -106,10 +135,9 @@ assert not heavy, heavy
 
 def test_no_module_is_in_an_import_cycle():
     graph = {}
-    for path in PACKAGE.rglob("*.py"):
-        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
-            ".__init__"
-        )
+    for path in FILES:
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        name = name.removesuffix(".__init__")
         graph[name] = {".".join(words) for words in top_level(path)} - {name}
     done = set()
 
@@ -126,40 +154,9 @@ def test_no_module_is_in_an_import_cycle():
 
 def top_level(path):
     """What a file imports at import time: not under TYPE_CHECKING, not inside a function."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    nodes = chain(body, *(node.body for node in body if isinstance(node, ast.Try | ast.With)))
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner."):
             yield node.module.split(".")
             yield from (f"{node.module}.{alias.name}".split(".") for alias in node.names)
-
-
-PRINTS = re.compile(
-    r"(?<![\w`[])print\(|click\.(?:secho|echo)|(?:stdout|stderr)\.write\(|print_exc"
-)
-# It prints; and the stream of a screen that rich redraws, which is told visible text only.
-PRINTERS = {"edges/printer.py", "edges/live.py"}
-
-
-def test_one_module_prints_and_makes_visible_what_it_says():
-    found = {
-        str(path.relative_to(PACKAGE))
-        for path in PACKAGE.rglob("*.py")
-        if PRINTS.search(path.read_text(encoding="utf-8"))
-    }
-    assert found - PRINTERS == set()
-
-
-THEIRS = {"settings", "arguments"}  # patterns of PyYAML's and argparse's own, to the letter
-INNER = re.compile(r"\\.|\[(?:\\.|[^\]])*\]", re.DOTALL)
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)
-def test_no_pattern_takes_a_last_newline_for_nothing(path):
-    """``$`` also matches before a newline at the end: a name that ends in one would pass."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not (isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.")):
-            continue
-        if "MULTILINE" in ast.unparse(node) or path.stem in THEIRS or not node.args:
-            continue
-        said = node.args[0].value if isinstance(node.args[0], ast.Constant) else ""
-        text = said.decode() if isinstance(said, bytes) else str(said)
-        assert "$" not in INNER.sub("", text), f"{path}:{node.lineno}: write \\Z"

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.manifest import Manifest, StageRecord
-from runner.core.plan import Plan, Stage
-from runner.edges import schemas, signals
-from runner.edges.attempt import Attempt
-from runner.edges.process import Child
-from runner.edges.signals import Interrupt
+from runner.catalog import load
+from runner.plan.model import Plan, Stage
+from runner.run import signals
+from runner.run.attempt import Attempt
+from runner.run.manifest import Manifest, StageRecord
+from runner.run.process import Child
+from runner.run.signals import Interrupt
 
 STAGE = Stage("s", "model.tiny", {"path": "${RUN_DIR}/s/model"}, {"model": "${RUN_DIR}/s/model"})
 
@@ -33,7 +34,7 @@ class Ready:
 
 
 def attempt(folder, code):
-    tool = schemas.catalog().get("model.tiny")
+    tool = load.catalog().get("model.tiny")
     stage = Stage("s", "model.tiny", {**tool.defaults, **STAGE.params}, STAGE.outputs)
     plan = Plan("r", "r.yaml", (stage,))
     manifest = Manifest("1", str(folder), plan, {}, (StageRecord("s"),))

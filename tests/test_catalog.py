@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from runner.core.catalog import Tool, complete, resolve
-from runner.core.check import violations
-from runner.edges import schemas
+from runner.catalog import load
+from runner.catalog.tools import Tool, complete, resolve
+from runner.catalog.validate import violations
 
 SCHEMA = Path(__file__).parents[1] / "schema"
 META = json.loads((SCHEMA / "tool.meta.json").read_text(encoding="utf-8"))
-NAMES = schemas.catalog().names
+NAMES = load.catalog().names
 FULL = {  # what a recipe has to say of each tool
     "data.format": {"data": "rows", "to": "chat"},
     "data.mix": {"primary": "new", "replay": "old"},
@@ -34,7 +34,7 @@ FULL = {  # what a recipe has to say of each tool
 
 
 def tool(name: str) -> Tool:
-    found = schemas.catalog().get(name)
+    found = load.catalog().get(name)
     assert found is not None
     return found
 

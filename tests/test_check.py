@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from runner import workflow
-from runner.core.annotation import sarif, workflow_command
-from runner.core.problem import Mark, Problem
-from runner.verbs.check import command
+from runner.base.problems import Mark, Problem
+from runner.cli.check import command
+from runner.report.annotations import sarif, workflow_command
 
 GOOD = "version: 1\nstages: {mix: {tool: data.mix, params: {primary: a, replay: b, seed: 3}}}\n"
 BAD = GOOD.replace("seed", "sed")

@@ -27,7 +27,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def call(cwd, *words, env=None, start="from runner.cli import main; main()"):
+def call(cwd, *words, env=None, start="from runner.cli.main import main; main()"):
     code = f"import sys; sys.argv = ['run-recipe', *{list(words)!r}]; {start}"
     return subprocess.run(
         [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False, env=env
@@ -37,7 +37,7 @@ def call(cwd, *words, env=None, start="from runner.cli import main; main()"):
 @pytest.fixture
 def main(monkeypatch, capsys):
     """Call the command line in this process: exit code, standard output, standard error."""
-    from runner import cli
+    from runner.cli import main as cli
 
     def started(cwd, *words):
         monkeypatch.chdir(cwd)
@@ -206,7 +206,7 @@ def test_a_dry_run_is_json_for_programs(folder, main):
 
 
 def test_a_surprise_is_an_internal_error_with_what_a_report_needs(folder):
-    start = "from runner import cli, workflow; workflow.load = None; cli.main()"
+    start = "from runner import workflow; from runner.cli.main import main; workflow.load = None; main()"
     done = call(folder, "good.yaml", start=start)
     assert done.returncode == 70
     assert "this is a mistake in run-recipe" in done.stderr
@@ -243,7 +243,7 @@ def test_a_smoke_run_tells_its_own_budget(folder, monkeypatch):
 
 
 def test_the_list_of_verbs_says_what_each_says_of_itself():
-    from runner import verbs
+    from runner import cli as verbs
 
     said = {name: verbs.find(name).get_short_help_str(limit=200) for name in verbs.NAMES}
     assert said == verbs.NAMES
@@ -264,10 +264,10 @@ def test_a_new_recipe_may_name_a_shipped_one_shortly(folder, main):
 
 
 def test_the_list_of_verbs_imports_none_of_them(folder):
-    start = "import runner.cli as c; c.cli(standalone_mode=False); print([*sys.modules])"
+    start = "import runner.cli.main as c; c.cli(standalone_mode=False); print([*sys.modules])"
     modules = call(folder, "--help", start=start).stdout.splitlines()[-1]
-    assert "runner.verbs" in modules
-    assert "runner.verbs.run'" not in modules
+    assert "runner.cli" in modules
+    assert "runner.cli.run'" not in modules
 
 
 ROWS = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from runner.cli import cli
+from runner.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

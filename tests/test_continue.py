@@ -11,10 +11,12 @@ import pytest
 pytestmark = pytest.mark.slow
 pytest.importorskip("mlx_lm")
 
-from runner.core.saved import from_dict  # noqa: E402
-from runner.edges.saved import NOTE  # noqa: E402
-from runner.tools.train.loop import Loop  # noqa: E402
-from runner.tools.train.state import State  # noqa: E402
+from runner.run.checkpoints import (  # noqa: E402
+    NOTE,
+    from_dict,
+)
+from runner.worker.train.loop import Loop  # noqa: E402
+from runner.worker.train.state import State  # noqa: E402
 
 FINAL = "adapters.safetensors"
 SCHEDULE = {"name": "cosine_decay", "arguments": [1e-3, 12, 1e-5], "warmup": 2}
@@ -89,7 +91,7 @@ class Heard:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    from runner.tools.tiny import main
+    from runner.tools.tiny_model import main
 
     where = tmp_path_factory.mktemp("continue")
     main(["--path", str(where / "model"), "--num-layers", "2"])
@@ -186,7 +188,7 @@ def test_only_the_newest_state_is_kept_and_it_is_on_the_disk(trained, tmp_path, 
 def test_a_trainer_that_counts_otherwise_is_refused(trained, tmp_path, monkeypatch):
     from mlx_lm.tuner import trainer
 
-    from runner.tools.error import GoOnError
+    from runner.base.errors import GoOnError
 
     trained(tmp_path / "a", {}, cut=5)
     real = trainer.train

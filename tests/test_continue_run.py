@@ -47,7 +47,7 @@ def fail():
     print("Temporary failure in name resolution", file=sys.stderr, flush=True)
     pathlib.Path("failed").touch()
     os._exit(1)
-if {"runner.child", "train"} <= set(sys.orig_argv) and not os.path.exists("failed"):
+if {"runner.worker", "train"} <= set(sys.orig_argv) and not os.path.exists("failed"):
     threading.Thread(target=fail, daemon=True).start()
 """
 ENV = {**os.environ, "MLX_DISABLE_COMPILE": "1"}

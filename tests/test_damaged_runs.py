@@ -12,8 +12,8 @@ from damaged import damage, damages
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner import cli
-from runner.core.manifest import Manifest, from_dict
+from runner.cli import main
+from runner.run.manifest import Manifest, from_dict
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,7 @@ def call(words, monkeypatch):
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(SECONDS)
     try:
-        cli.main()
+        main.main()
     except SystemExit as end:
         return int(end.code or 0)
     finally:

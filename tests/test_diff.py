@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import cli
+from runner.cli import main
 
 BASE = """\
 version: 1
@@ -102,7 +102,7 @@ def diff(capsys, monkeypatch):
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["run-recipe", "diff", *words])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         return int(end.value.code or 0), said.out, said.err
 
@@ -746,8 +746,8 @@ def test_a_folder_without_recipes_is_said_to_be_one(repository, diff):
 
 def ran(repository, plan):
     """Return the folder of a run of this plan."""
-    from runner.core.invocation import laid_out
-    from runner.core.manifest import Manifest
+    from runner.base.formatting import laid_out
+    from runner.run.manifest import Manifest
 
     folder = repository / "runs" / plan.name / "20260101T000000Z-abc"
     folder.mkdir(parents=True)
@@ -758,10 +758,10 @@ def ran(repository, plan):
 
 def test_a_recipe_is_compared_with_a_smoke_run_at_its_scale_and_that_is_said(repository, diff):
     import runner
-    from runner.core.smoke import shrink
-    from runner.edges import schemas
+    from runner.catalog import load
+    from runner.plan.smoke import shrink
 
-    plan = shrink(runner.compile(runner.load("recipes/two.yaml")), schemas.catalog())
+    plan = shrink(runner.compile(runner.load("recipes/two.yaml")), load.catalog())
     folder = ran(repository, plan)
     note = "note: that run is a smoke run: the recipe is compared with it at toy scale"
     code, out, _ = diff("recipes/two.yaml", folder.name, "--check")

@@ -68,7 +68,7 @@ def test_the_rows_of_the_readme_are_rows(tmp_path, monkeypatch, capsys):
         Path("data", f"{split}.jsonl").write_text(blocks("jsonl")[0], encoding="utf-8")
     assert "`run-recipe data check data`" in README
     with contextlib.suppress(SystemExit):
-        importlib.import_module("runner.tools.check").main(["data"])
+        importlib.import_module("runner.data.check").main(["data"])
     assert "error" not in "".join(capsys.readouterr())
 
 
@@ -109,7 +109,7 @@ def test_the_examples_of_the_data_tools_print_what_they_show(rows, capsys):
         verb, name, *words = shlex.split(command)
         assert verb == "data"
         with contextlib.suppress(SystemExit):
-            importlib.import_module(f"runner.tools.{name}").main(words)
+            importlib.import_module(f"runner.data.{name}").main(words)
         assert "".join(capsys.readouterr()) == shown, command
 
 
@@ -140,7 +140,7 @@ def test_the_recipe_of_the_data_tools_makes_what_its_commands_make(rows):
 
 
 def test_every_exit_code_is_documented():
-    from runner.errors import Exit
+    from runner.base.errors import Exit
 
     said = README.partition("Exit codes:")[2].partition("\n\n")[0]
     assert [code for code in Exit if str(int(code)) not in said] == []

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from runner.core.catalog import numbers
-from runner.core.health import examine, fit
+from runner.catalog.tools import numbers
+from runner.cli.health import examine, fit
 
 FACTS = {
     "python": "3.12.1",

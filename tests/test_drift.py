@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from runner.core.catalog import Tool, complete, resolve
-from runner.core.drift import Difference, compare
-from runner.edges import schemas
+from runner.catalog import load
+from runner.catalog.drift import Difference, compare
+from runner.catalog.tools import Tool, complete, resolve
 
 Json = dict[str, Any]
-NAMES = schemas.installed_catalog().names
+NAMES = load.installed_catalog().names
 TYPES = {"integer": "int", "number": "float", "boolean": "bool", "string": "str", "object": "str"}
 
 
 def tool(name: str) -> Tool:
-    found = schemas.installed_catalog().get(name)
+    found = load.installed_catalog().get(name)
     assert found is not None
     return found
 
@@ -42,7 +42,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Json:
         environ["PYTHONPATH"] = os.pathsep.join(
             [str(stub), *filter(None, [environ.get("PYTHONPATH")])]
         )
-    words = [sys.executable, "-m", "runner.child.introspect"]
+    words = [sys.executable, "-m", "runner.worker.introspect"]
     done = subprocess.run(words, capture_output=True, text=True, env=environ, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -58,7 +58,7 @@ def test_the_installed_release_takes_what_the_catalogue_says(name, installed):
 
 @pytest.mark.slow
 def test_a_tool_that_cannot_be_imported_says_why(installed):
-    script = "import sys; sys.modules['mlx_lm'] = None; from runner.child import introspect as i; i.main(['mlx_lm.fuse'])"
+    script = "import sys; sys.modules['mlx_lm'] = None; from runner.worker import introspect as i; i.main(['mlx_lm.fuse'])"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
@@ -309,8 +309,8 @@ def test_a_difference_is_one_line():
 
 
 def test_keys_are_read_from_source():
-    pytest.importorskip("runner.child.introspect")
-    from runner.child.introspect import read_keys
+    pytest.importorskip("runner.worker.introspect")
+    from runner.worker.introspect import read_keys
 
     source = """
     def build(config, other):

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft7Validator
 
-from runner.core.document import parse
-from runner.core.editor import recipe_schema
-from runner.core.invocation import laid_out
-from runner.edges import collection, schemas
+from runner.base.formatting import laid_out
+from runner.catalog import load
+from runner.catalog.editor_schema import recipe_schema
+from runner.recipe import find
+from runner.recipe.yaml import parse
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "schema" / "recipe.schema.json"
 
 
 def test_the_schema_is_fresh():
-    made = laid_out(recipe_schema(schemas.envelope(), schemas.catalog())) + "\n"
+    made = laid_out(recipe_schema(load.envelope(), load.catalog())) + "\n"
     assert SCHEMA.read_text(encoding="utf-8") == made, "run: make schema"
 
 
@@ -29,7 +30,7 @@ def validator():
     return Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
-SHIPPED = sorted(path for path in ROOT.glob("recipes/**/*.yaml") if collection.is_recipe(path))
+SHIPPED = sorted(path for path in ROOT.glob("recipes/**/*.yaml") if find.is_recipe(path))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -91,10 +91,10 @@ def test_a_model_without_one_quantized_layer_is_not_called_quantized(models):
 @pytest.fixture
 def host(tmp_path):
     """What the end is looked at with: a stage of convert that was to quantize."""
-    from runner.child.seen import Host
-    from runner.edges import schemas
+    from runner.catalog import load
+    from runner.worker.observer import Host
 
-    tool = schemas.catalog().get("mlx_lm.convert")
+    tool = load.catalog().get("mlx_lm.convert")
     params = {**tool.defaults, "hf_path": "base", "quantize": True, "q_bits": 4}
     stage = types.SimpleNamespace(name="q", params=params, allow=(), outputs={}, trainer={})
     return Host(str(tmp_path), stage, tool)
@@ -110,8 +110,8 @@ def saved(folder, name="model.safetensors", **tensors):
 def test_one_number_that_is_not_finite_is_found(tmp_path, host):
     import mlx.core as mx
 
-    from runner.child.seen import OutputError
-    from runner.child.weights import finite
+    from runner.worker.observer import OutputError
+    from runner.worker.weights import finite
 
     saved(tmp_path, good=mx.ones((4, 4)), words=mx.zeros((2,), mx.uint32))
     finite(tmp_path / "model.safetensors")
@@ -123,8 +123,8 @@ def test_one_number_that_is_not_finite_is_found(tmp_path, host):
 def test_layers_that_the_groups_do_not_divide_are_named(models, tmp_path, host):
     import mlx.core as mx
 
-    from runner.child.seen import OutputError
-    from runner.child.weights import look
+    from runner.worker.observer import OutputError
+    from runner.worker.weights import look
 
     folder = tmp_path / "partly"
     shutil.copytree(models / "named", folder)
@@ -137,8 +137,8 @@ def test_layers_that_the_groups_do_not_divide_are_named(models, tmp_path, host):
 
 
 def test_a_shard_that_the_index_does_not_name_is_an_old_one(models, tmp_path, host):
-    from runner.child.seen import OutputError
-    from runner.child.weights import shards
+    from runner.worker.observer import OutputError
+    from runner.worker.weights import shards
 
     folder = tmp_path / "named"
     shutil.copytree(models / "named", folder)
@@ -199,6 +199,6 @@ def test_rows_of_a_library_that_is_not_installed_are_missed_before_anything_runs
     ],
 )
 def test_the_share_of_an_adapter_that_is_left(added, left, noise, size, kept):
-    from runner.child.fusing import share
+    from runner.worker.watch_fuse import share
 
     assert share(added, left, noise, size) == kept

@@ -14,8 +14,9 @@ import pytest
 if importlib.util.find_spec("mlx_lm") is None:
     pytest.skip("needs mlx-lm", allow_module_level=True)
 from runner import workflow
-from runner.tools import score, tiny
-from runner.tools.answers import Model, Sampling
+from runner.tools import tiny_model
+from runner.tools.evaluate import score
+from runner.tools.evaluate.answers import Model, Sampling
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def blocks(kind):
 def place(tmp_path_factory):
     """A folder with a tiny model and the files of the page."""
     place = tmp_path_factory.mktemp("evaluation")
-    tiny.build(place / "model")
+    tiny_model.build(place / "model")
     (place / "prompts.jsonl").write_text(blocks("jsonl")[0], encoding="utf-8")
     (place / "score.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
     bad = '{"prompt": "Which CWE?", "rules": [{"match": "CWE-[0-9"}]}\n'
@@ -157,7 +158,7 @@ def test_an_adapter_is_put_on_the_model(place):
 
 def test_a_chat_prompt_for_a_model_without_a_template_is_told_before_anything_is_asked(place):
     bare = place / "bare"
-    tiny.build(bare)
+    tiny_model.build(bare)
     config = json.loads((bare / "tokenizer_config.json").read_text(encoding="utf-8"))
     del config["chat_template"]
     (bare / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -178,7 +179,9 @@ def test_what_was_answered_is_kept_when_it_is_stopped(sign, code, place):
     row = {"prompt": "Go on.", "rules": [{"not_contain": "\0"}]}
     (place / "many.jsonl").write_text(f"{json.dumps(row)}\n" * 5000, encoding="utf-8")
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    start = f"{heed}; import sys; sys.argv[0] = 'run-recipe'; from runner.cli import main; main()"
+    start = (
+        f"{heed}; import sys; sys.argv[0] = 'run-recipe'; from runner.cli.main import main; main()"
+    )
     out = place / f"stopped-{sign}"
     words = ("eval", "score", "--model", "model", "--prompts", "many.jsonl", "--out", str(out))
     process = subprocess.Popen(

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from runner.core.plan import Plan, Stage
-from runner.core.script import found, script
-from runner.edges import schemas
+from runner.catalog import load
+from runner.command.script import found, script
+from runner.plan.model import Plan, Stage
 
 FAKE = '#!/bin/sh\necho ran ${0##*/} >> "$LOG"\n'
 
@@ -58,9 +58,9 @@ def test_what_is_on_the_path_comes_first(place):
 
 
 def test_a_script_without_its_programs_names_them_and_makes_nothing(place):
-    tool = schemas.catalog().get("mlx_lm.fuse")
+    tool = load.catalog().get("mlx_lm.fuse")
     stage = Stage("fuse", tool.name, dict(tool.defaults), {})
-    done = bash(place, script(Plan("r", "r.yaml", (stage,)), schemas.catalog()), "system")
+    done = bash(place, script(Plan("r", "r.yaml", (stage,)), load.catalog()), "system")
     assert done.returncode == 1
     assert "mlx_lm.fuse: not found" in done.stderr
     assert "script.sh needs these programs on the PATH" in done.stderr

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from runner.edges import git
+from runner.system import git
 
 RUNS = {
     "fsmonitor": '[core]\n\tfsmonitor = "sh HERE/touch; false"\n',
@@ -88,4 +88,4 @@ def test_every_call_of_git_goes_through_one_place():
         for path in sorted(root.rglob("*.py"))
         if '["git"' in (text := path.read_text(encoding="utf-8")) or '"git",' in text
     ]
-    assert calls == ["edges/git.py"]
+    assert calls == ["system/git.py"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from runner import workflow
-from runner.core.problem import ordered, picture
+from runner.base.problems import ordered, picture
 
 GOLDEN = Path(__file__).parent / "golden"
 BAD = sorted(path.name for path in (GOLDEN / "bad").glob("*.yaml"))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.manifest import Manifest, State
-from runner.core.plan import Plan
-from runner.edges import history, lock, probe
-from runner.errors import RunError
+from runner.base.errors import RunError
+from runner.plan.model import Plan
+from runner.run import history, lock
+from runner.run.manifest import Manifest, State
+from runner.system import machine
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def clock(monkeypatch):
     """A clock that is set by hand."""
 
     def set_to(stamp):
-        monkeypatch.setattr(probe, "stamp", lambda: stamp)
+        monkeypatch.setattr(machine, "stamp", lambda: stamp)
 
     return set_to
 
@@ -63,7 +64,7 @@ def test_a_run_is_alive_while_its_lock_is_held(tmp_path):
 
 def test_the_second_runner_is_told_who_is_the_first(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from runner.edges.lock import lock\n"
+        "import sys; from pathlib import Path; from runner.run.lock import lock\n"
         "with lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]

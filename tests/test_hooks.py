@@ -13,7 +13,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from runner.verbs import find
+from runner.cli import find
 
 ROOT = Path(__file__).parent.parent
 HOOKS = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
@@ -38,7 +38,7 @@ def call(name, project, *more):
     hook = HOOKS[name]
     module = {
         "run-recipe": ["-m", "runner"],
-        "pytest": ["-m", "pytest", "-p", "runner.pytest_plugin"],
+        "pytest": ["-m", "pytest", "-p", "runner.testing.plugin"],
     }
     program, *words = shlex.split(hook["entry"])
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}

@@ -13,9 +13,10 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner import cli, workflow
-from runner.core.script import script
-from runner.edges import schemas
+from runner import workflow
+from runner.catalog import load
+from runner.cli import main
+from runner.command.script import script
 
 ACTS = "\x1b]52;c;cHduZWQ=\x07\x9b31m\u202e\n::error file=a.py::forged\n##[error]forged\r"
 
@@ -31,7 +32,7 @@ def said(capfd, monkeypatch, *words):
     """Return all that the command line says to some words, and its exit code."""
     monkeypatch.setattr(sys, "argv", ["run-recipe", *words])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     out, err = capfd.readouterr()
     return end.value.code, out, err
 
@@ -224,7 +225,7 @@ def clean(text):
 def shims(tmp_path_factory):
     """A folder of commands that do nothing, for every tool there is."""
     folder = tmp_path_factory.mktemp("shims")
-    catalog = schemas.catalog()
+    catalog = load.catalog()
     tools = {catalog.get(name).command[0] for name in catalog.names}
     for name in {*tools, "run-recipe", "mlx.launch", "python"}:
         (folder / name).write_text("#!/bin/sh\nexit 0\n")
@@ -277,7 +278,7 @@ def test_a_script_does_nothing_that_a_value_says(shims, tmp_path_factory, texts)
     loaded = workflow.load(str(file))
     compiled = workflow.compiled(loaded, {})
     assert compiled.problems == []
-    text = script(compiled.plan, schemas.catalog())
+    text = script(compiled.plan, load.catalog())
     (folder / "commands.sh").write_text(text, encoding="utf-8", errors="surrogateescape")
     environ = {"PATH": f"{shims}:{os.environ['PATH']}"}
     done = subprocess.run(

@@ -14,7 +14,7 @@ if importlib.util.find_spec("mlx_lm") is None:
 from hub import Hub
 from huggingface_hub import HfApi
 
-from runner.tools import tiny
+from runner.tools import tiny_model
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ CAN_UPLOAD = hasattr(HfApi, "upload_large_folder")
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "model"
-    tiny.build(folder)
+    tiny_model.build(folder)
     (folder / "README.md").write_text("---\nlibrary_name: mlx\n---\n# Tiny\n", encoding="utf-8")
     return folder
 

@@ -13,17 +13,20 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from test_roundtrip import NAMES, stages
 
-from runner import importing, workflow
-from runner.core import adoption, concession, shell, writing
-from runner.core.expansion import Variables
-from runner.core.plan import Plan, Retry
-from runner.core.problem import picture
-from runner.core.rules import rules
-from runner.core.script import script
-from runner.core.shell import is_assignment
-from runner.core.unread import SLUGS
-from runner.edges import collection, disk, schemas
-from runner.errors import RecipeError
+from runner import workflow
+from runner.base.errors import RecipeError
+from runner.base.problems import picture
+from runner.catalog import load
+from runner.command.script import script
+from runner.importer import bash, translation, write_recipe
+from runner.importer import script as adoption
+from runner.importer.bash import is_assignment
+from runner.importer.prune import CONCEDED, NEVER_READ
+from runner.importer.variables import Variables
+from runner.lint.rule import rules
+from runner.plan.model import Plan, Retry
+from runner.recipe import find
+from runner.system import files
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "import"
@@ -34,7 +37,7 @@ CASES = sorted(
 
 def plan_of(text, name="imported.yaml"):
     """The plan of a recipe that is a text; every variable of the environment is there."""
-    loaded, result = importing._compiled(text, name)
+    loaded, result = translation._compiled(text, name)
     told = [*loaded.problems, *(result.problems if result else ())]
     assert told == [], "\n".join(picture(one, loaded.sources) for one in told)
     return result.plan
@@ -46,15 +49,15 @@ def adopted(text):
     def read(file):
         raise FileNotFoundError(file)
 
-    found = adoption.adopt(text, "script.sh", schemas.catalog(), read)
+    found = adoption.adopt(text, "script.sh", load.catalog(), read)
     assert [one for one in found.problems if one.severity == "error"] == []
-    return writing.recipe_text(found)
+    return write_recipe.recipe_text(found)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_imported_file_is_this_recipe_and_these_notes(name, monkeypatch, update_golden):
     monkeypatch.chdir(GOLDEN)
-    found = importing.from_file(name)
+    found = translation.from_file(name)
     said = "".join(f"{picture(one, found.sources)}\n" for one in found.problems)
     pictures = {f"{name}.recipe": found.text, f"{name}.out": said}
     for file, text in pictures.items():
@@ -67,13 +70,13 @@ def test_a_script_of_ten_commands_is_a_recipe_of_ten_stages_that_makes_the_same_
     monkeypatch,
 ):
     monkeypatch.chdir(GOLDEN)
-    found = importing.from_file("ten.sh")
+    found = translation.from_file("ten.sh")
     assert found.stages == 10
     assert {one.message.partition(" 1e-05")[0] for one in found.problems} == {
         "left out: learning_rate"
     }
     plan = plan_of(found.text)
-    again = adopted(script(plan, schemas.catalog()))
+    again = adopted(script(plan, load.catalog()))
     second = plan_of(again, plan.file)
     assert [bare(stage) for stage in second.stages] == [bare(stage) for stage in plan.stages]
 
@@ -85,7 +88,7 @@ def bare(stage):
     return replace(stage, expect=expect, retry=Retry(), **none)
 
 
-SHIPPED = sorted(filter(collection.is_recipe, disk.shipped("recipes").glob("*.yaml")))
+SHIPPED = sorted(filter(find.is_recipe, files.shipped("recipes").glob("*.yaml")))
 
 
 @pytest.mark.parametrize("smoke", [False, True])
@@ -93,7 +96,7 @@ SHIPPED = sorted(filter(collection.is_recipe, disk.shipped("recipes").glob("*.ya
 def test_our_own_scripts_come_back(path, smoke):
     recipe = workflow.load(str(path), environ={})
     plan = workflow.plan(workflow.compiled(recipe, {}), recipe, smoke=smoke)
-    text = adopted(script(plan, schemas.catalog()))
+    text = adopted(script(plan, load.catalog()))
     again = plan_of(text)
     assert (again.name, again.description) == (plan.name, plan.description)
     assert [replace(bare(s), description=s.description) for s in again.stages] == [
@@ -106,9 +109,9 @@ def test_our_own_scripts_come_back(path, smoke):
 @settings(max_examples=12, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(data=st.data())
 def test_random_stages_come_back(name, data):
-    stage = data.draw(stages(schemas.installed_catalog().get(name)))
-    text = script(Plan("random", "random.yaml", (stage,)), schemas.installed_catalog())
-    loaded, result = importing._compiled(adopted(text), "random.yaml")
+    stage = data.draw(stages(load.installed_catalog().get(name)))
+    text = script(Plan("random", "random.yaml", (stage,)), load.installed_catalog())
+    loaded, result = translation._compiled(adopted(text), "random.yaml")
     assume("same-output" not in {one.rule for one in result.problems})  # no recipe may do that
     assert [*loaded.problems, *result.problems] == []
     found = result.plan.stage("stage")
@@ -130,7 +133,7 @@ stages:
 
 def test_what_stands_around_a_stage_comes_back():
     plan = plan_of(AROUND)
-    again = plan_of(adopted(script(plan, schemas.catalog())))
+    again = plan_of(adopted(script(plan, load.catalog())))
     assert bare(again.stage("train")) == bare(plan.stage("train"))
 
 
@@ -138,7 +141,7 @@ def words_of(text):
     """The words our reader makes of a script, the values of its variables filled in."""
     variables = Variables()
     said = []
-    for command in shell.script(text, "x.sh").commands:
+    for command in bash.script(text, "x.sh").commands:
         for word in command.words:
             if word.items is not None:
                 name = word.parts[0].text.removesuffix("=")
@@ -232,8 +235,8 @@ def test_an_option_that_only_bash_knows_is_refused_by_a_check_and_never_a_defaul
 ):
     monkeypatch.chdir(tmp_path)
     Path("a.sh").write_text(f"{BEFORE}mlx_lm.lora --model m --train {options}\n", encoding="utf-8")
-    found = importing.from_file("a.sh")
-    loaded, result = importing._compiled(found.text, "a.yaml")
+    found = translation.from_file("a.sh")
+    loaded, result = translation._compiled(found.text, "a.yaml")
     told = [one for one in (*loaded.problems, *result.problems) if one.severity == "error"]
     assert told, found.text
     said = [f"{one.message} {one.hint}" for one in found.problems]
@@ -266,7 +269,7 @@ def test_what_can_be_followed_is_followed(text, params):
 def test_a_script_that_goes_to_its_own_folder_says_where_its_paths_are(line):
     script = f"{line}\nmlx_lm.lora --model m --data rows --train --iters 10\n"
     for file, told in (("sc/train.sh", "dirname" in line), ("train.sh", False)):
-        found = adoption.adopt(script, file, schemas.catalog(), lambda _: b"")
+        found = adoption.adopt(script, file, load.catalog(), lambda _: b"")
         said = [one for one in found.problems if "relative to 'sc'" in one.message]
         said += [n for s in found.stages for n in s.notes if "relative to 'sc'" in n.message]
         assert len(said) == told
@@ -277,7 +280,7 @@ def test_an_argument_of_a_script_is_asked_of_the_environment(tmp_path, monkeypat
     text = 'OUT=$2; shift; mlx_lm.lora --model m --train --data "$1" --adapter-path "$OUT/a"\n'
     text += 'mlx_lm.fuse --model m --adapter-path "$OUT/a" --save-path f\n'
     Path("a.sh").write_text(text, encoding="utf-8")
-    found = importing.from_file("a.sh")
+    found = translation.from_file("a.sh")
     assert "data: \"{{ env('ARG_2') }}\"" in found.text
     assert "out: \"{{ env('ARG_2') }}\"" in found.text
     assert 'adapter_path: "{{ stages.train.adapter_path }}"' in found.text
@@ -304,7 +307,7 @@ def test_a_shape_that_mlx_lm_stops_at_is_never_filled_in_silently(
     monkeypatch.chdir(tmp_path)
     text = f"model: m\ndata: d\niters: 5\n{train}lora_parameters: {said}\n"
     Path("c.yaml").write_text(text, encoding="utf-8")
-    found = importing.from_file("c.yaml")
+    found = translation.from_file("c.yaml")
     assert any("mlx-lm stops at lora_parameters without" in one.message for one in found.problems)
     if meant is None:
         assert "FILL_IN_SCALE" in found.text
@@ -318,14 +321,14 @@ def test_a_test_and_a_full_training_need_no_whole_shape(tmp_path, monkeypatch):
     for more in ("test: true\nadapter_path: a", "train: true\niters: 5\nfine_tune_type: full"):
         text = f"model: m\ndata: d\nlora_parameters: {{rank: 8}}\n{more}\n"
         Path("c.yaml").write_text(text, encoding="utf-8")
-        found = importing.from_file("c.yaml")
+        found = translation.from_file("c.yaml")
         assert not any("mlx-lm stops" in one.message for one in found.problems)
 
 
 def test_a_file_that_neither_trains_nor_tests_is_told_at_its_own_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("c.yaml").write_text("model: m\ndata: d\n", encoding="utf-8")
-    found = importing.from_file("c.yaml")
+    found = translation.from_file("c.yaml")
     assert [(str(one.mark), one.message) for one in found.problems] == [
         ("c.yaml:1:1", "mlx_lm.lora needs 'train: true' or 'test: true'")
     ]
@@ -336,7 +339,7 @@ def test_a_command_that_is_no_tool_stands_in_the_recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = 'mlx_lm.fuse --model m --adapter-path a --save-path f\npython eval.py "$1"\n'
     Path("a.sh").write_text(f"{text}if true; then python more.py; fi\n", encoding="utf-8")
-    found = importing.from_file("a.sh")
+    found = translation.from_file("a.sh")
     assert "# a.sh:2: 'python eval.py $1' is no tool of a recipe" in found.text
     assert "# a.sh:3: 'python more.py' is no tool of a recipe" in found.text
 
@@ -345,12 +348,12 @@ def test_a_launcher_of_nothing_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = "mlx.launch --hosts 2\nmlx_lm.fuse --model m --adapter-path a --save-path f\n"
     Path("a.sh").write_text(text, encoding="utf-8")
-    found = importing.from_file("a.sh")
+    found = translation.from_file("a.sh")
     assert "# a.sh:1: what it starts is no tool of a recipe" in found.text
 
 
 def test_a_training_of_no_said_length_is_told():
-    found = importing.from_words(["mlx_lm.lora", "--model", "m", "--data", "d", "--train"])
+    found = translation.from_words(["mlx_lm.lora", "--model", "m", "--data", "d", "--train"])
     assert [one.message for one in found.problems] == ["nobody says iters: mlx-lm takes 1000"]
     assert "iters: 1000" in found.text
 
@@ -363,7 +366,7 @@ def test_a_script_that_works_is_a_recipe_that_passes_and_says_what_it_allows(tmp
     text += " --learning-rate $LR --adapter-path a\n"
     text += f"mlx_lm.fuse {base} --adapter-path a --save-path f\n"
     Path("a.sh").write_text(text, encoding="utf-8")
-    found = importing.from_file("a.sh")
+    found = translation.from_file("a.sh")
     assert [(one.severity, one.rule) for one in found.problems] == [
         ("warning", "num-layers-ambiguous"),
         ("warning", "ignored-by-mlx"),
@@ -371,14 +374,14 @@ def test_a_script_that_works_is_a_recipe_that_passes_and_says_what_it_allows(tmp
     ]
     assert "    allow: [fuse-without-dequantize]\n" in found.text
     assert "learning_rate:" not in found.text
-    result = importing._compiled(found.text, "a.yaml")[1]
+    result = translation._compiled(found.text, "a.yaml")[1]
     told = [*result.problems, *workflow.judged(result)]
     assert [one for one in told if one.severity == "error"] == []
 
 
 def test_every_rule_that_is_allowed_is_a_rule():
-    assert set(rules()) >= concession.SLUGS
-    assert not concession.SLUGS & SLUGS
+    assert set(rules()) >= CONCEDED
+    assert not CONCEDED & NEVER_READ
 
 
 LINES = [
@@ -441,10 +444,10 @@ def test_a_command_means_what_mlx_lms_own_parser_makes_of_it(tmp_path, monkeypat
         text=True,
         check=True,
     )
-    tool = schemas.installed_catalog().get("mlx_lm.lora")
+    tool = load.installed_catalog().get("mlx_lm.lora")
     for line, seen in zip(lines, json.loads(done.stdout), strict=True):
         Path("one.sh").write_text(f"mlx_lm.lora {line}\n", encoding="utf-8")
-        found = importing.from_file("one.sh")
+        found = translation.from_file("one.sh")
         refused = [one for one in found.problems if one.rule == "refused-by-mlx"]
         if seen == 2:
             assert refused, line
@@ -480,12 +483,12 @@ def test_what_is_nothing_to_import_is_told(name, text, why, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     Path(name).write_text(text, encoding="utf-8")
     with pytest.raises(RecipeError, match=why):
-        importing.from_file(name)
+        translation.from_file(name)
 
 
 def test_a_file_that_is_not_there_is_a_sentence_with_a_way_out():
     with pytest.raises(RecipeError, match=r"there is no file nosuch\.sh") as told:
-        importing.from_file("nosuch.sh")
+        translation.from_file("nosuch.sh")
     assert told.value.code == 2
     assert "after --" in told.value.hint
 
@@ -494,14 +497,14 @@ def test_what_is_no_script_at_all_is_told_in_three_lines(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text("some words\n" * 50, encoding="utf-8")
     with pytest.raises(RecipeError) as told:
-        importing.from_file("a.txt")
+        translation.from_file("a.txt")
     assert told.value.hint.count("line ") == 3
     assert told.value.hint.endswith("… (47 more)")
 
 
 def test_a_configuration_that_is_not_there_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = importing.from_words(
+    found = translation.from_words(
         ["mlx_lm.lora", "-c", "lost.yaml", "--train", "--model", "m", "--data", "d"]
     )
     assert [(one.rule, one.message) for one in found.problems] == [
@@ -511,21 +514,21 @@ def test_a_configuration_that_is_not_there_is_told(tmp_path, monkeypatch):
 
 
 def test_every_rule_that_prunes_is_a_rule():
-    assert set(rules()) >= SLUGS
+    assert set(rules()) >= NEVER_READ
 
 
 @pytest.mark.slow
 def test_the_aliases_of_flags_are_those_of_the_installed_parsers():
     pytest.importorskip("mlx_lm")
     done = subprocess.run(
-        [sys.executable, "-m", "runner.child.introspect"],
+        [sys.executable, "-m", "runner.worker.introspect"],
         capture_output=True,
         text=True,
         check=True,
     )
     said = json.loads(done.stdout)
     for name, known in said.items():
-        tool = schemas.installed_catalog().get(name)
+        tool = load.installed_catalog().get(name)
         if tool is None or "flags" not in known:
             continue
         for parameter in tool.parameters.values():

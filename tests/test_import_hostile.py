@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import importing
-from runner.errors import RecipeError
+from runner.base.errors import RecipeError
+from runner.importer import translation
 
 TRAIN = "mlx_lm.lora --train --model m --data d --iters 5 --adapter-path a"
 TEST = "mlx_lm.lora --test --model m --data d --adapter-path a"
@@ -21,7 +21,7 @@ def _here(tmp_path, monkeypatch):
 
 def imported(text, file="a.sh"):
     Path(file).write_text(text, encoding="utf-8", errors="surrogatepass")
-    found = importing.from_file(file)
+    found = translation.from_file(file)
     return found, [one for one in found.problems if one.severity == "error"]
 
 
@@ -178,7 +178,7 @@ def read_back(text, file):
     except RecipeError:
         return
     found.text.encode("utf-8")
-    loaded, _ = importing._compiled(found.text, "back.yaml")
+    loaded, _ = translation._compiled(found.text, "back.yaml")
     rules = {one.rule for one in loaded.problems}
     assert not rules & {"yaml-syntax", "not-utf8", "bad-tag", "duplicate-key"}
 

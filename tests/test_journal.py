@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from runner.edges import digest, disk
-from runner.edges.journal import Journal, Tail
+from runner.run import digests
+from runner.run.journal import Journal, Tail
+from runner.system import files
 
 
 def test_an_event_after_a_torn_line_stands_on_a_line_of_its_own(tmp_path):
@@ -29,13 +30,13 @@ def test_a_new_journal_has_no_empty_line(tmp_path):
 def read(monkeypatch):
     """The files that are really read."""
     seen = []
-    original = digest.sha256
+    original = digests.sha256
 
     def sha256(path, *rest, **named):
         seen.append(path.name)
         return original(path, *rest, **named)
 
-    monkeypatch.setattr(digest, "sha256", sha256)
+    monkeypatch.setattr(digests, "sha256", sha256)
     return seen
 
 
@@ -46,7 +47,7 @@ def age(path, seconds=60):
 
 
 def test_a_model_is_read_once_and_again_only_on_doubt(tmp_path, read, monkeypatch):
-    monkeypatch.setattr(disk, "RACE", 0)  # nothing changes while it is read
+    monkeypatch.setattr(files, "RACE", 0)  # nothing changes while it is read
     model = tmp_path / "model"
     model.mkdir()
     for name in ("a.safetensors", "config.json"):
@@ -54,10 +55,10 @@ def test_a_model_is_read_once_and_again_only_on_doubt(tmp_path, read, monkeypatc
         age(model / name)
 
     def prints():
-        memory = digest.Memory(tmp_path / "known.json")
+        memory = digests.Memory(tmp_path / "known.json")
         found = memory.prints(model)
         memory.save()
-        return digest.digest(found)
+        return digests.digest(found)
 
     first = prints()
     assert sorted(read) == ["a.safetensors", "config.json"]
@@ -74,7 +75,7 @@ def test_a_model_is_read_once_and_again_only_on_doubt(tmp_path, read, monkeypatc
 
 def test_what_was_changed_a_moment_ago_is_not_remembered(tmp_path, read):
     (tmp_path / "rows.jsonl").write_text("{}")
-    memory = digest.Memory(tmp_path / "known.json")
+    memory = digests.Memory(tmp_path / "known.json")
     memory.prints(tmp_path / "rows.jsonl")
     memory.prints(tmp_path / "rows.jsonl")
     assert read == ["rows.jsonl", "rows.jsonl"]
@@ -85,7 +86,7 @@ def test_a_memory_that_cannot_be_read_or_kept_is_none(tmp_path, read):
     file = tmp_path / "a"
     file.write_text("a")
     age(file)
-    memory = digest.Memory(tmp_path / "known.json")
+    memory = digests.Memory(tmp_path / "known.json")
     memory.prints(file)
     memory.path = tmp_path / "absent" / "known.json"
     memory.save()
@@ -93,20 +94,20 @@ def test_a_memory_that_cannot_be_read_or_kept_is_none(tmp_path, read):
 
 
 def test_progress_of_a_large_file_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(digest, "WORTH", 10)
-    monkeypatch.setattr(digest, "CHUNK", 8)
+    monkeypatch.setattr(digests, "WORTH", 10)
+    monkeypatch.setattr(digests, "CHUNK", 8)
     (tmp_path / "a").write_bytes(b"x" * 20)
     heard = []
-    digest.prints(tmp_path / "a", progress=lambda *said: heard.append(said))
+    digests.prints(tmp_path / "a", progress=lambda *said: heard.append(said))
     assert heard == [(8, 20), (16, 20), (20, 20)]
 
 
 def test_a_file_of_ours_keeps_the_umask(tmp_path):
-    from runner.edges import disk
+    from runner.system import files
 
     before = os.umask(0o027)
     try:
-        disk.write(tmp_path / "a.json", json.dumps({}))
+        files.write(tmp_path / "a.json", json.dumps({}))
     finally:
         os.umask(before)
     assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o640

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.edges import collection
+from runner.recipe import find
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -148,7 +148,7 @@ stages:
 
 @pytest.mark.parametrize(
     "path",
-    sorted(filter(collection.is_recipe, ROOT.glob("recipes/**/*.yaml"))),
+    sorted(filter(find.is_recipe, ROOT.glob("recipes/**/*.yaml"))),
     ids=lambda p: p.stem,
 )
 def test_a_shipped_recipe_has_no_squiggle(path, server):

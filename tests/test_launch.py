@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from runner import workflow
-from runner.child.seen import rank
-from runner.core.launch import code
-from runner.core.script import script
-from runner.edges import schemas
+from runner.catalog import load
+from runner.command.script import script
+from runner.plan.launch import code
+from runner.worker.observer import rank
 
 RECIPE = """
 version: 1
@@ -43,7 +43,7 @@ def compiled(*sets):
 
 
 def test_the_program_always_stands_behind_two_dashes(project):
-    words = script(compiled(), schemas.catalog()).replace(" \\\n  ", " ")
+    words = script(compiled(), load.catalog()).replace(" \\\n  ", " ")
     assert (
         "mlx.launch --backend=ring --hosts=127.0.0.1 --repeat-hosts=2 --env='NAME=two words' "
         "--connections-per-ip=1 --starting-port=41320 --nccl-port=12345 -- mlx_lm.lora --config="

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import runner
-from runner.core.manifest import Manifest, StageRecord, State
-from runner.core.plan import Plan, Stage
-from runner.core.result import result
+from runner.plan.model import Plan, Stage
+from runner.run.manifest import Manifest, StageRecord, State
+from runner.run.result import result
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "library.md"

@@ -40,7 +40,7 @@ def limits():
             for target in getattr(node, "targets", [getattr(node, "target", None)]):
                 names = target.elts if isinstance(target, ast.Tuple) else [target]
                 for name in (one.id for one in names if isinstance(one, ast.Name)):
-                    kind = module == "edges/reader" and hasattr(value(module, name), "bit_length")
+                    kind = module == "system/reader" and hasattr(value(module, name), "bit_length")
                     if name.startswith("MAX_") or (kind and not name.startswith("_")):
                         yield module, name
 
@@ -55,4 +55,4 @@ def test_every_row_is_what_the_code_has():
 
 
 def test_limits_are_found():
-    assert {("core/document", "MAX_BYTES"), ("edges/reader", "RECIPE")} <= set(limits())
+    assert {("recipe/yaml", "MAX_BYTES"), ("system/reader", "RECIPE")} <= set(limits())

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import cli
-from runner.edges import template
+from runner.cli import main, new_recipe
 
 OURS = ".run-recipe/recipe.schema.json"
 
@@ -19,7 +18,7 @@ def new(monkeypatch):
     def make(name, *words):
         monkeypatch.setattr(sys, "argv", ["run-recipe", "new", name, *words])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main.main()
         assert not end.value.code
         path = Path(f"{name}.yaml")
         first = path.read_text(encoding="utf-8").partition("\n")[0]
@@ -53,7 +52,7 @@ def test_recipes_of_many_folders_share_one_schema(project, new):
 def test_every_shipped_recipe_can_be_started_from_and_no_base(project, new):
     recipes = Path(__file__).parent.parent / "recipes"
     names = {path.stem for path in recipes.glob("*.yaml") if not path.name.endswith(".test.yaml")}
-    assert {name.removeprefix("builtin:") for name in template.known()} == names
+    assert {name.removeprefix("builtin:") for name in new_recipe.known()} == names
     assert new("mine", "--from", "dora") == OURS
 
 

@@ -9,10 +9,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from runner.core.manifest import Manifest, StageRecord, State, from_dict
-from runner.core.plan import Plan, Stage
-from runner.core.schedule import Action
-from runner.edges import disk, reporting, schemas
+from runner.catalog import load
+from runner.plan.model import Plan, Stage
+from runner.report import gather
+from runner.run.decisions import Action
+from runner.run.manifest import Manifest, StageRecord, State, from_dict
+from runner.system import files
 
 # What a Chromium asks its maker when it starts, whatever page it shows.
 OWN = re.compile(r"chrome|https?://([a-z0-9-]+\.)*google(apis)?\.com/").match
@@ -21,7 +23,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 def finished_run(folder, events=40, **changes):
     """Lay down a run's folder as a run leaves it, with one training and its metrics."""
-    tool = schemas.catalog().get("mlx_lm.lora")
+    tool = load.catalog().get("mlx_lm.lora")
     params = {p.name: p.default for p in tool.parameters.values()} | {"train": True, "data": "d"}
     stage = Stage("train", "mlx_lm.lora", params, {}, description="Train <it> & see.")
     record = StageRecord("train", State.FINISHED, seconds=3.0, metrics={"train_loss": 1.5})
@@ -29,7 +31,7 @@ def finished_run(folder, events=40, **changes):
     manifest = Manifest(folder.name, str(folder), plan, {"packages": {"mlx": "1"}}, (record,))
     manifest = from_dict(manifest.as_dict() | {"state": "finished"} | changes)
     (folder / "train").mkdir(parents=True)
-    disk.write(folder / "run.json", json.dumps(manifest.as_dict()))
+    files.write(folder / "run.json", json.dumps(manifest.as_dict()))
     with (folder / "train" / "metrics.jsonl").open("w", encoding="ascii") as file:
         for n in range(1, events + 1):
             row = {"event": "train", "iteration": n, "train_loss": 3 / n, "learning_rate": 1e-5}
@@ -50,7 +52,7 @@ class Links(HTMLParser):
 
 
 def test_a_page_stands_alone_and_quotes_what_it_holds(tmp_path):
-    path = reporting.write(finished_run(tmp_path / "run"))
+    path = gather.write(finished_run(tmp_path / "run"))
     text = path.read_text(encoding="utf-8")
     links = Links()
     links.feed(text)
@@ -63,12 +65,12 @@ def test_a_page_stands_alone_and_quotes_what_it_holds(tmp_path):
 
 
 def test_drawing_leaves_nothing_behind_in_the_imports(tmp_path):
-    reporting.write(finished_run(tmp_path / "run"))
+    gather.write(finished_run(tmp_path / "run"))
     assert [one for one in sys.meta_path if not hasattr(one, "find_spec")] == []
 
 
 def test_a_hundred_thousand_points_stay_a_small_page(tmp_path):
-    path = reporting.write(finished_run(tmp_path / "run", events=100_000))
+    path = gather.write(finished_run(tmp_path / "run", events=100_000))
     assert path.stat().st_size < 1_000_000
 
 
@@ -76,7 +78,7 @@ def test_a_failed_run_says_first_what_to_do(tmp_path):
     manifest = finished_run(tmp_path / "run", state="failed")
     failure = {"kind": "out of memory", "guidance": "Set batch_size to 2.", "tail": "[metal] <oom>"}
     record = StageRecord("train", State.FAILED, failure=failure)
-    text = reporting.write(manifest.with_stage(record)).read_text(encoding="utf-8")
+    text = gather.write(manifest.with_stage(record)).read_text(encoding="utf-8")
     assert text.index("Set batch_size to 2.") < text.index("<h2>Stages</h2>")
     assert "[metal] &lt;oom&gt;" in text
 
@@ -85,7 +87,7 @@ def test_a_run_with_nothing_to_show_yet_has_a_page(tmp_path):
     folder = tmp_path / "run"
     manifest = finished_run(folder, state="running")
     (folder / "train" / "metrics.jsonl").write_bytes(b'{"event": "train", "iter')
-    text = reporting.write(manifest.with_stage(StageRecord("train"))).read_text(encoding="utf-8")
+    text = gather.write(manifest.with_stage(StageRecord("train"))).read_text(encoding="utf-8")
     assert "cut off" in text
     assert '<i class="pending"' not in text
     assert "<svg" not in text
@@ -95,14 +97,14 @@ def test_a_run_with_nothing_to_show_yet_has_a_page(tmp_path):
 def test_a_damaged_audit_is_none(tmp_path, text):
     manifest = finished_run(tmp_path / "run")
     (tmp_path / "run" / "train" / "effective.json").write_text(text, encoding="utf-8")
-    assert reporting.gather(manifest).stages[0].audit == "not audited"
+    assert gather.gather(manifest).stages[0].audit == "not audited"
 
 
 def test_a_page_that_cannot_be_written_stops_nothing(tmp_path, capsys):
     manifest = finished_run(tmp_path / "run")
-    page = reporting.Page(["budget train: <3> epochs"])
+    page = gather.Page(["budget train: <3> epochs"])
     page.run_started(manifest, [])
-    assert "budget train: &lt;3&gt; epochs" in reporting.write(manifest).read_text("utf-8")
+    assert "budget train: &lt;3&gt; epochs" in gather.write(manifest).read_text("utf-8")
     (tmp_path / "run" / "report.html").unlink()
     (tmp_path / "run" / "report.html").mkdir()
     page.run_ended(manifest)
@@ -112,9 +114,9 @@ def test_a_page_that_cannot_be_written_stops_nothing(tmp_path, capsys):
 @pytest.mark.parametrize("do, kept", [("skip", True), ("run", False)])
 def test_a_page_is_left_as_it_is_where_nothing_was_left_to_do(do, kept, tmp_path):
     manifest = finished_run(tmp_path / "run")
-    file = reporting.write(manifest)
+    file = gather.write(manifest)
     file.write_text("as it was", encoding="utf-8")
-    page = reporting.Page()
+    page = gather.Page()
     page.run_started(manifest, [Action("train", do, "")])
     page.run_ended(manifest)
     assert (file.read_text(encoding="utf-8") == "as it was") == kept
@@ -122,9 +124,9 @@ def test_a_page_is_left_as_it_is_where_nothing_was_left_to_do(do, kept, tmp_path
 
 def test_a_page_that_stumbles_over_what_it_reads_stops_nothing(tmp_path, capsys, monkeypatch):
     manifest = finished_run(tmp_path / "run")
-    page = reporting.Page()
+    page = gather.Page()
     page.run_started(manifest, [])
-    monkeypatch.setattr(reporting, "report", lambda *_, **__: {}["gone"])
+    monkeypatch.setattr(gather, "report", lambda *_, **__: {}["gone"])
     page.run_ended(manifest)
     assert "report.html could not be written: 'gone'" in capsys.readouterr().err
 
@@ -134,7 +136,7 @@ def test_a_browser_shows_it_without_a_complaint_or_a_request(tmp_path):
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         pytest.skip("needs a Chromium browser")
-    path = reporting.write(finished_run(tmp_path / "run"))
+    path = gather.write(finished_run(tmp_path / "run"))
     net, shot = tmp_path / "net.json", tmp_path / "shot.png"
     done = subprocess.run(
         [

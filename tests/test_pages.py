@@ -19,7 +19,7 @@ PAGES = ("guide.md", "import.md", "review.md", "testing.md")
 NEEDS_MLX = {"guide.md"}
 COMMANDS = {
     "run-recipe": "-m runner",
-    "pytest": "-m pytest -p runner.pytest_plugin -p no:cacheprovider",
+    "pytest": "-m pytest -p runner.testing.plugin -p no:cacheprovider",
 }
 FENCE = re.compile(r"^```(\w+)(?: ([^\n]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from runner.core.manifest import StageRecord
-from runner.core.plan import Stage
-from runner.edges.places import Places
+from runner.plan.model import Stage
+from runner.run.manifest import StageRecord
+from runner.run.outputs import Places
 
 RUN = "${RUN_DIR}"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import cli
-from runner.edges import project
+from runner.catalog import project
+from runner.cli import main
 
 SHADOW = "root:$6$abcdef:19000:0\ndaemon: 'hunter2'\nkeys:\n - one two\n"
 CONFIG = "users:\n- name: hunter2\nversion: 1\n"
@@ -27,7 +27,7 @@ def here(tmp_path, monkeypatch):
 def said(capfd, monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["run-recipe", *words])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     out, err = capfd.readouterr()
     return end.value.code, out + err
 

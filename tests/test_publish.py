@@ -10,8 +10,8 @@ import pytest
 import yaml
 from hub import Hub
 
-from runner.core.failure import classify
-from runner.tools import publish
+from runner.run.failures import classify
+from runner.tools.publish import publish
 
 SECRET = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345"
 WORDS = ("--repo-id", "someone/thing", "--license", "mit")

@@ -8,14 +8,13 @@ import pytest
 
 import runner
 from runner import workflow
-from runner.core.problem import NOTE
-from runner.edges import collection, schemas
+from runner.base.problems import NOTE
+from runner.catalog import load
+from runner.recipe import find
 
 ROOT = Path(__file__).parent.parent
 RECIPES = {
-    path.stem: path
-    for path in sorted((ROOT / "recipes").glob("*.yaml"))
-    if collection.is_recipe(path)
+    path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml")) if find.is_recipe(path)
 }
 PAGE = (ROOT / "recipes" / "README.md").read_text(encoding="utf-8")
 # test_docs, test_library and test_run run the first two; all of evaluate is in publish.
@@ -79,4 +78,4 @@ def test_a_recipe_runs_to_its_end_at_toy_scale(name, here):
 
 
 def needed(tool):
-    return schemas.catalog().get(tool).needs
+    return load.catalog().get(tool).needs

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli import cli
-from runner.core.example import examples
-from runner.core.reference import INDEX, pages
-from runner.edges import schemas
+from runner.catalog import load
+from runner.catalog.examples import examples
+from runner.catalog.reference_docs import INDEX, pages
+from runner.cli.main import cli
 
 DOCS = Path(__file__).parent.parent / "docs"
-MADE = pages(schemas.envelope(), schemas.test_schema(), schemas.catalog())
-TOOLS = schemas.catalog().names
+MADE = pages(load.envelope(), load.test_schema(), load.catalog())
+TOOLS = load.catalog().names
 
 
 def rows(page):
@@ -42,16 +42,16 @@ def keys(schema, above=""):
 
 def test_every_key_of_a_recipe_and_of_a_stage_is_in_the_index():
     known = rows(INDEX)
-    envelope, tests = schemas.envelope(), schemas.test_schema()
+    envelope, tests = load.envelope(), load.test_schema()
     for schema in (envelope, envelope["$defs"]["stage"], tests, tests["definitions"]["case"]):
         assert [name for name in keys(schema) if name not in known] == []
-    for tool in (schemas.catalog().launcher, schemas.catalog().trainer):
+    for tool in (load.catalog().launcher, load.catalog().trainer):
         assert [name for name in tool.parameters if name not in known] == []
 
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_every_parameter_output_and_metric_is_on_its_tools_page(name):
-    tool, known = schemas.catalog().get(name), rows(f"{name}.md")
+    tool, known = load.catalog().get(name), rows(f"{name}.md")
     assert [one for one in keys(tool.schema) if one not in known] == []
     assert [one for one in (*tool.outputs, *tool.metrics) if one not in known] == []
     assert f"[{name}]({name}.md)" in MADE[INDEX]
@@ -80,7 +80,7 @@ def test_a_parameter_says_its_type_default_bounds_way_and_release(page, name, ce
 
 def test_a_default_that_was_another_says_so():
     for name in TOOLS:
-        for parameter in schemas.catalog().get(name).parameters.values():
+        for parameter in load.catalog().get(name).parameters.values():
             for release in parameter.schema.get("x-default-before", {}):
                 assert f"before mlx-lm {release}" in rows(f"{name}.md")[parameter.name][1]
 
@@ -89,7 +89,7 @@ def test_a_default_that_was_another_says_so():
 def test_every_parameter_has_an_example_that_its_schema_allows(name):
     from jsonschema import Draft202012Validator
 
-    catalog = schemas.catalog()
+    catalog = load.catalog()
     tool = catalog.get(name) or getattr(catalog, name)
     for parameter in tool.parameters.values():
         shown = examples(parameter.schema, tool.schema)
@@ -119,6 +119,6 @@ def test_an_example_is_made_of_what_the_schema_says(schema, shown):
 
 def test_the_page_of_the_language_mentions_every_key():
     said = (DOCS / "language.md").read_text(encoding="utf-8")
-    envelope = schemas.envelope()
+    envelope = load.envelope()
     whole = {"version", *envelope["properties"], *envelope["$defs"]["stage"]["properties"]}
     assert [key for key in sorted(whole) if f"`{key}`" not in said] == []

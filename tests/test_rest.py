@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.edges import history
+from runner.run import history
 
 RECIPE = """\
 version: 1

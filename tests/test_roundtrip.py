@@ -24,19 +24,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from runner.child.seen import read_namespace
-from runner.core import strict
-from runner.core.audit import same
-from runner.core.catalog import Tool, applies, complete, resolve
-from runner.core.check import violations
-from runner.core.invocation import Invocation, invoke
-from runner.core.naming import RUN_DIR
-from runner.core.plan import Stage, bind
-from runner.edges import schemas
+from runner.base.constants import RUN_DIR
+from runner.base.values import same
+from runner.catalog import load, validator
+from runner.catalog.tools import Tool, applies, complete, resolve
+from runner.catalog.validate import violations
+from runner.command.argv import Invocation, invoke
+from runner.plan.model import Stage, bind
+from runner.worker.observer import read_namespace
 
 Json = dict[str, Any]
 EXAMPLES = 120
-NAMES = schemas.installed_catalog().names
+NAMES = load.installed_catalog().names
 NASTY = [
     "-x", "--flag=1", "-1", "-", "---", "a b", " a ", "'", '"', "\\", "\\n", "a\nb", "\n", "\r\n", "\t", "😀",
     "1e-4", "1", "true", "no", "null", "~", "\u2028", "a\u2029b", "\u0085", "\ufeff", "\x7f", "\x1b[0m", "é",
@@ -82,7 +81,7 @@ def values(schema: Json, root: Json) -> st.SearchStrategy[Any]:
         [plain[kind] if kind in plain else _kind(kind, schema, root) for kind in kinds]
     )
     checked = {**schema, "$defs": root.get("$defs", {})}
-    return found.filter(lambda value: not strict.errors(checked, value))
+    return found.filter(lambda value: not validator.errors(checked, value))
 
 
 def _kind(kind: str, schema: Json, root: Json) -> st.SearchStrategy[Any]:
@@ -200,7 +199,7 @@ def stages(draw: st.DrawFn, tool: Tool) -> Stage:
 
 def read_back(tool: Tool, folder: str) -> Callable[[Invocation], Mapping[str, Any]]:
     """Return what turns a command into what the tool's own parser makes of it."""
-    from runner.child import parsing
+    from runner.worker import parsing
 
     module, function = tool.main
     if tool.config_flag is not None:
@@ -311,7 +310,7 @@ def stub_lm_eval() -> None:
 
 def main() -> None:
     stub_lm_eval()
-    catalog = schemas.installed_catalog()
+    catalog = load.installed_catalog()
     out, sys.stdout = sys.stdout, sys.stderr
     with tempfile.TemporaryDirectory() as folder:
         found = {name: verdict(tool, folder) for name in NAMES if (tool := catalog.get(name))}
@@ -339,7 +338,7 @@ def test_every_parameter_comes_back_from_the_tools_own_parser(name, verdicts):
 
 
 def test_a_parameter_that_does_not_come_back_is_seen():
-    tool = schemas.installed_catalog().get("data.mix")
+    tool = load.installed_catalog().get("data.mix")
     assert tool is not None
     params = complete(tool.schema, {"primary": "a", "replay": "b"}, tool.schema)
     seen = {**params, "out": Path("data"), "ratio": 0.15, "tolerance": 0.0}
@@ -353,11 +352,11 @@ def test_a_parameter_that_does_not_come_back_is_seen():
 HUB = """
 import sys, types
 from huggingface_hub.cli import download, hf
-from runner.child import introspect
-from runner.core.catalog import complete
-from runner.core.invocation import invoke
-from runner.core.plan import Stage
-from runner.edges import schemas
+from runner.worker import introspect
+from runner.catalog.tools import complete
+from runner.command.argv import invoke
+from runner.plan.model import Stage
+from runner.catalog import load as schemas
 tool = schemas.installed_catalog().get("hf.download")
 params = complete(tool.schema, {"repo_id": "org/name", "include": ["-x"]}, tool.schema)
 host = types.SimpleNamespace(tool=tool, planned={**params, "max_workers": int(sys.argv[1])})

@@ -264,7 +264,9 @@ def test_a_signal_ends_the_child_too(project, sign, code):
     (project / "r.yaml").write_text(RECIPE.replace("iters: 12", "iters: 12, max_seq_length: 2048"))
     # A shell starts what runs in its background with SIGINT ignored; a terminal does not.
     heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code_ = f"{heed}; import sys; sys.argv[0] = 'run-recipe'; from runner.cli import main; main()"
+    code_ = (
+        f"{heed}; import sys; sys.argv[0] = 'run-recipe'; from runner.cli.main import main; main()"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code_, "r.yaml", "--smoke"],
         cwd=project,
@@ -308,9 +310,9 @@ def test_only_one_stage_can_run(project):
 
 
 def test_an_expectation_that_is_not_met_fails_the_run(project):
-    from runner.tools import tiny
+    from runner.tools import tiny_model
 
-    tiny.build(project / "model")
+    tiny_model.build(project / "model")
     text = RECIPE.replace("some/model", "model").replace(
         "seed: 3}}", "seed: 3}, expect: [metrics.val_loss < 0.1]}"
     )
@@ -404,7 +406,7 @@ def children_of(folder):
     """The processes that still work on a run."""
     done = subprocess.run(["ps", "-Ao", "args"], capture_output=True, text=True, check=True)
     return [
-        line for line in done.stdout.splitlines() if folder.name in line and "runner.child" in line
+        line for line in done.stdout.splitlines() if folder.name in line and "runner.worker" in line
     ]
 
 

@@ -15,7 +15,7 @@ SECRETS = {
 # What a careless tool might do; a megabyte without an end of line, and bytes that are no text.
 CARELESS = """
 import os, sys
-if "runner.child" in sys.orig_argv:
+if "runner.worker" in sys.orig_argv:
     out = sys.stdout.buffer
     for name in %r:
         value = os.environ[name].encode()

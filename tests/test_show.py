@@ -6,8 +6,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from runner import cli
-from runner.verbs.show import command
+from runner.cli import main
+from runner.cli.show import command
 
 BASE = """\
 version: 1
@@ -51,7 +51,7 @@ def show(tmp_path, monkeypatch, capsys):
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["run-recipe", "show", "top.yaml", *words])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         assert not end.value.code, said.err
         return said.out

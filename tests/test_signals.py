@@ -20,13 +20,13 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.argv[0] = "run-recipe"
-from runner.cli import main
+from runner.cli.main import main
 main()
 """
 # The stage's process: it says when it runs, and how it was asked to end.
 STUBBORN = """
 import os, pathlib, signal, sys, time
-if "runner.child" in sys.orig_argv and "make" in sys.orig_argv:
+if "runner.worker" in sys.orig_argv and "make" in sys.orig_argv:
     here = pathlib.Path(os.environ["PYTHONPATH"])
     (here / "pid").write_text(str(os.getpid()))
     def asked(number, _):

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from runner import workflow
-from runner.core.catalog import Tool
-from runner.core.script import script
-from runner.edges import collection, schemas
+from runner.catalog import load
+from runner.catalog.tools import Tool
+from runner.command.script import script
+from runner.recipe import find
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 LOCKED = RECIPES / "__snapshots__"
@@ -24,13 +25,13 @@ def generated(monkeypatch):
     def make(name, *, smoke=False):
         recipe = workflow.load(f"recipes/{name}.yaml", environ={})
         plan = workflow.plan(workflow.compiled(recipe, {}), recipe, smoke=smoke)
-        return script(plan, schemas.catalog())
+        return script(plan, load.catalog())
 
     return make
 
 
 @pytest.mark.parametrize(
-    "name", sorted(path.stem for path in RECIPES.glob("*.yaml") if collection.is_recipe(path))
+    "name", sorted(path.stem for path in RECIPES.glob("*.yaml") if find.is_recipe(path))
 )
 def test_what_is_locked_is_what_a_dry_run_prints(name, generated):
     assert (LOCKED / f"{name}.sh").read_text(encoding="utf-8") == generated(name)
@@ -86,28 +87,26 @@ def test_a_parameter_deleted_from_the_recipe_changes_the_commands(line, generate
     (tmp_path / "base").symlink_to(RECIPES / "base")
     recipe = workflow.load(str(tmp_path / "security_sequential.yaml"), environ={})
     plan = workflow.plan(workflow.compiled(recipe, {}), recipe)
-    changed = script(plan, schemas.catalog()).replace(str(tmp_path), "recipes")
+    changed = script(plan, load.catalog()).replace(str(tmp_path), "recipes")
     assert changed != generated("security_sequential")
 
 
 @pytest.mark.parametrize("parameter", ["max_seq_length", "lora_parameters", "grad_checkpoint"])
 def test_a_parameter_deleted_from_the_catalogue_is_an_error(parameter, generated, monkeypatch):
-    tool = schemas.catalog().get("mlx_lm.lora")
+    tool = load.catalog().get("mlx_lm.lora")
     less = {k: v for k, v in tool.schema["properties"].items() if k != parameter}
     lacking = Tool(tool.name, {**tool.schema, "properties": less})
-    monkeypatch.setitem(schemas.catalog()._tools, tool.name, lacking)
+    monkeypatch.setitem(load.catalog()._tools, tool.name, lacking)
     with pytest.raises(workflow.InvalidRecipeError, match=f"no parameter '{parameter}'"):
         generated("security_sequential")
 
 
 @pytest.mark.parametrize("emit", ["value", "switch", "config"])
 def test_a_kind_of_parameter_that_is_not_emitted_changes_the_commands(emit, generated, monkeypatch):
-    from runner.core import invocation
+    from runner.command import argv
 
     whole = generated("security_sequential")
-    words, in_config = invocation._words, invocation._in_config
-    monkeypatch.setattr(invocation, "_words", lambda p, v: () if p.emit == emit else words(p, v))
-    monkeypatch.setattr(
-        invocation, "_in_config", lambda p, v, t: in_config(p, v, t) and p.emit != emit
-    )
+    words, in_config = argv._words, argv._in_config
+    monkeypatch.setattr(argv, "_words", lambda p, v: () if p.emit == emit else words(p, v))
+    monkeypatch.setattr(argv, "_in_config", lambda p, v, t: in_config(p, v, t) and p.emit != emit)
     assert generated("security_sequential") != whole

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from runner.core.manifest import Manifest, StageRecord, State
-from runner.core.plan import Plan, Stage
-from runner.core.schedule import FIRST, Action
-from runner.core.telling import metric
-from runner.edges.terminal import reporter
+from runner.plan.model import Plan, Stage
+from runner.report.console import reporter
+from runner.report.wording import metric
+from runner.run.decisions import FIRST, Action
+from runner.run.manifest import Manifest, StageRecord, State
 
 TRAIN = Stage(
     "train", "mlx_lm.lora", {"train": True, "iters": 100, "batch_size": 4}, {"adapter_path": "a"}

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.manifest import Manifest, StageRecord, State
-from runner.core.plan import Plan, Stage
-from runner.edges import trackers
-from runner.edges.trackers import Listener
-from runner.errors import UnfitError
+from runner.base.errors import UnfitError
+from runner.plan.model import Plan, Stage
+from runner.report import trackers
+from runner.report.trackers import Listener
+from runner.run.manifest import Manifest, StageRecord, State
 
 RECIPE = """
 version: 1
@@ -99,7 +99,7 @@ def test_a_tracker_that_hangs_is_left_behind(monkeypatch, capsys):
 
 
 def test_a_tracker_that_is_not_installed_is_told_before_the_run(monkeypatch):
-    monkeypatch.setattr(trackers.probe, "importable", lambda name: False)
+    monkeypatch.setattr(trackers.machine, "importable", lambda name: False)
     plan = Plan("demo", "demo.yaml", (), track={"wandb": {}})
     with pytest.raises(UnfitError, match="track: wandb, and wandb is not installed"):
         trackers.trackers(plan)

@@ -12,7 +12,7 @@ def watch():
     pytest.importorskip("mlx.core")
     import mlx.core
 
-    from runner.child.training import Watch
+    from runner.worker.watch_lora import Watch
 
     host = types.SimpleNamespace(
         planned={"grad_checkpoint": True, "num_layers": 1, "lora_parameters": {"scale": 2.0}},

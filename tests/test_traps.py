@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import runner.core.rows
-from runner.core.rules import rules
-from runner.core.rules.pages import page
+import runner.data.rows
+from runner.lint.pages import page
+from runner.lint.rule import rules
 
 ROOT = Path(__file__).parent.parent
 TRAPS = ROOT / "docs" / "traps.md"
@@ -19,7 +19,8 @@ ROWS = {
 FACTS = {
     name.upper().replace("B", "b")
     for name in re.findall(
-        r"@fact\ndef (t\d+b?)\(", (ROOT / "tests" / "trapped.py").read_text(encoding="utf-8")
+        r"@fact\ndef (t\d+b?)\(",
+        (ROOT / "tests" / "scenarios" / "trapped.py").read_text(encoding="utf-8"),
     )
 }
 NUMBERS = [f"T{n:02d}" for n in range(1, 97)] + ["T21b", "T25b"]
@@ -55,7 +56,7 @@ def test_a_row_names_places_and_rules_that_exist(number):
     assert "not caught" not in caught
     for slug in named("rule", caught):
         assert number in rules()[slug].traps
-    source = Path(runner.core.rows.__file__).read_text(encoding="utf-8")
+    source = Path(runner.data.rows.__file__).read_text(encoding="utf-8")
     for slug in named("data check", caught):
         assert f'"{slug}"' in source
 
@@ -91,5 +92,5 @@ def test_every_trap_a_rule_stands_for_names_the_rule(slug):
 def test_the_page_of_the_rules_is_fresh():
     text = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
     assert text == page(), (
-        "python -c 'from runner.core.rules.pages import page; print(page(), end=\"\")' > docs/rules.md"
+        "python -c 'from runner.lint.pages import page; print(page(), end=\"\")' > docs/rules.md"
     )

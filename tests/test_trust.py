@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from runner import cli, workflow
-from runner.core import reach
-from runner.edges import schemas, trust
-from runner.errors import RecipeError
+from runner import workflow
+from runner.base.errors import RecipeError
+from runner.catalog import load
+from runner.cli import main
+from runner.plan import reach
+from runner.run import trust
 
 HEAD = "version: 1\n"
 STAGES = {
@@ -73,7 +75,7 @@ def compiled():
 
 
 def asked():
-    return reach.reaches(compiled().plan, schemas.catalog(), schemas.envelope())
+    return reach.reaches(compiled().plan, load.catalog(), load.envelope())
 
 
 def told():
@@ -83,7 +85,7 @@ def told():
 def required(*, given=False):
     plan = compiled().plan
     names = [stage.name for stage in plan.stages]
-    trust.require(plan, schemas.catalog(), names, given=given)
+    trust.require(plan, load.catalog(), names, given=given)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -160,7 +162,7 @@ def test_where_nothing_is_kept_leave_is_asked_for_each_time(here, monkeypatch):
 
 def test_a_stage_that_does_not_run_asks_for_nothing(here):
     written(STAGES["remote code"])
-    trust.require(compiled().plan, schemas.catalog(), (), given=False)
+    trust.require(compiled().plan, load.catalog(), (), given=False)
 
 
 def test_a_run_stops_before_it_makes_anything_and_a_smoke_run_needs_no_leave(
@@ -169,17 +171,17 @@ def test_a_run_stops_before_it_makes_anything_and_a_smoke_run_needs_no_leave(
     written(STAGES["remote code"], TRACKED["mlflow"])
     monkeypatch.setattr(sys, "argv", ["run-recipe", "r.yaml"])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     assert end.value.code == 2
     assert "run it with --trust" in capfd.readouterr().err
     assert not Path("runs").exists()
     small = workflow.plan(compiled(), workflow.load("r.yaml"), smoke=True)
-    assert reach.reaches(small, schemas.catalog(), schemas.envelope()) == []
+    assert reach.reaches(small, load.catalog(), load.envelope()) == []
 
 
 def test_every_way_to_run_code_of_a_model_is_known_to_reach_out():
-    for name in schemas.catalog().names:
-        for parameter in schemas.catalog().get(name).parameters.values():
+    for name in load.catalog().names:
+        for parameter in load.catalog().get(name).parameters.values():
             if "trust_remote_code" in parameter.name:
                 assert "x-trust" in parameter.schema, name
 
@@ -188,7 +190,7 @@ def test_a_check_tells_it_beside_what_else_is_wrong(here, capfd, monkeypatch):
     written(STAGES["remote code"], TRACKED["mlflow"])
     monkeypatch.setattr(sys, "argv", ["run-recipe", "check", "r.yaml"])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     out = capfd.readouterr().out
     assert end.value.code == 0
     assert out.count("[trust]") == 2

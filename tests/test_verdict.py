@@ -25,8 +25,8 @@ ENDS = {
 CHANGED = """
 import os
 if os.environ.get("RUN_RECIPE_PARENT"):
-    from runner.child import ending, seen
-    from runner.tools import mix
+    from runner.worker import ending, seen
+    from runner.data import mix
     made = mix.mix
     def mixed(*words, **named):
         made(*words, **named)

@@ -6,14 +6,15 @@ import signal
 import pytest
 
 from runner import workflow
-from runner.core.manifest import Manifest, StageRecord, State
-from runner.core.schedule import Identity
-from runner.edges import history, schemas, signals
-from runner.edges.ahead import Ahead
-from runner.edges.places import Places
-from runner.edges.plain import Silent
-from runner.edges.walk import Walk
-from runner.errors import Exit
+from runner.base.errors import Exit
+from runner.catalog import load
+from runner.report.console.plain import Silent
+from runner.run import history, signals
+from runner.run.decisions import Identity
+from runner.run.manifest import Manifest, StageRecord, State
+from runner.run.outputs import Places
+from runner.run.runner import Walk
+from runner.run.warm_start import Ahead
 
 RECIPE = """
 version: 1
@@ -39,7 +40,7 @@ def walk(tmp_path):
         for one, path in (("make", "model"), ("four", "four"))
     )
     before = Manifest("id", str(tmp_path), plan, {}, rows, State.FINISHED)
-    return Walk(plan, schemas.catalog(), Ahead(tmp_path, plan, schemas.catalog()), Silent(), before)
+    return Walk(plan, load.catalog(), Ahead(tmp_path, plan, load.catalog()), Silent(), before)
 
 
 def test_nothing_is_put_aside_while_it_is_said_to_be_finished(walk, monkeypatch):

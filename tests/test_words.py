@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner import workflow
-from runner.core.commands import commands
-from runner.core.plan import bind
-from runner.core.script import script
-from runner.edges import schemas
+from runner.catalog import load
+from runner.command.as_json import commands
+from runner.command.script import script
+from runner.plan.model import bind
 
 RECIPE = """
 version: 1
@@ -72,11 +72,11 @@ def planned(folder, keys, name, env, *, smoke=False):
 )
 def test_bash_runs_the_very_words_of_the_json(tmp_path, shims, keys, name, env, smoke):
     plan = planned(tmp_path, sorted(keys), name, env, smoke=smoke)
-    said = commands(plan, schemas.catalog())
+    said = commands(plan, load.catalog())
     place = f"run {len(list(tmp_path.iterdir()))} $x"
     seen = tmp_path / f"{place}.seen"
     done = subprocess.run(
-        ["bash", "-c", script(plan, schemas.catalog())],
+        ["bash", "-c", script(plan, load.catalog())],
         cwd=tmp_path,
         env={"PATH": f"{shims}:{os.environ['PATH']}", "RUN_DIR": place, "SEEN": str(seen)},
         capture_output=True,

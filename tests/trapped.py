@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from runner.tools import tiny
+from runner.tools import tiny_model
 
 FACTS = {}
 BEFORE = (yaml.safe_load("1e-5"), os.environ.get("TOKENIZERS_PARALLELISM"))
@@ -797,13 +797,13 @@ def t96():
 def prepare(folder):
     """Make the models and the data that the facts share."""
     os.chdir(folder)
-    tiny.build(Path("tiny"))
-    tiny.build(Path("other"), seed=1)
-    tiny.build(Path("plain"))
+    tiny_model.build(Path("tiny"))
+    tiny_model.build(Path("other"), seed=1)
+    tiny_model.build(Path("plain"))
     said = json.loads(Path("plain/tokenizer_config.json").read_text())
     said.pop("chat_template")
     Path("plain/tokenizer_config.json").write_text(json.dumps(said))
-    tiny.build(Path("think"))
+    tiny_model.build(Path("think"))
     said = json.loads(Path("think/tokenizer_config.json").read_text())
     said["chat_template"] = said["chat_template"].replace(
         "'<|assistant|>", "'<|assistant|>\n<think>"

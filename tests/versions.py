@@ -15,7 +15,7 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.core.catalog import NEWEST, OLDEST
+from runner.catalog.tools import NEWEST, OLDEST
 
 ROOT = Path(__file__).parent.parent
 RELEASES = (OLDEST, NEWEST)

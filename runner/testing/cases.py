@@ -5,17 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import workflow
-from runner.core.naming import ENDING
-from runner.core.plan import Compiled, Plan, Stage
-from runner.core.problem import Problem, answering, ordered
-from runner.core.recipe import Loaded
-from runner.core.script import said, script
-from runner.core.size import tried
-from runner.core.suite import Case, Inputs, Suite, lost, suite
-from runner.core.trial import trial
-from runner.edges import collection, disk, schemas
-from runner.edges.world import World
-from runner.errors import InvalidRecipeError
+from runner.base.constants import ENDING
+from runner.base.errors import InvalidRecipeError
+from runner.base.problems import Problem, answering, ordered
+from runner.cache.inputs import World
+from runner.catalog import load
+from runner.command.script import said, script
+from runner.plan.compile import Compiled
+from runner.plan.model import Plan, Stage
+from runner.recipe import find
+from runner.recipe.load import Loaded
+from runner.recipe.size import tried
+from runner.system import files as disk
+from runner.testing.suite import Case, Inputs, Suite, lost, suite
+from runner.testing.trial import trial
 from runner.workflow import Files
 
 SAME = "the recipe says what is locked: it is run-recipe that says it otherwise"
@@ -35,7 +38,7 @@ def read(file: str, files: Files = disk) -> Suite:
 
     Raises OSError.
     """
-    found = suite(files.read(file), file, schemas.test_schema())
+    found = suite(files.read(file), file, load.test_schema())
     if not Path(found.recipe).exists():
         found = _renamed(found)
     if found.problems or Path(found.recipe).exists():
@@ -86,7 +89,7 @@ def locked(recipe: str, before: Sequence[str] = ()) -> Mapping[str, Inputs]:
     a base, which has no stages of its own to run. `before` are the names of what is locked: a
     recipe that cannot be read does not say which of them are its own, and keeps them all.
     """
-    beside = collection.suite_of(recipe)
+    beside = find.suite_of(recipe)
     found = read(beside) if beside else None
     kept = {name: Inputs() for name in ("", *before)}
     if found is not None and found.problems:
@@ -105,11 +108,11 @@ def locked(recipe: str, before: Sequence[str] = ()) -> Mapping[str, Inputs]:
 
 def commands(recipe: str, inputs: Inputs) -> str:
     """Return the script of a recipe under some inputs. Raises InvalidRecipeError."""
-    beside = collection.suite_of(recipe)
+    beside = find.suite_of(recipe)
     found = read(beside) if beside else None
     if found is not None and found.problems:
         raise InvalidRecipeError(found.problems, {found.file: found.text})
-    return script(_planned(recipe, inputs)[1], schemas.catalog())
+    return script(_planned(recipe, inputs)[1], load.catalog())
 
 
 def changes(recipe: str, inputs: Inputs, before: str, after: str) -> list[str]:
@@ -118,20 +121,21 @@ def changes(recipe: str, inputs: Inputs, before: str, after: str) -> list[str]:
     A value that the recipe says as the locked plan has it comes of no line: it is another command
     that is made of it. Where a script cannot be read as a plan, its words are compared.
     """
-    from runner import importing
-    from runner.core import cause, diff, review
+    from runner.diff import diff, text
+    from runner.importer import translation
+    from runner.provenance import causes
 
     compiled, plan = _planned(recipe, inputs)
-    here = cause.side(compiled, plan)
-    old, new = importing.planned(before), importing.planned(after)
+    here = causes.side(compiled, plan)
+    old, new = translation.planned(before), translation.planned(after)
     if old is None or new is None:
         return list(_words(before, after, plan))
-    meant = {(one.stage, one.name) for one in diff.compare(cause.Side(old), here).changes}
-    found = diff.compare(cause.Side(old), replace(here, plan=new))
+    meant = {(one.stage, one.name) for one in diff.compare(causes.Side(old), here).changes}
+    found = diff.compare(causes.Side(old), replace(here, plan=new))
     changes = [
         one if (one.stage, one.name) in meant else replace(one, causes=()) for one in found.changes
     ]
-    told = list(review.lines(replace(found, changes=tuple(changes))))
+    told = list(text.lines(replace(found, changes=tuple(changes))))
     told = told or list(_words(before, after, plan))
     whole = found.stages and not found.changes
     same = told and not whole and not any((one.stage, one.name) in meant for one in found.changes)
@@ -140,7 +144,7 @@ def changes(recipe: str, inputs: Inputs, before: str, after: str) -> list[str]:
 
 def _words(before: str, after: str, plan: Plan) -> Iterator[str]:
     """Yield what changes from one script to the next in the words of each stage's command."""
-    from runner.core import diff, review
+    from runner.diff import diff, text
 
     was, now = said(before), said(after)
     changes = [
@@ -149,12 +153,12 @@ def _words(before: str, after: str, plan: Plan) -> Iterator[str]:
         for names in [_flags(stage)]
         for word, old, new in diff.pairs(was.get(stage.name, {}), now.get(stage.name, {}))
     ]
-    yield from review.lines(diff.Difference(changes=tuple(changes)))
+    yield from text.lines(diff.Difference(changes=tuple(changes)))
 
 
 def _flags(stage: Stage) -> Mapping[str, str]:
     """Return what a stage's tool calls the parameters behind its flags."""
-    tool = schemas.catalog().get(stage.tool)
+    tool = load.catalog().get(stage.tool)
     return {one.flag: one.name for one in tool.parameters.values() if one.flag} if tool else {}
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from runner.core.problem import pictures
-from runner.core.suite import Inputs
-from runner.errors import InvalidRecipeError
+from runner.base.errors import InvalidRecipeError
+from runner.base.problems import pictures
 from runner.testing import cases
 from runner.testing.snapshot import hold, keep, root_of, variants_of
+from runner.testing.suite import Inputs
 
 
 class NotAsLockedError(Exception):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from syrupy.data import SnapshotCollections
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from runner.core.script import made_from
-from runner.edges import reader
+from runner.command.script import made_from
+from runner.system import reader
 
 if TYPE_CHECKING:
     from syrupy.location import PyTestLocation

@@ -9,9 +9,9 @@ import textwrap
 
 import pytest
 
-from runner.child.parsing import merged, parser_of
-from runner.core.catalog import Tool
-from runner.edges import schemas
+from runner.catalog import load
+from runner.catalog.tools import Tool
+from runner.worker.parsing import merged, parser_of
 
 WORK = ["victim.unlink()", "os.remove(victim)", "work()", "Work()", "(lambda: work())()"]
 PLACES = {
@@ -158,9 +158,9 @@ def test_a_configuration_file_is_merged_and_nothing_behind_that_is_run(tool, tmp
     assert victim.exists()
 
 
-@pytest.mark.parametrize("name", [n for n in schemas.catalog().names if "." in n])
+@pytest.mark.parametrize("name", [n for n in load.catalog().names if "." in n])
 def test_our_own_tools_can_all_be_asked(name):
-    mine = schemas.catalog().get(name)
+    mine = load.catalog().get(name)
     if mine.main[0].startswith("runner."):
         assert parser_of(mine)._actions
 
@@ -168,7 +168,7 @@ def test_our_own_tools_can_all_be_asked(name):
 GUARDED = """
 import os, subprocess, sys
 from pathlib import Path
-from runner.child import guard
+from runner.worker import guard
 guard.arm()
 for tried in (
     lambda: open(sys.argv[1], "w"),

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.child.taken import Taken
-from runner.core.audit import (
+from runner.report.wording import finished
+from runner.run.audit import (
     PARSED,
     READ,
     Verdict,
@@ -23,8 +23,8 @@ from runner.core.audit import (
     table,
     tally,
 )
-from runner.core.manifest import StageRecord, State
-from runner.core.telling import finished
+from runner.run.manifest import StageRecord, State
+from runner.worker.observed_namespace import Taken
 
 
 def rows(**seen):

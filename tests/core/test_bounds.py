@@ -3,8 +3,7 @@
 import pytest
 
 from runner import workflow
-from runner.core import check, document, size, strict
-from runner.core.problem import (
+from runner.base.problems import (
     MAX_LISTED,
     MAX_SHOWN,
     Mark,
@@ -16,7 +15,9 @@ from runner.core.problem import (
     pictures,
     suggest,
 )
-from runner.core.recipe import Overrides, load
+from runner.catalog import validate, validator
+from runner.recipe import size, yaml
+from runner.recipe.load import Overrides, load
 
 HEAD = "version: 1\nstages:\n"
 
@@ -100,7 +101,7 @@ def test_more_files_than_the_limit_are_refused_and_told_once():
 
 def test_more_values_than_a_file_may_hold_are_refused_where_they_begin_to_be():
     rows = "".join(f"  - {at}\n" for at in range(10))
-    lists = "".join(f"l{at}:\n{rows}" for at in range(document.MAX_NODES // 10))
+    lists = "".join(f"l{at}:\n{rows}" for at in range(yaml.MAX_NODES // 10))
     [(rule, message)] = told(lists)
     assert rule == "too-large"
     assert "more than 100,000 values: that is the limit" in message
@@ -108,8 +109,8 @@ def test_more_values_than_a_file_may_hold_are_refused_where_they_begin_to_be():
 
 def test_more_mistakes_than_anybody_mends_at_once_are_told_so():
     schema = {"type": "object", "properties": {}, "additionalProperties": False}
-    found = check.violations(schema, {f"k{at}": 1 for at in range(strict.MAX_ERRORS + 9)})
-    assert len(found) == strict.MAX_ERRORS + 1
+    found = validate.violations(schema, {f"k{at}": 1 for at in range(validator.MAX_ERRORS + 9)})
+    assert len(found) == validator.MAX_ERRORS + 1
     assert [one.rule for one in found].count("more-problems") == 1
 
 

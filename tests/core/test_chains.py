@@ -3,7 +3,7 @@
 import pytest
 
 from runner import workflow
-from runner.core.recipe import load
+from runner.recipe.load import load
 
 pytestmark = pytest.mark.slow  # thousands of stages and vars
 

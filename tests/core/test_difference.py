@@ -5,10 +5,10 @@ from dataclasses import fields, replace
 import pytest
 
 import runner
-from runner.core.cause import ABSENT, Side
-from runner.core.diff import compare
-from runner.core.plan import Plan, Retry, Stage
-from runner.core.provenance import leaves
+from runner.diff.diff import compare
+from runner.plan.model import Plan, Retry, Stage
+from runner.provenance.causes import ABSENT, Side
+from runner.provenance.origins import leaves
 
 # Words, places and what follows from the rest: nothing is told of them.
 NOT_TOLD = {"description", "outputs", "expect_at", "file", "smoke"}

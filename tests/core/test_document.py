@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.document import parse
-from runner.core.scalar import LARGEST, NumberError, scalar
+from runner.recipe.yaml import parse
+from runner.recipe.yaml_scalars import LARGEST, NumberError, scalar
 
 # What YAML 1.2's core schema makes of a plain scalar; the right column is what a person meant.
 CORE = [

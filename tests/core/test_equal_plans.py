@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner import workflow
-from runner.core.recipe import Overrides, load
-from runner.core.script import script
-from runner.edges import schemas
+from runner.catalog import load as schemas
+from runner.command.script import script
+from runner.recipe.load import Overrides, load
 
 NAMES = (
     "vars", "vars.a", "vars.m", "vars.m.b", "vars.l", "recipe", "recipe.name", "recipe.dir",

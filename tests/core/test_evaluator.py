@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from runner.core.allowance import Allowance
-from runner.core.filters import FILTERS, GONE, TESTS
-from runner.core.sandbox import TemplateError
-from runner.core.template import fill
+from runner.recipe.template.allowance import Allowance
+from runner.recipe.template.filters import FILTERS, GONE, TESTS
+from runner.recipe.template.render import fill
+from runner.recipe.template.sandbox import TemplateError
 
 SCOPE = {
     "n": 7,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from runner.core.failure import classify
-from runner.core.plan import Stage
-from runner.core.remedy import assignment, remedies, subject
+from runner.plan.model import Stage
+from runner.run.failures import classify
+from runner.run.remedies import assignment, remedies, subject
 
 # Exit code, the log's last words, the class: the facts' table of exit codes.
 ENDS = [

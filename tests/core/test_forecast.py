@@ -5,10 +5,11 @@ from fractions import Fraction
 import pytest
 
 from runner import workflow
-from runner.core.forecast import Forecast, forecast, iterations
-from runner.core.recipe import Overrides, load
-from runner.core.rules import DataSet, Known, views
-from runner.edges import schemas
+from runner.catalog import load as schemas
+from runner.lint.facts import DataSet, Known
+from runner.lint.forecast import Forecast, forecast, iterations
+from runner.lint.rule import views
+from runner.recipe.load import Overrides, load
 
 RECIPE = """
 version: 1

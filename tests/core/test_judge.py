@@ -1,7 +1,7 @@
 """What was measured, held against what was expected: in words, at the recipe's own line."""
 
-from runner.core.judge import judge
-from runner.core.plan import Stage
+from runner.plan.expectations import judge
+from runner.plan.model import Stage
 
 
 def judged(*expect, places=(), **metrics):

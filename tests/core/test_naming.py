@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.core.naming import MAX_PATH, upward
+from runner.base.constants import MAX_PATH, upward
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.core.outlook import Outlook
-from runner.core.plan import Stage
+from runner.plan.model import Stage
+from runner.report.eta import Outlook
 
 
 def stage(name, iters=0, batch=4):

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import workflow
-from runner.core.recipe import Overrides, load
-from runner.core.schedule import identities
-from runner.core.shape import seconds
-from runner.edges import schemas
+from runner.catalog import load as schemas
+from runner.plan.keys import seconds
+from runner.recipe.load import Overrides, load
+from runner.run.decisions import identities
 
 LORA = "tool: mlx_lm.lora, params: {model: m, data: d, train: true"
 

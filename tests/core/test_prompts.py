@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.grade import Scores, Verdict, last_number, score, verdicts
-from runner.core.prompts import Category, Question, Rule, read
-from runner.edges.prompts import survey
+from runner.tools.evaluate.grade import Scores, Verdict, last_number, score, verdicts
+from runner.tools.evaluate.prompts import Category, Question, Rule, read
+from runner.tools.evaluate.prompts_file import survey
 
 
 def search(pattern, text):

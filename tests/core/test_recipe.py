@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.document import parse
-from runner.core.merge import merge, settle
-from runner.core.recipe import Overrides, load
-from runner.core.tree import Node
+from runner.recipe.load import Overrides, load
+from runner.recipe.merge import merge, settle
+from runner.recipe.node import Node
+from runner.recipe.yaml import parse
 
 
 def node(text, file="f"):

@@ -5,20 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from runner.core.audit import compare
-from runner.core.comparison import comparison
-from runner.core.comparison import markdown as side_by_side
-from runner.core.judge import Judgement
-from runner.core.manifest import Manifest, StageRecord, State, from_dict
-from runner.core.plan import Plan, Stage
-from runner.core.report import markdown, report
-from runner.core.series import curves
-from runner.core.telling import gates, standing, unenforced
-from runner.edges import schemas
+from runner.catalog import load
+from runner.plan.expectations import Judgement
+from runner.plan.model import Plan, Stage
+from runner.report.comparison import comparison
+from runner.report.comparison import markdown as side_by_side
+from runner.report.curves import curves
+from runner.report.report import markdown, report
+from runner.report.wording import gates, standing, unenforced
+from runner.run.audit import compare
+from runner.run.manifest import Manifest, StageRecord, State, from_dict
 
 
 def run(name="one", *, rate=1e-5, loss=2.0, smoke=False, data="aa", state=State.FINISHED):
-    tool = schemas.catalog().get("mlx_lm.lora")
+    tool = load.catalog().get("mlx_lm.lora")
     params = {p.name: p.default for p in tool.parameters.values()}
     params |= {"train": True, "model": "m", "data": "d", "learning_rate": rate}
     stage = Stage("train", "mlx_lm.lora", params, {})
@@ -36,7 +36,7 @@ def run(name="one", *, rate=1e-5, loss=2.0, smoke=False, data="aa", state=State.
     seen = {"train": (compare(params, params, {}, {}), {"train_rows": 7})}
     return report(
         manifest,
-        schemas.catalog(),
+        load.catalog(),
         seen,
         curves([("train", rows)]),
         ("bash", "yaml", "budget train: 3"),

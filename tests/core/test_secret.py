@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.secret import Mask, looks_like_one, secret_name, values
+from runner.base.secrets import Mask, looks_like_one, secret_name, values
 
 SECRETS = ("abcabcabd", "hunter2hunter2", "abcabcab")
 HUB = "hf_" + "A1b2" * 8

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.series import TICKS, curves, sketch, sparkline, thin
+from runner.report.curves import TICKS, curves, sketch, sparkline, thin
 
 
 def events(count, **figures):

@@ -3,13 +3,13 @@
 import pytest
 
 from runner import workflow
-from runner.core.naming import RUN_DIR
-from runner.core.plan import Plan, Stage
-from runner.core.recipe import Overrides, load
-from runner.core.resolved import resolved
-from runner.core.script import script
-from runner.core.smoke import shrink
-from runner.edges import schemas
+from runner.base.constants import RUN_DIR
+from runner.catalog import load as schemas
+from runner.command.resolved_recipe import resolved
+from runner.command.script import script
+from runner.plan.model import Plan, Stage
+from runner.plan.smoke import shrink
+from runner.recipe.load import Overrides, load
 
 PLACES = """
 version: 1

@@ -2,11 +2,14 @@
 
 import pytest
 
-from runner.core.plan import Plan, Stage
-from runner.core.rules import Known, ModelFacts, View
-from runner.core.space import need
-from runner.edges import probe, room, schemas
-from runner.errors import UnfitError
+from runner.base.errors import UnfitError
+from runner.catalog import load
+from runner.lint import disk_space
+from runner.lint.disk_space import need
+from runner.lint.facts import Known, ModelFacts
+from runner.lint.rule import View
+from runner.plan.model import Plan, Stage
+from runner.system import machine
 
 # Two blocks of two matrices and a norm, an embedding beside them.
 WEIGHTS = {
@@ -22,7 +25,7 @@ FACTS = Known(models={"m": ModelFacts("m", "llama", 2, None, "bfloat16", True, W
 
 
 def found(tool, outputs=("out",), *, continues=False, known=FACTS, **params):
-    made = schemas.catalog().get(tool)
+    made = load.catalog().get(tool)
     full = {**made.defaults, **params}
     outputs = dict(zip(("first",), outputs, strict=True))
     stage = Stage("s", tool, full, outputs, continues=continues)
@@ -81,10 +84,10 @@ def test_what_is_not_known_is_not_guessed():
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
     """A plan of one fusion of a model that is known."""
-    tool = schemas.catalog().get("mlx_lm.fuse")
+    tool = load.catalog().get("mlx_lm.fuse")
     params = {**tool.defaults, "model": "m", "adapter_path": "a"}
     stage = Stage("fuse", "mlx_lm.fuse", params, {"model": "${RUN_DIR}/fuse/model"})
-    monkeypatch.setattr(room.known, "models", lambda *_: FACTS.models)
+    monkeypatch.setattr(disk_space.read_facts, "models", lambda *_: FACTS.models)
     return Plan("r", "r.yaml", (stage,))
 
 
@@ -92,12 +95,12 @@ def plan(tmp_path, monkeypatch):
     ("free", "said"), [(2 * COUNT - 1, "refused"), (2 * COUNT + 1, "near"), (10**9, "")]
 )
 def test_a_disk_too_small_is_refused_with_the_arithmetic(plan, tmp_path, monkeypatch, free, said):
-    monkeypatch.setattr(probe, "free_bytes", lambda _: free)
+    monkeypatch.setattr(machine, "free_bytes", lambda _: free)
     if said == "refused":
         with pytest.raises(
             UnfitError, match=r"has 80\.5 kB free, and fuse writes a model of 80\.5 kB$"
         ):
-            room.look(plan, ["fuse"], tmp_path)
+            disk_space.look(plan, ["fuse"], tmp_path)
         return
-    assert len(room.look(plan, ["fuse"], tmp_path)) == (said == "near")
-    assert room.look(plan, [], tmp_path) == []
+    assert len(disk_space.look(plan, ["fuse"], tmp_path)) == (said == "near")
+    assert disk_space.look(plan, [], tmp_path) == []

@@ -2,15 +2,15 @@
 
 import pytest
 
-from runner.core.plan import Stage
-from runner.core.staging import beside, moved, roots, staged
-from runner.edges import schemas
+from runner.catalog import load
+from runner.plan.model import Stage
+from runner.plan.staging import beside, moved, roots, staged
 
 RUN = "${RUN_DIR}"
 
 
 def lora(adapter_path, **params):
-    tool = schemas.catalog().get("mlx_lm.lora")
+    tool = load.catalog().get("mlx_lm.lora")
     full = {**tool.defaults, "model": "m", "data": "d", "adapter_path": adapter_path, **params}
     outputs = {"adapter_path": adapter_path, "adapter_file": f"{adapter_path}/adapters.safetensors"}
     return Stage("train", tool.name, full, outputs if full["train"] else {}), tool

@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from runner.core import strict
-from runner.core.tree import MISSING
-from runner.edges import disk, verdicts
-from runner.edges.cache import VARIABLE
+from runner.cache.folder import VARIABLE
+from runner.catalog import validator, verdicts
+from runner.recipe.node import MISSING
+from runner.system import files as disk
 
 SCHEMA = {
     "type": "object",
@@ -35,26 +35,26 @@ SCHEMA = {
 )
 def test_numbers_are_finite_and_whole_numbers_whole(value, good):
     for _ in range(2):  # the second time from memory
-        assert (strict.errors(SCHEMA, value) == []) is good
+        assert (validator.errors(SCHEMA, value) == []) is good
 
 
 def test_what_was_sound_is_not_judged_again_and_what_was_not_is(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(strict, "_sound", set())
-    strict.learned()
+    monkeypatch.setattr(validator, "_sound", set())
+    validator.learned()
     with verdicts.remembered():
-        assert strict.errors(SCHEMA, {"count": 77}) == []
-        assert strict.errors(SCHEMA, {"count": "77"}) != []
+        assert validator.errors(SCHEMA, {"count": 77}) == []
+        assert validator.errors(SCHEMA, {"count": "77"}) != []
     (file,) = (tmp_path / "cache").iterdir()
     assert len(file.read_text().split()) == 1
-    monkeypatch.setattr(strict, "_sound", set())
+    monkeypatch.setattr(validator, "_sound", set())
     verdicts._remember.cache_clear()
-    monkeypatch.setattr(strict, "_validator", lambda held: pytest.fail("judged again"))
+    monkeypatch.setattr(validator, "_validator", lambda held: pytest.fail("judged again"))
     with verdicts.remembered():
-        assert strict.errors(SCHEMA, {"count": 77}) == []
+        assert validator.errors(SCHEMA, {"count": 77}) == []
         for schema, value in ((SCHEMA, {"count": 78}), ({**SCHEMA, "title": "x"}, {"count": 77})):
             with pytest.raises(pytest.fail.Exception, match="judged again"):
-                strict.errors(schema, value)
+                validator.errors(schema, value)
 
 
 @pytest.mark.parametrize("harm", ["a file", "bytes", "none"])
@@ -68,7 +68,7 @@ def test_a_cache_that_cannot_be_used_is_done_without(harm, monkeypatch, tmp_path
         verdicts._file().write_bytes(b"\xff\xfe")
     verdicts._remember.cache_clear()
     with verdicts.remembered():
-        assert strict.errors(SCHEMA, {"count": 1000}) == []
+        assert validator.errors(SCHEMA, {"count": 1000}) == []
     assert harm != "none" or not folder.exists()
 
 
@@ -102,7 +102,7 @@ def test_no_pattern_of_ours_takes_a_newline_for_the_end():
             "Ab.",
             "wandb",
         ):
-            assert strict.errors(schema, f"{text}\n"), (pattern, text)
+            assert validator.errors(schema, f"{text}\n"), (pattern, text)
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_no_pattern_of_ours_takes_a_newline_for_the_end():
     ],
 )
 def test_a_pattern_is_meant_as_json_schema_means_it(pattern, text, good):
-    assert (strict.errors({"pattern": pattern}, text) == []) is good
+    assert (validator.errors({"pattern": pattern}, text) == []) is good

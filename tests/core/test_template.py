@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.expression import evaluate, names
-from runner.core.sandbox import Scope, TemplateError
-from runner.core.template import fill, is_template, literal, pieces
+from runner.recipe.template.expressions import evaluate, names
+from runner.recipe.template.render import fill, is_template, literal, pieces
+from runner.recipe.template.sandbox import Scope, TemplateError
 
 SCOPE = {
     "vars": {

@@ -3,13 +3,13 @@
 import pytest
 
 from runner import workflow
-from runner.core.recipe import Overrides, load
-from runner.core.resolved import resolved
-from runner.core.schedule import identities
-from runner.core.script import script
-from runner.core.smoke import shrink
-from runner.core.trainer import line
-from runner.edges import schemas
+from runner.catalog import load as schemas
+from runner.command.resolved_recipe import resolved
+from runner.command.script import script
+from runner.plan.smoke import shrink
+from runner.plan.train_options import line
+from runner.recipe.load import Overrides, load
+from runner.run.decisions import identities
 
 RECIPE = """
 version: 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner.core import visible
+from runner.base import visible
 
 ESCAPE = "\x1b]52;c;cHduZWQ=\x07"
 ANY = st.text(max_size=30)

@@ -6,12 +6,13 @@ import pytest
 
 import runner
 from runner import workflow
-from runner.core.naming import upward
-from runner.core.reading import readings
-from runner.core.schedule import identities
-from runner.core.smoke import shrink
-from runner.edges import attempt, schemas
-from runner.edges.decide import decide
+from runner.base.constants import upward
+from runner.catalog import load
+from runner.plan.inputs import readings
+from runner.plan.smoke import shrink
+from runner.run import attempt
+from runner.run.decide import decide
+from runner.run.decisions import identities
 
 LORA = "{tool: mlx_lm.lora, params: {model: m, %s, train: true}, %s}"
 
@@ -34,7 +35,7 @@ def plan_of(tmp_path, monkeypatch):
 
 
 def read(plan, name):
-    return [tuple(one) for one in readings(plan.stage(name), schemas.catalog())]
+    return [tuple(one) for one in readings(plan.stage(name), load.catalog())]
 
 
 def test_it_names_the_parameter_and_the_kind(plan_of):
@@ -70,7 +71,7 @@ def test_the_files_that_a_data_set_is_loaded_from_are_read(plan_of, said):
 def test_other_rows_in_such_a_file_are_another_stage(plan_of, tmp_path):
     (tmp_path / "kept/t.jsonl").write_text("{}")
     plan = plan_of(f"a: {LORA % (JSON % 'kept/t.jsonl', '')}")
-    catalog, found = schemas.catalog(), []
+    catalog, found = load.catalog(), []
     for text in ("{}", "{ }"):
         (tmp_path / "kept/t.jsonl").write_text(text)
         found.append(decide(plan, catalog, ["a"], None, tmp_path).wanted["a"])
@@ -99,7 +100,7 @@ def test_a_data_set_of_the_hub_s_library_that_a_stage_makes_is_waited_for(plan_o
 
 def test_a_smoke_run_reads_it_where_it_is_made_then(plan_of):
     plan = plan_of(f"{MIX % 'made'}\n  a: {LORA % ('hf_dataset: {path: made}', '')}")
-    small = shrink(plan, schemas.catalog())
+    small = shrink(plan, load.catalog())
     assert small.stage("a").params["hf_dataset"]["path"] == small.stage("mix").outputs["data"]
 
 
@@ -108,7 +109,7 @@ def test_a_smoke_run_takes_a_hostfile_from_where_it_is_made_then(plan_of):
     launch = "launch: {backend: ring, hostfile: got/hosts.json}"
     plan = plan_of(f"{get}\n  a: {LORA % ('data: rows', launch)}")
     assert plan.stage("a").after == ("get",)
-    small = shrink(plan, schemas.catalog())
+    small = shrink(plan, load.catalog())
     assert small.stage("a").launch["hostfile"] == f"{small.stage('get').outputs['path']}/hosts.json"
 
 
@@ -126,7 +127,7 @@ def test_the_launcher_is_told_where_in_the_run_the_hostfile_is(plan_of, tmp_path
 def test_another_hostfile_is_another_stage(plan_of):
     plan = plan_of(f"a: {LORA % ('data: rows', 'launch: {backend: ring, hostfile: hosts.json}')}")
     one, other = (
-        identities(plan, schemas.catalog(), {}, {"hosts.json": digest})["a"] for digest in "12"
+        identities(plan, load.catalog(), {}, {"hosts.json": digest})["a"] for digest in "12"
     )
     assert [*one.changes(other)] == ["input hosts.json changed"]
 

@@ -5,10 +5,10 @@ import types
 
 import pytest
 
-from runner.core.rows import Features, RowError, Use, formats_of, parse, require_format, tokens
-from runner.core.rows import Row as Known
-from runner.edges.dataset import check
-from runner.edges.tokenizer import load_tokenizer
+from runner.data.read import check
+from runner.data.rows import Features, RowError, Use, formats_of, parse, require_format, tokens
+from runner.data.rows import Row as Known
+from runner.data.tokenizer import load_tokenizer
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ CLASSES = {"ChatDataset": "chat", "CompletionsDataset": "completions", "TextData
 def model(tmp_path_factory):
     """A tiny model with a chat template."""
     pytest.importorskip("mlx_lm")
-    from runner.tools.tiny import build
+    from runner.tools.tiny_model import build
 
     path = tmp_path_factory.mktemp("model") / "tiny"
     build(path)
@@ -129,7 +129,7 @@ def test_what_parse_refuses_mlx_lm_refuses():
 def test_a_tokenizer_counts_in_several_processes_what_it_counts_in_one(
     model, tmp_path, monkeypatch
 ):
-    from runner.edges import pieces
+    from runner.data import pieces
 
     rows = [{"messages": [*MESSAGES, {"role": "user", "content": str(n)}]} for n in range(50)]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -154,7 +154,7 @@ def test_the_loss_counts_the_tokens_and_the_padding_that_are_said(size, start):
     import mlx.core as mx
     from mlx_lm.tuner.trainer import default_loss, iterate_batches
 
-    from runner.core.rows import targets
+    from runner.data.rows import targets
 
     rows = [([1] * size, start)]
     batch, lengths = next(iterate_batches(rows, batch_size=1, max_seq_length=20))

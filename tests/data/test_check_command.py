@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from runner.errors import RecipeError
-from runner.tools.check import main
+from runner.base.errors import RecipeError
+from runner.data.check import main
 
 GOOD = '{"text": "a"}\n{"text": "b"}\n'
 

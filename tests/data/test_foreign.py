@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.rows.foreign import HEAD, foreign, holding
-from runner.edges.dataset import check
+from runner.data.read import check
+from runner.data.rows.parsing import HEAD, foreign, holding
 
 ROWS = [{"prompt": f"q{n}, „ü“; \t x", "completion": f'a "{n}"\nmore'} for n in range(4)]
 PLAIN = [{"prompt": f"q {n} ü", "completion": f"a {n}"} for n in range(4)]

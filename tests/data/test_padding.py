@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runner.edges.dataset import check
+from runner.data.read import check
 
 
 def write(folder, sizes):

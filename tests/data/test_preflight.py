@@ -6,9 +6,9 @@ import json
 import pytest
 
 from runner import workflow
-from runner.core.recipe import Overrides, load
-from runner.edges import preflight
-from runner.tools.tiny import write_tokenizer
+from runner.lint import preflight
+from runner.recipe.load import Overrides, load
+from runner.tools.tiny_model import write_tokenizer
 
 
 def tokenizing(test):

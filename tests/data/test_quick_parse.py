@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.rows import RowError, Use, look, parse, parse_for, quick_parse
-from runner.core.rows.messages import chat_flaws, plain_texts
-from runner.core.rows.row import strings
+from runner.data.rows import RowError, Use, look, parse, parse_for, quick_parse
+from runner.data.rows.formats import chat_flaws, plain_texts
+from runner.data.rows.row import strings
 
 pytest.importorskip("msgspec")
 

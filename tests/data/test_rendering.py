@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from runner import checking, workflow
-from runner.core.recipe import load
-from runner.edges import preflight
-from runner.edges.cells import MEMORY, Cells, StoppedError
-from runner.edges.dataset import check
-from runner.edges.tokenizer import Chat, LocalTokenizer, TokenizerError, refusals
-from runner.tools import tiny
-from runner.tools.tiny import write_tokenizer
+from runner import workflow
+from runner.cli import check_files
+from runner.data.read import check
+from runner.data.tokenizer import Chat, LocalTokenizer, TokenizerError, refusals
+from runner.lint import preflight
+from runner.recipe.load import load
+from runner.system.cells import MEMORY, Cells, StoppedError
+from runner.tools import tiny_model
+from runner.tools.tiny_model import write_tokenizer
 
 # As the templates of gemma-2 and of Mistral refuse.
 STRICT = (
@@ -197,7 +198,7 @@ def verdict(**params):
     shape = {"lora_parameters": {"keys": ["self_attn.q_proj"]}}
     stages = {"a": {"tool": "mlx_lm.lora", "params": {**LORA, **shape, "batch_size": 2, **params}}}
     Path("r.yaml").write_text(json.dumps({"version": 1, "stages": stages}))
-    (found,) = checking.check(["r.yaml"], ["r.yaml"], checking.Request())
+    (found,) = check_files.check(["r.yaml"], ["r.yaml"], check_files.Request())
     return found.verdict, [problem.message for problem in found.problems]
 
 
@@ -223,7 +224,7 @@ def test_a_tokenizer_that_cannot_be_loaded_is_told(model):
     write([turns(9), turns(8)], "valid")
     pytest.importorskip("mlx")
     name = model(STRICT)
-    tiny.main(["--path", "whole"])
+    tiny_model.main(["--path", "whole"])
     for file in Path("whole").glob("[cm]*"):  # what mlx-lm needs beside a tokenizer
         file.rename(Path(name, file.name))
     Path("tiny/tokenizer.json").write_text("{}")

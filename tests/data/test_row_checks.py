@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from runner.core import rows
-from runner.core.rows import SLUGS, batches, survey
-from runner.core.rows import folder as folders
-from runner.edges import dataset, pieces
-from runner.edges.cells import StoppedError
+from runner.data import pieces, read, rows
+from runner.data.rows import SLUGS, folder, survey
+from runner.data.rows import folder as folders
+from runner.system.cells import StoppedError
 
 
 def line(value):
@@ -122,7 +121,7 @@ def found(tmp_path, monkeypatch):
         piece = min(pieces.PIECE, longest)
         monkeypatch.setattr(pieces.pieces, "__defaults__", (piece, longest))
         tokenizer = encode if said.pop("tokens", False) else None
-        report = dataset.check(tmp_path, tokenizer=tokenizer, **said)
+        report = read.check(tmp_path, tokenizer=tokenizer, **said)
         return {problem.rule for problem in report.problems}
 
     return found
@@ -164,12 +163,12 @@ def test_without_the_check_its_case_would_pass(found, slug, monkeypatch):
     if slug in {"row-repeated", "row-in-two-splits"}:
         monkeypatch.setattr(folders, "_repeated", lambda *_: None)
     if slug == "split-not-jsonl":  # each line of such a file has flaws of its own
-        monkeypatch.setattr(dataset, "foreign", lambda *_: None)
+        monkeypatch.setattr(read, "foreign", lambda *_: None)
         assert found(slug) == {"row-not-json"}
         return
     assert found(slug) <= BESIDE.get(slug, set())
 
 
 def test_the_mutation_reaches_what_says_it():
-    assert folders.split_problems is batches.split_problems
+    assert folders.split_problems is folder.split_problems
     assert rows.report is folders.report

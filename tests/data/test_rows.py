@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core import rows
-from runner.core.rows import (
+from runner.data import pieces as cut
+from runner.data import rows
+from runner.data.pieces import pieces
+from runner.data.read import check
+from runner.data.rows import (
     SLUGS,
     Features,
     Flaw,
@@ -26,9 +29,6 @@ from runner.core.rows import (
     token_flaws,
     unreached,
 )
-from runner.edges import pieces as cut
-from runner.edges.dataset import check
-from runner.edges.pieces import pieces
 
 RECIPES = Path(__file__).parents[2] / "recipes/data/security"
 

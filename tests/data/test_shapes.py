@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.rows import Features
-from runner.edges.dataset import check
-from runner.tools.format import main
+from runner.data.format import main
+from runner.data.read import check
+from runner.data.rows import Features
 
 
 def said(role, text):

@@ -32,7 +32,7 @@ def main(harm: str, number: int, folder: str, words: list[str]) -> None:
 
     sys.addaudithook(strike)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from runner.cli import main as run
+    from runner.cli.main import main as run
 
     sys.argv = ["run-recipe", *words]
     try:

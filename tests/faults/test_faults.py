@@ -81,7 +81,7 @@ def undisturbed(tmp_path_factory):
 def processes_of(cwd):
     """Whatever still runs a stage below a folder."""
     listed = call(cwd, "ps", "-ww", "-eo", "pid,args").stdout.splitlines()
-    return [line for line in listed if "runner.child" in line and str(cwd) in line]
+    return [line for line in listed if "runner.worker" in line and str(cwd) in line]
 
 
 def orphans(cwd):

@@ -48,16 +48,16 @@ def preload() -> None:
     import jinja2.sandbox
     import jsonschema
 
-    import runner.checking
     import runner.cli
-    import runner.importing
+    import runner.cli.check_files
+    import runner.cli.main
+    import runner.data.check
+    import runner.importer.translation
     import runner.testing.cases
-    import runner.tools.check
-    import runner.verbs
-    from runner.verbs import audit, check, data, report, run, runs, show, status
+    from runner.cli import audit, check, report, run, runs, show, status
 
     gc.freeze()  # what is shared stays shared
-    del jinja2, jsonschema, runner, audit, check, data, report, run, runs, show, status
+    del jinja2, jsonschema, runner, audit, check, report, run, runs, show, status
 
 
 def run(words: Sequence[str], folder: Path, environ: Mapping[str, str] = os.environ) -> Result:
@@ -115,7 +115,7 @@ def _child(
         if sys.platform != "darwin":  # there the limit is refused
             resource.setrlimit(resource.RLIMIT_AS, (MEGABYTES << 20, MEGABYTES << 20))
         sys.argv = ["run-recipe", *words]
-        from runner.cli import main
+        from runner.cli.main import main
 
         main()
         code = 0

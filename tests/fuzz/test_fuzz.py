@@ -70,7 +70,7 @@ def test_an_untrue_ok_is_found(other):
 def test_a_child_is_stopped_when_it_takes_too_long(tmp_path, monkeypatch):
     monkeypatch.setattr(child, "WALL", 0.3)
     (tmp_path / "r.yaml").write_text("version: 1\n")
-    monkeypatch.setattr("runner.cli.main", lambda: __import__("time").sleep(60))
+    monkeypatch.setattr("runner.cli.main.main", lambda: __import__("time").sleep(60))
     assert child.run(["check", "r.yaml"], tmp_path).hung
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import yaml
 from edits import Pair, at, child, insert, letters, offset, pairs, put, remove, rename, said, value
 
-from runner.core.problem import Mark, Problem
+from runner.base.problems import Mark, Problem
 
 SET, PROFILE, ENVIRONMENT = "--set", "--profile", "environment"
 

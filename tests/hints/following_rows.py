@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from runner.core.problem import Problem
-from runner.core.rows import ROLES, Features
+from runner.base.problems import Problem
+from runner.data.rows import ROLES, Features
 
 
 @dataclass(frozen=True)
@@ -331,7 +331,7 @@ def featured(work: Work, said: list[tuple[str, str]]) -> Work:
 )
 def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
     words = shlex.split(found["words"])
-    import_module(f"runner.tools.{found['tool']}").main(words)
+    import_module(f"runner.data.{found['tool']}").main(words)
     out = words[words.index("--out") + 1]
     made = {str(file): file.read_bytes() for file in Path(out).glob("*.jsonl")}
     yield replace(row.work, files=made, folder=out)

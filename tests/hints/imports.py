@@ -18,14 +18,15 @@ from edits import letters
 from following import Case, Place
 from following import follow as follow_words
 
-from runner import importing, workflow
-from runner.cli import cli
-from runner.core.plan import Plan
-from runner.core.problem import Problem
-from runner.core.recipe import Overrides, load
-from runner.core.script import script as script_of
-from runner.edges import schemas
-from runner.errors import RecipeError
+from runner import workflow
+from runner.base.errors import RecipeError
+from runner.base.problems import Problem
+from runner.catalog import load as schemas
+from runner.cli.main import cli
+from runner.command.script import script as script_of
+from runner.importer import translation
+from runner.plan.model import Plan
+from runner.recipe.load import Overrides, load
 
 LORA = "mlx_lm.lora --train --model org/m --data d --iters 10"
 
@@ -106,7 +107,7 @@ SCRIPTS = {
 }
 
 Followed = Iterator[Script | Recipe]
-Follow = Callable[[Script, importing.Imported, Problem, re.Match[str]], Followed]
+Follow = Callable[[Script, translation.Imported, Problem, re.Match[str]], Followed]
 FORMS: list[tuple[re.Pattern[str], Follow]] = []
 PROSE = [
     re.compile(one)
@@ -133,7 +134,7 @@ def form(pattern: str) -> Callable[[Follow], Follow]:
     r"write (?P<name>\w+) in the recipe, or set (?P<key>\w+) in the environment"
     r"|set (?P<other>\w+), or write (?P<same>\w+) in the recipe"
 )
-def _(_: Script, made: importing.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
     name, key = found["name"] or found["same"], found["key"] or found["other"]
     yield Recipe(instead(made.text, key, "5"), {name: 5})
     yield Recipe(made.text, {name: 5}, environ={key: "5"})
@@ -145,37 +146,37 @@ def instead(text: str, key: str, new: str) -> str:
 
 
 @form(r"write (?P<name>\w+) in the recipe; mlx-lm's own default is (?P<new>\S+)")
-def _(_: Script, made: importing.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
     key = f"FILL_IN_{found['name'].upper()}"
     yield Recipe(instead(made.text, key, found["new"]), {})
 
 
 @form(r"write (?:them|what it says) in the stage, and take out the var that stands for (?:them|it)")
-def _(_: Script, made: importing.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
     text = re.sub(r"(?m)^vars:\n(?:  .*\n)+", "", made.text)
     yield Recipe(text.replace("    params:\n", "    params:\n      seed: 7\n"), {"seed": 7})
 
 
 @form(r"give them with --set, or write a profile")
-def _(_: Script, made: importing.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
     yield Recipe(made.text, {"seed": 7}, sets=("stages.train.params.seed=7",))
     profile = "profiles: {more: {stages: {train: {params: {seed: 7}}}}}\n"
     yield Recipe(f"{made.text}\n{profile}", {"seed": 7}, profiles=("more",))
 
 
 @form(r"the recipe lacks what it says: import where the file is")
-def _(script: Script, _: importing.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(script: Script, _: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
     yield Script(script.text, {"nosuch.yaml": "seed: 7\n"})
 
 
 @form(r"write (?P<new>--[\w-]+(?:=\S+)?)")
-def _(script: Script, _: importing.Imported, problem: Problem, found: re.Match[str]) -> Followed:
+def _(script: Script, _: translation.Imported, problem: Problem, found: re.Match[str]) -> Followed:
     flag = found["new"].partition("=")[0]
     yield Script(re.sub(rf"{flag}[= ]\S+", found["new"], script.text, count=1))
 
 
 @form(r"did you mean '(?P<new>[\w-]+)'\?")
-def _(script: Script, _: importing.Imported, problem: Problem, found: re.Match[str]) -> Followed:
+def _(script: Script, _: translation.Imported, problem: Problem, found: re.Match[str]) -> Followed:
     where = {"script.sh": script.text, **script.files}
     text = where[problem.mark.file]
     wrong = re.findall(r"option (\S+)|^([\w-]+): ", problem.message)[0]
@@ -186,7 +187,7 @@ def _(script: Script, _: importing.Imported, problem: Problem, found: re.Match[s
 
 
 @form(r"write a stage for (?:it|each, or a profile)")
-def _(script: Script, _: importing.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(script: Script, _: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
     """In the script that is a command of its own: each becomes a stage."""
     (said,) = set(re.findall(r"mlx_lm\.fuse [^\"'\n]*", script.text))
     times = 2 if "for n in 1 2" in script.text else 1
@@ -195,13 +196,13 @@ def _(script: Script, _: importing.Imported, __: Problem, ___: re.Match[str]) ->
 
 
 @form(r"anchor the paths, as with (?P<new>\{\{ .* \}\})")
-def _(_: Script, made: importing.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
     data = f'data: "{found["new"]}/other/d"'
     yield Recipe(made.text.replace("data: d", data), {"data": "./other/d"})
 
 
 @form(r"run the recipe in (?P<folder>\w+), or anchor the paths")
-def _(_: Script, made: importing.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
     assert Path(found["folder"], "d").is_dir()
     yield Recipe(made.text, {"data": "d"})
     anchored = f'data: "{{{{ recipe.dir }}}}/{found["folder"]}/d"'
@@ -209,21 +210,21 @@ def _(_: Script, made: importing.Imported, __: Problem, found: re.Match[str]) ->
 
 
 @form(r"add them, and the expectation")
-def _(_: Script, made: importing.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
     expect = "    expect: [metrics.train_loss < vars.n]\n"
     text = made.text.replace("stages:\n", "vars: {n: 3}\n\nstages:\n")
     yield Recipe(text.replace("    params:\n", f"{expect}    params:\n"), {})
 
 
 @form(r"run-recipe rules (?P<slug>[\w-]+) says what counts")
-def _(script: Script, made: importing.Imported, _: Problem, found: re.Match[str]) -> Followed:
+def _(script: Script, made: translation.Imported, _: Problem, found: re.Match[str]) -> Followed:
     """The page of the rule says what the script's flag does; without it nothing is left out."""
     assert CliRunner().invoke(cli, ["rules", found["slug"]]).exit_code == 0
     yield Script(script.text.replace(" --learning-rate 0.5", ""), script.files)
 
 
 @form(r"(?P<hint>.*); then take (?P<slug>[\w-]+) out of allow")
-def _(_: Script, made: importing.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
     text = re.sub(rf" *allow: \[{found['slug']}\]\n", "", made.text)
     (told,) = compiled(Recipe(text, {}))[0]
     assert (told.rule, told.hint) == (found["slug"], found["hint"])
@@ -262,7 +263,7 @@ def refused(source: str) -> str:
     Path("data/one.sh").write_text(FILES["one.sh"], encoding="utf-8")
     Path("shallow.yaml").write_text("iters: 10\n", encoding="utf-8")
     try:
-        importing.from_file(source)
+        translation.from_file(source)
     except RecipeError as error:
         return error.hint
     raise AssertionError(source)
@@ -273,16 +274,16 @@ def accepted(way: str) -> int:
     words = shlex.split(way)
     words = words[1:] if words[0] == "run-recipe" else ["import", *words]
     if words[0] == "data":
-        return import_module(f"runner.tools.{words[1]}").main(words[2:])
+        return import_module(f"runner.data.{words[1]}").main(words[2:])
     return CliRunner().invoke(cli, words).exit_code
 
 
-def write(script: Script) -> importing.Imported:
+def write(script: Script) -> translation.Imported:
     """Write a script where the test is, and import it."""
     for name, text in {script.name: script.text, **script.files}.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text, encoding="utf-8")
-    return importing.from_file(script.name)
+    return translation.from_file(script.name)
 
 
 def compiled(recipe: Recipe) -> tuple[list[Problem], Plan | None]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from following_rows import PROSE, Work, follow
 
-from runner.core.problem import Problem
-from runner.core.rows import SPLITS
-from runner.edges import dataset, pieces, prompts
+from runner.base.problems import Problem
+from runner.data import pieces, read
+from runner.data.rows import SPLITS
+from runner.tools.evaluate import prompts_file
 
 
 def line(value: object) -> str:
@@ -200,7 +201,7 @@ def look(work: Work) -> list[Problem]:
         if str(file) not in work.files:
             file.unlink()
     if "prompts.jsonl" in work.files:
-        return list(prompts.survey(Path("prompts.jsonl")).problems)
+        return list(prompts_file.survey(Path("prompts.jsonl")).problems)
     options = dict(work.options)
     begun = [s for s in SPLITS if any(name.startswith(f"{work.folder}/{s}") for name in work.files)]
     options.setdefault("splits", begun)
@@ -210,7 +211,7 @@ def look(work: Work) -> list[Problem]:
     try:
         if longest:
             pieces.pieces.__defaults__ = (longest, longest)
-        return list(dataset.check(work.folder, tokenizer=tokenizer, **options).problems)
+        return list(read.check(work.folder, tokenizer=tokenizer, **options).problems)
     finally:
         pieces.pieces.__defaults__ = before
 

@@ -11,7 +11,7 @@ from edits import Pair, at, pairs, put, remove, rename, value
 from following import Case, Place
 from following import follow as follow_words
 
-from runner.core.problem import Problem
+from runner.base.problems import Problem
 from runner.testing import cases
 
 RECIPE = """version: 1

@@ -6,9 +6,9 @@ import pytest
 from following import PROSE, Case, Place, follow
 from test_hints import problems
 
-from runner.edges import schemas
+from runner.catalog import load
 
-CATALOG = schemas.catalog()
+CATALOG = load.catalog()
 # What a key holds where the hint puts it; any other holds 1.
 SAID = {"target_modules": '["self_attn.q_proj"]', "keys": '["self_attn.q_proj"]', "wandb": "proj"}
 HINTS = sorted(

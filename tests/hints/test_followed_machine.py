@@ -12,11 +12,12 @@ import pytest
 from test_doctor import FACTS
 from test_followed_verbs import type_in  # noqa: F401  (a fixture)
 
-from runner.core import health
-from runner.core.catalog import NEWEST
-from runner.core.failure import CRASH, END, FAILURES, MEMORY
-from runner.edges import probe, schemas
-from runner.errors import WAYS_OUT
+from runner.base.errors import WAYS_OUT
+from runner.catalog import load
+from runner.catalog.tools import NEWEST
+from runner.cli import health
+from runner.run.failures import CRASH, END, FAILURES, MEMORY
+from runner.system import machine
 
 # What is wrong with a machine, the advice, and what is so when it was followed.
 MACHINES = [
@@ -52,17 +53,17 @@ def test_what_doctor_advises_makes_its_finding_go_away(wrong, advice, then):
 
 
 def test_the_variable_that_doctor_names_is_the_one_it_looks_at(monkeypatch):
-    monkeypatch.setattr(probe, "ask", lambda *_: {})
+    monkeypatch.setattr(machine, "ask", lambda *_: {})
     monkeypatch.delenv("MLX_DISABLE_COMPILE", raising=False)
-    assert probe.health()["compiles"]
+    assert health.health()["compiles"]
     monkeypatch.setenv("MLX_DISABLE_COMPILE", "1")
-    assert not probe.health()["compiles"]
+    assert not health.health()["compiles"]
 
 
 def test_the_path_that_doctor_names_has_the_programs(monkeypatch):
-    monkeypatch.setattr(probe, "ask", lambda *_: {})
+    monkeypatch.setattr(machine, "ask", lambda *_: {})
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    facts = {**FACTS, **probe.health(), "packages": FACTS["packages"]}
+    facts = {**FACTS, **health.health(), "packages": FACTS["packages"]}
     if not facts["scripts"]:
         pytest.skip("every program is on the system's own path")
     (one,) = (one for one in health.examine(facts, []) if one.subject == "scripts")
@@ -70,7 +71,7 @@ def test_the_path_that_doctor_names_has_the_programs(monkeypatch):
     shell = ["bash", "-c", f'{command}; printf %s "$PATH"']
     path = subprocess.run(shell, capture_output=True, text=True, check=True).stdout
     monkeypatch.setenv("PATH", path)
-    assert probe.health()["scripts"] == []
+    assert health.health()["scripts"] == []
 
 
 def test_a_shell_that_lets_open_more_files_is_one_that_works(tmp_path):
@@ -96,7 +97,7 @@ OTHERS = {"HF_TOKEN", "HF_HUB_OFFLINE", "huggingface_hub", "mlx_lm", "tokenizer_
 
 
 def parameters():
-    catalog = schemas.catalog()
+    catalog = load.catalog()
     tools = [catalog.get(name) for name in catalog.names]
     return {name: one for tool in tools for name, one in tool.parameters.items()}
 
@@ -125,7 +126,7 @@ def envelope():
     """Return every key that a recipe has a name for."""
     found = re.findall(
         r'"(\w+)": ',
-        Path(schemas.__file__)
+        Path(load.__file__)
         .parents[2]
         .joinpath("schema", "envelope.json")
         .read_text(encoding="utf-8"),

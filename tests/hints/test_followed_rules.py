@@ -4,10 +4,10 @@ import pytest
 from cases import CASES, text
 from following import PROSE, Case, Place, follow
 
-import runner.core.rules as framework
+import runner.lint.rule as framework
 from runner import workflow
-from runner.core.recipe import Overrides, load
-from runner.edges import schemas
+from runner.catalog import load as schemas
+from runner.recipe.load import Overrides, load
 
 # What the tools that are offered ask for, and the one before does not.
 REVEALED = {"awq-of-other-model": "mlx_lm.dwq needs 'data_path'"}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.tools import format as form
-from runner.tools import weight
+from runner.data import format as form
+from runner.data import weight
 
 CHAT = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
 PAIR = {"prompt": "q", "completion": "a"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from situations import FILES, RUN, SITUATIONS
 
-from runner import cli
+from runner.cli import main
 
 LEAD = re.compile(r"(?m)^ *(?:error|hint|try|next|go on): (.*)$")
 
@@ -37,7 +37,7 @@ def type_in(tmp_path, monkeypatch, capfd):
         monkeypatch.setattr(sys, "argv", [program, *words])
         capfd.readouterr()
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main.main()
         return int(end.value.code or 0), "".join(capfd.readouterr())
 
     return typed

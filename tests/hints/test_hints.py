@@ -8,8 +8,8 @@ from following import FREE, PROSE, Case, Place, follow
 from test_golden import BAD, GOLDEN, inputs
 
 from runner import workflow
-from runner.core.problem import ordered
-from runner.edges import disk
+from runner.base.problems import ordered
+from runner.system import files
 
 
 class Files:
@@ -17,9 +17,9 @@ class Files:
         self.known = {case.file: case.text, **case.others}
 
     def read(self, file):
-        return self.known[file].encode() if file in self.known else disk.read(file)
+        return self.known[file].encode() if file in self.known else files.read(file)
 
-    beside = staticmethod(disk.beside)
+    beside = staticmethod(files.beside)
 
 
 def problems(case):
@@ -44,7 +44,7 @@ def _lines(old, new):
 
 
 def read(file):
-    return disk.read(file).decode("utf-8-sig", "replace")
+    return files.read(file).decode("utf-8-sig", "replace")
 
 
 NEW = (
@@ -108,7 +108,7 @@ REVEALED = {
 def test_a_hint_that_is_followed_makes_its_problem_go_away(name, monkeypatch):
     monkeypatch.chdir(GOLDEN / "bad")
     said = inputs(name)
-    text = disk.read(name).decode("utf-8-sig", "replace")
+    text = files.read(name).decode("utf-8-sig", "replace")
     if "\ufffd" in text:
         pytest.skip("no text an editor could show: save the file as UTF-8")
     case = Case(name, text, tuple(said.sets), tuple(said.profiles), said.environ)

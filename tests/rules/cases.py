@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from dataclasses import replace as change
 
 from runner import workflow
-from runner.core.recipe import Overrides, load
-from runner.core.rules import Adapter, DataSet, Finding, Known, ModelFacts, examine, views
-from runner.edges import schemas
+from runner.catalog import load as schemas
+from runner.lint.facts import Adapter, DataSet, Finding, Known, ModelFacts
+from runner.lint.rule import examine, views
+from runner.recipe.load import Overrides, load
 
 KEYS = ["self_attn.q_proj", "mlp.up_proj"]
 NOTHING = Known()

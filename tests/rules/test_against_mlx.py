@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.rules.chain import MODES
-from runner.core.rules.model import AWQ
-from runner.core.rules.sequence import GGUF
+from runner.lint.lineage import MODES
+from runner.lint.rules.model import AWQ
+from runner.lint.rules.sequence import GGUF
 
 
 def source(name):

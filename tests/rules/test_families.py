@@ -30,23 +30,21 @@ from cases import (
     two,
 )
 
-from runner.core.rules import problems, views
-from runner.core.rules.chain import data_at, model_at, origin
-from runner.edges import schemas
+from runner.catalog import load
+from runner.lint.lineage import data_at, model_at, origin
+from runner.lint.rule import problems, views
 
 
 def messages(stages, known=None):
-    return [
-        p.message for p in problems(compiled(text(stages)), schemas.catalog(), known or Known())
-    ]
+    return [p.message for p in problems(compiled(text(stages)), load.catalog(), known or Known())]
 
 
 def hints(stages, known=None):
-    return [p.hint for p in problems(compiled(text(stages)), schemas.catalog(), known or Known())]
+    return [p.hint for p in problems(compiled(text(stages)), load.catalog(), known or Known())]
 
 
 def view(stages, name, known=None):
-    every = views(compiled(text(stages)), schemas.catalog(), known or Known())
+    every = views(compiled(text(stages)), load.catalog(), known or Known())
     return next(one for one in every if one.stage.name == name)
 
 
@@ -369,7 +367,7 @@ def test_a_path_is_told_from_a_hub_name(path, local):
 
 def said_of(known, **params):
     """What is said of a path that is not there: severity, message, hint."""
-    said = problems(compiled(text(one(**params))), schemas.catalog(), known)
+    said = problems(compiled(text(one(**params))), load.catalog(), known)
     return [(problem.severity, problem.message, problem.hint) for problem in said]
 
 
@@ -420,7 +418,7 @@ def test_convert_refuses_a_folder_that_is_there():
 def test_a_place_in_use_has_a_way_out():
     known = Known(occupied=frozenset({"out"}))
     stages = {"a": lora(adapter_path="out")}
-    (found,) = problems(compiled(text(stages)), schemas.catalog(), known)
+    (found,) = problems(compiled(text(stages)), load.catalog(), known)
     hint = "delete or move it, or leave adapter_path out: each run then has its own place"
     assert (found.rule, found.hint) == ("adapter-path-in-use", hint)
 
@@ -440,9 +438,7 @@ def test_the_rows_of_a_mix_are_counted():
 def test_one_row_is_one_row():
     said = messages(one(batch_size=2), rows(train=1, valid=2))
     assert said == ["train has 1 row and a batch 2: mlx-lm would stop at once"]
-    (found,) = problems(
-        compiled(text(one(batch_size=2))), schemas.catalog(), rows(train=9, valid=2)
-    )
+    (found,) = problems(compiled(text(one(batch_size=2))), load.catalog(), rows(train=9, valid=2))
     assert found.hint.endswith("or add 1 row")
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from cases import Known, after_training, compiled, convert, found, lora, one, stage, text
 
-from runner.edges import known
-from runner.edges.adapter import read_adapter
-from runner.edges.header import HeaderError, header
-from runner.edges.known import hub_cache, look, read_data, read_model
+from runner.lint import read_facts
+from runner.lint.read_adapter import read_adapter
+from runner.lint.read_facts import hub_cache, look, read_data, read_model
+from runner.lint.safetensors import HeaderError, header
 
 SHAPE = {"rank": 4, "scale": 2.0, "dropout": 0.0, "keys": ["self_attn.q_proj"]}
 CONFIG = {
@@ -401,7 +401,7 @@ def test_known_is_empty_for_a_plan_that_names_nothing_on_disk():
     seen = look(plan(one(model="nowhere/model", data="nowhere/rows")))
     nothing = Known(absent=frozenset({"nowhere/model", "nowhere/rows"}), packages=seen.packages)
     assert seen == nothing
-    assert known.SPLITS == ("train", "valid", "test")
+    assert read_facts.SPLITS == ("train", "valid", "test")
 
 
 def test_a_path_whose_folder_is_there_is_known_and_looked_at_again(tmp_path, monkeypatch):
@@ -409,4 +409,4 @@ def test_a_path_whose_folder_is_there_is_known_and_looked_at_again(tmp_path, mon
     Path("data").mkdir()
     whole = plan(one(model="owner/model", data="data/rows"))
     assert look(whole).beside == frozenset({"data/rows"})
-    assert ("folder", "data") in known.named(whole, tmp_path)
+    assert ("folder", "data") in read_facts.named(whole, tmp_path)

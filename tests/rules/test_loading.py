@@ -6,8 +6,8 @@ import struct
 import pytest
 from cases import compiled, found, one, stage, text
 
-from runner.edges.adapter import read_adapter
-from runner.edges.known import look
+from runner.lint.read_adapter import read_adapter
+from runner.lint.read_facts import look
 
 LORA = {"rank": 4, "scale": 2.0, "dropout": 0.0}
 WHOLE = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": LORA}

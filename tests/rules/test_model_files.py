@@ -6,9 +6,9 @@ import shutil
 import pytest
 from cases import compiled, found, one, text
 
-from runner.core.loading import default_template
-from runner.edges.known import look
-from runner.edges.model import read_model
+from runner.lint.loading import default_template
+from runner.lint.read_facts import look
+from runner.lint.read_model import read_model
 
 GONE = object()
 CONFIGS = {
@@ -38,7 +38,7 @@ RAW = {
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     pytest.importorskip("mlx.core")
-    from runner.tools.tiny import build
+    from runner.tools.tiny_model import build
 
     place = tmp_path_factory.mktemp("models") / "tiny"
     build(place)

@@ -3,14 +3,14 @@
 import pytest
 from cases import compiled, one, text
 
-from runner.core.rules import problems
-from runner.edges import schemas
+from runner.catalog import load
+from runner.lint.rule import problems
 
 SGD = {"optimizer": "sgd", "optimizer_config": {"sgd": {"momentum": 90}}}
 
 
 def told(**params):
-    found = problems(compiled(text(one(**params))), schemas.catalog())
+    found = problems(compiled(text(one(**params))), load.catalog())
     return [each for each in found if each.rule == "unusual-number"]
 
 
@@ -61,8 +61,8 @@ def test_the_number_that_was_meant_is_usual():
 
 
 def test_every_default_is_usual():
-    for name in schemas.catalog().names:
-        tool = schemas.catalog().get(name)
+    for name in load.catalog().names:
+        tool = load.catalog().get(name)
         for parameter in tool.parameters.values():
             usual = parameter.schema.get("x-usual")
             default = parameter.schema.get("default")

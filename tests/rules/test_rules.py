@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 from cases import CASES, NOTHING, compiled, found, one, text, trained
 
-import runner.core.rules as framework
+import runner.lint.rule as framework
 from runner import workflow
-from runner.core.recipe import load
-from runner.core.rules import FAMILIES, problems, rules
-from runner.edges import collection, disk, schemas
+from runner.catalog import load as schemas
+from runner.lint.rule import FAMILIES, problems, rules
+from runner.recipe import find
+from runner.recipe.load import load
+from runner.system import files
 
 SLUGS = sorted(rules())
 
@@ -113,14 +115,14 @@ def test_a_finding_about_what_a_base_made_of_the_recipes_own_var_stands_at_that_
 
 @pytest.mark.parametrize(
     "file",
-    sorted(filter(collection.is_recipe, disk.shipped("recipes").glob("*.yaml"))),
+    sorted(filter(find.is_recipe, files.shipped("recipes").glob("*.yaml"))),
     ids=lambda p: p.stem,
 )
 def test_the_shipped_recipes_break_no_rule(file):
     from runner import workflow
-    from runner.edges.known import look
+    from runner.lint.read_facts import look
 
-    loaded = load(str(file), disk.read)
+    loaded = load(str(file), files.read)
     result = workflow.compiled(loaded.recipe, {})
     assert result.plan, [p.message for p in result.problems]
     for known in (NOTHING, look(result.plan)):

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 def call(cwd, *words, **environ):
     outer = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     environ = {**outer, "CI": "", "BUILD_NUMBER": "", **environ}
-    pytest_here = [sys.executable, "-m", "pytest", "-p", "runner.pytest_plugin"]
+    pytest_here = [sys.executable, "-m", "pytest", "-p", "runner.testing.plugin"]
     return subprocess.run(
         [*pytest_here, "-p", "no:cacheprovider", *words],
         cwd=cwd,
@@ -122,22 +122,22 @@ def test_a_value_that_changes_is_told_with_its_line(locked):
 
 CONFTEST = {
     "catalogue": """
-from runner.edges import schemas
+from runner.catalog import load as schemas
 tool = schemas.catalog().get("mlx_lm.lora")
 del tool.schema["properties"]["max_seq_length"]
 """,
     "catalogue, a key of the file": """
-from runner.edges import schemas
+from runner.catalog import load as schemas
 tool = schemas.catalog().get("mlx_lm.lora")
 del tool.schema["properties"]["mask_prompt"]
 """,
     "emitter, a value of the recipe": """
-from runner.core import invocation
+from runner.command import argv as invocation
 words = invocation._words
 invocation._words = lambda p, v: () if p.name == "learning_rate" else words(p, v)
 """,
     "emitter": """
-from runner.core import invocation
+from runner.command import argv as invocation
 words = invocation._words
 invocation._words = lambda p, v: () if p.name == "max_seq_length" else words(p, v)
 """,
@@ -261,13 +261,13 @@ def test_every_other_pytest_run_of_the_environment_pays_next_to_nothing(tmp_path
     code = """
 import sys
 before = set(sys.modules)
-import runner.pytest_plugin
+import runner.testing.plugin
 new = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(sorted(new & {"click", "jinja2", "jsonschema", "mlx", "yaml", "syrupy", "rich"}))
 print(sorted(name for name in sys.modules if name.startswith("runner")))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "['runner', 'runner.pytest_plugin']"]
+    assert done.stdout.splitlines() == ["[]", "['runner', 'runner.testing.plugin']"]
 
 
 def test_looking_at_recipes_never_imports_mlx(locked):
@@ -283,7 +283,7 @@ def pytest_sessionfinish():
 
 def test_the_package_declares_the_plugin_and_the_extra():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["entry-points"]["pytest11"] == {"runner.pytest_plugin": "runner.pytest_plugin"}
+    assert project["entry-points"]["pytest11"] == {"runner.testing.plugin": "runner.testing.plugin"}
     assert any(need.startswith("syrupy") for need in project["optional-dependencies"]["test"])
     assert not any(need.startswith(("syrupy", "pytest")) for need in project["dependencies"])
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.problem import picture
-from runner.core.suite import Inputs
-from runner.edges import collection
+from runner.base.problems import picture
+from runner.recipe import find
 from runner.testing import cases
+from runner.testing.suite import Inputs
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "suites"
 SUITES = sorted(path.name for path in GOLDEN.glob("*.test.yaml"))
@@ -58,7 +58,7 @@ RECIPE = "version: 1\nstages: {mix: {tool: data.mix, params: {primary: a, replay
 )
 def test_a_recipe_is_told_from_other_yaml(name, text, meant, tmp_path):
     (tmp_path / name).write_text(text, encoding="utf-8")
-    assert collection.is_recipe(tmp_path / name) is meant
+    assert find.is_recipe(tmp_path / name) is meant
 
 
 def test_a_folder_is_searched_but_not_what_packages_and_runs_left_in_it(tmp_path):
@@ -67,7 +67,7 @@ def test_a_folder_is_searched_but_not_what_packages_and_runs_left_in_it(tmp_path
         (tmp_path / folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     (tmp_path / "venv" / "pyvenv.cfg").touch()
     (tmp_path / "runs" / "1" / "run.json").touch()
-    assert list(collection.recipes([str(tmp_path)])) == [f"{tmp_path}/sub/recipe.yaml"]
+    assert list(find.recipes([str(tmp_path)])) == [f"{tmp_path}/sub/recipe.yaml"]
 
 
 def test_what_is_locked_is_the_recipe_and_each_profile_unless_its_test_file_says_more(tmp_path):

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.tools.train.choice import Weights, best
+from runner.worker.train.choice import Weights, best
 
 LOSSES = st.floats(0.1, 10) | st.none() | st.just(math.nan)
 RATIOS = st.floats(0.5, 3) | st.none()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.tools.draw import Dice, apportion, whole
+from runner.data.dice import Dice, apportion, whole
 
 
 def test_a_seed_draws_the_same_on_every_python():

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.tools.error import ToolError
-from runner.tools.format import convert, main
-from runner.tools.layout import Keys, LayoutError, Template, converted
+from runner.base.errors import ToolError
+from runner.data.format import convert, main
+from runner.data.layouts import Keys, LayoutError, Template, converted
 
 QA = Template.of("Q: {prompt}\nA: {completion}\n")
 CHAT = {

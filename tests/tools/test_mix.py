@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.tools import draw, replacement
-from runner.tools.error import ToolError
-from runner.tools.index import Index
-from runner.tools.mix import count, main, mix, order, parser
-from runner.tools.rows import Reader
+from runner.base.errors import ToolError
+from runner.data import dice as draw
+from runner.data import replace_folder
+from runner.data.index import Index
+from runner.data.mix import count, main, mix, order, parser
+from runner.data.reader import Reader
 
 EXACTLY = Fraction(0)
 
@@ -454,7 +455,7 @@ def test_nothing_is_left_behind_by_a_refusal_or_a_crash(make, tmp_path, monkeypa
     def crash(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(replacement, "_sync", crash)
+    monkeypatch.setattr(replace_folder, "_sync", crash)
     with pytest.raises(OSError, match="disk full"):
         mix(tmp_path / "primary", tmp_path / "replay", tmp_path / "out", ratio=0.0)
     assert {file.name for file in tmp_path.iterdir()} == {"primary", "replay", "out"}
@@ -465,7 +466,7 @@ def test_the_earlier_mix_comes_back_when_the_new_one_cannot_take_its_place(tmp_p
     (tmp_path / "out").mkdir()
     (tmp_path / "out/train.jsonl").write_bytes(TEXT)
     with pytest.raises(FileNotFoundError):
-        replacement._swap(tmp_path / "gone", tmp_path / "out", tmp_path / "old")
+        replace_folder._swap(tmp_path / "gone", tmp_path / "out", tmp_path / "old")
     assert (tmp_path / "out/train.jsonl").read_bytes() == TEXT
     assert not (tmp_path / "old").exists()
 

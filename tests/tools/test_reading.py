@@ -5,17 +5,16 @@ from functools import partial
 
 import pytest
 
-from runner.edges import pieces
-from runner.edges.crew import Crew
-from runner.tools import index
-from runner.tools.error import ToolError
-from runner.tools.format import convert
-from runner.tools.index import Index
-from runner.tools.mix import mix
-from runner.tools.rows import Reader, find
-from runner.tools.sort import sort
-from runner.tools.split import split
-from runner.tools.weight import weight
+from runner.base.errors import ToolError
+from runner.data import index, pieces
+from runner.data.format import convert
+from runner.data.index import Index
+from runner.data.mix import mix
+from runner.data.reader import Reader, find
+from runner.data.sort import sort
+from runner.data.split import split
+from runner.data.weight import weight
+from runner.system.workers import Crew
 
 ROWS = [
     {"text": f"row {i % 90} " + "x" * (i * 37 % 211), "kind": "abc"[i % 7 % 3], "w": i % 5}

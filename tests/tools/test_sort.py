@@ -3,8 +3,8 @@ import types
 
 import pytest
 
-from runner.tools.error import ToolError
-from runner.tools.sort import main, padded, padding, sort
+from runner.base.errors import ToolError
+from runner.data.sort import main, padded, padding, sort
 
 
 def texts(*sizes, **more):
@@ -149,7 +149,7 @@ def test_mlx_lms_own_batches_are_what_the_record_says(rows_in, tmp_path):
     from mlx_lm.tuner.datasets import CacheDataset, load_local_dataset
     from mlx_lm.tuner.trainer import iterate_batches
 
-    from runner.tools.tiny import build
+    from runner.tools.tiny_model import build
 
     build(tmp_path / "tiny")
     folder = rows_in("in", [{"text": "word " * (1 + 37 * i % 60)} for i in range(50)])

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.tools.draw import Dice
-from runner.tools.error import ToolError
-from runner.tools.split import Groups, count, deal, main, split
+from runner.base.errors import ToolError
+from runner.data.dice import Dice
+from runner.data.split import Groups, count, deal, main, split
 
 SPLITS = ("train", "valid", "test")
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from runner.tools import tiny
-from runner.tools.tiny import build, main, parser
+from runner.tools import tiny_model
+from runner.tools.tiny_model import build, main, parser
 
 MESSAGES = [
     {"role": "system", "content": "You are a helpful assistant."},
@@ -93,7 +93,7 @@ def test_the_command_line_knows_the_defaults_of_build_and_no_abbreviation(capsys
 
 def test_the_module_imports_neither_mlx_nor_transformers():
     code = (
-        "import sys, runner.tools.tiny;"
+        "import sys, runner.tools.tiny_model;"
         "print([n for n in ('mlx', 'mlx_lm', 'transformers', 'tokenizers') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -105,10 +105,10 @@ def test_the_module_imports_neither_mlx_nor_transformers():
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_in_another_process(model, tmp_path):
-    command = [sys.executable, "-m", "runner.tools.tiny", "--path", str(tmp_path / "again")]
+    command = [sys.executable, "-m", "runner.tools.tiny_model", "--path", str(tmp_path / "again")]
     subprocess.run(command, check=True)
     assert contents(tmp_path / "again") == contents(model)
-    assert set(contents(model)) == {*tiny.FILES, "tiny.json"}
+    assert set(contents(model)) == {*tiny_model.FILES, "tiny.json"}
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
     def crash(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(tiny, "_save_weights", crash)
+    monkeypatch.setattr(tiny_model, "_save_weights", crash)
     with pytest.raises(OSError, match="disk full"):
         build(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
@@ -168,14 +168,14 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_of_two_builders_at_once_the_second_keeps_what_the_first_built(tmp_path, monkeypatch):
     pytest.importorskip("mlx.core")
-    write = tiny._write
+    write = tiny_model._write
 
     def slowly(folder, record):
-        monkeypatch.setattr(tiny, "_write", write)
+        monkeypatch.setattr(tiny_model, "_write", write)
         build(tmp_path / "model")
         write(folder, record)
 
-    monkeypatch.setattr(tiny, "_write", slowly)
+    monkeypatch.setattr(tiny_model, "_write", slowly)
     build(tmp_path / "model")
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
 
@@ -197,7 +197,7 @@ def test_every_quantized_width_is_a_multiple_of_the_group(loaded):
     nn = pytest.importorskip("mlx.nn")
     quantized = [m for _, m in loaded[0].named_modules() if isinstance(m, nn.Linear | nn.Embedding)]
     assert len(quantized) == 2 * 7 + 2
-    assert all(module.weight.shape[-1] % tiny.GROUP == 0 for module in quantized)
+    assert all(module.weight.shape[-1] % tiny_model.GROUP == 0 for module in quantized)
 
 
 @pytest.mark.slow

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from runner.tools.error import ToolError
-from runner.tools.weight import main, weight
+from runner.base.errors import ToolError
+from runner.data.weight import main, weight
 
 ROWS = [
     *({"text": f"high {i}", "quality": "high"} for i in range(10)),

@@ -1,0 +1,86 @@
+"""What a user sees without a traceback, and the exit codes, each in one place."""
+
+import errno
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.base.problems import Problem
+
+WAYS_OUT = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EMFILE: "let this shell open more files: ulimit -n 1024",
+    errno.ENFILE: "the whole system has too many open files: close what you do not need",
+}
+"""What helps where the system refuses something, by the number of its error."""
+
+
+class Exit(IntEnum):
+    """What the process says when it ends."""
+
+    OK = 0
+    STAGE_FAILED = 1
+    INVALID = 2
+    DRIFT = 3
+    EXPECTATION = 4
+    UNFIT = 5
+    AUDIT = 6
+    INTERNAL = 70
+    TIMEOUT = 124
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class RecipeError(Exception):
+    """An error with a sentence for the user; `code` is the exit code, `hint` the way out."""
+
+    code = Exit.INVALID
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InvalidRecipeError(RecipeError):
+    """A recipe with problems; `problems` are values, `sources` the texts they point into."""
+
+    def __init__(self, problems: "Sequence[Problem]", sources: Mapping[str, str]) -> None:
+        from runner.base.problems import ordered, pictures  # noqa: PLC0415  (--help needs none of it)
+
+        self.problems = ordered(problems)
+        self.sources = sources
+        super().__init__("\n".join(pictures(self.problems, sources)))
+
+
+class UnfitError(RecipeError):
+    """This machine cannot run the plan."""
+
+    code = Exit.UNFIT
+
+
+class RunError(RecipeError):
+    """A run cannot go on for a reason that is not a stage's own."""
+
+    code = Exit.STAGE_FAILED
+
+
+class ToolError(Exception):
+    """A user can mend this: the message says what is wrong and the way out."""
+
+
+class TrainingError(RuntimeError):
+    """A training that ends without a result; the message says why."""
+
+
+class NotFiniteError(TrainingError):
+    """The loss is nan or infinite: every weight from here on would be (T71, T72)."""
+
+
+class ForgottenError(TrainingError):
+    """The training passed the bound of its watch before any weights within it were saved."""
+
+
+class GoOnError(TrainingError):
+    """A training cannot go on from what was saved, or not with this mlx-lm."""

@@ -1,0 +1,50 @@
+"""The user's cache folder: what is kept there is a hint, never a need.
+
+``RUN_RECIPE_CACHE`` names another folder; set to nothing, nothing is kept. What is read there is
+believed only where nobody but this user can have written it.
+"""
+
+import os
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from runner.system import reader
+
+VARIABLE = "RUN_RECIPE_CACHE"
+
+
+def folder() -> Path | None:
+    """Return the cache folder, None where nothing is to be kept."""
+    said = os.environ.get(VARIABLE)
+    if said is not None:
+        return Path(said) if said else None
+    named = os.environ.get("XDG_CACHE_HOME")
+    with suppress(RuntimeError):  # a user without a home
+        caches = "Library/Caches" if sys.platform == "darwin" else ".cache"
+        return (Path(named) if named else Path.home() / caches) / "run-recipe"
+    return None
+
+
+def read(file: Path) -> bytes:
+    """Return the bytes of a file that only this user can have written. Raises OSError."""
+    above = file.parent.stat()
+    if not _own(above):
+        raise PermissionError(f"{file.parent} is not only this user's to write")
+    closed = not above.st_mode & 0o077  # whatever the umask made of the file
+    with reader.opened(file) as opened:
+        if not _own(os.fstat(opened.fileno()), closed=closed):
+            raise PermissionError(f"{file} is not only this user's to write")
+        return opened.read(reader.RECORD.most)
+
+
+def make(place: Path) -> None:
+    """Make a folder of the cache, and the cache, which are this user's alone. Raises OSError."""
+    for one in (place.parent, place):
+        one.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _own(said: os.stat_result, *, closed: bool = False) -> bool:
+    open_to = 0 if closed else said.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return said.st_uid == os.getuid() and not open_to

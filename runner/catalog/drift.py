@@ -1,0 +1,237 @@
+"""A tool of the catalogue and what the installed release takes in, every difference out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.base.values import same
+from runner.catalog.tools import Parameter, Tool, complete, resolve
+
+Json = dict[str, Any]
+
+# How a parser must take what each emit kind says: its action, and how many words it takes.
+_TAKES = {
+    "value": ("store", (None,)),
+    "json": ("store", (None,)),
+    "switch": ("store_true", (0,)),
+    "list": ("store", ("+", "*")),
+    "repeat": ("append", (None,)),
+    "pair": ("pair", (0, None)),
+    "positional": ("positional", (None, "*")),
+}
+_TYPES = {
+    "str": {"string", "array", "object"},
+    "Path": {"string"},
+    "int": {"integer", "array"},
+    "float": {"number", "array"},
+    "bool": {"boolean"},
+    "str2bool": {"boolean"},
+    "loads": {"object"},
+    "_parse_size": {"integer", "string"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing the catalogue and the installed release do not say alike of a tool."""
+
+    tool: str
+    subject: str
+    aspect: str
+    ours: str
+    theirs: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.tool} {self.subject}: {self.aspect} {self.ours} in the catalogue,"
+            f" {self.theirs} in the installed release"
+        )
+
+
+def compare(tool: Tool, seen: Mapping[str, Any]) -> list[Difference]:
+    """Return every difference between a tool and what runner.worker.introspect saw of it."""
+    flags = {flag: said for said in seen["flags"].values() for flag in said["flags"]}
+    named = {said["dest"]: said for said in seen["flags"].values() if not said["flags"]}
+    found: list[Difference] = []
+    known = set()
+    for parameter in tool.parameters.values():
+        if parameter.emit == "config":
+            continue
+        said = {**named, **flags}.get(str(parameter.flag))
+        if said is None:
+            found.append(_only_ours(tool, parameter.name, str(parameter.flag)))
+            continue
+        known.add(said["dest"])
+        found += _option(tool, parameter, said, seen.get("config", {}))
+    for name, said in seen["flags"].items():
+        if said["dest"] not in known and name != tool.config_flag:
+            found.append(_only_theirs(tool, said["dest"], name))
+    return [*found, *_file(tool, seen)] if "config" in seen else found
+
+
+def _only_ours(tool: Tool, subject: str, name: str) -> Difference:
+    return Difference(tool.name, subject, "there is", name, "none")
+
+
+def _only_theirs(tool: Tool, subject: str, name: str) -> Difference:
+    return Difference(tool.name, subject, "there is", "none", name)
+
+
+def _option(
+    tool: Tool, parameter: Parameter, said: Json, config: Mapping[str, Any]
+) -> Iterator[Difference]:
+    """Yield what differs about one flag."""
+
+    def differ(aspect: str, ours: Any, theirs: Any) -> Difference:
+        return Difference(tool.name, parameter.name, aspect, repr(ours), repr(theirs))
+
+    action, counts = _TAKES[parameter.emit]
+    if said["action"] != action:
+        yield differ("it travels as", action, said["action"])
+    elif said["nargs"] not in counts:
+        yield differ("its words number", counts[0], said["nargs"])
+    if said["dest"] != parameter.schema["x-arg"].get("dest", parameter.name):
+        yield differ("its name is", parameter.name, said["dest"])
+    types = _types(parameter.schema) - {"null"}
+    if types and not types & _TYPES.get(said["type"], types):
+        yield differ("its type is", sorted(types), said["type"])
+    yield from _choices(tool, parameter, said)
+    off = [flag for flag in said["flags"] if flag.startswith("--no-")]
+    if parameter.off is not None and parameter.off not in off:
+        yield differ("it is turned off by", parameter.off, off)
+    if said["required"]:
+        if not _certain(tool, parameter.name):
+            yield differ("it must be said:", False, True)
+    else:
+        merged = said["default"] if said["default"] is not None else config.get(parameter.name)
+        if not same(parameter.default, merged):
+            yield differ("its default is", parameter.default, merged)
+
+
+def _choices(tool: Tool, parameter: Parameter, said: Json) -> Iterator[Difference]:
+    """Yield the choices one side has alone; a parser that takes anything may be narrowed by us."""
+    if said["choices"] is None:
+        return
+    ours = [choice for choice in parameter.schema.get("enum", ()) if choice is not None]
+    for choice in ours:
+        if choice not in said["choices"]:
+            yield _only_ours(tool, parameter.name, f"the choice {choice!r}")
+    for choice in said["choices"]:
+        if choice not in ours:
+            yield _only_theirs(tool, parameter.name, f"the choice {choice!r}")
+
+
+def _certain(tool: Tool, name: str) -> bool:
+    """Say whether a parameter has a value in every plan: the recipe's, or the runner's place."""
+    placed = {o.param for o in tool.outputs.values() if o.place and not o.when}
+    return name in tool.schema.get("required", ()) or name in placed
+
+
+def _types(schema: Json) -> set[str]:
+    said = schema.get("type", [])
+    return {said} if isinstance(said, str) else set(said)
+
+
+def _file(tool: Tool, seen: Mapping[str, Any]) -> Iterator[Difference]:
+    """Yield what differs about the configuration file: parameters without a flag, nested values."""
+    config, reads = seen["config"], seen["reads"]
+    own = {name: said for name, said in tool.parameters.items() if said.emit == "config"}
+    declared = {name: {"required": False, "default": value} for name, value in config.items()}
+    theirs = {**reads[""], **declared}
+    file = str(tool.config_flag).lstrip("-")
+    for name in theirs:
+        if name not in tool.parameters and name != file:
+            yield _only_theirs(tool, name, "a key of the file")
+    for name, parameter in own.items():
+        if name not in theirs:
+            yield _only_ours(tool, name, "a key of the file")
+            continue
+        shape = resolve(parameter.schema, tool.schema)
+        if "x-select" in shape:
+            yield from _selected(tool, parameter, seen)
+        elif isinstance(theirs[name]["default"], dict):
+            yield from _nested(tool, name, shape, _with_defaults(reads[name], config[name]))
+        else:
+            if not same(parameter.default, theirs[name]["default"] or None):
+                ours, other = repr(parameter.default), repr(theirs[name]["default"])
+                yield Difference(tool.name, name, "its default is", ours, other)
+            if name in reads:
+                yield from _nested(tool, name, shape, reads[name])
+    yield from _schedules(tool, seen["schedules"])
+
+
+def _with_defaults(keys: Json, defaults: Json) -> Json:
+    """Return the keys a part of the file is read by, at the defaults that the whole part has."""
+    given = {name: {"required": False, "default": value} for name, value in defaults.items()}
+    return {**keys, **given}
+
+
+def _selected(tool: Tool, parameter: Parameter, seen: Mapping[str, Any]) -> Iterator[Difference]:
+    """Yield what differs about a mapping with an entry for each choice of a sibling."""
+    ours = parameter.schema["properties"]
+    for name in seen["config"][parameter.name]:
+        if name not in ours:
+            yield _only_theirs(tool, parameter.name, f"an entry {name!r}")
+    for name, shape in ours.items():
+        if name not in seen["optimizers"]:
+            yield _only_ours(tool, parameter.name, f"an entry {name!r}")
+        else:
+            yield from _nested(tool, f"{parameter.name}.{name}", shape, seen["optimizers"][name])
+
+
+def _nested(tool: Tool, above: str, shape: Json, theirs: Json) -> Iterator[Difference]:
+    """Yield what differs about the keys of a mapping."""
+    ours = shape["properties"]
+    defaults = complete(shape, {}, tool.schema)
+    for name in [*ours, *(name for name in theirs if name not in ours)]:
+        subject = f"{above}.{name}"
+        if name not in theirs:
+            yield _only_ours(tool, subject, "a key")
+        elif name not in ours:
+            yield _only_theirs(tool, subject, "a key")
+        elif theirs[name]["required"]:
+            if name not in shape.get("required", ()):
+                yield Difference(tool.name, subject, "it must be said:", "False", "True")
+        elif not same(defaults.get(name), theirs[name]["default"]):
+            seen = repr(theirs[name]["default"])
+            yield Difference(tool.name, subject, "its default is", repr(defaults.get(name)), seen)
+
+
+def _schedules(tool: Tool, theirs: Json) -> Iterator[Difference]:
+    """Yield what differs about the schedules: which there are, and their arguments in order."""
+    for parameter in tool.parameters.values():
+        name = parameter.schema.get("properties", {}).get("name", {})
+        if "x-left-out" not in name:
+            continue
+        for schedule in theirs:
+            if schedule not in {*name["enum"], *name["x-left-out"]}:
+                yield _only_theirs(tool, parameter.name, f"the schedule {schedule!r}")
+        for schedule in name["enum"]:
+            ours = _arguments(parameter.schema, schedule)
+            if schedule not in theirs:
+                yield _only_ours(tool, parameter.name, f"the schedule {schedule!r}")
+            elif not same(ours, theirs[schedule]) or list(ours) != list(theirs[schedule]):
+                subject = f"{parameter.name} {schedule}"
+                seen = _listed(theirs[schedule])
+                yield Difference(tool.name, subject, "its arguments are", _listed(ours), seen)
+
+
+def _arguments(schema: Json, schedule: str) -> Json:
+    """Return a schedule's arguments as the catalogue has them, like a function's signature."""
+    for rule in schema["allOf"]:
+        if rule["if"]["properties"]["name"]["const"] == schedule:
+            said = rule["then"]["properties"]["arguments"]
+            least = said.get("minItems", schema["properties"]["arguments"]["minItems"])
+            return {
+                place["title"]: {"required": at < least, "default": place.get("default")}
+                for at, place in enumerate(said["prefixItems"])
+            }
+    return {}
+
+
+def _listed(arguments: Json) -> str:
+    words = [
+        name if said["required"] else f"{name}={said['default']}"
+        for name, said in arguments.items()
+    ]
+    return f"({', '.join(words)})"

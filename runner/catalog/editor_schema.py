@@ -1,0 +1,188 @@
+"""The catalogue in, ``recipe.schema.json`` out: what an editor uses on a recipe's source.
+
+Each parameter may be its type or a template; a tool's parameters are chosen by ``tool:``. A stage
+that says none, because it extends another, may have the parameters of any tool.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from runner.base.formatting import laid_out
+from runner.catalog.examples import examples
+from runner.catalog.tools import Catalog, resolve
+
+Json = dict[str, Any]
+_TEMPLATE = {
+    "type": "string",
+    "pattern": r"\{\{|^(null)?$",
+}  # an editor reads !reset as '' or 'null'
+_OR_TEMPLATE = {"$ref": "#/definitions/template"}
+_ANY = {"$ref": "#/definitions/any tool"}
+_TOLD = 3  # of how many tools a parameter of several is described
+_KEPT = (
+    "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+    "multipleOf", "minLength", "minItems", "maxItems", "uniqueItems", "pattern",
+)  # fmt: skip
+
+
+def recipe_schema(envelope: Json, catalog: Catalog) -> Json:
+    """Return the schema of a recipe's source, self-contained, in JSON Schema draft 7.
+
+    Editors' YAML language servers know draft 7 best; nothing here needs a later one.
+    """
+    tools = {name: tool for name in catalog.names if (tool := catalog.get(name))}
+    params = {name: _object(tool.schema, tool.schema) for name, tool in tools.items()}
+    stage = _plain(envelope["$defs"]["stage"])
+    stage.pop("required")  # a stage may inherit its tool
+    stage["properties"]["tool"] = {
+        **stage["properties"]["tool"],
+        "enum": list(tools),
+        "enumDescriptions": [tool.description for tool in tools.values()],
+    }
+    _around(stage["properties"], catalog.trainer.schema)
+    _launched(stage["properties"]["launch"], catalog.launcher.schema)
+    stage["allOf"] = [
+        {
+            "if": {"properties": {"tool": {"const": name}}, "required": ["tool"]},
+            "then": {"properties": {"params": {"$ref": f"#/definitions/{name}"}}},
+        }
+        for name in tools
+    ]
+    stage |= {"if": {"required": ["tool"]}, "else": {"properties": {"params": _ANY}}}
+    schema = _plain({key: value for key, value in envelope.items() if key != "$defs"})
+    schema["$schema"] = "http://json-schema.org/draft-07/schema#"
+    schema.pop("required")  # a base may have no stages, a child no version
+    defaults = {
+        **schema["properties"]["defaults"],
+        "properties": {name: {"$ref": f"#/definitions/{name}"} for name in tools},
+        "additionalProperties": False,
+    }
+    stages = {
+        **schema["properties"]["stages"],
+        "additionalProperties": {"$ref": "#/definitions/stage"},
+    }
+    schema["properties"] |= {"defaults": defaults, "stages": stages}
+    overlay = schema["properties"]["profiles"]["additionalProperties"]["properties"]
+    overlay |= {
+        "defaults": {**defaults, **overlay["defaults"]},
+        "stages": {**stages, **overlay["stages"]},
+    }
+    first = sorted(tools, key=lambda name: tools[name].watch != "watch_lora")  # most often extended
+    duration = _plain(envelope["$defs"]["duration"])
+    every = _any({name: params[name] for name in first})
+    shared = {"duration": duration, "template": _TEMPLATE, "stage": stage}
+    return {**schema, "definitions": {**shared, **params, "any tool": every}}
+
+
+def _any(tools: Mapping[str, Json]) -> Json:
+    """Return the parameters of all tools as those of one, for a stage whose tool is not said."""
+    every: dict[str, dict[str, Json]] = {}
+    for tool, params in tools.items():
+        for name, said in params["properties"].items():
+            every.setdefault(name, {})[tool] = said
+    return {
+        "type": "object",
+        "description": "Parameters of the tool of the stage that this one extends.",
+        "properties": {name: _shared(name, said) for name, said in every.items()},
+        "additionalProperties": False,
+    }
+
+
+def _shared(name: str, tools: Mapping[str, Json]) -> Json:
+    """Return what a parameter is in each of the tools that have it."""
+    if len(tools) == 1:
+        return {"$ref": f"#/definitions/{next(iter(tools))}/properties/{name}"}
+    told: dict[str, list[str]] = {}
+    for tool, said in tools.items():
+        told.setdefault(said["description"], []).append(tool)
+    lines = [f"{', '.join(names)}: {what}" for what, names in told.items()]
+    rest = [tool for names in [*told.values()][_TOLD:] for tool in names]
+    lines[_TOLD:] = [f"Also of {', '.join(rest)}."] if rest else []
+    shown = _distinct(one for said in tools.values() for one in said["examples"])[:1]
+    shapes = (shape for said in tools.values() for shape in said["anyOf"])
+    bare = ({key: one[key] for key in one if key != "default"} for one in shapes)
+    return {"description": "\n\n".join(lines), "examples": shown, "anyOf": _distinct(bare)}
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    """Return values without those that are there already; unlike ``==``, 1 is not true."""
+    return list({json.dumps(value): value for value in values}.values())
+
+
+def _around(keys: Json, trainer: Json) -> None:
+    """Put what stands around a trainer, which is named by dotted places, into a stage's keys."""
+    keys["keep"] = _parameter(trainer["properties"]["keep"], trainer)
+    retention = keys["watch"]["properties"]["retention"]
+    lead = "watch.retention."
+    retention["additionalProperties"] = False
+    retention["properties"] = {
+        name.removeprefix(lead): _parameter(said, trainer)
+        for name, said in trainer["properties"].items()
+        if name.startswith(lead)
+    }
+
+
+def _launched(launch: Json, launcher: Json) -> None:
+    """Put the launcher's parameters into a stage's ``launch``; ``hosts: N`` is N ranks here."""
+    launch["properties"] = _object(launcher, launcher)["properties"]
+    launch["properties"]["hosts"]["anyOf"].append({"type": "integer", "minimum": 1})
+    launch["additionalProperties"] = False
+
+
+def _object(schema: Json, root: Json) -> Json:
+    properties = {
+        name: _parameter(said, root) for name, said in schema.get("properties", {}).items()
+    }
+    return {
+        "type": "object",
+        "description": schema.get("description", ""),
+        "properties": properties,
+        "additionalProperties": bool(schema.get("additionalProperties", True)),
+    }
+
+
+def _parameter(schema: Json, root: Json) -> Json:
+    """Return a parameter as an editor sees it: its own type, or a template.
+
+    The default stands inside, so that an editor which fills a mapping in does not write them all.
+    """
+    said = resolve(schema, root)
+    shape = {key: said[key] for key in (*_KEPT, "default") if key in said}
+    if "properties" in said:
+        shape |= _object(said, root)
+        shape.pop("description")
+        shape["type"] = said.get("type", "object")
+    if isinstance(said.get("items"), dict):
+        item = _parameter(said["items"], root)
+        shape["items"] = {key: item[key] for key in item if key not in ("description", "examples")}
+    known = {"description": _told(said), "examples": examples(said, root)}
+    known = {key: value for key, value in known.items() if value}
+    if (
+        shape.get("type") in ("string", ["string", "null"])
+        and not {"enum", "pattern"} & shape.keys()
+    ):
+        shape.pop("minLength", None)  # a template is text, and what !reset writes is empty text
+        return {**known, "anyOf": [shape]}
+    reset = [{"type": "null"}] if shape.get("type") == "object" else []  # what !reset writes
+    return {**known, "anyOf": [shape, _OR_TEMPLATE, *reset]}
+
+
+def _told(said: Json) -> str:
+    """Return what an editor shows beside a parameter: what it does, and its default in words."""
+    default = said.get("default")
+    told: str = said.get("description", "")
+    return f"{told} Default: {laid_out(default)}." if default not in (None, {}, [], "") else told
+
+
+def _plain(value: Any) -> Any:
+    """Return a schema without our annotations, its references moved to ``definitions``."""
+    if isinstance(value, dict):
+        plain = {key: _plain(child) for key, child in value.items() if not key.startswith("x-")}
+        if "x-template" not in value:
+            return plain
+        about = {key: plain.pop(key) for key in ("description", "examples")}
+        return {**about, "anyOf": [plain, _OR_TEMPLATE]}
+    if isinstance(value, list):
+        return [_plain(child) for child in value]
+    return value.replace("#/$defs/", "#/definitions/") if isinstance(value, str) else value

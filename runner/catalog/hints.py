@@ -1,0 +1,125 @@
+"""The way out of the mistakes YAML makes easy: a value and the types wanted in, a hint out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runner.recipe.template.expressions import is_number
+
+_YES = ("yes", "on", "y", "true", "1")
+_NO = ("no", "off", "n", "false", "0")
+_CURLY = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019")  # text to YAML
+_QUOTES = "".join(_CURLY) + "\"'"
+_COMMA = re.compile(r"[-+]?\d+,\d+(?:e[-+]?\d+)?")
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+_UNITS = {"k": 1_000, "m": 1_000_000}
+
+
+def of_type(value: Any, wanted: Sequence[str], path: Sequence[str | int]) -> str:
+    """Return the way out where a value has the wrong type."""
+    if value is None:
+        inside = path and isinstance(path[-1], int)
+        out = "leave the line out: mlx-lm would read null as 'use the default'"
+        return "remove this entry" if inside else out
+    if isinstance(value, str):
+        return _of_text(value, wanted, path)
+    if isinstance(value, bool):
+        return "put it in quotes" if "string" in wanted else ""
+    if isinstance(value, int | float):
+        return _of_number(value, wanted)
+    alone = isinstance(value, list) and len(value) == 1 and isinstance(value[0], str | int)
+    return f"write {value[0]}, without [ ]" if alone and "string" in wanted else ""
+
+
+def of_template(value: Any, wanted: Sequence[str], said: str) -> str:
+    """Return the way out where a template made a value of the wrong type."""
+    expression = said.strip().removeprefix("{{").removesuffix("}}").strip()
+    hint = ""
+    if isinstance(value, dict) and value and "object" not in wanted:
+        hint = f"{expression} holds {', '.join(value)}: add .{next(iter(value))}"
+    elif isinstance(value, float) and "integer" in wanted:
+        alone = re.fullmatch(r"[\w.]+|\w+\([^()]*\)", expression)
+        whole = f"{expression} | int" if alone else f"({expression}) | int"
+        divides = "write // to divide whole numbers, or " if "/" in expression else "write "
+        hint = f"{divides}{{{{ {whole} }}}}"
+    elif isinstance(value, str) and {"integer", "number"} & set(wanted):
+        hint = _of_text_for_number(value, said)
+    elif value is None:
+        hint = "it is null where it is said: give it a value there"
+    return hint
+
+
+def _of_text_for_number(value: str, said: str) -> str:
+    name = re.search(r"env\(\s*['\"](\w+)['\"]\s*\)", said)
+    if name:
+        return f"give env a number as default: env('{name[1]}', 1)"
+    if said[:1] in _CURLY:
+        return f"{said[0]} is no quote to YAML: write '{said.strip(_QUOTES)}'"
+    if said != said.strip() or not (said.startswith("{{") and said.endswith("}}")):
+        return "let nothing stand beside the {{ }}, not even a space"
+    hint = _of_digits(value.strip().casefold())
+    return f"where it is said, {hint}" if hint else ""
+
+
+def unread(name: str, properties: Mapping[str, Any], chosen: object = None) -> str:
+    """Return where a key belongs that stands beside the mapping it should be in."""
+    homes = [
+        home
+        for home, said in properties.items()
+        if isinstance(said, dict) and name in said.get("properties", ())
+    ]
+    home = chosen if chosen in homes else homes[0] if len(homes) == 1 else None
+    return f"write {home}: {{{name}: …}}" if home else ""
+
+
+def quotient(schema: Mapping[str, Any], name: str, beside: Any) -> tuple[str, float] | None:
+    """Return the key, and its value, that a key of other libraries says by another beside it."""
+    said = schema.get("x-quotient", {}).get(name)
+    if said is None or not isinstance(beside, Mapping) or said["is"] in beside:
+        return None
+    whole, part = beside.get(name), beside.get(said["by"])
+    if type(whole) not in {int, float} or type(part) not in {int, float} or not part:
+        return None
+    return said["is"], whole / part
+
+
+def _of_number(value: float, wanted: Sequence[str]) -> str:
+    if "boolean" in wanted and value in {0, 1}:
+        return f"write {'true' if value else 'false'}"
+    if isinstance(value, float) and "integer" in wanted and value.is_integer():
+        return f"write {int(value)}"
+    return "put it in quotes" if "string" in wanted else ""
+
+
+def _of_text(text: str, wanted: Sequence[str], path: Sequence[str | int]) -> str:
+    word = text.strip().casefold()
+    if "boolean" in wanted and word in (*_YES, *_NO):
+        return f"write {'true' if word in _YES else 'false'}, without quotes"
+    if {"integer", "number"} & set(wanted):
+        return _of_digits(word)
+    if "array" in wanted and text.strip() and "{{" not in text:
+        return f"put it in [ ]: {path[-1] if path else 'NAME'}: [{text}]"
+    return ""
+
+
+def _of_digits(word: str) -> str:
+    """Return the number that a text was meant to be."""
+    word = word.strip(_QUOTES) if _COMMA.fullmatch(word.strip(_QUOTES)) else word
+    if _COMMA.fullmatch(word) and not _THOUSANDS.fullmatch(word):
+        return f"write {word.replace(',', '.')}, with a point"
+    plain = word.strip(_QUOTES).replace("_", "").replace(",", "")
+    unit = re.fullmatch(r"(\d+(?:\.\d+)?)([km])", plain)
+    if is_number(plain) and not plain.strip("+-").startswith(("n", "i")):
+        how = "without quotes" if plain == word else "digits only"
+        return f"write {plain}, {how if word == word.strip(_QUOTES) else 'without these quotes'}"
+    if plain.endswith("%") and is_number(plain[:-1]):
+        return f"write {float(plain[:-1]) / 100:g}"
+    if unit:
+        return f"write {float(unit[1]) * _UNITS[unit[2]]:.0f}"
+    if re.fullmatch(r"\d+(:\d+)+", plain):
+        return "YAML 1.2 has no numbers with colons"
+    if re.fullmatch(r"0b[01]+", plain):
+        plain = str(int(plain, 2))
+    date = re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)", plain)
+    plain = "".join(date.groups()) if date else plain
+    return f"write {plain}" if plain.isascii() and plain.isdigit() else ""

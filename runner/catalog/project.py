@@ -1,0 +1,93 @@
+"""A file that a user names -> what is shown of the files that it names in turn.
+
+A recipe of a stranger may name any file of this disk, and a message that quotes its lines would
+show them. So of a file outside of the project nothing is quoted, and one that does not read as a
+recipe is not read for one at all. The project is the repository the named file is in, or else its
+folder, with all below it; a home folder that is a repository is nobody's project.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.base.constants import BUILTIN, SUFFIXES
+from runner.catalog import load
+
+Read = Callable[[str], bytes]
+_KEY = re.compile(rb"^(?:\xef\xbb\xbf)?([^\s#:'\"\[\]{}-][^\s:]*)\s*:(?:\s|$)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The folder that holds all that is shown of what `named`, a file, is made of."""
+
+    named: str
+    top: Path
+
+    def holds(self, file: str) -> bool:
+        """Say whether a file is the project's own, or shipped; a link is where it leads."""
+        return (
+            file == self.named or file.startswith(BUILTIN) or _real(file).is_relative_to(self.top)
+        )
+
+    def recipes(self, read: Read) -> Read:
+        """Return what reads recipes; another file is refused with an OSError."""
+
+        def checked(file: str) -> bytes:
+            data = self._read(file, read, "a recipe", load.envelope()["properties"])
+            if file != self.named and not file.startswith(BUILTIN):
+                _suffix(file, SUFFIXES, "a recipe's")
+            return data
+
+        return checked
+
+    def settings(self, read: Read) -> Read:
+        """Return what reads the configurations of commands; another file is refused likewise."""
+
+        def checked(file: str) -> bytes:
+            if not self.holds(file):
+                _suffix(file, SUFFIXES, "a configuration's outside of the project")
+            catalog = load.catalog()
+            tools = filter(None, map(catalog.get, catalog.names))
+            known = {name for tool in tools for name in tool.parameters}
+            return self._read(file, read, "a configuration", known)
+
+        return checked
+
+    def _read(self, file: str, read: Read, what: str, keys: Collection[str]) -> bytes:
+        """Return a file's bytes; outside, one with other keys is not `what` it is read as."""
+        data = read(file)
+        if not self.holds(file) and not _has_only(data, keys):
+            why = f"it is outside of the project and does not read as {what}: it is not shown"
+            raise OSError(errno.EACCES, why, file)
+        return data
+
+
+def of(named: str) -> Project:
+    """Return the project of a file that a user names, which may be none of this disk."""
+    folder = _real(named).parent
+    home = _real(os.path.expanduser("~"))  # noqa: PTH111  (a user may have none)
+    top = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+    return Project(named, folder if top == home else top)
+
+
+def _suffix(file: str, endings: tuple[str, ...], whose: str) -> None:
+    if not file.endswith(endings):
+        why = f"{whose} name ends in {' or '.join(endings)}"
+        raise OSError(errno.EACCES, why, file)
+
+
+def _has_only(data: bytes, known: Collection[str]) -> bool:
+    """Say whether all keys at a text's left edge are known ones, and some are there."""
+    keys = {found.decode("utf-8", "replace") for found in _KEY.findall(data)}
+    return bool(keys) and all(key in known or key.startswith("x-") for key in keys)
+
+
+def _real(file: str) -> Path:
+    try:
+        return Path(os.path.realpath(file))
+    except (OSError, ValueError):
+        return Path("/", "no", "such", "place")

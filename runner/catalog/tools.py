@@ -1,0 +1,366 @@
+"""The tools of schema/tools as frozen values: what mlx_lm's parameters are and how they travel."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from runner.base.constants import RUN_DIR
+
+Json = dict[str, Any]
+LAUNCHER = "mlx.launch"
+TRAINER = "run-recipe train"
+OLDEST, NEWEST = "0.31.3", "0.32.2"  # of mlx-lm; schema/tools is that of the newest
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a tool: its schema, mlx-lm's default, and how it reaches the command."""
+
+    name: str
+    schema: Json = field(repr=False)
+    emit: str
+    flag: str | None
+    off: str | None
+    in_config: bool
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def default(self) -> Any:
+        """mlx-lm's own default."""
+        return self.schema.get("default")
+
+    @property
+    def since(self) -> str | None:
+        """The mlx-lm release that first reads it, where older supported ones do not."""
+        return _text(self.schema.get("x-since"))
+
+    @property
+    def cosmetic(self) -> bool:
+        """Whether it changes what is printed and not what is made."""
+        return bool(self.schema.get("x-cosmetic"))
+
+    def read(self, seen: Any) -> Any:
+        """Return what the tool's own parser holds for it as a recipe says it."""
+        return json.loads(seen) if self.emit == "json" and isinstance(seen, str) else seen
+
+    def rewritten(self, text: str) -> str:
+        """Return what the tool makes of a text after its parser, as ``x-rewrites`` says."""
+        for old, new in self.schema.get("x-rewrites", {}).items():
+            text = text.replace(old, new)
+        return text
+
+    def input_kind(self, params: Mapping[str, Any]) -> str | None:
+        """Return what the parameter reads ("model", "data", "adapter", "file", …), if it reads."""
+        said = self.schema.get("x-input")
+        return said["kind"] if said and applies(said, params) else None
+
+    def paths(self, params: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the paths it names, of a list each, of an object that under the key ``at``."""
+        key, value = self.schema["x-input"].get("at"), params[self.name]
+        for one in value if isinstance(value, list) else [value]:
+            path = one.get(key) if isinstance(one, Mapping) else one
+            if isinstance(path, str) and path:
+                yield path
+
+    def files(self, params: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what may be files beside those: the texts below the dotted keys in ``files``."""
+        value = params[self.name]
+        for place in self.schema["x-input"].get("files", ()):
+            for one in value if isinstance(value, list) else [value]:
+                inside = one
+                for key in place.split("."):
+                    inside = inside.get(key) if isinstance(inside, Mapping) else None
+                yield from _texts(inside)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Something a tool makes: a parameter's path, or a path made of other outputs."""
+
+    name: str
+    param: str | None
+    place: str | None
+    path: str | None
+    when: Mapping[str, Any]
+
+    def at(self, params: Mapping[str, Any]) -> str:
+        """Return where a stage with these parameters makes it."""
+        return str(params[self.param]) if self.param else (self.path or "").format(**params)
+
+    def within(self, stage: str) -> str:
+        """Return where the runner puts it for a stage: in the stage's own folder of the run."""
+        return f"{RUN_DIR}/{stage}/{self.place}"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool of the catalogue; `schema` is its JSON Schema with our annotations.
+
+    `release` is the mlx-lm that the schema is of.
+    """
+
+    name: str
+    schema: Json = field(repr=False)
+    release: str = NEWEST
+
+    @property
+    def maker(self) -> str:
+        """Whose defaults its parameters have: a release of mlx-lm, or the tool itself."""
+        return f"mlx-lm {self.release}" if self.main[0].startswith("mlx_lm") else self.name
+
+    @property
+    def description(self) -> str:
+        """One sentence: what it does."""
+        return str(self.schema["description"])
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words that start it in a script."""
+        return tuple(self.schema["x-tool"]["command"])
+
+    @property
+    def main(self) -> tuple[str, str]:
+        """Its module and the function in it that the child calls."""
+        module, _, function = self.schema["x-tool"]["main"].partition(":")
+        return module, function
+
+    @property
+    def config_flag(self) -> str | None:
+        """The flag of its configuration file, None where it has none."""
+        return _text(self.schema["x-tool"].get("config"))
+
+    @property
+    def config_flags(self) -> tuple[str, ...]:
+        """The flag of its configuration file and the flag's other names."""
+        flag = self.config_flag
+        return () if flag is None else (flag, *self.schema["x-tool"].get("config_aliases", ()))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The figures a stage of this tool leaves behind, but for those of its families."""
+        return tuple(self.schema["x-tool"]["metrics"])
+
+    def measures(self, metric: str) -> Mapping[str, Any]:
+        """Return the parameters under which a stage of this tool measures `metric`."""
+        when: Mapping[str, Any] = self.schema["x-tool"].get("metrics_when", {}).get(metric, {})
+        return when
+
+    def measured(self, name: str) -> bool:
+        """Say whether a stage of this tool may leave a figure of that name behind."""
+        return name in self.metrics or self.family(name) is not None
+
+    def family(self, name: str) -> str | None:
+        """Return the parameter whose file gives a figure the end of its name, None for others."""
+        for lead, parameter in self.families.items():
+            if name.startswith(lead) and name != lead and name not in self.metrics:
+                return parameter
+        return None
+
+    @property
+    def families(self) -> Mapping[str, str]:
+        """How the names of further figures begin, and the parameter that gives their ends."""
+        said: Mapping[str, str] = self.schema["x-tool"].get("metric_families", {})
+        return said
+
+    @property
+    def report(self) -> str | None:
+        """Where it leaves its figures as JSON, as a path made of its parameters."""
+        return _text(self.schema["x-tool"].get("report"))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Modules it imports that mlx-lm does not bring along."""
+        return tuple(self.schema["x-tool"].get("needs", ()))
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it goes on by itself from what it left unfinished."""
+        return bool(self.schema["x-tool"].get("resumes"))
+
+    @property
+    def watch(self) -> str | None:
+        """The module of runner.worker that looks inside it while it runs."""
+        return _text(self.schema["x-tool"].get("watch"))
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Its parameters by name, in the order of the catalogue."""
+        return MappingProxyType(
+            {name: _parameter(name, said) for name, said in self.schema["properties"].items()}
+        )
+
+    @cached_property
+    def inputs(self) -> tuple[Parameter, ...]:
+        """The parameters that may read something."""
+        return tuple(one for one in self.parameters.values() if "x-input" in one.schema)
+
+    @cached_property
+    def recent(self) -> tuple[Parameter, ...]:
+        """The parameters that not every supported mlx-lm reads."""
+        return tuple(one for one in self.parameters.values() if one.since)
+
+    @cached_property
+    def outputs(self) -> Mapping[str, Output]:
+        """What it makes, by the name used in ``stages.NAME.OUTPUT``."""
+        said = self.schema["x-tool"]["outputs"]
+        return MappingProxyType({name: _output(name, entry) for name, entry in said.items()})
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """Every parameter at its own default, nested ones included."""
+        return MappingProxyType(complete(self.schema, {}, self.schema))
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a version's numbers, for comparing: 0.32.2 -> (0, 32, 2)."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def at(schema: Json, release: str | None) -> Json:
+    """Return a tool's schema as an installed mlx-lm has it; None is the newest."""
+    if release is None:
+        return schema
+    here = numbers(release)
+    known = {
+        name: {**said, **_default_at(said, here)}
+        for name, said in schema["properties"].items()
+        if numbers(said.get("x-since", "0")) <= here
+    }
+    return {**schema, "properties": known}
+
+
+def _default_at(schema: Json, release: tuple[int, ...]) -> Json:
+    """Return the default a parameter had before it was changed, where that is this release's."""
+    for before, default in schema.get("x-default-before", {}).items():
+        if release < numbers(before):
+            return {"default": default}
+    return {}
+
+
+class Catalog:
+    """The tools by name, each read when it is first asked for."""
+
+    def __init__(
+        self, names: tuple[str, ...], read: Callable[[str], Json], release: str | None = None
+    ) -> None:
+        self.names = names
+        newer = release is None or numbers(release) > numbers(NEWEST)
+        self.release = NEWEST if newer or release is None else release
+        self._read = read
+        self._tools: dict[str, Tool] = {}
+
+    @cached_property
+    def launcher(self) -> Tool:
+        """How a tool is started on several ranks; not a tool of a stage itself."""
+        return Tool(LAUNCHER, self._read(LAUNCHER))
+
+    @cached_property
+    def trainer(self) -> Tool:
+        """What stands around the trainer of a stage; not a tool of a stage itself."""
+        return Tool(TRAINER, self._read(TRAINER))
+
+    def get(self, name: str) -> Tool | None:
+        """Return the tool called `name`, None where the catalogue has none."""
+        if name not in self.names:
+            return None
+        if name not in self._tools:
+            self._tools[name] = Tool(name, self._read(name), self.release)
+        return self._tools[name]
+
+    def named(self, word: str) -> list[str]:
+        """Return the tools that a word may be short for: its own name, or those that end so."""
+        if word in self.names:
+            return [word]
+        return [name for name in self.names if name.partition(".")[2] == word]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a value, inside lists and mappings too; none that is empty."""
+    if isinstance(value, str):
+        yield from [value] if value else []
+    elif isinstance(value, Mapping | list):
+        for child in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(child)
+
+
+def applies(said: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Say whether the ``when`` of an annotation holds for these parameters."""
+    when: Mapping[str, Any] = said.get("when", {})
+    return when.items() <= params.items()
+
+
+def branches(schema: Json, value: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
+    """Yield the properties of the conditional branches that hold for `value`."""
+    for branch in schema.get("allOf", ()):
+        wanted = branch.get("if", {}).get("properties", {})
+        if wanted and all(value.get(key) == said.get("const") for key, said in wanted.items()):
+            yield from branch.get("then", {}).get("properties", {}).items()
+
+
+def resolve(schema: Json, root: Json) -> Json:
+    """Return a schema with its ``$ref`` into the same document filled in."""
+    target = schema.get("$ref")
+    if target is None:
+        return schema
+    found = root
+    for word in target.removeprefix("#/").split("/"):
+        found = found[word]
+    return {**found, **{key: value for key, value in schema.items() if key != "$ref"}}
+
+
+def complete(schema: Json, given: Mapping[str, Any], root: Json) -> Json:
+    """Return `given` with every default filled in, nested objects included, in schema order.
+
+    Of an object with ``x-select`` only the entry named by that sibling is filled in (T30).
+    """
+    full: Json = {}
+    properties = schema.get("properties", {})
+    for name, said in properties.items():
+        if name in given:
+            full[name] = _completed(said, given[name], root)
+        elif "default" in said:
+            full[name] = _completed(said, said["default"], root)
+    for name, said in properties.items():
+        if "x-select" not in said:
+            continue
+        chosen, own = full.get(said["x-select"]), full.get(name)
+        if isinstance(chosen, str) and isinstance(own, dict) and chosen in said["properties"]:
+            full[name] = {chosen: _completed(said["properties"][chosen], own.get(chosen, {}), root)}
+    return full
+
+
+def _completed(schema: Json, value: Any, root: Json) -> Any:
+    if value is None or isinstance(value, str | bool | float):
+        return value
+    schema = resolve(schema, root)
+    if isinstance(value, dict):
+        if "properties" in schema and "x-select" not in schema:
+            return complete(schema, value, root)
+        return dict(value)
+    if isinstance(value, list):
+        item = schema.get("items", {})
+        return [_completed(item, entry, root) for entry in value]
+    if schema.get("type") == "number" and type(value) is int:
+        return float(value)
+    return value
+
+
+def _text(said: Any) -> str | None:
+    return None if said is None else str(said)
+
+
+def _parameter(name: str, schema: Json) -> Parameter:
+    travel = schema["x-arg"]
+    flag = travel.get("flag")
+    in_config = travel.get("config", True)
+    aliases = tuple(travel.get("aliases", ()))
+    return Parameter(name, schema, travel["emit"], flag, travel.get("off"), in_config, aliases)
+
+
+def _output(name: str, said: Json) -> Output:
+    return Output(
+        name, said.get("param"), said.get("place"), said.get("path"), said.get("when", {})
+    )

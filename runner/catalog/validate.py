@@ -1,0 +1,319 @@
+"""A value against its JSON Schema: every violation in words a user can act on."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from runner.base.problems import listing, shown, suggest
+from runner.catalog import hints, validator
+from runner.catalog.tools import resolve
+from runner.recipe.node import MISSING
+from runner.recipe.template.operators import kind
+
+Path = tuple[str | int, ...]
+
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "null",
+}
+_BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+    "multipleOf": "a multiple of",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing a schema refuses: where in the value, in words, by which rule.
+
+    `key` says that it is the key at `path` and not its value; `about` is what the message is
+    about, where that is not what stands at `path`; `wanted` are the types that would do; `short`
+    says it of a difference that is too small, with its two names as holes.
+    """
+
+    path: Path
+    message: str
+    rule: str
+    hint: str = ""
+    key: bool = False
+    about: Path | None = None
+    wanted: tuple[str, ...] = ()
+    short: str = ""
+
+
+def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
+    """Return everything `schema` refuses in `value` (parsed JSON-like values), in order."""
+    errors = validator.errors(schema, value)
+    every = (
+        violation
+        for error in errors
+        if not _rule(error)
+        for violation in _explain(error, schema, value)
+    )
+    plain = list(islice(every, validator.MAX_ERRORS))
+    bad = {violation.path for violation in plain}
+    found = [*plain, *_unselected(schema, value, bad)]
+    for error in errors:
+        rule = _rule(error)
+        if rule and not _doubtful(rule, error, value, schema, bad):
+            found += _explain(error, schema, value)
+    if validator.MAX_ERRORS in {len(errors), len(plain)}:
+        why = f"has at least {validator.MAX_ERRORS:,} mistakes: the others are not looked for"
+        found.append(Violation((), why, "more-problems", "mend these first"))
+    return _once(found)
+
+
+def dotted(path: Path) -> str:
+    """Return a path as a user writes it: ``lora_parameters.keys[2]``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def _rule(error: Any) -> int:
+    """Return at which step of its schema path an error leaves an ``if``, 0 for a plain error."""
+    steps = list(error.absolute_schema_path)
+    return next((at for at, step in enumerate(steps) if step in {"then", "else"}), 0)
+
+
+def _doubtful(rule: int, error: Any, value: Any, root: Any, bad: set[Path]) -> bool:
+    """Say whether the ``if`` of an error's rule reads a value that is wrong itself."""
+    steps = list(error.absolute_schema_path)[:rule]
+    schema: Any = root
+    for step in steps:
+        schema = schema[step]
+    above = _instance(steps)
+    for name in _read(schema["if"]):
+        path = (*above, name)
+        if any(one[: len(path)] == path for one in bad) or _at(value, path) is MISSING:
+            return True
+    return False
+
+
+def _instance(steps: Sequence[str | int]) -> Path:
+    """Return where in the value a schema path leads."""
+    return tuple(
+        step
+        for at, step in enumerate(steps)
+        if at and steps[at - 1] in {"properties", "prefixItems"}
+    )
+
+
+def _read(condition: Any) -> Iterator[str]:
+    """Yield the names that an ``if`` reads."""
+    yield from condition.get("required", ())
+    yield from condition.get("properties", ())
+    for branch in (*condition.get("anyOf", ()), *condition.get("allOf", ())):
+        yield from _read(branch)
+
+
+def _at(value: Any, path: Path) -> Any:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _unselected(schema: Mapping[str, Any], value: Any, bad: set[Path]) -> Iterator[Violation]:
+    """Yield each entry of an ``x-select`` mapping that the chosen sibling does not name (T30)."""
+    if not isinstance(value, dict):
+        return
+    for name, said in schema.get("properties", {}).items():
+        if "x-select" not in said:
+            continue
+        selector = said["x-select"]
+        entries = value.get(name)
+        if not isinstance(entries, dict) or (selector,) in bad:
+            continue
+        chosen = value.get(selector, schema["properties"][selector].get("default"))
+        if chosen is MISSING:
+            continue
+        for entry in entries:
+            if entry != chosen and entry in said["properties"]:
+                default = "" if selector in value else " (its default)"
+                message = f"{selector} is {chosen}{default}: mlx-lm reads only {name}.{chosen}"
+                own = said["properties"].get(chosen, {}).get("properties", {})
+                inside = entries[entry] if isinstance(entries[entry], dict) else {}
+                moves = chosen not in entries and inside.keys() <= own.keys()
+                hint = f"write {selector}: {entry}" + f", or {name}: {{{chosen}: …}}" * moves
+                path = (name, entry)
+                yield Violation(path, message, "not-read", hint, key=True, about=())
+
+
+def _once(found: Iterable[Violation]) -> list[Violation]:
+    """Return the violations in order, each mistake told once."""
+    all_of_them = list(found)
+    mistyped = {v.path for v in all_of_them if v.rule == "wrong-type"}
+    once: dict[Any, Violation] = {}
+    for v in sorted(all_of_them, key=lambda v: len(v.path)):
+        if v.path not in mistyped or v.rule == "wrong-type":
+            once.setdefault((v.about, v.message) if v.about is not None else v, v)
+    lacking: dict[Path, list[Violation]] = {}
+    for v in once.values():
+        if v.rule == "missing-key":
+            lacking.setdefault(v.path, []).append(v)
+    kept = [v for v in once.values() if v.rule != "missing-key"]
+    for path, missing in lacking.items():
+        names = [v.message.removeprefix("needs ") for v in missing]
+        message = (
+            f"needs {', '.join(names[:-1])} and {names[-1]}" if names[1:] else missing[0].message
+        )
+        kept.append(Violation(path, message, "missing-key", missing[0].hint))
+    return sorted(kept, key=lambda v: [str(step) for step in v.path])
+
+
+def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violation]:
+    """Turn one of jsonschema's errors into our words."""
+    path = tuple(error.absolute_path)
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    said, about = _message(error, root)
+    if error.validator == "additionalProperties":
+        chosen = value.get(schema.get("x-select", "")) if isinstance(value, dict) else None
+        for name in error.instance:
+            if name not in schema.get("properties", {}):
+                yield unknown(schema, path, name, chosen, error.instance)
+    elif "propertyNames" in error.absolute_schema_path:
+        name = str(error.instance)
+        hint = str(schema.get("x-hint", ""))
+        yield Violation((*path, name), said, "bad-name", hint, key=True)
+    elif said:
+        yield _told(error, root, said, about)
+    elif error.validator == "required":
+        for name in error.validator_value:
+            if name not in error.instance:
+                yield Violation(path, f"needs '{name}'", "missing-key", _form(schema, name))
+    elif error.validator == "type":
+        yield _wrong_type(path, error.instance, error.validator_value, schema)
+    else:
+        yield Violation(path, *_wrong_value(error))
+
+
+def _told(error: Any, root: Mapping[str, Any], said: str, about: Path | None) -> Violation:
+    """Return what a schema's own message says; of several arguments, which one it is about."""
+    path = tuple(error.absolute_path)
+    if error.validator in _BOUNDS and "prefixItems" in error.absolute_schema_path:
+        message, rule, _ = _wrong_value(error)
+        short = error.schema.get("x-short", "") if error.validator == "minimum" else ""
+        return Violation(path, message, rule, f"the {(about or path)[-1]} {said}", short=short)
+    place = _reader(error, root, path)
+    return Violation(place, said, "bad-value", key=bool(_rule(error)), about=about)
+
+
+def unknown(
+    schema: Mapping[str, Any], path: Path, name: str, chosen: object = None, beside: Any = None
+) -> Violation:
+    """Return the violation of a key that the schema of its mapping does not know.
+
+    `beside` is the mapping it stands in.
+    """
+    known = schema.get("properties", {})
+    meant = hints.quotient(schema, name, beside)
+    hint = (
+        f"did you mean {meant[0]}: {meant[1]} ({name} / {schema['x-quotient'][name]['by']})?"
+        if meant
+        else ""
+    )
+    hint = hint or schema.get("x-not", {}).get(name) or hints.unread(name, known, chosen)
+    hint = hint or suggest(str(name), known, str(schema.get("x-hint", "")))
+    return Violation((*path, name), f"unknown '{name}'", "unknown-key", hint, key=True)
+
+
+def _form(schema: Mapping[str, Any], name: str) -> str:
+    """Return how a missing key is written, where its schema says so."""
+    hint = str(schema.get("properties", {}).get(name, {}).get("x-hint", ""))
+    return hint if hint.startswith(f"write {name}:") else ""
+
+
+def _reader(error: Any, root: Any, path: Path) -> Path:
+    """Return the key that makes a rule ask for more, where what it asks for is not there."""
+    rule = _rule(error)
+    steps = list(error.absolute_schema_path)[:rule]
+    if not rule or path != _instance(steps):
+        return path
+    schema: Any = root
+    for step in steps:
+        schema = schema[step]
+    given = error.instance if isinstance(error.instance, dict) else {}
+    return next(((*path, name) for name in _read(schema["if"]) if name in given), path)
+
+
+def _message(error: Any, root: Any) -> tuple[str, Path | None]:
+    """Return the nearest ``x-message`` around an error's schema, and what in the value it is about.
+
+    A wrong type inside a plain parameter is said in our own words.
+    """
+    steps = list(error.absolute_schema_path)
+    found: tuple[str, Path | None] = ("", None)
+    about: list[str | int] = []
+    schema: Any = root
+    for at, step in enumerate(steps):
+        if not isinstance(schema, dict | list) or (isinstance(schema, dict) and step not in schema):
+            break
+        schema = schema[step]
+        if isinstance(schema, dict):
+            schema = resolve(schema, root)  # jsonschema's paths go through a $ref without a step
+        above = steps[at - 1] if at else None
+        if above in {"properties", "prefixItems"}:
+            about.append(step)
+        elif step in {"items", "additionalProperties"}:
+            about += list(error.absolute_path)[len(about) : len(about) + 1] or [step]
+        if isinstance(schema, dict) and "x-message" in schema:
+            found = (schema["x-message"], tuple(about))
+    leaf = found[1] is not None and list(found[1]) == list(error.absolute_path)
+    return ("", None) if error.validator == "type" and leaf else found
+
+
+def _wrong_type(
+    path: Path, value: Any, expected: str | list[str], schema: Mapping[str, Any]
+) -> Violation:
+    names = [expected] if isinstance(expected, str) else expected
+    wanted = " or ".join(_TYPES[name] for name in names)
+    said = str(schema.get("x-hint", ""))
+    others = "array" in names and "string" not in schema.get("items", {}).get("type", "string")
+    whole = ("object" in names or others) and value is not None  # brackets make no entry of it
+    hint = (said if whole else "") or hints.of_type(value, names, path) or said
+    if isinstance(value, float) and not math.isfinite(value):
+        wanted, hint = "a finite number", ""
+    if isinstance(value, str):
+        seen = f"the text {shown(value)}"
+    else:
+        seen = shown(value) if isinstance(value, bool | int | float) else kind(value)
+    message = f"must be {wanted}, not {seen}"
+    return Violation(path, message, "wrong-type", hint, wanted=tuple(names))
+
+
+def _wrong_value(error: Any) -> tuple[str, str, str]:
+    """Return message, rule and hint for a value of the right type."""
+    value, limit, keyword = error.instance, error.validator_value, str(error.validator)
+    if keyword in _BOUNDS:
+        share = "Maximum" in keyword and limit == 1 and 1 < value < 100  # noqa: PLR2004
+        hint = f"a share, not a percentage: write {value / 100:g}" if share else ""
+        return f"must be {_BOUNDS[keyword]} {limit}, not {shown(value)}", "out-of-range", hint
+    if keyword == "enum":
+        choices = listing((c if isinstance(c, str) else shown(c) for c in limit), 20)
+        known = [choice for choice in limit if isinstance(choice, str)]
+        otherwise = str(error.schema.get("x-hint", ""))
+        hint = suggest(value, known, otherwise) if isinstance(value, str) else otherwise
+        return f"must be one of {choices}, not {shown(value)}", "not-a-choice", hint
+    if keyword.startswith("min"):
+        if limit == 1:
+            return "must not be empty", "empty-value", ""
+        return f"needs {limit} entries, not {len(value)}", "too-few", ""
+    count = len(value) if isinstance(value, list) else 0
+    plain = {
+        "const": f"must be {shown(limit)}, not {shown(value)}",
+        "maxItems": f"takes at most {limit} entries, not {count}",
+        "uniqueItems": "holds an entry twice",
+        "pattern": f"{shown(value)} does not have the form {limit}",
+    }
+    return plain.get(keyword, error.message), "bad-value", ""

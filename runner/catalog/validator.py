@@ -1,0 +1,158 @@
+"""A schema in, its validator out: finite numbers, whole whole numbers, silent about MISSING.
+
+jsonschema judges. What it found nothing wrong with is remembered by the digest of schema and value,
+and is not judged again: importing jsonschema takes as long as all else that shows a plan.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from runner.recipe.node import MISSING
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+
+_PART = re.compile(r"\\.|\[(?:\\.|[^\]])*\]|\$")  # an escape, a class, or the end
+MAX_ERRORS = 5_000
+
+_sound: set[str] = set()
+_learned: list[str] = []
+
+
+def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
+    """Return jsonschema's errors, in its own words; a value that is MISSING has none.
+
+    Of a value with more mistakes than anybody mends at once, those that come first.
+    """
+    held = _Held(schema)
+    mark = _digest(f"{_signature(held)}{value!r}")
+    if mark in _sound:
+        return []
+    found = list(islice(_validator(held).iter_errors(value), MAX_ERRORS))
+    if not found:
+        _sound.add(mark)
+        _learned.append(mark)
+    return found
+
+
+def remember(marks: Iterable[str]) -> None:
+    """Take over what an earlier process learned to be sound."""
+    _sound.update(marks)
+
+
+def learned() -> list[str]:
+    """Return what was found sound since the last call, to be remembered."""
+    new = _learned.copy()
+    _learned.clear()
+    return new
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """A schema that cannot be collected, so that its id stays its own."""
+
+    schema: Mapping[str, Any]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and other.schema is self.schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+
+@lru_cache(maxsize=64)
+def _signature(held: _Held) -> str:
+    return _digest(json.dumps(held.schema, sort_keys=True))
+
+
+@lru_cache(maxsize=64)
+def _validator(held: _Held) -> "Draft202012Validator":
+    """Return jsonschema's validator, which remembers the values that a property has taken.
+
+    Stages mostly say the same things: of a thousand, each value is looked at once.
+    """
+    from jsonschema.validators import extend  # noqa: PLC0415
+
+    good: set[tuple[int, str]] = set()
+
+    def properties(validator: Any, said: Any, value: Any, _: Any) -> Iterator[Any]:
+        for name, schema in said.items() if isinstance(value, dict) else ():
+            if name not in value:
+                continue
+            mark = (id(schema), repr(value[name]))
+            if mark not in good:
+                found = list(validator.descend(value[name], schema, path=name, schema_path=name))
+                yield from found
+                if not found:
+                    good.add(mark)
+
+    keywords = {"properties": _unless_missing(properties)}
+    strict: Any = extend(_strict(), validators=keywords)  # type: ignore[no-untyped-call]
+    validator: Draft202012Validator = strict(held.schema)
+    return validator
+
+
+@cache
+def _strict() -> "type[Draft202012Validator]":
+    """Return jsonschema's validator with whole numbers that are whole and finite numbers (T17)."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  (95 ms, only to validate)
+    from jsonschema.validators import extend  # noqa: PLC0415
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int,
+            "number": lambda _, value: (
+                type(value) is int or (type(value) is float and math.isfinite(value))
+            ),
+        }
+    )
+    checks = {**Draft202012Validator.VALIDATORS, "pattern": _pattern}
+    keywords = {name: _unless_missing(check) for name, check in checks.items()}
+    keywords["uniqueItems"] = _of_known(keywords["uniqueItems"])
+    strict: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, validators=keywords, type_checker=checker
+    )
+    return strict
+
+
+def _pattern(_: Any, said: str, value: Any, __: Any) -> Iterator[Any]:
+    """Judge a pattern as JSON Schema means it: its ``$`` is the end, not before a last newline."""
+    from jsonschema import ValidationError  # noqa: PLC0415
+
+    if isinstance(value, str) and not _compiled(said).search(value):
+        yield ValidationError(f"{value!r} does not match {said!r}")
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    ends = {"$": r"\Z"}
+    return re.compile(_PART.sub(lambda part: ends.get(part[0], part[0]), pattern))
+
+
+def _of_known(check: Any) -> Any:
+    """Return a keyword that looks at the entries of a list that could be made: others are alike."""
+
+    def keyword(validator: Any, said: Any, value: Any, schema: Any) -> Any:
+        known = [one for one in value if one is not MISSING] if isinstance(value, list) else value
+        return check(validator, said, known, schema)
+
+    return keyword
+
+
+def _unless_missing(check: Any) -> Any:
+    def keyword(validator: Any, said: Any, value: Any, schema: Any) -> Any:
+        return () if value is MISSING else check(validator, said, value, schema) or ()
+
+    return keyword

@@ -1,0 +1,39 @@
+"""The verb audit."""
+
+from pathlib import Path
+
+import click
+
+from runner.base.errors import Exit
+from runner.cli import options
+from runner.system import printer
+
+
+@click.command("audit")
+@click.argument("run", required=False, shell_complete=options.completes("runs"))
+@options.together(options.runs, options.style())
+def command(run: str | None, runs: str, style: str) -> int:
+    """Hold what each tool had against the plan, value by value.
+
+    Of a run these are all parameters of all its stages.
+    """
+    from runner.run import history
+    from runner.run.audit import sentence, table, total
+    from runner.run.manifest import State
+
+    manifest = history.find(Path(runs), run)
+    rows = history.audits(manifest)
+    wrong = any(not verdict.equal for verdicts in rows.values() for verdict in verdicts)
+    if style == "json":
+        printer.show_json({name: [one.as_dict() for one in rows[name]] for name in rows})
+        return Exit.AUDIT if wrong else Exit.OK
+    for name, verdicts in rows.items():
+        printer.show(f"{name}: {sentence(verdicts)}")
+        printer.show("\n".join(f"  {row}" for row in table(verdicts)))
+    every = [verdict for verdicts in rows.values() for verdict in verdicts]
+    unseen = [r.name for r in manifest.stages if r.state is State.FINISHED and r.name not in rows]
+    for name in unseen:
+        printer.show(f"{name}: finished, and nothing says with what")
+    none = "no stage of this run has been audited"
+    printer.show(total(every) if every else none)
+    return Exit.AUDIT if wrong or unseen or not every else Exit.OK

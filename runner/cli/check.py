@@ -1,0 +1,118 @@
+"""The verb check."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.base.errors import Exit
+from runner.cli import options
+from runner.system import printer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.cli.check_files import Checked
+
+
+@click.command("check")
+@click.argument(
+    "recipes",
+    metavar="RECIPE|FOLDER…",
+    nargs=-1,
+    required=True,
+    shell_complete=options.completes("recipes"),
+)
+@options.together(options.overrides, options.profiles)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    default="text",
+    show_default=True,
+    help="What to print; github: workflow annotations.",
+)
+@click.option("--mlx", is_flag=True, help="Also ask the installed tools' own parsers.")
+@click.option("--tests", is_flag=True, help="Also run the NAME.test.yaml beside each recipe.")
+def command(
+    recipes: tuple[str, ...],
+    sets: tuple[str, ...],
+    profiles: tuple[str, ...],
+    style: str,
+    mlx: bool,
+    tests: bool,
+) -> int:
+    """Report every problem of recipes, or of those in a folder.
+
+    A recipe is looked at as it is and with each of its profiles, or with those that --profile
+    names.
+    """
+    from runner.cli import check_files
+
+    found = check_files.files(recipes, tests=tests)
+    request = check_files.Request(profiles, sets, mlx)
+    every: list[Checked] = []
+    for checked in check_files.check(found, recipes, request):
+        every.append(checked)
+        if style == "text":
+            _print(checked, alone=len(found) == 1)
+    if style == "text":
+        printer.say(_total(every))
+    else:
+        _write(every, style)
+    wrong = any(problem.severity == "error" for one in every for problem in one.problems)
+    return Exit.INVALID if wrong else Exit.OK
+
+
+def _print(checked: "Checked", *, alone: bool) -> None:
+    """Print what was found in a file; of several, under its name."""
+    if checked.lacks:
+        names = " and ".join(f"'{name}'" for name in checked.lacks)
+        printer.say(f"{checked.file}: left out: it has no profile {names}")
+        return
+    if not alone:
+        printer.show(checked.verdict)
+    if checked.problems:
+        from runner.base.problems import pictures
+
+        for told in pictures(checked.problems, checked.sources):
+            printer.show(told)
+    for whole, short in checked.budgets:
+        printer.show(whole if alone else f"  {short}")
+
+
+def _total(every: "Sequence[Checked]") -> str:
+    """Return what all of it comes to."""
+    from runner.base.constants import ENDING
+    from runner.base.problems import counted, tally
+
+    looked = [one for one in every if not one.lacks]
+    if len(every) == 1:
+        return looked[0].verdict
+    recipes = sum(not one.file.endswith(ENDING) for one in looked)
+    parts = [counted(recipes, "recipe")] if recipes else []
+    if recipes < len(looked):
+        parts.append(counted(len(looked) - recipes, "test file"))
+    return f"{', '.join(parts)}: {tally(one for file in looked for one in file.problems)}"
+
+
+def _write(every: "Sequence[Checked]", style: str) -> None:
+    """Print everything that was found, for programs."""
+    from runner.base.problems import listed, ordered
+    from runner.base.version import __version__
+    from runner.lint.rule import rules
+    from runner.report.annotations import sarif, workflow_command
+    from runner.system import git
+
+    named = git.in_workspace()
+    every = [replace(one, problems=listed(one.problems)) for one in every]
+    problems = ordered(problem for one in every for problem in one.problems)
+    if style == "github":
+        printer.payload("".join(f"{workflow_command(one, named)}\n" for one in problems))
+    elif style == "sarif":
+        pages = {slug: rule.page for slug, rule in rules().items()}
+        printer.show_json(sarif(problems, __version__, pages, named))
+    else:
+        printer.show_json(
+            [{"recipe": one.file, **found.as_dict()} for one in every for found in one.problems]
+        )

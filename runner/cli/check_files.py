@@ -1,0 +1,274 @@
+"""Files and folders in, what is wrong with each recipe and each test file in them out."""
+
+import json
+import posixpath
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from runner.base import visible
+from runner.base.constants import ENDING
+from runner.base.errors import RecipeError
+from runner.base.problems import (
+    MAX_NOTES,
+    NOTE,
+    Mark,
+    Problem,
+    answering,
+    counted,
+    listing,
+    offer,
+    ordered,
+    tally,
+)
+from runner.cache import answers
+from runner.cache.inputs import World
+from runner.recipe import find
+
+if TYPE_CHECKING:
+    from runner.plan.compile import Compiled
+    from runner.recipe.load import Gathered, Loaded
+
+_ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+# What compiles is imported where there is something to compile: an answer given before needs none.
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How recipes are looked at; without `profiles`, each recipe also with each of its own."""
+
+    profiles: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    mlx: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A recipe or a test file: what is wrong with it, its texts, and what else is to say.
+
+    `budgets` say what its trainings amount to, each at length and in short; `cases` is how many a
+    test file has. Of a recipe in a folder, `lacks` names the profiles that it has not: it is left
+    out then.
+    """
+
+    file: str
+    problems: Sequence[Problem] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    budgets: Sequence[tuple[str, str]] = ()
+    cases: int | None = None
+    base: bool = False
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """Return what it comes to, as ``r.yaml: 1 error, 2 warnings``."""
+        tests = "" if self.cases is None else f"{counted(self.cases, 'test')}, "
+        return f"{visible.line(self.file)}: {tests}{tally(self.problems)}"
+
+
+def files(paths: Sequence[str], *, tests: bool) -> list[str]:
+    """Return the recipes that are named or in the folders, and with `tests` their test files.
+
+    Raises RecipeError where there is none.
+    """
+    found = []
+    for path in paths:
+        if path.endswith(_ROWS):
+            hint = find.rows_checked(posixpath.dirname(path) or ".")
+            raise RecipeError(f"{path} holds rows, and no recipe", hint)
+    for file in find.recipes(paths):
+        found.append(file)
+        beside = find.suite_of(file) if tests and not file.endswith(ENDING) else None
+        if beside is not None:
+            found.append(beside)
+    if tests:
+        found += [file for file in find.suites(paths) if file not in found]
+    if not found:
+        where = ", ".join(paths)
+        hint = "a recipe has 'version' and 'stages'"
+        if rows := find.of_rows(paths):
+            hint += f"; {find.rows_checked(rows)}"
+        raise RecipeError(f"there is no recipe in {where}", hint)
+    return list(dict.fromkeys(found))
+
+
+def check(found: Sequence[str], named: Collection[str], request: Request) -> Iterator[Checked]:
+    """Yield what is wrong with each file; those that are not `named` are of a folder.
+
+    Of a folder bases are left out, and recipes without the profiles. Raises RecipeError where no
+    recipe has them.
+    """
+    left: list[Checked] = []
+    count = 0
+    for file in found:
+        if file.endswith(ENDING):
+            yield _suite(file)
+            continue
+        one = _recipe(file, request, within=file not in named)
+        if one.lacks:
+            left.append(one)
+        elif not one.base or file in named:
+            count += 1
+            yield one
+    if left and not count:
+        raise _nobody(left, request)
+    if left:
+        yield from left
+
+
+def _nobody(left: Sequence[Checked], request: Request) -> RecipeError:
+    """Return the error where no recipe of a folder has the profiles."""
+    missing = [name for name in request.profiles if any(name in one.lacks for one in left)]
+    known = dict.fromkeys(name for one in left for name in _profiles(one.file))
+    what = f"profile '{missing[0]}'" if len(missing) == 1 else f"profiles {listing(missing)}"
+    return RecipeError(
+        f"none of {counted(len(left), 'recipe')} has the {what}", offer(missing[0], known)
+    )
+
+
+def _profiles(file: str) -> list[str]:
+    from runner import workflow
+
+    recipe = workflow.read(file).recipe
+    return list(recipe.section("profiles")) if recipe else []
+
+
+def _recipe(file: str, request: Request, *, within: bool) -> Checked:
+    question = answers.ask("check", file, request.profiles, request.sets)
+    told = None if request.mlx else answers.recall(question)
+    if told is not None:
+        return _recalled(file, json.loads(told))
+    world = World()
+    found = _looked_at(file, request, world, within=within)
+    sound = all(problem.severity == NOTE for problem in found.problems)
+    if sound and not found.base and not found.lacks:
+        notes = [astuple(one) for one in found.problems]
+        sources = dict(found.sources) if notes else {}
+        kept = {"budgets": found.budgets, "notes": notes, "sources": sources}
+        answers.keep(question, world, json.dumps(kept))
+    return found
+
+
+def _recalled(file: str, told: Mapping[str, Any]) -> Checked:
+    """Return what was found before, of a recipe in which nothing was wrong."""
+    budgets = [(whole, short) for whole, short in told["budgets"]]
+    notes = []
+    for mark, message, rule, hint, others, severity in told["notes"]:
+        more = tuple((Mark(*place) if place else None, text) for place, text in others)
+        notes.append(Problem(Mark(*mark), message, rule, hint, more, severity))
+    return Checked(file, notes, told["sources"], budgets)
+
+
+@answering()
+def _looked_at(file: str, request: Request, world: World, *, within: bool) -> Checked:
+    from runner import workflow
+    from runner.lint import preflight
+    from runner.system.progress import WORKERS, meter
+
+    gathered = workflow.gather(file, world.environ, world)
+    loaded = workflow.fold(gathered, request.profiles, request.sets, world.environ)
+    if loaded.recipe is None:
+        return Checked(file, ordered(loaded.problems), loaded.sources)
+    known = loaded.recipe.section("profiles")
+    base = _is_base(loaded)
+    lacks = tuple(name for name in request.profiles if name not in known)
+    if within and (base or lacks):
+        return Checked(file, base=base, lacks=() if base else lacks)
+    compiled = workflow.compiled(loaded.recipe, world.environ)
+    problems = ordered([*loaded.problems, *compiled.problems])
+    budgets: list[tuple[str, str]] = []
+    if not problems and compiled.plan is not None:
+        world.places(preflight.places(compiled.plan))
+        with meter() as progress:
+            found = workflow.examined(compiled, workers=WORKERS, progress=progress)
+        problems = ordered([*found, *workflow.reaching(compiled)])
+        budgets = [(str(one), one.brief) for one in workflow.forecasts(compiled)]
+        if request.mlx and not any(problem.severity == "error" for problem in problems):
+            problems += workflow.rehearsed(loaded.recipe)
+    if known and not request.profiles and not base:
+        under = _with_profiles(gathered, compiled, problems, request, world)
+        problems = ordered([*problems, *under])
+    return Checked(file, problems, loaded.sources, budgets, base=base)
+
+
+def _is_base(loaded: "Loaded") -> bool:
+    """Say whether a file can be read and has no stages, whatever is laid over it."""
+    from runner.recipe.merge import ENVIRONMENT, SET
+    from runner.recipe.overrides import PROFILE
+
+    laid_over = {PROFILE, SET, ENVIRONMENT}
+    own = [problem for problem in loaded.problems if problem.mark.file not in laid_over]
+    return not own and loaded.recipe is not None and loaded.recipe.tree.get("stages") is None
+
+
+def _with_profiles(
+    gathered: "Gathered",
+    compiled: "Compiled",
+    before: Sequence[Problem],
+    request: Request,
+    world: World,
+) -> Iterator[Problem]:
+    """Yield what is wrong with a recipe under each of its profiles alone, and not without them.
+
+    Rows are not read again. What is too much to look at is no "no problems".
+    """
+    from runner import workflow
+    from runner.recipe.size import tried
+
+    recipe = compiled.resolver.recipe
+    names = list(recipe.section("profiles"))
+    hint = "name those to look at: run-recipe check RECIPE --profile NAME"
+    if large := tried(recipe.tree, "profiles", len(names), compiled.resolver.held, hint):
+        yield large
+        return
+    told = {(problem.mark, problem.rule) for problem in before}
+    found: dict[Problem, list[str]] = {}
+    for name in names:
+        loaded = workflow.fold(gathered, (name,), request.sets, world.environ, alone=True)
+        if loaded.recipe is None:
+            continue
+        compiled = workflow.compiled(loaded.recipe, world.environ)
+        problems = [*loaded.problems, *compiled.problems]
+        if not problems:
+            problems = [*_judged(compiled, world), *workflow.reaching(compiled)]
+        for problem in ordered(problems):
+            if (problem.mark, problem.rule) not in told:
+                found.setdefault(problem, []).append(name)
+    for problem, under in found.items():
+        note: tuple[Mark | None, str] = (None, f"with --profile {_either(under)}")
+        yield replace(problem, notes=(*problem.notes, note))
+
+
+def _either(names: Sequence[str]) -> str:
+    """Return names as ``a or b``, many of them cut."""
+    return " or ".join(names) if len(names) <= MAX_NOTES else listing(names)
+
+
+def _judged(compiled: "Compiled", world: World) -> list[Problem]:
+    """Return what the rules find in a recipe under a profile, with what this disk knows."""
+    from runner import workflow
+    from runner.lint import preflight
+
+    if compiled.plan is None:
+        return []
+    world.places(preflight.places(compiled.plan))
+    return workflow.judged(compiled, preflight.facts(compiled.plan))
+
+
+def _suite(file: str) -> Checked:
+    question = answers.ask("tests", file)
+    told = answers.recall(question)
+    if told is not None:
+        return Checked(file, cases=int(told))
+    from runner.testing import cases
+
+    world = World()
+    suite = cases.read(file, world)
+    if suite.problems:
+        return Checked(file, ordered(suite.problems), {file: suite.text})
+    outcomes = cases.run(suite, world)
+    problems = ordered(problem for outcome in outcomes for problem in outcome.problems)
+    if not problems:
+        answers.keep(question, world, str(len(outcomes)))
+    sources = {name: text for one in outcomes for name, text in one.sources.items()}
+    return Checked(file, problems, sources, cases=len(outcomes))

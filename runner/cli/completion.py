@@ -1,0 +1,323 @@
+"""What a shell completes: recipes, what they are made of, runs, revisions, tools and rules.
+
+Nothing here raises: a recipe that cannot be read has nothing to complete.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    add_completion_class,
+    split_arg_string,
+)
+
+from runner.base.errors import Exit
+from runner.system import printer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from runner.plan.compile import Compiled
+
+VARIABLE = "_RUN_RECIPE_COMPLETE"
+_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n' line=${COMP_LINE:0:$COMP_POINT} type value quote= char= at start=0
+    for ((at = 0; at < ${#line}; at++)); do  # where the last word starts
+        char=${line:at:1}
+        case $quote$char in
+            \\\\ | \\"\\\\) ((at++)) ;;
+            \\'\\' | \\"\\") quote= ;;
+            \\' | \\") quote=$char ;;
+            ' ') start=$((at + 1)) ;;
+        esac
+    done
+    local word=${line:start} breaks=${COMP_WORDBREAKS//[^:=]/} cut=
+    if [ -n "$breaks" ]; then cut=${word%%"${word##*[$breaks]}"}; fi
+    COMPREPLY=()
+    while IFS=, read -r type value; do
+        if [ "$type" = plain ]; then
+            case $value in *[/=.:]) compopt -o nospace 2> /dev/null ;; esac
+            if [ -z "$quote" ]; then printf -v value %%q "$value"; fi
+            COMPREPLY+=("${value#"${cut#[\\"\\']}"}")
+        fi
+    done < <(COMP_SO_FAR=$line %(complete_var)s=bash_complete "$1" 2> /dev/null)
+}
+complete -o default -o nosort -F %(complete_func)s %(prog_name)s 2> /dev/null ||
+    complete -o default -F %(complete_func)s %(prog_name)s
+"""
+
+
+# What bash makes something of inside double quotes, and what ends a line of the answer.
+_ACTS = re.compile(r"[$`\"\\!\x00-\x1f\x7f]")
+
+
+class Bash(BashComplete):
+    """Bash's completion for words with ``=`` and ``:``, which bash takes apart."""
+
+    source_template = _BASH
+
+    @staticmethod
+    def _check_version() -> None:
+        """Ask nothing: the script does without what old versions lack."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words of the line so far, and the one being written."""
+        line = os.environ.get("COMP_SO_FAR", "")
+        words = split_arg_string(line)
+        blank = (" ", "\t")  # one that ends the line and a word is part of it: ``sp\\ ``
+        over = not words or (line.endswith(blank) and not words[-1].endswith(blank))
+        incomplete = "" if over else words.pop()
+        return words[1:], incomplete
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        """Return what may stand in the line as it is, also where a quote is open there."""
+        found = super().get_completions(args, incomplete)
+        return [item for item in found if not _ACTS.search(str(item.value))]
+
+
+def register() -> None:
+    """Make bash's completion ours."""
+    add_completion_class(Bash, "bash")
+
+
+def recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return recipes and folders that begin like a path, and the shipped recipes."""
+    from runner.base.constants import BUILTIN, SUFFIXES
+
+    found = []
+    folder, slash, begun = incomplete.rpartition("/")
+    for entry in _entries(folder + slash):
+        if entry.name.startswith(begun) and not entry.name.startswith("."):
+            said = f"{folder}{slash}{entry.name}"
+            if _is_folder(entry):
+                found.append(CompletionItem(f"{said}/"))
+            elif entry.name.endswith(SUFFIXES) and _is_recipe(said):
+                found.append(CompletionItem(said))
+    shipped = _builtins() if BUILTIN.startswith(incomplete[: len(BUILTIN)]) else ()
+    return [*found, *(CompletionItem(name) for name in shipped if name.startswith(incomplete))]
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        return sorted(os.scandir(folder or "."), key=lambda entry: entry.name)
+    except (OSError, ValueError):
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_recipe(path: str) -> bool:
+    from pathlib import Path
+
+    from runner.recipe import find
+
+    return find.is_recipe(Path(path))
+
+
+def _builtins() -> Iterable[str]:
+    from runner.base.constants import BUILTIN
+    from runner.system import files as disk
+
+    return disk.beside(BUILTIN)
+
+
+def profiles(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the profiles of the recipe on the line."""
+    return _named(ctx, "profiles", incomplete)
+
+
+def stages(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the stages of the recipe on the line."""
+    return _named(ctx, "stages", incomplete)
+
+
+def values(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return what ``show`` shows: vars, a stage's parameters, or one of all stages."""
+    compiled = _compiled(ctx)
+    if compiled is None or compiled.plan is None:
+        return []
+    from runner.catalog.validate import dotted
+    from runner.provenance.origins import leaves
+
+    inside = {
+        stage.name: [dotted(path) for path, _ in leaves(stage.params)]
+        for stage in compiled.plan.stages
+    }
+    found = [f"vars.{name}" for name in _leaves(compiled.resolver.recipe.tree.get("vars"))]
+    found += [f"{stage}.{name}" for stage, names in inside.items() for name in names]
+    if incomplete:  # all of them would hide the stages
+        found += [name for names in inside.values() for name in names]
+    steps = (_step(name, incomplete) for name in found if name.startswith(incomplete))
+    return [CompletionItem(one) for one in dict.fromkeys(steps)]
+
+
+def _step(name: str, incomplete: str) -> str:
+    """Return a name up to its next dot: one step further than what is there already."""
+    dot = name.find(".", len(incomplete))
+    return name if dot < 0 else name[: dot + 1]
+
+
+def shipped(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the shipped recipes that ``new`` starts from."""
+    from runner.cli import new_recipe
+
+    return _items(new_recipe.known(), incomplete)
+
+
+def runs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the recipes that have runs, and the runs by their ids, the newest first."""
+    ids = [CompletionItem(one.name, help=one.parent.name) for one in reversed(_folders(ctx))]
+    return [*ran(ctx, _, incomplete), *(one for one in ids if one.value.startswith(incomplete))]
+
+
+def ran(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the recipes that have runs."""
+    return _items(sorted({one.parent.name for one in _folders(ctx)}), incomplete)
+
+
+def _folders(ctx: click.Context) -> "Sequence[Path]":
+    """Return the folders of the runs, the newest last; none where they cannot be reached."""
+    from pathlib import Path
+
+    from runner.base.errors import RecipeError
+    from runner.run import history
+
+    try:
+        return history.folders(Path(ctx.params.get("runs") or "runs"))
+    except RecipeError:
+        return []
+
+
+def sides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return what ``diff`` compares: recipes, and after the first one revisions and runs."""
+    found = recipes(ctx, param, incomplete)
+    words = ctx.params.get("words") or ()
+    if not words:
+        return found
+    from runner.system import git
+
+    above, dots, begun = incomplete.rpartition("..")
+    names = git.names(str(words[0]))
+    said = [CompletionItem(f"{above}{dots}{name}") for name in names if name.startswith(begun)]
+    ids = [one.name for one in reversed(_folders(ctx))]
+    return [*said, *found, *_items(ids, incomplete)]
+
+
+def tools(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the tools of the catalogue."""
+    from runner.catalog import load
+
+    return _items(load.catalog().names, incomplete)
+
+
+def rules(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return the slugs of the rules."""
+    from runner.lint.rule import rules as known
+
+    return _items(known(), incomplete)
+
+
+def _items(names: Iterable[str], incomplete: str) -> list[CompletionItem[str]]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Return paths for --set that begin alike; after ``=`` the values a parameter may take."""
+    compiled = _compiled(ctx)
+    if compiled is None:
+        return []
+    path, equals, value = incomplete.partition("=")
+    if equals:
+        said = _values(path, compiled)
+        return [CompletionItem(f"{path}={one}") for one in said if one.startswith(value)]
+    found = list(_paths(compiled, incomplete))
+    return [item for item in found if item.value.startswith(incomplete)]
+
+
+def _paths(compiled: "Compiled", incomplete: str) -> Iterator[CompletionItem[str]]:
+    recipe = compiled.resolver.recipe
+    for name in _leaves(recipe.tree.get("vars")):
+        yield CompletionItem(f"vars.{name}=")
+    for name, draft in compiled.resolver.drafts.items():
+        lead = f"stages.{name}.params."
+        if not incomplete.startswith(lead):
+            yield CompletionItem(lead, help=draft.tool.name if draft.tool else None)
+            continue
+        for parameter in draft.tool.parameters.values() if draft.tool else ():
+            about = str(parameter.schema["description"])
+            yield CompletionItem(f"{lead}{parameter.name}=", help=about)
+
+
+def _leaves(node: Any, above: str = "") -> Iterator[str]:
+    for name, child in node.value.items() if node is not None else ():
+        if isinstance(child.value, dict):
+            yield from _leaves(child, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
+
+
+def _values(path: str, compiled: "Compiled") -> list[str]:
+    words = path.split(".")
+    draft = compiled.resolver.drafts.get(words[1]) if len(words) == 4 else None  # noqa: PLR2004
+    tool = draft.tool if draft else None
+    schema: Mapping[str, Any] = tool.schema["properties"].get(words[3], {}) if tool else {}
+    if schema.get("type") == "boolean":
+        return ["true", "false"]
+    return [str(one) for one in schema.get("enum", ())]
+
+
+def _named(ctx: click.Context, section: str, incomplete: str) -> list[CompletionItem[str]]:
+    compiled = _compiled(ctx)
+    known = compiled.resolver.recipe.section(section) if compiled else {}
+    return [
+        CompletionItem(name, help=str(about.value) if about is not None else None)
+        for name, node in known.items()
+        for about in [node.get("description")]
+        if name.startswith(incomplete)
+    ]
+
+
+def _compiled(ctx: click.Context) -> "Compiled | None":
+    """Return the recipe on the line, compiled; None where there is none that can be read."""
+    from runner import workflow
+
+    said = [ctx.params.get(name) for name in ("recipe", "recipes", "words")]
+    files = [one for value in said for one in (value if isinstance(value, tuple) else [value])]
+    for file in filter(None, [*files, *ctx.args]):  # where an option waits for its value
+        loaded = workflow.read(str(file))
+        if loaded.recipe is not None:
+            return workflow.compiled(loaded.recipe)
+    return None
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def command(ctx: click.Context, shell: str) -> int:
+    """Print the script that completes words in a shell.
+
+    These are verbs, recipes, profiles, stages and paths.
+
+    For bash put eval "$(run-recipe completion bash)" into ~/.bashrc, for zsh the same with zsh into
+    ~/.zshrc; for fish: run-recipe completion fish > ~/.config/fish/completions/run-recipe.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    register()
+    kind = get_completion_class(shell)
+    if kind is not None:
+        script = kind(ctx.find_root().command, {}, "run-recipe", VARIABLE).source()
+        printer.payload(f"{script}\n")
+    return Exit.OK

@@ -1,0 +1,183 @@
+"""The verb diff."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.base import visible
+from runner.base.errors import Exit, RecipeError
+from runner.cli import guess as words_of
+from runner.cli import options
+from runner.system import printer
+
+if TYPE_CHECKING:
+    from runner.diff.sides import Place, Request
+    from runner.diff.text import Review
+
+_ID = re.compile(r"\d{8}T\d{6}Z-")
+
+
+@click.command("diff")
+@click.argument(
+    "words",
+    metavar="RECIPE… [REV|RECIPE|RUN]",
+    nargs=-1,
+    required=True,
+    shell_complete=options.completes("sides"),
+)
+@options.together(options.overrides, options.profiles, options.smoke, options.runs)
+@click.option("--check", is_flag=True, help="Exit with 3 where anything changes.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "json", "github", "markdown"]),
+    default="text",
+    show_default=True,
+    help="What to print: github annotates lines, markdown is a comment on a pull request.",
+)
+def command(
+    words: tuple[str, ...],
+    sets: tuple[str, ...],
+    profiles: tuple[str, ...],
+    smoke: bool,
+    runs: str,
+    check: bool,
+    style: str,
+) -> int:
+    """Show what changes in what MLX is told, and which lines did it.
+
+    RECIPE is a recipe or a folder of them, as many as there are. They are compared with HEAD, with
+    a revision (REV, or A..B and A...B as in git), with another recipe (also REV:PATH), or with a
+    run (its folder or id, or latest for the recipe's last one). Data is not compared.
+    """
+    from runner.diff import github, text
+    from runner.diff.sides import Request
+    from runner.recipe.load import Overrides
+
+    request = Request(Overrides(profiles, os.environ, sets), smoke)
+    found = _reviews(words, Path(runs), request)
+    if style == "json":
+        printer.show_json(text.as_dict(found))
+    elif style == "github":
+        printer.payload(f"{_annotations(found)}\n")
+    else:
+        printer.show(github.markdown(found) if style == "markdown" else text.text(found))
+    if any(one.state == "invalid" for one in found):
+        return Exit.INVALID
+    changed = any(one.difference or one.state != "compared" for one in found)
+    return Exit.DRIFT if check and changed else Exit.OK
+
+
+def _annotations(found: "Sequence[Review]") -> str:
+    from runner.diff import github
+    from runner.system import git
+
+    return github.annotations(found, git.in_workspace())
+
+
+def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Review]":
+    """Return what changes in each recipe that the words name."""
+    from runner import workflow
+    from runner.diff import sides
+
+    *files, last = words
+    if len(files) == 1 and _recipe(files[0]) and _recipe(last):
+        printer.say("two recipes, compared with each other (add HEAD for each since HEAD)")
+        return [sides.between(files[0], last, request)]
+    if not files or _recipe(last) or (Path(last).is_dir() and not _is_run(last)):
+        files, last = [*words], "HEAD"
+    for file in files:
+        _named(file)
+    if run := _run(last, files, runs, request):
+        return [_since_run(files, run, runs, request)]
+    rev, _, path = last.partition(":")
+    if path:
+        return [_against(files, rev, path, request)]
+    try:
+        old, new = _places(last, files[0])
+    except RecipeError:
+        if len(files) == 1 and not Path(files[0]).exists():
+            workflow.load(files[0])  # says what is wrong with its name
+        raise
+    found = list(sides.spread(files, old, new))
+    if not found:
+        raise RecipeError(f"there is no recipe in {', '.join(files)}", "name files or their folder")
+    return list(sides.reviews(found, old, new, request))
+
+
+def _recipe(word: str) -> bool:
+    """Say whether a word is a recipe's file, and not one at a revision."""
+    at = not word.startswith("builtin:") and ":" in word
+    return words_of.is_recipe(word) and (Path(word).is_file() or not at)
+
+
+def _named(word: str) -> None:
+    """Raise RecipeError for a word that is no recipe's and no folder's."""
+    if not _recipe(word) and not Path(word).is_dir():
+        there = "recipes/" if Path("recipes").is_dir() else "."
+        first = f"name recipes first: run-recipe diff {there} {visible.word(word)}"
+        raise RecipeError(f"'{word}' is no recipe", words_of.meant(word) or first)
+
+
+def _is_run(word: str) -> bool:
+    """Say whether a word is a run: its folder, or its id."""
+    return bool(_ID.match(word)) or (Path(word) / "run.json").is_file()
+
+
+def _run(word: str, files: Sequence[str], runs: Path, request: "Request") -> str:
+    """Return the run that a word is, "" where it is none; ``latest`` is the recipe's last one.
+
+    Where the recipe has no runs, ``latest`` may be a revision.
+    """
+    from runner import workflow
+    from runner.run import history
+
+    if word != history.LATEST:
+        return word if _is_run(word) else ""
+    if len(files) > 1 or not _recipe(files[0]):
+        return ""
+    over = request.overrides
+    name = workflow.load(files[0], over.profiles, over.sets, over.environ).name
+    return name if any((runs / name).glob("*/run.json")) else ""
+
+
+def _since_run(files: Sequence[str], run: str, runs: Path, request: "Request") -> "Review":
+    from runner.diff import sides
+    from runner.run import history
+
+    _one(files, "a run")
+    manifest = history.find(runs, run)
+    return sides.since(files[0], manifest.plan, f"run {manifest.id}", request)
+
+
+def _against(files: Sequence[str], rev: str, path: str, request: "Request") -> "Review":
+    from runner.diff import sides
+    from runner.diff.sides import Place
+    from runner.system import git
+
+    _one(files, "one file of a revision")
+    revision = git.revision(rev, files[0])
+    return sides.moved(revision.named(path), files[0], Place(revision), request)
+
+
+def _one(files: Sequence[str], what: str) -> None:
+    if len(files) > 1 or not _recipe(files[0]):
+        raise RecipeError(f"{what} is compared with one recipe", "name one recipe before it")
+
+
+def _places(said: str, file: str) -> "tuple[Place, Place]":
+    """Return the old and the new side of REV, A..B or A...B; an empty B is the checkout."""
+    from runner.diff.sides import Place
+    from runner.system import git
+
+    one, dots, other = said.partition("...")
+    if dots:
+        old = git.fork(one or "HEAD", other or "HEAD", file)
+    else:
+        one, dots, other = said.partition("..")
+        old = git.revision(one or "HEAD", file)
+    return Place(old), Place(git.revision(other, file) if other else None)

@@ -1,0 +1,198 @@
+"""Facts about a machine in, whether it is fit to run recipes out, with what to do where not."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from runner.base.problems import listing
+from runner.catalog.tools import NEWEST, OLDEST, numbers
+from runner.system.hub import hub_home
+from runner.system.machine import (
+    MORE_FILES,
+    Json,
+    ask,
+    facts,
+    few_files,
+    files,
+    free_bytes,
+    how_to_install,
+    installed,
+)
+
+
+def health() -> Json:
+    """Return everything ``doctor`` looks at; of a token only whether there is one."""
+    cache = hub_home()
+    known = {
+        **facts(),
+        "install": how_to_install(),
+        "compiler": shutil.which("c++") or shutil.which("g++") or shutil.which("clang++"),
+        "compiles": "MLX_DISABLE_COMPILE" not in os.environ,
+        "free_bytes": free_bytes(Path.cwd()),
+        "files": files(),
+        "memory_bytes": _memory(),
+        "hub_cache": str(cache),
+        "hub_cache_exists": cache.is_dir(),
+        "hub_token": bool(os.environ.get("HF_TOKEN")) or (cache / "token").is_file(),
+        "hub_offline": os.environ.get("HF_HUB_OFFLINE", "") not in {"", "0"},
+    }
+    known["programs"] = str(Path(sys.executable).parent)
+    known["scripts"] = _unfound()
+    if installed("mlx"):
+        known["device"] = ask("runner.worker.device")
+    return known
+
+
+def _unfound() -> list[str] | None:
+    """Return the programs of the catalogue that an exported script does not find from here.
+
+    None where there is no bash to try it. What is not installed here at all is left out.
+    """
+    import subprocess
+
+    from runner.catalog import load
+    from runner.command.script import found
+
+    catalog = load.catalog()
+    tools = [tool for name in catalog.names if (tool := catalog.get(name)) is not None]
+    names = {tool.command[0] for tool in (*tools, catalog.launcher)}
+    beside = Path(sys.executable).parent
+    missing = []
+    for name in sorted(name for name in names if (beside / name).exists()):
+        words = ["bash", "-c", "\n".join(found([name]))]
+        try:
+            done = subprocess.run(words, capture_output=True, check=False)
+        except OSError:
+            return None
+        missing += [name] if done.returncode else []
+    return missing
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
+Level = Literal["good", "warning", "unfit"]
+PYTHONS = ((3, 11), (3, 13))
+ROOM = 5 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: what it is, how it stands, and the way out where it is not good."""
+
+    subject: str
+    level: Level
+    detail: str
+    hint: str = ""
+
+
+def examine(
+    facts: Mapping[str, Any], drift: Sequence[str], unasked: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """Return how a machine stands; `drift` are differences between catalogue and mlx-lm.
+
+    `unasked` are the tools whose parsers could not be asked, each with the reason.
+    """
+    parts = (_python(facts), _mlx(facts), _drift(facts, drift, unasked or {}), _scripts(facts))
+    more = (_room(facts), _files(facts), _hub(facts))
+    return [one for part in (*parts, *more) for one in part]
+
+
+def fit(findings: Sequence[Finding]) -> bool:
+    """Say whether recipes can run."""
+    return all(finding.level != "unfit" for finding in findings)
+
+
+def _python(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    version = facts["python"]
+    low, high = PYTHONS
+    good = low <= numbers(version)[:2] <= high
+    hint = "" if good else "use Python 3.11, 3.12 or 3.13"
+    yield Finding("Python", "good" if good else "unfit", version, hint)
+    yield Finding("platform", "good", f"{facts['platform']}, {facts['cores']} cores")
+
+
+def _mlx(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    packages, device = facts["packages"], facts.get("device") or {}
+    if "mlx" not in packages:
+        yield Finding("MLX", "unfit", "not installed", facts["install"])
+    elif "error" in device:
+        yield Finding("MLX", "unfit", f"{packages['mlx']} does not start: {device['error']}")
+    else:
+        memory = device.get("memory")
+        size = f", {memory / 2**30:.0f} GiB" if memory else ""
+        yield Finding("MLX", "good", f"{packages['mlx']} on {device.get('device', '?')}{size}")
+    version = packages.get("mlx-lm")
+    if version is None:
+        yield Finding("mlx-lm", "unfit", "not installed", facts["install"])
+    elif numbers(version) < numbers(OLDEST):
+        hint = f"run-recipe knows {OLDEST} and newer: pip install --upgrade mlx-lm"
+        yield Finding("mlx-lm", "unfit", version, hint)
+    elif numbers(version)[:2] > numbers(NEWEST)[:2]:
+        hint = "newer than what run-recipe was tested with; the check below says what differs"
+        yield Finding("mlx-lm", "warning", version, hint)
+    else:
+        yield Finding("mlx-lm", "good", version)
+    compiles = facts["compiles"] and device.get("device", "").startswith("cpu")
+    if compiles and not facts["compiler"]:
+        hint = "install one, or set MLX_DISABLE_COMPILE=1; MLX does without and says nothing"
+        yield Finding("C++ compiler", "warning", "none for MLX's CPU build", hint)
+
+
+def _drift(
+    facts: Mapping[str, Any], drift: Sequence[str], unasked: Mapping[str, str]
+) -> Iterator[Finding]:
+    if "mlx-lm" not in facts["packages"] or few_files(facts.get("files")):
+        return  # nobody could be asked
+    for name, why in unasked.items():
+        hint = "whether it takes what the catalogue says is not known"
+        yield Finding("catalogue", "warning", f"{name} was not asked: {why}", hint)
+    if not drift and not unasked:
+        yield Finding("catalogue", "good", "agrees with the installed mlx-lm")
+    for difference in drift:
+        hint = "a recipe that uses it is refused; install a release that run-recipe knows"
+        yield Finding("catalogue", "unfit", difference, hint)
+
+
+def _scripts(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    """Say whether an exported script finds its programs from here; a run needs none of them."""
+    missing = facts.get("scripts")
+    if missing is None or "mlx-lm" not in facts["packages"]:
+        return
+    if not missing:
+        yield Finding("scripts", "good", "of --dry-run find every program from here")
+        return
+    hint = f'they stand beside Python: export PATH="$PATH:{facts["programs"]}"'
+    said = f"of --dry-run would not find {listing(missing, 4)}; a run does not need it"
+    yield Finding("scripts", "warning", said, hint)
+
+
+def _room(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    free = facts["free_bytes"]
+    level: Level = "good" if free > ROOM else "warning"
+    hint = "" if level == "good" else "a fused 1B model takes 3 GB, each checkpoint its adapter"
+    yield Finding("disk", level, f"{free / 1e9:.0f} GB free here", hint)
+    if facts.get("memory_bytes"):
+        yield Finding("memory", "good", f"{facts['memory_bytes'] / 2**30:.0f} GiB")
+
+
+def _files(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    why = few_files(facts.get("files"))
+    if why:
+        yield Finding("open files", "unfit", why, MORE_FILES)
+
+
+def _hub(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    cache = facts["hub_cache"]
+    token = "a token is set" if facts["hub_token"] else "no token"
+    offline = ", offline by HF_HUB_OFFLINE" if facts["hub_offline"] else ""
+    where = cache if facts["hub_cache_exists"] else f"{cache} (not made yet)"
+    yield Finding("hub", "good", f"{where}, {token}{offline}")

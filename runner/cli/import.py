@@ -1,0 +1,45 @@
+"""The verb import."""
+
+import click
+
+from runner.base import visible
+from runner.base.errors import Exit, RecipeError
+from runner.base.secrets import Mask
+from runner.system import printer
+
+
+@click.command("import", context_settings={"ignore_unknown_options": True})
+@click.argument("words", metavar="FILE | -- COMMAND…", nargs=-1, type=click.UNPROCESSED)
+@click.option("-o", "--out", metavar="NAME.yaml", help="Write the recipe there instead.")
+def command(words: tuple[str, ...], out: str | None) -> int:
+    """Write the recipe of a script, a command, or an adapter.
+
+    FILE is a shell script of mlx_lm commands, a YAML configuration of mlx_lm.lora, or the
+    adapter_config.json that it wrote. The recipe goes to stdout; what mlx-lm had been ignoring, and
+    what cannot be followed, is told on stderr and stands in the recipe as a comment.
+    """
+    from runner.base.problems import pictures
+    from runner.cli import new_recipe
+    from runner.importer import translation
+
+    if not words:
+        raise RecipeError("import needs a file, or a command after --", "run-recipe import --help")
+    place = new_recipe.place(out) if out else None
+    schema = new_recipe.schema(place) if place else ""
+    if len(words) == 1:
+        found = translation.from_file(words[0], schema)
+    else:
+        found = translation.from_words(words, schema)
+    for told in pictures(found.problems, found.sources):
+        printer.say(told)
+    if place is None:
+        printer.payload(found.text)
+    else:
+        new_recipe.write(place, Mask((), loose=False).text(found.text))
+    lost = sum(problem.severity == "error" for problem in found.problems)
+    said = f"{found.stages} stage{'s' * (found.stages != 1)}"
+    missing = f", {lost} thing{'s' * (lost != 1)} to add by hand" if lost else ""
+    printer.say(f"{said} imported{missing}")
+    if place is not None:
+        printer.say(f"next: run-recipe check {visible.word(str(place))}")
+    return Exit.INVALID if lost else Exit.OK

@@ -1,0 +1,42 @@
+"""The verb new."""
+
+import click
+
+from runner.base import visible
+from runner.base.errors import Exit
+from runner.cli import options
+from runner.system import printer
+
+
+@click.command("new")
+@click.argument("name")
+@click.option(
+    "--from",
+    "source",
+    metavar="[builtin:]NAME",
+    default="builtin:basic",
+    show_default=True,
+    help="The shipped recipe to start from.",
+    shell_complete=options.completes("shipped"),
+)
+def command(name: str, source: str) -> int:
+    """Write a recipe of your own that starts from a shipped one.
+
+    Nothing is overwritten.
+    """
+    from runner.cli import new_recipe
+
+    path = new_recipe.place(name)
+    new_recipe.write(path, new_recipe.shipped(source, new_recipe.schema(path)))
+    printer.show(str(path))
+    name = visible.word(str(path))
+    steps = {
+        f"edit {name}": "the model, where the rows are, the stages",
+        f"run-recipe check {name}": "what is wrong with it, and with the rows",
+        f"run-recipe {name} --dry-run": "the commands it amounts to",
+        f"run-recipe {name} --smoke": "all of it at toy scale, in seconds",
+    }
+    width = max(map(len, steps))
+    for step, why in steps.items():
+        printer.say(f"next: {step:{width}}  # {why}")
+    return Exit.OK

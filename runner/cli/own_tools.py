@@ -1,0 +1,89 @@
+"""Our own tools as commands: a row each, whose words are the tool's own to read."""
+
+import importlib
+from typing import NamedTuple
+
+import click
+
+from runner.base.errors import Exit, RecipeError
+from runner.cli.guess import is_recipe
+
+
+class Row(NamedTuple):
+    """A tool of ours: the command's name, the module whose ``main`` it calls, its help."""
+
+    name: str
+    module: str
+    summary: str
+
+
+GROUPS = {
+    "data": (
+        "Work on data sets.",
+        (
+            Row("mix", "data.mix", "Mix replay rows of an earlier data set into a new one."),
+            Row("split", "data.split", "Deal rows out to train, valid and test."),
+            Row("weight", "data.weight", "Repeat rows by a field, so that better ones count more."),
+            Row("sort", "data.sort", "Order rows so that a batch holds rows of similar length."),
+            Row("format", "data.format", "Write rows of one layout in another, without loss."),
+            Row("check", "data.check", "Look at every row of a data set."),
+        ),
+    ),
+    "model": (
+        "Work on models.",
+        (Row("tiny", "tools.tiny_model", "Make a tiny random model."),),
+    ),
+    "eval": (
+        "Judge what a model answers.",
+        (
+            Row(
+                "score",
+                "tools.evaluate.score",
+                "Let a model answer prompts, and score the answers by rules.",
+            ),
+        ),
+    ),
+    "hub": (
+        "Hand results on.",
+        (
+            Row(
+                "publish",
+                "tools.publish.publish",
+                "Upload a model or an adapter with a card that says how it was made.",
+            ),
+        ),
+    ),
+}
+TRAIN = Row("train", "worker.train", "Train with mlx_lm.lora, and choose which weights to keep.")
+_AS_THEY_ARE = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+def find(name: str) -> click.Command | None:
+    """Return the verb `name` where it is a group of our own tools or one of them, else None."""
+    if name == TRAIN.name:
+        return _command(TRAIN, wraps=True)
+    if name not in GROUPS:
+        return None
+    summary, rows = GROUPS[name]
+    group = click.Group(name, help=summary)
+    for row in rows:
+        group.add_command(_command(row))
+    return group
+
+
+def _command(row: Row, *, wraps: bool = False) -> click.Command:
+    """Return a tool as a command.
+
+    One that `wraps` another command takes no recipe, although its name may sound so.
+    """
+
+    @click.command(row.name, help=row.summary, context_settings=_AS_THEY_ARE)
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def command(arguments: tuple[str, ...]) -> int:
+        if wraps and arguments and is_recipe(arguments[0]):
+            why = f"'run-recipe {row.name}' takes a command to stand around, and no recipe"
+            raise RecipeError(why, f"did you mean: run-recipe {' '.join(arguments)}?")
+        main = importlib.import_module(f"runner.{row.module}").main
+        return main(list(arguments)) or Exit.OK
+
+    return command

@@ -1,0 +1,77 @@
+"""The verb report: what happened in a run, as a page, as Markdown, or for a program."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.base.errors import Exit, RecipeError
+from runner.cli import options
+from runner.system import printer
+
+if TYPE_CHECKING:
+    from runner.run.manifest import Manifest
+
+MANY = 4
+
+
+@click.command("report")
+@click.argument("names", nargs=-1, metavar="[RUN]...", shell_complete=options.completes("runs"))
+@options.runs
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["html", "markdown", "json"]),
+    default="html",
+    show_default=True,
+    help="A page beside the run, or text on stdout.",
+)
+@click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
+@click.option("-o", "--output", metavar="FILE", help="Write the page here instead.")
+def command(names: tuple[str, ...], runs: str, style: str, show: bool, output: str | None) -> int:
+    """Report on a run, or hold several runs side by side.
+
+    Without a RUN it is the one last worked on.
+    """
+    from runner.report import gather
+    from runner.report import report as reports
+    from runner.run import history
+
+    found = [history.find(Path(runs), name) for name in names or (None,)]
+    if style != "html" and (show or output):
+        raise RecipeError(f"--format {style} prints; --open and --output are for a page")
+    if len({one.folder for one in found}) > 1:
+        return _compared(found, style, output, show=show)
+    if style == "html":
+        path = gather.write(found[0], Path(output) if output else None)
+        return _shown(path, show=show)
+    one = gather.gather(found[0])
+    if style == "json":
+        printer.show_json(one.as_dict())
+    else:
+        printer.show(reports.markdown(one))
+    return Exit.OK
+
+
+def _compared(found: "list[Manifest]", style: str, output: str | None, *, show: bool) -> int:
+    from runner.report import comparison, gather
+
+    gathered = [gather.gather(one) for one in found]
+    result = comparison.comparison(gathered)
+    if style == "json":
+        printer.show_json(result.as_dict())
+    elif style == "markdown":
+        printer.show(comparison.markdown(result), end="")
+    else:
+        name = "-".join(one.id for one in found) if len(found) < MANY else f"{len(found)}-runs"
+        path = Path(output) if output else Path(found[0].folder).parent / f"compare-{name}.html"
+        return _shown(gather.write_comparison(result, gathered, path), show=show)
+    return Exit.OK
+
+
+def _shown(path: Path, *, show: bool) -> int:
+    """Print where the page is, and open it where that was asked for."""
+    printer.show(str(path))
+    if show:
+        click.launch(path.resolve().as_uri())
+    return Exit.OK

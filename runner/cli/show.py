@@ -1,0 +1,115 @@
+"""The verb show."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.base.errors import Exit, RecipeError
+from runner.cli import options
+from runner.system import printer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.provenance.origins import Origin
+    from runner.recipe.load import Recipe
+
+
+@click.command("show")
+@click.argument("recipe", shell_complete=options.completes("recipes"))
+@click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=options.completes("values"))
+@options.together(options.overrides, options.profiles, options.smoke, options.style())
+@click.option("--changed", is_flag=True, help="Only what differs from the tools' own defaults.")
+@click.option("--file", metavar="FILE", help="Only what this file of the recipe contributes.")
+@click.option("--used", is_flag=True, help="The other way round: what each line became.")
+def command(
+    recipe: str,
+    paths: tuple[str, ...],
+    sets: tuple[str, ...],
+    profiles: tuple[str, ...],
+    smoke: bool,
+    style: str,
+    changed: bool,
+    file: str | None,
+    used: bool,
+) -> int:
+    """Show every value, where it comes from, and what it overrode.
+
+    PATH is a stage, STAGE.PARAMETER, vars, vars.NAME, or a parameter of every stage that has it.
+    Several show what is at any of them.
+    """
+    from runner import workflow
+    from runner.provenance import show
+    from runner.provenance.origins import MAX_FOLLOWED, origins
+
+    loaded = workflow.load(recipe, profiles, sets)
+    compiled = workflow.compiled(loaded)
+    plan = workflow.plan(compiled, loaded, smoke=smoke)
+    rows = list(origins(plan, compiled.resolver, compiled.plan if smoke else None))
+    telling = show.Telling({row.path: row for row in rows}, loaded.sources)
+    # A line that lost contributes nothing, and is asked for nevertheless.
+    rows = _chosen(rows, loaded, paths, None if used else file, changed=changed)
+    if used:
+        lines = [one for one in show.used(rows) if not file or one.mark.file == _file(loaded, file)]
+        if style == "json":
+            printer.show_rows(show.used_dict(one) for one in lines)
+        else:
+            printer.show(show.used_text(lines, telling))
+            if any(row.cut for row in rows):
+                printer.say(f"what stands behind more than {MAX_FOLLOWED} values is left out")
+    elif style == "json":
+        printer.show_rows(show.as_dict(row, telling) for row in rows)
+    elif rows:
+        printer.show(show.text(rows, plan, telling))
+    return Exit.OK
+
+
+def _chosen(
+    rows: "Sequence[Origin]",
+    recipe: "Recipe",
+    paths: "Sequence[str]",
+    file: str | None,
+    *,
+    changed: bool,
+) -> "list[Origin]":
+    """Return the values that were asked for. Raises RecipeError where there is none such."""
+    from runner.provenance import show
+
+    found = _at(rows, paths) if paths else list(rows)
+    if file:
+        found = show.contributed(found, _file(recipe, file))
+    return [row for row in found if row.stage and row.changed] if changed else found
+
+
+def _at(rows: "Sequence[Origin]", paths: "Sequence[str]") -> "list[Origin]":
+    """Return the values at any of the paths, in the plan's order.
+
+    Words that are one path with a space for its dot are told so.
+    """
+    from runner.provenance import show
+
+    found: set[str] = set()
+    one = ".".join(paths)
+    whole = len(paths) > 1 and bool(show.find(rows, one))
+    for path in paths:
+        some = show.find(rows, path)
+        if not some:
+            hint = f"write {one}" if whole else show.near(rows, path)
+            raise RecipeError(f"the recipe has no '{path}'", hint)
+        found |= {row.path for row in some}
+    if whole:
+        printer.say(f"what is at any of {len(paths)} paths; for one value say {one}")
+    return [row for row in rows if row.path in found]
+
+
+def _file(recipe: "Recipe", said: str) -> str:
+    """Return the recipe's file that is meant: as it is named, or the only one that ends so."""
+    from runner.base.problems import offer
+
+    known = list(recipe.sources)
+    fits = [name for name in known if name == said] or [
+        name for name in known if f"/{name}".endswith(f"/{said}")
+    ]
+    if len(fits) != 1:
+        raise RecipeError(f"the recipe is not made of a file '{said}'", offer(said, known))
+    return fits[0]

@@ -1,0 +1,65 @@
+"""The verb tools."""
+
+import json
+
+import click
+
+from runner.base.errors import Exit, RecipeError
+from runner.cli import options
+from runner.system import printer
+
+
+@click.command("tools")
+@click.argument("name", metavar="[TOOL]", required=False, shell_complete=options.completes("tools"))
+@click.option("--drift", is_flag=True, help="Compare with the installed mlx-lm instead (exit 3).")
+@options.style()
+def command(name: str | None, drift: bool, style: str) -> int:
+    """List the tools; for one, its parameters and how they travel."""
+    from runner.catalog import load
+
+    catalog = load.catalog()
+    if drift:
+        return _drifted(name, style)
+    if name is None:
+        rows = {known: tool.description for known in catalog.names if (tool := catalog.get(known))}
+        width = max(map(len, rows))
+        text = "\n".join(f"{known:{width}}  {what}" for known, what in rows.items())
+        if style == "json":
+            printer.show_json(rows)
+        else:
+            printer.show(text)
+        return Exit.OK
+    fits = catalog.named(name)
+    tool = catalog.get(fits[0]) if len(fits) == 1 else None
+    if tool is None:
+        from runner.base.problems import listing, suggest
+
+        hint = suggest(name, fits or catalog.names, "run-recipe tools lists them")
+        raise RecipeError(
+            f"there is no tool '{name}'", f"it may be {listing(fits)}" if fits else hint
+        )
+    if style == "json":
+        printer.show_json(tool.schema)
+        return Exit.OK
+    printer.show(f"{tool.name}: {tool.description}\n")
+    for parameter in tool.parameters.values():
+        kinds = parameter.schema.get("type", "")
+        kind = " or ".join(kinds) if isinstance(kinds, list) else kinds
+        said = json.dumps(parameter.default, ensure_ascii=False)
+        way = parameter.flag or f"in the {tool.config_flag} file"
+        printer.show(f"  {parameter.name}  ({kind}, default {said}, {way})")
+        printer.show(f"      {parameter.schema['description']}")
+    return Exit.OK
+
+
+def _drifted(name: str | None, style: str) -> int:
+    from runner import workflow
+
+    differences, unavailable = workflow.drift([name] if name else [])
+    if style == "json":
+        printer.show_json({"differences": differences, "unavailable": unavailable})
+    else:
+        printer.show("\n".join(differences) or "the catalogue agrees with what is installed")
+        for tool, reason in unavailable.items():
+            printer.say(f"{tool}: not compared: {reason}")
+    return Exit.DRIFT if differences else Exit.OK

@@ -1,0 +1,107 @@
+"""What a stage's failure asks to change: tried on the recipe before anyone is told to do it."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from runner import workflow
+from runner.catalog import load
+from runner.lint import preflight
+from runner.plan.compile import Compiled
+from runner.plan.model import Plan, Stage
+from runner.plan.smoke import shrink
+from runner.provenance.origins import Origin, origins
+from runner.run.remedies import Change, Step, assignment, place
+
+if TYPE_CHECKING:
+    from runner.base.problems import Problem
+
+
+@dataclass
+class Trial:
+    """A recipe as it was asked for, on which changes are tried by further ``--set`` options.
+
+    A change holds where the recipe with it has no error that it had not before, and its stage has
+    the values that the change is for: not where a schedule, a smoke run or another stage decides.
+    """
+
+    file: str
+    profiles: Sequence[str]
+    sets: Sequence[str]
+    smoke: bool
+
+    def __call__(self, stage: Stage, steps: Sequence[Step]) -> tuple[Change, ...]:
+        """Return the changes that hold together, each with the place that says the value now."""
+        kept: tuple[Change, ...] = ()
+        for step in steps:
+            kept += next(self.holding(stage, step, kept), ())
+        return kept
+
+    def holding(
+        self, stage: Stage, step: Step, kept: tuple[Change, ...]
+    ) -> Iterator[tuple[Change, ...]]:
+        """Yield the changes that hold beside those `kept`, the plainest first.
+
+        Where an option gives the var that a value is made of, the var is changed: nothing would
+        read it any more beside a value of the stage's own.
+        """
+        for way in step:
+            own = [self.placed(stage, one) for one in way.changes]
+            for changes in (tuple(one for one, _ in own), tuple(two for _, two in own)):
+                plan = self.planned(stage, (*kept, *changes))
+                if plan is not None and way.works(plan.stage(stage.name)):
+                    yield changes
+
+    def planned(self, stage: Stage, changes: Sequence[Change]) -> Plan | None:
+        """Return the plan with changes, None where they make an error."""
+        more = [assignment(stage, one) for one in changes]
+        plan, errors = self.judged(self.compiled(more))
+        return plan if errors <= self.errors else None
+
+    @cached_property
+    def errors(self) -> set[tuple[str, str]]:
+        """The errors that the recipe has as it is."""
+        return self.judged(self.unchanged)[1]
+
+    @cached_property
+    def unchanged(self) -> Compiled:
+        """The recipe as it was asked for."""
+        return self.compiled(())
+
+    def compiled(self, more: Sequence[str]) -> Compiled:
+        """Return the recipe with further options, compiled."""
+        environ = dict(os.environ)
+        loaded = workflow.read(self.file, self.profiles, (*self.sets, *more), environ)
+        if loaded.recipe is None:
+            return replace(self.unchanged, plan=None)
+        result = workflow.compiled(loaded.recipe, environ)
+        return replace(result, problems=[*loaded.problems, *result.problems])
+
+    def judged(self, result: Compiled) -> tuple[Plan | None, set[tuple[str, str]]]:
+        """Return what would run, and the errors that stand in its way."""
+        found: list[Problem] = list(result.problems)
+        plan = result.plan
+        if plan is not None:
+            plan = shrink(plan, load.catalog()) if self.smoke else plan
+            found += workflow.judged(result, preflight.facts(plan))
+        return plan, {(one.rule, one.message) for one in found if one.severity == "error"}
+
+    def placed(self, stage: Stage, change: Change) -> tuple[Change, Change]:
+        """Return a change with the place that says the value now, and the same made by a var."""
+        row = self.rows.get(place(stage, change))
+        if row is None or row.said is None or row.said.mark is None:
+            return change, change
+        made = [one for one in row.trail if one.mark]
+        where = [f"said at {row.said.mark}", *(f"{one.name} at {one.mark}" for one in made)]
+        own = replace(change, said=", ".join(where))
+        same = [o.name for o in made if o.name.startswith("vars.") and o.value == change.old]
+        return own, replace(own, target=same[-1]) if same else own
+
+    @cached_property
+    def rows(self) -> dict[str, Origin]:
+        """Where each value of the recipe comes from, by the path that changes it."""
+        plan = self.unchanged.plan
+        found = origins(plan, self.unchanged.resolver) if plan else ()
+        return {row.path: row for row in found}

@@ -1,0 +1,156 @@
+"""A stage in, a command out: the only place that says words to mlx_lm.
+
+The rule: a parameter that has a flag travels as ``--flag=value``, even at its default (T21b: the
+``=`` keeps a value that starts with '-'); one that has none travels in the ``-c`` file; a switch
+that is off is written ``false`` there where mlx-lm reads it (T01), and left out where it does not.
+Words without a flag come last, after ``--``, so that one may start with '-'.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runner.base.constants import RUN_DIR
+from runner.base.formatting import _written, laid_out
+from runner.catalog.tools import Catalog, Parameter, Tool
+from runner.plan.model import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A command: its own words, then one tuple of words an option; and its configuration text."""
+
+    command: tuple[str, ...]
+    options: tuple[tuple[str, ...], ...]
+    config: str | None
+    config_path: str | None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The words after the command."""
+        return tuple(word for option in self.options for word in option)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Every word of the command."""
+        return (*self.command, *self.arguments)
+
+
+def invoke(stage: Stage, tool: Tool) -> Invocation:
+    """Return the command that gives `tool` exactly the parameters of `stage`."""
+    config: dict[str, Any] = {}
+    options: list[tuple[str, ...]] = []
+    bare: list[str] = []
+    for parameter in tool.parameters.values():
+        value = stage.params[parameter.name]
+        if _in_config(parameter, value, tool):
+            config[parameter.name] = value
+        elif parameter.emit == "positional":
+            bare += _bare(value)
+        else:
+            options += _words(parameter, value)
+    if bare:
+        options.append(("--", *bare))
+    if tool.config_flag is None:
+        return Invocation(tool.command, tuple(options), None, None)
+    path = f"{RUN_DIR}/{stage.name}/config.json"
+    options.insert(0, (f"{tool.config_flag}={path}",))
+    return Invocation(tool.command, tuple(options), config_text(config), path)
+
+
+def command(stage: Stage, catalog: Catalog) -> Invocation:
+    """Return the whole command of a stage: its launcher's, its trainer's, and its tool's words.
+
+    Script, JSON, a run's record and its process all take their words from here. Raises KeyError for
+    a tool of another catalogue.
+    """
+    tool = catalog.get(stage.tool)
+    if tool is None:
+        raise KeyError(stage.tool)
+    trained = launched(invoke(stage, tool), stage.trainer, catalog.trainer)
+    return launched(trained, stage.launch, catalog.launcher)
+
+
+def launched(invocation: Invocation, said: Mapping[str, Any], starter: Tool) -> Invocation:
+    """Return the command as another one starts it; where a stage says nothing to that, as it is.
+
+    mlx.launch takes any word it knows for its own: ``--`` always stands before the program (T96).
+    """
+    if not said:
+        return invocation
+    program = ("--", *invocation.command)
+    words = (*options(starter, said), program, *invocation.options)
+    return replace(invocation, command=starter.command, options=words)
+
+
+def options(tool: Tool, params: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the options of a tool that has no configuration file, in the catalogue's order."""
+    for name, parameter in tool.parameters.items():
+        if name in params:
+            yield from _words(parameter, params[name])
+
+
+def config_text(config: dict[str, Any]) -> str:
+    """Return a configuration file that mlx-lm's YAML loader reads back exactly."""
+    return _spread(config) + "\n"
+
+
+def _spread(config: dict[str, Any]) -> str:
+    """Return a mapping as JSON, each key on a line of its own: it is read in reviews."""
+    rows = [f"  {json.dumps(key)}: {laid_out(value, 2)}" for key, value in config.items()]
+    return "{\n" + ",\n".join(rows) + "\n}"
+
+
+def _in_config(parameter: Parameter, value: Any, tool: Tool) -> bool:
+    if parameter.emit == "config":
+        return True
+    off = parameter.emit == "switch" and value is False
+    return off and tool.config_flag is not None and parameter.in_config
+
+
+def _words(parameter: Parameter, value: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the options that carry one value; null is what no option means."""
+    flag = parameter.flag
+    if value is None or flag is None:
+        return
+    match parameter.emit:
+        case "switch":
+            if value:
+                yield (flag,)
+        case "pair":
+            yield (flag if value else str(parameter.off),)
+        case "repeat":
+            pairs = value.items() if isinstance(value, dict) else ()
+            for item in [f"{name}={said}" for name, said in pairs] or value:
+                yield (f"{flag}={word(item)}",)
+        case "joined":
+            yield (f"{flag}={','.join(map(word, value))}",)
+        case "list":
+            yield from _list(flag, [word(item) for item in value])
+        case _:
+            yield (f"{flag}={word(value)}",)
+
+
+def _bare(value: Any) -> list[str]:
+    """Return the words of a value that has no flag; null is none, and stands last."""
+    if value is None:
+        return []
+    return [word(item) for item in value] if isinstance(value, list) else [word(value)]
+
+
+def _list(flag: str, items: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield a flag that takes several words; alone, a word may start with '-' (T21b)."""
+    if len(items) == 1:
+        yield (f"{flag}={items[0]}",)
+    elif items:
+        yield (flag, *items)
+
+
+def word(value: Any) -> str:
+    """Return a value as one word of a command."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        return _written(value)
+    return repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,79 @@
+"""A plan in, a recipe out that says everything: what ``recipe.yaml`` of a run holds."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from runner.base import visible
+from runner.base.constants import RUN_DIR, upward
+from runner.base.formatting import laid_out
+from runner.plan.model import Plan, Stage
+from runner.plan.train_options import nested
+from runner.recipe.template.render import literal
+from runner.recipe.yaml_scalars import scalar
+
+
+def resolved(plan: Plan) -> str:
+    """Return a recipe without inheritance and templates that compiles to the same plan."""
+    return "\n".join(
+        (*_head(plan), *(line for stage in plan.stages for line in _stage(stage, plan)), "")
+    )
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    yield f"# Resolved by run-recipe from {visible.line(' '.join(plan.file.split()))}."
+    yield "version: 1"
+    yield f"name: {laid_out(plan.name)}"
+    if plan.description:
+        yield f"description: {laid_out(literal(plan.description))}"
+    if plan.vars:
+        yield f"vars: {laid_out(dict(plan.vars))}"
+    if plan.track:
+        yield f"track: {laid_out({name: dict(said) for name, said in plan.track.items()})}"
+    yield "stages:"
+
+
+def _stage(stage: Stage, plan: Plan) -> Iterator[str]:
+    yield f"  {stage.name if isinstance(scalar(stage.name), str) else laid_out(stage.name)}:"
+    yield f"    tool: {stage.tool}"
+    if stage.description:
+        yield f"    description: {laid_out(literal(stage.description))}"
+    if stage.after:
+        yield f"    needs: {laid_out(list(stage.after))}"
+    if stage.timeout:
+        yield f"    timeout: {stage.timeout}"
+    if stage.retry.attempts > 1:
+        said = {"attempts": stage.retry.attempts, "backoff": stage.retry.backoff}
+        delay = {"delay": stage.retry.delay} if stage.retry.delay else {}
+        yield f"    retry: {laid_out({**said, **delay})}"
+    if stage.launch:
+        yield f"    launch: {laid_out(dict(stage.launch), 4)}"
+    yield from _training(stage, plan)
+    for key in ("expect", "allow"):
+        if getattr(stage, key):
+            yield f"    {key}: {laid_out(list(getattr(stage, key)))}"
+    yield "    params:"
+    own = f"{RUN_DIR}/{stage.name}/"
+    for name, value in stage.params.items():
+        if not (isinstance(value, str) and value.startswith(own)):
+            yield f"      {name}: {laid_out(_value(value, plan), 6)}"
+
+
+def _training(stage: Stage, plan: Plan) -> Iterator[str]:
+    for key, said in nested(stage.trainer).items():
+        yield f"    {key}: {laid_out(_value(said, plan), 4)}"
+    if stage.continues:
+        yield "    continue: true"
+
+
+def _value(value: Any, plan: Plan) -> Any:
+    if isinstance(value, dict):
+        return {key: _value(child, plan) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_value(child, plan) for child in value]
+    if not isinstance(value, str):
+        return value
+    made = next((path for path in upward(value) if path in plan.made), None)
+    if RUN_DIR in value and made is not None:
+        stage, output = plan.made[made]
+        return f"{{{{ stages.{stage}.{output} }}}}{literal(value.removeprefix(made))}"
+    return literal(value)

@@ -1,0 +1,185 @@
+"""A plan in, a bash script out that does the same without the runner."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from runner.base import visible
+from runner.base.constants import RUN_DIR
+from runner.catalog.tools import Catalog, Tool
+from runner.command.argv import Invocation, command
+from runner.plan.model import Plan, Stage
+
+_MADE = re.compile(
+    r"^# Made by run-recipe from (.*); it does the same without the runner\.$", re.MULTILINE
+)
+_STAGE = re.compile(r'mkdir -p "\$RUN_DIR/(.+)"')
+_OPTION = re.compile(r"  (--[\w.-]+)[= ]?(.*?)(?: \\)?\Z")
+# What shlex.quote leaves as it is.
+_PLAIN = re.compile(r"[\w@%+=:,./-]+\Z", re.ASCII)
+_SAFE = re.compile(r"[A-Za-z0-9_./@:+,=%-]*\Z")
+
+
+def script(plan: Plan, catalog: Catalog) -> str:
+    """Return the plan as a script: one option a line, configuration files as here-documents."""
+    return "".join(lines(plan, catalog))
+
+
+def lines(plan: Plan, catalog: Catalog) -> Iterator[str]:
+    """Yield the lines of the script, one after the other: a long one need never be whole."""
+    invocations = [command(stage, catalog) for stage in plan.stages]
+    parts = (_stage(*both) for both in zip(plan.stages, invocations, strict=True))
+    for part in (_head(plan), found(programs(invocations, catalog.launcher)), *parts):
+        for line in part:
+            yield f"{line}\n"
+
+
+def programs(invocations: Iterable[Invocation], launcher: Tool) -> list[str]:
+    """Return the programs that commands start, each once, and those that a launcher starts."""
+    names = set()
+    for one in invocations:
+        names.add(one.command[0])
+        if one.command == launcher.command:
+            names.add(next(words[1] for words in one.options if words[0] == "--"))
+    return sorted(names)
+
+
+def found(names: Sequence[str]) -> Iterator[str]:
+    """Yield the lines that find programs on the PATH, or else beside run-recipe, or end there.
+
+    An installation by ``uv tool`` or pipx puts run-recipe alone on the PATH, as a link to where all
+    of them are.
+    """
+    if not names:
+        return
+    yield 'if here=$(readlink -f "$(command -v run-recipe)" 2> /dev/null); then'
+    yield '  PATH="$PATH:${here%/*}"'
+    yield "fi"
+    yield f"if ! hash {' '.join(map(visible.word, names))}; then"
+    yield '  echo "$0 needs these programs on the PATH: activate the environment that has them" >&2'
+    yield "  exit 1"
+    yield "fi"
+
+
+def made_from(text: str) -> str | None:
+    """Return the recipe that a script was made from, as it was called then; None for another."""
+    found = _MADE.search(text)
+    return found[1] if found else None
+
+
+def said(text: str) -> dict[str, dict[str, Any]]:
+    """Return the words of each stage's command in one of our scripts: its flags and its config."""
+    found: dict[str, dict[str, Any]] = {}
+    here: dict[str, Any] = {}
+    config: list[str] | None = None
+    for line in text.splitlines():
+        if config is not None and line != "JSON":
+            config.append(line)
+        elif config is not None:
+            here |= _settings("\n".join(config))
+            config = None
+        elif stage := _STAGE.fullmatch(line):
+            here = found.setdefault(stage[1], {})
+        elif line.startswith("cat > "):
+            config = []
+        elif option := _OPTION.match(line):
+            here[option[1]] = option[2]
+    return found
+
+
+def _settings(text: str) -> dict[str, Any]:
+    """Return what a here-document says, {} where that is no JSON."""
+    for written in (text, re.sub(r"\\([\\$`])", r"\1", text)):
+        try:
+            return dict(json.loads(written))
+        except ValueError:
+            continue
+    return {}
+
+
+def quote(word: str) -> str:
+    """Return a word as bash reads it; the run directory stays a variable.
+
+    All that a plan puts into a script goes through here, or is a comment or a here-document.
+    """
+    if _PLAIN.match(word):
+        return word
+    name, equals, value = word.partition("=")
+    if word.startswith("--") and equals and _SAFE.match(name):
+        return f"{name}={_quote(value)}" if value else f"{name}="
+    return _quote(word)
+
+
+def _quote(word: str) -> str:
+    if RUN_DIR not in word:
+        return visible.word(word)
+    parts = word.split(RUN_DIR)
+    if all(_SAFE.match(part) for part in parts):
+        return '"' + "$RUN_DIR".join(parts) + '"'
+    return '"$RUN_DIR"'.join(visible.word(part) if part else "" for part in parts)
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    yield "#!/usr/bin/env bash"
+    yield from _comment(f"{plan.name}: {plan.description}" if plan.description else plan.name)
+    yield f"# Made by run-recipe from {_line(plan.file)}; it does the same without the runner."
+    yield "set -euo pipefail"
+    yield from _run_dir(f"runs/{plan.name}/script")
+    yield 'if [ -e "$RUN_DIR" ]; then'
+    yield '  echo "$RUN_DIR exists: name a new one, as in RUN_DIR=runs/again bash $0" >&2'
+    yield "  exit 1"
+    yield "fi"
+    for name, value in plan.env.items():
+        yield f"export {name}={quote(value)}"
+
+
+def _run_dir(path: str) -> Iterator[str]:
+    """Yield what names the run's folder where the environment does not."""
+    if _SAFE.match(path):
+        yield f': "${{RUN_DIR:={path}}}"'
+    else:
+        yield f'[ -n "${{RUN_DIR:-}}" ] || RUN_DIR={quote(path)}'
+
+
+def _stage(stage: Stage, invocation: Invocation) -> Iterator[str]:
+    yield ""
+    yield from _comment(f"{stage.name}: {stage.description}" if stage.description else stage.name)
+    if stage.continues:
+        yield "# continue: with run-recipe --resume it goes on; this script starts over"
+    if stage.timeout is not None:
+        yield f"# timeout: {stage.timeout:g} s under run-recipe; this script waits"
+    if stage.retry.attempts > 1:
+        yield f"# retry: {stage.retry.attempts} attempts under run-recipe; this script makes one"
+    for condition in stage.expect:
+        yield from _comment(f"expect: {condition}")
+    yield f"mkdir -p {quote(f'{RUN_DIR}/{stage.name}')}"
+    yield from _config(invocation)
+    lines = [_option(invocation.command), *(_option(words) for words in invocation.options)]
+    yield " \\\n  ".join(lines)
+
+
+def _option(words: tuple[str, ...]) -> str:
+    return " ".join(quote(word) for word in words)
+
+
+def _config(invocation: Invocation) -> Iterator[str]:
+    """Yield the here-document; only one that names the run directory is expanded by bash."""
+    text, path = invocation.config, invocation.config_path
+    if text is None or path is None:
+        return
+    expands = RUN_DIR in text
+    if expands:
+        text = re.sub(r"[\\$`]", r"\\\g<0>", text).replace(f"\\{RUN_DIR}", RUN_DIR)
+    yield f"cat > {quote(path)} <<{'JSON' if expands else chr(39) + 'JSON' + chr(39)}"
+    yield text.rstrip("\n")
+    yield "JSON"
+
+
+def _comment(text: str) -> Iterator[str]:
+    for line in text.strip().splitlines():
+        yield f"# {visible.line(line)}".rstrip()
+
+
+def _line(text: str) -> str:
+    return visible.line(" ".join(text.split()))

@@ -1,0 +1,212 @@
+"""data.format: rows of one layout written in another, so that nothing of them is lost.
+
+Chat, prompt and completion, instruction and response, text; read are conversations of ShareGPT and
+pairs of answers, too. A row that could not come back as it was is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.base.errors import ToolError
+from runner.base.problems import counted
+from runner.data import cli
+from runner.data.layouts import LAYOUTS, Keys, LayoutError, Template, converted
+from runner.data.pieces import Piece, each, lines
+from runner.data.reader import Reader, refusal, require_short, splits_of
+from runner.data.replace_folder import replacing, require_replaceable, write, write_record
+from runner.data.rows import SPLITS, Flaw, RowError, parse, parse_for
+from runner.system import printer
+from runner.system.reader import LONGEST, opened
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from runner.data.rows import Parse
+
+
+def convert(
+    data: Path,
+    out: Path,
+    *,
+    to: str,
+    template: str | None = None,
+    instruction_feature: str = "instruction",
+    input_feature: str = "input",
+    response_feature: str = "response",
+    drop: Sequence[str] = (),
+    reader: Reader = Reader(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Write the rows of all splits to `out` and return what `format.json` records."""
+    try:
+        form = None if template is None else Template.of(template)
+    except ValueError as error:
+        raise ToolError(str(error)) from error
+    target = out.resolve()
+    require_replaceable(target, "format", data)
+    keys = Keys(reader.features, instruction_feature, input_feature, response_feature, form)
+    splits = splits_of(data)
+    work = Work(keys, to, tuple(drop), *_source(splits["train"], keys))
+    for name in drop:
+        if name in keys.names[to]:
+            raise ToolError(f"drop names '{name}', which is what rows of {to} are made of")
+    counts: dict[str, int] = {}
+    with replacing(target) as folder:
+        for name, file in splits.items():
+            write(folder / f"{name}.jsonl", _rows(work, file, reader, counts))
+        record = {
+            "from": work.source,
+            "to": to,
+            "template": template,
+            "drop": [*drop],
+            "rows": sum(counts.values()),
+            **{f"{name}_rows": rows for name, rows in counts.items()},
+        }
+        return write_record(folder, "format", record)
+
+
+def _rows(work: Work, file: Path, reader: Reader, counts: dict[str, int]) -> Iterator[bytes]:
+    """Yield the rows of a split in the other layout, a piece at a time, and count them."""
+    total, done, rows = file.stat().st_size, 0, 0
+    for piece, text, number in each(partial(work.piece, file), file, reader.crew):
+        yield text
+        rows += number
+        done += piece.size
+        if reader.meter:
+            reader.meter(done, total, f"writing {file.name}")
+    if not rows:
+        raise ToolError(f"{file} has no rows; mlx-lm stops at an empty file: delete it")
+    counts[file.stem if file.stem in SPLITS else "train"] = rows
+
+
+def _source(file: Path, keys: Keys) -> tuple[str, str]:
+    """Return the layout of the first row, and its place."""
+    with opened(file) as stream:
+        line = stream.readline(LONGEST)
+    if not line:
+        raise ToolError(f"{file} has no rows")
+    try:
+        return _only(_mapping(_value(line, parse)), keys), f"{file}:1"
+    except RowError as error:
+        raise refusal(error.flaw, file, 1, line) from error
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to each row; all of them have the layout of the first."""
+
+    keys: Keys
+    to: str
+    drop: tuple[str, ...]
+    source: str
+    first: str
+
+    def piece(self, file: Path, piece: Piece) -> tuple[Piece, bytes, int]:
+        """Return the rows of a piece of a file in the other layout, and their number."""
+        read, found = parse_for(piece.size), []
+        number, line = piece.line, b""
+        row: dict[str, Any] = {}
+        try:
+            for number, line in enumerate(lines(file, piece), piece.line):  # noqa: B007 - for refusals
+                row = _mapping(_value(line, read))
+                self.require_layout(row)
+                made = converted(row, self.source, self.to, self.keys)
+                found.append(_line({k: v for k, v in made.items() if k not in self.drop}))
+        except RowError as error:
+            raise refusal(error.flaw, file, number, line) from error
+        except LayoutError as error:
+            there = error.path if error.path and error.path[0] in row else ()
+            flaw = Flaw("row-not-convertible", str(error), error.hint, there)
+            raise refusal(flaw, file, number, line) from error
+        require_short(piece, file, number)
+        return piece, b"".join(found), len(found)
+
+    def require_layout(self, row: dict[str, Any]) -> None:
+        """Refuse a row of another layout than the first."""
+        if self.source not in self.keys.layouts(row):
+            keys = " and ".join(map(repr, self.keys.names[self.source]))
+            message = f"has no {keys}, and the first row, {self.first}, is {self.source}"
+            raise RowError(Flaw("row-other-format", message, "keep one layout in a data set"))
+
+
+def _only(row: dict[str, Any], keys: Keys) -> str:
+    found = keys.layouts(row)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        message = f"can be read as {' and as '.join(found)}"
+        raise RowError(Flaw("row-two-formats", message, "leave only the keys you mean"))
+    known = "; ".join(f"{name}: {', '.join(names)}" for name, names in keys.names.items())
+    hint = f"name its keys, as in --response-feature output. Known are {known}"
+    raise RowError(Flaw("row-without-format", "has the keys of no layout", hint))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RowError(Flaw("row-not-object", "is not a JSON object"))
+    return value
+
+
+def _value(line: bytes, read: Parse) -> Any:
+    value, constant = read(line)
+    if constant:
+        raise RowError(Flaw("row-constant", f"holds {constant}, which is not JSON"))
+    return value
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    try:
+        text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        message = "holds a number too large for a program to read back"
+        raise RowError(Flaw("row-constant", message)) from error
+    try:
+        return f"{text}\n".encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can only say with a \u
+        return f"{json.dumps(row)}\n".encode()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = cli.parser("format", "Write rows of one layout in another, without loss.")
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="PATH", help="a folder, or a file, of rows")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--to", required=True, choices=LAYOUTS, help="the layout to write")
+    add(
+        "--template",
+        metavar="TEXT",
+        help="what stands around {prompt} and {completion} in rows of text",
+    )
+    for name in ("instruction", "input", "response"):
+        add(
+            f"--{name}-feature", default=name, metavar="KEY", help=f"the key of the {name} in a row"
+        )
+    add(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="a key that is left out of every row (repeatable)",
+    )
+    cli.add_features(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert what the command line names."""
+    arguments = vars(parser().parse_args(argv))
+    with cli.reading(arguments) as reader:
+        record = convert(**arguments, reader=reader)
+    printer.show(
+        f"{arguments['out']}: {counted(record['rows'], 'row')}, {record['from']} to {record['to']}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""data.mix: replay rows of an earlier data set mixed into a new one at an exact share.
+
+Two data sets in; out comes a folder of mlx-lm's own shape, with a record of what was mixed. Only
+the places of the rows are kept in memory, never the rows.
+"""
+
+from __future__ import annotations
+
+from array import array
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.base.errors import ToolError
+from runner.base.problems import counted
+from runner.data import cli
+from runner.data.dice import Dice
+from runner.data.index import Index, write_rows
+from runner.data.pool import Pool
+from runner.data.reader import Reader, chunks, require_equal, splits_of
+from runner.data.replace_folder import replacing, require_replaceable, write, write_record
+from runner.data.replay import ShareError, replayed
+from runner.system import printer
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+
+def mix(
+    primary: Path,
+    replay: Path,
+    out: Path,
+    *,
+    ratio: float,
+    tolerance: float = 0.0,
+    seed: int = 0,
+    weight_by: str | None = None,
+    stratify_by: str | None = None,
+    reader: Reader = Reader(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Write the mixed data set to `out` and return what `mix.json` records."""
+    cli.require_seed(seed)
+    share, allowed = _exact(ratio, tolerance)
+    target = out.resolve()
+    require_replaceable(target, "mix", primary, replay)
+    splits = splits_of(primary)
+    file = splits.pop("train")
+    ours = reader.learn(file, partial(Index, file))
+    file = splits_of(replay)["train"]
+    pool = reader.learn(file, partial(Pool, file, weight_by, stratify_by))
+    theirs = pool.index
+    require_equal((ours.kind, f"{ours.file}:1"), (theirs.kind, f"{theirs.file}:1"))
+    picked = count(len(ours), pool.drawable, share, allowed)
+    dice = Dice(seed)
+    drawn = pool.draw(picked, dice)
+    record = {
+        "seed": seed,
+        "ratio": ratio,
+        "primary_rows": len(ours),
+        "replay_rows": picked,
+        "replay_available": len(theirs),
+        "realised_share": float(Fraction(picked, len(ours) + picked)),
+        "rows": len(ours) + picked,
+        "weight_by": weight_by,
+        "stratify_by": stratify_by,
+        "replay_classes": pool.classes(drawn),
+    }
+    with replacing(target) as folder:
+        numbers = order(len(ours), drawn, dice)
+        write_rows(folder / "train.jsonl", (ours, theirs), numbers, reader)
+        for name, file in splits.items():
+            write(folder / f"{name}.jsonl", chunks(file))
+        return write_record(folder, "mix", record)
+
+
+def count(primary: int, available: int, share: Fraction, tolerance: Fraction) -> int:
+    """Decide how many of the `available` rows give the share, or refuse with the arithmetic."""
+    if not primary:
+        raise ToolError("the primary train.jsonl has no rows; there is nothing to mix into")
+    try:
+        return replayed(primary, available, share, tolerance)
+    except ShareError as error:
+        raise ToolError(f"{error}\n    hint: {error.hint}") from error
+
+
+def order(primary: int, drawn: Sequence[int], dice: Dice) -> array[int]:
+    """Shuffle all primary rows (numbered first) and the drawn replay rows (numbered after them)."""
+    rows = array("I", range(primary))
+    rows.extend(primary + number for number in drawn)
+    dice.shuffle(rows)
+    return rows
+
+
+def _exact(ratio: float, tolerance: float) -> tuple[Fraction, Fraction]:
+    if not 0 <= ratio < 1:
+        raise ToolError(f"ratio is {ratio}; a share of the mixed rows is at least 0 and below 1")
+    if not 0 <= tolerance < 1:
+        raise ToolError(f"tolerance is {tolerance}; it must be at least 0 and below 1")
+    return Fraction(str(ratio)), Fraction(str(tolerance))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = cli.parser("mix", "Mix rows of an earlier data set into a new one at an exact share.")
+    add = parser.add_argument
+    add("--primary", type=Path, required=True, metavar="DIR", help="the new data: every row")
+    add("--replay", type=Path, required=True, metavar="DIR", help="the earlier data: some rows")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--ratio", type=float, default=0.15, help="share of replay rows in the mixed train split")
+    add("--tolerance", type=float, default=0.0, help="how far the realised share may be from it")
+    add("--seed", type=int, default=0, help="decides which rows are drawn, and their order")
+    add(
+        "--weight-by",
+        type=cli.key,
+        metavar="KEY",
+        help="a number in each replay row: how often to draw it",
+    )
+    add(
+        "--stratify-by",
+        type=cli.key,
+        metavar="KEY",
+        help="a field whose every value is replayed by its share",
+    )
+    cli.add_features(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Mix what the command line names."""
+    arguments = vars(parser().parse_args(argv))
+    with cli.reading(arguments) as reader:
+        record = mix(**arguments, reader=reader)
+    printer.show(
+        f"{arguments['out']}: {counted(record['rows'], 'row')}, "
+        f"{record['primary_rows']} primary and "
+        f"{record['replay_rows']} of {record['replay_available']} replay, "
+        f"a share of {record['realised_share']:.6g}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""A large file of lines, read piece by piece."""
+
+import io
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from runner.system import reader
+from runner.system.cells import Cells
+from runner.system.reader import LONGEST
+from runner.system.workers import Crew
+
+T = TypeVar("T")
+PIECE = 4 << 20
+"""What is read at a time; a longer line makes a longer piece."""
+
+ENDLESS = 256 << 20
+"""Bytes after which the end of a line is given up, and the file with it."""
+
+
+class Piece(NamedTuple):
+    """Whole lines of a file: where they start, their bytes, the number of the first.
+
+    `long` is the size of one more line after them that is too long to be looked at; with `lost` its
+    end was not found, and it is the last of the file that is known.
+    """
+
+    start: int
+    size: int
+    line: int
+    long: int = 0
+    lost: bool = False
+
+
+def pieces(file: Path, size: int = PIECE, longest: int = LONGEST) -> Generator[Piece, None, None]:
+    """Cut a file into pieces of whole lines."""
+    with reader.opened(file) as stream:
+        start, line = 0, 1
+        while block := stream.read(size):
+            tail = b"" if block.endswith(b"\n") else stream.readline(longest)
+            count = block.count(b"\n") + tail.endswith(b"\n")
+            held, long, lost = len(block) + len(tail), 0, False
+            if len(tail) == longest and not tail.endswith(b"\n"):
+                whole = block.rfind(b"\n") + 1
+                rest, lost = _rest(stream, size)
+                long, held = held - whole + rest, whole
+                count += 1
+            yield Piece(start, held, line, long, lost)
+            if lost:
+                return
+            start, line = start + held + long, line + count
+
+
+def _rest(stream: io.BufferedReader, size: int) -> tuple[int, bool]:
+    """Read to the end of the line; return how much that was, and whether the end was not found."""
+    read = 0
+    while part := stream.readline(size):
+        read += len(part)
+        if part.endswith(b"\n"):
+            break
+        if read > ENDLESS:
+            return read, True
+    return read, False
+
+
+def lines(file: Path, piece: Piece) -> Iterator[bytes]:
+    """Return the lines of a piece."""
+    with reader.opened(file) as stream:
+        stream.seek(piece.start)
+        return io.BytesIO(stream.read(piece.size))
+
+
+def each(work: Callable[..., T], file: Path, crew: Crew | Cells, done: int = 0) -> Iterator[T]:
+    """Yield what `work` makes of each piece but the first `done`, in order.
+
+    Only a large file is for a whole crew; cells do any.
+    """
+    few = isinstance(crew, Crew) and file.stat().st_size <= 4 * PIECE
+    with closing(pieces(file)) as cut:
+        yield from (Crew() if few else crew).each(work, islice(cut, done, None))

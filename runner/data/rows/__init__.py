@@ -1,0 +1,167 @@
+"""Rows of data: lines of a .jsonl file -> all that mlx-lm would stumble over, and statistics.
+
+The map, in import order; a module may import only from those above it:
+
+use         what rows are for: keys, roles, splits, and the training that reads them
+flaw        what is wrong with one row
+parsing     a line of bytes -> a value
+shapes      the keys of a row -> what it is meant as, where mlx-lm reads it otherwise
+column      a member of a line -> its column; a flaw -> a problem
+formats     the keys of a row -> its formats
+row         a row that can be read -> its strings, its identity
+fields      a row of text, or of prompt and completion -> its flaws
+messages    a row of messages -> its flaws
+encoding    a row -> its tokens, and what is cut or masked of them
+template    why a chat template refuses a row -> a flaw, and the way out
+histogram   numbers -> how they are spread
+sound       a row and its format -> its strings, and its flaws
+tally       problems -> the first few of each kind, and how many
+survey      the rows of one file -> its problems and its statistics
+batches     a survey and a batch size -> what is left or padded
+foreign     the beginning of a file -> what it is instead of rows
+folder      the surveys of a folder -> its report
+"""
+
+from runner.data.rows.folder import (
+    MOST_PADDING,
+    OTHER_NAMES,
+    Report,
+    misnamed,
+    report,
+    silent_batches,
+    unreached,
+)
+from runner.data.rows.formats import (
+    CHECKS,
+    chat_flaws,
+    completion_flaws,
+    first_format,
+    formats_of,
+    look,
+    require_format,
+    text_flaws,
+)
+from runner.data.rows.parsing import (
+    HEAD,
+    Parse,
+    column_of,
+    decode,
+    foreign,
+    parse,
+    parse_for,
+    problem_of,
+    quick_parse,
+)
+from runner.data.rows.row import (
+    ROLES,
+    SPLITS,
+    Features,
+    Flaw,
+    Row,
+    RowError,
+    Use,
+    identity,
+    strings,
+)
+from runner.data.rows.survey import BUCKETS, TEMPLATE, Stats, Survey, Tokens
+from runner.data.rows.survey_counts import Histogram, Spread, Tally
+from runner.data.rows.tokens import Encode, targets, token_flaws, tokens
+
+__all__ = [
+    "BUCKETS",
+    "CHECKS",
+    "HEAD",
+    "MOST_PADDING",
+    "OTHER_NAMES",
+    "ROLES",
+    "SLUGS",
+    "SPLITS",
+    "TEMPLATE",
+    "Encode",
+    "Features",
+    "Flaw",
+    "Histogram",
+    "Parse",
+    "Report",
+    "Row",
+    "RowError",
+    "Spread",
+    "Stats",
+    "Survey",
+    "Tally",
+    "Tokens",
+    "Use",
+    "chat_flaws",
+    "column_of",
+    "completion_flaws",
+    "decode",
+    "first_format",
+    "foreign",
+    "formats_of",
+    "identity",
+    "look",
+    "misnamed",
+    "parse",
+    "parse_for",
+    "problem_of",
+    "quick_parse",
+    "report",
+    "require_format",
+    "silent_batches",
+    "strings",
+    "targets",
+    "text_flaws",
+    "token_flaws",
+    "tokens",
+    "unreached",
+]
+
+SLUGS = (
+    "row-not-json",
+    "row-not-utf8",
+    "row-byte-order-mark",
+    "row-blank",
+    "row-carriage-return",
+    "row-constant",
+    "row-key-twice",
+    "row-too-long",
+    "row-too-many",
+    "row-not-object",
+    "row-without-format",
+    "row-of-preferences",
+    "row-key-unread",
+    "row-two-formats",
+    "row-other-format",
+    "row-field-type",
+    "row-empty-text",
+    "row-empty-field",
+    "row-empty-answer",
+    "row-content-parts",
+    "row-no-messages",
+    "row-message-without-role",
+    "row-message-without-content",
+    "row-unknown-role",
+    "row-single-message",
+    "row-last-not-assistant",
+    "row-answers-masked",
+    "row-lone-surrogate",
+    "row-template-error",
+    "row-template-endless",
+    "row-cut",
+    "row-answer-lost",
+    "row-mask-hides-answer",
+    "row-repeated",
+    "row-in-two-splits",
+    "rows-never-reached",
+    "batches-mostly-padding",
+    "batch-learns-nothing",
+    "loss-counts-padding",
+    "mask-prompt-with-text",
+    "split-empty",
+    "split-not-jsonl",
+    "split-smaller-than-batch",
+    "split-missing",
+    "split-misnamed",
+    "splits-of-two-formats",
+)
+"""Every kind of problem that is found here; each name also stands beside its words."""

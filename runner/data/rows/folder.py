@@ -1,0 +1,286 @@
+"""The survey of a split and a batch size -> what mlx-lm does with its rows, and what it leaves."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from shlex import quote
+from typing import Any
+
+from runner.base.problems import Mark, Problem, counted, listing, ordered
+from runner.data.rows.parsing import data_of, holding, way
+from runner.data.rows.row import SPLITS, Features
+from runner.data.rows.survey import BUCKETS, Stats, Survey
+
+MOST_PADDING = 0.5
+"""A larger share of a split's computation that is padding is worth a word."""
+
+COUNTED_PADDING = 0.2
+"""A larger share of what the loss counts that is padding is worth a word (T74)."""
+
+
+def split_problems(survey: Survey) -> Iterator[Problem]:
+    """Yield what is wrong with a split as a whole."""
+    mark, batch = Mark(survey.file, 1, 1), survey.use.batch_size
+    if not survey.size:
+        message = "the file is empty; mlx-lm stops with an IndexError"
+        yield Problem(mark, message, "split-empty", "write rows, or delete the file")
+        return
+    if survey.use.mask_prompt and survey.format == "text":
+        message = (
+            "mask_prompt needs prompts and these rows are text; mlx-lm stops with a ValueError"
+        )
+        hint = "train without mask_prompt, or write chat rows; mlx-lm reads all three files"
+        yield Problem(mark, message, "mask-prompt-with-text", hint)
+    yield from _counted(survey, mark)
+    if not batch:
+        return
+    rest = survey.rows % batch
+    if survey.rows < batch:
+        message = (
+            f"{counted(survey.rows, 'row')} cannot fill a batch of {batch}; "
+            "mlx-lm stops with a ValueError"
+        )
+        hint = f"add rows, or set batch_size to at most {survey.rows}"
+        yield Problem(mark, message, "split-smaller-than-batch", hint)
+    elif rest and survey.classes.total() == survey.rows:
+        lines = unreached(survey.tails, rest)
+        message = (
+            f"{counted(rest, 'row')} of {survey.rows} never get into a batch of {batch}: "
+            f"line{'s' * (len(lines) > 1)} {listing(map(str, lines))}"
+        )
+        hint = (
+            f"add {counted(batch - rest, 'row')}, or choose a batch_size that divides {survey.rows}"
+        )
+        place = Mark(survey.file, lines[0], 1)
+        yield Problem(place, message, "rows-never-reached", hint, (), "warning")
+    yield from _silent(survey, batch)
+    padding = 1 - survey.sums["content"] / (survey.sums["computed"] or 1)
+    if survey.sums["computed"] and padding > MOST_PADDING:
+        message = (
+            f"{padding:.0%} of what a batch of {batch} computes is padding: mlx-lm batches rows "
+            "that follow each other, whatever their lengths"
+        )
+        yield Problem(
+            mark, message, "batches-mostly-padding", _shorter(survey, batch), (), "warning"
+        )
+
+
+def _shorter(survey: Survey, batch: int) -> str:
+    """Return what makes batches of less padding: another order, where there are several."""
+    if survey.rows == batch:
+        return "lower batch_size"
+    data, split = quote(data_of(survey.file)), survey.file.rpartition("/")[2]
+    every = " --all-splits" * (split in {f"{name}.jsonl" for name in SPLITS[1:]})
+    known, said = Features(), survey.use.features
+    keys = (
+        f" --{name}-feature {quote(key)}"
+        for name in ("prompt", "completion", "chat", "text")
+        if (key := getattr(said, name)) != getattr(known, name)
+    )
+    command = f"run-recipe data sort --data {data} --out {data}-sorted --batch-size {batch}"
+    return f"order them: {command}{every}{''.join(keys)}, or lower batch_size"
+
+
+def _counted(survey: Survey, mark: Mark) -> Iterator[Problem]:
+    """Yield a word where much of the loss is the padding that mlx-lm counts in every row."""
+    padding, trained = survey.sums["padding"], survey.sums["trained"]
+    if padding > COUNTED_PADDING * (padding + trained):
+        message = (
+            f"{padding / (padding + trained):.0%} of what the loss counts is padding: mlx-lm "
+            f"counts one padding token a row, and the rows have {trained / padding:.1f} others"
+        )
+        hint = "longer answers make it matter less; compare losses only between such rows"
+        yield Problem(mark, message, "loss-counts-padding", hint, (), "warning")
+
+
+def _silent(survey: Survey, batch: int) -> Iterator[Problem]:
+    """Yield the batches in which no token is trained: 0/0 is NaN, and so is all after it (T71)."""
+    found = silent_batches(survey.silent, survey.classes, batch)
+    for lines in found[: survey.use.limit]:
+        of = f"line{'s' * (len(lines) > 1)} {listing(map(str, lines))}"
+        message = (
+            f"no token of {of} is trained, which mlx-lm puts into one batch: its loss is 0/0, NaN, "
+            "and every weight is NaN from there on"
+        )
+        more = len(found) - survey.use.limit
+        hint = "raise max_seq_length, shorten the prompts before their answers, or remove them"
+        rest = "one more batch is so" if more == 1 else f"{more} more batches are so"
+        hint += f"; {rest}" * (more > 0 and lines == found[0])
+        yield Problem(Mark(survey.file, lines[0], 1), message, "batch-learns-nothing", hint)
+
+
+def silent_batches(
+    silent: Mapping[int, Sequence[tuple[int, int]]], classes: Mapping[int, int], batch: int
+) -> list[list[int]]:
+    """Return the lines of each batch all of whose rows are silent, in mlx-lm's order of rows.
+
+    `silent` has place and line by number of keys, `classes` how many rows have so many keys.
+    """
+    groups: dict[int, list[int]] = {}
+    before = 0
+    for keys in sorted(classes):
+        for place, line in silent.get(keys, ()):
+            groups.setdefault((before + place) // batch, []).append(line)
+        before += classes[keys]
+    return [sorted(lines) for lines in groups.values() if len(lines) == batch]
+
+
+def unreached(tails: Mapping[int, Sequence[int]], rest: int) -> list[int]:
+    """Return the lines of the last rows in mlx-lm's order, which it means to be by length.
+
+    It sorts by the number of keys of a row, and rows of as many keys stay as in the file.
+    """
+    in_order = [number for keys in sorted(tails) for number in tails[keys]]
+    return sorted(in_order[-rest:])
+
+
+OTHER_NAMES = {
+    "train": ("training",),
+    "valid": ("val", "validation", "validate", "dev", "eval", "evaluation"),
+    "test": ("tests", "testing"),
+}
+_NAME = re.compile(
+    r"(?P<stem>[^.]+?)(?:-\d+-of-\d+)?(?P<suffixes>(?:\.(?:jsonl?|ndjson|jl|csv|tsv|parquet|arrow|"
+    r"feather|xlsx?|gz|bz2|xz|zst|zip))+)"
+)
+_PACKED = re.compile(r"\.(?:gz|bz2|xz|zst)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Every problem of a data folder, and what the rows of each split are like."""
+
+    problems: tuple[Problem, ...]
+    splits: Mapping[str, Stats]
+
+    @property
+    def failed(self) -> bool:
+        """Whether something is an error."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-ready values."""
+        return {
+            "problems": [problem.as_dict() for problem in self.problems],
+            "splits": {name: asdict(stats) for name, stats in self.splits.items()},
+        }
+
+
+def report(
+    folder: str,
+    names: Collection[str],
+    surveys: Mapping[str, Survey],
+    *,
+    splits: Sequence[str] = SPLITS,
+    required: Collection[str] = ("train",),
+    heads: Mapping[str, bytes] | None = None,
+) -> Report:
+    """Put the surveys of a folder's splits together; `names` are the files in it.
+
+    `heads` are the beginnings of those that `misnamed` finds.
+    """
+    for split, number, first, other in _repeats(surveys):
+        _repeated(surveys, split, number, first, other)
+    found = list(_absent(folder, names, splits, required, heads or {}))
+    found += _formats_differ(surveys)
+    for survey in surveys.values():
+        found += ordered([*split_problems(survey), *survey.tally.problems()])
+    return Report(tuple(found), {split: survey.stats() for split, survey in surveys.items()})
+
+
+def _repeats(surveys: Mapping[str, Survey]) -> Iterator[tuple[str, int, int, str]]:
+    """Yield every row that stands before: its split and line, the line and split of the first."""
+    for bucket in range(BUCKETS):
+        first: dict[int, tuple[int, str]] = {}
+        for split, survey in surveys.items():
+            pairs = iter(survey.seen[bucket])
+            for digest, number in zip(pairs, pairs, strict=True):
+                if digest in first:
+                    yield split, number, *first[digest]
+                else:
+                    first[digest] = (number, split)
+
+
+def _repeated(
+    surveys: Mapping[str, Survey], split: str, number: int, first: int, other: str
+) -> None:
+    tally, place = surveys[split].tally, Mark(surveys[other].file, first, 1)
+    rule = "row-repeated" if split == other else "row-in-two-splits"
+    if not tally.count(rule, number):
+        return
+    message, hint = f"the row is the same as in line {first}", "it counts twice in the training"
+    if split != other:
+        message = f"the row stands in the {other} split, too, in line {first}"
+        hint = f"remove one; the {split} loss says nothing of rows the model has seen"
+    mark = Mark(surveys[split].file, number, 1)
+    tally.show(Problem(mark, message, rule, hint, ((place, "the first"),), "warning"))
+
+
+def misnamed(names: Collection[str], split: str) -> list[str]:
+    """Return the files that are meant for a split and that mlx-lm does not read as one."""
+    wanted = f"{split}.jsonl"
+    wrong = [name for name in sorted(names) if name != wanted and _means(name, split)]
+    return [name for name in wrong if name.endswith(".jsonl") or wanted not in names]
+
+
+def _absent(
+    folder: str,
+    names: Collection[str],
+    splits: Sequence[str],
+    required: Collection[str],
+    heads: Mapping[str, bytes],
+) -> Iterator[Problem]:
+    for split in splits:
+        wanted = f"{split}.jsonl"
+        wrong = misnamed(names, split)
+        for name in wrong:
+            message = f"mlx-lm does not read {name}; the {split} split is {wanted}"
+            lost = wanted not in names
+            other = holding(heads.get(name, b""), name) if lost else None
+            hint = f"rename it to {wanted}" if lost else f"remove it, or move its rows to {wanted}"
+            if other:
+                message += f", and this is {other.what}"
+                plain = _PACKED.sub("", name)
+                hint = way(
+                    other, f"{folder}/{name}", f"{folder}/{wanted if plain == name else plain}"
+                )
+            severity = "error" if lost else "warning"
+            yield Problem(
+                Mark(f"{folder}/{name}", 1, 1), message, "split-misnamed", hint, (), severity
+            )
+        if wanted in names or wrong:
+            continue
+        mark, message = Mark(f"{folder}/{wanted}", 1, 1), f"there is no {wanted}"
+        if split in required:
+            yield Problem(mark, message, "split-missing", "mlx-lm stops without it")
+        elif split == "valid":
+            message += "; mlx-lm trains without validation and says so in one line"
+            yield Problem(
+                mark,
+                message,
+                "split-missing",
+                "keep some rows of train.jsonl out of it, as valid.jsonl",
+                (),
+                "warning",
+            )
+
+
+def _means(name: str, split: str) -> bool:
+    """Say whether a file is probably meant for a split although mlx-lm does not read it."""
+    match = _NAME.fullmatch(name)
+    stem = match["stem"].casefold() if match else ""
+    return stem == split or stem in OTHER_NAMES.get(split, ())
+
+
+def _formats_differ(surveys: Mapping[str, Survey]) -> Iterator[Problem]:
+    known = {split: survey for split, survey in surveys.items() if survey.format}
+    first = next(iter(known), "")
+    for split, survey in known.items():
+        if survey.format != known[first].format:
+            message = (
+                f"the {split} split is {survey.format} and {first} is {known[first].format}; "
+                "mlx-lm takes both, and their losses cannot be compared"
+            )
+            hint = "write both in one format"
+            mark = Mark(survey.file, 1, 1)
+            yield Problem(mark, message, "splits-of-two-formats", hint, (), "warning")

@@ -1,0 +1,242 @@
+"""A row of text, or of prompt and completion -> its flaws; and those of the tools of any row."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from shlex import quote
+from typing import Any
+
+from runner.base.problems import listing, shown, suggest
+from runner.data.rows.parsing import parse
+from runner.data.rows.row import Features, Flaw, RowError, Use, empty, kind, strings, text_parts
+from runner.data.rows.shapes import as_chat, without_format
+
+
+def text_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
+    """Yield what is wrong with a row of text."""
+    key = use.features.text
+    if flaw := _string(row, key):
+        yield flaw
+    elif not row[key]:
+        message = f"has an empty {key}; mlx-lm stops with an IndexError when a batch draws it"
+        yield Flaw("row-empty-text", message, "remove the row", (key,))
+    elif row[key].isspace():
+        yield Flaw(
+            "row-empty-text", f"has only white space as {key}", "remove it", (key,), "warning"
+        )
+
+
+def completion_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
+    """Yield what is wrong with a row of prompt and completion."""
+    for key in (use.features.prompt, use.features.completion):
+        if flaw := _string(row, key):
+            yield flaw
+        elif not row[key] or row[key].isspace():
+            yield empty(f"its {key} is empty", (key,), answer=key == use.features.completion)
+    if row.get("tools"):
+        yield from tools_flaws(row)
+
+
+def tools_flaws(row: Mapping[str, Any]) -> Iterator[Flaw]:
+    """Yield what is wrong with the tools of a row that has some."""
+    tools = row["tools"]
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        message = f"has {kind(tools)} as tools, not a list of objects"
+        yield Flaw("row-field-type", message, "write JSON schemas, not text", ("tools",))
+
+
+def _string(row: Mapping[str, Any], key: str) -> Flaw | None:
+    value = row[key]
+    if isinstance(value, str):
+        return None
+    lists = isinstance(value, list)
+    hint = "for messages use a chat row: one list under one key" if lists else "write a string"
+    return Flaw("row-field-type", f"has {kind(value)} as {key}, not a string", hint, (key,))
+
+
+def formats_of(row: Mapping[str, Any], features: Features) -> list[str]:
+    """Return every format a row could be read in, mlx-lm's choice first."""
+    found = []
+    if features.prompt in row and features.completion in row:
+        found.append("completions")
+    if features.chat in row:
+        found.append("chat")
+    if features.text in row:
+        found.append("text")
+    return found
+
+
+def require_format(row: Any, features: Features) -> list[str]:
+    """Return the formats of a row that has at least one; else it is a RowError."""
+    if not isinstance(row, dict):
+        hint = "write one object a line, without [ ] around it" if isinstance(row, list) else ""
+        raise RowError(Flaw("row-not-object", "is not a JSON object", hint))
+    found = formats_of(row, features)
+    if not found:
+        raise RowError(without_format(row, features))
+    return found
+
+
+def first_format(lines: Iterable[bytes], features: Features) -> str | None:
+    """Return the format mlx-lm reads a file in: that of its first row that has one."""
+    for line in lines:
+        try:
+            return require_format(parse(line)[0], features)[0]
+        except RowError:
+            continue
+    return None
+
+
+def two_formats(formats: Sequence[str], wanted: str) -> Flaw:
+    """Return the flaw of a row in the wanted format and in others."""
+    others = listing(kind for kind in formats if kind != wanted)
+    message = f"can be read as {wanted} and as {others}; mlx-lm reads it as {wanted}"
+    return Flaw("row-two-formats", message, "leave only the keys you mean", (), "warning")
+
+
+def other_format(row: Mapping[str, Any], found: str, wanted: str, features: Features) -> Flaw:
+    """Return the flaw of a row in another format than the first row of its file."""
+    keys = {"completions": (features.prompt, features.completion)}
+    needed = keys.get(wanted, (features.chat if wanted == "chat" else features.text,))
+    missing = next((key for key in needed if key not in row), needed[0])
+    message = (
+        f"is {found} and the first row is {wanted}: mlx-lm reads it as {wanted}, "
+        f"and stops with KeyError '{missing}' in the middle of the training"
+    )
+    return Flaw("row-other-format", message, "keep one format per file")
+
+
+LONGEST = 64
+"""Characters of a role that may be meant as one."""
+
+
+def plain_texts(row: Mapping[str, Any], use: Use) -> list[str] | None:
+    """Return the texts of a chat at whose flaws nobody has to look, None where one may be.
+
+    Nearly all are known roles and texts, with an answer at the end.
+    """
+    messages = row[use.features.chat]
+    if type(messages) is not list or not messages or use.mask_prompt or row.get("tools"):
+        return None
+    roles, texts, role = use.roles, [], None
+    for message in messages:
+        if type(message) is not dict:
+            return None
+        role, content = message.get("role"), message.get("content")
+        if type(role) is not str or role not in roles:
+            return None
+        if type(content) is not str or not content or content.isspace():
+            return None
+        texts.append(content)
+    return texts if role == "assistant" else None
+
+
+def chat_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
+    """Yield what is wrong with a row of messages."""
+    key = use.features.chat
+    messages = row[key]
+    if not isinstance(messages, list):
+        message = f"has {kind(messages)} as {key}, not a list of messages"
+        hint = 'write [{"role": "user", "content": …}, {"role": "assistant", "content": …}]'
+        yield Flaw("row-field-type", message, hint, (key,))
+    elif not messages:
+        message = f"has no message in {key}; mlx-lm stops with a ValueError when a batch draws it"
+        yield Flaw("row-no-messages", message, "remove the row", (key,))
+    else:
+        last = len(messages) - 1
+        for at, message in enumerate(messages):
+            yield from _message_flaws(message, at, use, is_last=at == last)
+        end = messages[last]
+        if isinstance(end, dict) and (use.mask_prompt or end.get("role") != "assistant"):
+            yield from _order_flaws(messages, use)
+    if row.get("tools"):
+        yield from tools_flaws(row)
+
+
+def _message_flaws(message: Any, at: int, use: Use, *, is_last: bool) -> Iterator[Flaw]:
+    path: tuple[str | int, ...] = (use.features.chat, at)
+    name = f"{use.features.chat}[{at}]"
+    if not isinstance(message, dict):
+        hint = 'write {"role": …, "content": …}'
+        yield Flaw("row-field-type", f"has {kind(message)} as {name}, not an object", hint, path)
+        return
+    share_gpt = "from" in message and "value" in message
+    hint = as_chat() if share_gpt else ""
+    if "role" not in message:
+        yield Flaw("row-message-without-role", f"has no role in {name}", hint, path)
+    else:
+        yield from _role_flaws(message["role"], name, path, use)
+    calls = bool(message.get("tool_calls"))
+    answers = is_last and not calls and message.get("role") == "assistant"
+    if "content" not in message and not calls:
+        yield Flaw("row-message-without-content", f"has no content in {name}", hint, path)
+    elif not calls or message.get("content") is not None:
+        yield from _content_flaws(message["content"], name, path, answers=answers)
+
+
+def _role_flaws(role: Any, name: str, path: tuple[str | int, ...], use: Use) -> Iterator[Flaw]:
+    path = (*path, "role")
+    if not isinstance(role, str):
+        yield Flaw("row-field-type", f"has {kind(role)} as role of {name}, not a string", "", path)
+    elif role not in use.roles:
+        message = (
+            f"has the unknown role {shown(role)} in {name}; chat templates leave such a message out"
+        )
+        others = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
+        meant = others.get(role.casefold())
+        hint = f"did you mean '{meant}'?" if meant else suggest(role, sorted(use.roles))
+        adds = f"; --role {quote(role)} adds one" if len(role) <= LONGEST else ""
+        otherwise = f"known are {listing(sorted(use.roles))}{adds}"
+        yield Flaw("row-unknown-role", message, hint or otherwise, path)
+
+
+def _content_flaws(
+    content: Any, name: str, path: tuple[str | int, ...], *, answers: bool
+) -> Iterator[Flaw]:
+    path = (*path, "content")
+    if isinstance(content, str):
+        if not content or content.isspace():
+            yield empty(f"the content of {name} is empty", path, answer=answers)
+    elif text_parts(content) is not None:
+        message = f"has a list of parts as content of {name}; many templates print it as it stands"
+        yield Flaw("row-content-parts", message, "join the parts to one string", path, "warning")
+    else:
+        message = f"has {kind(content)} as content of {name}, not a string"
+        yield Flaw("row-field-type", message, "", path)
+
+
+def _order_flaws(messages: Sequence[Any], use: Use) -> Iterator[Flaw]:
+    last = len(messages) - 1
+    path = (use.features.chat, last)
+    role = messages[last].get("role")
+    if use.mask_prompt and not last:
+        message = "has a single message; with mask_prompt mlx-lm stops with a ValueError there"
+        yield Flaw(
+            "row-single-message", message, "write the question, too, or remove the row", path
+        )
+    elif isinstance(role, str) and role in use.roles and role != "assistant":
+        masked = f"; with mask_prompt only this message of the {role} is trained"
+        message = f"ends with a message of the {role}, not the assistant" + masked * use.mask_prompt
+        severity = "error" if use.mask_prompt else "warning"
+        yield Flaw("row-last-not-assistant", message, "end with the answer", path, severity)
+    elif use.mask_prompt:
+        answers = sum(isinstance(m, dict) and m.get("role") == "assistant" for m in messages)
+        if answers > 1:
+            message = f"has {answers} answers; with mask_prompt mlx-lm trains only the last"
+            hint = "write one row per answer, or train without mask_prompt"
+            yield Flaw("row-answers-masked", message, hint, path, "warning")
+
+
+CHECKS: Mapping[str, Callable[[Mapping[str, Any], Use], Iterator[Flaw]]] = {
+    "completions": completion_flaws,
+    "chat": chat_flaws,
+    "text": text_flaws,
+}
+
+
+def look(row: Mapping[str, Any], kind: str, use: Use) -> tuple[list[str] | None, list[Flaw]]:
+    """Return the strings of a row, None where a flaw is an error; and its flaws."""
+    texts = plain_texts(row, use) if kind == "chat" else None
+    if texts is not None:
+        return texts, []
+    flaws = list(CHECKS[kind](row, use))
+    broken = any(flaw.severity == "error" for flaw in flaws)
+    return None if broken else strings(row, kind, use.features), flaws

@@ -1,0 +1,162 @@
+"""The keys of a row -> what it is meant as where mlx-lm reads it otherwise, and the way out."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from shlex import quote
+from typing import Any
+
+from runner.base.problems import listing, shown
+from runner.data.rows.row import DATA, Features, Flaw
+
+QUESTIONS = ("prompt", "instruction", "question", "query", "problem", "input")
+ANSWERS = ("completion", "response", "output", "answer", "target", "solution")
+TALKS = (
+    "messages",
+    "conversations",
+    "conversation",
+    "dialog",
+    "dialogue",
+    "chat",
+    "turns",
+    "message",
+)
+TEXTS = ("text", "content", "document")
+BESIDE = ("input", "context", "passage", "system", "system_prompt", "history")
+"""What is part of a question, and stands in a key of its own."""
+
+PAIRS = (
+    ("chosen", "rejected"),
+    ("preferred_output", "non_preferred_output"),
+    ("chosen_response", "rejected_response"),
+)
+"""The answer that is better and the one that is worse: DPO, ORPO, reward models, OpenAI's own."""
+RANKED = ("rejected", "chosen", "non_preferred_output", "preferred_output", "rejected_response",
+    "chosen_response", "response_j", "response_k", "response_0", "response_1", "response_a",
+    "response_b", "better_response_id")  # fmt: skip
+
+CHAT_ROLES = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "assistant": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "system": "system",
+    "tool": "tool",
+    "observation": "tool",
+    "function_response": "tool",
+}
+"""The roles of ShareGPT, and what chat templates call them."""
+
+_LONGEST, _MOST = 64, 1000
+_COUNTED = frozenset({*BESIDE, *RANKED, "label"})
+
+
+def pair_of(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the keys of a pair of answers, the better one first; None for no pair."""
+    return next((pair for pair in PAIRS if pair[0] in row and pair[1] in row), None)
+
+
+def share_gpt(row: Mapping[str, Any]) -> str:
+    """Return the key of turns that have ``from`` and ``value``, '' for none."""
+    return next((key for key in TALKS if key in row and _turns(row[key], "from")), "")
+
+
+def _turns(value: Any, key: str) -> bool:
+    first = value[0] if isinstance(value, list) and value else None
+    return isinstance(first, dict) and key in first
+
+
+def without_format(row: Mapping[str, Any], features: Features) -> Flaw:
+    """Return the flaw of a row in which mlx-lm finds nothing to train on."""
+    if any(key in row for key in RANKED):
+        message = (
+            "holds answers to compare; mlx_lm.lora trains on one answer, and reads none of them"
+        )
+        return Flaw("row-of-preferences", message, _chosen(row))
+    message = (
+        "has no format mlx-lm knows: a row needs "
+        f"{features.prompt} and {features.completion}, {features.chat}, or {features.text}"
+    )
+    return Flaw("row-without-format", message, _way_out(row, features))
+
+
+def unread(row: Mapping[str, Any], read: Collection[str], texts: Sequence[str]) -> Iterator[Flaw]:
+    """Yield what a row says beside the `texts` that mlx-lm reads of it, under the keys `read`."""
+    found = _COUNTED & row.keys()
+    if not found or found <= set(read):
+        return
+    ranked = [key for key in RANKED if key in found and key not in read and row[key]]
+    if ranked:
+        message = (
+            f"holds {listing(map(repr, ranked))}, answers to compare: mlx_lm.lora trains on the "
+            "one answer that it reads as on any other, and never reads these"
+        )
+        yield Flaw("row-of-preferences", message, _chosen(row), (ranked[0],), "warning")
+    elif row.get("label") is False and len(texts) > 1:
+        message = "has label false, which marks a bad answer: mlx_lm.lora trains on it all the same"
+        yield Flaw("row-of-preferences", message, "remove the row", ("label",), "warning")
+    said = "\n".join(texts)
+    for key in BESIDE:
+        value = row.get(key) if key in found and key not in read else None
+        if value and not (isinstance(value, str) and value.strip() in said):
+            message = f"has '{key}', which mlx-lm never reads: the model would not see it"
+            yield Flaw("row-key-unread", message, _joined(row, key), (key,), "warning")
+
+
+def _chosen(row: Mapping[str, Any]) -> str:
+    pair = pair_of(row)
+    if pair is None:
+        worse = next((key for key in row if key in RANKED), "")
+        return f"remove {shown(worse)} where the answer that is read is the better one"
+    command = f"run-recipe data format --data {DATA} --out {DATA}-chat --to chat --drop {pair[1]}"
+    return f"train on the better answers alone: {command}"
+
+
+def _joined(row: Mapping[str, Any], key: str) -> str:
+    """Return how what stands in a key of its own gets into the question."""
+    question = next((one for one in QUESTIONS if one in row and one != key), None)
+    answer = next((one for one in ANSWERS if one in row), None)
+    if question and answer and isinstance(row[key], str) and not key.startswith("system"):
+        return as_chat(instruction=question, input=key, response=answer)
+    return "write it into the question, or as a message of its own; else remove it"
+
+
+def as_chat(**keys: str) -> str:
+    """Return the command that writes rows of these keys as chat."""
+    said = (f" --{name}-feature {quote(key)}" for name, key in keys.items() if name != key)
+    command = f"run-recipe data format --data {DATA} --out {DATA}-chat --to chat{''.join(said)}"
+    return f"write them as chat: {command}"
+
+
+def _way_out(row: Mapping[str, Any], features: Features) -> str:
+    """Return what makes rows with these keys readable, '' where that is not known."""
+    if share_gpt(row):
+        return as_chat()
+    talk = next((key for key in TALKS if key in row and _turns(row[key], "role")), None)
+    if talk:
+        return f"'{talk}' holds messages: rename it to {features.chat}, or set chat_feature: {talk}"
+    names = [key for key in list(row)[:_MOST] if len(key) <= _LONGEST]
+    question, answer = (_meant(names, row, known) for known in (QUESTIONS, ANSWERS))
+    if question and answer:
+        more = _meant([key for key in names if key != question], row, BESIDE)
+        if more and not more.casefold().startswith("system"):
+            return as_chat(instruction=question, input=more, response=answer)
+        pairs = [("prompt", features.prompt, question), ("completion", features.completion, answer)]
+        said = [f"set {name}_feature: {key}" for name, known, key in pairs if known != key]
+        return f"'{question}' and '{answer}' are prompt and completion: {' and '.join(said)}"
+    text = _meant(names, row, TEXTS)
+    if text and not question:
+        return f"'{text}' looks like '{features.text}': rename it, or set text_feature: {text}"
+    known = (features.prompt, features.completion, features.chat, features.text)
+    near = ((name, get_close_matches(name, names, n=1, cutoff=0.75)) for name in known)
+    return next((f"rename '{found[0]}' to '{name}'" for name, found in near if found), "")
+
+
+def _meant(names: Sequence[str], row: Mapping[str, Any], known: Sequence[str]) -> str | None:
+    """Return the key of a text that is called as one of these, the first of them that is there."""
+    texts = {key.casefold(): key for key in names if isinstance(row[key], str | None)}
+    return next((texts[name] for name in known if name in texts), None)

@@ -1,0 +1,240 @@
+"""The rows of one file, one after the other -> its problems and its statistics."""
+
+from array import array
+from collections import Counter, deque
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+
+from runner.data.rows.formats import look, other_format, require_format, two_formats
+from runner.data.rows.parsing import BLANK, Parse, constant_flaw, parse, problem_of
+from runner.data.rows.row import Flaw, Row, RowError, Use, identity
+from runner.data.rows.shapes import unread
+from runner.data.rows.survey_counts import Histogram, Spread, Tally
+from runner.data.rows.template import given_up, refused
+from runner.data.rows.tokens import Encode, targets, token_flaws, tokens, write
+
+BUCKETS = 256
+MANY = 10_000
+"""So many lines of a piece that are no rows are enough."""
+_READ = {"text": 1, "chat": 1, "completions": 2}
+"""So many keys of a row of each format are read; any more may hold what is not."""
+TEMPLATE = 256
+"""So many tokens a chat template adds to a row at most, as is assumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What max_seq_length and the mask do: rows and tokens cut, answers without a trained token.
+
+    `trained` tokens are those the loss counts, and `padding` what it counts besides (T74).
+    """
+
+    lengths: Spread
+    cut_rows: int
+    cut_tokens: int
+    lost_answers: int
+    hidden_answers: int
+    trained: int
+    padding: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What the rows of one file are like; `turns` counts the messages of chats."""
+
+    rows: int
+    bytes: int
+    format: str | None
+    characters: Spread
+    turns: Spread
+    tokens: Tokens | None = None
+
+
+@dataclass(slots=True)
+class Survey:
+    """The rows of one file, or of a piece of it, taken one after the other and forgotten.
+
+    What grows with the rows is `seen`: 16 bytes a row, a digest and a line, in buckets of digests.
+    `tails` holds, by number of keys, the last lines: the end of mlx-lm's order of the rows.
+    `silent` holds, by number of keys, place and line of the rows without a token to learn.
+    """
+
+    file: str
+    format: str | None
+    use: Use
+    rows: int = 0
+    size: int = 0
+    characters: Histogram = field(default_factory=Histogram)
+    turns: Histogram = field(default_factory=Histogram)
+    lengths: Histogram = field(default_factory=Histogram)
+    sums: Counter[str] = field(default_factory=Counter)
+    tally: Tally = field(init=False)
+    seen: list["array[int]"] = field(init=False)
+    tails: dict[int, deque[int]] = field(default_factory=dict)
+    batch: list[int] = field(default_factory=list)
+    unread: int = 0
+    classes: Counter[int] = field(default_factory=Counter)
+    silent: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.use.limit)
+        self.seen = [array("Q") for _ in range(BUCKETS)]
+
+    def take(
+        self, number: int, line: bytes, encode: Encode | None = None, parse: Parse = parse
+    ) -> None:
+        """Check one line and count what it is like."""
+        self.size += len(line)
+        self.rows += 1
+        try:
+            value, constant = parse(line)
+            formats = require_format(value, self.use.features)
+        except RowError as error:
+            self.rows -= error.flaw is BLANK
+            self.unread += 1
+            self._flawed(error.flaw, number, line)
+            return
+        self._tail(len(value), number)
+        if constant:
+            self._flawed(constant_flaw(constant), number, line)
+        wanted = self.format or formats[0]
+        if wanted not in formats:
+            flaw = other_format(value, formats[0], wanted, self.use.features)
+            self._flawed(flaw, number, line)
+            return
+        if len(formats) > 1:
+            self._flawed(two_formats(formats, wanted), number, line)
+        texts, flaws = look(value, wanted, self.use)
+        for flaw in flaws:
+            self._flawed(flaw, number, line)
+        if texts is not None:
+            if len(value) > _READ[wanted]:
+                for flaw in unread(value, self._read, texts):
+                    self._flawed(flaw, number, line)
+            self._sound(Row(value, wanted, texts), number, line, encode)
+
+    @property
+    def _read(self) -> tuple[str, ...]:
+        """The keys that are read of any row."""
+        known = self.use.features
+        return known.prompt, known.completion, known.chat, known.text
+
+    def skip(self, number: int, size: int, *, lost: bool = False) -> None:
+        """Count a line that is too long to be looked at; with `lost` nothing after it was, too."""
+        self.size += size
+        self.rows += 1
+        message = (
+            f"is {size / 1e6:.0f} MB long and was not checked; mlx-lm cuts it after max_seq_length"
+        )
+        if lost:
+            message = f"has no end within {size / 1e6:.0f} MB; the rest of the file was not read"
+        severity = "error" if lost else "warning"
+        self._flawed(Flaw("row-too-long", message, "split it", (), severity), number, b"")
+
+    def _sound(self, row: Row, number: int, line: bytes, encode: Encode | None) -> None:
+        try:
+            same = identity(row, self.use.features)
+        except UnicodeEncodeError:
+            message = "holds half of a surrogate pair; the tokenizer stops there with a TypeError"
+            flaw = Flaw("row-lone-surrogate", message, "write the whole character, as UTF-8")
+            self._flawed(flaw, number, line)
+            return
+        digest = int.from_bytes(sha256(same).digest()[:8])
+        bucket = self.seen[digest % BUCKETS]
+        bucket.append(digest)
+        bucket.append(number)
+        size = sum(map(len, row.parts))
+        self.characters.add(size)
+        self._batched(size)
+        if row.format == "chat":
+            self.turns.add(len(row.value[self.use.features.chat]))
+        if encode is None:
+            return
+        try:
+            if self.use.every or self.use.mask_prompt or self._long(line):
+                self._encoded(row, number, line, encode)
+            else:
+                write(row, self.use, encode)
+        except ValueError as error:
+            self._flawed(refused(str(error), row, self.use), number, line)
+
+    def _long(self, line: bytes) -> bool:
+        """Say whether a row may be cut: a token is a byte or more, and a template adds some."""
+        return len(line) + TEMPLATE > self.use.max_seq_length
+
+    def _batched(self, size: int) -> None:
+        """Count what mlx-lm pads: its batches are rows that follow each other (T64)."""
+        if not self.use.batch_size:
+            return
+        self.batch.append(size)
+        if len(self.batch) == self.use.batch_size:
+            self.sums["content"] += sum(self.batch)
+            self.sums["computed"] += max(self.batch) * len(self.batch)
+            self.batch.clear()
+
+    def _tail(self, keys: int, number: int) -> None:
+        self.classes[keys] += 1
+        size = (self.use.batch_size or 1) - 1
+        if size:
+            if keys not in self.tails:
+                self.tails[keys] = deque(maxlen=size)
+            self.tails[keys].append(number)
+
+    def _encoded(self, row: Row, number: int, line: bytes, encode: Encode) -> None:
+        whole, prompt = tokens(row, self.use, encode)
+        self.lengths.add(len(whole))
+        self.sums["cut_rows"] += len(whole) > self.use.max_seq_length
+        self.sums["cut_tokens"] += max(len(whole) - self.use.max_seq_length, 0)
+        start = len(prompt or ()) if self.use.mask_prompt else 0
+        trained, padding = targets(len(whole), start, self.use)
+        self.sums["trained"] += trained
+        self.sums["padding"] += padding
+        if not trained + padding:
+            keys = len(row.value)
+            self.silent.setdefault(keys, []).append((self.classes[keys] - 1, number))
+        for flaw in token_flaws(whole, prompt, self.use):
+            self.sums["lost_answers"] += flaw.rule == "row-answer-lost"
+            self.sums["hidden_answers"] += flaw.rule == "row-mask-hides-answer"
+            self._flawed(flaw, number, line)
+
+    def too_many(self, number: int) -> bool:
+        """Say whether so many lines were no rows that none after this one is looked at."""
+        if self.unread < MANY:
+            return False
+        message = f"is the last of {MANY:,} that are no rows; some after it were not looked at"
+        self._flawed(Flaw("row-too-many", message, "write one JSON object a line"), number, b"")
+        return True
+
+    def given_up(self, why: str, number: int) -> None:
+        """Count a row at which the chat template was given up; nothing after it was rendered."""
+        self._flawed(given_up(why), number, b"")
+
+    def _flawed(self, flaw: Flaw, number: int, line: bytes) -> None:
+        if self.tally.count(flaw.rule, number):
+            self.tally.show(problem_of(flaw, self.file, number, line))
+
+    def merge(self, later: "Survey") -> None:
+        """Take over the survey of the lines that follow."""
+        self.rows += later.rows
+        self.size += later.size
+        self.sums.update(later.sums)
+        self.batch.extend(later.batch)
+        for keys, rows in later.silent.items():
+            before = self.classes[keys]
+            moved = [(place + before, line) for place, line in rows]
+            self.silent.setdefault(keys, []).extend(moved)
+        self.classes.update(later.classes)
+        for name in ("characters", "turns", "lengths", "tally"):
+            getattr(self, name).merge(getattr(later, name))
+        for mine, other in zip(self.seen, later.seen, strict=True):
+            mine.extend(other)
+        for keys, numbers in later.tails.items():
+            self.tails.setdefault(keys, deque(maxlen=numbers.maxlen)).extend(numbers)
+
+    def stats(self) -> Stats:
+        """Return what the rows are like."""
+        names = (f.name for f in fields(Tokens) if f.name != "lengths")
+        lengths = self.lengths.spread()
+        seen = Tokens(lengths, **{n: self.sums[n] for n in names}) if lengths.rows else None
+        characters, turns = self.characters.spread(), self.turns.spread()
+        return Stats(self.rows, self.size, self.format, characters, turns, seen)

@@ -1,0 +1,123 @@
+"""Whole numbers, counted and forgotten -> how they are spread."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from runner.base.problems import Mark, Problem
+
+MANY = 4096
+"""So many numbers are counted at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a number is spread over the rows; quantiles are within 1 %."""
+
+    rows: int
+    total: int
+    minimum: int
+    median: int
+    p90: int
+    p99: int
+    maximum: int
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Counts of whole numbers in buckets that grow with them: exact below 128, then within 1 %.
+
+    `recent` are numbers that wait to be counted, many at once.
+    """
+
+    counts: Counter[int] = field(default_factory=Counter)
+    total: int = 0
+    minimum: int | None = None
+    maximum: int = 0
+    recent: list[int] = field(default_factory=list)
+
+    def add(self, value: int) -> None:
+        """Count one number of at least 0."""
+        self.recent.append(value)
+        if len(self.recent) >= MANY:
+            self.fold()
+
+    def fold(self) -> None:
+        """Count the numbers that wait."""
+        if not self.recent:
+            return
+        for value, times in Counter(self.recent).items():
+            shift = max(value.bit_length() - 7, 0)
+            self.counts[(shift << 6) + (value >> shift)] += times
+        self.total += sum(self.recent)
+        least = min(self.recent)
+        self.minimum = least if self.minimum is None else min(self.minimum, least)
+        self.maximum = max(self.maximum, *self.recent)
+        self.recent.clear()
+
+    def merge(self, other: "Histogram") -> None:
+        """Count what another one counted."""
+        other.fold()
+        self.counts.update(other.counts)
+        self.total += other.total
+        known = [m for m in (self.minimum, other.minimum) if m is not None]
+        self.minimum = min(known, default=None)
+        self.maximum = max(self.maximum, other.maximum)
+
+    def spread(self) -> Spread:
+        """Return the quantiles."""
+        self.fold()
+        rows = self.counts.total()
+        median, p90, p99 = (self._quantile(share, rows) for share in (50, 90, 99))
+        return Spread(rows, self.total, self.minimum or 0, median, p90, p99, self.maximum)
+
+    def _quantile(self, share: int, rows: int) -> int:
+        wanted, seen = -(-rows * share // 100), 0
+        for bucket in sorted(self.counts):
+            seen += self.counts[bucket]
+            if seen >= wanted:
+                shift = max((bucket >> 6) - 1, 0)
+                middle = (bucket - (shift << 6) << shift) + (1 << shift >> 1)
+                return min(max(middle, self.minimum or 0), self.maximum)
+        return 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Problems of one file: the first few of each kind, and the number of all."""
+
+    limit: int
+    shown: dict[str, list[Problem]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    last: dict[str, int] = field(default_factory=dict)
+
+    def count(self, rule: str, line: int) -> bool:
+        """Count one; say whether it is among those to show."""
+        self.counts[rule] += 1
+        self.last[rule] = max(line, self.last.get(rule, 0))
+        shown = self.shown.setdefault(rule, [])
+        return len(shown) < self.limit or line < shown[-1].mark.line
+
+    def show(self, problem: Problem) -> None:
+        """Keep a problem that `count` said is to be shown."""
+        shown = [*self.shown.get(problem.rule, ()), problem]
+        shown.sort(key=lambda p: p.mark)
+        self.shown[problem.rule] = shown[: self.limit]
+
+    def merge(self, other: "Tally") -> None:
+        """Take over the problems of later lines of the same file."""
+        for rule, problems in other.shown.items():
+            for problem in problems:
+                self.show(problem)
+            self.counts[rule] += other.counts[rule]
+            self.last[rule] = max(self.last.get(rule, 0), other.last[rule])
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield those shown, and one that counts the rest of its kind, at the last of them."""
+        for rule, shown in self.shown.items():
+            yield from shown
+            if rest := self.counts[rule] - len(shown):
+                example = shown[0]
+                mark = Mark(example.mark.file, self.last[rule], 1)
+                message = f"{rest} more like the {len(shown)} shown; this is the last"
+                yield Problem(mark, message, rule, example.hint, (), example.severity)

@@ -1,0 +1,61 @@
+"""Why a model's chat template refuses a row -> the flaw of the row, and the way out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from runner.data.rows.row import Flaw, Row, Use
+from runner.data.rows.tokens import messages_of
+
+MOST = 300
+"""So many characters are shown of what a template says."""
+
+
+def refused(why: str, row: Row, use: Use) -> Flaw:
+    """Return the flaw of a row that the template does not take."""
+    messages = messages_of(row, use)
+    what = "the model's chat template" if messages else "the model's tokenizer"
+    message = f"is refused by {what}: {_short(why)}; mlx-lm stops when a batch draws it"
+    return Flaw("row-template-error", message, way_out(why, messages))
+
+
+def given_up(why: str) -> Flaw:
+    """Return the flaw of a row at which the template was given up: it takes too much."""
+    message = (
+        f"cannot be written by the model's chat template: {_short(why)}. It was given up here, "
+        "and no row after it was tried; mlx-lm does not give up"
+    )
+    hint = "look at the template: with such a row the training does not get further"
+    return Flaw("row-template-endless", message, hint)
+
+
+def way_out(why: str, messages: Sequence[Any]) -> str:
+    """Return what to change about messages that a template refuses with these words."""
+    known = [one for one in messages if isinstance(one, dict)]
+    roles = [one.get("role") for one in known]
+    if any(isinstance(text, str) for text in _arguments(known)):
+        return "write the arguments of tool_calls as an object, not as text"
+    if "system" in roles and "tool" not in why:
+        others = [role for role in roles if role != "system"]
+        turns = ["user", "assistant"] * len(others)
+        if "system" not in roles[1:] and others == turns[: len(others)]:
+            return "the template takes no system message: put its text before the first question"
+        if "system" in roles[1:]:
+            return "leave one system message, the first"
+    if any(one == other for one, other in pairwise(roles)):
+        return "join messages of one role that follow each other: user and assistant take turns"
+    return "change the row, or take a model whose template takes it"
+
+
+def _arguments(messages: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
+    """Yield the arguments of the tool calls that messages hold."""
+    for message in messages:
+        calls = message.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict):
+                inner = call.get("function")
+                yield (inner if isinstance(inner, dict) else call).get("arguments")
+
+
+def _short(why: str) -> str:
+    return why if len(why) <= MOST else f"{why[:MOST]}…"

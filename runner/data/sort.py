@@ -1,0 +1,241 @@
+"""data.sort: rows ordered so that mlx-lm's batches hold rows of similar length.
+
+mlx-lm means to do this and sorts by the number of keys of a row instead (T64): its batches are rows
+that follow each other in the file, the same in every epoch, drawn in another order in each. A batch
+is padded to a multiple of 32 tokens, so rows that pad alike are mixed by the seed.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from runner.base.errors import ToolError
+from runner.base.problems import counted
+from runner.data import cli
+from runner.data.dice import Dice
+from runner.data.index import Index, write_rows
+from runner.data.reader import Reader, chunks, splits_of
+from runner.data.replace_folder import replacing, require_replaceable, write, write_record
+from runner.data.rows import Flaw, Row, RowError, Use, tokens
+from runner.system import printer
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from runner.data.rows import Encode
+
+PAD = 32
+"""mlx_lm.tuner.trainer.iterate_batches pads to a multiple of this, and one more."""
+
+
+@dataclass
+class Lengths:
+    """Rows by number: where they stand, how long they are, and how many keys they have."""
+
+    file: Path
+    use: Use
+    encode: Encode | None
+    longest: int
+    index: Index = field(init=False)
+    length: array[int] = field(default_factory=lambda: array("I"))
+    keys: array[int] = field(default_factory=lambda: array("I"))
+
+    def __post_init__(self) -> None:
+        self.index = Index(self.file)
+
+    def take(self, line: bytes, row: Row) -> None:
+        """Remember the place and the length of the next row."""
+        self.index.take(line, row)
+        self.keys.append(len(row.value))
+        self.length.append(self._tokens(row) if self.encode else sum(map(len, row.parts)))
+
+    def merge(self, later: Lengths) -> None:
+        """Take over the rows of the piece that follows."""
+        self.index.merge(later.index)
+        self.keys += later.keys
+        self.length += later.length
+
+    def _tokens(self, row: Row) -> int:
+        try:
+            whole, _ = tokens(row, self.use, cast("Encode", self.encode))
+        except ValueError as error:
+            raise RowError(Flaw("row-template-error", f"cannot be tokenized: {error}")) from error
+        return min(len(whole), self.longest)
+
+
+def sort(
+    data: Path,
+    out: Path,
+    *,
+    model: str | None = None,
+    batch_size: int = 4,
+    max_seq_length: int = 2048,
+    all_splits: bool = False,
+    seed: int = 0,
+    reader: Reader = Reader(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Write the rows in order to `out` and return what `sort.json` records."""
+    cli.require_seed(seed)
+    target = out.resolve()
+    require_replaceable(target, "sort", data)
+    splits = splits_of(data)
+    encode = _tokenizer(model) if model else None
+    wanted = [name for name in splits if all_splits or name == "train"]
+    # Of a row that is cut, core.rows would count the tokens of its prompt, too.
+    use = Use(reader.features, max_seq_length=sys.maxsize)
+    pads = padded(max_seq_length) if encode else int
+    sorts = {}
+    for name in wanted:
+        new = partial(Lengths, splits[name], use, encode, max_seq_length)
+        sorts[name] = reader.learn(splits[name], new, deep=True)
+        if not len(sorts[name].index):
+            raise ToolError(f"{splits[name]} has no rows")
+    orders = {name: order(found, pads, batch_size, Dice(seed)) for name, found in sorts.items()}
+    train = sorts["train"]
+    before = array("I", chain(*by_keys(train.keys, range(len(train.keys)))))
+    record = {
+        "seed": seed,
+        "model": model,
+        "unit": "tokens" if encode else "characters",
+        "batch_size": batch_size,
+        "max_seq_length": max_seq_length,
+        "splits": wanted,
+        "rows": len(before),
+        "padding_before": padding(train.length, before, batch_size, pads),
+        "padding_after": padding(train.length, orders["train"], batch_size, pads),
+        "unreached_rows": len(before) % batch_size,
+    }
+    with replacing(target) as folder:
+        for name, file in splits.items():
+            made = folder / f"{name}.jsonl"
+            if name in wanted:
+                write_rows(made, (sorts[name].index,), orders[name], reader)
+            else:
+                write(made, chunks(file))
+        return write_record(folder, "sort", record)
+
+
+def padded(longest: int) -> Callable[[int], int]:
+    """Return what says how long a batch is whose longest row has so many tokens."""
+    return lambda tokens: min(1 + PAD * -(-tokens // PAD), longest)
+
+
+def by_keys(keys: Sequence[int], rows: Sequence[int]) -> list[array[int]]:
+    """Group rows by their number of keys, fewest first: mlx-lm's own order of them."""
+    groups: dict[int, array[int]] = {}
+    for row in rows:
+        groups.setdefault(keys[row], array("I")).append(row)
+    return [groups[number] for number in sorted(groups)]
+
+
+def order(found: Lengths, pads: Callable[[int], int], batch: int, dice: Dice) -> array[int]:
+    """Return all rows: by number of keys, then by padded length; rows that pad alike are mixed.
+
+    The last rows, which fill no batch and are never trained on, are drawn: else they would be the
+    longest. Lengths rise in one group of keys and fall in the next, so that the batch between two
+    holds rows of similar length, too.
+    """
+    rows = array("I", range(len(found.keys)))
+    dice.shuffle(rows)
+    groups = by_keys(found.keys, rows)
+    rest = len(rows) % batch
+    left: list[array[int]] = []
+    for group in reversed(groups):
+        left.insert(0, group[len(group) - min(rest, len(group)) :])
+        del group[len(group) - len(left[0]) :]
+        rest -= len(left[0])
+    return _joined(groups, left, lambda row: pads(found.length[row]))
+
+
+def _joined(
+    groups: Sequence[array[int]], left: Sequence[array[int]], size: Callable[[int], int]
+) -> array[int]:
+    joined = array("I")
+    for at, (group, last) in enumerate(zip(groups, left, strict=True)):
+        sizes: dict[int, array[int]] = {}
+        for row in group:
+            sizes.setdefault(size(row), array("I")).append(row)
+        for length in sorted(sizes, reverse=bool(at % 2)):
+            joined += sizes[length]
+        joined += last
+    return joined
+
+
+def padding(
+    length: Sequence[int], rows: Sequence[int], batch: int, pads: Callable[[int], int]
+) -> float:
+    """Return the share of what the full batches of these rows compute that is padding."""
+    content = computed = 0
+    for start in range(0, len(rows) - batch + 1, batch):
+        sizes = [length[row] for row in rows[start : start + batch]]
+        content += sum(sizes)
+        computed += pads(max(sizes)) * batch
+    return 1 - content / computed if computed else 0.0
+
+
+def _tokenizer(model: str) -> Encode:
+    """Return the tokenizer of a model folder, or of a model of the hub."""
+    from runner.data.tokenizer import load_tokenizer
+
+    folder = model if Path(model).is_dir() else _fetched(model)
+    encode = load_tokenizer(folder)
+    if encode is None:
+        raise ToolError(
+            f"there is no tokenizer to load from {model}. Name a model that mlx-lm can load, or "
+            "leave model out to sort by characters"
+        )
+    return encode
+
+
+def _fetched(model: str) -> str:
+    """Return the folder of a hub model's tokenizer, fetched where the hub's cache lacks it."""
+    from huggingface_hub import snapshot_download
+
+    files = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+    try:
+        return str(snapshot_download(model, allow_patterns=files))
+    except (OSError, ValueError) as error:
+        raise ToolError(
+            f"{model} is no folder, and its tokenizer does not come from the hub: {error}"
+        ) from error
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = cli.parser("sort", "Order rows so that a batch holds rows of similar length.")
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="PATH", help="a folder, or a file, of rows")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--model", metavar="MODEL", help="count tokens of this model; without it, characters")
+    add("--batch-size", type=int, default=4, help="rows in a batch of the training to come")
+    add("--max-seq-length", type=int, default=2048, help="where the training cuts rows")
+    add("--all-splits", action="store_true", help="order valid and test, too")
+    add("--seed", type=int, default=0, help="decides the order of rows of one length")
+    cli.add_features(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Sort what the command line names."""
+    arguments = vars(parser().parse_args(argv))
+    with cli.reading(arguments) as reader:
+        record = sort(**arguments, reader=reader)
+    rest = record["unreached_rows"]
+    left = f"; {counted(rest, 'row')} fill{'s' * (rest == 1)} no batch" if rest else ""
+    rows = counted(record["rows"], "row")
+    printer.show(
+        f"{arguments['out']}: {rows} by {record['unit']}; of what batches of "
+        f"{record['batch_size']} compute, {record['padding_after']:.0%} is padding, "
+        f"was {record['padding_before']:.0%}{left}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""data.split: rows dealt out to train, valid and test, what belongs together to one of them.
+
+Rows that train the same belong together always, and rows of one value of a field where one is
+named. Kept in memory are 30 bytes a row, never the rows.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.base.errors import ToolError
+from runner.base.problems import counted
+from runner.data import cli
+from runner.data.dice import Dice
+from runner.data.reader import Reader, label, member, splits_of
+from runner.data.replace_folder import replacing, require_replaceable, write, write_record
+from runner.data.rows import SPLITS, Features, Flaw, Row, RowError, identity
+from runner.system import printer
+from runner.system.reader import opened
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping, Sequence
+
+BUCKETS = 256
+TRAIN = SPLITS.index("train")
+
+
+def split(
+    data: Path,
+    out: Path,
+    *,
+    valid: float = 0.1,
+    test: float = 0.0,
+    group_by: str | None = None,
+    seed: int = 0,
+    reader: Reader = Reader(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Write the splits to `out` and return what `split.json` records."""
+    cli.require_seed(seed)
+    target = out.resolve()
+    require_replaceable(target, "split", data)
+    file = _only_train(data)
+    alike = reader.learn(file, partial(Alike, reader.features, group_by), deep=True)
+    if not alike.rows:
+        raise ToolError(f"{file} has no rows to split")
+    groups = alike.groups()
+    asked = {"valid": valid, "test": test}
+    wanted = {name: count(len(groups), name, amount) for name, amount in asked.items()}
+    _require_rest(len(groups), wanted)
+    place, found = deal(groups, wanted, Dice(seed))
+    sizes = [size for size in groups.sizes() if size]
+    _require_filled(wanted, found, sizes)
+    record = {
+        "seed": seed,
+        "group_by": group_by,
+        "rows": len(groups),
+        "groups": len(sizes),
+        "largest_group": max(sizes),
+        **{f"{name}_rows": found[name] for name in SPLITS},
+        **{f"{name}_wanted": wanted[name] for name in wanted},
+    }
+    with replacing(target) as folder:
+        for at, name in enumerate(SPLITS):
+            if found[name]:
+                write(folder / f"{name}.jsonl", _dealt(file, place, at))
+        return write_record(folder, "split", record)
+
+
+def count(rows: int, name: str, amount: float) -> int:
+    """Return the rows that a share below 1, or a count, asks for."""
+    if not 0 <= amount < math.inf or (amount >= 1 and amount != int(amount)):
+        raise ToolError(f"{name} is {amount:g}; it is a share below 1, or a whole number of rows")
+    if amount >= 1:
+        return int(amount)
+    found = math.floor(rows * Fraction(str(amount)) + Fraction(1, 2))
+    if amount and not found:
+        raise ToolError(
+            f"a share of {amount:g} of {counted(rows, 'row')} is no {name} row. "
+            f"Say {name} 1 for one row, or {name} 0 for none"
+        )
+    return found
+
+
+def _only_train(data: Path) -> Path:
+    splits = splits_of(data)
+    file = splits.pop("train")
+    if splits:
+        others = " and ".join(f"{name}.jsonl" for name in splits)
+        raise ToolError(
+            f"{data} has a {others} already. Name {file} to split its rows alone, "
+            "or put all rows in one file"
+        )
+    return file
+
+
+def _require_rest(rows: int, wanted: Mapping[str, int]) -> None:
+    if rows <= sum(wanted.values()):
+        said = " and ".join(f"{number} {name}" for name, number in wanted.items() if number)
+        raise ToolError(f"of {counted(rows, 'row')}, {said} would leave none to train on")
+
+
+def _require_filled(
+    wanted: Mapping[str, int], found: Mapping[str, int], sizes: Sequence[int]
+) -> None:
+    for name, rows in found.items():
+        if rows or wanted.get(name) == 0:
+            continue
+        asked = f"{wanted[name]} asked for" if name in wanted else "the rest"
+        groups = f"{len(sizes)} groups, of {min(sizes)} to {max(sizes)} rows that stay together,"
+        groups = groups if sizes[1:] else f"{counted(sizes[0], 'row')} that all stay together"
+        raise ToolError(
+            f"{groups} leave none for {name} ({asked}). "
+            "Say other numbers, or group by another field"
+        )
+
+
+class Groups:
+    """Rows by number, those that belong together under one of them (a disjoint-set forest)."""
+
+    def __init__(self, rows: int) -> None:
+        self._above = array("I", range(rows))
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self._above)
+
+    def head(self, row: int) -> int:
+        """Return the row that stands for all that belong together with this one."""
+        above = self._above
+        while above[row] != row:
+            above[row] = above[above[row]]
+            row = above[row]
+        return row
+
+    def join(self, one: int, other: int) -> None:
+        """Let two rows belong together; the first of them all stands for them."""
+        heads = self.head(one), self.head(other)
+        self._above[max(heads)] = min(heads)
+
+    def sizes(self) -> array[int]:
+        """Return, at each row that stands for a group, the rows of it; 0 at all others."""
+        sizes = array("I", [0]) * len(self)
+        for row in range(len(self)):
+            sizes[self.head(row)] += 1
+        return sizes
+
+
+@dataclass
+class Alike:
+    """Rows by number and what they have in common, as digests in buckets: 16 bytes each."""
+
+    features: Features
+    group_by: str | None
+    rows: int = 0
+    seen: list[array[int]] = field(default_factory=lambda: [array("Q") for _ in range(BUCKETS)])
+
+    def take(self, line: bytes, row: Row) -> None:  # noqa: ARG002
+        """Remember what the next row has in common with each that belongs to it."""
+        try:
+            self._note(b"row " + identity(row, self.features))
+            if self.group_by:
+                self._note(b"field " + label(member(row.value, self.group_by, "group_by")).encode())
+        except UnicodeEncodeError as error:
+            raise RowError(Flaw("row-lone-surrogate", "holds half of a surrogate pair")) from error
+        self.rows += 1
+
+    def _note(self, same: bytes) -> None:
+        digest = int.from_bytes(sha256(same).digest()[:8])
+        self.seen[digest % BUCKETS].extend((digest, self.rows))
+
+    def merge(self, later: Alike) -> None:
+        """Take over the rows of the piece that follows."""
+        for mine, other in zip(self.seen, later.seen, strict=True):
+            other[1::2] = array("Q", (self.rows + number for number in other[1::2]))
+            mine.extend(other)
+        self.rows += later.rows
+
+    def groups(self) -> Groups:
+        """Return which rows belong together."""
+        groups = Groups(self.rows)
+        for bucket in self.seen:
+            first: dict[int, int] = {}
+            pairs = iter(bucket)
+            for digest, number in zip(pairs, pairs, strict=True):
+                groups.join(first.setdefault(digest, number), number)
+        return groups
+
+
+def deal(
+    groups: Groups, wanted: Mapping[str, int], dice: Dice
+) -> tuple[array[int], dict[str, int]]:
+    """Return each row's split, and how many rows each got: never more than wanted of valid, test.
+
+    Groups come in an order that the dice decide; one that is too large for what is left of a split
+    is passed over.
+    """
+    sizes = groups.sizes()
+    heads = array("I", (row for row, size in enumerate(sizes) if size))
+    dice.shuffle(heads)
+    place = array("B", [TRAIN]) * len(groups)
+    found = {"train": len(groups)}
+    for name, number in wanted.items():
+        left = number
+        for head in heads:
+            if left and place[head] == TRAIN and sizes[head] <= left:
+                left -= sizes[head]
+                place[head] = SPLITS.index(name)
+        found[name] = number - left
+        found["train"] -= found[name]
+    for row in range(len(groups)):
+        place[row] = place[groups.head(row)]
+    return place, found
+
+
+def _dealt(file: Path, place: Sequence[int], at: int) -> Iterator[bytes]:
+    with opened(file) as stream:
+        for line, here in zip(stream, place, strict=True):
+            if here == at:
+                yield line if line.endswith(b"\n") else line + b"\n"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = cli.parser("split", "Deal rows out to train, valid and test.")
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="PATH", help="a folder, or a file, of rows")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--valid", type=float, default=0.1, help="a share below 1, or a number of rows")
+    add("--test", type=float, default=0.0, help="a share below 1, or a number of rows")
+    add(
+        "--group-by",
+        type=cli.key,
+        metavar="KEY",
+        help="a field: rows of one value stay together",
+    )
+    add("--seed", type=int, default=0, help="decides which rows go where")
+    cli.add_features(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Split what the command line names."""
+    arguments = vars(parser().parse_args(argv))
+    with cli.reading(arguments) as reader:
+        record = split(**arguments, reader=reader)
+    said = ", ".join(_said(name, record) for name in SPLITS if record[f"{name}_rows"])
+    rows = counted(record["rows"], "row")
+    printer.show(f"{arguments['out']}: {said}, of {rows} in {record['groups']} groups")
+
+
+def _said(name: str, record: Mapping[str, Any]) -> str:
+    found, wanted = record[f"{name}_rows"], record.get(f"{name}_wanted", 0)
+    missed = f" of {wanted} wanted" if wanted > found else ""
+    return f"{found} {name}{missed}"
+
+
+if __name__ == "__main__":
+    main()

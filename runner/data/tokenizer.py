@@ -1,0 +1,236 @@
+"""The tokenizer and the chat template of a model folder, used as mlx-lm uses them.
+
+The template is rendered by transformers itself, as it is in a training: what it refuses here it
+refuses there. It is a program of whoever made the model, so nothing renders it but within bounds.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.system import reader
+from runner.system.cells import ALONE, MEMORY, Bounds, Cells, StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from runner.data.rows import Encode
+
+AT_ONCE = 256
+"""So many chats are handed to a process at a time."""
+
+_FILES = {".json", ".jinja", ".model", ".txt", ".tiktoken", ".py"}
+
+THINKING = (
+    {"<think>", "</think>"},
+    {"<longcat_think>", "</longcat_think>"},
+    {"<|think:start|>", "<|think:end|>"},
+    {"<|channel>", "<channel|>"},
+    {"<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"},
+)
+"""Where a vocabulary holds all of one of these, mlx-lm asks the chat template for thinking."""
+
+
+class TokenizerError(RuntimeError):
+    """A folder that looks like a model's, whose tokenizer cannot be loaded here."""
+
+
+@dataclass(frozen=True)
+class LocalTokenizer:
+    """The tokenizer of a model folder, used as mlx-lm uses it; pickled as the folder's name."""
+
+    path: str
+
+    def __call__(
+        self,
+        content: str | Sequence[Any],
+        *,
+        tools: Any = None,
+        answer_next: bool = False,
+        tokenize: bool = True,
+    ) -> Sequence[int]:
+        """Return the tokens; what the tokenizer or its template refuses is a ValueError.
+
+        Without `tokenize` there are none: a chat is only written by its template. It is loaded when
+        it is first asked; raises TokenizerError where it cannot be.
+        """
+        loaded, thinking = self.load()
+        if isinstance(content, str):
+            found: list[int] = loaded.encode(content)
+            end = [] if found[-1:] == [loaded.eos_token_id] else [loaded.eos_token_id]
+            return found + end
+        options = {"enable_thinking": thinking, "add_generation_prompt": answer_next}
+        if not tokenize:
+            self.write(content, {**options, "tools": tools})
+            return ()
+        chat: list[int] = _written(
+            loaded, content, {**options, "tools": tools, "return_dict": False}
+        )
+        return chat
+
+    def write(self, messages: Sequence[Any], options: Mapping[str, Any]) -> str:
+        """Return a chat as the template writes it. Raises ValueError, TokenizerError."""
+        loaded, thinking = self.load()
+        said = {"enable_thinking": thinking, **options, "tokenize": False}
+        text: str = _written(loaded, messages, said)
+        return text
+
+    def load(self) -> tuple[Any, bool]:
+        """Return the tokenizer, and whether it is asked for thinking. Raises TokenizerError."""
+        try:
+            return _loaded(self.path)
+        except OSError as error:
+            raise TokenizerError(f"{error.filename}: {error.strerror}") from error
+        except Exception as error:  # whatever a stranger's files make of it
+            raise TokenizerError(f"{type(error).__name__}: {error}") from error
+
+
+def _written(loaded: Any, messages: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    """Return what a template makes of a chat. Raises ValueError."""
+    try:
+        return loaded.apply_chat_template(messages, **options)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # A template is a program: it may raise whatever Python can, and says so of this row.
+        said = " ".join(str(error).split())
+        known = type(error).__name__ not in {"TemplateError", "ValueError"}
+        raise ValueError(f"{type(error).__name__}: {said}" if known else said) from error
+
+
+@dataclass
+class Paced:
+    """A tokenizer that does what it is asked for each line within bounds."""
+
+    encode: LocalTokenizer
+    bounds: Bounds
+    line: int = field(default=0, init=False)
+    size: int = field(default=0, init=False)
+
+    def __call__(
+        self,
+        content: str | Sequence[Any],
+        *,
+        tools: Any = None,
+        answer_next: bool = False,
+        tokenize: bool = True,
+    ) -> Sequence[int]:
+        """Return what the tokenizer returns; a line that takes too much ends this process."""
+        self.encode.load()
+        with self.bounds.step(self.line, self.size):
+            return self.encode(content, tools=tools, answer_next=answer_next, tokenize=tokenize)
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Messages for a template, with what else it is told; `number` is what they are known by."""
+
+    number: int
+    messages: Sequence[Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def refusals(
+    tokenizer: LocalTokenizer, chats: Iterable[Chat], *, bare: bool = False
+) -> Iterator[tuple[int, str]]:
+    """Yield the number of each chat that the template refuses, and why.
+
+    The last one may be the one at which it was given up. With `bare` a model without a template
+    refuses nothing. Raises TokenizerError.
+    """
+    with Cells() as cells:
+        try:
+            for found in cells.each(partial(_refused, tokenizer, bare), _some(chats)):
+                yield from found
+        except StoppedError as stopped:
+            yield stopped.step, too_much(stopped)
+
+
+def too_much(stopped: StoppedError) -> str:
+    """Return why a template was given up, as what it does."""
+    return {
+        "time": f"it goes on for more than {ALONE:g} s of work",
+        "memory": f"it takes more than {MEMORY >> 20} MB of memory",
+        "crash": "it ends the process that renders it",
+        "slow": "it is so slow that not all can be tried",
+    }[stopped.why]
+
+
+def _some(chats: Iterable[Chat]) -> Iterator[list[Chat]]:
+    held: list[Chat] = []
+    for chat in chats:
+        held.append(chat)
+        if len(held) == AT_ONCE:
+            yield held
+            held = []
+    yield held
+
+
+def _refused(
+    tokenizer: LocalTokenizer, bare: bool, chats: Sequence[Chat], bounds: Bounds
+) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    loaded, _ = tokenizer.load()
+    if bare and loaded.chat_template is None:
+        return found
+    for chat in chats:
+        try:
+            with bounds.step(chat.number, len(str(chat.messages))):
+                tokenizer.write(chat.messages, chat.options)
+        except ValueError as error:
+            found.append((chat.number, str(error)))
+    return found
+
+
+def load_tokenizer(model_path: str | Path) -> Encode | None:
+    """Return the tokenizer of a local model folder; None where none can be loaded here."""
+    path = str(model_path)
+    if not Path(path).is_dir():
+        return None
+    try:
+        LocalTokenizer(path).load()
+    except TokenizerError:
+        return None
+    return LocalTokenizer(path)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep transformers from telling that no torch is here, as mlx-lm does."""
+    name = "TRANSFORMERS_NO_ADVISORY_WARNINGS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@cache
+def _loaded(path: str) -> tuple[Any, bool]:
+    """Load a tokenizer; it takes a second, so every process does it once.
+
+    Templates that mlx-lm writes in Python (``chat_template_type``) would need mlx-lm itself. What
+    transformers may open is a file of a disk, so that nothing waits for another.
+    """
+    for folder in (Path(path), Path(path, "additional_chat_templates")):
+        for file in folder.iterdir() if folder.is_dir() else ():
+            if file.suffix in _FILES and not file.is_dir():
+                reader.require(file, reader.TOKENIZER)
+    with _quietly():
+        loaded = import_module("transformers").AutoTokenizer.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
+    if loaded.init_kwargs.get("chat_template_type"):
+        raise ValueError("its chat template is one of mlx-lm's own")
+    vocabulary = loaded.get_vocab()
+    return loaded, any(all(mark in vocabulary for mark in marks) for marks in THINKING)

@@ -1,0 +1,238 @@
+"""data.weight: rows repeated by a field, so that better ones are trained on more often.
+
+A factor of 2.5 is each row twice, and half of the rows once more, drawn by the seed. Rows that are
+made from others can be left as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from array import array
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.base.errors import ToolError
+from runner.base.problems import counted, listing, suggest
+from runner.data import cli
+from runner.data.dice import Dice
+from runner.data.index import Index, write_rows
+from runner.data.reader import MISSING, Reader, chunks, find, label, splits_of
+from runner.data.replace_folder import replacing, require_replaceable, write, write_record
+from runner.system import printer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runner.data.rows import Row
+
+_REPEATED = '{"high": 2.5, "low": 0.5}'
+_MADE = '{"source": ["paraphrase", "noise"]}'
+"""What the values of --repeat and of --augmented look like."""
+
+AUGMENTED, OTHER = "(augmented)", "(other)"
+"""The classes of rows that no factor is for."""
+
+SHOWN, COUNTED = 12, 1000
+"""Values of the field that a message names, and that are told apart for it."""
+
+
+def weight(
+    data: Path,
+    out: Path,
+    *,
+    field: str,
+    repeat: Mapping[str, float],
+    otherwise: float = 1.0,
+    augmented: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    reader: Reader = Reader(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Write the repeated rows to `out` and return what `weight.json` records."""
+    cli.require_seed(seed)
+    factors = {name: _exact(name, factor) for name, factor in repeat.items()}
+    factors |= {OTHER: _exact("otherwise", otherwise), AUGMENTED: Fraction(1)}
+    target = out.resolve()
+    require_replaceable(target, "weight", data)
+    splits = splits_of(data)
+    marked = dict(augmented or {})
+    file = splits.pop("train")
+    classes = reader.learn(file, partial(Classes, file, field, tuple(repeat), marked))
+    classes.require_used()
+    dice = Dice(seed)
+    numbers = array("I")
+    rows = {}
+    for name, members in classes.members.items():
+        before = len(numbers)
+        numbers += repeated(members, factors[name], dice)
+        rows[name] = {"before": len(members), "after": len(numbers) - before}
+    if not numbers:
+        raise ToolError(f"nothing is left of {counted(len(classes.index), 'row')}; raise a factor")
+    dice.shuffle(numbers)
+    record = {
+        "seed": seed,
+        "field": field,
+        "repeat": dict(repeat),
+        "otherwise": otherwise,
+        "augmented": marked,
+        "rows_before": len(classes.index),
+        "rows": len(numbers),
+        "classes": rows,
+    }
+    with replacing(target) as folder:
+        write_rows(folder / "train.jsonl", (classes.index,), numbers, reader)
+        for name, file in splits.items():
+            write(folder / f"{name}.jsonl", chunks(file))
+        return write_record(folder, "weight", record)
+
+
+def repeated(members: Sequence[int], factor: Fraction, dice: Dice) -> array[int]:
+    """Return rows as often as the factor says; of its fraction, that share of them, drawn."""
+    times = math.floor(factor)
+    more = math.floor(len(members) * (factor - times) + Fraction(1, 2))
+    return array("I", members) * times + dice.sample(members, more)
+
+
+def _exact(name: str, factor: float) -> Fraction:
+    if (
+        isinstance(factor, bool)
+        or not isinstance(factor, int | float)
+        or not 0 <= factor < math.inf
+    ):
+        raise ToolError(f"'{name}' is repeated {factor!r} times; say a number of at least 0")
+    return Fraction(str(factor))
+
+
+@dataclass
+class Classes:
+    """Rows by the value of a field, those made from others apart."""
+
+    file: Path
+    name: str
+    known: tuple[str, ...]
+    marked: Mapping[str, Any]
+    index: Index = field(init=False)
+    members: dict[str, array[int]] = field(init=False)
+    others: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.index = Index(self.file)
+        self.members = {kind: array("I") for kind in (*self.known, OTHER, AUGMENTED)}
+
+    def take(self, line: bytes, row: Row) -> None:
+        """Remember the place and the class of the next row."""
+        kind = self._class(row.value)
+        if kind not in self.known and kind != AUGMENTED:
+            if len(self.others) < COUNTED or kind in self.others:
+                self.others[kind] += 1
+            kind = OTHER
+        self.members[kind].append(len(self.index))
+        self.index.take(line, row)
+
+    def merge(self, later: Classes) -> None:
+        """Take over the rows of the piece that follows."""
+        for kind, rows in later.members.items():
+            self.members[kind].extend(len(self.index) + row for row in rows)
+        self.others.update(later.others)
+        self.index.merge(later.index)
+
+    def _class(self, row: Mapping[str, Any]) -> str:
+        if any(_is(find(row, key), value) for key, value in self.marked.items()):
+            return AUGMENTED
+        value = find(row, self.name)
+        return "(none)" if value is MISSING else label(value)
+
+    def require_used(self) -> None:
+        """Refuse a factor or a mark that no row has: it would silently do nothing."""
+        there = ", ".join(f"{value} ({rows})" for value, rows in self.others.most_common(SHOWN))
+        for value in self.known:
+            if not self.members[value]:
+                near = [*self.others, *(other for other in self.known if self.members[other])]
+                raise ToolError(
+                    f"no row has {value!r} as '{self.name}'. {suggest(value, near)}".rstrip()
+                    + (f" Other values there are: {there}" if there else "")
+                )
+        if self.marked and not self.members[AUGMENTED]:
+            said = listing(f"{key!r} {json.dumps(value)}" for key, value in self.marked.items())
+            raise ToolError(f"no row is augmented: none has {said}")
+
+
+def _is(found: Any, value: Any) -> bool:
+    """Say whether a field has this value, or one of a list of values."""
+    wanted = value if isinstance(value, list) else [value]
+    return any(isinstance(found, bool) == isinstance(one, bool) and found == one for one in wanted)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = cli.parser("weight", "Repeat rows by a field, so that better ones count more.")
+    add = parser.add_argument
+    add("--data", type=Path, required=True, metavar="PATH", help="a folder, or a file, of rows")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add(
+        "--field",
+        type=cli.key,
+        required=True,
+        metavar="KEY",
+        help="the field that says how good a row is",
+    )
+    add(
+        "--repeat",
+        type=_repeated,
+        required=True,
+        metavar="JSON",
+        help=f"how often rows of each value are written: {_REPEATED}",
+    )
+    add("--otherwise", type=float, default=1.0, help="how often all other rows are written")
+    add(
+        "--augmented",
+        type=_made,
+        default={},
+        metavar="JSON",
+        help=f"rows made from others, which are written once: {_MADE}",
+    )
+    add("--seed", type=int, default=0, help="decides which rows a fraction draws, and their order")
+    cli.add_features(parser)
+    return parser
+
+
+# Functions with names, and no partial: the parser is read before anything is run.
+def _repeated(text: str) -> dict[str, Any]:
+    return _mapping(_REPEATED, text)
+
+
+def _made(text: str) -> dict[str, Any]:
+    return _mapping(_MADE, text)
+
+
+def _mapping(example: str, text: str) -> dict[str, Any]:
+    value = None
+    with suppress(ValueError):
+        value = json.loads(text)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"write a mapping, as {example}")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Repeat what the command line names."""
+    arguments = vars(parser().parse_args(argv))
+    with cli.reading(arguments) as reader:
+        record = weight(**arguments, reader=reader)
+    kinds = ", ".join(
+        f"{name} {rows['before']} -> {rows['after']}"
+        for name, rows in record["classes"].items()
+        if rows["before"]
+    )
+    rows = counted(record["rows"], "row")
+    printer.show(f"{arguments['out']}: {rows} of {record['rows_before']}: {kinds}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""A recipe now and as it was: both sides read, compiled and compared."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runner import workflow
+from runner.base.errors import InvalidRecipeError, RecipeError
+from runner.base.problems import Problem, listing
+from runner.catalog import load
+from runner.diff.diff import Difference, compare
+from runner.diff.text import Review
+from runner.plan.model import Plan
+from runner.plan.smoke import shrink
+from runner.provenance.causes import Side, side
+from runner.recipe import find
+from runner.recipe import load as recipes
+from runner.recipe.load import Overrides
+from runner.recipe.merge import ENVIRONMENT, SET
+from runner.recipe.overrides import PREFIX, PROFILE
+from runner.system import files as disk
+from runner.system.git import Revision
+
+NOW = "the working tree"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a side's files are read from: a revision, or the checkout where that is None."""
+
+    revision: Revision | None = None
+
+    def __str__(self) -> str:
+        return str(self.revision) if self.revision else NOW
+
+    @property
+    def read(self) -> recipes.Read:
+        """Return how a file is read."""
+        return self.revision.read if self.revision else disk.read
+
+    @property
+    def beside(self) -> recipes.Beside:
+        """Return how the names near a path are found."""
+        return self.revision.beside if self.revision else disk.beside
+
+    def has(self, file: str) -> bool:
+        """Say whether there is such a file."""
+        try:
+            self.read(file)
+        except OSError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is laid over both sides, and whether they are compared at toy scale."""
+
+    overrides: Overrides
+    smoke: bool = False
+
+
+class BaseError(RecipeError):
+    """A file that other recipes extend, without stages of its own."""
+
+
+def spread(words: Sequence[str], old: Place, new: Place) -> Iterator[str]:
+    """Yield the recipes that words name: files as they are, of a folder those of either side."""
+    for word in words:
+        if not Path(word).is_dir():
+            yield word
+            continue
+        yield from sorted({*_recipes(word, new), *_recipes(word, old)})
+
+
+def reviews(files: Sequence[str], old: Place, new: Place, request: Request) -> Iterator[Review]:
+    """Yield what changes in each recipe from one place to the other; bases are left out."""
+    for file in files:
+        try:
+            yield review(file, old, new, request)
+        except InvalidRecipeError as error:
+            if len(files) == 1:
+                raise
+            notes = tuple(_first(error.problems))
+            yield Review(file, str(old), str(new), Difference(), "invalid", notes)
+        except BaseError:
+            if len(files) == 1:
+                raise
+
+
+def review(file: str, old: Place, new: Place, request: Request) -> Review:
+    """Return what changes in one recipe.
+
+    Raises InvalidRecipeError where it is not valid now, RecipeError where it is no recipe.
+    """
+    if old.revision and old.revision.foreign(file):
+        why = f"{file} is not in the repository at {old.revision.top}"
+        raise RecipeError(why, "compare recipes of one repository at a time")
+    if not new.has(file) and old.has(file):
+        return _gone(file, old, new, request)
+    now, notes = compiled(file, new, request)
+    was, name = file, ""
+    if not old.has(file) and old.revision:
+        was = old.revision.before(file, new.revision) or ""
+        if not was:
+            return Review(file, str(old), str(new), compare(_nothing(now), now), "new", notes)
+        name = f"it was called {was} then"
+    try:
+        then, more = _fitting(was, old, request)
+    except InvalidRecipeError as error:
+        said = (f"it was not valid in {old}, and all of it counts as new", *_first(error.problems))
+        return Review(file, str(old), str(new), compare(_nothing(now), now), "new", (*notes, *said))
+    except BaseError:
+        said = (f"it had no stages of its own in {old}",)
+        return Review(file, str(old), str(new), compare(_nothing(now), now), "new", (*notes, *said))
+    told = dict.fromkeys((*notes, *([name] if name else ()), *more, *_outside(old), *_outside(new)))
+    return Review(file, str(old), str(new), compare(then, now), notes=tuple(told))
+
+
+def moved(was: str, file: str, old: Place, request: Request) -> Review:
+    """Return what changes from one recipe at a revision to another as it is now."""
+    then, before = _fitting(was, old, request)
+    now, after = compiled(file, Place(), request)
+    notes = tuple(dict.fromkeys((*before, *after, *_outside(old))))
+    return Review(file, f"{was} in {old}", NOW, compare(then, now), notes=notes)
+
+
+def between(one: str, other: str, request: Request) -> Review:
+    """Return what changes from one recipe to another, both as they are now."""
+    then, before = compiled(one, Place(), request)
+    now, after = compiled(other, Place(), request)
+    then = replace(then, plan=replace(then.plan, name=now.plan.name))
+    notes = tuple(dict.fromkeys((*before, *after)))
+    return Review(other, one, other, compare(then, now), notes=notes)
+
+
+def since(file: str, plan: Plan, label: str, request: Request) -> Review:
+    """Return what changes from the plan of a run to a recipe as it is now."""
+    if request.smoke and not plan.smoke:
+        raise RecipeError("that run is a real run, not a smoke run", "leave --smoke out")
+    now, notes = compiled(file, Place(), replace(request, smoke=plan.smoke))
+    if plan.smoke and not request.smoke:
+        notes = (*notes, "that run is a smoke run: the recipe is compared with it at toy scale")
+    return Review(file, label, NOW, compare(Side(plan), now), notes=notes)
+
+
+def compiled(file: str, place: Place, request: Request) -> tuple[Side, tuple[str, ...]]:
+    """Return a recipe as one side, and what is to be said of it. Raises InvalidRecipeError."""
+    over = request.overrides
+    loaded = workflow.read(file, over.profiles, over.sets, over.environ, place)
+    recipe = loaded.recipe
+    if recipe is not None and recipe.tree.get("stages") is None and not loaded.problems:
+        hint = "name the recipes that extend it, or their folder"
+        raise BaseError(f"{file} has no stages of its own", hint)
+    if recipe is None or loaded.problems:
+        environ = request.overrides.environ
+        raise InvalidRecipeError(workflow.problems(loaded, environ), loaded.sources)
+    result = workflow.compiled(recipe, request.overrides.environ)
+    notes: tuple[str, ...] = ()
+    unknown = [problem for problem in result.problems if problem.rule == "budget-no-rows"]
+    errors = [problem for problem in result.problems if problem.severity == "error"]
+    if unknown and len(unknown) == len(errors):
+        result = workflow.drafted(recipe, request.overrides.environ)
+        places = listing([f"{one.mark.file}:{one.mark.line}" for one in unknown], 3)
+        notes = (f"budgets are not turned into iters: rows are not on this disk ({places})",)
+    plan = workflow.plan(result, recipe)
+    if request.smoke:
+        plan = shrink(plan, load.catalog())
+    return side(result, plan), notes
+
+
+def _fitting(file: str, place: Place, request: Request) -> tuple[Side, tuple[str, ...]]:
+    """Return an earlier side; an option that did not fit the recipe then is left out, and told."""
+    try:
+        return compiled(file, place, request)
+    except InvalidRecipeError as error:
+        kept, left = _without(request.overrides, error.problems)
+        if not left:
+            raise
+        found, notes = compiled(file, place, replace(request, overrides=kept))
+        return found, (*notes, f"laid over the new side only: {listing(left)}")
+
+
+def _without(overrides: Overrides, problems: Iterable[Problem]) -> tuple[Overrides, list[str]]:
+    """Return the overrides without those that have a problem of their own, and these."""
+    bad = {(problem.mark.file, problem.mark.line - 1) for problem in problems}
+    variables = sorted(name for name in overrides.environ if name.startswith(PREFIX))
+    left = [
+        *(f"--profile {one}" for at, one in enumerate(overrides.profiles) if (PROFILE, at) in bad),
+        *(name for at, name in enumerate(variables) if (ENVIRONMENT, at) in bad),
+        *(f"--set {one}" for at, one in enumerate(overrides.sets) if (SET, at) in bad),
+    ]
+    gone = {name for at, name in enumerate(variables) if (ENVIRONMENT, at) in bad}
+    kept = Overrides(
+        tuple(one for at, one in enumerate(overrides.profiles) if (PROFILE, at) not in bad),
+        {name: said for name, said in overrides.environ.items() if name not in gone},
+        tuple(one for at, one in enumerate(overrides.sets) if (SET, at) not in bad),
+    )
+    return kept, left
+
+
+def _gone(file: str, old: Place, new: Place, request: Request) -> Review:
+    try:
+        then, notes = _fitting(file, old, request)
+    except InvalidRecipeError:
+        return Review(file, str(old), str(new), Difference(), "gone")
+    return Review(file, str(old), str(new), compare(then, _nothing(then)), "gone", notes)
+
+
+def _nothing(like: Side) -> Side:
+    """Return a side without stages, otherwise as the other one."""
+    return Side(replace(like.plan, stages=(), vars={}))
+
+
+def _outside(place: Place) -> Iterator[str]:
+    for file in place.revision.outside if place.revision else ():
+        yield f"{file} lies outside of the repository: it is read as it is now on both sides"
+
+
+def _first(problems: Sequence[Problem]) -> Iterator[str]:
+    """Yield the first of the problems, with a count of the rest."""
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        yield f"{problems[0].mark}: {problems[0].message}{more}"
+
+
+def _recipes(folder: str, place: Place) -> Iterator[str]:
+    if place.revision is None:
+        yield from find.recipes([folder])
+        return
+    for file in place.revision.recipes(folder):
+        if find.reads_as_recipe(file, place.revision.read(file)):
+            yield file

@@ -1,0 +1,302 @@
+"""Differences of recipes in; what a person reads on a screen out, and JSON."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from runner.base.formatting import laid_out
+from runner.base.problems import Mark
+from runner.diff.diff import Change, Difference
+from runner.provenance.causes import ABSENT, Cause
+from runner.provenance.origins import Removal
+from runner.recipe.merge import ENVIRONMENT, SET
+
+Json = dict[str, Any]
+State = Literal["compared", "new", "gone", "invalid"]
+OPTIONS = (SET, ENVIRONMENT)  # places that are no file
+_DURATIONS = {"timeout", "retry.delay"}
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One recipe and what changes in it; `before` and `after` say what was compared.
+
+    An `invalid` recipe cannot be compared; `notes` say what else a reader should know.
+    """
+
+    recipe: str
+    before: str
+    after: str
+    difference: Difference
+    state: State = "compared"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Touch:
+    """One line and what it changes: for each recipe the stages and their values."""
+
+    cause: Cause
+    recipes: dict[str, dict[str, list[Change]]] = field(default_factory=dict)
+
+
+def touches(reviews: Iterable[Review]) -> list[Touch]:
+    """Return each line that changes something, with all that it changes."""
+    found: dict[tuple[Mark, bool], Touch] = {}
+    for review in reviews:
+        for change in review.difference.changes:
+            for cause in change.causes:
+                touch = found.setdefault((cause.mark, cause.gone), Touch(cause))
+                stages = touch.recipes.setdefault(review.recipe, {})
+                stages.setdefault(change.stage, []).append(change)
+    return [found[key] for key in sorted(found)]
+
+
+def text(reviews: Sequence[Review]) -> str:
+    """Return what changes as a person reads it on a screen."""
+    lines = [line for review in told(reviews) for line in _text(review)]
+    if len(reviews) > 1:
+        touched = [line for touch in touches(reviews) for line in _touch(touch)]
+        lines += ["", "by line:", *touched] if touched else []
+        lines += ["", count(reviews)] if lines else [count(reviews)]
+    return "\n".join(lines)
+
+
+def told(reviews: Sequence[Review]) -> list[Review]:
+    """Return the reviews that say something; one alone always does."""
+    return [
+        one
+        for one in reviews
+        if len(reviews) == 1 or one.difference or one.notes or one.state != "compared"
+    ]
+
+
+def lines(difference: Difference) -> Iterator[str]:
+    """Yield what changes in one recipe, a line each; stages first, then their values."""
+    for name in difference.added:
+        yield f"+ stage {_stage(name, difference)}{at(difference.marks.get(name))}"
+        yield from _whole(difference.whole.get(name, ()))
+    for name in difference.removed:
+        yield f"- stage {_stage(name, difference)}{at(difference.marks.get(name), gone=True)}"
+        yield from _whole(difference.whole.get(name, ()))
+    for name, old in difference.renamed.items():
+        yield f"stage {old} is now called {name}{at(difference.marks.get(name))}"
+    if difference.order:
+        yield f"order: {order(difference)}"
+    for stages, changes in grouped(difference):
+        if stages:
+            yield ", ".join(stages)
+        yield from (f"{'  ' if stages else ''}{row}" for row in _rows(changes, values))
+    if difference.carried:
+        yield f"made anew, for they read what changed: {', '.join(difference.carried)}"
+
+
+def _whole(changes: Sequence[Change]) -> Iterator[str]:
+    """Yield what a stage that comes or goes says, a line each."""
+    yield from (f"    {row}" for row in _rows(changes, alone))
+
+
+def _rows(changes: Sequence[Change], say: Callable[[Change], str]) -> Iterator[str]:
+    """Yield values that change, a line each, with the lines that made them."""
+    width = max((len(change.name) for change in changes), default=0)
+    for change in changes:
+        causes = "".join(f"  <- {said}" for said in [because(change)] if said)
+        yield f"{change.name:{width}}  {say(change)}{causes}"
+
+
+def order(difference: Difference) -> str:
+    """Return the stages in their old and in their new order, "" where that is the same."""
+    return " -> ".join(", ".join(names) for names in difference.order or ())
+
+
+def alone(change: Change) -> str:
+    """Return the one value of a stage that comes or goes."""
+    return _said(change.name, change.old if change.new is ABSENT else change.new)
+
+
+def grouped(difference: Difference) -> list[tuple[tuple[str, ...], list[Change]]]:
+    """Return the changes by stage; stages that change alike stand together, "" alone."""
+    known: dict[str, list[Change]] = {}
+    for change in difference.changes:
+        known.setdefault(change.stage, []).append(change)
+    found: dict[str, tuple[tuple[str, ...], list[Change]]] = {}
+    for stage, changes in known.items():
+        key = repr((not stage, [replace(change, stage="") for change in changes]))
+        names = found[key][0] if key in found else ()
+        found[key] = ((*names, stage) if stage else (), changes)
+    return list(found.values())
+
+
+def values(change: Change) -> str:
+    """Return a change's values, ``old -> new``; of lists of other lengths what came and went."""
+    old, new = change.old, change.new
+    if isinstance(old, list) and isinstance(new, list) and old and new:
+        came = [one for one in new if one not in old]
+        went = [one for one in old if one not in new]
+        words = [f"+ {', '.join(map(_value, came))}"] if came else []
+        words += [f"- {', '.join(map(_value, went))}"] if went else []
+        if words:
+            return "  ".join(words)
+    return f"{_said(change.name, old)} -> {_said(change.name, new)}"
+
+
+def because(change: Change) -> str:
+    """Return the lines that made a change, ``file:line name``; "" where no line did."""
+    return ", ".join(_cause(cause, change.name) for cause in change.causes)
+
+
+def as_dict(reviews: Sequence[Review]) -> Json:
+    """Return what changes as JSON-ready values; a value that is not there is left out."""
+    return {
+        "recipes": [_review(review) for review in reviews],
+        "lines": [
+            {
+                **_cause_dict(touch.cause),
+                "recipes": {recipe: [*stages] for recipe, stages in touch.recipes.items()},
+            }
+            for touch in touches(reviews)
+        ],
+    }
+
+
+def _text(review: Review) -> Iterator[str]:
+    yield f"{review.recipe}: {headline(review)}"
+    yield from (f"  note: {note}" for note in review.notes)
+    if review.state != "invalid":
+        yield from (f"  {line}".rstrip() for line in lines(review.difference))
+
+
+def headline(review: Review) -> str:
+    """Return what was compared, or why nothing was."""
+    match review.state:
+        case "new":
+            return f"new since {review.before}"
+        case "gone":
+            return f"gone since {review.before}"
+        case "invalid":
+            return "not valid, and not compared"
+    same = "" if review.difference else ": nothing changes in what MLX will be told"
+    return f"{review.before} -> {review.after}{same}"
+
+
+def _touch(touch: Touch) -> Iterator[str]:
+    yield f"  {place(touch.cause)} {label(touch.cause)}".rstrip()
+    for recipe, stages in touch.recipes.items():
+        names = [stage for stage in stages if stage]
+        yield f"    {recipe}{': ' if names else ''}{', '.join(names)}"
+
+
+def count(reviews: Sequence[Review]) -> str:
+    """Return how many recipes, stages and values change."""
+    changed = [one for one in reviews if one.difference or one.state == "new"]
+    stages = sum(len(one.difference.stages) for one in changed)
+    told = sum(len(one.difference.values) for one in changed)
+    bad = sum(one.state == "invalid" for one in reviews)
+    more = f"; {bad} not valid" if bad else ""
+    if not changed:
+        return f"nothing changes in {many(len(reviews) - bad, 'recipe')}{more}"
+    of = f"{len(changed)} of {many(len(reviews), 'recipe')} change{'s' * (len(changed) == 1)}"
+    return f"{of}: {many(stages, 'stage')}, {many(told, 'value')}{more}"
+
+
+def _stage(name: str, difference: Difference) -> str:
+    tool = difference.tools.get(name, "")
+    return f"{name} ({tool})"
+
+
+def at(mark: Mark | None, *, gone: bool = False) -> str:
+    """Return where a stage stands, or stood; "" where that is not known."""
+    return f"  <- {'gone: ' * gone}{mark.file}:{mark.line}" if mark else ""
+
+
+def _cause(cause: Cause, name: str) -> str:
+    said = "" if cause.name in {name, name.partition("[")[0]} else f" {cause.name}"
+    return f"{place(cause)}{said}{_removal(cause)}"
+
+
+def place(cause: Cause) -> str:
+    """Return where a line stands, or stood."""
+    mark = cause.mark
+    where = mark.file if mark.file in OPTIONS else f"{mark.file}:{mark.line}"
+    return f"gone: {where}" if cause.gone else where
+
+
+def label(cause: Cause) -> str:
+    """Return what a line says, before and after."""
+    if cause.old is ABSENT and cause.new is ABSENT:
+        return cause.name
+    if removal := _removal(cause):
+        return f"{cause.name}:{removal}"
+    if cause.name == "extends":
+        return f"extends {cause.new}"
+    return f"{cause.name}: {values(Change('', cause.name, cause.old, cause.new))}"
+
+
+def _removal(cause: Cause) -> str:
+    """Return the tag of a line that takes away what is inherited, "" for any other line."""
+    said = cause.old if cause.gone else cause.new
+    return f" {said}" if isinstance(said, Removal) else ""
+
+
+def _said(name: str, value: Any) -> str:
+    if value is ABSENT:
+        return "(nothing)"
+    if name in _DURATIONS and isinstance(value, int | float):
+        return f"{value:g}s"
+    return _value(value)
+
+
+def _value(value: Any) -> str:
+    return laid_out(value, width=10_000)
+
+
+def _review(review: Review) -> Json:
+    found = review.difference
+    return {
+        "recipe": review.recipe,
+        "before": review.before,
+        "after": review.after,
+        "state": review.state,
+        "notes": [*review.notes],
+        "changes": bool(found),
+        "added": [*found.added],
+        "removed": [*found.removed],
+        "renamed": {**found.renamed},
+        "order": [[*names] for names in found.order] if found.order else None,
+        "stages": {
+            name: {"tool": found.tools.get(name, ""), **_where(found.marks.get(name))}
+            for name in (*found.added, *found.removed, *found.renamed)
+        },
+        "values": [
+            {
+                "stage": one.stage,
+                "name": one.name,
+                **_there(old=one.old, new=one.new),
+                "causes": [_cause_dict(cause) for cause in one.causes],
+            }
+            for one in found.values
+        ],
+        "carried": [*found.carried],
+    }
+
+
+def _where(mark: Mark | None) -> Json:
+    return {"file": mark.file, "line": mark.line, "column": mark.column} if mark else {}
+
+
+def _cause_dict(cause: Cause) -> Json:
+    return {
+        **_where(cause.mark),
+        "name": cause.name,
+        "gone": cause.gone,
+        **_there(old=cause.old, new=cause.new),
+    }
+
+
+def _there(**known: Any) -> Mapping[str, Any]:
+    return {name: value for name, value in known.items() if value is not ABSENT}
+
+
+def many(number: int, what: str) -> str:
+    """Return a number of things in words: 1 stage, 2 stages."""
+    return f"{number} {what}{'s' * (number != 1)}"

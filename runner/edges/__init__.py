@@ -1,1 +1,0 @@
-"""The effects: files, processes, terminals. Thin, and without decisions."""

@@ -1,0 +1,4 @@
+"""Scripts, commands, -c files and adapters -> a recipe.
+
+Imports base to lint and workflow. Pure but for translation.py: read it first.
+"""

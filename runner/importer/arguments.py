@@ -1,0 +1,304 @@
+"""The words of a command in, the parameters its tool's own parser would make of them out.
+
+The catalogue says what the flags are; how words are read is argparse's: unique prefixes, ``=`` or
+the next word, the last of a repeated flag, lists up to the next flag (T20, T21).
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from runner.base.problems import Mark, Problem, shown, suggest
+from runner.catalog.tools import Parameter, Tool
+from runner.importer.variables import Variable, Variables, unfilled
+from runner.recipe.node import MISSING, Node, locate
+
+REFUSED = "refused-by-mlx"
+IGNORED = "ignored-by-mlx"
+NOT_FOLLOWED = "not-followed"
+_NEGATIVE = re.compile(r"-\d+$|-\d*\.\d+$")  # argparse's own
+_READ: dict[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": float,
+    "object": json.loads,
+    "boolean": lambda text: text.lower() not in {"false", "f"},
+}
+_ANY = {"type": ["integer", "number", "string"]}
+_TRUTHS = {"true", "t", "false", "f"}
+_WORDS = {"integer": "a whole number", "number": "a number", "object": "JSON"}
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A word with signs for its variables, and its place."""
+
+    text: str
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A parameter's value, its text with signs for variables where it is one word, its place.
+
+    A value that the script does not say is MISSING; in a list or a mapping its signs stand there.
+    `template` is what a recipe says for it instead; `node` is where it stands in a file.
+    """
+
+    value: Any
+    mark: Mark
+    signs: str | None = None
+    template: str | None = None
+    node: Node | None = None
+
+    def place(self, path: Sequence[str | int]) -> Mark:
+        """Return the place of what stands at `path` inside the value."""
+        if self.node is None or not path:
+            return self.mark
+        found = locate(self.node, path).key_mark
+        return Mark(self.mark.file, self.mark.line + found.line - self.node.line, found.column)
+
+
+@dataclass(slots=True)
+class Parsed:
+    """What a tool's parser makes of the words; `config` is the file it is told to read.
+
+    `refused` are the parameters it would stop at, `unplaced` the words that may be options: only
+    bash knows.
+    """
+
+    given: dict[str, Given] = field(default_factory=dict)
+    config: Argument | None = None
+    problems: list[Problem] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    unplaced: list[str] = field(default_factory=list)
+
+
+def parse(words: Sequence[Argument], tool: Tool, variables: Variables) -> Parsed:
+    """Read the words after a tool's command."""
+    return _Parser(words, tool, variables).parsed()
+
+
+class _Parser:
+    def __init__(self, words: Sequence[Argument], tool: Tool, variables: Variables) -> None:
+        self.words = list(words)
+        self.tool = tool
+        self.variables = variables
+        self.result = Parsed()
+        self.flags: dict[str, Parameter | None] = dict.fromkeys(tool.config_flags)
+        self.places: list[Parameter] = []
+        for parameter in tool.parameters.values():
+            if parameter.emit == "positional":
+                self.places.append(parameter)
+            elif parameter.flag:
+                names = (parameter.flag, *parameter.aliases, parameter.off)
+                self.flags |= {name: parameter for name in names if name}
+
+    def parsed(self) -> Parsed:
+        loose: list[Argument] = []
+        while self.words:
+            word = self.words.pop(0)
+            if word.text == "--":
+                loose += self.words
+                self.words = []
+            elif self.is_flag(word):
+                self.flag(word)
+            else:
+                loose.append(word)
+        self.positional(loose)
+        return self.result
+
+    def is_flag(self, word: Argument) -> bool:
+        """Say whether argparse takes a word for a flag."""
+        text = self.variables.text(word.text)
+        head = text.partition("=")[0]
+        return (
+            text.startswith("-")
+            and len(text) > 1
+            and not _NEGATIVE.match(text)
+            and (head in self.flags or " " not in text)
+        )
+
+    def flag(self, word: Argument) -> None:
+        text = word.text if word.text.startswith("-") else self.variables.text(word.text)
+        name, equals, value = text.partition("=")
+        found = self.named(name, word)
+        if found is None and not name.startswith("--") and name[:2] in self.flags:
+            found, equals, value = name[:2], "=", text[2:]  # -cFILE
+        if found is None:
+            self.strange(name, inline=Argument(value, word.mark) if equals else None, word=word)
+            return
+        parameter = self.flags[found]
+        inline = Argument(value, word.mark) if equals else None
+        if parameter is None:
+            self.result.config = self.one(found, inline, word)
+        elif parameter.emit in {"switch", "pair"}:
+            if inline is not None:
+                self.tell(word, f"{found} takes no value", f"write {found}")
+            self.keep(parameter, found != parameter.off, word)
+        elif parameter.emit == "list":
+            several = [inline] if inline else []
+            while self.words and self.words[0].text != "--" and not self.is_flag(self.words[0]):
+                several.append(self.words.pop(0))
+            self.several(parameter, several, word)
+        elif (value_word := self.one(found, inline, word)) is not None:
+            self.value(parameter, value_word)
+
+    def strange(self, name: str, inline: Argument | None, word: Argument) -> None:
+        """Keep an option that the tool does not have: a recipe that says it is refused, too."""
+        said = self.variables.shown(name)
+        key = said.lstrip("-").replace("-", "_")
+        hint = str(self.tool.schema.get("x-not", {}).get(key, "")) or suggest(name, self.flags)
+        self.tell(word, f"{self.tool.name} has no option {said}", hint)
+        if not key.isidentifier():
+            self.result.unplaced.append(said)
+            return
+        follows = self.words and not self.is_flag(self.words[0]) and self.words[0].text != "--"
+        value = inline or (self.words.pop(0) if follows and not self.places else None)
+        text = self.variables.text(value.text) if value is not None else None
+        self.result.refused.add(key)
+        self.result.given[key] = Given(True if text is None else typed(text, _ANY), word.mark)
+
+    def named(self, name: str, word: Argument) -> str | None:
+        """Return the flag that a name means: itself, or the only one it begins (T20)."""
+        if name in self.flags:
+            return name
+        near = [flag for flag in self.flags if flag.startswith(name) and name.startswith("--")]
+        if len({id(self.flags[flag]) for flag in near}) != 1:
+            return None
+        why = f"{name} is read as {near[0]}: a release that adds an option can change that (T20)"
+        self.note(word.mark, why, "the recipe names it")
+        return near[0]
+
+    def one(self, flag: str, inline: Argument | None, word: Argument) -> Argument | None:
+        if inline is not None:
+            return inline
+        if self.words and not self.is_flag(self.words[0]) and self.words[0].text != "--":
+            return self.words.pop(0)
+        self.result.unplaced.append(flag)
+        meant = self.variables.shown(self.words[0].text) if self.words else "--"
+        taken = meant.partition("=")[0] in self.flags or meant == "--"
+        self.tell(word, f"{flag} needs a value", "" if taken else f"write {flag}={meant}")
+        return None
+
+    def value(self, parameter: Parameter, word: Argument) -> None:
+        word = replace(word, text=parameter.rewritten(word.text))  # a recipe says what is reached
+        known = self.follow(parameter.name, word)
+        if not known and parameter.emit != "repeat":
+            self.keep(parameter, MISSING, word)
+            return
+        text = self.variables.text(word.text)
+        try:
+            value = typed(text, parameter.schema, parameter.emit)
+        except ValueError as error:
+            self.tell(word, f"{parameter.flag} must be {error}", "")
+            self.result.refused.add(parameter.name)
+            value = text
+        if parameter.emit == "repeat":
+            before = self.result.given.get(parameter.name)
+            value = _together(before.value if before else None, value)
+            self.result.given[parameter.name] = Given(value, word.mark)
+            return
+        if type(value) is bool and text.lower() not in _TRUTHS:
+            why = f"{parameter.flag}: only 'false' and 'f' are false, {shown(text)} is true"
+            self.note(word.mark, why, "is that what was meant?")
+        self.keep(parameter, value, word)
+
+    def several(self, parameter: Parameter, words: Sequence[Argument], flag: Argument) -> None:
+        if not words:
+            self.tell(flag, f"{parameter.flag} needs a value")
+            return
+        items = parameter.schema.get("items", {})
+        texts = [(self.variables.text(w.text), self.follow(parameter.name, w)) for w in words]
+        values = [typed(text, items) if known else text for text, known in texts]
+        self.result.given[parameter.name] = Given(values, words[0].mark)
+
+    def positional(self, words: list[Argument]) -> None:
+        for parameter in self.places:
+            if words and parameter.schema.get("type") == "array":
+                self.several(parameter, words, words[0])
+                words = []
+            elif words:
+                self.value(parameter, words.pop(0))
+        for word in words:
+            self.loose(word)
+
+    def loose(self, word: Argument) -> None:
+        """Say of a word that is no option and no value what it may be."""
+        text, said = self.variables.text(word.text), self.variables.shown(word.text)
+        if unfilled(text):
+            found = self.variables.strange(word.text)
+            kind = found.why if found is not None else "a variable only the environment knows"
+            self.result.unplaced.append(said)
+            why = f"{said} is {kind}: the options in it are not in the recipe"
+            hint = "write them in the stage, and take out the var that stands for them"
+            self.result.problems.append(Problem(word.mark, why, NOT_FOLLOWED, hint))
+        elif not text and word.text:
+            said = " ".join(
+                p.shown for p in self.variables.parts(word.text) if not isinstance(p, str)
+            )
+            why = f"{said}: options from the environment are not in the recipe"
+            self.note(word.mark, why, "give them with --set, or write a profile")
+        else:
+            self.tell(word, f"{self.tool.name} takes no {shown(text)}")
+
+    def follow(self, name: str, word: Argument) -> bool:
+        """Say whether the script says a value; tell what the recipe asks for where it does not."""
+        found = self.variables.strange(word.text)
+        other = self.variables.argument(word.text)
+        if found is not None:
+            self.result.problems.append(unfollowed(found, name, word.mark))
+        elif other is not None:
+            why = f"{other.name} is {other.why}: the recipe reads it from the environment"
+            self.note(word.mark, why, f"set {other.key}, or write {name} in the recipe")
+        return self.variables.known(word.text)
+
+    def keep(self, parameter: Parameter, value: Any, word: Argument) -> None:
+        """Keep a value: the last of several counts (T21)."""
+        before = self.result.given.get(parameter.name)
+        if before is not None and before.value != value:
+            why = f"{parameter.flag} is given twice: the last one counts (T21)"
+            self.note(before.mark, why, "")
+        signs = word.text if parameter.emit not in {"switch", "pair"} else None
+        self.result.given[parameter.name] = Given(value, word.mark, signs)
+
+    def tell(self, word: Argument, why: str, hint: str = "") -> None:
+        self.result.problems.append(Problem(word.mark, why, REFUSED, hint))
+
+    def note(self, mark: Mark, why: str, hint: str) -> None:
+        self.result.problems.append(Problem(mark, why, IGNORED, hint, severity="warning"))
+
+
+def unfollowed(variable: Variable, name: str, mark: Mark) -> Problem:
+    """Return the problem of a parameter whose value the script does not say."""
+    why = f"{name} has no value: {variable.shown} is {variable.why}"
+    hint = f"write {name} in the recipe, or set {variable.key} in the environment"
+    return Problem(mark, why, NOT_FOLLOWED, hint)
+
+
+def typed(text: str, schema: Any, emit: str = "value") -> Any:
+    """Return a word's value as the tool's own parser types it. Raises ValueError in words."""
+    kinds = schema.get("type", "string")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if emit == "joined":
+        return [typed(item, schema.get("items", {})) for item in text.split(",")]
+    if emit == "repeat":
+        name, _, value = text.partition("=")
+        return {name: value} if "object" in kinds else [text]
+    for kind in kinds:
+        if kind in _READ:
+            try:
+                return _READ[kind](text)
+            except ValueError:
+                continue
+    if "string" in kinds:
+        return text
+    wanted = " or ".join(_WORDS[kind] for kind in kinds if kind in _WORDS)
+    raise ValueError(f"{wanted}, not {shown(text)}")
+
+
+def _together(before: Any, value: Any) -> Any:
+    if before is None:
+        return value
+    return {**before, **value} if isinstance(value, dict) else [*before, *value]

@@ -1,0 +1,153 @@
+"""The words of a command in, the tool of the catalogue they start out."""
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runner.catalog.tools import Catalog, Tool, applies
+
+_STARTERS = {
+    "arch", "caffeinate", "command", "conda", "doas", "env", "exec", "gtimeout", "hatch",
+    "ionice", "mamba", "micromamba", "nice", "nohup", "pdm", "pipenv", "pixi", "poetry", "rye",
+    "setsid", "stdbuf", "sudo", "taskset", "time", "timeout", "unbuffer", "uv", "uvx",
+}  # fmt: skip
+_HARMLESS = {
+    ":", "[", "[[", "cat", "cd", "date", "df", "du", "echo", "exit", "false", "free", "grep",
+    "hash", "head", "hostname", "ls", "mkdir", "printf", "pwd", "return", "set", "shift", "shopt",
+    "sleep", "sort", "tail", "tee", "test", "trap", "true", "ulimit", "umask",
+    "uname", "unset", "wait", "wc", "which", "conda", "deactivate", "tput", "clear", "sysctl",
+    "top",
+}  # fmt: skip
+_SHELLS = {".", "source", "bash", "dash", "ksh", "sh", "zsh"}
+_SPEAKING = {
+    "[",
+    "[[",
+    "cat",
+    "echo",
+    "grep",
+    "hash",
+    "head",
+    "ls",
+    "printf",
+    "tail",
+    "tee",
+    "test",
+    "which",
+}
+SAYS_NOTHING = {"adapter", "adapters", "lora", "model", "out", "output", "outputs", "results"}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a command starts: a tool and how many words name it, or one the catalogue lacks."""
+
+    tool: Tool | None = None
+    used: int = 0
+    unknown: str = ""
+
+
+def find(words: Sequence[str], catalog: Catalog) -> Program:
+    """Return the tool that a command starts, also by a path, python -m, uv run and their like."""
+    start = 0
+    if words[:1] == ["command"] and words[1:2] in (["-v"], ["-V"]):
+        return Program()  # it asks whether there is one
+    if words and posixpath.basename(words[0]) in _STARTERS:
+        start = 1
+    for at in range(min(len(words), start + 1) if start == 0 else len(words)):
+        found = _at(list(words[at:]), catalog)
+        if found is not None:
+            return Program(found.tool, found.used + at, found.unknown)
+    return Program()
+
+
+def harmless(name: str) -> bool:
+    """Say whether a command changes nothing that a recipe would have to say."""
+    return name in _HARMLESS
+
+
+def script(words: Sequence[str]) -> str:
+    """Return the file whose commands a command runs, "" for none: `bash FILE`, `. FILE`, `./FILE`.
+
+    What activates an environment of Python is none.
+    """
+    name = posixpath.basename(words[0])
+    files = [word for word in words[1:] if not word.startswith("-")] if name in _SHELLS else words
+    file = files[0] if files and (name in _SHELLS or "/" in words[0]) else ""
+    return "" if posixpath.basename(file) == "activate" else file
+
+
+def speaks(name: str) -> bool:
+    """Say whether a command takes its words for text, and runs none of them."""
+    return name in _SPEAKING
+
+
+def outputs(tool: Tool, params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the paths that a stage with these parameters makes; defaults count."""
+    found = {}
+    for name, output in tool.outputs.items():
+        if applies({"when": output.when}, params):
+            path = params.get(output.param) if output.param else output.path
+            if not output.param and path:
+                known = {o.param: params.get(o.param) for o in tool.outputs.values() if o.param}
+                path = path.format(**known)
+            if isinstance(path, str) and path:
+                found[name] = path
+    return found
+
+
+def _at(words: list[str], catalog: Catalog) -> Program | None:
+    """Return the tool that these words begin with."""
+    head = posixpath.basename(words[0])
+    at = _option(words)
+    if words[at : at + 1] and re.fullmatch(r"-m[A-Za-z]\S*", words[at]):  # as -m NAME
+        found = _at([*words[:at], "-m", words[at][2:], *words[at + 1 :]], catalog)
+        return None if found is None else replace(found, used=found.used - 1)
+    if words[at : at + 1] == ["-m"] and len(words) > at + 1:
+        if harmless(head):
+            return None
+        found = _module(words[at + 1 :], catalog)  # also "$PYTHON" -m
+        return None if found is None else replace(found, used=found.used + at - 1)
+    named = [head, *words[1:]]
+    wrappers = (catalog.launcher, catalog.trainer)
+    tools = [*wrappers, *(tool for name in catalog.names if (tool := catalog.get(name)))]
+    for tool in sorted(tools, key=lambda tool: -len(tool.command)):
+        if named[: len(tool.command)] == list(tool.command):
+            return Program(tool, len(tool.command))
+    return _family(named, catalog)
+
+
+def _option(words: Sequence[str]) -> int:
+    """Return where the first word stands that is no option of Python's own, as -u or -W WORD."""
+    at = 1
+    while at < len(words) and re.fullmatch(r"-[bBdEiIOPqsSuvxWX]+\S*", words[at]):
+        at += 2 if words[at] in {"-W", "-X"} else 1
+    return at
+
+
+def _module(words: list[str], catalog: Catalog) -> Program | None:
+    """Return the tool that ``python -m`` with these words starts."""
+    for name in catalog.names:
+        tool = catalog.get(name)
+        if tool is not None and words[0] == tool.main[0] and words[0] != "huggingface_hub.cli.hf":
+            return Program(tool, 3)
+    if words[0] == "runner":
+        found = _at(["run-recipe", *words[1:]], catalog)
+        return None if found is None else Program(found.tool, found.used + 2, found.unknown)
+    found = _family(words, catalog)
+    return None if found is None else Program(found.tool, found.used + 2, found.unknown)
+
+
+def _family(words: list[str], catalog: Catalog) -> Program | None:
+    """Return a tool of mlx_lm named as ``mlx_lm lora`` or ``mlx_lm.lora``."""
+    head, *rest = words
+    package = next((name.partition(".")[0] for name in catalog.names if name.startswith("mlx")), "")
+    if head == package and rest:
+        name, used = f"{package}.{rest[0]}", 2
+    elif head.startswith(f"{package}."):
+        name, used = head, 1
+    else:
+        return None
+    tool = catalog.get(name)
+    return Program(tool, used) if tool else Program(None, used, name)

@@ -1,0 +1,108 @@
+"""The files of a script, its own and those it finds: a -c file's text, or why it is not known."""
+
+from collections.abc import Callable
+
+from runner.base.constants import normal
+from runner.base.problems import Mark, Problem
+from runner.catalog.tools import Catalog
+from runner.importer.arguments import NOT_FOLLOWED, Argument
+from runner.importer.bash import PRIVATE, Command
+from runner.importer.config_file import File, unreadable
+from runner.importer.mention import given
+from runner.importer.variables import Variables, unfilled
+
+Read = Callable[[str], bytes]
+_HINT = "write what it says in the stage, and take out the var that stands for it"
+_NOTHING = File("", Mark("", 1, 1))
+_SIGNS = {">", "1>", ">|", ">>", "1>>"}
+
+
+class UnreadableError(Exception):
+    """A file whose text is not known; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class Files:
+    """The files of a script, as far as it has been read; `read` returns those it does not write.
+
+    One that is None is written in a way only bash can follow.
+    """
+
+    def __init__(self, read: Read, variables: Variables) -> None:
+        self._read, self._variables = read, variables
+        self._written: dict[str, File | None] = {}
+
+    def written(self, name: str, plain: list[str], command: Command) -> None:
+        """Remember what cat, tee, echo or printf write."""
+        target = next((one for one in command.redirects if one.sign in _SIGNS), None)
+        if name == "tee" and len(plain) > 1:
+            path, more = plain[-1], "-a" in plain
+        elif target is not None:
+            path, more = (
+                self._variables.text(self._variables.word(target.word)),
+                ">>" in target.sign,
+            )
+        else:
+            return
+        file, path = self._body(name, plain, command), normal(path)
+        before = self._written.get(path) if more else _NOTHING
+        if file is None or before is None or command.inside is not None:
+            self._written[path] = None
+        else:
+            self._written[path] = _longer(before, file)
+
+    def open(self, config: Argument) -> File:
+        """Return the file that a command is told to read. Raises UnreadableError."""
+        name = self._variables.text(config.text)
+        path = normal(name)
+        known = self._written.get(path)
+        if known is not None:
+            return known
+        if path in self._written:
+            raise self._lost(config, f"{name} is put together in a way only bash can follow")
+        if unfilled(name):
+            found = self._variables.strange(config.text)
+            kind = found.why if found is not None else "a variable only the environment knows"
+            raise self._lost(config, f"cannot read {name}, which is {kind}")
+        try:
+            text = self._read(name).decode("utf-8-sig", "replace")
+        except OSError as error:
+            raise UnreadableError(unreadable(config.mark, name, error)) from error
+        if PRIVATE.search(text):
+            why = f"{name} holds a character of private use (U+E000 or U+E001)"
+            raise UnreadableError(Problem(config.mark, why, NOT_FOLLOWED, _HINT))
+        return File(text, Mark(name, 1, 1))
+
+    def runs(self, name: str, catalog: Catalog) -> str:
+        """Return the command of mlx-lm that a script's file holds, "" where none is seen."""
+        known = self._written.get(normal(name)) if name else None
+        if known is not None:
+            return given(known.text, catalog)
+        try:
+            text = self._read(name).decode("utf-8-sig", "replace") if name else ""
+        except OSError:
+            return ""  # that it is left out is told
+        return given(text, catalog)
+
+    def _body(self, name: str, plain: list[str], command: Command) -> File | None:
+        """Return what a command writes, None where it is what another command said."""
+        text = next((one.word for one in command.redirects if one.sign in {"<<", "<<-"}), None)
+        if text is not None:
+            return File(self._variables.text(self._variables.word(text)), text.mark)
+        if name not in {"echo", "printf"}:
+            return None
+        words = [word for word in plain[1:] if not word.startswith("-")]
+        return File(" ".join(words).replace("\\n", "\n"), command.words[-1].mark)
+
+    def _lost(self, config: Argument, why: str) -> UnreadableError:
+        return UnreadableError(Problem(config.mark, why, NOT_FOLLOWED, _HINT))
+
+
+def _longer(before: File, more: File) -> File:
+    """Return a file with more at its end."""
+    if not before.text:
+        return more
+    return File(before.text.removesuffix("\n") + "\n" + more.text, before.start)

@@ -1,0 +1,57 @@
+"""A script's text in, the commands of mlx-lm that it names out: whatever they stand in."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+
+from runner.catalog.tools import Catalog
+
+# What mlx-lm has beside the tools of a recipe.
+_OTHERS = ("server", "chat", "manage", "share")
+_QUOTED = r"""(?:\.py)?["'\s,\\]+[-$@{"'*\[]"""
+_STARTED = r"""^[ \t]*(?:[\w./=+@$"'{}-]+[ \t]+)*?["'@]?(?:[\w.~$/{}-]*/)?"""
+
+
+def named(text: str, catalog: Catalog) -> str:
+    """Return the first command of mlx-lm that a text names, "" where it names none."""
+    found = _pattern(_words(catalog)).search(text)
+    return found.group() if found else ""
+
+
+def given(text: str, catalog: Catalog) -> str:
+    """Return the first that a text names with arguments: so it is started, and not spoken of."""
+    found = re.search(_pattern(_words(catalog)).pattern + _QUOTED, text)
+    return re.split(r"[\"'\s,]", found.group())[0] if found else ""
+
+
+def begun(text: str, catalog: Catalog) -> Iterator[tuple[int, str]]:
+    """Yield offset and name of each command that begins a line of a text, with arguments."""
+    pattern = re.compile(_STARTED + _pattern(_words(catalog)).pattern + _QUOTED, re.MULTILINE)
+    for found in pattern.finditer(text):
+        if not found.group().lstrip().startswith("#"):
+            inside = _pattern(_words(catalog)).search(found.group())
+            if inside:
+                yield found.start() + inside.start(), inside.group()
+
+
+def unsettled(
+    text: str, settled: Iterable[tuple[int, int]], catalog: Catalog
+) -> Iterator[tuple[int, str]]:
+    """Yield offset and name of each command that stands in none of the `settled` spans."""
+    spans: Sequence[tuple[int, int]] = sorted(settled)
+    at = 0
+    for found in _pattern(_words(catalog)).finditer(text):
+        while at < len(spans) and spans[at][1] <= found.start():
+            at += 1
+        if at == len(spans) or not spans[at][0] <= found.start() < spans[at][1]:
+            yield found.start(), found.group()
+
+
+def _words(catalog: Catalog) -> tuple[str, ...]:
+    known = [name.partition(".") for name in catalog.names]
+    return (*sorted(own for package, _, own in known if package == "mlx_lm"), *_OTHERS)
+
+
+@cache
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"\bmlx_lm(?:\.|[ \t]+|/)(?:{'|'.join(map(re.escape, names))})\b(?![.(=:])")

@@ -1,0 +1,413 @@
+"""The commands of a script in, the stages of a recipe out, and what the script did not achieve.
+
+A command becomes a stage; a path that an earlier command wrote becomes a reference to that stage.
+"""
+
+import posixpath
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from typing import Any
+
+from runner.base.constants import RUN_DIR
+from runner.base.problems import Mark, Problem
+from runner.catalog.tools import Catalog, Tool
+from runner.importer import arguments, commands, mention
+from runner.importer.arguments import NOT_FOLLOWED, Argument, Given, unfollowed
+from runner.importer.bash import Command, Part, Script, Word, is_assignment, script
+from runner.importer.config_file import settings
+from runner.importer.files import Files, Read, UnreadableError
+from runner.importer.stages import Adopted, Made, fitted, settle
+from runner.importer.variables import Variables, unfilled
+from runner.plan.train_options import nested
+from runner.recipe.node import MISSING
+
+_OWN = re.compile(r"Made by run-recipe from (.*); it does the same without the runner\.")
+MOST = 1000
+"""So many commands of a script become stages."""
+_CALLED = 48
+_EXPECT = "expect: "
+_CONTINUE = "continue: "
+_VARS = re.compile(r"\bvars\.")
+_COMPOUNDS = {"if": "a condition", "case": "a case", "function": "a function"}
+_COMPOUNDS |= dict.fromkeys(("for", "while", "until", "select"), "a loop")
+
+
+@dataclass(slots=True)
+class Adoption:
+    """What a script amounts to; `problems` are those of no stage.
+
+    `own` says that the runner wrote it, `terse` that it says every parameter, chosen or not.
+    """
+
+    file: str
+    variables: Variables = field(default_factory=Variables)
+    stages: list[Adopted] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
+    name: str = ""
+    description: str = ""
+    own: bool = False
+    terse: bool = False
+
+
+def adopt(text: str, file: str, catalog: Catalog, read: Read) -> Adoption:
+    """Read a script; `read` returns the bytes of the files it names, or raises OSError."""
+    walk = _Walk(file, catalog, read)
+    said = script(text, file)
+    for command in said.commands:
+        walk.command(command)
+    walk.finish(text, said)
+    return walk.adoption
+
+
+class _Walk:
+    """Follows a script command by command."""
+
+    def __init__(self, file: str, catalog: Catalog, read: Read) -> None:
+        self.adoption = Adoption(file)
+        self.catalog = catalog
+        self.variables = self.adoption.variables
+        self.files = Files(read, self.variables)
+        self.pending: tuple[str, Sequence[str]] | None = None
+        self.told: set[Mark] = set()
+        self.made = Made()
+        self.full = False
+        self.begun = False
+        self.exported: list[Word] = []
+        self.before: tuple[Mark, str] | None = None  # the last command's words, as text
+
+    def command(self, command: Command) -> None:
+        if not self.begun:
+            self.head(command)
+        words = list(command.words)
+        own = list(takewhile(is_assignment, words))
+        words = words[len(own) :]
+        self.inner(command)
+        if not words:
+            for word in own:
+                self.assign(word, command)
+            return
+        for word in own:
+            self.environment(word)
+        said = [Argument(text, word.mark) for word in words for text in self.variables.words(word)]
+        plain = [self.variables.text(one.text) for one in said]
+        found = commands.find(plain, self.catalog)
+        self.fed(plain, found, command)
+        if found.tool is not None and command.inside is not None:
+            self.compound(command.inside)
+        elif found.tool is not None and command.sign == "||":
+            self.cannot(command.mark, "it runs only where the command before it fails")
+        elif found.tool is not None:
+            self.stage(found, said, command)
+        else:
+            self.other(plain, said, command, found)
+
+    def inner(self, command: Command) -> None:
+        """Tell a command of mlx-lm inside of a substitution, which becomes no stage."""
+        words = [*command.words, *(one.word for one in command.redirects if one.span is None)]
+        for word in words:
+            for part in _every(word):
+                if part.kind == "unknown" and (name := mention.named(part.text, self.catalog)):
+                    self.dropped(word.mark, f"{name} runs in '{self.called(part.text, [''])}'")
+
+    def fed(self, plain: list[str], found: commands.Program, command: Command) -> None:
+        """Tell a command of mlx-lm that is only text here, and that the next command runs."""
+        runs = found.tool is None and not commands.harmless(posixpath.basename(plain[0]))
+        if command.sign in {"|", "|&"} and runs and self.before is not None:
+            mark, text = self.before
+            if name := mention.given(text, self.catalog):
+                self.dropped(mark, f"'{self.called(plain[0], plain)}' runs {name}")
+        self.before = (command.mark, " ".join(plain))
+
+    def dropped(self, mark: Mark, why: str) -> None:
+        """Tell a command of mlx-lm that no stage does."""
+        self.cannot(mark, f"{why}, and no stage does", "write a stage for it")
+
+    def head(self, command: Command) -> None:
+        """Take the comments above a script's first command for the recipe's."""
+        self.begun = True
+        own = next((m for line in command.comments if (m := _OWN.match(line))), None)
+        if own is not None:
+            self.adoption.own = self.adoption.terse = True
+            self.variables.assign("RUN_DIR", RUN_DIR, command.mark)
+        lines = [line for line in command.comments if not _OWN.match(line)]
+        if own is None and command.words and command.words[0].plain == "set":
+            self.adoption.comments = lines
+        elif own is not None and lines:
+            self.adoption.name, _, first = lines[0].partition(": ")
+            self.adoption.description = "\n".join([first, *lines[1:]]).strip()
+
+    def assign(self, word: Word, command: Command) -> None:
+        """Follow what gives a variable its value, or an array its words."""
+        name, _, first = word.parts[0].text.partition("=")
+        plain = name.rstrip("+")
+        parts = (replace(word.parts[0], text=first), *word.parts[1:])
+        why = ""
+        if command.inside is not None:
+            kind, mark = command.inside
+            why = f"a value that depends on {_COMPOUNDS[kind]} in line {mark.line}"
+        if "[" in name:
+            self.variables.forget(name.partition("[")[0])
+        elif word.items is not None:
+            self.variables.array(plain, word.items, why, more=plain != name)
+        else:
+            value = self.variables.word(replace(word, parts=parts))
+            set_ = self.variables.assign if plain == name else self.variables.append
+            set_(plain, value, word.mark, why)
+
+    def other(
+        self, plain: list[str], said: list[Argument], command: Command, found: commands.Program
+    ) -> None:
+        """Follow a command that is no tool: what it assigns and what it writes."""
+        name = posixpath.basename(plain[0])
+        if name in {"export", "declare", "local", "readonly", "typeset"}:
+            for word in filter(is_assignment, command.words[1:]):
+                self.assign(word, command)
+                if name == "export":
+                    self.exported.append(word)
+        elif name == "shift" or plain[:2] == ["set", "--"]:
+            self.shift(plain, command)
+        elif name == "mkdir":
+            self.folder(plain, command)
+        elif name in {"cat", "tee", "echo", "printf"}:
+            self.files.written(name, plain, command)
+        elif name == "cd":
+            self.moves(said[1:], command)
+        else:
+            self.left(name, plain, command, found)
+
+    def left(self, name: str, plain: list[str], command: Command, found: commands.Program) -> None:
+        """Say that a command is left out, where that is to be said."""
+        if found.unknown:
+            self.cannot(command.mark, f"a recipe has no tool {found.unknown}", "run it yourself")
+        elif (run := self.runs(name, plain)) or (
+            run := self.files.runs(commands.script(plain), self.catalog)
+        ):
+            self.dropped(command.mark, f"'{self.called(name, plain)}' runs {run}")
+        elif name in {".", "source"} and not commands.script(plain):
+            return
+        elif not commands.harmless(name) and (command.inside or ("",))[0] != "function":
+            why = f"'{self.called(name, plain)}' is no tool of a recipe: it is left out"
+            self.note(command.mark, why, "run it before, or beside the recipe")
+
+    def runs(self, name: str, plain: list[str]) -> str:
+        """Return the command of mlx-lm that a command may run, "" for none."""
+        text = " ".join(plain)
+        if name == "alias":
+            return mention.named(text, self.catalog)
+        if commands.speaks(name):
+            return ""
+        return mention.given(text, self.catalog) or self.files.runs(
+            commands.script(plain), self.catalog
+        )
+
+    def moves(self, words: list[Argument], command: Command) -> None:
+        """Tell that paths are relative to another folder: the script's own, or any other."""
+        parts = [part for word in words for part in self.variables.parts(word.text)]
+        text = "".join(str(getattr(part, "name", part)) for part in parts)
+        folder = posixpath.dirname(command.mark.file)
+        if "dirname" in text or "BASH_SOURCE" in text:
+            if folder:
+                why = f"cd: the script's paths are relative to '{folder}', where it stands"
+                self.note(command.mark, why, f"run the recipe in {folder}, or anchor the paths")
+        elif text not in {"", "."}:
+            why = "cd: what follows is relative to another folder; the recipe says it as it stands"
+            self.cannot(command.mark, why, "anchor the paths, as with {{ recipe.dir }}")
+
+    def called(self, name: str, plain: list[str]) -> str:
+        """Return a command as people recognize it."""
+        said = " ".join([name, *plain[1:]])
+        return textwrap.shorten(self.variables.shown(said), _CALLED, placeholder=" …")
+
+    def shift(self, plain: list[str], command: Command) -> None:
+        """Follow where the arguments of the script move."""
+        by = plain[1] if plain[1:] else "1"
+        before = self.variables.shifted
+        sure = plain[0] == "shift" and by.isdigit() and command.inside is None
+        self.variables.shifted = before + int(by) if sure and before is not None else None
+
+    def environment(self, word: Word) -> None:
+        """Say that a variable is for the commands themselves, and no value of a parameter."""
+        name = word.parts[0].text.partition("=")[0]
+        why = f"{name} is in the environment of the commands: a recipe does not set it"
+        self.note(word.mark, why, f"export {name} before you run the recipe")
+
+    def finish(self, text: str, said: Script) -> None:
+        """Say which exported variables no command reads itself, and every problem in words."""
+        self.account(text, said)
+        for word in self.exported:
+            if word.parts[0].text.partition("=")[0] not in self.variables.read:
+                self.environment(word)
+        for told in (self.adoption.problems, *(stage.notes for stage in self.adoption.stages)):
+            shown = self.variables.shown
+            told[:] = [replace(o, message=shown(o.message), hint=shown(o.hint)) for o in told]
+
+    def account(self, text: str, said: Script) -> None:
+        """Tell each command of mlx-lm in the script's text that was not looked at.
+
+        What a here-document holds is one where it begins a line of it, or where a program is fed
+        with it that is none of those that only write it down.
+        """
+        settled = [*said.comments, *(command.span for command in said.commands)]
+        for command in said.commands:
+            for span in (one.span for one in command.redirects if one.span is not None):
+                settled.append(span)
+                body, name = text[slice(*span)], command.words[0].plain if command.words else ""
+                found = mention.begun(body, self.catalog)
+                if not commands.harmless(posixpath.basename(name or "")):
+                    found = mention.unsettled(body, (), self.catalog)
+                for at, run in found:
+                    self.dropped(said.mark(span[0] + at), f"{run} stands in a here-document")
+        for at, run in mention.unsettled(text, settled, self.catalog):
+            self.dropped(said.mark(at), f"{run} stands where import does not look")
+        for one, value in self.variables.unread():
+            if run := mention.named(value, self.catalog):
+                why = f"{run} stands in {one.shown}, which no command here reads"
+                self.dropped(one.mark or said.mark(0), why)
+
+    def folder(self, plain: list[str], command: Command) -> None:
+        """Take the name of the next stage from the folder our own scripts make for it."""
+        found = re.fullmatch(re.escape(RUN_DIR) + r"/([A-Za-z_]\w*)", plain[-1])
+        if self.adoption.own and found:
+            self.pending = (found.group(1), command.comments)
+
+    def compound(self, inside: tuple[str, Mark]) -> None:
+        kind, mark = inside
+        if mark not in self.told:
+            self.told.add(mark)
+            why = f"{_COMPOUNDS[kind]}: its commands cannot be followed, and are left out"
+            self.cannot(mark, why, "write a stage for each, or a profile")
+
+    def beyond(self, mark: Mark) -> None:
+        """Tell once that a script has more commands than a recipe may have stages."""
+        if not self.full:
+            self.cannot(mark, f"import makes at most {MOST:,} stages of a script", "split it")
+        self.full = True
+
+    def cannot(self, mark: Mark, why: str, hint: str = "") -> None:
+        self.adoption.problems.append(Problem(mark, why, NOT_FOLLOWED, hint))
+
+    def note(self, mark: Mark, why: str, hint: str = "") -> None:
+        self.adoption.problems.append(Problem(mark, why, "left-out", hint, severity="warning"))
+
+    def stage(self, found: commands.Program, said: list[Argument], command: Command) -> None:
+        """Make a stage of a tool's command."""
+        tool = found.tool
+        if tool is None:
+            return
+        if len(self.adoption.stages) == MOST:
+            self.beyond(command.mark)
+            return
+        around: dict[str, Any] = {}
+        unplaced: list[str] = []
+        rest = said[found.used :]
+        while tool is not None and tool.name not in self.catalog.names:
+            outer, inner = _divided(rest)
+            parsed = arguments.parse(outer, tool, self.variables)
+            self.adoption.problems += parsed.problems
+            unplaced += parsed.unplaced
+            values = {
+                k: g.signs if g.value is MISSING else g.value for k, g in parsed.given.items()
+            }
+            around |= self.keys(tool, values)
+            plain = [self.variables.text(one.text) for one in inner]
+            next_found = commands.find(plain, self.catalog)
+            if next_found.tool is None:
+                self.cannot(command.mark, "what it starts is no tool of a recipe")
+                return
+            tool, rest = next_found.tool, inner[next_found.used :]
+        parsed = arguments.parse(rest, tool, self.variables)
+        adopted = Adopted("", tool, command.mark, parsed.given, around=around)
+        adopted.notes += parsed.problems
+        adopted.refused |= parsed.refused
+        adopted.unplaced += [*unplaced, *parsed.unplaced]
+        self.configure(adopted, parsed.config)
+        self.dress(adopted, command)
+        self.adoption.stages.append(adopted)
+
+    def keys(self, outer: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a launcher or a trainer is told, as a stage's own keys."""
+        told = {k: value for k, value in given.items() if value != outer.defaults.get(k)}
+        if outer is self.catalog.launcher:
+            return {"launch": told or {"backend": outer.defaults["backend"]}}
+        return nested(told)
+
+    def configure(self, adopted: Adopted, config: Argument | None) -> None:
+        """Add what a stage's configuration file says."""
+        if config is None:
+            return
+        try:
+            file = self.files.open(config)
+        except UnreadableError as error:
+            self.adoption.problems.append(error.problem)
+            adopted.unplaced.append(
+                f"{adopted.tool.config_flag} {self.variables.shown(config.text)}"
+            )
+            return
+        more, problems = settings(file, adopted.tool, adopted.given)
+        adopted.given = {**adopted.given, **more}
+        adopted.notes += [*problems, *self.unsaid(more)]
+
+    def unsaid(self, given: Mapping[str, Given]) -> Iterator[Problem]:
+        """Yield what a file leaves to bash."""
+        for name, one in given.items():
+            for signs in _texts(one.signs if one.value is MISSING else one.value):
+                found = self.variables.strange(signs)
+                if found is not None:
+                    yield unfollowed(found, name, one.mark)
+
+    def dress(self, adopted: Adopted, command: Command) -> None:
+        """Give a stage its name and its words, then settle its paths."""
+        if self.pending is not None:
+            adopted.name, comments = self.pending
+            first = comments[0].partition(": ")[2] if comments else ""
+            rows = [first, *comments[1:]] if first else [*comments[1:]]
+            said = [r.removeprefix(_EXPECT) for r in rows if r.startswith(_EXPECT)]
+            adopted.expect = [line for line in said if not _VARS.search(line)]
+            for line in said:
+                if line not in adopted.expect:
+                    why = f"expect: {line} reads vars, which the script does not hold"
+                    self.note(command.mark, why, "add them, and the expectation")
+            if any(row.startswith(_CONTINUE) for row in rows):
+                adopted.around["continue"] = True
+            words = [row for row in rows if not row.startswith((_EXPECT, _CONTINUE))]
+            adopted.description = "\n".join(words)
+            self.pending = None
+        else:
+            adopted.comments = [] if self.adoption.own else list(command.comments)
+        fitted(adopted, self.variables)
+        settle(adopted, self.made, self.variables)
+
+
+def _every(word: Word) -> Iterator[Part]:
+    """Yield the parts of a word, and of what stands for those that are not set."""
+    for part in word.parts:
+        yield part
+        if part.otherwise is not None:
+            yield from _every(part.otherwise)
+    for item in word.items or ():
+        yield from _every(item)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts inside a value that the script leaves to bash."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in inside:
+        yield from _texts(child)
+    if isinstance(value, str) and unfilled(value):
+        yield value
+
+
+def _divided(words: list[Argument]) -> tuple[list[Argument], list[Argument]]:
+    """Return a launcher's own words and those of what it starts."""
+    for at, word in enumerate(words):
+        if word.text == "--":
+            return words[:at], words[at + 1 :]
+    for at, word in enumerate(words):
+        before = words[at - 1].text if at else ""
+        if not word.text.startswith("-") and (not before.startswith("-") or "=" in before):
+            return words[:at], words[at:]
+    return words, []

@@ -1,0 +1,192 @@
+"""A script, a command, a configuration or an adapter in, a recipe out that does the same."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import workflow
+from runner.base import visible
+from runner.base.constants import SUFFIXES
+from runner.base.errors import RecipeError
+from runner.base.problems import Problem, ordered
+from runner.catalog import load, project
+from runner.importer import script as adoption
+from runner.importer import write_recipe
+from runner.importer.bash import PRIVATE
+from runner.importer.prune import concede, prune
+from runner.importer.prune import planned as stages_of
+from runner.importer.script import Adoption
+from runner.lint import preflight
+from runner.plan.compile import Compiled
+from runner.plan.model import Plan
+from runner.recipe import find
+from runner.recipe import load as recipes
+from runner.system import files, reader
+
+_UNREADABLE = frozenset(
+    {"yaml-syntax", "not-utf8", "too-deep", "file-too-large", "alias-bomb", "duplicate-key"}
+)
+_TOOL = "mlx_lm.lora"
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A recipe's text, and what is to say about it; `sources` are the texts it points into."""
+
+    text: str
+    problems: list[Problem]
+    sources: dict[str, str]
+    stages: int
+
+
+def from_file(file: str, schema: str = "") -> Imported:
+    """Import a script, a -c file, or an adapter_config.json. Raises RecipeError."""
+    try:
+        text = reader.read(file, reader.SCRIPT).decode("utf-8-sig").replace("\r\n", "\n")
+    except FileNotFoundError as error:
+        hint = "name a script, a -c file or an adapter_config.json; a command stands after --"
+        raise RecipeError(f"there is no file {file}", hint) from error
+    except IsADirectoryError as error:
+        hint = f"name {file}/adapter_config.json" if _adapter(file) else "name a file in it"
+        raise RecipeError(f"{file} is a folder", hint) from error
+    except OSError as error:
+        raise RecipeError(f"cannot read {file}: {reader.reason(error)}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{file} is not text", "is it a script or a configuration?") from error
+    if PRIVATE.search(text):
+        hint = "import reads no text with U+E000 or U+E001 in it"
+        raise RecipeError(f"{file} holds a character of private use", hint)
+    if file.endswith(".jsonl") or (not file.endswith(".json") and _rows(text)):
+        hint = find.rows_checked(str(Path(file).parent))
+        raise RecipeError(f"{file} holds rows of data, and no commands", hint)
+    if file.endswith(".json"):
+        return _of_adapter(text, file, schema)
+    if file.endswith(SUFFIXES):
+        return _of_config(text, file, schema)
+    return _imported(_adopted(text, file), {file: text}, schema)
+
+
+def from_words(words: Sequence[str], schema: str = "") -> Imported:
+    """Import one command. Raises RecipeError."""
+    line = shlex.join(words)
+    name = "the command"
+    if PRIVATE.search(line):
+        raise RecipeError(f"{name} holds a character that no recipe can say")
+    return _imported(_adopted(line, name), {name: line}, schema)
+
+
+def _adopted(text: str, name: str) -> Adoption:
+    """Adopt the commands of a text; of what they read only the project's own files are quoted."""
+    read = project.of(name).settings(files.read)
+    return adoption.adopt(text, name, load.catalog(), read)
+
+
+def planned(script: str) -> Plan | None:
+    """Return the plan that one of our own scripts was made of; None where it cannot be read."""
+    adopted = _adopted(script, "script")
+    told = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
+    if not adopted.own or any(one.severity == "error" for one in told):
+        return None
+    result = _compiled(write_recipe.recipe_text(adopted), "script")[1]
+    return result.plan if result else None
+
+
+def _rows(text: str) -> bool:
+    """Say whether a text is rows of JSON."""
+    first = text.lstrip().partition("\n")[0]
+    try:
+        return bool(reader.json_object(first.encode()))
+    except (reader.NotJsonError, UnicodeEncodeError):
+        return False
+
+
+def _of_config(text: str, file: str, schema: str) -> Imported:
+    from runner.recipe import find  # noqa: PLC0415
+
+    if find.is_recipe(Path(file)):
+        raise RecipeError(
+            f"{file} is a recipe already", f"run: run-recipe check {visible.word(file)}"
+        )
+    return _imported(_configured(file), {file: text}, schema)
+
+
+def _of_adapter(text: str, file: str, schema: str) -> Imported:
+    try:
+        said = reader.json_object(text.encode())
+    except reader.NotJsonError as error:
+        raise RecipeError(f"{file} cannot be imported: {error}") from error
+    if "peft_type" in said:
+        hint = "import reads adapter_config.json as mlx_lm.lora writes it"
+        raise RecipeError(f"{file} is not an adapter of mlx-lm", hint)
+    adopted = _configured(file)
+    adopted.terse = True  # it records every parameter: only what is no default was chosen
+    for stage in adopted.stages:  # the file that was read then is no key that is ignored now
+        stage.notes = [note for note in stage.notes if not note.message.startswith("config: ")]
+        given = stage.given.pop("adapter_path", None)
+        if given is not None:
+            why = f"adapter_path: {given.value} is left out: a new training stays in its run"
+            stage.notes.append(Problem(given.mark, why, "left-out", severity="warning"))
+    return _imported(adopted, {file: text}, schema)
+
+
+def _configured(file: str) -> Adoption:
+    """Adopt the command that a configuration file is for."""
+    line = shlex.join([_TOOL, "--config", file])
+    return _adopted(line, file)
+
+
+def _adapter(folder: str) -> bool:
+    return (Path(folder) / "adapter_config.json").exists()
+
+
+def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Imported:
+    """Return the recipe of adopted stages."""
+    if not adopted.stages:
+        hint = "it reads mlx_lm commands, as mlx_lm.lora --model … or python -m mlx_lm lora …"
+        told = [f"line {one.mark.line}: {one.message}" for one in adopted.problems]
+        more = [f"… ({len(told) - _SHOWN} more)"] if len(told) > _SHOWN else []
+        told = [*told[:_SHOWN], *more]
+        raise RecipeError(
+            f"there is no command to import in {adopted.file}", "; ".join(told) or hint
+        )
+    if not adopted.own:
+        prune(adopted)
+        concede(adopted, preflight.facts(stages_of(adopted)))
+    text = write_recipe.recipe_text(adopted, schema)
+    name = "the-recipe"
+    loaded, result = _compiled(text, name)
+    _readable(loaded, adopted.file)
+    problems = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
+    if not any(one.severity == "error" for one in problems):  # a check tells the rest then
+        found = [*loaded.problems, *(result.problems if result else ())]
+        problems += [one for one in found if one.severity == "error" and not _asks(one)]
+    here = project.of(adopted.file)
+    for mark in {one.mark for one in problems}:
+        if mark.file not in sources and Path(mark.file).is_file() and here.holds(mark.file):
+            sources[mark.file] = files.read(mark.file).decode("utf-8", "replace")
+    sources[name] = text
+    return Imported(text, ordered(problems), sources, len(adopted.stages))
+
+
+def _readable(loaded: recipes.Loaded, file: str) -> None:
+    """Refuse a recipe that could not be read back. Raises RecipeError."""
+    told = next((one for one in loaded.problems if one.rule in _UNREADABLE), None)
+    if told is not None:
+        why = f"what {file} says cannot be written as a recipe: {told.message}"
+        raise RecipeError(why, "take it out, and import again")
+
+
+def _asks(problem: Problem) -> bool:
+    """Say whether all that a recipe lacks is a variable of the environment."""
+    return problem.rule == "undefined" and problem.message.startswith("the environment has no ")
+
+
+def _compiled(text: str, name: str) -> tuple[recipes.Loaded, Compiled | None]:
+    """Compile a recipe that is no file yet, in an empty environment."""
+    data = text.encode("utf-8", "surrogatepass")  # half a character is told as what is no UTF-8
+    loaded = recipes.load(name, lambda file: data if file == name else files.read(file))
+    if loaded.recipe is None:
+        return loaded, None
+    return loaded, workflow.compiled(loaded.recipe, {})

@@ -1,0 +1,247 @@
+"""Adopted stages in, the text of a recipe out: in the script's order, with its words and variables.
+
+What every stage of a tool says alike stands under ``defaults``.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from runner.base import visible
+from runner.base.problems import Mark, Problem, ordered
+from runner.catalog.tools import Tool, complete
+from runner.importer.arguments import Given, typed
+from runner.importer.script import Adoption
+from runner.importer.stages import Adopted, plain, said
+from runner.importer.variables import Variable, Variables, unfilled
+from runner.recipe.node import MISSING
+from runner.recipe.template.render import literal
+from runner.recipe.yaml_flow import flow
+from runner.recipe.yaml_flow import key as quoted
+
+WIDTH = 100
+SHARED = 2
+_UNPLACED = "Nothing reads these: write what they hold in their stages, and take them out."
+
+
+def recipe_text(adoption: Adoption, schema: str = "") -> str:
+    """Return the recipe; `schema` is where an editor finds its schema, relative to the recipe."""
+    return "\n".join((*_Writer(adoption, schema).lines(), ""))
+
+
+def yaml(value: Any, indent: int = 0, width: int = WIDTH) -> str:
+    """Return a value as YAML, on one line where it fits, ready to stand after ``key:``."""
+    flat = flow(value)
+    if indent + len(flat) <= width or not value or not isinstance(value, dict | list):
+        return f" {flat}"
+    pad = "\n" + " " * indent
+    if isinstance(value, dict):
+        return "".join(f"{pad}{quoted(k)}:{yaml(v, indent + 2, width)}" for k, v in value.items())
+    return "".join(f"{pad}-{yaml(item, indent + 2, width)}" for item in value)
+
+
+class _Writer:
+    def __init__(self, adoption: Adoption, schema: str) -> None:
+        self.adoption = adoption
+        self.schema = schema
+        self.names = _Names(adoption.variables)
+        self.said = {stage.name: self.params(stage) for stage in adoption.stages}
+        self.shared = dict(self.defaults())
+
+    def lines(self) -> Iterator[str]:
+        adoption = self.adoption
+        if self.schema:
+            yield f"# yaml-language-server: $schema={self.schema}"
+        for line in adoption.comments:
+            yield f"# {visible.line(line)}".rstrip()
+        yield "version: 1"
+        if adoption.name:
+            yield f"name:{yaml(adoption.name)}"
+        if adoption.description:
+            yield f"description:{yaml(literal(adoption.description), 0, 10_000)}"
+        yield from self.missing()
+        unplaced = dict(self.unplaced())
+        if self.names.used or unplaced:
+            yield from ("", "vars:")
+            yield from (f"  {name}:{yaml(value, 4)}" for name, value in self.names.used.items())
+        if unplaced:
+            yield f"  # {_UNPLACED}"
+            yield from (f"  {name}:{yaml(value, 4)}" for name, value in unplaced.items())
+        if self.shared:
+            yield from ("", "defaults:")
+            for tool, params in self.shared.items():
+                yield f"  {tool}:"
+                yield from (f"    {name}:{yaml(value, 6)}" for name, value in params.items())
+        yield from ("", "stages:")
+        for at, stage in enumerate(adoption.stages):
+            yield from ([""] if at else [])
+            yield from self.stage(stage)
+
+    def missing(self) -> Iterator[str]:
+        """Yield what of the script is not in the recipe."""
+        if self.adoption.problems:
+            yield from ("", "# Not imported, for you to add:")
+            yield from _comments(self.adoption.problems, "")
+
+    def unplaced(self) -> Iterator[tuple[str, str]]:
+        """Yield vars that hold what may be options: nothing reads them, so that check says so."""
+        for stage in self.adoption.stages:
+            if stage.unplaced:
+                name = f"{stage.name}_options"
+                while name in self.names.used:
+                    name += "_"
+                yield name, literal(" ".join(stage.unplaced))
+
+    def stage(self, stage: Adopted) -> Iterator[str]:
+        for line in stage.comments:
+            yield f"  # {visible.line(line)}".rstrip()
+        yield f"  {quoted(stage.name)}:"
+        yield f"    tool: {stage.tool.name}"
+        if stage.description:
+            yield f"    description:{yaml(literal(stage.description), 6, 10_000)}"
+        for key, value in stage.around.items():
+            yield f"    {key}:{yaml(self.names.inside(value, {}), 6)}"
+        own = self.said[stage.name]
+        shared = self.shared.get(stage.tool.name, {})
+        params = {name: value for name, value in own.items() if name not in shared}
+        if params:
+            yield "    params:"
+            yield from (f"      {name}:{yaml(value, 8)}" for name, value in params.items())
+        if stage.expect:
+            yield f"    expect:{yaml(stage.expect, 6)}"
+        yield from _comments(stage.notes, "    ")
+
+    def params(self, stage: Adopted) -> dict[str, Any]:
+        """Return what a stage's parameters are in the recipe."""
+        given = _terse(stage.given, stage.tool) if self.adoption.terse else stage.given
+        return {
+            name: self.names.said(one, stage.tool.schema["properties"].get(name, {}))
+            for name, one in given.items()
+        }
+
+    def defaults(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield by tool what all of its stages say alike."""
+        tools: dict[str, list[dict[str, Any]]] = {}
+        for stage in self.adoption.stages:
+            tools.setdefault(stage.tool.name, []).append(self.said[stage.name])
+        for tool, (first, *others) in tools.items():
+            same = {
+                name: value
+                for name, value in first.items()
+                if others and all(name in o and _same(o[name], value) for o in others)
+            }
+            if len(same) >= SHARED:
+                yield tool, same
+
+
+class _Names:
+    """The vars of a recipe: a script's variables that stand in for one value, where it is used."""
+
+    def __init__(self, variables: Variables) -> None:
+        self.variables = variables
+        self.used: dict[str, Any] = {}
+        self.called: dict[str, str] = {}
+
+    def said(self, given: Given, schema: Mapping[str, Any]) -> Any:
+        """Return what a recipe says for a value: a template, or the value."""
+        if given.template is not None:
+            return given.template
+        parts = self.variables.parts(given.signs) if given.signs is not None else []
+        if len(parts) == 1 and isinstance(parts[0], Variable):
+            return self.whole(parts[0], schema, given)
+        text = given.value is MISSING or isinstance(given.value, str)
+        if text and any(isinstance(part, Variable) for part in parts):
+            return "".join(map(self.piece, parts))
+        return self.inside(given.value, schema)
+
+    def inside(self, value: Any, schema: Mapping[str, Any]) -> Any:
+        """Return a value with what only bash or the environment knows as templates."""
+        if isinstance(value, dict):
+            known = schema.get("properties", {})
+            return {key: self.inside(child, known.get(key, {})) for key, child in value.items()}
+        if isinstance(value, list):
+            return [self.inside(child, schema.get("items", {})) for child in value]
+        if isinstance(value, str) and unfilled(value):
+            return self.said(Given(MISSING, _NOWHERE, value), schema)
+        return literal(value) if isinstance(value, str) else value
+
+    def whole(self, variable: Variable, schema: Mapping[str, Any], given: Given) -> Any:
+        """Return how a recipe says a value that is one variable."""
+        if variable.value is None:
+            return _environment(variable, schema, self.variables)
+        said = self.said(Given(given.value, given.mark, variable.value), schema)
+        if not self.once(variable):
+            return said
+        name = self.name(variable.name)
+        known = self.used.setdefault(name, said)
+        return f"{{{{ vars.{name} }}}}" if _same(known, said) else said
+
+    def piece(self, part: str | Variable) -> str:
+        """Return how a recipe says a part of a text."""
+        if isinstance(part, str):
+            # A dollar before {{ is refused, as it is GitHub's.
+            return f"{literal(part[:-1])}{{{{ '$' }}}}" if part[-1:] == "$" else literal(part)
+        if part.value is None:
+            return str(_environment(part, _TEXT, self.variables))
+        said = "".join(map(self.piece, self.variables.parts(part.value)))
+        if not self.once(part):
+            return said
+        name = self.name(part.name)
+        known = self.used.setdefault(name, said)
+        return f"{{{{ vars.{name} }}}}" if str(known) == said else said
+
+    def once(self, variable: Variable) -> bool:
+        """Say whether a variable is one value in the whole script."""
+        return len(self.variables.assigned.get(variable.name, ())) == 1
+
+    def name(self, said: str) -> str:
+        if said not in self.called:
+            lower = said.lower()
+            self.called[said] = said if lower in self.called.values() else lower
+        return self.called[said]
+
+
+_NOWHERE = Mark("", 1, 1)
+_TEXT: Mapping[str, Any] = {"type": "string"}
+
+
+def _environment(variable: Variable, schema: Mapping[str, Any], variables: Variables) -> Any:
+    """Return a variable of the environment as a template of the parameter's type."""
+    kinds = schema.get("type", "string")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if variable.default is None:
+        turned = " | int" if "integer" in kinds else " | float" if "number" in kinds else ""
+        return f"{{{{ env('{variable.key}'){turned} }}}}"
+    text = variables.text(variable.default)
+    try:
+        value = typed(text, schema)
+    except ValueError:
+        value = text
+    said = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and not set(value) & {"'", "\\", "\n"}:
+        said = f"'{value}'"
+    return f"{{{{ env('{variable.key}', {said}) }}}}"
+
+
+def _terse(given: Mapping[str, Given], tool: Tool) -> dict[str, Given]:
+    """Return what is not a default of the tool, and what must be said: where it writes, too."""
+    must = {*tool.schema.get("required", ()), *(output.param for output in tool.outputs.values())}
+    whole = complete(tool.schema, plain(given), tool.schema)
+    kept = {}
+    for name, one in given.items():
+        less = {other: g for other, g in given.items() if other != name}
+        default = complete(tool.schema, plain(less), tool.schema)
+        needed = name in must or name not in default or not said(one)
+        if needed or one.template is not None or not _same(whole.get(name), default[name]):
+            kept[name] = one
+    return kept
+
+
+def _comments(problems: Iterable[Problem], pad: str) -> Iterator[str]:
+    for one in ordered(problems):
+        text = " ".join(f"{one.message}; {one.hint}".rstrip("; ").split())
+        yield f"{pad}# {visible.line(one.mark.file)}:{one.mark.line}: {visible.line(text)}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)

@@ -1,0 +1,177 @@
+"""What stages ask a model through its chat template -> what the template refuses of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from runner.base.constants import RUN_DIR
+from runner.base.problems import Mark, Problem, shown
+from runner.data.rows.template import way_out
+from runner.lint import read_facts
+from runner.lint.facts import Finding
+from runner.lint.lineage import beneath
+from runner.tools.evaluate.prompts import messages_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from runner.data.tokenizer import Chat, LocalTokenizer
+    from runner.plan.model import Plan, Stage
+    from runner.tools.evaluate.prompts_file import Prompts
+
+FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
+"""The files of a hub repository that a tokenizer and its template are made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The model whose template writes what a stage reads.
+
+    `folder` is where its tokenizer is; where there is none, `why`, and a `hint` what to do.
+    """
+
+    model: str
+    folder: str | None
+    why: str = ""
+    hint: str = ""
+
+    def absent(self, what: str) -> Finding:
+        """Return that no such thing was written with the template."""
+        message = f"no {what} was tried with the model's chat template: {self.why}"
+        return Finding("model", message, self.hint or "allow this rule where that is meant")
+
+
+def writer(plan: Plan, model: str) -> Writer:
+    """Return the model beneath a stage's own, and where on this disk its tokenizer is."""
+    name = beneath(plan, model)
+    if RUN_DIR in name:
+        return Writer(name, None, "the model is made in the run")
+    if (maker := plan.maker(name)) is not None:
+        return Writer(name, None, f"stage '{maker.name}' makes the model '{name}'")
+    folder = read_facts.folder_of(name, read_facts.hub_cache(dict(os.environ)))
+    if folder is None:
+        files = " ".join(f"--include '{pattern}'" for pattern in FILES)
+        hint = f"get its tokenizer first: hf download {quote(name)} {files}"
+        return Writer(name, None, f"'{name}' is not on this disk", hint)
+    if not any((folder / file).is_file() for file in ("tokenizer_config.json", "tokenizer.json")):
+        return Writer(name, None, f"'{name}' has no tokenizer on this disk")
+    return Writer(name, str(folder.resolve()))
+
+
+def unloaded(one: Writer, why: str) -> Writer:
+    """Return a writer whose tokenizer turned out not to load, with the reason."""
+    reason = " ".join(why.split())[:MOST]
+    return Writer(one.model, None, f"the tokenizer of '{one.model}' cannot be loaded ({reason})")
+
+
+MOST = 200
+
+
+# --- a prompts file
+
+
+def of_prompts(plan: Plan, stage: Stage, prompts: Prompts) -> Iterator[Problem | Finding]:
+    """Yield the questions of a sound file that the stage's model cannot be asked."""
+    if not prompts.chats:
+        return
+    one = writer(plan, stage.params["model"])
+    encode = _tokenizer(one)
+    if encode is None:
+        yield one.absent(f"prompt of '{prompts.file}'")
+        return
+    from runner.data.tokenizer import TokenizerError, refusals  # noqa: PLC0415
+
+    try:
+        for number, why in refusals(encode, _questions(stage, prompts)):
+            mark = Mark(str(prompts.file), number, 1)
+            message = f"the line is refused by the chat template of '{one.model}': {why}"
+            yield Problem(mark, message, "prompt-template-error", _hint(stage, why))
+    except TokenizerError as error:
+        yield unloaded(one, str(error)).absent(f"prompt of '{prompts.file}'")
+
+
+def _questions(stage: Stage, prompts: Prompts) -> Iterator[Chat]:
+    from runner.data.tokenizer import Chat  # noqa: PLC0415
+
+    options = {**stage.params["chat_template_config"], "add_generation_prompt": True}
+    for line, question in prompts.questions(stage.params["limit"]):
+        messages = messages_of(question, stage.params["system_prompt"])
+        if messages is not None:
+            yield Chat(line, messages, options)
+
+
+def _hint(stage: Stage, why: str) -> str:
+    if stage.params["system_prompt"] is not None and "system" in why.casefold():
+        return "leave system_prompt out, and write it into the prompts"
+    return "change the line, or take a model whose template takes it"
+
+
+# --- a prompt in the recipe
+
+
+def of_stage(plan: Plan, stage: Stage) -> Iterator[tuple[bool, Finding]]:
+    """Yield what a stage's own prompt comes to, and whether it was looked at: else it is unseen."""
+    said = _SAID.get(stage.tool)
+    found = said(stage.params) if said else None
+    if found is None:
+        return
+    messages, options = found
+    one = writer(plan, stage.params["model"])
+    encode = _tokenizer(one)
+    if encode is None:
+        yield False, one.absent("prompt")
+        return
+    from runner.data.tokenizer import Chat, TokenizerError, refusals  # noqa: PLC0415
+
+    try:
+        for _, why in refusals(encode, [Chat(0, messages, options)], bare=True):
+            yield True, _refused(stage.params, one, why, messages)
+    except TokenizerError as error:
+        yield False, unloaded(one, str(error)).absent("prompt")
+
+
+def _refused(
+    params: Mapping[str, Any], one: Writer, why: str, messages: Sequence[Mapping[str, Any]]
+) -> Finding:
+    system = params.get("system_prompt") is not None
+    name = "system_prompt" if system else "prompt"
+    hint = way_out(why, messages)
+    if system and "system message" in hint:
+        hint = f"leave system_prompt out, and begin the prompt with {shown(params[name])}"
+    return Finding(name, f"the chat template of '{one.model}' refuses it: {why}", hint)
+
+
+def _of_generate(params: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+    """Return the messages mlx_lm.generate makes of its prompts; None where it uses no template."""
+    if params["ignore_chat_template"] or params["model"] is None:
+        return None
+    begun = params["prefill_response"] is not None
+    said = {
+        "system": params["system_prompt"],
+        "user": params["prompt"].replace("\\n", "\n").replace("\\t", "\t"),
+        "assistant": params["prefill_response"],
+    }
+    messages = [{"role": role, "content": text} for role, text in said.items() if text is not None]
+    options = {"continue_final_message": begun, "add_generation_prompt": not begun}
+    return messages, {**options, **(params["chat_template_config"] or {})}
+
+
+def _of_cache(params: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the messages mlx_lm.cache_prompt makes of its prompt."""
+    messages = [{"role": "user", "content": params["prompt"]}]
+    return messages, {"continue_final_message": True, "add_generation_prompt": False}
+
+
+_SAID = {"mlx_lm.generate": _of_generate, "mlx_lm.cache_prompt": _of_cache}
+
+
+def _tokenizer(one: Writer) -> LocalTokenizer | None:
+    """Return a writer's tokenizer; it is loaded where it is asked."""
+    if one.folder is None:
+        return None
+    from runner.data.tokenizer import LocalTokenizer  # noqa: PLC0415
+
+    return LocalTokenizer(one.folder)

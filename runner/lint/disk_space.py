@@ -1,0 +1,164 @@
+"""A stage -> what it will leave on the disk, where the shapes of its model are known."""
+
+import math
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.base.errors import UnfitError
+from runner.base.formatting import size_of
+from runner.catalog import load
+from runner.lint import read_facts
+from runner.lint.facts import Known, ModelFacts
+from runner.lint.lineage import blocks, model_at, outcome
+from runner.lint.rule import View, trains
+from runner.plan.model import Plan, Stage, bind
+from runner.system import machine
+
+GROUP_BITS = 32  # of scale and bias, which a group of weights shares
+GROUP = 64
+FLOAT32, HALF = 4, 2
+_SAVED = 3  # a state to go on from: the weights and Adam's two moments
+_BYTES = {"float32": FLOAT32, "bfloat16": HALF, "float16": HALF}
+_PAIR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What one stage writes: its largest output, bytes, and the arithmetic."""
+
+    stage: str
+    output: str
+    size: int
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.stage} writes {self.said}"
+
+
+def need(view: View) -> Need | None:
+    """Return what a stage will write; None where that is not known."""
+    stage = view.stage
+    output = next(iter(stage.outputs.values()), None)
+    if output is None:
+        return None
+    if trains(stage):
+        one = _trained(view, model_at(view, view.params["model"]))
+        many = view.params["iters"] // view.params["save_every"] + 1
+        saved = f" and a state of {size_of(_SAVED * one)}" if stage.continues else ""
+        said = f"{many} x {size_of(one)} of weights{saved}"
+        size = one * (many + (_SAVED if stage.continues else 0))
+        return Need(stage.name, output, size, said) if one else None
+    size = _model(outcome(view))
+    return Need(stage.name, output, size, f"a model of {size_of(size)}") if size else None
+
+
+def _trained(view: View, facts: ModelFacts) -> int:
+    """Return the bytes of one checkpoint."""
+    params = view.params
+    inside = blocks(facts)
+    count = params["num_layers"] if params["num_layers"] > 0 else facts.layers
+    if not inside or not count:
+        return 0
+    count = min(count, facts.layers or count)
+    if params["fine_tune_type"] == "full":
+        return count * sum(map(math.prod, inside.values())) * _BYTES.get(str(facts.dtype), HALF)
+    said: Mapping[str, Any] = params["lora_parameters"]
+    adapted = _adapted(inside, said["keys"])
+    return count * sum(_pair(shape, said["rank"]) for shape in adapted) * FLOAT32
+
+
+def _adapted(
+    inside: Mapping[str, tuple[int, ...]], keys: list[str] | None
+) -> Iterator[tuple[int, ...]]:
+    for name, shape in inside.items():
+        if len(shape) >= _PAIR and (keys is None or name in keys):
+            yield shape
+
+
+def _pair(shape: tuple[int, ...], rank: int) -> int:
+    """Return the numbers in the two matrices beside one; experts have a pair each."""
+    *experts, wide, deep = shape
+    return math.prod(experts) * rank * (wide + deep)
+
+
+def _model(facts: ModelFacts) -> int:
+    """Return the bytes of a model's weights, quantized or not."""
+    plain = _BYTES.get(str(facts.dtype), HALF) * 8
+    packed = facts.quantized_bits + GROUP_BITS / GROUP if facts.quantized_bits else plain
+    bits = sum(
+        math.prod(shape) * (packed if len(shape) >= _PAIR else plain)
+        for shape in facts.weights.values()
+    )
+    return math.ceil(bits / 8)
+
+
+# Beyond this share of what is free, a guess that is a little off fills the disk.
+NEAR = 0.8
+
+
+def look(plan: Plan, stages: Collection[str], folder: Path) -> list[str]:
+    """Return warnings of disks that will be nearly full.
+
+    Raises UnfitError where one would be full, and where what a stage reads or writes is not ours.
+    """
+    chosen = [stage for stage in plan.stages if stage.name in stages]
+    for stage in chosen:
+        _allowed(stage, folder)
+    disks: dict[int, list[tuple[Need, Path]]] = {}
+    for found in _needs(plan, chosen):
+        above = _above(Path(str(bind(found.output, str(folder)))))
+        disks.setdefault(above.stat().st_dev, []).append((found, above))
+    return [said for rows in disks.values() if (said := _weighed(rows))]
+
+
+def _weighed(rows: list[tuple[Need, Path]]) -> str:
+    wanted = sum(found.size for found, _ in rows)
+    free = machine.free_bytes(rows[0][1])
+    said = "; ".join(str(found) for found, _ in rows)
+    said += f": {size_of(wanted)} in all" if len(rows) > 1 else ""
+    if wanted > free:
+        why = f"the disk of {rows[0][1]} has {size_of(free)} free, and {said}"
+        raise UnfitError(why, "free some space, choose another --runs, or raise save_every")
+    near = wanted > NEAR * free
+    return f"the disk will be nearly full: {size_of(free)} are free, and {said}" if near else ""
+
+
+def _needs(plan: Plan, stages: Collection[Stage]) -> Iterator[Need]:
+    facts = Known(models=read_facts.models(plan, read_facts.hub_cache(dict(os.environ))))
+    catalog = load.catalog()
+    for stage in stages:
+        tool = catalog.get(stage.tool)
+        found = need(View(stage, tool, frozenset(), plan, facts)) if tool else None
+        if found is not None:
+            yield found
+
+
+def _allowed(stage: Stage, folder: Path) -> None:
+    """Raise UnfitError where a stage may not read or write what it will."""
+    for _, path in read_facts.reads(stage):
+        for file in _files(Path(path)):
+            if not os.access(file, os.R_OK | (os.X_OK if file.is_dir() else 0)):
+                why = f"stage '{stage.name}' reads {file}, and you may not"
+                raise UnfitError(why, f"look at its permissions: ls -ld {file}")
+    for said in stage.outputs.values():
+        place = _above(Path(str(bind(said, str(folder)))))
+        if not os.access(place, os.W_OK | (os.X_OK if place.is_dir() else 0)):
+            why = f"stage '{stage.name}' writes {said}, and you may not write in {place}"
+            raise UnfitError(why, "choose another path, or leave it to the run's own folder")
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yield a path and the files right in it; none where there is nothing."""
+    if os.path.lexists(path):
+        yield path
+        if path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+            yield from (file for file in path.iterdir() if file.is_file())
+
+
+def _above(path: Path) -> Path:
+    """Return a path, or the nearest folder above it that is there."""
+    path = path.absolute()
+    return next(one for one in (path, *path.parents) if one.exists())

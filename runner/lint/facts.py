@@ -1,0 +1,112 @@
+"""What is known of the files a plan names: adapters, data, models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner.base.constants import normal
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule found: the parameter (dotted), what MLX would do, and what to change.
+
+    One that `stops` is an error where its rule is a warning: what is about to run would fail.
+    """
+
+    parameter: str
+    message: str
+    hint: str = ""
+    stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """An adapter's shape: from the stage that trains it, or read from the files on disk.
+
+    `fine_tune_type` is "none" for files that hold no adapter. `base` is the model it was trained
+    on as it was named, None where that is not known. `disagrees` is what adapter_config.json says
+    and the tensors do not, `newer` by how many seconds it is younger than they are; of `bare`
+    tensors it says no keys, and of a `whole` adapter that they are all. `unloadable` is why mlx-lm
+    cannot load it, with `way_out`; `unscaled` why its scale is not known.
+    """
+
+    fine_tune_type: str
+    rank: int | None
+    scale: float | None
+    keys: tuple[str, ...] | None
+    num_layers: int
+    base: str | None
+    source: str
+    seed: int | None = None
+    data: str | None = None
+    disagrees: str = ""
+    newer: float = 0.0
+    bare: bool = False
+    whole: bool = False
+    unloadable: str = ""
+    way_out: str = ""
+    unscaled: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A data folder: rows and the first row's keys by split; absent splits are absent.
+
+    `others` are its .jsonl files that mlx-lm does not look at, `sizes` the bytes of each split.
+    """
+
+    path: str
+    rows: Mapping[str, int]
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model: from the stages that make it, its files, or its name alone.
+
+    `unloadable` is why mlx-lm cannot load it, with `way_out`; `no_template` why it has none.
+
+    `weights` are shapes by module path, before quantization; empty where they are not known or not
+    called as mlx-lm calls them. `because` says how it is known to be quantized.
+    """
+
+    path: str
+    model_type: str = ""
+    layers: int | None = None
+    quantized_bits: int | None = None
+    dtype: str | None = None
+    chat_template: bool | None = None
+    weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    because: str = "its config.json says so"
+    unloadable: str = ""
+    way_out: str = ""
+    no_template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the edges know of the files a plan names, by path; empty where nothing is on disk.
+
+    `absent` are the paths it reads that are not there, `beside` those of them whose folder is;
+    `occupied` are the paths it writes that are there; `packages` the installed versions of mlx-lm
+    and of the hub's client; `starting` the stages that are about to run. By stage, `unseen` is what
+    could not be looked at, and `refused` what the model's chat template does not take.
+    """
+
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
+    data: Mapping[str, DataSet] = field(default_factory=dict)
+    models: Mapping[str, ModelFacts] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
+    occupied: frozenset[str] = frozenset()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    beside: frozenset[str] = frozenset()
+    starting: frozenset[str] = frozenset()
+    unseen: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("adapters", "data", "models"):
+            folded = {normal(path): one for path, one in getattr(self, name).items()}
+            object.__setattr__(self, name, folded)

@@ -1,0 +1,190 @@
+"""What a training will amount to: epochs, updates, checkpoints, replay; and back to iters."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from runner.base.problems import Problem, counted
+from runner.lint.facts import DataSet
+from runner.lint.lineage import data_at, data_of, mix_of
+from runner.lint.rule import View
+from runner.plan.compile import Compiled
+from runner.plan.training_math import updates
+from runner.recipe.load import Recipe
+from runner.recipe.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One training in figures; `rows` and `epochs` are None where the data is not on this disk."""
+
+    stage: str
+    iterations: int
+    batch: int
+    accumulation: int
+    rows: int | None
+    updates: int
+    warmup: int
+    checkpoints: int
+    validations: int
+    learning_rate: float
+    replay: float | None = None
+    resumes: str | None = None
+    ratio: float | None = None
+    keeps: bool = False
+    looks: int = 0
+
+    @property
+    def epochs(self) -> float | None:
+        """How often the rows are seen; those that fill no batch never are (T63)."""
+        batches = (self.rows or 0) // self.batch
+        return self.iterations / batches if batches else None
+
+    def __str__(self) -> str:
+        return f"budget {self.stage}: {', '.join(self._parts())}"
+
+    @property
+    def brief(self) -> str:
+        """The same in a few words, for where many are told."""
+        seen = f" = {self.epochs:.2f} epochs" if self.epochs is not None else ""
+        rate = f"learning rate {self.learning_rate:.3g}"
+        return f"budget {self.stage}: {self.iterations:,} iterations{seen}, {rate}"
+
+    def _parts(self) -> Iterator[str]:
+        of = f" of {_many(self.rows, 'row')}" if self.rows is not None else ""
+        seen = f" = {self.epochs:.2f} epochs{of}" if self.epochs is not None else ""
+        yield f"{_many(self.iterations, 'iteration')} of {counted(self.batch, 'row')}{seen}"
+        share = f", {self.warmup / self.updates:.1%} of them warm-up" if self.warmup else ""
+        yield f"{_many(self.updates, 'update')}{share}"
+        if self.accumulation > 1:
+            # T37: the mean of batch means, not weighted by tokens.
+            size = self.batch * self.accumulation
+            yield f"{size} rows an update, as the mean of {self.accumulation} batch means"
+        kept = " of which the best is kept" if self.keeps else ""
+        yield f"{counted(self.checkpoints, 'checkpoint')}{kept}"
+        yield counted(self.validations, "validation")
+        if self.looks:
+            yield f"{counted(self.looks, 'look')} at what is watched"
+        if self.replay is not None:
+            yield f"{self.replay:.4g} of the rows replayed"
+        ratio = f", {self.ratio:.3g} x that of {self.resumes}" if self.ratio is not None else ""
+        yield f"learning rate {self.learning_rate:.3g}{ratio}"
+
+
+def forecast(view: View) -> Forecast | None:
+    """Return what a stage's training amounts to, None for a stage that does not train."""
+    if not view.trains:
+        return None
+    params = view.params
+    data = data_of(view)
+    schedule = params["lr_schedule"]
+    before = view.maker(params["resume_adapter_file"])
+    rate = _rate(params)
+    return Forecast(
+        view.stage.name,
+        params["iters"],
+        params["batch_size"],
+        params["grad_accumulation_steps"],
+        data.rows.get("train") if data else None,
+        updates(params),
+        schedule["warmup"] if schedule else 0,
+        -(-params["iters"] // params["save_every"]),
+        2 + (params["iters"] - 1) // params["steps_per_eval"],
+        rate,
+        _replayed(view, data),
+        before.name if before else None,
+        rate / _rate(before.params) if before and before.tool == "mlx_lm.lora" else None,
+        view.stage.trainer.get("keep") == "best",
+        _looks(view),
+    )
+
+
+def iterations(rows: int, batch_size: int, epochs: Fraction) -> int | None:
+    """Return the iterations of so many epochs; None where they are not a whole number."""
+    exact = epochs * (rows // batch_size)
+    return int(exact) if exact.denominator == 1 and exact > 0 else None
+
+
+def derived(
+    recipe: Recipe, compiled: Compiled, views: Mapping[str, View]
+) -> tuple[Recipe, list[Problem]]:
+    """Return the recipe with ``iters`` said by each stage's ``budget: {epochs: N}``."""
+    stages = dict(recipe.section("stages"))
+    problems: list[Problem] = []
+    for name, draft in compiled.resolver.drafts.items():
+        said = (draft.node.get("budget") or draft.node).get("epochs")
+        view = views.get(name)
+        if said is None or view is None:
+            continue
+        iters = _iters(view, said, problems, given=draft.given.get("iters"))
+        params = stages[name].get("params") or replace(said, value={})
+        node = replace(said, value=iters, key=said.key, over=params.value.get("iters"))
+        inside = replace(params, value={**params.value, "iters": node})
+        stages[name] = replace(stages[name], value={**stages[name].value, "params": inside})
+    tree = recipe.tree
+    section = replace(tree.value["stages"], value=stages)
+    return replace(recipe, tree=replace(tree, value={**tree.value, "stages": section})), problems
+
+
+def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) -> int:
+    """Return the iterations that a budget means; where it means none, 1 and a problem."""
+    if not view.trains:
+        why = "this stage does not train, and has no epochs"
+        problems.append(Problem(said.mark, why, "budget-not-exact", "remove the budget"))
+        return 1
+    batch = view.params["batch_size"]
+    data = data_of(view)
+    rows = data.rows.get("train") if data else None
+    why = hint = ""
+    rule = "budget-not-exact"
+    found: int | None = None
+    if given is not None:
+        why = f"'iters' is said, too, at {given.mark}"
+        hint = "say one of them; !reset iters where it is inherited"
+    elif rows is None:
+        rule = "budget-no-rows"
+        why = "the rows of this stage's data are not known here, and an epoch is so many rows"
+        if view.params["data"] in view.known.absent and not view.params["hf_dataset"]:
+            why = f"there is no folder '{view.params['data']}' here, and an epoch is so many rows"
+        hint = "say iters, or name a folder of this disk"
+    elif rows < batch:
+        why = f"{counted(rows, 'row')} are no whole batch of {batch}: an epoch has no iteration"
+        hint = f"use a batch_size of at most {rows}" if rows else "add rows"
+    else:
+        found = iterations(rows, batch, Fraction(str(said.value)))
+        whole = rows // batch
+        batches = "one batch" if whole == 1 else f"{whole} batches"
+        why = f"{said.value} epochs of {batches} are {said.value * whole:g} iterations"
+        hint = "choose epochs that give a whole number"
+    if found is None:
+        problems.append(Problem(said.mark, why, rule, hint))
+    return found or 1
+
+
+def _many(number: int, what: str) -> str:
+    """Return ``1 update``, ``1,200 updates``."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def _looks(view: View) -> int:
+    """Return how often a data set that is watched is looked at: first, last, and in between."""
+    every = view.stage.trainer.get("watch.retention.every")
+    return 0 if every is None else 2 + (view.params["iters"] - 1) // every
+
+
+def _rate(params: Mapping[str, object]) -> float:
+    """Return the learning rate that counts: the schedule's peak where there is one (T28)."""
+    schedule = params["lr_schedule"]
+    if isinstance(schedule, Mapping):
+        return float(schedule["arguments"][0])
+    rate = params["learning_rate"]
+    return float(rate) if isinstance(rate, int | float) else 0.0
+
+
+def _replayed(view: View, data: DataSet | None) -> float | None:
+    """Return the share of replayed rows that will really be among the mixed ones."""
+    mix = mix_of(view, view.params["data"])
+    primary = data_at(view, mix.params["primary"]) if mix else None
+    if data is None or primary is None or not data.rows.get("train"):
+        return None
+    return 1 - primary.rows["train"] / data.rows["train"]

@@ -1,0 +1,293 @@
+"""What can be known of a plan before anything runs: the files it names, and every row it reads.
+
+What reads rows is imported where there are rows to read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.base.constants import RUN_DIR
+from runner.base.problems import Mark, Problem
+from runner.catalog import load
+from runner.lint import chats, read_facts
+from runner.plan.expectations import unknown_figures
+from runner.plan.train_options import watched
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from runner.data import read as dataset
+    from runner.data.rows import Encode, Features, Report
+    from runner.lint.facts import Finding, Known
+    from runner.plan.model import Plan, Stage
+
+# Said of a data set as a whole: the rules say them, at the recipe's own line.
+OF_SPLITS = frozenset(
+    {
+        "split-missing",
+        "split-smaller-than-batch",
+        "rows-never-reached",
+        "mask-prompt-with-text",
+        "splits-of-two-formats",
+    }
+)
+# Of rows in the order they stand in: a stage that mixes them makes another.
+OF_ORDER = frozenset({"batch-learns-nothing", "batches-mostly-padding"})
+LIMIT = 3
+"""So many problems of a kind are shown of a file, and how many more there are."""
+SMALL = 4 << 20
+"""A smoke run tokenizes no larger data set: it is there to be quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a stage reads a folder of this disk; `mixed` where a stage of the plan stands between.
+
+    `writer` is the model whose template writes its rows.
+    """
+
+    folder: str
+    batch_size: int
+    mask_prompt: bool
+    features: Features
+    required: tuple[str, ...]
+    max_seq_length: int
+    mixed: bool
+    writer: chats.Writer
+
+
+@dataclass(slots=True)
+class Rows:
+    """What is wrong with rows and prompts.
+
+    By stage, `unseen` is what was not looked at, and `refused` what the model's chat template does
+    not take of the recipe's own words.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    unseen: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    refused: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+
+    def told(self, facts: Known) -> Known:
+        """Return facts that say so, too."""
+        both = (
+            {name: tuple(of) for name, of in one.items()} for one in (self.unseen, self.refused)
+        )
+        unseen, refused = both
+        return replace(facts, unseen=unseen, refused=refused)
+
+
+def facts(plan: Plan) -> Known:
+    """Return what this disk says of the paths a plan names."""
+    return read_facts.look(plan, read_facts.hub_cache(dict(os.environ)))
+
+
+def places(plan: Plan) -> set[tuple[str, str]]:
+    """Return every place of this disk that `facts` and `rows` read something of."""
+    return read_facts.named(plan, read_facts.hub_cache(dict(os.environ)))
+
+
+def rows(
+    plan: Plan,
+    stages: Collection[str] | None = None,
+    *,
+    smoke: bool = False,
+    workers: int = 1,
+    progress: dataset.Progress | None = None,
+) -> Rows:
+    """Return what is wrong with the rows and prompts that the plan reads from this disk.
+
+    A folder that several stages read in the same way is read once. Rows that a stage of the plan
+    mixes are looked at where they come from; with `stages`, those that these read. A smoke run has
+    the tiny model's tokenizer, and nothing is said of the other.
+    """
+    found = Rows()
+    chosen = [one for one in plan.stages if stages is None or one.name in stages]
+    seen: dict[Reading, list[Stage]] = {}
+    with ExitStack() as stack:
+        tiny = _empty(stack) if smoke else None
+        for stage in chosen:
+            found.unseen[stage.name] += () if smoke else _unread(plan, stage)
+            for reading in _readings(plan, stage, tiny):
+                seen.setdefault(reading, []).append(stage)
+        check = partial(_check, smoke=smoke, workers=workers, progress=progress)
+        for reading, readers in seen.items():
+            problems, unseen = check(reading, {slug for one in readers for slug in one.allow})
+            found.problems += problems
+            if unseen and not smoke:
+                found.unseen[readers[0].name].append(unseen)
+    _prompts(plan, chosen, found, smoke=smoke)
+    return found
+
+
+def _empty(stack: ExitStack) -> str:
+    """Return a folder that is gone with the stack."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415
+
+    return stack.enter_context(TemporaryDirectory())
+
+
+def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
+    """Yield how a stage reads folders of this disk, nothing where it reads none."""
+    params = stage.params
+    if stage.tool != "mlx_lm.lora":
+        return
+    names = ("prompt_feature", "completion_feature", "chat_feature", "text_feature")
+    model = str(params["model"])
+    writer = chats.Writer(model, tiny) if tiny else chats.writer(plan, model)
+    for path, wanted in _data(stage):
+        for folder, mixed in _folders(plan, path):
+            from runner.data.rows import Features  # noqa: PLC0415
+
+            yield Reading(
+                folder,
+                params["batch_size"],
+                bool(params["mask_prompt"]),
+                Features(*(params[name] for name in names)),
+                () if mixed else wanted,
+                params["max_seq_length"],
+                mixed,
+                writer,
+            )
+
+
+def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
+    """Yield the data sets of a training, or of a test, of which no row is on this disk yet."""
+    if stage.tool != "mlx_lm.lora":
+        return
+    from runner.lint.facts import Finding  # noqa: PLC0415
+
+    hint = "allow this rule where that is meant"
+    if stage.params["hf_dataset"] is not None:
+        why = "no row of hf_dataset was looked at: the hub's library loads them in the run"
+        yield Finding("hf_dataset", why, hint)
+    for path, _ in _data(stage):
+        if not any(_folders(plan, path)):
+            maker = plan.maker(path)
+            made = f"stage '{maker.name}' makes them" if maker else "there is no such folder here"
+            yield Finding("data", f"no row of '{path}' was looked at: {made}", hint)
+
+
+def _data(stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the data sets a stage reads with the splits it needs: its own, and what it watches."""
+    params = stage.params
+    if params["hf_dataset"] is None:
+        yield str(params["data"]), tuple(split for split in ("train", "test") if params[split])
+    path = watched(stage.trainer)
+    if path is not None:
+        yield path, (stage.trainer["watch.retention.split"],)
+
+
+def _prompts(plan: Plan, stages: Collection[Stage], found: Rows, *, smoke: bool) -> None:
+    """Add what is wrong with prompts, and expectations of categories that a file of them lacks."""
+    ends: dict[str, Collection[str]] = {}
+    for stage in plan.stages:
+        for path in (path for kind, path in read_facts.reads(stage) if kind == "prompts"):
+            if not os.path.lexists(path):
+                continue
+            from runner.tools.evaluate import prompts_file  # noqa: PLC0415
+
+            try:
+                read = prompts_file.survey(Path(path))
+            except OSError as error:
+                why = f"the file cannot be read: {error.strerror}"
+                found.problems.append(Problem(Mark(path, 1, 1), why, "prompts-unreadable"))
+                continue
+            found.problems += [] if path in ends else read.problems
+            ends[path] = [name for name in read.rows if name]
+            if stage in stages and not read.problems and not smoke:
+                for one in chats.of_prompts(plan, stage, read):
+                    if isinstance(one, Problem):
+                        found.problems.append(one)
+                    else:
+                        found.unseen[stage.name].append(one)
+        for looked, finding in () if smoke or stage not in stages else chats.of_stage(plan, stage):
+            (found.refused if looked else found.unseen)[stage.name].append(finding)
+    found.problems += unknown_figures(plan, load.catalog(), ends)
+
+
+def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
+    """Yield the folders of this disk that rows come from, and whether a stage makes others of them.
+
+    Those a tool for data makes are its own sources' rows.
+    """
+    waiting, seen = [(path, False)], set()
+    while waiting:
+        path, mixed = waiting.pop()
+        if (path, mixed) in seen:
+            continue
+        seen.add((path, mixed))
+        maker = plan.maker(path)
+        if maker is None and RUN_DIR not in path and Path(path).is_dir():
+            yield path, mixed
+        elif maker is not None and maker.tool.startswith("data."):
+            sources = read_facts.reads(maker, inside=True)
+            waiting += reversed([(source, True) for kind, source in sources if kind == "data"])
+
+
+def _check(
+    said: Reading,
+    allowed: Collection[str],
+    *,
+    smoke: bool,
+    workers: int,
+    progress: dataset.Progress | None,
+) -> tuple[list[Problem], Finding | None]:
+    """Return what is wrong with a folder, and what of it could not be looked at."""
+    from runner.data import read as dataset  # noqa: PLC0415
+    from runner.data.tokenizer import TokenizerError  # noqa: PLC0415
+
+    check = partial(
+        dataset.check,
+        said.folder,
+        batch_size=said.batch_size,
+        mask_prompt=said.mask_prompt,
+        features=said.features,
+        required=said.required,
+        max_seq_length=said.max_seq_length,
+        limit=LIMIT,
+        every=False,
+        workers=workers,
+        progress=progress,
+    )
+    encode, writer = _encode(said, smoke=smoke), said.writer
+    try:
+        report = check(tokenizer=encode)
+    except TokenizerError as error:
+        report, encode, writer = check(), None, chats.unloaded(writer, str(error))
+    silent = OF_SPLITS | set(allowed)
+    if said.mixed and said.batch_size > 1:
+        silent |= OF_ORDER
+    silent |= dataset.OF_TOKENS if smoke else set()
+    shown = [problem for problem in report.problems if problem.rule not in silent]
+    written = encode is not None or not _chats(report)
+    return shown, None if written else writer.absent(f"row of '{said.folder}'")
+
+
+def _chats(report: Report) -> bool:
+    """Say whether rows go through a chat template."""
+    return any(split.format in {"chat", "completions"} for split in report.splits.values())
+
+
+def _encode(said: Reading, *, smoke: bool) -> Encode | None:
+    """Return the tokenizer for a folder's rows; it is loaded when the first row asks for it."""
+    folder = said.writer.folder
+    if folder is None:
+        return None
+    if smoke:
+        sizes = (file.stat().st_size for file in Path(said.folder).glob("*.jsonl"))
+        if sum(sizes) > SMALL:
+            return None
+        from runner.tools.tiny_model import write_tokenizer  # noqa: PLC0415  (few runs need it)
+
+        write_tokenizer(Path(folder))
+    from runner.data.tokenizer import LocalTokenizer  # noqa: PLC0415
+
+    return LocalTokenizer(folder)

@@ -1,0 +1,197 @@
+"""The files a plan names, as values for the rules: adapters, data sets, models; nothing raises."""
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from runner.base.constants import RUN_DIR
+from runner.catalog import load
+from runner.lint.facts import Adapter, DataSet, Known, ModelFacts
+from runner.lint.lineage import beneath
+from runner.lint.read_adapter import read_adapter
+from runner.lint.read_model import read_model
+from runner.plan.inputs import readings
+from runner.plan.model import Plan, Stage
+from runner.system import files, machine, reader
+
+Json = dict[str, Any]
+PACKAGES = ("mlx-lm", "huggingface-hub")
+SPLITS = ("train", "valid", "test")
+
+
+def look(plan: Plan, hub: Path | None = None) -> Known:
+    """Return what is on disk of the paths a plan names; `hub` is the hub's cache of models."""
+    adapters: dict[str, Adapter] = {}
+    data: dict[str, DataSet] = {}
+    models: dict[str, ModelFacts] = {}
+    absent: set[str] = set()
+    beside: set[str] = set()
+    occupied: set[str] = set()
+    for stage in plan.stages:
+        for kind, path in reads(stage):
+            folder = folder_of(path, hub) if kind == "model" else Path(path)
+            if not _there(path):
+                absent.add(path)
+                beside |= {path} if "/" in path and _there(str(Path(path).parent)) else set()
+            if kind in {"adapter", "file"} and (adapter := read_adapter(path)):
+                adapters[path] = adapter
+            elif kind == "data" and path not in data and (rows := read_data(path)):
+                data[path] = rows
+            elif kind == "model" and folder and path not in models:
+                facts = read_model(path, folder)
+                models |= {path: facts} if facts else {}
+        occupied |= {path for path in _writes(stage) if _filled(path)}
+    packages = {name: version for name in PACKAGES if (version := machine.installed(name))}
+    return Known(
+        adapters, data, models, frozenset(absent), frozenset(occupied), packages, frozenset(beside)
+    )
+
+
+def named(plan: Plan, hub: Path) -> set[tuple[str, str]]:
+    """Return every place outside of the run that `look`, or a look at rows, reads something of.
+
+    Of a ``folder`` only what stands in it matters, of a ``place`` all that is below it.
+    """
+    found: set[tuple[str, str]] = set()
+    for stage in plan.stages:
+        for kind, path in reads(stage):
+            found.add(("place", path))
+            above = kind in {"data", "model"} and "/" in path and not _there(path)
+            if above or kind == "file":  # an adapter's configuration stands beside it
+                found.add(("folder", str(Path(path).parent)))
+        if isinstance(stage.params.get("model"), str):
+            for model in {stage.params["model"], beneath(plan, stage.params["model"])}:
+                found.add(("place", str(_repository(model, hub))))
+                found |= set() if RUN_DIR in model else {("place", model)}
+        found |= {("place", path) for path in _writes(stage)}
+    return found
+
+
+def models(plan: Plan, hub: Path | None = None) -> dict[str, ModelFacts]:
+    """Return what is on disk of the models a plan reads; rows are not counted for it."""
+    paths = {path for stage in plan.stages for kind, path in reads(stage) if kind == "model"}
+    found = {}
+    for path in paths:
+        folder = folder_of(path, hub)
+        facts = read_model(path, folder) if folder else None
+        if facts is not None:
+            found[path] = facts
+    return found
+
+
+def hub_cache(environ: dict[str, str]) -> Path:
+    """Return the folder the hub's own library keeps models in."""
+    home = environ.get("HF_HOME") or str(Path(environ.get("HOME", ".")) / ".cache" / "huggingface")
+    return Path(environ.get("HF_HUB_CACHE") or Path(home) / "hub")
+
+
+def folder_of(model: str, hub: Path | None) -> Path | None:
+    """Return the folder of a model on this disk, or in the hub's cache; None for neither."""
+    return Path(model) if _there(model) else _cached(model, hub)
+
+
+def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield the paths a stage reads: kind, path; those `inside` the run only where asked for."""
+    for _, kind, path in readings(stage, load.catalog()):
+        if inside or RUN_DIR not in path:
+            yield kind, path
+
+
+def read_data(path: str) -> DataSet | None:
+    """Return rows and the first row's keys of each split of a data folder.
+
+    Nothing is known of one where a split cannot be read, or holds no rows at all, but a table or an
+    array: the look at its rows says so.
+    """
+    folder = Path(path)
+    if not files.is_folder(folder):
+        return None
+    rows: dict[str, int] = {}
+    keys: dict[str, frozenset[str]] = {}
+    sizes: dict[str, int] = {}
+    for split in SPLITS:
+        file = folder / f"{split}.jsonl"
+        if not _there(str(file)) or files.is_folder(file):
+            continue
+        counted = _count(file)
+        if counted is None:
+            return None
+        rows[split], sizes[split], first = counted
+        if first is not None:
+            keys[split] = first
+        elif _foreign(file):
+            return None
+    others = sorted(file.name for file in folder.glob("*.jsonl") if file.stem not in SPLITS)
+    return DataSet(path, rows, keys, tuple(others), sizes)
+
+
+def _foreign(file: Path) -> bool:
+    """Say whether a file whose first line is no object is none of rows."""
+    from runner.data.rows import HEAD, foreign  # noqa: PLC0415  (most files are of rows)
+
+    with reader.opened(file) as stream:
+        return foreign(stream.read(HEAD), str(file)) is not None
+
+
+def _count(file: Path) -> tuple[int, int, frozenset[str] | None] | None:
+    """Return a file's rows, its bytes, the keys of its first row; None where it cannot be read."""
+    try:
+        said = file.stat()
+        return _counted(file, said.st_size, said.st_ino, said.st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _counted(file: Path, *_: int) -> tuple[int, int, frozenset[str] | None]:
+    """Count a file; as long as it is the same, once for all plans that read it."""
+    rows, size, first = 0, 0, b""
+    with reader.opened(file) as stream:
+        for line in reader.lines(stream):
+            first = first or line
+            rows += 1
+            size += len(line)
+    try:
+        row = json.loads(first)
+    except (ValueError, RecursionError):
+        return rows, size, None
+    return rows, size, frozenset(row) if isinstance(row, dict) else None
+
+
+def _cached(name: str, hub: Path | None) -> Path | None:
+    """Return the folder of a hub model in the hub's cache, None where it is not there."""
+    if hub is None or name.startswith((".", "/", "~")):
+        return None
+    repository = _repository(name, hub)
+    try:
+        revision = reader.read_text(repository / "refs" / "main", reader.NOTE).strip()
+    except OSError:
+        return None
+    return repository / "snapshots" / revision
+
+
+def _repository(name: str, hub: Path) -> Path:
+    return hub / f"models--{name.replace('/', '--')}"
+
+
+def _writes(stage: Stage) -> Iterator[str]:
+    """Yield the paths a stage can write that the recipe names."""
+    tool = load.catalog().get(stage.tool)
+    for output in tool.outputs.values() if tool else ():
+        value = stage.params.get(output.param) if output.param else None
+        if isinstance(value, str) and value and RUN_DIR not in value:
+            yield value
+
+
+def _there(path: str) -> bool:
+    return files.is_there(Path(path))
+
+
+def _filled(path: str) -> bool:
+    """Say whether there is a file, or a folder with something in it."""
+    try:
+        return Path(path).is_file() or any(Path(path).iterdir())
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,203 @@
+"""The rules: each is a function that looks at one stage of a plan and says what MLX would do.
+
+A rule is registered by its decorator; its slug is the function's name with dashes, its page the
+function's docstring. The modules of `lint/rules` are one family each; `lineage` follows paths
+through the plan for them, `pages` writes them down.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any, Literal
+
+from runner.base.problems import Mark, Problem, ordered, shown
+from runner.catalog.tools import Catalog, Tool
+from runner.lint.facts import Finding, Known
+from runner.plan.blame import nearest
+from runner.plan.compile import Compiled
+from runner.plan.inheritance import Draft
+from runner.plan.inputs import FILES, Reading, readings
+from runner.plan.model import Plan, Stage
+from runner.plan.resolve import Resolver
+from runner.provenance.origins import made_of
+from runner.recipe.node import Node, locate
+
+Severity = Literal["error", "warning", "note"]
+FAMILIES = (
+    "lr_schedule",
+    "adapter",
+    "resume",
+    "sequence",
+    "paths",
+    "data",
+    "model",
+    "launch",
+    "train_options",
+    "release",
+    "stage",
+    "number",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a rule sees: a stage, its tool, what the recipe says of it, the plan, the files.
+
+    `given` are the parameters that the recipe says, dotted, each mapping beside what is inside it;
+    `inputs` are the paths the stage reads, without what need not be one.
+    """
+
+    stage: Stage
+    tool: Tool
+    given: frozenset[str]
+    plan: Plan
+    known: Known = field(default_factory=Known)
+    inputs: tuple[Reading, ...] = ()
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The stage's parameters, every one."""
+        return self.stage.params
+
+    @property
+    def trains(self) -> bool:
+        """Whether this stage is a training of mlx_lm.lora."""
+        return trains(self.stage)
+
+    def maker(self, path: str | None) -> Stage | None:
+        """Return the stage of the plan that makes `path`, or the folder it lies in."""
+        return self.plan.maker(path, self.stage)
+
+
+def trains(stage: Stage) -> bool:
+    """Say whether a stage is a training of mlx_lm.lora."""
+    return stage.tool == "mlx_lm.lora" and bool(stage.params["train"])
+
+
+Check = Callable[[View], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A registered rule; `traps` are the numbers of the facts it stands for, as T28.
+
+    `tools` are those it looks at; none means all.
+    """
+
+    slug: str
+    severity: Severity
+    tools: tuple[str, ...]
+    traps: tuple[str, ...]
+    check: Check
+
+    @property
+    def family(self) -> str:
+        """The module it stands in."""
+        return self.check.__module__.rpartition(".")[2]
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of its page."""
+        return self.page.partition("\n\n")[0].replace("\n", " ")
+
+    @property
+    def page(self) -> str:
+        """What it is about: what MLX would do, and the way out."""
+        lines = (self.check.__doc__ or "").strip().splitlines()
+        return "\n".join(line.strip() for line in lines)
+
+
+_RULES: dict[str, Rule] = {}
+
+
+def rule(
+    severity: Severity, *traps: str, tools: tuple[str, ...] = ("mlx_lm.lora",)
+) -> Callable[[Check], Check]:
+    """Register a rule function for the stages of `tools`; an empty tuple means every tool."""
+
+    def register(check: Check) -> Check:
+        slug = check.__name__.replace("_", "-")
+        _RULES[slug] = Rule(slug, severity, tools, traps, check)
+        return check
+
+    return register
+
+
+@cache
+def rules() -> Mapping[str, Rule]:
+    """Return every rule by slug."""
+    for family in FAMILIES:
+        import_module(f"runner.lint.rules.{family}")
+    return dict(sorted(_RULES.items()))
+
+
+def examine(view: View) -> Iterator[tuple[Rule, Finding]]:
+    """Yield what the rules find in one stage; rules it allows keep silent."""
+    for known in rules().values():
+        looks = not known.tools or view.stage.tool in known.tools
+        if looks and known.slug not in view.stage.allow:
+            for finding in known.check(view):
+                yield known, finding
+
+
+def views(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> Iterator[View]:
+    """Yield the View of every stage of a compiled recipe; none where it has no plan."""
+    for stage in compiled.plan.stages if compiled.plan else ():
+        tool = catalog.get(stage.tool)
+        draft = compiled.resolver.drafts.get(stage.name)
+        if tool is not None and draft is not None and compiled.plan is not None:
+            given = frozenset(_said(draft.given))
+            inputs = tuple(one for one in readings(stage, catalog) if one.kind != FILES)
+            yield View(stage, tool, given, compiled.plan, known or Known(), inputs)
+
+
+def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> list[Problem]:
+    """Return what the rules find in a compiled recipe, each at its place in the files."""
+    found = []
+    for view in views(compiled, catalog, known):
+        draft = compiled.resolver.drafts[view.stage.name]
+        for one, finding in examine(view):
+            mark, notes = _placed(compiled.resolver, draft, finding.parameter)
+            severity = "error" if finding.stops else one.severity
+            found.append(Problem(mark, finding.message, one.slug, finding.hint, notes, severity))
+    return ordered(found)
+
+
+def _placed(
+    resolver: Resolver, draft: Draft, parameter: str
+) -> tuple[Mark, tuple[tuple[Mark | None, str], ...]]:
+    """Return the place of a finding, and where else to look.
+
+    These are the values a parameter is made of, and who inherits its file; what an inherited
+    template made of the user's own values is found at these.
+    """
+    recipe, mark = resolver.recipe, _place(draft, parameter)
+    made = [
+        (said.mark, f"{said.name} is {shown(said.value)} here")
+        for said in made_of(resolver, draft, tuple(parameter.split(".")))
+        if said.mark is not None and not isinstance(said.value, dict | list)
+    ]
+    own = nearest(recipe, (place for place, _ in made), mark)
+    if own is not None:
+        return own, ((mark, f"{parameter} is made here"), *(one for one in made if one[0] != own))
+    return mark, (*made, *((place, "inherited here") for place in recipe.trail.get(mark.file, ())))
+
+
+def _said(node: Node, above: str = "") -> set[str]:
+    found = set()
+    for name, child in node.value.items() if isinstance(node.value, dict) else ():
+        found.add(f"{above}{name}")
+        if isinstance(child.value, dict):
+            found |= _said(child, f"{above}{name}.")
+    return found
+
+
+def _place(draft: Draft, parameter: str) -> Mark:
+    """Return where a parameter or a stage's own key is said, else where its parameters are."""
+    words = parameter.split(".")
+    node = locate(draft.given, words)
+    if node is draft.given:
+        own = locate(draft.node, words)
+        return (own if own is not draft.node else draft.node.get("params") or own).key_mark
+    return node.mark

@@ -1,0 +1,221 @@
+"""Learning rate, schedule, optimizer: what is ignored, and what never happens in so few updates."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.base.problems import counted
+from runner.lint.facts import Finding
+from runner.lint.lineage import model_at
+from runner.lint.rule import View, rule
+from runner.plan.training_math import learning_rate, updates
+
+# Below this, Adam's updates of bfloat16 weights mostly round to nothing: 19.6 % of the elements
+# moved at 1e-5, 97.6 % at 1e-4 (T38, measured).
+_UNDERFLOW = 5e-5
+# How many updates a decay may end early or late without being mistaken: one in a hundred.
+_SLACK = 100
+
+
+@rule("error", "T28")
+def schedule_hides_learning_rate(view: View) -> Iterator[Finding]:
+    """A learning_rate beside an lr_schedule with another peak is never used.
+
+    mlx-lm records learning_rate and trains with the schedule's first argument. Give both the same
+    value, as in ``arguments: ["{{ stage.params.learning_rate }}", …]``, or leave learning_rate out.
+    """
+    found = hidden(view)
+    if found is not None and view.params["lr_schedule"]["arguments"][0] != found[0]:
+        yield found[1]
+
+
+def hidden(view: View) -> tuple[float, Finding] | None:
+    """Return the learning_rate that a schedule hides, whatever its peak, and what to say of it."""
+    schedule, rate = view.params["lr_schedule"], view.params["learning_rate"]
+    if not view.trains or not schedule or "learning_rate" not in view.given:
+        return None
+    peak = schedule["arguments"][0]
+    message = f"learning_rate {rate:g} would be ignored: the schedule's peak is {peak:g}"
+    hint = 'leave it out, or write the peak as "{{ stage.params.learning_rate }}"'
+    return rate, Finding("learning_rate", message, hint)
+
+
+@rule("error", "T35")
+def warmup_longer_than_training(view: View) -> Iterator[Finding]:
+    """A warm-up of more updates than the training makes never reaches the learning rate.
+
+    Updates are iters // grad_accumulation_steps (T34). Shorten the warm-up or train longer.
+    """
+    schedule = view.params["lr_schedule"]
+    if view.trains and schedule and schedule["warmup"] >= updates(view.params):
+        message = (
+            f"a warm-up of {counted(schedule['warmup'], 'update')} never ends: the training makes "
+            f"{updates(view.params)}"
+        )
+        least = (schedule["warmup"] + 1) * view.params["grad_accumulation_steps"]
+        hint = f"say iters: {least} or more, or a warmup below {updates(view.params)}"
+        yield Finding("lr_schedule.warmup", message, hint)
+
+
+@rule("error", "T35")
+def schedule_shorter_than_training(view: View) -> Iterator[Finding]:
+    """A decay to zero that ends before the training does: the rest trains at a rate of zero.
+
+    The decay takes its steps after the warm-up, and then stays where it ended. A decay over the
+    whole training has iters // grad_accumulation_steps - warmup steps.
+    """
+    decay = _Decay.of(view)
+    if decay and decay.end == 0 and decay.steps < decay.wanted - decay.slack:
+        idle = decay.wanted - decay.steps
+        message = (
+            f"the learning rate would be 0 for the last {idle} of "
+            f"{counted(decay.updates, 'update')}: the decay ends "
+            f"{counted(decay.steps, 'update')} after the warm-up"
+        )
+        yield Finding("lr_schedule.arguments", message, decay.hint)
+
+
+@rule("warning", "T35")
+def schedule_stays_at_its_end(view: View) -> Iterator[Finding]:
+    """A decay that ends before the training does: the rest trains at the schedule's end value.
+
+    This may be meant. A decay over the whole training has
+    iters // grad_accumulation_steps - warmup steps.
+    """
+    decay = _Decay.of(view)
+    if decay and decay.end > 0 and decay.steps < decay.wanted - decay.slack:
+        message = (
+            f"the learning rate would stay at {decay.end:g} for the last "
+            f"{decay.wanted - decay.steps} of {counted(decay.updates, 'update')}"
+        )
+        yield Finding("lr_schedule.arguments", message, decay.hint)
+
+
+@rule("warning", "T35")
+def schedule_longer_than_training(view: View) -> Iterator[Finding]:
+    """A decay of more updates than the training has after its warm-up never gets to its end.
+
+    A decay over the whole training has iters // grad_accumulation_steps - warmup steps.
+    """
+    decay = _Decay.of(view)
+    if decay and decay.accumulated == 1 and decay.steps > decay.wanted + decay.slack:
+        last = learning_rate(view.params["lr_schedule"], max(0, decay.updates - 1))
+        message = (
+            f"the training ends at a learning rate of {last:g} instead of {decay.end:g}: "
+            f"{counted(decay.wanted, 'update')} follow{'s' * (decay.wanted == 1)} the warm-up, and "
+            f"the decay has {decay.steps}"
+        )
+        yield Finding("lr_schedule.arguments", message, decay.hint)
+
+
+@rule("warning")
+def iters_not_said(view: View) -> Iterator[Finding]:
+    """A training that does not say how long it is takes mlx-lm's own 1000 iterations.
+
+    That is many epochs of a small data set and few of a large one. Write ``iters``, or ``budget:
+    {epochs: N}`` to have it derived from the rows. One that is inherited is said.
+    """
+    if view.trains and "iters" not in view.given:
+        message = f"nobody says how long to train: mlx-lm's own {view.params['iters']} iterations"
+        yield Finding("iters", message, "write iters, or budget: {epochs: N} beside params")
+
+
+@rule("error", "T34")
+def schedule_under_accumulation(view: View) -> Iterator[Finding]:
+    """A schedule counted in iterations while gradients are accumulated: it hardly moves.
+
+    mlx-lm counts warm-up and decay in optimizer updates, and makes one update every
+    grad_accumulation_steps iterations. Divide both by grad_accumulation_steps.
+    """
+    decay = _Decay.of(view)
+    if decay and decay.accumulated > 1 and decay.steps > decay.wanted + decay.slack:
+        message = (
+            f"the schedule counts optimizer updates, not iterations: {view.params['iters']} "
+            f"iterations with grad_accumulation_steps {decay.accumulated} are "
+            f"{counted(decay.updates, 'update')}, and the decay has "
+            f"{counted(decay.steps, 'step')}"
+        )
+        yield Finding("lr_schedule.arguments", message, decay.hint)
+
+
+@rule("error", "T36")
+def iters_not_multiple_of_accumulation(view: View) -> Iterator[Finding]:
+    """Iterations after the last full group of grad_accumulation_steps are never applied.
+
+    mlx-lm updates the weights every grad_accumulation_steps iterations, and only then. With fewer
+    iterations than that it makes no update at all and saves an untrained adapter.
+    """
+    iters, group = view.params["iters"], view.params["grad_accumulation_steps"]
+    rest = iters % group
+    if view.trains and rest:
+        lost = f"the last {rest} of {iters} iterations" if iters > group else "the training"
+        message = f"{lost} would change nothing: weights are updated every {group} iterations"
+        below = iters - rest
+        hint = f"use {below} or {below + group} iters" if below else f"use at least {group} iters"
+        yield Finding("iters", message, hint)
+
+
+@rule("error", "T29")
+def adafactor_ignores_learning_rate(view: View) -> Iterator[Finding]:
+    """Adafactor with relative_step computes its own learning rate and ignores the recipe's.
+
+    relative_step is on unless the recipe says otherwise; neither learning_rate nor lr_schedule is
+    read then. Say ``optimizer_config: {adafactor: {relative_step: false}}``, or leave both out.
+    """
+    own = view.params["optimizer_config"].get("adafactor", {}).get("relative_step")
+    said = [name for name in ("learning_rate", "lr_schedule") if name in view.given]
+    if view.trains and view.params["optimizer"] == "adafactor" and own and said:
+        message = f"{' and '.join(said)} would be ignored: adafactor computes its own learning rate"
+        hint = (
+            "say optimizer_config: {adafactor: {relative_step: false}}, "
+            f"or leave {' and '.join(said)} out"
+        )
+        yield Finding(said[0], message, hint)
+
+
+@rule("warning", "T38")
+def full_rate_underflows(view: View) -> Iterator[Finding]:
+    """Full fine-tuning at a small learning rate leaves most bfloat16 weights as they are.
+
+    A bfloat16 number has three digits: an update much smaller than the weight rounds to nothing.
+    Measured after 20 updates of Adam: 1e-4 changed 97.6 % of the weights, 1e-5 (mlx-lm's default)
+    19.6 %, 1e-6 1.6 %. Raise the rate, or convert the base model with ``dtype: float32``.
+    """
+    if view.trains and view.params["fine_tune_type"] == "full":
+        schedule = view.params["lr_schedule"]
+        peak = schedule["arguments"][0] if schedule else view.params["learning_rate"]
+        kind = model_at(view, view.params["model"]).dtype
+        if peak < _UNDERFLOW and kind in {None, "bfloat16"}:
+            base = "bfloat16" if kind else "bfloat16, as most models are"
+            message = (
+                f"a learning rate of {peak:g} is lost in rounding for most weights of a full "
+                f"fine-tuning when the base is {base}"
+            )
+            hint = "raise it to 1e-4, or convert the base with dtype: float32"
+            yield Finding("learning_rate", message, hint)
+
+
+class _Decay:
+    """The decaying part of a schedule beside the updates there are for it."""
+
+    def __init__(self, params: Mapping[str, Any], steps: int, end: float) -> None:
+        self.steps, self.end = steps, end
+        self.updates = updates(params)
+        self.accumulated = params["grad_accumulation_steps"]
+        self.wanted = self.updates - params["lr_schedule"]["warmup"]
+        self.slack = max(1, self.updates // _SLACK)
+        self.hint = (
+            f"decay over {counted(self.wanted, 'step')}: the updates that follow the warm-up"
+        )
+
+    @classmethod
+    def of(cls, view: View) -> "_Decay | None":
+        """Return the decay of a training's schedule, None where it has none with an end."""
+        schedule = view.params["lr_schedule"]
+        if not view.trains or not schedule or schedule["warmup"] >= updates(view.params):
+            return None
+        match schedule["name"], *schedule["arguments"]:
+            case "cosine_decay", _, steps, *end:
+                return cls(view.params, steps, end[0] if end else 0.0)
+            case "linear_schedule", _, end, steps:
+                return cls(view.params, steps, end)
+        return None

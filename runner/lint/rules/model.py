@@ -1,0 +1,269 @@
+"""Quantizing and measuring models: what is left as it was, and what is not what it seems."""
+
+from collections.abc import Iterator
+
+from runner.base.constants import normal
+from runner.base.problems import counted
+from runner.lint.facts import Finding
+from runner.lint.lineage import MODES, data_at, measured, model_at
+from runner.lint.rule import View, rule, trains
+
+# The model types mlx_lm.awq knows.
+_LLAMA_LIKE = ("llama", "mistral", "ministral3", "mistral3", "llava", "qwen2", "qwen3")
+AWQ = frozenset((*_LLAMA_LIKE, "gemma3_text", "gemma3", "deepseek_v2"))
+_OVERHEAD = 32  # bits of scale and bias that a group of weights shares
+_NAME_BYTES = 255  # of a file's name, on macOS and Linux
+_VERSION = "0.4.99"  # lm_eval's, as long as it gets
+_MATRIX = 2
+_LOADERS = (
+    *(f"mlx_lm.{one}" for one in ("lora", "fuse", "convert", "generate", "cache_prompt")),
+    *(f"mlx_lm.{one}" for one in ("evaluate", "perplexity", "benchmark")),
+    *(f"mlx_lm.{one}" for one in ("awq", "dwq", "gptq", "dynamic_quant")),
+    "eval.score",
+)
+
+
+@rule("error", "T85", tools=("mlx_lm.convert",))
+def quantizes_twice(view: View) -> Iterator[Finding]:
+    """Quantizing a model that is quantized already changes nothing.
+
+    mlx-lm skips layers that are quantized: asked for 8 bits, a 4-bit model stays at 4. Start from
+    the original, or dequantize it in a stage before.
+    """
+    facts = model_at(view, view.params["hf_path"])
+    if view.params["quantize"] and facts.quantized_bits:
+        message = (
+            f"the model is quantized to {facts.quantized_bits} bits already ({facts.because}): "
+            "nothing would change"
+        )
+        yield Finding("quantize", message, "start from the original model")
+
+
+@rule("error", "T86", tools=("mlx_lm.convert",))
+def group_size_does_not_divide(view: View) -> Iterator[Finding]:
+    """Layers whose width is no multiple of the group size stay unquantized.
+
+    The model's config.json says they are quantized all the same. Use a smaller q_group_size.
+    """
+    params = view.params
+    size = params["q_group_size"] or MODES[params["q_mode"]][0]
+    weights = model_at(view, params["hf_path"]).weights
+    matrices = {name: w for name, w in weights.items() if len(w) >= _MATRIX and "conv" not in name}
+    wide = {name: shape[-1] for name, shape in matrices.items()}
+    odd = {name: width for name, width in wide.items() if width % size}
+    if params["quantize"] and odd:
+        name, width = next(iter(odd.items()))
+        message = (
+            f"{len(odd)} of {len(wide)} layers would stay unquantized: groups of {size} do not "
+            f"divide {name}, which is {width} wide"
+        )
+        good = [g for g in (128, 64, 32) if g < size and not any(w % g for w in wide.values())]
+        hint = f"say q_group_size: {good[0]}" if good and params["q_mode"] == "affine" else ""
+        yield Finding("q_group_size", message, hint)
+
+
+@rule("error", "T90", tools=("mlx_lm.dynamic_quant",))
+def bits_out_of_reach(view: View) -> Iterator[Finding]:
+    """A target_bpw that no mixture of low_bits and high_bits reaches.
+
+    mlx-lm takes the nearest it can reach and says nothing. A weight of b bits in groups of g takes
+    b + 32 / g bits, since a group shares a scale and a bias.
+    """
+    params = view.params
+    low, high = (params[f"{end}_bits"] + _OVERHEAD / params[f"{end}_group_size"] for end in _ENDS)
+    if not low <= params["target_bpw"] <= high:
+        message = (
+            f"{params['target_bpw']:g} bits per weight are out of reach: low and high bits give "
+            f"{low:g} to {high:g}"
+        )
+        yield Finding("target_bpw", message, "choose a target between them, or other bits")
+
+
+@rule("error", "T90", tools=("mlx_lm.dynamic_quant",))
+def sensitivities_of_other_bits(view: View) -> Iterator[Finding]:
+    """Sensitivities that a stage before measured for another model or for other bits.
+
+    The file holds a number a layer, and not for which bits it was measured: mlx-lm takes it.
+    """
+    maker = measured(view, view.params["sensitivities"])
+    for name in _MEASURED if maker else ():
+        ours, theirs = view.params[name], maker.params[name] if maker else None
+        if ours != theirs and maker:
+            message = (
+                f"stage '{maker.name}' measured these sensitivities with {name} {theirs}, and this "
+                f"stage says {ours}: mlx-lm would not notice"
+            )
+            yield Finding(name, message, f"say {name}: {theirs}")
+
+
+@rule("warning", "T90", tools=("mlx_lm.dynamic_quant",))
+def sensitivities_from_elsewhere(view: View) -> Iterator[Finding]:
+    """A file of sensitivities that no stage of the recipe makes: it does not say for which bits.
+
+    mlx-lm takes a file of any bits and of any model with the same layers. Measure them in a stage
+    of the recipe, or make sure that bits and group sizes are those they were measured for.
+    """
+    path = view.params["sensitivities"]
+    if path and measured(view, path) is None:
+        low, high = (
+            f"{view.params[f'{end}_bits']} bits in groups of {view.params[f'{end}_group_size']}"
+            for end in _ENDS
+        )
+        message = f"nothing says whether '{path}' was measured for {low} and {high}, as it is used"
+        hint = "make sure of it, and allow this rule; or measure them in a stage of the recipe"
+        yield Finding("sensitivities", message, hint)
+
+
+@rule("error", "T90", tools=("mlx_lm.awq",))
+def awq_of_other_model(view: View) -> Iterator[Finding]:
+    """AWQ knows the layers of a few model types only.
+
+    mlx-lm stops after it has loaded the model. The other quantizers take every type.
+    """
+    kind = model_at(view, view.params["model"]).model_type
+    if kind and kind not in AWQ:
+        message = f"the model is of type {kind}, which mlx_lm.awq does not know"
+        yield Finding("model", message, "use mlx_lm.dwq, mlx_lm.gptq or mlx_lm.dynamic_quant")
+
+
+@rule("error", "T89", tools=("mlx_lm.dwq",))
+def targets_of_another_run(view: View) -> Iterator[Finding]:
+    """A target_dir filled by a stage with other parameters: its targets are of other rows.
+
+    mlx-lm reads the targets by number, whatever model, rows, seed and batch size they were made of.
+    """
+    maker = view.maker(view.params["target_dir"])
+    if maker is not None and maker.tool == "mlx_lm.dwq":
+        for name in _TARGETS:
+            ours, theirs = view.params[name], maker.params[name]
+            if ours != theirs:
+                message = f"stage '{maker.name}' made the targets with {name} {theirs}, not {ours}"
+                yield Finding(name, message, f"say {name}: {theirs}")
+
+
+@rule("warning", "T89", tools=("mlx_lm.dwq",))
+def targets_already_there(view: View) -> Iterator[Finding]:
+    """A target_dir that exists is read as it is, whatever its targets were made of.
+
+    mlx-lm does not compare the model, the rows, the seed or the batch size.
+    """
+    path = view.params["target_dir"]
+    if path in view.known.occupied and view.maker(path) is None:
+        message = f"'{path}' is there already, and would be used whatever it was made of"
+        yield Finding("target_dir", message, "make it in a stage with targets_only: true")
+
+
+@rule("error", "T89", tools=("mlx_lm.dwq",))
+def too_few_samples(view: View) -> Iterator[Finding]:
+    """DWQ validates on the rows that num_samples leaves over, and needs a batch of them.
+
+    With fewer rows it stops with "only has 0".
+    """
+    params = view.params
+    data = data_at(view, params["data_path"])
+    rows = data.rows.get("train") if data else None
+    needed = params["num_samples"] + params["batch_size"]
+    if rows is not None and rows < needed:
+        message = (
+            f"train has {counted(rows, 'row')}; {counted(params['num_samples'], 'sample')} and a "
+            f"batch of {params['batch_size']} to validate need {needed}"
+        )
+        hint = f"say num_samples: {rows - params['batch_size']} at most"
+        yield Finding("num_samples", message, hint if rows > params["batch_size"] else "add rows")
+
+
+@rule("error", "T93", tools=("mlx_lm.evaluate",))
+def result_name_too_long(view: View) -> Iterator[Finding]:
+    """The result file is named after model and tasks; a name of more than 255 bytes fails.
+
+    mlx-lm finds that out after the evaluation, and the results are lost. Split the tasks over
+    several stages.
+    """
+    params = view.params
+    shots = "" if params["num_shots"] is None else f"_{params['num_shots']:02d}"
+    model = params["model"].replace("/", "_")
+    name = f"eval_{model}_{_VERSION}{shots}_{'_'.join(params['tasks'])}"
+    size = len(name.encode())
+    if size > _NAME_BYTES:
+        message = (
+            f"the result file's name would have about {size} bytes, and {_NAME_BYTES} are allowed: "
+            "the results would be lost"
+        )
+        yield Finding("tasks", message, "split the tasks over several stages")
+
+
+@rule("warning", "T94", tools=("mlx_lm.perplexity",))
+def perplexity_of_training_rows(view: View) -> Iterator[Finding]:
+    """A perplexity measured on rows that a stage of the recipe trains on.
+
+    mlx_lm.perplexity reads the train split, never valid or test, and packs its rows into
+    sequences. Give it a folder of its own, whose train.jsonl was not trained on.
+    """
+    path = normal(view.params["data_path"])
+    for stage in view.plan.stages:
+        if trains(stage) and normal(stage.params["data"]) == path:
+            message = f"the perplexity would be of the rows stage '{stage.name}' is trained on"
+            yield Finding("data_path", message, "give it data that was not trained on")
+            return
+
+
+@rule("error", "T94", tools=("mlx_lm.perplexity",))
+def too_few_tokens(view: View) -> Iterator[Finding]:
+    """Fewer tokens than a perplexity is to be measured on: mlx-lm stops with an IndexError.
+
+    It packs rows into num_samples sequences of sequence_length tokens and runs out of rows. A token
+    is a byte of a row or more, so that a small file is known to be too small without a tokenizer.
+    """
+    from runner.data.rows import TEMPLATE  # noqa: PLC0415  (few recipes measure a perplexity)
+
+    params = view.params
+    data = data_at(view, params["data_path"])
+    size = data.sizes.get("train") if data else None
+    wanted = params["num_samples"] * params["sequence_length"]
+    most = size + TEMPLATE * data.rows["train"] if data and size else None
+    if most is not None and most < wanted:
+        message = (
+            f"{counted(params['num_samples'], 'sample')} of "
+            f"{counted(params['sequence_length'], 'token')} are {wanted:,} tokens, and train has "
+            f"less than {most:,}: mlx-lm would stop"
+        )
+        fits = most // params["sequence_length"] // 4
+        hint = f"say num_samples: {fits} or so" if fits else "add rows, or lower sequence_length"
+        yield Finding("num_samples", message, hint)
+
+
+@rule("error", "T91", tools=("mlx_lm.generate",))
+def prompt_parts_ignored(view: View) -> Iterator[Finding]:
+    """A system prompt, or the start of an answer, for a model without a chat template.
+
+    mlx-lm takes the prompt alone then, and says nothing. Use an instruct model, or write everything
+    into the prompt.
+    """
+    facts = model_at(view, view.params["model"])
+    if facts.chat_template is False:
+        for name in _CHAT:
+            if view.params[name] is not None:
+                why = facts.no_template or "the model has no chat template"
+                message = f"{name} would not reach the model: {why}"
+                yield Finding(name, message, "use an instruct model, or write it into the prompt")
+
+
+@rule("error", tools=_LOADERS)
+def model_not_loadable(view: View) -> Iterator[Finding]:
+    """A model folder on this disk that mlx-lm could not load.
+
+    It reads config.json, with what the model's type needs and the quantization, every
+    model*.safetensors, and a tokenizer. Found out later, a broken file costs the load, and an error
+    that speaks of something else.
+    """
+    for name, kind, path in view.inputs:
+        facts = view.known.models.get(normal(path)) if kind == "model" else None
+        if facts is not None and facts.unloadable and view.maker(path) is None:
+            message = f"mlx-lm could not load the model '{path}': {facts.unloadable}"
+            yield Finding(name, message, facts.way_out)
+
+
+_CHAT = ("system_prompt", "prefill_response", "chat_template_config")
+_ENDS = ("low", "high")
+_MEASURED = ("model", *(f"{end}_{what}" for end in _ENDS for what in ("bits", "group_size")))
+_TARGETS = ("model", "data_path", "num_samples", "batch_size", "max_seq_length", "seed")

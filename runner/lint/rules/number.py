@@ -1,0 +1,65 @@
+"""Numbers whose sign or scale is a slip of the keyboard, by what the schemas call usual."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from runner.base.problems import shown
+from runner.catalog.tools import Json, branches
+from runner.catalog.validate import Path, dotted
+from runner.lint.facts import Finding
+from runner.lint.rule import View, rule
+
+_FAR = 10  # times beyond what is usual: no training was ever meant so
+
+
+class _Number(NamedTuple):
+    path: Path
+    value: float
+    low: float
+    high: float
+
+
+@rule("warning", tools=())
+def unusual_number(view: View) -> Iterator[Finding]:
+    """A number far from all that is ever chosen for it: a sign or a point is missing.
+
+    ``learning_rate: 1e5`` is 100000, and no training; 1e-5 was meant. What is usual stands in the
+    tool's schema (``x-usual``). A number ten times beyond it is an error. Where it is meant, write
+    ``allow: [unusual-number]``.
+    """
+    for one in _numbers(view.tool.schema, view.params, ()):
+        if one.value and not one.low <= one.value <= one.high:
+            name = dotted(one.path)
+            usual = f"{shown(one.low)} to {shown(one.high)}"
+            message = f"{name} is {shown(one.value)}, far from what is usual: {usual}"
+            yield Finding(name, message, _hint(one), stops=_far(one))
+
+
+def _far(one: _Number) -> bool:
+    above = one.high > 0 and one.value > one.high * _FAR
+    return above or (one.low > 0 and one.value < one.low / _FAR)
+
+
+def _hint(one: _Number) -> str:
+    """Return the number that was probably meant, else how to keep this one."""
+    mantissa, _, exponent = f"{one.value:e}".partition("e")
+    tenths = [one.value / 10, one.value / 100] if one.high == 1 else []
+    for meant in (float(f"{mantissa}e{-int(exponent)}"), -one.value, *tenths):
+        if meant and one.low <= meant <= one.high:
+            return f"did you mean {shown(float(f'{meant:.12g}'))}?"
+    return "make sure of it, and allow this rule"
+
+
+def _numbers(schema: Json, value: Any, path: Path) -> Iterator[_Number]:
+    """Yield every finite number of a value whose schema says what is usual."""
+    if isinstance(value, Mapping):
+        known = [*schema.get("properties", {}).items(), *branches(schema, value)]
+        for name, said in known:
+            if name in value:
+                yield from _numbers(said, value[name], (*path, name))
+    elif isinstance(value, list | tuple):
+        for at, (said, child) in enumerate(zip(schema.get("prefixItems", ()), value, strict=False)):
+            yield from _numbers(said, child, (*path, at))
+    elif type(value) in {int, float} and "x-usual" in schema and math.isfinite(value):
+        yield _Number(path, value, *schema["x-usual"])

@@ -1,0 +1,180 @@
+"""Paths: taken letter by letter, missing, or already in use."""
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from runner.base.constants import RUN_DIR
+from runner.lint.facts import Finding
+from runner.lint.lineage import adapter_at, measured
+from runner.lint.rule import View, rule
+
+_SHELL = re.compile(r"^~(?:/|\Z)|\$\{?[A-Za-z_]")
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::?-([^{}'\"$]*))?\}|([A-Za-z_]\w*))")
+_QUANTIZERS = ("mlx_lm.dwq", "mlx_lm.awq", "mlx_lm.gptq", "mlx_lm.dynamic_quant")
+_HUB_ID = 1
+_MODEL = "mlx-community/OLMo-2-0425-1B-Instruct-4bit"
+_HUB_DATA = "a data set of the hub is OWNER/NAME"
+
+
+@rule("error", "T22", tools=())
+def path_not_expanded(view: View) -> Iterator[Finding]:
+    """A path with ~ or $NAME in it: mlx-lm takes the signs as they are.
+
+    It would make a folder named ``~`` in the working directory. Write
+    ``{{ env('HOME') }}/…``, or a path relative to the recipe with ``{{ recipe.dir }}``.
+    """
+    paths = [(name, path) for name, _, path in view.inputs]
+    written = {one.param for one in view.tool.outputs.values() if one.param}
+    paths += [(name, view.params[name]) for name in sorted(written)]
+    for name, path in dict.fromkeys(one for one in paths if isinstance(one[1], str)):
+        if _SHELL.search(path.replace(RUN_DIR, "")):
+            message = f"'{path}' would be taken letter by letter: nothing fills in ~ or $NAME"
+            meant = _expanded(path)
+            yield Finding(name, message, "" if _SHELL.search(meant) else f"write {meant}")
+
+
+def _expanded(path: str) -> str:
+    """Return a path whose ~ and $NAME are said as a recipe says them."""
+    home = re.sub(r"^~(?=/|\Z)", "{{ env('HOME') }}", path)
+    return _VARIABLE.sub(_environment, home)
+
+
+def _environment(found: re.Match[str]) -> str:
+    """Return a variable of bash as a recipe reads it, with what stands in for it."""
+    other = f", '{found[2]}'" if found[2] else ""
+    return f"{{{{ env('{found[1] or found[3]}'{other}) }}}}"
+
+
+@rule("error", "T22")
+def adapter_path_empty(view: View) -> Iterator[Finding]:
+    """A training with an empty adapter_path writes into the working directory.
+
+    Leave adapter_path out: the runner gives every stage a folder of its own.
+    """
+    if view.trains and not view.params["adapter_path"]:
+        message = "the adapter would be written into the working directory"
+        yield Finding("adapter_path", message, "leave adapter_path out")
+
+
+@rule("error", "T23", tools=())
+def path_not_there(view: View) -> Iterator[Finding]:
+    """A local path that does not exist is taken for the name of a hub repository.
+
+    The error is then about the hub, or about a package for data sets, and not about the path.
+    """
+    written = {output.param for output in view.tool.outputs.values()}
+    for name, kind, path in view.inputs:
+        made = view.maker(path) or measured(view, path) or path.startswith(RUN_DIR)
+        makes = kind == "cache" and name in written  # made where it is not there
+        if path in view.known.absent and not (made or makes) and _local(kind, path):
+            yield Finding(name, f"there is no '{path}'", _way_out(view, kind))
+
+
+@rule("error", "T23")
+def data_is_a_file(view: View) -> Iterator[Finding]:
+    """A data set named by one of its files: mlx-lm wants the folder that holds them.
+
+    It would stop at the file, after the model is loaded. Name the folder of train.jsonl and its
+    companions.
+    """
+    path = view.params["data"]
+    if path.endswith((".jsonl", ".json", ".csv", ".parquet")) and not view.params["hf_dataset"]:
+        message = f"'{path}' is a file, and data is the folder of train.jsonl and valid.jsonl"
+        yield Finding("data", message, f"say {posixpath.dirname(path) or '.'}")
+
+
+@rule("warning", "T23", tools=())
+def name_not_there(view: View) -> Iterator[Finding]:
+    """A name that is no folder here: mlx-lm would look for it on the hub.
+
+    It is one without a slash, or one whose folder is here: ``data/rows`` where there is a ``data``.
+    The error is then about the hub, or about a package for data sets. Make the folder, run where it
+    is, or write OWNER/NAME if the hub is meant. Before a stage runs it is an error for its rows.
+    """
+    rows = view.stage.tool == "mlx_lm.lora" or view.stage.tool.startswith("data.")
+    for name, kind, path in view.inputs:
+        if kind == "dataset":  # what 'datasets' loads is called by one word, too
+            continue
+        here = "/" not in path or path in view.known.beside
+        if path in view.known.absent and here and not _local(kind, path) and not view.maker(path):
+            message = f"there is no folder '{path}' here; mlx-lm would look for it on the hub"
+            if view.stage.tool.startswith("data."):
+                message = f"there is no '{path}' here, neither a folder nor a file of rows"
+            stops = rows and kind == "data" and view.stage.name in view.known.starting
+            yield Finding(name, message, _way_out(view, kind), stops)
+
+
+@rule("warning", "T58")
+def adapter_path_in_use(view: View) -> Iterator[Finding]:
+    """A training into a folder that holds an adapter already overwrites it.
+
+    Numbered checkpoints of the old training stay beside the new ones, and after a failure the old
+    weights stand beside the new adapter_config.json. Leave adapter_path out: the runner gives
+    every stage of every run a folder of its own. Or delete or move what is there.
+    """
+    path = view.params["adapter_path"]
+    if view.trains and path in view.known.occupied:
+        adapter = adapter_at(view, path)
+        what = "an adapter" if adapter else "files"
+        message = f"'{path}' holds {what} already, which would be overwritten or mixed"
+        yield Finding("adapter_path", message, _freed("adapter_path"))
+
+
+_MODELS = ("mlx_lm.fuse", "mlx_lm.convert", *_QUANTIZERS)
+
+
+@rule("warning", "T81", "T88", tools=_MODELS)
+def model_folder_in_use(view: View) -> Iterator[Finding]:
+    """A model written to a folder that has files in it already.
+
+    mlx_lm.convert refuses. The others write beside what is there, and whoever loads the model
+    loads the weight files of the old one too. Delete or move the folder, or leave the path out: the
+    runner gives every stage of every run a folder of its own. A run refuses to start; check only
+    warns, since the recipe is sound and the next machine may have no such folder.
+    """
+    output = view.stage.outputs.get("model")
+    if output in view.known.occupied:
+        written = view.tool.outputs["model"].param or "model"
+        refuses = view.stage.tool == "mlx_lm.convert"
+        then = "mlx-lm would stop" if refuses else "old weights could be loaded with the new ones"
+        message = f"'{output}' is there already: {then}"
+        stops = view.stage.name in view.known.starting
+        yield Finding(written, message, _freed(written), stops)
+
+
+def _freed(parameter: str) -> str:
+    return f"delete or move it, or leave {parameter} out: each run then has its own place"
+
+
+def _way_out(view: View, kind: str) -> str:
+    """Return what to do about a path that is not there: where it is looked for, what goes there."""
+    where = "paths are relative to the working directory; {{ recipe.dir }} is the recipe's"
+    if kind == "model":
+        return f"on the hub a model is OWNER/NAME, such as {_MODEL}; {where}"
+    if kind != "data" or view.stage.tool != "mlx_lm.lora":
+        return where
+    splits = {"train": "train", "valid": "train", "test": "test"}  # read where this is true
+    files = [f"{split}.jsonl" for split, when in splits.items() if view.params[when]]
+    turns = ", ".join(f'{{"role": "{role}", "content": "…"}}' for role in ("user", "assistant"))
+    row = f'{{"{view.params["chat_feature"]}": [{turns}]}}'
+    return f"rows go into its {' and '.join(files)}, one a line: {row}; {_HUB_DATA}; {where}"
+
+
+def _local(kind: str, path: str) -> bool:
+    """Say whether a path cannot be a hub id: only models and data come from the hub."""
+    plain = path.startswith((".", "/", "~")) or path.endswith("/")
+    return kind not in {"model", "data", "dataset"} or plain or path.count("/") > _HUB_ID
+
+
+@rule("error", "T21b", tools=())
+def two_dashes(view: View) -> Iterator[Finding]:
+    """A value that is just ``--``: before Python 3.13 argparse reads ``--flag=--`` as nothing.
+
+    The command would run with an empty list in its place. Choose another text.
+    """
+    for name, parameter in view.tool.parameters.items():
+        value = view.params[name]
+        if parameter.flag and "--" in (value if isinstance(value, list) else [value]):
+            message = f"{name} is '--', which argparse loses on the way before Python 3.13"
+            yield Finding(name, message, "choose another text")

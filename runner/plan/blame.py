@@ -1,0 +1,132 @@
+"""A refused value that a template made -> the problem at the user's own values it was made of."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
+
+from runner.base.constants import BUILTIN
+from runner.base.problems import Mark, Problem, shown
+from runner.catalog.validate import Violation
+from runner.plan.inheritance import Draft
+from runner.plan.resolve import Resolver
+from runner.recipe.load import Recipe
+from runner.recipe.merge import ENVIRONMENT, SET
+from runner.recipe.node import Node, locate
+from runner.recipe.template import render
+from runner.recipe.template.sandbox import TemplateError
+
+MAX_PARTS = 100
+"""Values behind a refused one that are looked at, the nearest first."""
+_NAME = r"\s*([A-Za-z_][\w.]*)\s*"
+_DIFFERENCE = re.compile(rf"{_NAME}(?://{_NAME})?-{_NAME}\Z")
+_HOLE = re.compile(r"\{(\w+)\}")
+
+
+class Part(NamedTuple):
+    """A var or parameter that a value was made of: its name and the node that says it."""
+
+    name: str
+    node: Node
+
+    @property
+    def note(self) -> tuple[Mark, str]:
+        """Where it is said, as a problem's note."""
+        return self.node.mark, f"{self.name} is {shown(self.node.value)} here"
+
+
+def parts(resolver: Resolver, draft: Draft, at: Node) -> list[Part]:
+    """Return the vars and parameters that a stage's value was made of, where they are said."""
+    found = []
+    for use in sorted(islice(resolver.fill(at, draft.name)[1].everything(), MAX_PARTS)):
+        node = None
+        if use[0] == "vars":
+            node = locate(resolver.recipe.tree, use)
+        elif use[0] == "stages" and use[2] == "params":
+            node = resolver.drafts[use[1]].given.get(use[3])
+        if node is not None and not isinstance(node.value, dict | list):
+            found.append(Part(".".join(use), node))
+    return found
+
+
+def distance(recipe: Recipe, file: str) -> int:
+    """Return how far a file is from the user: 0 for the recipe's own, 2 for a shipped one."""
+    if file in {recipe.file, SET, ENVIRONMENT}:
+        return 0
+    return 2 if file.startswith(BUILTIN) else 1
+
+
+def nearest(recipe: Recipe, made: Iterable[Mark], mark: Mark) -> Mark | None:
+    """Return which of these places is the user's own, where `mark` is in a file further away."""
+    near = sorted(made, key=lambda one: distance(recipe, one.file))
+    closer = near and distance(recipe, near[0].file) < distance(recipe, mark.file)
+    return near[0] if closer else None
+
+
+def computed(node: Node) -> bool:
+    """Say whether a node computes its value, and does not only hand on another one's."""
+    if not isinstance(node.value, str) or not render.is_template(node.value):
+        return False
+    try:
+        said = render.pieces(node.value)
+    except TemplateError:
+        return False
+    whole = said[0] if len(said) == 1 else None
+    return not isinstance(whole, render.Expression) or not re.fullmatch(_NAME, whole.text)
+
+
+def led(problem: Problem, found: Violation, draft: Draft, at: Node, resolver: Resolver) -> Problem:
+    """Return a problem with a made value, at the nearest of the user's values it was made of.
+
+    One whose template stands no further away than they do is returned as it is.
+    """
+    made = parts(resolver, draft, at)
+    mark = nearest(resolver.recipe, (part.node.mark for part in made), problem.mark)
+    if mark is None:
+        return problem
+    others = [part.note for part in made if part.node.mark != mark]
+    here = (at.mark, f"made here: {at.value}")
+    problem = replace(problem, mark=mark, notes=(here, *others))
+    if not computed(at):
+        return replace(problem, hint=found.hint)
+    names = [_called(part.name, draft) for part in made if not computed(part.node)]
+    hint = f"it is made of {' and '.join(names)}: change one of them"
+    return _short(replace(problem, hint=hint), found, draft, at, resolver)
+
+
+def _short(
+    problem: Problem, found: Violation, draft: Draft, at: Node, resolver: Resolver
+) -> Problem:
+    """Say of a difference of two values that one is too small for the other.
+
+    The first may be counted in groups, as iterations are whose gradients make one update.
+    """
+    fits = _DIFFERENCE.match(str(at.value).strip().removeprefix("{{").removesuffix("}}"))
+    if not fits or not found.short:
+        return problem
+    whole, group, taken = fits[1], fits[2], fits[3]
+    values = {
+        name: resolver.fill(replace(at, value=f"{{{{ {name} }}}}"), draft.name)[0]
+        for name in (whole, taken, group)
+        if name
+    }
+    if not all(isinstance(value, int | float) for value in values.values()):
+        return problem
+    by = values.get(group, 1)
+    words = {name.rpartition(".")[2]: shown(values[name]) for name in (whole, taken)}
+    more, less = (_called(name, draft) for name in (whole, taken))
+    budgeted = more == "iters" and draft.node.get("budget") is not None
+    enough, room = values[taken] * by + by - 1, values[whole] // by
+    up = "raise epochs" if budgeted else f"raise {more} above {shown(enough)}"
+    hint = f"{up}, or set {less} below {shown(room)}" if room > 0 else up
+    if set(_HOLE.findall(found.short)) != words.keys():
+        return replace(problem, hint=hint)
+    grouped = f": {_called(group, draft)} is {by}" if by != 1 else ""
+    return replace(problem, message=found.short.format_map(words) + grouped, hint=hint)
+
+
+def _called(name: str, draft: Draft) -> str:
+    """Return a value's name as it is written: a parameter of the stage itself by its own."""
+    own = f"stages.{draft.name}.params."
+    return name.removeprefix("stage.params.").removeprefix(own)

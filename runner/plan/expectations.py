@@ -1,0 +1,192 @@
+"""Expectations in, their problems and what they read out, before anything has run."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.base.problems import Mark, Problem, listing, offer, shown
+from runner.catalog.tools import Catalog, Tool, applies
+from runner.plan.inheritance import Draft
+from runner.plan.model import Plan, Stage
+from runner.plan.resolve import Resolver
+from runner.plan.scope import ToldError, Use
+from runner.plan.train_options import TRAINING, lacks
+from runner.recipe.template.allowance import Allowance
+from runner.recipe.template.expressions import evaluate, is_figure, names
+from runner.recipe.template.render import is_template
+from runner.recipe.template.sandbox import TemplateError
+
+
+def expectations(
+    draft: Draft, resolver: Resolver, params: Mapping[str, Mapping[str, object]]
+) -> tuple[tuple[tuple[str, str], ...], set[Use]]:
+    """Return a stage's expectations, each with its place, and what they read.
+
+    `params` are those of sound stages, and of what stands around their trainers.
+    """
+    said = draft.node.get("expect")
+    uses: set[Use] = set()
+    texts = []
+    for line in said.value if said is not None and isinstance(said.value, list) else ():
+        if isinstance(line.value, str) and line.value.strip():
+            texts.append((line.value, str(line.mark)))
+            try:
+                uses |= _read(line.value, draft, resolver, params)
+            except TemplateError as error:
+                resolver.tell(line, error)
+    return tuple(texts), uses
+
+
+def _read(
+    text: str, draft: Draft, resolver: Resolver, params: Mapping[str, Mapping[str, object]]
+) -> set[Use]:
+    """Return what an expectation reads; raises TemplateError for a name that does not exist."""
+    if is_template(text):
+        bare = text.replace("{{", "").replace("}}", "").strip()
+        raise TemplateError("an expectation is an expression, no template", f"write {bare}")
+    resolver.spend(text)
+    uses: set[Use] = set()
+    measures = False
+    for words in sorted(names(text)):
+        match words:
+            case ("metrics", metric):
+                _metric(draft, metric, params, resolver.catalog.trainer)
+                measures = True
+            case ("stages", other, "metrics", metric):
+                _metric(resolver.draft(other), metric, params, resolver.catalog.trainer)
+                uses.add(("stages", other, "metrics"))
+                measures = True
+            case ("vars" | "stages" | "stage" | "recipe", _, *_):
+                uses |= resolver.read(words, draft.name).made
+            case _:
+                raise _undefined(words, draft)
+    if is_figure(text):
+        why = f"'{text.strip()[:80]}' is neither true nor false"
+        raise TemplateError(why, "compare it with a number")
+    if not measures:
+        why = "this expectation reads no metric: it is true or false before the stage runs"
+        known = [f"metrics.{name}" for name in (draft.tool.metrics if draft.tool else ())]
+        hint = f"compare one of: {listing(known, 5)}" if known else "remove it"
+        raise TemplateError(why, hint, "expect-no-metric")
+    return uses
+
+
+def _metric(
+    draft: Draft, metric: str, params: Mapping[str, Mapping[str, object]], trainer: Tool
+) -> None:
+    """Raise TemplateError for a metric that a stage does not measure."""
+    tool = draft.tool
+    if tool is None:
+        raise ToldError
+    given = params.get(draft.name)
+    if tool.watch == TRAINING and metric in trainer.metrics:
+        wanted = None if given is None else lacks(metric, given, trainer)
+        if wanted is not None:
+            why = f"stage '{draft.name}' measures no '{metric}'"
+            raise TemplateError(why, f"it would with '{wanted}'", "undefined")
+        return
+    if not tool.measured(metric):
+        why = f"{tool.name} measures no '{metric}'"
+        hint = offer(metric, tool.metrics) if tool.metrics else f"{tool.name} has no metrics"
+        raise TemplateError(why, hint, "undefined")
+    when = tool.measures(metric)
+    if given is not None and not applies({"when": when}, given):
+        wanted = ", ".join(f"{name}: {shown(value)}" for name, value in when.items())
+        why = f"stage '{draft.name}' measures no '{metric}'"
+        raise TemplateError(why, f"it would with '{wanted}'", "undefined")
+
+
+def unknown_figures(
+    plan: Plan, catalog: Catalog, ends: Mapping[str, Collection[str]]
+) -> Iterator[Problem]:
+    """Yield each expectation of a figure whose name ends with none of those its file gives.
+
+    `ends` are the names that a file gives, by path; a file that is not there yet is not in it.
+    """
+    stages = {stage.name: stage for stage in plan.stages}
+    for stage in plan.stages:
+        for text, place in zip(stage.expect, stage.expect_at, strict=True):
+            for words in sorted(names(text)):
+                owner = stages.get(words[1], stage) if words[0] == "stages" else stage
+                tool = catalog.get(owner.tool)
+                parameter = tool.family(words[-1]) if tool and "metrics" in words else None
+                known = ends.get(str(owner.params[parameter])) if parameter else None
+                if tool is None or known is None:
+                    continue
+                figures = [f"{lead}{end}" for lead in tool.families for end in sorted(known)]
+                if words[-1] not in figures:
+                    why = f"stage '{owner.name}' measures no '{words[-1]}'"
+                    file, line, column = place.rsplit(":", 2)
+                    mark = Mark(file, int(line), int(column))
+                    yield Problem(mark, why, "undefined", offer(words[-1], figures))
+
+
+def _undefined(words: Use, draft: Draft) -> TemplateError:
+    tool: Tool | None = draft.tool
+    known = tool.metrics if tool else ()
+    why = f"'{'.'.join(words)}' is not defined in an expectation"
+    if words[0] in known:
+        hint = f"write metrics.{words[0]}"
+    elif words == ("metrics",):
+        hint = f"write metrics.{known[0]}" if known else "this tool measures nothing"
+    elif words[0] == "metrics":
+        hint = "a metric is a number: write metrics.NAME"
+    else:
+        hint = "it may read metrics, stages, vars"
+    return TemplateError(why, hint, "undefined")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One expectation: what was expected, where the recipe says so, whether it holds.
+
+    `figures` are the values it reads by name; `trouble` says why it has no answer, which is a no.
+    """
+
+    expected: str
+    place: str
+    held: bool
+    figures: Mapping[str, Any]
+    trouble: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.place}: " if self.place else ""
+        figures = ", ".join(f"{name} is {_short(value)}" for name, value in self.figures.items())
+        return f"{place}expected {self.expected}, but {self.trouble or figures or 'it is false'}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the judgement as JSON-ready values."""
+        said = {"expected": self.expected, "place": self.place, "held": self.held}
+        return {**said, "figures": dict(self.figures), "trouble": self.trouble}
+
+
+def judge(stage: Stage, scope: Mapping[str, Any]) -> list[Judgement]:
+    """Return what becomes of a finished stage's expectations; `scope` holds what was measured."""
+    places: Sequence[str] = stage.expect_at or [""] * len(stage.expect)
+    pairs = zip(stage.expect, places, strict=True)
+    allowance = Allowance()
+    return [_judged(text, place, scope, allowance) for text, place in pairs]
+
+
+def _judged(text: str, place: str, scope: Mapping[str, Any], allowance: Allowance) -> Judgement:
+    try:
+        figures = dict(_figures(text, scope))
+        held = evaluate(text, scope, allowance)
+    except TemplateError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        return Judgement(text, place, held=False, figures={}, trouble=f"{error}{hint}")
+    trouble = "" if isinstance(held, bool) else f"it is {_short(held)}, neither true nor false"
+    return Judgement(text, place, held is True, figures, trouble)
+
+
+def _figures(text: str, scope: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the values an expectation reads; raises TemplateError where one is not there."""
+    for words in sorted(names(text), key=lambda words: (words[0] != "metrics", words)):
+        name = ".".join(words)
+        value = evaluate(name, scope) if len(words) > 1 else scope.get(name)
+        if isinstance(value, int | float | str):
+            yield name, value
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if type(value) is float else shown(value)

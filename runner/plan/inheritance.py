@@ -1,0 +1,139 @@
+"""A recipe's stages after inheritance: each with its tool, its own keys, and what it gives it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from runner.base.problems import Others, Problem, offer
+from runner.catalog.tools import Catalog, Tool
+from runner.recipe.load import Recipe
+from runner.recipe.merge import merge, settle
+from runner.recipe.node import Node
+from runner.recipe.size import MAX_VALUES, beyond, count
+
+FIXED = "templates are not filled in here: write it out, and vary it with a profile"
+
+
+class TooLargeError(Exception):
+    """Stages inherit more than a recipe may hold; `problem` says so."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A stage after inheritance, before its templates are filled in.
+
+    A stage whose inheritance is broken is not `sound`: what it lacks is no mistake of its own.
+    """
+
+    name: str
+    node: Node
+    tool: Tool | None
+    given: Node
+    sound: bool = True
+
+
+def drafts(recipe: Recipe, catalog: Catalog, problems: list[Problem]) -> dict[str, Draft]:
+    """Return the recipe's stages by name, as they are written. Raises TooLargeError."""
+    inheritance = _Inheritance(recipe, problems)
+    held = 0
+    defaults = recipe.section("defaults")
+    found = {}
+    for name in recipe.section("stages"):
+        node = settle(inheritance.whole(name), problems, keep=("params",))
+        found[name] = _draft(name, node, catalog, defaults, problems)
+        if name in inheritance.broken:
+            found[name] = replace(found[name], sound=False)
+        held += count(node) + count(found[name].given)
+        if held > MAX_VALUES:
+            what = f"up to '{name}' the stages hold {held:,} values with what they inherit"
+            raise TooLargeError(beyond(found[name].node, what, MAX_VALUES))
+    return found
+
+
+def _draft(
+    name: str, node: Node, catalog: Catalog, defaults: Mapping[str, Node], problems: list[Problem]
+) -> Draft:
+    said = node.get("tool")
+    tool = catalog.get(said.value) if said is not None and isinstance(said.value, str) else None
+    given = node.get("params")
+    sound = isinstance(node.value, dict)
+    if given is None or not isinstance(given.value, dict):
+        sound = sound and given is None
+        given = Node({}, node.file, node.line, node.column, node.key)
+    below = defaults.get(tool.name) if tool else None
+    if below is not None and isinstance(below.value, dict):
+        given = merge(below, given)
+    return Draft(name, node, tool, settle(given, problems), sound)
+
+
+class _Inheritance:
+    """Lays stages over the stages they extend, however many stand in a row."""
+
+    def __init__(self, recipe: Recipe, problems: list[Problem]) -> None:
+        self.recipe = recipe
+        self.known = recipe.section("stages")
+        self.problems = problems
+        self.merged: dict[str, Node] = {}
+        self.broken: set[str] = set()
+
+    def whole(self, name: str) -> Node:
+        """Return a stage laid over the stages it extends."""
+        for stage in reversed(self.chain(name)):
+            own = self.known[stage]
+            said = own.get("extends")
+            parent = self.merged.get(said.value) if said and isinstance(said.value, str) else None
+            if parent is not None and said is not None:
+                if said.value in self.broken:
+                    self.broken.add(stage)
+                own = _over(parent, own)
+            self.merged[stage] = own
+        return self.merged[name]
+
+    def chain(self, name: str) -> list[str]:
+        """Return a stage and those above it that are not merged yet, the nearest first."""
+        chain: dict[str, None] = {}
+        while name not in self.merged:
+            chain[name] = None
+            said = self.known[name].get("extends")
+            if said is None:
+                break
+            problem = self.problem(name, said, chain)
+            if problem is not None:
+                self.problems += problem
+                self.broken |= chain.keys()
+                break
+            name = said.value
+        return list(chain)
+
+    def problem(self, name: str, said: Node, chain: Mapping[str, None]) -> list[Problem] | None:
+        """Return what is wrong with what a stage extends, None where nothing is."""
+        parent = said.value
+        notes = self.recipe.inherited(said)
+        if not isinstance(parent, str):
+            return []  # told by the shape of the recipe
+        if "{{" in parent:
+            return [Problem(said.mark, f"'{name}' extends a template", "bad-extends", FIXED, notes)]
+        if parent in chain:
+            names = list(chain)
+            circle = " -> ".join([*names[names.index(parent) :], parent])
+            why = f"stages extend each other in a circle: {circle}"
+            hint = "remove this line" if parent == name else "remove one of these lines"
+            return [Problem(said.mark, why, "stage-cycle", hint, notes)]
+        if parent not in self.known:
+            why = f"'{name}' extends '{parent}', which is not a stage"
+            hint = offer(parent, Others(self.known, name))
+            lost = self.recipe.lost
+            return [] if lost else [Problem(said.mark, why, "unknown-stage", hint, notes)]
+        return None
+
+
+def _over(parent: Node, own: Node) -> Node:
+    """Return a stage over the one it extends, whose description and parent are its own."""
+    if not isinstance(own.value, dict) or not isinstance(parent.value, dict):
+        return own
+    bare = {key: child for key, child in own.value.items() if key != "extends"}
+    rest = {k: v for k, v in parent.value.items() if k not in {"extends", "description"}}
+    return merge(replace(parent, value=rest), replace(own, value=bare))

@@ -1,0 +1,81 @@
+"""A compiled recipe -> the secrets it would write into its plan, script and records."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from runner.base.problems import Mark, Problem
+from runner.base.secrets import Mask
+from runner.plan.compile import Compiled
+from runner.plan.model import Plan
+from runner.recipe.load import Recipe
+
+_HINT = (
+    "take the secret out: the tools read it from the environment, or from 'hf auth login', "
+    "themselves"
+)
+
+
+def leaks(result: Compiled, recipe: Recipe, mask: Mask) -> Iterator[Problem]:
+    """Yield a problem for each place of the plan that holds a secret; never its value."""
+    if result.plan is not None:
+        found = list(_of_stages(result, mask))
+        yield from found
+        yield from _of_recipe(result.plan, recipe, mask, told=bool(found))
+
+
+def _of_stages(result: Compiled, mask: Mask) -> Iterator[Problem]:
+    for stage in result.plan.stages if result.plan else ():
+        own = {"name": stage.name, "description": stage.description, "expect": stage.expect}
+        holding = {**own, **stage.trainer, **stage.launch, **stage.params}
+        if not mask.finds("\n".join(_texts(holding))):
+            continue
+        draft = result.resolver.drafts[stage.name]
+        for name, value in holding.items():
+            if any(map(mask.finds, _texts(value))):
+                node = draft.given.get(name) or draft.node.get(name) or draft.node.get("launch")
+                node = draft.node if node is None or name == "name" else node
+                yield _leak(node.mark, f"'{name}'")
+
+
+def _of_recipe(plan: Plan, recipe: Recipe, mask: Mask, *, told: bool) -> Iterator[Problem]:
+    for name, node in recipe.section("vars").items():
+        if name in plan.vars and any(map(mask.finds, _texts(plan.vars[name]))) and not told:
+            yield _leak(node.mark, f"vars.{name}")
+    whole = {"name": plan.name, "description": plan.description, "track": plan.track}
+    for name, value in whole.items():
+        if any(map(mask.finds, _texts(value))):
+            yield _leak((recipe.tree.get(name) or recipe.tree).mark, f"'{name}'")
+    if Mask(()).finds(plan.file):  # a folder may be called as a password is
+        yield _leak(recipe.tree.mark, "the file's name", "rename it")
+
+
+def _leak(mark: Mark, what: str, hint: str = _HINT) -> Problem:
+    return Problem(mark, f"{what} would write a secret down", "secret", hint)
+
+
+def masked(problems: Iterable[Problem], mask: Mask) -> list[Problem]:
+    """Return problems whose words hold no secret."""
+    return [
+        replace(
+            one,
+            message=mask.text(one.message),
+            hint=mask.text(one.hint),
+            notes=tuple((mark, mask.text(said)) for mark, said in one.notes),
+        )
+        for one in problems
+    ]
+
+
+def _texts(value: Any) -> list[str]:
+    found, waiting = [], [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            found.append(one)
+        elif isinstance(one, Mapping):
+            found += map(str, one)
+            waiting += one.values()
+        elif isinstance(one, list | tuple):
+            waiting += one
+    return found

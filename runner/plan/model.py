@@ -1,0 +1,168 @@
+"""What will run, as values: a Plan of frozen Stages."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+from runner.base.constants import RUN_DIR, normal, upward
+
+Json = dict[str, Any]
+
+
+def flat(value: Any) -> Json:
+    """Return the fields of a dataclass by name; nothing is copied, as asdict would."""
+    return {one.name: getattr(value, one.name) for one in fields(value)}
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a stage is tried, seconds before the next try, and the factor they grow by."""
+
+    attempts: int = 1
+    delay: float = 0.0
+    backoff: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One command to be: every parameter of its tool, what it makes, and what it waits for.
+
+    `expect_at` is where the recipe says each expectation, as ``file:line:column``; `trainer` holds
+    what stands around the trainer, nothing where it stands alone; `continues` says that a training
+    that was cut off goes on where it was.
+    """
+
+    name: str
+    tool: str
+    params: Mapping[str, Any]
+    outputs: Mapping[str, str]
+    after: tuple[str, ...] = ()
+    description: str = ""
+    timeout: float | None = None
+    retry: Retry = field(default_factory=Retry)
+    expect: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    launch: Mapping[str, Any] = field(default_factory=dict)
+    expect_at: tuple[str, ...] = ()
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    continues: bool = False
+
+    def as_dict(self) -> Json:
+        """Return the stage as JSON-ready values, which are the stage's own."""
+        return {**flat(self), "retry": flat(self.retry)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will run: stages in order, environment variables they all get, and where it is from.
+
+    `track` are the trackers that are told of it, with their options.
+    """
+
+    name: str
+    file: str
+    stages: tuple[Stage, ...]
+    description: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    track: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    smoke: bool = False
+
+    def stage(self, name: str) -> Stage:
+        """Return the stage called `name`; raises KeyError."""
+        return self._named[name]
+
+    def maker(self, path: str | None, reader: Stage | None = None) -> Stage | None:
+        """Return the first stage that makes `path`, or the folder it lies in, for another."""
+        if path not in self._found:
+            self._found[path] = self._makers_of(path)
+        return next((stage for stage in self._found[path] if stage is not reader), None)
+
+    def _makers_of(self, path: str | None) -> tuple[Stage, ...]:
+        """Return the stages that make a path, or a folder it lies in, as they stand."""
+        found = {at for made in upward(path or "") for at in self._makers.get(made, ())}
+        return tuple(self.stages[at] for at in sorted(found))
+
+    def of_tool(self, tool: str) -> tuple[Stage, ...]:
+        """Return the stages of a tool, as they stand."""
+        return self._tools.get(tool, ())
+
+    def place(self, stage: Stage) -> int:
+        """Return how many stages stand before one of the plan."""
+        return self._places[stage.name]
+
+    @cached_property
+    def judged(self) -> Mapping[str, list[tuple[str, str]]]:
+        """The metrics that expectations read, by stage: each with the stage that reads it."""
+        from runner.recipe.template.expressions import names  # noqa: PLC0415  (a plan read back needs none)
+
+        found: dict[str, list[tuple[str, str]]] = {}
+        for stage in self.stages:
+            for words in (words for line in stage.expect for words in names(line)):
+                match words:
+                    case ("metrics", metric):
+                        found.setdefault(stage.name, []).append((metric, stage.name))
+                    case ("stages", name, "metrics", metric):
+                        found.setdefault(name, []).append((metric, stage.name))
+        return found
+
+    @cached_property
+    def made(self) -> Mapping[str, tuple[str, str]]:
+        """The stage and the output that a path is, by path; the first where there are several."""
+        found: dict[str, tuple[str, str]] = {}
+        for stage in self.stages:
+            for name, path in stage.outputs.items():
+                found.setdefault(path, (stage.name, name))
+        return found
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells this plan from any other."""
+        text = json.dumps(self.as_dict(), sort_keys=True)
+        return blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @cached_property
+    def _named(self) -> Mapping[str, Stage]:
+        return {stage.name: stage for stage in reversed(self.stages)}
+
+    @cached_property
+    def _found(self) -> dict[str | None, tuple[Stage, ...]]:
+        return {}
+
+    @cached_property
+    def _tools(self) -> Mapping[str, tuple[Stage, ...]]:
+        found: dict[str, list[Stage]] = {}
+        for stage in self.stages:
+            found.setdefault(stage.tool, []).append(stage)
+        return {tool: tuple(stages) for tool, stages in found.items()}
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        return {stage.name: at for at, stage in enumerate(self.stages)}
+
+    @cached_property
+    def _makers(self) -> Mapping[str, list[int]]:
+        """The places of the stages that make a path, by path."""
+        found: dict[str, list[int]] = {}
+        for at, stage in enumerate(self.stages):
+            for path in stage.outputs.values():
+                found.setdefault(normal(path), []).append(at)
+        return found
+
+    def as_dict(self) -> Json:
+        """Return the plan as JSON-ready values, which are the plan's own."""
+        return {**flat(self), "stages": [stage.as_dict() for stage in self.stages]}
+
+
+def bind(value: Any, folder: str) -> Any:
+    """Return a value with the run directory's place filled in, inside mappings and lists too."""
+    if isinstance(value, str):
+        return value.replace(RUN_DIR, folder)
+    if isinstance(value, Mapping):
+        return {key: bind(child, folder) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [bind(child, folder) for child in value]
+    return value

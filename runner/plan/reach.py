@@ -1,0 +1,153 @@
+"""A plan -> what it lets others do: run their code here, or hear what is done and with which token.
+
+The catalogue says of a parameter that it reaches out, and of a tracker's option likewise. What it
+comes to is named by a digest, so that leave is asked for once, and again when it is another thing.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.base.problems import Mark, Problem
+from runner.catalog.tools import Catalog, Parameter, Tool
+from runner.plan.compile import Compiled
+from runner.plan.model import Plan, Stage
+
+Json = dict[str, Any]
+MODEL = "model"
+HINT = "a run asks for --trust the first time; for this to be gone, take it out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """One value that reaches out: where it stands, and what it does; `about` is what it is said of.
+
+    `stage` is "" for a key of the recipe.
+    """
+
+    stage: str
+    parameter: str
+    value: Any
+    why: str
+    about: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        where = f"{self.stage}: {self.parameter}" if self.stage else self.parameter
+        about = f" ({', '.join(self.about)})" if self.about else ""
+        return f"{where} {self.why}{about}"
+
+    @property
+    def digest(self) -> str:
+        """What names this very value: neither the stage's name nor the recipe's is part of it."""
+        said = json.dumps([self.parameter, self.value, self.about], sort_keys=True, default=str)
+        return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def reaches(plan: Plan, catalog: Catalog, envelope: Mapping[str, Any]) -> list[Reach]:
+    """Return what a plan lets others do.
+
+    In a smoke run no model is anybody's, and nobody is told.
+    """
+    found = [one for stage in plan.stages for one in _launched(stage, catalog.launcher)]
+    if not plan.smoke:
+        for stage in plan.stages:
+            tool = catalog.get(stage.tool)
+            found += _of_stage(stage, tool) if tool is not None else ()
+        found += _tracked(plan, envelope)
+    return found
+
+
+def problems(result: Compiled, catalog: Catalog, envelope: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a warning at each value of a compiled recipe that reaches out."""
+    for one in reaches(result.plan, catalog, envelope) if result.plan is not None else ():
+        about = f" ({', '.join(one.about)})" if one.about else ""
+        message = f"{one.parameter} {one.why}{about}"
+        yield Problem(_mark(one, result), message, "trust", HINT, severity="warning")
+
+
+def _mark(one: Reach, result: Compiled) -> Mark:
+    draft = result.resolver.drafts.get(one.stage)
+    steps = one.parameter.split(".")
+    node = result.resolver.recipe.tree if draft is None else draft.node
+    if draft is not None and steps[0] != "launch":
+        node = draft.given
+    for step in steps:
+        inner = node.get(step) if isinstance(node.value, dict) else None
+        if inner is None:
+            break
+        node = inner
+    return node.mark
+
+
+def _of_stage(stage: Stage, tool: Tool) -> Iterator[Reach]:
+    for name, parameter in tool.parameters.items():
+        for value in _reaching(parameter, stage.params.get(name)):
+            yield Reach(
+                stage=stage.name,
+                parameter=name,
+                value=value,
+                why=parameter.schema["x-trust"]["why"],
+                about=tuple(_models(stage, tool)),
+            )
+
+
+def _models(stage: Stage, tool: Tool) -> Iterator[str]:
+    for name, parameter in tool.parameters.items():
+        value = stage.params.get(name)
+        if isinstance(value, str) and parameter.input_kind(stage.params) == MODEL:
+            yield f"{name}: {value}"
+
+
+def _launched(stage: Stage, launcher: Tool) -> Iterator[Reach]:
+    for name, parameter in launcher.parameters.items():
+        for value in _reaching(parameter, stage.launch.get(name)):
+            why = parameter.schema["x-trust"]["why"]
+            yield Reach(
+                stage=stage.name,
+                parameter=f"launch.{name}",
+                value=value,
+                why=why,
+                about=(json.dumps(value),),
+            )
+
+
+def _tracked(plan: Plan, envelope: Mapping[str, Any]) -> Iterator[Reach]:
+    known = envelope["properties"]["track"]["properties"]
+    for tracker, options in plan.track.items():
+        for name, value in options.items():
+            said = known[tracker]["properties"].get(name, {}).get("x-trust")
+            if said is not None and not re.match(said.get("unless", r"(?!)"), str(value)):
+                parameter = f"track.{tracker}.{name}"
+                yield Reach(
+                    stage="", parameter=parameter, value=value, why=said["why"], about=(str(value),)
+                )
+
+
+def _reaching(parameter: Parameter, value: Any) -> Iterator[Any]:
+    """Yield the value of a parameter where it reaches out."""
+    said = parameter.schema.get("x-trust")
+    if said is None or not value:
+        return
+    if "key" in said:
+        if said["key"] in _true(value):
+            yield {said["key"]: True}
+        return
+    parts = list(value) if isinstance(value, list | dict) else [str(value)]
+    if not all(re.fullmatch(said.get("unless", r"(?!)"), str(part)) for part in parts):
+        yield value
+
+
+def _true(value: Any) -> set[str]:
+    """Return the keys that say something true, however deep they stand."""
+    found, waiting = set(), [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Mapping):
+            found |= {key for key, said in one.items() if said}
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return found

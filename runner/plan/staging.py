@@ -1,0 +1,58 @@
+"""A stage -> the same stage making its outputs beside their places, until they are whole.
+
+Inside the run directory a stage works in a folder ``.part`` of its own; what a recipe puts outside
+is made under another name in the same folder, so that moving it into place is one step (T58, T59).
+"""
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from runner.base.constants import RUN_DIR, normal
+from runner.catalog.tools import Tool
+from runner.plan.model import Stage
+
+PART = ".part"
+
+
+def roots(paths: Iterable[str]) -> list[str]:
+    """Return the paths that lie in no other of them."""
+    known = list(dict.fromkeys(paths))
+    return [path for path in known if not any(_inside(path, o) for o in known if o != path)]
+
+
+def beside(stage: Stage) -> dict[str, str]:
+    """Return for each outermost output of a stage where it is made until it is whole."""
+    own = f"{RUN_DIR}/{stage.name}/"
+    found = {}
+    for path in roots(stage.outputs.values()):
+        folder, name = posixpath.split(normal(path))
+        hidden = posixpath.join(folder, f".{name}{PART}")
+        inside = path.removeprefix(own)
+        found[path] = f"{own}{PART}/{inside}" if path.startswith(own) else hidden
+    return found
+
+
+def staged(stage: Stage, tool: Tool, places: Mapping[str, str]) -> Stage:
+    """Return the stage with its outputs at their other places; `places` as from beside."""
+    made = {tool.outputs[name].param for name in stage.outputs} - {None}
+    params = {
+        name: moved(value, places) if name in made and isinstance(value, str) else value
+        for name, value in stage.params.items()
+    }
+    outputs = {name: moved(path, places) for name, path in stage.outputs.items()}
+    return replace(stage, params=params, outputs=outputs)
+
+
+def moved(path: str, places: Mapping[str, str]) -> str:
+    """Return a path at its other place; one that lies in none of the places as it is."""
+    for old, new in places.items():
+        if normal(path) == normal(old):
+            return new
+        if _inside(path, old):
+            return posixpath.join(new, posixpath.relpath(path, old))
+    return path
+
+
+def _inside(path: str, folder: str) -> bool:
+    return normal(path).startswith(f"{normal(folder)}/")

@@ -1,0 +1,107 @@
+"""A stage's ``keep:`` and ``watch:`` in, every parameter of what stands around the trainer out.
+
+A parameter's name is its place in the recipe, dotted: ``watch.retention.every``.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from runner.base.problems import offer
+from runner.catalog.tools import Tool, applies, complete
+from runner.catalog.validate import Violation, violations
+
+Json = dict[str, Any]
+_RETENTION = "watch.retention."
+DATA = f"{_RETENTION}data"
+TRAINING = "watch_lora"  # the watch of tools that have a trainer to stand around
+
+
+def given(said: Mapping[str, Any]) -> Json:
+    """Return what a stage says of its trainer, by dotted names."""
+    flat = {"keep": said["keep"]} if "keep" in said else {}
+    watch = said.get("watch")
+    retention = watch.get("retention") if isinstance(watch, Mapping) else None
+    if isinstance(retention, Mapping):
+        flat |= {f"{_RETENTION}{name}": value for name, value in retention.items()}
+    return flat
+
+
+def refused(said: Mapping[str, Any], trainer: Tool) -> Iterator[Violation]:
+    """Yield what the schema refuses, each at its place in the recipe."""
+    for one in violations(trainer.schema, dict(said)):
+        name, *inside = one.path
+        path = tuple(str(name).split("."))
+        hint = one.hint
+        if one.rule == "unknown-key":
+            known = [own.removeprefix(_RETENTION) for own in trainer.parameters if "." in own]
+            hint = trainer.schema["x-not"].get(name) or offer(path[-1], known)
+        yield replace(one, path=(*path, *inside), hint=hint)
+
+
+def full(said: Mapping[str, Any], trainer: Tool) -> Json:
+    """Return every parameter that does something; none where the trainer stands alone."""
+    whole = complete(trainer.schema, said, trainer.schema)
+    watches = whole[DATA] is not None
+    if whole["keep"] == "last" and not watches:
+        return {}
+    return {name: value for name, value in whole.items() if watches or name == "keep"}
+
+
+def nested(trainer: Mapping[str, Any]) -> Json:
+    """Return the parameters as a recipe says them."""
+    tree: Json = {}
+    for name, value in trainer.items():
+        *above, last = name.split(".")
+        place = tree
+        for word in above:
+            place = place.setdefault(word, {})
+        place[last] = value
+    return tree
+
+
+def watched(trainer: Mapping[str, Any]) -> str | None:
+    """Return the data set that is evaluated while a stage trains, None where none is."""
+    found = trainer.get(DATA)
+    return None if found is None else str(found)
+
+
+def lacks(metric: str, trainer: Mapping[str, Any], tool: Tool) -> str | None:
+    """Return what a stage would have to say to measure one of the trainer's metrics.
+
+    None is returned where it measures it.
+    """
+    if metric.startswith("retention_"):
+        return None if watched(trainer) else "watch: {retention: {data: …}}"
+    when = tool.measures(metric)
+    return None if applies({"when": when}, trainer) else "keep: best"
+
+
+def line(kind: str, figures: Mapping[str, Any]) -> str:
+    """Return what was measured between two iterations in words; '' for what is not known here."""
+    at = f"iteration {figures.get('iteration')}"
+    match kind:
+        case "retention":
+            ratio = f"{figures['retention_ratio']:.3g} times that before"
+            begun = ratio if figures["iteration"] else "before the training"
+            return f"{at}, retention loss {figures['retention_loss']:.3f}, {begun}"
+        case "checkpoint":
+            return f"{at}, the checkpoint's validation loss {figures['checkpoint_val_loss']:.3f}"
+        case "kept":
+            return _kept(figures)
+    return ""
+
+
+def _kept(figures: Mapping[str, Any]) -> str:
+    """Return which weights are handed over, and why not the last."""
+    last = f"the last, of iteration {figures['last_iteration']}{_loss(figures, 'last_val_loss')}"
+    stopped = figures.get("stopped_iteration")
+    stop = "" if stopped is None else f"stopped at iteration {stopped}, and "
+    if figures["kept_iteration"] == figures["last_iteration"]:
+        return f"{stop}kept {last}"
+    kept = f"those of iteration {figures['kept_iteration']}{_loss(figures, 'kept_val_loss')}"
+    return f"{stop}kept {kept}, not {last}"
+
+
+def _loss(figures: Mapping[str, Any], name: str) -> str:
+    return f" (validation loss {figures[name]:.3f})" if name in figures else ""

@@ -1,0 +1,217 @@
+"""What a recipe says and nothing reads: it would silently drop."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from runner.base.problems import Problem, offer, suggest
+from runner.catalog.validate import unknown, violations
+from runner.plan.keys import Json, placed
+from runner.plan.resolve import Resolver
+from runner.plan.scope import Use
+from runner.recipe.load import Recipe
+from runner.recipe.merge import ENVIRONMENT, SET
+from runner.recipe.node import Node, locate
+from runner.recipe.template import render
+from runner.recipe.template.expressions import names
+from runner.recipe.template.sandbox import TemplateError
+
+
+def unused(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
+    """Yield a problem for each var and each tool's defaults that reach no stage.
+
+    Where there are no stages at all, what is for them is no second mistake.
+    """
+    if recipe.tree.get("stages") is None:
+        return
+    if not recipe.gaps:
+        yield from _vars(recipe, resolver)
+    yield from _defaults(recipe, resolver)
+
+
+def profile_problems(recipe: Recipe, resolver: Resolver, stage_schema: Json) -> Iterator[Problem]:
+    """Yield each key in a profile, chosen or not, that its stage or its tool does not know."""
+    for profile in recipe.section("profiles").values():
+        for name, node in _children(profile.get("stages")).items():
+            draft = resolver.drafts.get(name)
+            if draft is None:
+                continue
+            for key in node.value if isinstance(node.value, dict) else ():
+                if key not in stage_schema["properties"]:
+                    yield placed(unknown(stage_schema, (), key), node, f"stage '{name}'")
+            said = node.get("tool")
+            tool = resolver.catalog.get(said.value) if said is not None else draft.tool
+            params = node.get("params")
+            if tool is not None and params is not None and isinstance(params.value, dict):
+                yield from _unknown(tool.schema, params, tool.name)
+        for name, node in _children(profile.get("defaults")).items():
+            tool = resolver.catalog.get(name)
+            if tool is not None and isinstance(node.value, dict):
+                yield from _unknown(tool.schema, node, tool.name)
+
+
+def _unknown(schema: Json, node: Node, owner: str) -> Iterator[Problem]:
+    for found in violations(schema, node.plain()):
+        if found.rule == "unknown-key":
+            yield placed(found, node, owner)
+
+
+def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
+    known = recipe.section("vars")
+    read = _closed(known, {use[1:] for use in resolver.used if use[0] == "vars"})
+    fallbacks = "\n".join(_texts(recipe.section("defaults")))
+    since = _Layers(recipe)
+    for path, node in _leaves(known, ()):
+        if not path[0].isidentifier() or _covers(read, path):
+            continue
+        if _covers(since.read(path, node), path):
+            continue  # what read it is overruled by a layer above the one that says it
+        inherited = node.file not in {recipe.file, SET, ENVIRONMENT}
+        if inherited and f"vars.{path[0]}" in fallbacks:
+            continue  # a base's own var, read by a default that every stage overrules
+        name = ".".join(path)
+        why, rule = f"nothing reads vars.{name}", "unused-var"
+        hint = f"use it as {{{{ vars.{name} }}}}, or remove it"
+        if node.file in {SET, ENVIRONMENT}:
+            hint = _instead(recipe, path)
+        if node.file in {SET, ENVIRONMENT} and len(path) > 1:
+            beside = [
+                key for key in locate(recipe.tree, ("vars", *path[:-1])).value if key != path[-1]
+            ]
+            near = suggest(path[-1], beside)
+            if near:
+                why, hint, rule = f"an override matches nothing: {why}", near, "override-nothing"
+        elif inherited:
+            hint = f"use it as {{{{ vars.{name} }}}}, or write vars: {{{name}: !reset null}}"
+            if len(path) > 1:
+                hint = f"use it as {{{{ vars.{name} }}}}, or !reset it"
+        yield Problem(node.key_mark, why, rule, hint, recipe.inherited(node))
+
+
+def _covers(uses: Collection[Use], path: Use) -> bool:
+    """Say whether one of `uses` reads the var at `path`, or a mapping around it."""
+    return any(path[:size] in uses for size in range(len(path) + 1))
+
+
+class _Layers:
+    """What was read from each layer of a recipe on, made once for all vars that it says."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.below = recipe.below
+        self.known: dict[int, set[Use]] = {len(self.below): set()}
+
+    def read(self, path: Use, node: Node) -> set[Use]:
+        """Return the vars that were read when the layer was laid that says the var at `path`.
+
+        A profile reads what the files say, whether it is chosen or not.
+        """
+        said = (at for at, layer in enumerate(self.below) if _at(layer, path).mark == node.mark)
+        first = next(said, len(self.below))
+        if first not in self.known:
+            self.known[first] = {use for layer in self.below[first:] for use in _read_in(layer)}
+            if first == 0:
+                profiles = self.below[0].get("profiles")
+                self.known[0] |= _within(self.below[0], (profiles,) if profiles else ())
+        return self.known[first]
+
+
+def _at(layer: Node, path: Use) -> Node:
+    return locate(layer, ("vars", *path))
+
+
+def _read_in(tree: Node) -> set[Use]:
+    """Return the vars that a recipe's tree reads, its profiles left out."""
+    parts = (tree.get(name) for name in ("stages", "defaults", "track", "description"))
+    return _within(tree, [part for part in parts if part is not None])
+
+
+def _within(tree: Node, parts: Iterable[Node]) -> set[Use]:
+    """Return the vars that parts of a tree read, also through other vars of it."""
+    texts = [text for part in parts for text in _texts({"": part})]
+    read = {words[1:] for text in texts for words in _reads(text, bare=True) if words[0] == "vars"}
+    known = tree.get("vars")
+    return _closed(known.value if known and isinstance(known.value, dict) else {}, read)
+
+
+def _instead(recipe: Recipe, path: Use) -> str:
+    """Return the way out for a var that a caller says and nothing reads."""
+    for name, profile in recipe.section("profiles").items():
+        if _covers(_within(recipe.tree, (profile,)), path):
+            return f"only the profile '{name}' reads it: add --profile {name}"
+    for name, stage in recipe.section("stages").items():
+        for inside, node in _leaves(_children(stage), ()):
+            if node.over and _covers(_within(recipe.tree, node.losers()), path):
+                what = ".".join(("stages", name, *inside))
+                return f"leave it out: {what} read it, and is set at {node.mark}"
+    return "leave it out"
+
+
+def _closed(known: Mapping[str, Node], read: set[Use]) -> set[Use]:
+    """Return what is read, and what the vars that are read would read themselves."""
+    waiting, seen = list(read), set()
+    whole = Node(known, "", 0, 0)
+    while waiting:
+        node = locate(whole, waiting.pop())
+        texts = () if id(node) in seen else _texts({"": node})
+        seen.add(id(node))
+        for text in texts:
+            for words in _reads(text):
+                if words[0] == "vars" and words[1:] not in read:
+                    read.add(words[1:])
+                    waiting.append(words[1:])
+    return read
+
+
+def _reads(text: str, *, bare: bool = False) -> Iterator[Use]:
+    """Yield what a template reads; `bare` texts may be an expectation, which is an expression."""
+    try:
+        if render.is_template(text):
+            yield from render.reads(text)
+        elif bare and "vars." in text:
+            yield from names(text)
+    except TemplateError:
+        return
+
+
+def _defaults(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
+    tools = {draft.tool.name: draft.tool for draft in resolver.drafts.values() if draft.tool}
+    known = resolver.catalog.names
+    strays = []
+    for name, node in recipe.section("defaults").items():
+        notes = recipe.inherited(node)
+        if name in known and not isinstance(node.value, dict):
+            for found in violations({"type": "object"}, node.plain()):
+                what = replace(found, hint="write {PARAMETER: VALUE}, or remove it")
+                yield placed(what, node, f"defaults.{name}", notes)
+        elif name in known:
+            if name not in tools and not recipe.gaps:
+                hint = "remove it" if not notes else f"write defaults: {{{name}: !reset null}}"
+                why = f"no stage uses '{name}'"
+                yield Problem(node.key_mark, why, "unused-defaults", hint, notes)
+        else:
+            strays.append((name, node))
+    for name, node in strays:
+        homes = [tool.name for tool in tools.values() if name in tool.parameters]
+        hint = offer(name, known)
+        if homes:
+            hint = f"write defaults: {{{homes[0]}: {{{name}: …}}}}"
+        why = f"there is no tool '{name}'"
+        yield Problem(node.key_mark, why, "unused-defaults", hint, recipe.inherited(node))
+
+
+def _leaves(section: Mapping[str, Node], above: Use) -> Iterator[tuple[Use, Node]]:
+    for name, node in section.items():
+        path = (*above, name)
+        if isinstance(node.value, dict) and node.value:
+            yield from _leaves(node.value, path)
+        else:
+            yield path, node
+
+
+def _texts(section: Mapping[str, Node]) -> Iterator[str]:
+    for _, node in _leaves(section, ()):
+        items = node.value if isinstance(node.value, list) else [node]
+        yield from (item.value for item in items if isinstance(item.value, str))
+
+
+def _children(node: Node | None) -> Mapping[str, Node]:
+    return node.value if node is not None and isinstance(node.value, dict) else {}

@@ -1,0 +1,255 @@
+"""Origins of values in; what a person reads about them out, and JSON."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.base.formatting import laid_out
+from runner.base.problems import Mark, lines_of, nearest
+from runner.plan.model import Plan
+from runner.provenance.origins import NOTHING, Origin, Removal, Said
+from runner.recipe.merge import ENVIRONMENT, SET
+from runner.recipe.template.render import is_template
+
+Json = dict[str, Any]
+MAX_TRAIL, MAX_LINES = 20, 20_000
+"""Lines on what one value was made of, and on what all values were."""
+MAX_LOSERS = 20
+_SINGULAR = {"stage": "stages", "var": "vars"}
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What is needed to tell of origins: all of them by path, and the texts they stand in."""
+
+    known: Mapping[str, Origin]
+    sources: Mapping[str, str]
+
+    def place(self, mark: Mark) -> str:
+        """Return a place as ``file:line``; of an option the option itself."""
+        if mark.file not in {SET, ENVIRONMENT}:
+            return f"{mark.file}:{mark.line}"
+        rows = lines_of(self.sources.get(mark.file, ""))
+        said = rows[mark.line - 1] if 0 < mark.line <= len(rows) else ""
+        return f"{SET} {said}" if mark.file == SET else said
+
+    def row(self, origin: Origin) -> str:
+        """Return one value with who said it and who was overruled."""
+        return f"{origin.name} = {laid_out(origin.value, width=10_000)}  <- {self.chain(origin)}"
+
+    def chain(self, origin: Origin) -> str:
+        """Return who said a value, and everyone it overrules."""
+        first = self.said(origin.said) if origin.said else origin.because
+        if origin.said and origin.because:
+            first += f" ({origin.because})"
+        nearest = origin.losers[:MAX_LOSERS]
+        words = [first, *(self.said(loser, loses=True) for loser in nearest)]
+        if origin.losers[MAX_LOSERS:]:
+            words.append(f"{len(origin.losers) - MAX_LOSERS} more")
+        if origin.default is not NOTHING and origin.because != f"{origin.maker} default":
+            words.append(f"{origin.maker} default {laid_out(origin.default, width=80)}")
+        return " over ".join(words)
+
+    def said(self, said: Said, *, loses: bool = False) -> str:
+        """Return a place with its text where that tells more than the value does."""
+        where = self.place(said.mark) if said.mark else str(said.text)
+        if isinstance(said.text, Removal):
+            return f"{where} {said.text}"
+        written = said.text if isinstance(said.text, str) else laid_out(said.text, width=10_000)
+        scalar = not isinstance(said.text, dict | list)
+        plain = loses and scalar and said.mark and said.mark.file not in {SET, ENVIRONMENT}
+        tells = plain or is_template(written) or written.startswith("budget:")
+        return f"{where} {written}" if tells else where
+
+    @property
+    def most(self) -> int:
+        """How many lines are told of what a value was made of: of many values fewer each."""
+        return max(1, min(MAX_TRAIL, MAX_LINES // max(1, len(self.known))))
+
+    def trail(self, origin: Origin) -> Iterator[str]:
+        """Yield what a value was made of, a line each, and how many are left out."""
+        for said in origin.trail[: self.most]:
+            whole = self.known.get(said.name)
+            value = laid_out(said.value, width=80)
+            chain = self.chain(whole) if whole else self.said(said)
+            yield f"{said.name} = {value}  <- {chain}"
+        left = len(origin.trail) - self.most
+        if left > 0:
+            yield f"… ({'more than ' * origin.cut}{left} more behind these)"
+
+
+@dataclass(slots=True)
+class Use:
+    """One line of a file: what it is called, and the values it became or lost."""
+
+    mark: Mark
+    name: str
+    text: Any
+    became: dict[str, list[str]] = field(default_factory=dict)
+    overruled: dict[str, list[str]] = field(default_factory=dict)
+
+
+def text(rows: Iterable[Origin], plan: Plan, telling: Telling) -> str:
+    """Return values with their places, stage by stage."""
+    lines: list[str] = []
+    group = ""
+    for row in rows:
+        whole = row.path.partition(".")[0]
+        head = f"{row.stage}: {plan.stage(row.stage).tool}" if row.stage else whole
+        if head != group:
+            group = head
+            lines.append(head)
+        lines.append(f"  {telling.row(row)}")
+        lines += [f"      {line}" for line in telling.trail(row)]
+    return "\n".join(lines)
+
+
+def as_dict(row: Origin, telling: Telling) -> Json:
+    """Return one value with its places as JSON-ready values."""
+    return {
+        "path": row.path,
+        "stage": row.stage,
+        "name": row.name,
+        "value": row.value,
+        "changed": row.changed,
+        **_chain(row),
+        "trail": [
+            {"name": one.name, "value": one.value, **_said(one), **_overruled(one, telling)}
+            for one in row.trail[: telling.most]
+        ],
+        **({"left_out": True} if row.cut or len(row.trail) > telling.most else {}),
+    }
+
+
+def find(rows: Sequence[Origin], path: str) -> list[Origin]:
+    """Return the values at a path: of a stage, inside it, of the vars, or a parameter anywhere."""
+    whole = [row for row in rows if any(_below(name, path) for name in _names(row))]
+    return whole or [row for row in rows if row.stage and _below(row.name, path)]
+
+
+def near(rows: Sequence[Origin], path: str) -> str:
+    """Return the way out where nothing is at a path."""
+    first, _, rest = path.partition(".")
+    plural = _SINGULAR.get(first)
+    if plural and find(rows, f"{plural}.{rest}"):
+        return f"write {plural}.{rest}"
+    words = path.removeprefix("stages.").replace(".params.", ".", 1)
+    stages = dict.fromkeys(row.stage for row in rows if row.stage)
+    known = [f"{row.stage}.{row.name}" for row in rows if row.stage]
+    known += [*stages, *(row.path for row in rows if not row.stage)]
+    parts = {name[:at] for name in known for at in range(len(name)) if name[at] == "."}
+    beside = [name for name in (*known, *sorted(parts)) if name.count(".") == words.count(".")]
+    near = nearest(words, beside) or nearest(words, known) or _inside(rows, words)
+    otherwise = "paths look like STAGE.PARAMETER, STAGE, vars.NAME or PARAMETER"
+    return f"did you mean '{near}'?" if near else otherwise
+
+
+def _inside(rows: Sequence[Origin], words: str) -> str:
+    """Return the path of the value that is called so inside of a mapping, "" for none."""
+    named: dict[str, str] = {}
+    for row in (row for row in rows if row.stage and "." in row.name):
+        last = row.name.rpartition(".")[2]
+        named.setdefault(f"{row.stage}.{last}", f"{row.stage}.{row.name}")
+        named.setdefault(last, row.name)
+    return named.get(nearest(words, named), "")
+
+
+def contributed(rows: Iterable[Origin], file: str) -> list[Origin]:
+    """Return the values that a file says, or something they are made of."""
+    return [
+        row
+        for row in rows
+        if any(said.mark and said.mark.file == file for said in (row.said, *row.trail) if said)
+    ]
+
+
+def used(rows: Iterable[Origin]) -> list[Use]:
+    """Return every line that says something with the values it became, in the order of places."""
+    found: dict[Mark, Use] = {}
+    for row in rows:
+        if not row.stage:
+            continue
+        for said in (row.said, *row.trail):
+            if said is not None and said.mark is not None:
+                use = found.setdefault(said.mark, Use(said.mark, said.name, said.text))
+                own = said is row.said and not isinstance(said.text, Removal)
+                use.name = row.name if own else use.name
+                use.became.setdefault(row.name, []).append(row.stage)
+        for loser in row.losers:
+            if loser.mark is not None:
+                use = found.setdefault(loser.mark, Use(loser.mark, row.name, loser.text))
+                use.overruled.setdefault(row.name, []).append(row.stage)
+    return [found[mark] for mark in sorted(found)]
+
+
+def used_text(uses: Iterable[Use], telling: Telling) -> str:
+    """Return what each line became, file by file."""
+    lines: list[str] = []
+    file = ""
+    for use in uses:
+        if use.mark.file != file:
+            file = use.mark.file
+            lines.append(file)
+        lines.append(f"  {telling.place(use.mark).removeprefix(f'{file}:')} {_line(use)}")
+        lines += [f"      -> {name} of {', '.join(stages)}" for name, stages in use.became.items()]
+        for name, stages in use.overruled.items():
+            lines.append(f"      overruled: {name} of {', '.join(stages)}")
+    return "\n".join(lines)
+
+
+def used_dict(use: Use) -> Json:
+    """Return one line and what it became as JSON-ready values."""
+    mark = use.mark
+    return {
+        "file": mark.file,
+        "line": mark.line,
+        "column": mark.column,
+        "name": use.name,
+        "text": use.text,
+        "became": use.became,
+        "overruled": use.overruled,
+    }
+
+
+def _line(use: Use) -> str:
+    if isinstance(use.text, Removal):
+        return f"{_bare(use.name)}: {use.text}"
+    return f"{use.name}: {laid_out(use.text, width=10_000)}"
+
+
+def _bare(name: str) -> str:
+    """Return what a stage calls a value of its own."""
+    inside = name.split(".", 2)[2:] if name.startswith("stages.") else []
+    return inside[0].removeprefix("params.") if inside else name
+
+
+def _names(row: Origin) -> tuple[str, ...]:
+    bare = row.path.replace(".params.", ".", 1)
+    return tuple(name.removeprefix(lead) for name in (row.path, bare) for lead in ("", "stages."))
+
+
+def _below(name: str, path: str) -> bool:
+    return name == path or name.startswith((f"{path}.", f"{path}["))
+
+
+def _chain(row: Origin) -> Json:
+    """Return who said a value and who was overruled, the tool's default and whose that is."""
+    because = {"because": row.because} if row.because else {}
+    default = {} if row.default is NOTHING else {"default": row.default, "default_of": row.maker}
+    return {
+        **default,
+        "winner": {**(_said(row.said) if row.said else {}), **because},
+        "losers": [_said(loser) for loser in row.losers],
+    }
+
+
+def _overruled(said: Said, telling: Telling) -> Json:
+    """Return whom a value that another was made of overrules."""
+    whole = telling.known.get(said.name)
+    return {key: told for key, told in _chain(whole).items() if key != "winner"} if whole else {}
+
+
+def _said(said: Said) -> Json:
+    mark = said.mark
+    where = {"file": mark.file, "line": mark.line, "column": mark.column} if mark else {}
+    return {**where, "text": said.text, "reads": [*said.reads]}

@@ -1,0 +1,72 @@
+"""One value in a word of a command line or a variable -> a tree; and a value -> such a word.
+
+A word is typed as YAML is, and has nothing of YAML that could drop a part of it: no comments, no
+anchors, no second document, and no mapping but one in ``{ }``. What does not begin as a list, a
+mapping or a quoted text is one scalar, to its last character.
+"""
+
+from collections.abc import Iterator
+
+from runner.base.problems import Mark, Problem
+from runner.recipe.node import Node
+from runner.recipe.yaml import Document, bare, parse, tokens
+from runner.recipe.yaml_flow import flow
+
+_STRUCTURE = ("[", "{", '"', "'", "!")
+_LOST = {
+    "AnchorToken": "'&' names a value",
+    "AliasToken": "'*' repeats a value",
+    "DirectiveToken": "'%' is an order to YAML",
+    "DocumentStartToken": "'---' begins another document",
+    "DocumentEndToken": "'...' ends the document",
+}
+
+
+def inline(text: str, file: str) -> Document:
+    """Read one value; every problem is in the Document. An empty text is nobody's value."""
+    said = text.strip()
+    if not said.startswith(_STRUCTURE) or said.startswith("{{"):
+        return bare(text, file)
+    document = parse(text, file)
+    lost = None if document.problems else next(_lost(text, file), None)
+    if lost is not None:
+        document.problems.append(lost)
+    document.problems = [_quoted(one) for one in document.problems]
+    return document
+
+
+def word(node: Node) -> str:
+    """Return a value as a word that is read back as the same value."""
+    if node.tag == "reset":
+        return "!reset"
+    return f"!override {flow(node.plain())}" if node.tag else flow(node.plain())
+
+
+def _lost(text: str, file: str) -> Iterator[Problem]:
+    """Yield what YAML would pass over in a text that it can read."""
+    end = 0
+    for token in tokens(text):
+        start, why = token.start_mark.index, _LOST.get(type(token).__name__)
+        if getattr(token, "value", None) == (None, "!"):
+            why = "'!' alone is a tag of YAML"
+        comment = text.find("#", end, start)
+        if comment >= 0:
+            yield _problem(text, comment, file, "'#' begins a comment")
+        elif why:
+            yield _problem(text, start, file, why)
+        end = max(end, token.end_mark.index)
+
+
+def _problem(text: str, at: int, file: str, why: str) -> Problem:
+    line = text.count("\n", 0, at)
+    mark = Mark(file, line + 1, at - text.rfind("\n", 0, at))
+    return Problem(mark, f"{why}, which would be lost", "lost-text")
+
+
+def _quoted(problem: Problem) -> Problem:
+    """Return a problem with the way out of a word, where it is one of YAML's signs."""
+    if problem.rule not in {"yaml-syntax", "lost-text", "unknown-tag"}:
+        return problem
+    hint = "text with such signs needs quotes of its own: PATH='\"…\"'"
+    hint = f"{problem.hint}; {hint}" if problem.rule == "yaml-syntax" and problem.hint else hint
+    return Problem(problem.mark, problem.message, problem.rule, hint, problem.notes)

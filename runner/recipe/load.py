@@ -1,0 +1,325 @@
+"""Files in, one recipe out: what it extends, what is laid over it, and who said what."""
+
+import posixpath
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from runner.base.constants import BUILTIN, SUFFIXES
+from runner.base.problems import Mark, Problem, shown, suggest
+from runner.recipe.merge import merge, settle
+from runner.recipe.node import MISSING, Node
+from runner.recipe.overrides import PREFIX, Overrides, overlay
+from runner.recipe.size import MAX_FILES, too_large
+from runner.recipe.yaml import MAX_NODES, parse
+
+__all__ = ["Loaded", "Overrides", "Recipe", "load"]
+
+Read = Callable[[str], bytes]
+Beside = Callable[[str], Iterable[str]]
+Trail = tuple[tuple[str, Mark], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One merged tree; `sources` is each file's text, `trail` the places that named each file.
+
+    `gaps` says that something in it could not be read, `lost` that a whole file is not in it, so
+    that nobody takes what is missing for a mistake of its own. `below` are the trees that the
+    caller's layers were laid over: the files, then each profile, then the environment.
+    """
+
+    file: str
+    tree: Node = field(repr=False)
+    sources: Mapping[str, str] = field(repr=False)
+    trail: Mapping[str, tuple[Mark, ...]] = field(repr=False)
+    gaps: bool = False
+    lost: bool = False
+    below: tuple[Node, ...] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """The recipe's name: what it says, else the file's stem."""
+        said = self.tree.get("name")
+        if said is not None and isinstance(said.value, str):
+            return said.value
+        return posixpath.splitext(posixpath.basename(self.file.removeprefix(BUILTIN)))[0]
+
+    @property
+    def dir(self) -> str:
+        """The recipe's folder as the user wrote it, ``.`` for the working directory."""
+        return posixpath.dirname(self.file) or "."
+
+    def section(self, name: str) -> dict[str, Node]:
+        """Return a top-level mapping's children, empty where there is none."""
+        node = self.tree.get(name)
+        return node.value if node is not None and isinstance(node.value, dict) else {}
+
+    def inherited(self, node: Node) -> tuple[tuple[Mark, str], ...]:
+        """Return the places that brought a node's file into the recipe, as a problem's notes."""
+        return tuple((mark, "inherited here") for mark in self.trail.get(node.file, ()))
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A recipe, or None where it cannot be put together, with every problem and every text."""
+
+    recipe: Recipe | None
+    problems: list[Problem]
+    sources: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The files of a recipe, folded: what a caller lays over them is not in it yet.
+
+    `tree` is None where they cannot be put together.
+    """
+
+    file: str
+    tree: Node | None
+    problems: tuple[Problem, ...]
+    sources: Mapping[str, str]
+    trail: Mapping[str, tuple[Mark, ...]]
+    lost: bool
+
+
+def load(
+    file: str, read: Read, overrides: Overrides | None = None, beside: Beside | None = None
+) -> Loaded:
+    """Read a recipe and its parents through `read` (path -> bytes, OSError) and fold them.
+
+    `beside` names the files near a path that cannot be read.
+    """
+    return fold(gather(file, read, beside), overrides)
+
+
+def gather(file: str, read: Read, beside: Beside | None = None) -> Gathered:
+    """Read a recipe and its parents, which is done once however often it is looked at."""
+    gathering = _Gathering(read, beside or (lambda _: ()))
+    gathering.lay(file, ())
+    tree: Node | None = None
+    if gathering.layers and gathering.layers[-1].file == file:
+        tree = gathering.layers[0]
+        for layer in gathering.layers[1:]:
+            tree = merge(tree, layer)
+    told = tuple(gathering.problems)
+    return Gathered(file, tree, told, gathering.sources, gathering.trail, gathering.lost)
+
+
+def fold(found: Gathered, overrides: Overrides | None = None, *, alone: bool = False) -> Loaded:
+    """Lay over a recipe's files what a caller says.
+
+    With `alone` the recipe has no other profiles than those that are chosen.
+    """
+    over = overrides or Overrides()
+    loaded = Loaded(None, [*found.problems], {**found.sources})
+    if found.tree is None:
+        return loaded
+    options = (
+        len(over.sets) + len(over.profiles) + sum(name.startswith(PREFIX) for name in over.environ)
+    )
+    if large := [*too_large(found.tree, options)]:
+        loaded.problems += large
+        return loaded
+    tree = _only(found.tree, over.profiles) if alone else found.tree
+    *below, tree = overlay(tree, over, loaded.sources, loaded.problems)
+    tree = _settled(tree, loaded.problems)
+    gaps = bool(loaded.problems)
+    loaded.recipe = Recipe(
+        found.file, tree, loaded.sources, found.trail, gaps, found.lost, tuple(below)
+    )
+    return loaded
+
+
+def _only(tree: Node, names: Collection[str]) -> Node:
+    """Return a recipe without the profiles that are not named."""
+    said = tree.get("profiles")
+    if said is None or not isinstance(said.value, dict):
+        return tree
+    kept = {name: said.value[name] for name in names if name in said.value}
+    return replace(tree, value={**tree.value, "profiles": replace(said, value=kept)})
+
+
+def _settled(tree: Node, problems: list[Problem]) -> Node:
+    """Return the recipe without what ``!reset`` removes; inside stages that is not known yet."""
+    tree = settle(tree, problems, keep=("stages", "profiles"))
+    for name in ("stages", "profiles"):
+        part = tree.get(name)
+        if part is not None and isinstance(part.value, dict):
+            part = settle(part, problems, keep=tuple(part.value))
+            tree = replace(tree, value={**tree.value, name: part})
+    return tree
+
+
+class _Gathering:
+    """Reads a file and its parents; each is one layer, laid where it is first needed."""
+
+    def __init__(self, read: Read, beside: Beside) -> None:
+        self.read = read
+        self.beside = beside
+        self.problems: list[Problem] = []
+        self.sources: dict[str, str] = {}
+        self.trail: dict[str, tuple[Mark, ...]] = {}
+        self.layers: list[Node] = []
+        self.lost = self.full = False
+        self.values = 0
+
+    def lay(self, file: str, trail: Trail) -> None:
+        """Append the layers of a file's parents, then its own."""
+        if file in self.trail:
+            return
+        if len(self.trail) >= MAX_FILES:
+            self.many(trail, f"more than {MAX_FILES:,} files")
+            return
+        if self.values > MAX_NODES:
+            self.many(trail, f"more than {MAX_NODES:,} values in its files")
+            return
+        self.trail[file] = tuple(mark for _, mark in reversed(trail))
+        root = self.open(file, trail)
+        if root is None:
+            self.lost = True
+            return
+        for target in self.targets(root):
+            path = _join(file, target.value)
+            here = (*trail, (file, target.mark))
+            if path in [name for name, _ in here]:
+                self.circle(path, target, here)
+            else:
+                self.lay(path, here)
+        # A parent's name and description are its own.
+        own = {"extends"} if not trail else {"extends", "name", "description"}
+        kept = {key: child for key, child in root.value.items() if key not in own}
+        self.layers.append(replace(root, value=kept))
+
+    def targets(self, root: Node) -> list[Node]:
+        """Return the file names of ``extends``, each with its place."""
+        said = root.get("extends")
+        if said is None:
+            return []
+        good = []
+        for target in said.value if isinstance(said.value, list) else [said]:
+            if target.value is MISSING:
+                self.lost = True
+                continue
+            if not isinstance(target.value, str) or not target.value:
+                why = "'extends' takes a file name or a list of them"
+                hint = "remove this line" if target.value is None else "write extends: FILE.yaml"
+            elif "{{" in target.value:
+                why = "'extends' is read before templates are filled in"
+                hint = "write the file name out; vary with a profile"
+            else:
+                good.append(target)
+                continue
+            self.lost = True
+            self.say(target.mark, why, "bad-extends", hint)
+        return good
+
+    def circle(self, path: str, target: Node, here: Trail) -> None:
+        names = [name for name, _ in here]
+        start = names.index(path)
+        after = [*names[start + 1 :], path]
+        rows = tuple(
+            (mark, f"{name} extends {follower}")
+            for (name, mark), follower in zip(here[start:], after, strict=True)
+        )
+        hint = "remove one of these lines" if len(rows) > 1 else "remove this line"
+        notes = rows if len(rows) > 1 else ()
+        self.lost = True
+        why = f"{path} extends itself"
+        self.problems.append(Problem(target.mark, why, "extends-cycle", hint, notes))
+
+    def open(self, file: str, trail: Trail) -> Node | None:
+        """Return the root of a file, None where it is not a recipe."""
+        try:
+            data = self.read(file)
+        except OSError as error:
+            self.unreadable(file, error, trail)
+            return None
+        document = parse(data, file)
+        self.values += document.values
+        self.sources[file] = document.text
+        notes = tuple((mark, "inherited here") for mark in self.trail[file])
+        self.problems += [
+            replace(problem, notes=(*problem.notes, *notes)) for problem in document.problems
+        ]
+        root = document.root
+        if root is None:
+            if not document.problems:
+                mark = Mark(file, 1, 1)
+                self.say(
+                    mark,
+                    "this file is empty",
+                    "empty-recipe",
+                    "begin with: version: 1, and stages: {NAME: {tool: …, params: …}}",
+                    notes,
+                )
+            return None
+        if not isinstance(root.value, dict):
+            why = "a recipe is a mapping: 'stages:' and what belongs to them"
+            if not document.problems:
+                self.say(
+                    root.mark,
+                    why,
+                    "not-a-mapping",
+                    "begin with: version: 1, and stages: {NAME: {tool: …, params: …}}",
+                    notes,
+                )
+            return None
+        if root.tag:
+            why = f"!{root.tag} stands before the whole recipe, where it does nothing"
+            self.say(root.mark, why, "bad-tag", "put it behind a key", notes)
+        version = root.get("version")
+        if version is not None and not _first(version.value):
+            why = f"version must be 1, not {shown(version.value)}"
+            hint = "this run-recipe knows version 1 of the language: write version: 1"
+            self.say(version.mark, why, "bad-version", hint, notes)
+        return root
+
+    def many(self, trail: Trail, what: str) -> None:
+        """Tell that a recipe has too much, once."""
+        if self.full:
+            return
+        self.full = self.lost = True
+        hint = "put what they say into fewer"
+        self.say(trail[-1][1], f"this recipe has {what}", "too-large", hint)
+
+    def unreadable(self, file: str, error: OSError, trail: Trail) -> None:
+        stems = {posixpath.splitext(name)[0]: name for name in self.beside(file)}
+        near = suggest(posixpath.splitext(file)[0], stems)
+        for stem, name in stems.items():
+            near = near.replace(f"'{stem}'", f"'{name}'")
+        if set(file) & set("*?[") and not trail:
+            hint = "let the shell expand it, without quotes, or name the folder"
+        elif isinstance(error, IsADirectoryError):
+            hint = "name a file in it"
+        elif file.startswith(BUILTIN):
+            known = ", ".join(self.beside(file))
+            hint = near or f"there are: {known}"
+        elif trail:
+            hint = near or "paths of 'extends' are relative to the file that says so"
+        else:
+            hint = near
+        why = f"cannot read {file}: {error.strerror or error}"
+        self.say(trail[-1][1] if trail else Mark(file, 1, 1), why, "cannot-read", hint)
+
+    def say(
+        self, mark: Mark, why: str, rule: str, hint: str, notes: tuple[tuple[Mark, str], ...] = ()
+    ) -> None:
+        self.problems.append(Problem(mark, why, rule, hint, notes))
+
+
+def _first(version: object) -> bool:
+    """Say whether this is version 1 of the language; a value already told is no second mistake."""
+    return (type(version) is int and version == 1) or not isinstance(
+        version, str | int | float | list | dict | None
+    )
+
+
+def _join(file: str, target: str) -> str:
+    """Return the path of a parent, named in `file` as `target`."""
+    if target.startswith(BUILTIN):
+        return target if target.endswith(SUFFIXES) else f"{target}.yaml"
+    if file.startswith(BUILTIN):
+        folder = posixpath.dirname(file.removeprefix(BUILTIN))
+        return BUILTIN + posixpath.normpath(posixpath.join(folder, target))
+    return posixpath.normpath(posixpath.join(posixpath.dirname(file), target))

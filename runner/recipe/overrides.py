@@ -1,0 +1,307 @@
+"""What a caller lays over a recipe: profiles, variables, and ``PATH=VALUE`` texts."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+
+from runner.base.problems import Mark, Problem, listing, offer, suggest
+from runner.recipe.inline import inline
+from runner.recipe.merge import ENVIRONMENT, SET, merge
+from runner.recipe.node import Node
+from runner.recipe.template.allowance import MAX_DEPTH
+
+PREFIX = "RECIPE_VARS_"
+PROFILE = "--profile"
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PARTS = ("vars", "defaults", "stages")
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a caller puts on top of the files: profiles, environment, ``PATH=VALUE`` texts."""
+
+    profiles: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One ``PATH=VALUE``: the line the user sees of it, and at which column the path begins."""
+
+    file: str
+    number: int
+    line: str
+    start: int
+    words: tuple[str, ...]
+    value: str
+
+    def column(self, count: int) -> int:
+        """Return the column of the word after the first `count` words, from 1."""
+        return self.start + sum(len(word) + 1 for word in self.words[:count])
+
+    def mark(self, count: int = 0) -> Mark:
+        """Return the place of the word after the first `count` words."""
+        return Mark(self.file, self.number, self.column(count))
+
+
+def overlay(
+    tree: Node, overrides: Overrides, sources: dict[str, str], problems: list[Problem]
+) -> tuple[Node, ...]:
+    """Return the recipe as it is, then with each further layer: profiles, environment, options.
+
+    The last one is the recipe with everything laid over it; what matches nothing is a problem.
+    """
+    trees = [tree, *_profiles(tree, overrides.profiles, sources, problems)]
+    options = [*_environment(trees[-1], overrides.environ, problems)]
+    if options:
+        sources[ENVIRONMENT] = "\n".join(option.line for option in options)
+    trees.append(_laid(trees[-1], options, problems))
+    trees.append(_laid(trees[-1], _sets(trees[-1], overrides.sets, sources, problems), problems))
+    return tuple(trees)
+
+
+def _laid(tree: Node, options: Iterable[_Option], problems: list[Problem]) -> Node:
+    for option in options:
+        layer = _layer(tree, option, problems)
+        if layer is not None:
+            tree = merge(tree, layer)
+    return tree
+
+
+def _profiles(
+    tree: Node, names: Sequence[str], sources: dict[str, str], problems: list[Problem]
+) -> Iterator[Node]:
+    """Yield the recipe with one more of the chosen profiles each time."""
+    known = {name: one for name, one in _children(tree, "profiles").items() if one.tag != "reset"}
+    fitting: dict[str, Node] = {}
+    for name, profile in known.items():
+        strays = [*_strays(tree, profile, f"profile '{name}'")]
+        problems += [problem for _, problem in strays]
+        fitting[name] = _without(profile, [path for path, _ in strays])
+    if names:
+        sources[PROFILE] = "\n".join(names)
+    for number, name in enumerate(names, start=1):
+        if name not in known:
+            why = f"the recipe has no profile '{name}'"
+            mark = Mark(PROFILE, number, 1)
+            problems.append(Problem(mark, why, "unknown-profile", offer(name, known)))
+        elif isinstance(fitting[name].value, dict):
+            parts = {key: child for key, child in fitting[name].value.items() if key in _PARTS}
+            # A tag on the profile is about the profile that it replaces, not about the recipe.
+            tree = merge(tree, replace(fitting[name], value=parts, tag="", over=None))
+            yield tree
+
+
+def _environment(
+    tree: Node, environ: Mapping[str, str], problems: list[Problem]
+) -> Iterator[_Option]:
+    """Yield the variables that are meant for the recipe's vars."""
+    known = _children(tree, "vars")
+    names = sorted(name for name in environ if name.startswith(PREFIX))
+    for number, name in enumerate(names, start=1):
+        word = name.removeprefix(PREFIX)
+        fits = [one for one in known if one == word] or [
+            one for one in known if one.upper() == word.upper()
+        ]
+        line = _seen(f"{name}={environ[name]}")
+        start = len(PREFIX) + 1 - len("vars.")
+        if len(fits) == 1:
+            words = ("vars", fits[0])
+            yield _Option(ENVIRONMENT, number, line, start, words, environ[name])
+            continue
+        yield _Option(ENVIRONMENT, number, line, start, (), environ[name])
+        mark = Mark(ENVIRONMENT, number, len(PREFIX) + 1)
+        if fits:
+            why, rule = f"{name} fits each of {listing(fits)}", "bad-override"
+            hint = f"write --set vars.{fits[0]}=…, or rename one of them"
+        elif word:
+            why, rule = f"{name}: the recipe has no var '{word.lower()}'", "override-nothing"
+            hint = offer(word, known)
+        else:
+            why, rule, hint = f"{name} names no var", "bad-override", f"write {PREFIX}NAME"
+        problems.append(Problem(mark, why, rule, hint))
+
+
+def _sets(
+    tree: Node, sets: Sequence[str], sources: dict[str, str], problems: list[Problem]
+) -> Iterator[_Option]:
+    if sets:
+        sources[SET] = "\n".join(map(_seen, sets))
+    for number, text in enumerate(sets, start=1):
+        path, equals, value = text.partition("=")
+        hint = "write --set stages.NAME.params.PARAMETER=VALUE"
+        if not equals or not path:
+            why = f"'{_seen(text)}' is not PATH=VALUE"
+            problems.append(Problem(Mark(SET, number, 1), why, "bad-override", hint))
+            continue
+        if path.count(".") > MAX_DEPTH:
+            why = f"a path has at most {MAX_DEPTH} names, and this one has {path.count('.') + 1:,}"
+            problems.append(Problem(Mark(SET, number, 1), why, "bad-override", hint))
+            continue
+        words = _words(path, tree)
+        option = _Option(SET, number, _seen(text), 1, words, value)
+        if "" in words:
+            why = f"'{path[:80]}' has an empty name between its dots"
+            mark = option.mark(words.index(""))
+            problems.append(Problem(mark, why, "bad-override", hint))
+            continue
+        yield option
+
+
+def _seen(text: str) -> str:
+    """Return an option as the one line that its problems show, each character at its place."""
+    return _UNSEEN.sub(" ", text)
+
+
+def _layer(tree: Node, option: _Option, problems: list[Problem]) -> Node | None:
+    """Return an option as a layer, None where a problem stands in its way."""
+    if not option.words:
+        return None
+    lead = option.line.index("=") + 1
+    if not option.value.strip():
+        problems.append(_empty(option))
+        return None
+    parsed = inline(option.value, option.file)
+    starts = [0, *accumulate(len(row) + 1 for row in option.value.split("\n"))]
+
+    def moved(line: int, column: int) -> tuple[int, int]:
+        return option.number, lead + starts[min(line, len(starts)) - 1] + column
+
+    if parsed.problems:
+        for problem in parsed.problems:
+            marks = [problem.mark, *(mark for mark, _ in problem.notes if mark)]
+            mark, *others = [Mark(option.file, *moved(m.line, m.column)) for m in marks]
+            notes = tuple(zip(others, (text for _, text in problem.notes), strict=True))
+            problems.append(replace(problem, mark=mark, notes=notes))
+        return None
+    leaf = _shifted(parsed.root or Node(None, option.file, 1, 1), moved)
+    found = _into_list(tree, option)
+    layer = _nest(option, leaf)
+    found += [problem for _, problem in _foreign(tree, layer, option)]
+    found += [problem for _, problem in _strays(tree, layer, "an override")]
+    problems += found
+    return None if found else layer
+
+
+def _empty(option: _Option) -> Problem:
+    """Return the problem of a value that is not there: an unset variable of a shell, mostly."""
+    name = option.line.partition("=")[0]
+    out = f"unset {name}" if option.file == ENVIRONMENT else "leave it out"
+    hint = f"give it a value, or {out}; null is written null"
+    return Problem(option.mark(), f"{name} has no value", "empty-value", hint)
+
+
+def _shifted(node: Node, moved: Callable[[int, int], tuple[int, int]]) -> Node:
+    """Return a tree with its places moved to where the user sees them."""
+    value = node.value
+    if isinstance(value, dict):
+        value = {key: _shifted(child, moved) for key, child in value.items()}
+    elif isinstance(value, list):
+        value = [_shifted(child, moved) for child in value]
+    line, column = moved(node.line, node.column)
+    key = moved(*node.key) if node.key else None
+    return replace(node, value=value, line=line, column=column, key=key)
+
+
+def _words(path: str, tree: Node) -> tuple[str, ...]:
+    """Split a dotted path; keys of the tree that hold dots themselves are kept whole.
+
+    Below ``defaults`` stand names of tools, each of two words.
+    """
+    words: list[str] = []
+    node: Node | None = tree
+    rest: str | None = path
+    while rest is not None:
+        known = node.value if node is not None and isinstance(node.value, dict) else {}
+        fits = [key for key in known if rest == key or rest.startswith(f"{key}.")]
+        count = 2 if words == ["defaults"] else 1
+        word = max(fits, key=len) if fits else ".".join(rest.split(".")[:count])
+        words.append(word)
+        rest = rest[len(word) + 1 :] if len(rest) > len(word) else None
+        node = known.get(word)
+    return tuple(words)
+
+
+def _nest(option: _Option, leaf: Node) -> Node:
+    """Return a tree that holds `leaf` at the option's path; each mapping stands at its key."""
+    node = leaf
+    for at in reversed(range(len(option.words))):
+        node = replace(node, key=(option.number, option.column(at)))
+        above = option.column(max(at - 1, 0))
+        node = Node({option.words[at]: node}, option.file, option.number, above)
+    return node
+
+
+def _into_list(tree: Node, option: _Option) -> list[Problem]:
+    """Return a problem where a path points at an entry of a list."""
+    node: Node | None = tree
+    for at, word in enumerate(option.words):
+        before = ".".join(option.words[:at])
+        inside = re.fullmatch(r"(.+)\[-?\d*\]", word)
+        if inside or (node is not None and isinstance(node.value, list)):
+            whole = f"{before}.{inside[1]}" if inside else before
+            why = "a path cannot point into a list: a list is replaced whole"
+            return [Problem(option.mark(at), why, "bad-override", f"write {whole}=[…]")]
+        node = node.get(word) if node is not None else None
+    return []
+
+
+def _foreign(tree: Node, layer: Node, option: _Option) -> Iterator[tuple[tuple[str, ...], Problem]]:
+    """Yield a problem for the first word of a path that names no part of a recipe."""
+    for name, child in layer.value.items():
+        if name in (*_PARTS, "name", "description"):
+            continue
+        rest = [word for word in option.words[1:] if word != "params"]
+        last = rest[-1] if rest else option.words[-1]
+        if name in {"version", "extends", "profiles"}:
+            why = f"'{name}' is said by the file, and cannot be overridden"
+            hint = f"a path starts with one of: {listing(_PARTS)}"
+        else:
+            why = f"'{name}' is not a part of a recipe"
+            hint = suggest(name, _PARTS, f"write stages.NAME.params.{last}=…")
+        if name in _children(tree, "stages"):
+            hint = f"write stages.{name}.params.{last}=…"
+        elif name in _children(tree, "vars"):
+            hint = f"write vars.{'.'.join(option.words)}=…"
+        elif name == "params":
+            hint = f"write stages.NAME.params.{last}=…"
+        yield (name,), Problem(child.key_mark, why, "override-nothing", hint)
+
+
+def _strays(tree: Node, layer: Node, what: str) -> Iterator[tuple[tuple[str, ...], Problem]]:
+    """Yield path and problem of each var and stage that an overlay names and the recipe has not.
+
+    Where the recipe has no stages at all, that is told alone.
+    """
+    for section, one in (("vars", "var"), ("stages", "stage")):
+        known = _children(tree, section)
+        if section == "stages" and tree.get(section) is None:
+            continue
+        for name, child in _children(layer, section).items():
+            if name not in known:
+                why = f"{what} matches nothing: the recipe has no {one} '{name}'"
+                hint = offer(name, known)
+                yield (section, name), Problem(child.key_mark, why, "override-nothing", hint)
+
+
+def _without(layer: Node, paths: Sequence[tuple[str, ...]]) -> Node:
+    """Return a layer without the children at these paths of two words."""
+    if not isinstance(layer.value, dict):
+        return layer
+    kept = {}
+    for section, child in layer.value.items():
+        gone = {path[1] for path in paths if path[0] == section}
+        if gone:
+            kept[section] = replace(
+                child, value={k: v for k, v in child.value.items() if k not in gone}
+            )
+        else:
+            kept[section] = child
+    return replace(layer, value=kept)
+
+
+def _children(tree: Node, name: str) -> dict[str, Node]:
+    said = tree.get(name)
+    return said.value if said is not None and isinstance(said.value, dict) else {}

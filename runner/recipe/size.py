@@ -1,0 +1,81 @@
+"""A recipe -> how much it holds, and what of it is more than anybody writes.
+
+Whatever a recipe says is answered in seconds or refused here: work grows with these numbers.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from runner.base.problems import Problem
+from runner.recipe.node import Node
+
+MAX_FILES = 200
+"""Files of a recipe: itself and what it extends, and what those extend."""
+MAX_STAGES = 5_000
+MAX_PROFILES = 1_000
+MAX_CASES = 1_000
+MAX_OVERRIDES = 1_000
+"""Stages and profiles of a recipe, cases of a test file, values laid over a recipe."""
+MAX_EXPECT = 5_000
+MAX_VALUES = 250_000
+"""Values that the stages of a recipe hold, with what they inherit; a list is as many as it has."""
+MAX_TRIED = 100_000
+"""The same, over every profile or case that one `check` looks at; each is as much work as EACH."""
+EACH = 50
+MAX_LAID = 10_000_000
+"""Values laid over a recipe, times the values that it has."""
+
+
+def count(node: Node) -> int:
+    """Return how many values a node is."""
+    found, waiting = 0, [node]
+    while waiting:
+        value = waiting.pop().value
+        found += 1
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return found
+
+
+def too_large(tree: Node, options: int) -> Iterator[Problem]:
+    """Yield what a recipe has too much of; `options` are the values laid over it."""
+    limits = (
+        ("stages", len(_children(tree, "stages")), MAX_STAGES),
+        ("profiles", len(_children(tree, "profiles")), MAX_PROFILES),
+        ("values laid over it", options, MAX_OVERRIDES),
+        ("lines of 'expect'", _expectations(tree), MAX_EXPECT),
+    )
+    for what, found, limit in limits:
+        if found > limit:
+            yield beyond(tree, f"this recipe has {found:,} {what}", limit)
+            return
+    if options > EACH and (held := options * count(tree)) > MAX_LAID:
+        yield beyond(tree, f"{options:,} values laid over so large a recipe are {held:,}", MAX_LAID)
+
+
+def tried(tree: Node, what: str, number: int, held: int, hint: str) -> Problem | None:
+    """Return the problem of looking at a recipe of `held` values too often, None where it is not.
+
+    `what` is what is looked at so many times: ``profiles``.
+    """
+    whole = number * (held + EACH)
+    if whole <= MAX_TRIED:
+        return None
+    said = f"{number:,} {what} of a recipe of {held:,} values are {whole:,} to look at"
+    return beyond(tree, said, MAX_TRIED, hint)
+
+
+def beyond(node: Node, what: str, limit: int, hint: str = "split it") -> Problem:
+    """Return the problem of what is more than `limit`."""
+    return Problem(node.mark, f"{what}; the limit is {limit:,}", "too-large", hint)
+
+
+def _expectations(tree: Node) -> int:
+    said = (stage.get("expect") for stage in _children(tree, "stages").values())
+    return sum(len(one.value) for one in said if one is not None and isinstance(one.value, list))
+
+
+def _children(tree: Node, name: str) -> Mapping[str, Node]:
+    said = tree.get(name)
+    return said.value if said is not None and isinstance(said.value, dict) else {}

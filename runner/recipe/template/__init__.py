@@ -1,0 +1,1 @@
+"""``{{ }}``: what an expression may do, and its value."""

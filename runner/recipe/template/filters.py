@@ -1,0 +1,457 @@
+"""The filters, tests, methods and functions of an expression, each an error where it has no answer.
+
+They are Jinja's by name. What Jinja's own make of a failure (0 of text that is no number, nothing
+of an empty list, a default) would be a parameter that silently changes: here it is told. `GONE`
+says why others of Jinja's are not here, and what to write.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from runner.base.problems import offer, shown
+from runner.recipe.template.allowance import Allowance
+from runner.recipe.template.operators import compared, entry, joined, kind, listed, number, text
+from runner.recipe.template.sandbox import OperationError
+from runner.recipe.yaml_scalars import NumberError, scalar
+
+Filter = Callable[..., Any]
+_ABSENT = "a name that is missing is an error, and 0, false and '' are values"
+_INSTEAD = "write env('NAME', DEFAULT), MAPPING.get('NAME', DEFAULT) or A if B else C"
+_NEVER = "write the value of a name that may be missing into vars: every name there is, is defined"
+GONE: Mapping[str, tuple[str, str]] = {
+    "default": (_ABSENT, _INSTEAD),
+    "d": (_ABSENT, _INSTEAD),
+    "defined": ("a name that is missing is an error", _NEVER),
+    "undefined": ("a name that is missing is an error", _NEVER),
+    "truncate": ("it drops text without a word", "write text[:80]"),
+    "sameas": ("two values are equal or not", "write =="),
+    "callable": ("no value is a function", "leave it out"),
+    "escaped": ("no text is marked as HTML", "leave it out"),
+    "filter": ("filters are known", "leave it out"),
+    "test": ("tests are known", "leave it out"),
+    "find": ("it answers -1 for what is not there", "write 'TEXT' in NAME"),
+}
+
+
+def _whole(value: Any) -> int:
+    """Return a value as a whole number; of a number with a fraction, what is before the point."""
+    if isinstance(value, str):
+        value = _read(value, "a whole number")
+        if isinstance(value, float) and not value.is_integer():
+            raise OperationError(
+                f"int: {value!r} in text is no whole number", "write | float | int"
+            )
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise OperationError(f"int: {_said(value)} is no whole number")
+    return int(value)
+
+
+def _float(value: Any) -> float:
+    value = _read(value, "a number") if isinstance(value, str) else value
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise OperationError(f"float: {_said(value)} is no number")
+    return float(value)
+
+
+def _read(said: str, wanted: str) -> float:
+    """Return the number that a text says, by YAML's own rules; raises OperationError."""
+    try:
+        value = scalar(said.strip()) if said.strip() else None
+    except NumberError as error:
+        raise OperationError(str(error), error.hint) from error
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    comma = said.strip().replace(",", ".", 1)
+    hint = f"write {comma}" if "," in said and isinstance(scalar(comma), float) else ""
+    why = f"{wanted} is wanted, not the text {shown(said)}" if said.strip() else "the text is empty"
+    raise OperationError(why, hint)
+
+
+def _said(value: Any) -> str:
+    return shown(value) if isinstance(value, str | int | float | None) else kind(value)
+
+
+def _number(value: Any, what: str) -> Any:
+    if not number(value):
+        hint = "write | int or | float before it" if isinstance(value, str) else ""
+        raise OperationError(f"{what} takes a number, not {_said(value)}", hint)
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise OperationError(f"{what} takes text, not {_said(value)}")
+    return value
+
+
+def _round(value: Any, precision: int = 0, method: str = "common") -> float:
+    known = ("common", "ceil", "floor")
+    if method not in known:
+        raise OperationError(f"round has no method {shown(method)}", offer(str(method), known))
+    digits = int(_number(precision, "round"))
+    if digits != precision or not -300 <= digits <= 300:  # noqa: PLR2004  (a float has no more)
+        raise OperationError(f"round to {shown(precision)} digits is not possible")
+    given = float(_number(value, "round"))
+    if method == "common":
+        return round(given, digits)
+    return float(getattr(math, method)(given * 10**digits) / 10**digits)
+
+
+def _end(items: Any, at: int, what: str) -> Any:
+    if not isinstance(items, str | list | tuple):
+        raise OperationError(f"{what} takes a list or text, not {kind(items)}")
+    if not items:
+        raise OperationError(f"{what}: {kind(items)} without entries has no {what} one")
+    return items[at]
+
+
+def _extreme(items: Any, largest: bool, what: str, case_sensitive: bool, attribute: Any) -> Any:
+    if not listed(items, what):
+        raise OperationError(f"{what}: a list without entries has no {what}")
+    key = _key(attribute, case_sensitive)
+    return max(items, key=key) if largest else min(items, key=key)
+
+
+def _key(attribute: Any, case_sensitive: bool = True) -> Callable[[Any], Any]:
+    """Return what entries are compared by: themselves or a part of theirs."""
+    part = _part(attribute)
+
+    def key(item: Any) -> Any:
+        value = part(item)
+        return value.lower() if isinstance(value, str) and not case_sensitive else value
+
+    return key
+
+
+def _part(attribute: Any) -> Callable[[Any], Any]:
+    """Return what gives the part of an entry at a path such as ``a.0``; nothing is itself."""
+    words = [] if attribute is None else str(attribute).split(".")
+
+    def part(item: Any) -> Any:
+        for word in words:
+            item = entry(item, int(word) if word.isdecimal() and len(word) < 10 else word)  # noqa: PLR2004
+        return item
+
+    return part
+
+
+def _sum(items: Any, attribute: Any = None, start: Any = 0) -> Any:
+    part = _part(attribute)
+    total = _number(start, "sum")
+    for item in listed(items, "sum"):
+        total = total + _number(part(item), "sum")
+    return total
+
+
+def _unique(items: Any, case_sensitive: bool = True, attribute: Any = None) -> list[Any]:
+    """Return each entry once; 1 and true are two, and so are ``a`` and ``A``."""
+    key = _key(attribute, case_sensitive)
+    once: dict[Any, Any] = {}
+    for item in listed(items, "unique"):
+        value = key(item)
+        if isinstance(value, list | tuple | Mapping):
+            raise OperationError(f"unique takes no list of {kind(value).split()[-1]}s")
+        once.setdefault((isinstance(value, bool), value), item)
+    return list(once.values())
+
+
+def _sort(
+    items: Any,
+    reverse: bool = False,
+    case_sensitive: bool = False,
+    attribute: Any = None,
+) -> list[Any]:
+    return sorted(listed(items, "sort"), key=_key(attribute, case_sensitive), reverse=bool(reverse))
+
+
+def _dictsort(
+    value: Any,
+    case_sensitive: bool = False,
+    by: str = "key",
+    reverse: bool = False,
+) -> list[Any]:
+    if by not in ("key", "value"):
+        raise OperationError(f"dictsort by {shown(by)}", "write by='key' or by='value'")
+    return _sort(_items(value), reverse, case_sensitive, "0" if by == "key" else "1")
+
+
+def _items(value: Any) -> list[Any]:
+    if not isinstance(value, Mapping):
+        raise OperationError(f"items takes a mapping, not {kind(value)}")
+    return [[key, child] for key, child in value.items()]
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, str | list | tuple | Mapping):
+        raise OperationError(f"list takes a list, mapping or text, not {_said(value)}")
+    return list(value)
+
+
+def _length(value: Any) -> int:
+    if not isinstance(value, str | list | tuple | Mapping):
+        raise OperationError(f"{_said(value)} has no length")
+    return len(value)
+
+
+def _reverse(value: Any) -> Any:
+    return value[::-1] if isinstance(value, str) else list(listed(value, "reverse"))[::-1]
+
+
+def _trim(value: Any, chars: str | None = None) -> str:
+    return _text(value, "trim").strip(None if chars is None else _text(chars, "trim"))
+
+
+class Library:
+    """What filters, tests and methods an expression may use, and what they may take."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        bounded: Mapping[str, Filter] = {
+            "join": self._join,
+            "map": self._map,
+            "replace": self._replace,
+            "select": partial(self._select, wanted=True),
+            "reject": partial(self._select, wanted=False),
+            "selectattr": partial(self._selectattr, wanted=True),
+            "rejectattr": partial(self._selectattr, wanted=False),
+        }
+        signs = {name: partial(self._compared, sign) for name, sign in _SIGNS.items()}
+        self.filters: Mapping[str, Filter] = {**_FILTERS, **bounded}
+        self.tests: Mapping[str, Filter] = {**_TESTS, **signs}
+
+    def call(self, name: str, known: Mapping[str, Filter], *given: Any, **named: Any) -> Any:
+        """Return what a filter or test makes of values; raises OperationError."""
+        if name not in known:
+            raise OperationError(f"there is no '{name}'", offer(name, known))
+        for one in (*given, *named.values()):
+            self._allowance.work(10 * self._allowance.look(one) // 64)
+        try:
+            return self._allowance.made(known[name](*given, **named))
+        except TypeError as error:
+            raise OperationError(f"{name}: {_plainly(error)}") from error
+
+    def method(self, owner: Any, name: str, *given: Any, **named: Any) -> Any:
+        """Return what a method of a text, list or mapping makes; raises OperationError."""
+        known = next((_METHODS[one] for one in _METHODS if isinstance(owner, one)), {})
+        if name in GONE and name not in known:
+            raise gone(name, "function")
+        if name not in known:
+            why = f"{kind(owner)} has no '{name}' here"
+            raise OperationError(why, offer(name, known) if known else "", "undefined")
+        if name == "replace":
+            return self._allowance.made(self._replace(owner, *given, **named))
+        return self.call(name, known, owner, *given, **named)
+
+    def _join(self, items: Any, d: Any = "", attribute: Any = None) -> str:
+        part = _part(attribute)
+        words = [text(part(item)) for item in listed(items, "join")]
+        between = _text(d, "join")
+        self._allowance.hold(sum(map(len, words)) + len(words) * len(between))
+        return joined(words, between)
+
+    def _replace(self, value: Any, old: Any, new: Any, count: int = -1) -> str:
+        said, before = _text(value, "replace"), _text(old, "replace")
+        after = text(new)
+        times = said.count(before) if count < 0 else min(count, said.count(before))
+        self._allowance.hold(len(said) + times * max(0, len(after) - len(before)))
+        return said.replace(before, after, count)
+
+    def _map(
+        self, items: Any, name: str | None = None, *given: Any, attribute: Any = None, **named: Any
+    ) -> list[Any]:
+        if (name is None) == (attribute is None):
+            raise OperationError("map takes a filter's name, or attribute='NAME'")
+        if name is None:
+            return list(map(_part(attribute), listed(items, "map")))
+        return [
+            self.call(name, self.filters, item, *given, **named) for item in listed(items, "map")
+        ]
+
+    def _select(self, items: Any, test: str | None = None, *given: Any, wanted: bool) -> list[Any]:
+        return self._chosen(items, lambda item: item, test, given, wanted=wanted)
+
+    def _selectattr(
+        self, items: Any, attribute: Any, test: str | None = None, *given: Any, wanted: bool
+    ) -> list[Any]:
+        return self._chosen(items, _part(attribute), test, given, wanted=wanted)
+
+    def _chosen(
+        self,
+        items: Any,
+        part: Callable[[Any], Any],
+        test: str | None,
+        given: Sequence[Any],
+        *,
+        wanted: bool,
+    ) -> list[Any]:
+        def holds(item: Any) -> bool:
+            value = part(item)
+            return bool(value if test is None else self.call(test, self.tests, value, *given))
+
+        return [item for item in listed(items, "select") if holds(item) is wanted]
+
+    def _compared(self, sign: str, value: Any, other: Any) -> bool:
+        return compared(sign, value, other, self._allowance)
+
+
+def gone(name: str, what: str) -> OperationError:
+    """Return the error of one of Jinja's names that is left out on purpose."""
+    why, hint = GONE[name]
+    return OperationError(f"there is no {what} '{name}' in recipes: {why}", hint, "template-syntax")
+
+
+def _plainly(error: TypeError) -> str:
+    """Return Python's complaint about arguments without its names of functions."""
+    words = str(error).partition("() ")
+    return words[2] or words[0]
+
+
+def _ranged(*given: Any, allowance: Allowance) -> list[int]:
+    bounds = [_whole(one) for one in given if isinstance(one, int) and not isinstance(one, bool)]
+    if len(bounds) != len(given) or not 1 <= len(given) <= 3:  # noqa: PLR2004
+        raise OperationError("range takes one to three whole numbers")
+    made = range(*bounds)
+    allowance.hold(8 * len(made))
+    return list(made)
+
+
+def ranged(allowance: Allowance) -> Callable[..., list[int]]:
+    """Return the function ``range`` of an expression."""
+    return partial(_ranged, allowance=allowance)
+
+
+def _divisible(value: Any, by: Any) -> bool:
+    return bool(_number(value, "divisibleby") % _number(by, "divisibleby") == 0)
+
+
+def _odd(value: Any, what: str) -> bool:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise OperationError(f"{what} takes a whole number, not {_said(value)}")
+    return value % 2 == 1
+
+
+def _lettered(name: str) -> Filter:
+    return lambda value, *given: getattr(_text(value, name), name)(*given)
+
+
+def _affix(name: str) -> Filter:
+    def affix(value: str, *given: Any) -> Any:
+        return getattr(value, name)(
+            *(tuple(one) if isinstance(one, list) else one for one in given)
+        )
+
+    return affix
+
+
+def _parted(name: str) -> Filter:
+    def parted(value: str, between: str) -> list[str]:
+        if _text(between, name) not in value:
+            why = f"{name}: {shown(between)} is not in {shown(value)}"
+            raise OperationError(
+                why, f"write {name} only where it is: A if {between!r} in B else C"
+            )
+        return list(getattr(value, name)(between))
+
+    return parted
+
+
+def _at(value: Any, item: Any) -> int:
+    if item not in value:
+        raise OperationError(f"index: {_said(item)} is not there")
+    return int(value.index(item))
+
+
+_UNASKED = object()
+
+
+def _get(value: Any, key: Any, default: Any = _UNASKED) -> Any:
+    if key in value:
+        return value[key]
+    if default is _UNASKED:
+        hint = offer(str(key), value)
+        raise OperationError(f"get: the mapping has no {_said(key)}", hint, "undefined")
+    return default
+
+
+_FILTERS: Mapping[str, Filter] = {
+    "abs": lambda value: abs(_number(value, "abs")),
+    "capitalize": _lettered("capitalize"),
+    "count": _length,
+    "dictsort": _dictsort,
+    "first": partial(_end, at=0, what="first"),
+    "float": _float,
+    "int": _whole,
+    "items": _items,
+    "last": partial(_end, at=-1, what="last"),
+    "length": _length,
+    "list": _list,
+    "lower": _lettered("lower"),
+    "max": lambda items, case_sensitive=False, attribute=None: _extreme(
+        items, True, "max", case_sensitive, attribute
+    ),
+    "min": lambda items, case_sensitive=False, attribute=None: _extreme(
+        items, False, "min", case_sensitive, attribute
+    ),
+    "reverse": _reverse,
+    "round": _round,
+    "sort": _sort,
+    "string": text,
+    "sum": _sum,
+    "title": _lettered("title"),
+    "trim": _trim,
+    "unique": _unique,
+    "upper": _lettered("upper"),
+    "wordcount": lambda value: len(_text(value, "wordcount").split()),
+}
+_SIGNS = {
+    "==": "eq", "eq": "eq", "equalto": "eq", "!=": "ne", "ne": "ne",
+    "<": "lt", "lt": "lt", "lessthan": "lt", "<=": "lteq", "le": "lteq",
+    ">": "gt", "gt": "gt", "greaterthan": "gt", ">=": "gteq", "ge": "gteq", "in": "in",
+}  # fmt: skip
+_TESTS: Mapping[str, Filter] = {
+    "boolean": lambda value: isinstance(value, bool),
+    "divisibleby": _divisible,
+    "even": lambda value: not _odd(value, "even"),
+    "false": lambda value: value is False,
+    "float": lambda value: isinstance(value, float),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "iterable": lambda value: isinstance(value, str | list | tuple | Mapping),
+    "lower": lambda value: _text(value, "lower").islower(),
+    "mapping": lambda value: isinstance(value, Mapping),
+    "none": lambda value: value is None,
+    "number": number,
+    "odd": partial(_odd, what="odd"),
+    "sequence": lambda value: isinstance(value, str | list | tuple | Mapping),
+    "string": lambda value: isinstance(value, str),
+    "true": lambda value: value is True,
+    "upper": lambda value: _text(value, "upper").isupper(),
+}
+_METHODS: Mapping[Any, Mapping[str, Filter]] = {
+    str: {
+        **{
+            name: getattr(str, name)
+            for name in (
+                "capitalize", "count", "isdigit", "lower", "lstrip", "removeprefix",
+                "removesuffix", "rsplit", "rstrip", "split", "strip", "title", "upper",
+            )
+        },
+        "endswith": _affix("endswith"),
+        "index": _at,
+        "partition": _parted("partition"),
+        "replace": str.replace,
+        "rpartition": _parted("rpartition"),
+        "startswith": _affix("startswith"),
+    },
+    Mapping: {
+        "get": _get,
+        "items": _items,
+        "keys": list,
+        "values": lambda value: list(value.values()),
+    },
+    list: {"count": lambda value, item: list(value).count(item), "index": _at},
+    tuple: {"count": lambda value, item: list(value).count(item), "index": _at},
+}  # fmt: skip
+FILTERS = tuple(sorted(Library(Allowance()).filters))
+TESTS = tuple(sorted(Library(Allowance()).tests))

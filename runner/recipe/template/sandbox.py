@@ -1,0 +1,73 @@
+"""What a template's expressions are made of: names that hold names, functions, and their errors.
+
+An expression computes with YAML's values and nothing else. A scope and a function are no values:
+neither can be compared, written or handed on, so nothing of Python ever reaches a plan.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from runner.base.problems import listing
+
+
+class TemplateError(Exception):
+    """An expression or template that has no value; `hint` is the way out.
+
+    `near` is the name that was probably meant, so that nobody calls it unused.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        rule: str = "template-error",
+        near: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.rule = rule
+        self.near = near
+
+
+class OperationError(TemplateError):
+    """An operator, filter or method has no answer; whoever evaluates says in which expression."""
+
+
+class Scope:
+    """A name in an expression that holds further names, and is no value itself."""
+
+    title = "this"
+
+    def lookup(self, name: str) -> Any:
+        """Return the value called `name`; raises TemplateError where there is none."""
+        raise NotImplementedError
+
+    def names(self) -> Iterable[str]:
+        """Return the names it holds."""
+        return ()
+
+    def whole(self) -> Any:
+        """Return everything below this name as plain values, where that makes sense."""
+        raise self.refused()
+
+    def refused(self) -> TemplateError:
+        """Return the error of a group of values that is used as one."""
+        known = listing(self.names())
+        hint = f"add one of: .{known.replace(', ', ', .')}" if known else "add '.NAME'"
+        return TemplateError(f"{self.title} is a group of values, not a value", hint)
+
+
+class Function(Scope):
+    """A name in an expression that can be called, and is nothing else."""
+
+    def __init__(self, title: str, example: str, call: Callable[..., Any]) -> None:
+        self.title, self.example, self.call = title, example, call
+
+    def lookup(self, name: str) -> Any:
+        """Raise TemplateError: a function holds no names."""
+        hint = self.example.replace("NAME", name)
+        raise TemplateError(f"{self.title} is a function", f"write {hint}", "undefined")
+
+    def refused(self) -> TemplateError:
+        """Return the error of a function that is not called."""
+        return TemplateError(f"{self.title} is a function", f"write {self.example}")

@@ -1,0 +1,147 @@
+"""A complaint of YAML's in, a problem in a user's words out, at the place of the mistake."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from runner.base.problems import Mark, Problem
+from runner.recipe.template.allowance import MAX_DEPTH
+
+UNQUOTED = "a template must stand in quotes, or YAML reads '{{' as a mapping"
+QUOTE = 'write "{{ … }}"'
+_TEMPLATE = re.compile(r"(?:^|:|-|,|\[)\s*(\{\{)")
+_GLUED = re.compile(r"\s*(?:- )?([\w.-]+:)[^\s:/]")
+_WORD = re.compile(r"\s*(?:- )?([\w.-]+)\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What PyYAML says: its problem and context, each with its line and column from 1."""
+
+    why: str
+    at: tuple[int, int]
+    context: str
+    opened: tuple[int, int] | None
+    rows: list[str]
+
+    def row(self, number: int) -> str:
+        """Return a line of the text, counted from 1; empty where there is none."""
+        return self.rows[number - 1] if 0 < number <= len(self.rows) else ""
+
+    def above(self, number: int) -> int:
+        """Return the number of the nearest line above that says something."""
+        number -= 1
+        while number > 0 and self.row(number).strip(" ")[:1] in {"", "#"}:
+            number -= 1
+        return number
+
+
+def syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
+    """Return PyYAML's error as a problem."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return _character(error, text, file)
+    at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    opened = getattr(error, "context_mark", None)
+    said = Complaint(
+        str(getattr(error, "problem", None) or error),
+        (at.line + 1, at.column + 1) if at else (1, 1),
+        str(getattr(error, "context", None) or ""),
+        (opened.line + 1, opened.column + 1) if opened else None,
+        text.splitlines(),
+    )
+    place, why, rule, hint = _explained(said)
+    notes: tuple[tuple[Mark | None, str], ...] = ()
+    if said.opened and "flow" in said.context and "expected ','" in said.why:
+        line, column = said.opened
+        sign = said.row(line)[column - 1 : column]
+        notes = ((Mark(file, line, column), f"the '{sign}' opened here"),)
+    return Problem(Mark(file, *place), why, rule, hint, notes)
+
+
+def too_deep(mark: Mark) -> Problem:
+    """Return the problem of a value that is nested too deeply."""
+    return Problem(mark, f"nested more than {MAX_DEPTH} levels deep", "too-deep", "flatten it")
+
+
+def _character(error: Any, text: str, file: str) -> Problem:
+    before = text[: error.position] if isinstance(error.position, int) else ""
+    mark = Mark(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+    sign = error.character
+    shown = chr(sign) if isinstance(sign, int) else str(sign)
+    why = f"the character {shown!r} is not allowed in YAML"
+    return Problem(mark, why, "yaml-syntax", "remove it, or write it as an escape in quotes")
+
+
+def _explained(said: Complaint) -> tuple[tuple[int, int], str, str, str]:
+    """Return place, message, rule and hint of a complaint."""
+    line, column = said.at
+    for number in (line, line - 1):
+        found = _TEMPLATE.search(said.row(number))
+        if found:
+            return (number, found.start(1) + 1), UNQUOTED, "unquoted-template", QUOTE
+    place, why, hint = _spelling(said) or _told(said, said.row(line)[column - 1 : column])
+    return place, why, "yaml-syntax", hint
+
+
+def _spelling(said: Complaint) -> tuple[tuple[int, int], str, str] | None:
+    """Return a slip of the keyboard near the place, which YAML only notices later."""
+    line = said.at[0]
+    first = said.opened[0] if said.opened else line
+    for number in (first, line, said.above(line)):
+        at = said.row(number).find("\u00a0")
+        if at >= 0:
+            why = "a no-break space is no space to YAML"
+            return (number, at + 1), why, "type a plain space instead"
+    if "mapping values" not in said.why and "expected ':'" not in said.why:
+        return None
+    above = said.above(line)
+    row = said.row(above)
+    glued, word = _GLUED.match(row), _WORD.match(row)
+    if glued:
+        why = f"a space is missing after '{glued[1]}'"
+        hint = f"write '{glued[1]} {row[glued.end(1) :].strip()}'"
+        return (above, glued.start(1) + 1), why, hint
+    if word and "mapping values" in said.why:
+        why = f"a ':' is missing after '{word[1]}'"
+        return (above, word.start(1) + 1), why, f"write '{word[1]}:'"
+    return None
+
+
+# Words of YAML's complaint, then of its context; what they mean, and the way out. `{sign}` is the
+# character at the place; a complaint with a True is about where its context opened.
+_MEANINGS = (
+    ("mapping values are not allowed", "", "a second ': ' on one line",
+     "text that holds ': ' needs quotes", False),
+    ("found undefined alias", "", "this alias has no anchor",
+     "an anchor (&name) must stand before its alias (*name); text that starts with * needs quotes",
+     False),
+    ("", "scanning an alias", "'*' starts an alias, and no name follows",
+     "text that starts with * needs quotes", True),
+    ("end of stream", "scanning a quoted scalar", "this quote is never closed", "close it", True),
+    ("", "single document", "a recipe is one document: a second one starts here",
+     "put it into a file of its own, or remove the '---'", False),
+    ("expected ':'", "", "this line has no ':'", "is a ':' missing, or a quote left open above?",
+     True),
+    ("expected ',' or ']'", "", "a ',' or ']' is missing before this", "close it with ']'", False),
+    ("expected ',' or '}'", "", "a ',' or '}' is missing before this", "close it with '}'", False),
+    ("cannot start any token", "", "text cannot start with '{sign}'",
+     "text that starts with {sign} needs quotes", False),
+)  # fmt: skip
+
+
+def _told(said: Complaint, sign: str) -> tuple[tuple[int, int], str, str]:
+    """Return what YAML's own words mean."""
+    if sign == "\t":
+        return said.at, "a tab cannot indent", "YAML indents with spaces, never with tabs"
+    if "did not find expected key" in said.why:
+        if sign == ":":
+            return said.at, "a key is missing before ':'", "write it"
+        hint = "indent it as far as the lines it belongs to"
+        return said.at, "this line is indented unlike those around it", hint
+    for why, context, meaning, hint, opened in _MEANINGS:
+        if why in said.why and context in said.context:
+            place = (said.opened if opened else None) or said.at
+            return place, meaning.replace("{sign}", sign), hint.replace("{sign}", sign)
+    return said.at, said.why, ""

@@ -1,0 +1,133 @@
+"""What stages measured, as curves on one axis of iterations, thinned to what shows."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.base.formatting import figure
+
+Point = tuple[float, float]
+Events = Iterable[Mapping[str, Any]]
+
+MOST = 1200
+TICKS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Figures of one unit that belong in one picture."""
+
+    title: str
+    unit: str
+    figures: tuple[str, ...]
+
+
+CHARTS = (
+    Chart("Loss", "loss", ("train_loss", "val_loss", "retention_loss")),
+    Chart("Learning rate", "learning rate", ("learning_rate",)),
+    Chart("Speed", "tokens per second", ("tokens_per_second",)),
+    Chart("Peak memory", "GB", ("peak_memory",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One figure of one stage; x counts iterations, from where the stage before ended."""
+
+    stage: str
+    figure: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """All series of a run, and where on their axis each stage begins."""
+
+    series: tuple[Series, ...] = ()
+    borders: tuple[tuple[str, float], ...] = ()
+
+    def of(self, chart: Chart) -> list[Series]:
+        """Return the series that belong in a chart."""
+        return [one for one in self.series if one.figure in chart.figures]
+
+
+def curves(stages: Iterable[tuple[str, Events]], most: int = MOST) -> Curves:
+    """Return the series of stages in the order they ran, each of at most 2 x `most` points."""
+    found: list[Series] = []
+    borders: list[tuple[str, float]] = []
+    start = 0.0
+    for name, events in stages:
+        kept, last = _read(events, start)
+        series = [Series(name, figure, tuple(thin(points, most))) for figure, points in kept]
+        if series:
+            borders.append((name, start))
+            found += series
+            start = last
+    return Curves(tuple(found), tuple(borders))
+
+
+def _read(events: Events, start: float) -> tuple[list[tuple[str, list[Point]]], float]:
+    """Return the points of each figure a stage measured, and where its last one lies."""
+    points: dict[str, list[Point]] = {f: [] for chart in CHARTS for f in chart.figures}
+    last = start
+    for event in events:
+        at = event.get("iteration")
+        if not isinstance(at, int | float) or not _finite(at):
+            continue
+        last = max(last, start + at)
+        for name in points.keys() & event.keys():
+            if _finite(event[name]):
+                points[name].append((start + at, float(event[name])))
+    return [(name, rows) for name, rows in points.items() if rows], last
+
+
+def thin(points: Sequence[Point], most: int) -> Sequence[Point]:
+    """Return the lowest and the highest point of each of `most` stretches, and both ends.
+
+    No peak is lost: what a loss did for one iteration still shows.
+    """
+    if len(points) <= 2 * most:
+        return points
+    width = len(points) / most
+    kept = [0, len(points) - 1]
+    for stretch in range(most):
+        inside = range(int(stretch * width), int((stretch + 1) * width))
+        kept += [
+            min(inside, key=lambda at: points[at][1]),
+            max(inside, key=lambda at: points[at][1]),
+        ]
+    return [points[at] for at in sorted(set(kept))]
+
+
+def sketch(curves: Curves) -> list[str]:
+    """Return a line for each loss of each stage: how it went, from where to where."""
+    rows = []
+    for one in curves.of(CHARTS[0]):
+        values = [value for _, value in one.points]
+        if line := sparkline(values):
+            ends = f"{figure(one.figure, values[0])} to {figure(one.figure, values[-1])}"
+            rows.append((f"{one.stage} {one.figure}", f"{line} {ends}"))
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"  {name:{width}}  {line}" for name, line in rows]
+
+
+def sparkline(values: Sequence[float], width: int = 40) -> str:
+    """Return a line of block characters that shows how values went, '' for fewer than two."""
+    known = [value for value in values if math.isfinite(value)]
+    if len(known) < 2:  # noqa: PLR2004
+        return ""
+    step = max(1.0, len(known) / width)
+    means = []
+    at = 0.0
+    while round(at) < len(known):
+        part = known[round(at) : max(round(at) + 1, round(at + step))]
+        means.append(sum(part) / len(part))
+        at += step
+    low, high = min(means), max(means)
+    reach = (high - low) or 1.0
+    return "".join(TICKS[min(7, int((mean - low) / reach * 8))] for mean in means)
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,0 +1,68 @@
+"""A report as one HTML file that needs nothing else: no network, no script, no font.
+
+The script there is only copies the commands; without it everything is on the page all the same.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from runner.base import visible
+from runner.base.formatting import duration, figure
+from runner.report.comparison import Comparison
+from runner.report.page.charts import drawn, overlaid
+from runner.report.report import Report
+from runner.report.wording import changes, gates
+
+
+def page(one: Report, *, refresh: int = 0) -> str:
+    """Return the page of a run; with `refresh` a browser loads it again after so many seconds."""
+    known = {"charts": drawn(one.curves), "spans": _spans(one), "refresh": refresh}
+    return str(_template("run.html").render(one=one, **known))
+
+
+def comparing(found: Comparison, reports: Sequence[Report]) -> str:
+    """Return the page of several runs side by side."""
+    charts = overlaid([(one.manifest.id, one.curves) for one in reports])
+    return str(_template("comparison.html").render(found=found, charts=charts, reports=reports))
+
+
+def _spans(one: Report) -> list[tuple[str, str, float, float]]:
+    """Return each stage's name, state, and its bar's begin and width in percent of the whole."""
+    whole = one.seconds or 1.0
+    spans, start = [], 0.0
+    for stage in one.stages:
+        record = stage.record
+        width = 100 * record.seconds / whole
+        spans.append((record.name, str(record.state), start, width))
+        start += width
+    return spans
+
+
+@cache
+def _template(name: str) -> Any:
+    known = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    known.filters |= {"duration": duration, "value": _value}
+    known.globals |= {"figure": figure, "changes": changes, "gates_of": gates}
+    return known.get_template(name)
+
+
+def _visible(value: Any) -> Any:
+    """Return what a template puts into the page as it may stand there; a picture is ours."""
+    return value if isinstance(value, Markup) else visible.text(str(value))
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,179 @@
+"""A run in, what there is to say about it out: for a page, for Markdown, for a program."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runner.base.formatting import duration, figure
+from runner.base.visible import code, line
+from runner.base.visible import markdown as markup
+from runner.catalog.tools import Catalog
+from runner.report.curves import Curves
+from runner.report.wording import changes, gates, state_of
+from runner.run.audit import Verdict, sentence, total
+from runner.run.manifest import Manifest, StageRecord, State
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One parameter: what was asked, what the tool does unasked, and what was seen of it."""
+
+    name: str
+    planned: Any
+    default: Any
+    verdict: Verdict | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is not what the tool does unasked."""
+        return bool(self.planned != self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """One stage: its record, its parameters, and what was seen of its data and its model."""
+
+    record: StageRecord
+    tool: str
+    description: str
+    rows: tuple[Row, ...]
+    audit: str
+    observed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One run: `commands` is its script, `recipe` its resolved recipe, `alive` whether it runs.
+
+    `notes` are the warnings and budgets that were told before it.
+    """
+
+    manifest: Manifest
+    stages: tuple[StageReport, ...]
+    curves: Curves
+    audit: str
+    commands: str = ""
+    recipe: str = ""
+    notes: str = ""
+    alive: bool = False
+
+    @property
+    def state(self) -> str:
+        """Where the run stands; one whose process is gone was cut off."""
+        return state_of(self.manifest.state, alive=self.alive)
+
+    @property
+    def sound(self) -> bool:
+        """Whether something was audited, all that ended well was, and nothing differs."""
+        done = [stage for stage in self.stages if stage.record.state is State.FINISHED]
+        rows = [row.verdict for stage in self.stages for row in stage.rows if row.verdict]
+        audited = all(any(row.verdict for row in stage.rows) for stage in done)
+        return bool(rows) and audited and all(verdict.equal for verdict in rows)
+
+    @property
+    def seconds(self) -> float:
+        """How long its stages took in all."""
+        return sum(stage.record.seconds for stage in self.stages)
+
+    def as_dict(self) -> Json:
+        """Return the report as JSON-ready values; the curves are the thinned ones."""
+        whole = self.manifest
+        return {
+            "run": whole.id,
+            "recipe": whole.plan.name,
+            "state": self.state,
+            "smoke": whole.plan.smoke,
+            "started": whole.started,
+            "ended": whole.ended,
+            "seconds": round(self.seconds, 3),
+            "audit": self.audit,
+            "notes": self.notes.splitlines(),
+            "facts": dict(whole.facts),
+            "stages": [_stage(stage) for stage in self.stages],
+            "curves": asdict(self.curves),
+        }
+
+
+def report(
+    manifest: Manifest,
+    catalog: Catalog,
+    seen: Mapping[str, tuple[Sequence[Verdict], Mapping[str, Any]]],
+    curves: Curves,
+    texts: tuple[str, str, str] = ("", "", ""),
+    *,
+    alive: bool = False,
+) -> Report:
+    """Return the report of a run.
+
+    `seen` holds for each audited stage its verdicts and what was observed, `texts` the script,
+    the resolved recipe and what was told before the run.
+    """
+    stages = []
+    for record in manifest.stages:
+        stage = manifest.plan.stage(record.name)
+        tool = catalog.get(stage.tool)
+        verdicts, observed = seen.get(record.name, ((), {}))
+        known = {verdict.parameter: verdict for verdict in verdicts}
+        known_to = [tool, catalog.trainer] if tool else [catalog.trainer]
+        defaults = {name: p.default for one in known_to for name, p in one.parameters.items()}
+        rows = tuple(
+            Row(name, value, defaults.get(name), known.get(name))
+            for name, value in {**stage.params, **stage.trainer}.items()
+        )
+        said = sentence(verdicts) if verdicts else "not audited"
+        stages.append(
+            StageReport(record, stage.tool, stage.description, rows, said, dict(observed))
+        )
+    every = [verdict for verdicts, _ in seen.values() for verdict in verdicts]
+    audit = total(every) if every else "no stage has been audited"
+    return Report(manifest, tuple(stages), curves, audit, *texts, alive=alive)
+
+
+def _stage(stage: StageReport) -> Json:
+    record = {k: v for k, v in stage.record.as_json().items() if k not in {"prints", "identity"}}
+    changed = {row.name: row.planned for row in stage.rows if row.changed}
+    return {
+        **record,
+        "tool": stage.tool,
+        "audit": {**stage.record.audit, "verdict": stage.audit},
+        "changed": changed,
+        "observed": dict(stage.observed),
+    }
+
+
+def markdown(one: Report) -> str:
+    """Return the report as Markdown, as for a pull request."""
+    return "\n".join(_markdown(one)) + "\n"
+
+
+def _markdown(one: Report) -> Iterator[str]:
+    plan = one.manifest.plan
+    smoke = " (smoke run)" if plan.smoke else ""
+    yield f"# {markup(plan.name)}{smoke}: {one.state}"
+    yield ""
+    if plan.description:
+        yield f"{markup(plan.description)}\n"
+    yield f"Run {code(one.manifest.id)}, {duration(one.seconds)}. Audit: {one.audit}."
+    yield ""
+    yield "| stage | tool | state | time | figures |"
+    yield "|---|---|---|---:|---|"
+    for stage in one.stages:
+        record = stage.record
+        figures = ", ".join(markup(f"{n} {figure(n, v)}") for n, v in record.metrics.items())
+        took = duration(record.seconds) if record.seconds else ""
+        name, tool = markup(record.name), markup(stage.tool)
+        yield f"| {name} | {tool} | {record.state} | {took} | {figures} |"
+    rows = [(s.record.name, *gate) for s in one.stages for gate in gates(s.record)]
+    if rows:
+        yield "\n| gate | stage | held |\n|---|---|---|"
+        for name, text, held, words in rows:
+            answer = markup(words) if held else markup(words).replace("no", "**no**", 1)
+            yield f"| {code(text)} | {markup(name)} | {answer} |"
+    for stage in one.stages:
+        if stage.record.failure:
+            said = stage.record.failure
+            what = markup(f"{stage.record.name}: {said.get('kind')}")
+            yield f"\n**{what}**. {markup(str(said.get('guidance', '')))}"
+            yield from (f"\n    {line(row.strip())}" for row in changes(said))

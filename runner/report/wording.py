@@ -1,0 +1,186 @@
+"""What happens in a run and what happened, in the words that every view of it shares."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from runner.base.formatting import duration, figure
+from runner.base.visible import code, markdown
+from runner.plan import train_options
+from runner.plan.model import Stage
+from runner.run.audit import summary
+from runner.run.decisions import FIRST, Action
+from runner.run.manifest import Manifest, StageRecord, State
+from runner.run.next_steps import going_on
+from runner.run.remedies import Change
+
+
+def why(action: Action) -> str:
+    """Return why a stage of an earlier run runs again."""
+    if action.do == "judge":
+        return f", judged again: {action.cause}"
+    return f", again: {action.cause}" if action.cause != FIRST else ""
+
+
+def begins(manifest: Manifest, actions: Sequence[Action]) -> str:
+    """Return which run begins and where it is."""
+    count = len(actions)
+    return f"{manifest.plan.name}: {count} stage{'s' * (count != 1)}, in {manifest.folder}"
+
+
+def metric(stage: Stage, event: Mapping[str, Any]) -> str:
+    """Return one metric event as a line."""
+    iters = stage.params.get("iters")
+    match event.get("event"):
+        case "train":
+            speed = event.get("iterations_per_second")
+            left = (iters - event["iteration"]) / speed if iters and speed else 0.0
+            memory = event.get("peak_memory")
+            parts = [
+                f"iteration {event['iteration']}/{iters}",
+                f"train loss {figure('train_loss', event.get('train_loss'))}",
+                f"learning rate {figure('learning_rate', event.get('learning_rate'))}",
+                f"{figure('tokens_per_second', event.get('tokens_per_second'))} tokens/s",
+                *([f"{memory:.3g} GB"] if isinstance(memory, int | float) else []),
+            ]
+            # Never hidden while it is short: it would come and go with the speed.
+            time = duration(left) if left >= 1 else "less than 1 s"
+            return ", ".join([*parts, f"{time} left"] if left > 0 else parts)
+        case "val":
+            loss = figure("val_loss", event.get("val_loss"))
+            return f"iteration {event.get('iteration')}/{iters}, validation loss {loss}"
+        case "test":
+            loss = figure("test_loss", event.get("test_loss"))
+            return f"test loss {loss}, perplexity {figure('test_ppl', event.get('test_ppl'))}"
+        case "said":
+            return str(event.get("text"))
+        case str(kind):
+            return train_options.line(kind, event)
+    return ""
+
+
+def finished(record: StageRecord) -> str:
+    """Return how a stage ended well, with its last figures."""
+    shown = [
+        f"{text} loss {figure(name, record.metrics[name])}"
+        for name, text in (
+            ("train_loss", "train"),
+            ("val_loss", "validation"),
+            ("test_loss", "test"),
+        )
+        if name in record.metrics
+    ]
+    if "score" in record.metrics:
+        shown.append(f"score {record.metrics['score']:.4g}")
+    if "kept_iteration" in record.metrics:
+        kept, last = (record.metrics.get(f"{n}_iteration", 0) for n in ("kept", "last"))
+        shown.append(f"kept iteration {kept:.0f}, not the last" if kept < last else "kept the last")
+    seen = [summary(record.audit)] if record.audit else []
+    return ", ".join([f"finished in {duration(record.seconds)}", *shown, *seen])
+
+
+def unenforced(record: StageRecord) -> list[str]:
+    """Return each expectation that did not hold and stopped nothing, with the figures it read."""
+    lead = "not enforced in a smoke run"
+    return [f"{lead}: {one['expected']} ({_because(one)})" for one in record.unenforced]
+
+
+def gates(record: StageRecord) -> list[tuple[str, bool, str]]:
+    """Return each expectation of a stage, whether it held, and the same in words."""
+    free = {one["expected"]: _because(one) for one in record.unenforced}
+    return [
+        (
+            text,
+            held,
+            f"no, not enforced in a smoke run ({free[text]})" if text in free else _HELD[held],
+        )
+        for text, held in record.expectations
+    ]
+
+
+_HELD = {True: "yes", False: "no"}
+
+
+def _because(judgement: Mapping[str, Any]) -> str:
+    """Return the figures that an expectation read, or why it has no answer."""
+    read = judgement["figures"]
+    said = {name: figure(name.rpartition(".")[2], value) for name, value in read.items()}
+    if len(said) > 1:
+        return ", ".join(f"{name} is {text}" for name, text in said.items())
+    return judgement["trouble"] or "".join(said.values()) or "it is false"
+
+
+def failed(stage: Stage, record: StageRecord) -> str:
+    """Return how a stage failed: the log's tail, one clear line, the way out."""
+    failure = record.failure
+    if record.state is State.INTERRUPTED:
+        return f"{stage.name}: {failure.get('guidance') or 'stopped'}"
+    tail = [f"  | {line}" for line in str(failure.get("tail", "")).splitlines()]
+    code = f" (exit {record.exit_code})" if record.exit_code else ""
+    lines = [*tail, f"{stage.name} failed: {failure.get('kind', 'unknown')}{code}"]
+    lines += [f"  {row}" for row in str(failure.get("guidance", "")).splitlines()]
+    lines += changes(failure)
+    lines += [f"  the whole log: {failure['log']}"] if failure.get("log") else []
+    return "\n".join(lines)
+
+
+def changes(failure: Mapping[str, Any]) -> list[str]:
+    """Return what to change after a failure, and the words that do so."""
+    found = [
+        str(Change(one["path"], one["from"], one["to"], one.get("said", "")))
+        for one in failure.get("changes", ())
+    ]
+    lines = [f"  change {', '.join(found)}"] if found else []
+    return lines + ([f"  try: {failure['try']}"] if failure.get("try") else [])
+
+
+def ending(manifest: Manifest) -> str:
+    """Return where everything of a run is."""
+    done = [record for record in manifest.stages if record.state is State.FINISHED]
+    lines = [f"{manifest.plan.name}: {manifest.state}"]
+    for record in done:
+        lines += [f"  {record.name}.{name}: {path}" for name, path in record.outputs.items()]
+    if manifest.state is not State.FINISHED:
+        lines.append(f"  go on: {going_on(manifest)}")
+    lines.append(f"  everything: {manifest.folder} (run.json, commands.sh, each stage's log.txt)")
+    return "\n".join(lines)
+
+
+def state_of(state: State, *, alive: bool) -> str:
+    """Return a state in words: what runs in a run whose process is gone was cut off."""
+    return "cut off" if state is State.RUNNING and not alive else str(state)
+
+
+def line(manifest: Manifest, *, alive: bool) -> str:
+    """Return a run in one line: id, recipe, state, stages done, when."""
+    done = sum(record.state is State.FINISHED for record in manifest.stages)
+    smoke = " (smoke)" if manifest.plan.smoke else ""
+    state = f"{state_of(manifest.state, alive=alive)}, {done}/{len(manifest.stages)} stages"
+    return f"{manifest.id}  {manifest.plan.name}{smoke}  {state}, {manifest.started}"
+
+
+def listed(runs: Iterable[tuple[Manifest, bool]]) -> Iterator[str]:
+    """Yield a Markdown table of runs, each with whether its process is alive."""
+    yield "| run | recipe | state | stages | started |"
+    yield "|---|---|---|---:|---|"
+    for one, alive in runs:
+        done = sum(record.state is State.FINISHED for record in one.stages)
+        name = f"{one.plan.name}{' (smoke)' if one.plan.smoke else ''}"
+        state = state_of(one.state, alive=alive)
+        stages = f"{done}/{len(one.stages)}"
+        yield f"| {code(one.id)} | {markdown(name)} | {state} | {stages} | {one.started} |"
+
+
+def standing(manifest: Manifest, *, alive: bool) -> str:
+    """Return where a run stands, stage by stage; a run whose process is gone was cut off."""
+    cut = manifest.state is State.RUNNING and not alive
+    lines = [line(manifest, alive=alive) + (": its process is gone" if cut else "")]
+    for record in manifest.stages:
+        state = state_of(record.state, alive=alive)
+        shown = finished(record) if record.state is State.FINISHED else state
+        lines.append(f"  {record.name}: {shown}")
+        lines += [f"    {row}" for row in unenforced(record)]
+        if record.failure.get("guidance"):
+            rows = f"{record.failure['kind']}: {record.failure['guidance']}".splitlines()
+            lines += [f"    {row}" for row in rows]
+            lines += [f"  {row}" for row in changes(record.failure)]
+    return "\n".join([*lines, f"  {manifest.folder}"])

@@ -1,0 +1,280 @@
+"""One stage tried once: its folder made, its child told to go and watched, its end judged."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from runner.base.errors import Exit
+from runner.catalog import load
+from runner.catalog.tools import Tool
+from runner.command.argv import Invocation, invoke, launched
+from runner.plan import launch
+from runner.plan.expectations import judge
+from runner.plan.model import Plan, Stage, bind
+from runner.plan.staging import staged
+from runner.run import checkpoints, failures, history, signals
+from runner.run import checkpoints as states
+from runner.run import manifest as manifests
+from runner.run.audit import tally
+from runner.run.checkpoints import Saved
+from runner.run.decisions import MISSED, Identity
+from runner.run.journal import Tail, last_lines
+from runner.run.manifest import Manifest, StageRecord, State
+from runner.run.next_steps import going_on, rehearsal
+from runner.run.outputs import Places
+from runner.run.process import Child
+from runner.run.remedies import Change, Step, assignment, remedies, subject
+from runner.run.warm_start import Ahead, command
+from runner.system import files, hub, machine
+
+POLL = 0.05
+
+
+Advise = Callable[[Stage, Sequence[Step]], tuple[Change, ...]]
+"""A failed stage and the ways out of it -> the changes that hold."""
+
+
+def untried(_: Stage, steps: Sequence[Step]) -> tuple[Change, ...]:
+    """Return the plainest changes, of a plan whose recipe is not known."""
+    return tuple(change for step in steps for change in step[0].changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended: the stage's record, the exit code, whether a retry can help."""
+
+    record: StageRecord
+    code: Exit
+    again: bool = False
+
+
+class Attempt:
+    """One try of a stage inside a run's folder; `coming` are the stages that will run after it.
+
+    With `goes_on` it is a training that was cut off, and takes up what that try has left.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        stage: Stage,
+        tool: Tool,
+        ahead: Ahead,
+        coming: Sequence[Stage] = (),
+        *,
+        goes_on: bool = False,
+        advise: Advise = untried,
+    ) -> None:
+        self.advise = advise
+        self.manifest = manifest
+        self.plan: Plan = manifest.plan
+        self.stage = stage
+        self.tool = tool
+        self.ahead = ahead
+        self.coming = coming
+        self.folder = Path(manifest.folder)
+        self.place = self.folder / stage.name
+        self.places = Places(self.folder, stage)
+        self.tail = Tail(self.place / "metrics.jsonl")
+        self.goes_on = goes_on
+        self.keep = False  # what a try before left unfinished
+
+    def run(
+        self,
+        record: StageRecord,
+        hear: Callable[[Mapping[str, Any]], None],
+        keep: Callable[[StageRecord], StageRecord],
+    ) -> Ending:
+        """Run the stage to its end; `hear` gets each metric as it is measured.
+
+        Signals are held back from where the stage ended well: what is made is not given up then.
+        """
+        events: list[Mapping[str, Any]] = []
+        child: Child | None = None
+        try:
+            with signals.held():
+                child = self.child()
+                self.prepare(record, hear)
+                events += self.tail.new()
+                child.log(self.place / "log.txt", hub.mask())
+                child.go()
+                self.ahead.start(self.coming)
+            code, timed_out = self.watch(child, events, hear)
+        except KeyboardInterrupt:
+            hear({"event": "said", "text": "stopping; once more ends it at once"})
+            if child is not None:
+                child.stop()
+            raise
+        finally:
+            if child is not None:
+                child.finish()
+        if code == 0 and self.stage.launch:
+            code = launch.code(self.log())
+        metrics = {**manifests.summary(events), **self.left()}
+        audit = self.audit()
+        if code == 0 and (audit.get("different") or not history.audited(self.place)):
+            code = Exit.AUDIT  # whatever its process said: what nobody has looked at is not well
+        record = replace(record, exit_code=code, metrics=metrics, audit=audit)
+        if code != 0:
+            return self.failed(record, timed_out=timed_out)
+        signals.hold()
+        self.places.correct()
+        made = keep(replace(record, outputs=self.outputs(), prints=self.places.prints()))
+        return self.settle(made)
+
+    def settle(self, record: StageRecord) -> Ending:
+        """Move what was made to its place, and judge it."""
+        self.places.settle()
+        return self.judge(replace(record, state=State.FINISHED))
+
+    def prepare(self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]) -> None:
+        """Make the stage's folder, its configuration file and the places of its outputs."""
+        self.place.mkdir(exist_ok=True)
+        before = self.before(record, hear) if self.goes_on else None
+        checkpoints.cut(self.place / "metrics.jsonl", before)
+        (self.place / "effective.json").unlink(missing_ok=True)
+        log = self.place / "log.txt"
+        if log.exists():
+            log.replace(self.place / f"log.{machine.stamp()}.txt")
+        here = staged(self.stage, self.tool, self.places.open(keep=self.keep or before is not None))
+        config = invoke(here, self.tool).config
+        if config is not None:
+            text = str(bind(config, str(self.folder)))
+            files.write(self.place / "config.json", text, lasting=False)
+
+    def before(
+        self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]
+    ) -> Saved | None:
+        """Return where a training goes on, None where it starts over; say what is not known yet."""
+        identity = Identity(record.identity).digest
+        found, why = checkpoints.look(self.place, identity, thorough=True)
+        said = states.goes_on(found, self.stage) if found else states.starts_over(why)
+        if found is None or record.attempts > 1:
+            hear({"event": "said", "text": said})
+        return found
+
+    def child(self) -> Child:
+        """Return the stage's process: the one that waits for it, or its ranks' launcher."""
+        if not self.stage.launch:
+            return self.ahead.take(self.stage)
+        start = command(self.folder, self.stage.name)
+        invocation = Invocation(tuple(start), (), None, None)
+        launcher = load.catalog().launcher
+        launch = bind(dict(self.stage.launch), str(self.folder))
+        words = launched(invocation, launch, launcher).arguments
+        module, function = launcher.main
+        # Its input stays open and silent: mlx.launch spins on one that has ended.
+        code = f"from {module} import {function} as main; main()"
+        return Child([sys.executable, "-P", "-c", code, *words], self.ahead.env())
+
+    def watch(
+        self,
+        child: Child,
+        events: list[Mapping[str, Any]],
+        hear: Callable[[Mapping[str, Any]], None],
+    ) -> tuple[int, bool]:
+        """Follow a child to its end; return its exit code and whether its time ran out."""
+        limit = self.stage.timeout
+        deadline = time.monotonic() + limit if limit else None
+        code = None
+        while code is None:
+            code = child.wait(POLL)
+            if child.trouble is not None:
+                child.stop()
+                raise child.trouble
+            for event in self.tail.new():
+                events.append(event)
+                hear(event)
+            if code is None and deadline is not None and time.monotonic() > deadline:
+                child.stop()
+                return Exit.TIMEOUT, True
+        return code, False
+
+    def outputs(self) -> dict[str, str]:
+        """Return where the stage's outputs are, by their names."""
+        return {k: str(bind(path, str(self.folder))) for k, path in self.stage.outputs.items()}
+
+    def log(self) -> str:
+        """Return the end of the stage's log, enough for what every rank said of its end."""
+        return last_lines(self.place / "log.txt", count=2000)
+
+    def left(self) -> dict[str, float]:
+        """Return the figures a tool left in a file of its own."""
+        if self.tool.report is None:
+            return {}
+        here = staged(self.stage, self.tool, self.places.known())
+        path = bind(self.tool.report.format(**here.params), str(self.folder))
+        found = files.read_json(Path(path)) or {}
+        return {name: value for name, value in found.items() if self.tool.measured(name)}
+
+    def audit(self) -> dict[str, int]:
+        """Return how many parameters were compared, how many differ, and how far they were seen."""
+        rows = history.verdicts(self.place)
+        return tally(rows) if rows else {}
+
+    def failed(self, record: StageRecord, *, timed_out: bool) -> Ending:
+        """Say how the stage failed, and whether trying again can help."""
+        tail = last_lines(self.place / "log.txt")
+        if timed_out:
+            guidance = f"It ran longer than its timeout of {self.stage.timeout:g} s."
+            found = failures.Failure("timeout", guidance, retry=True)
+        elif record.exit_code == Exit.AUDIT and not record.audit.get("different"):
+            found = failures.UNSEEN
+        else:
+            found = failures.classify(record.exit_code or 0, tail)
+        code = Exit.AUDIT if record.exit_code == Exit.AUDIT else Exit.STAGE_FAILED
+        changes = self.advise(self.stage, remedies(found.kind, self.stage, tail))
+        rehearse = found.smokes and not self.plan.smoke
+        without = f"Without the hub the recipe is tried by: {rehearsal(self.manifest)}"
+        about = bind(subject(found.kind, self.stage), str(self.folder))
+        said = {
+            "kind": found.kind,
+            "guidance": f"{found.guidance} {about} {without if rehearse else ''}".rstrip(),
+            "changes": [change.as_dict() for change in changes],
+            "try": self.command(changes),
+            "tail": tail,
+            "log": str(self.place / "log.txt"),
+        }
+        ended = replace(record, state=State.FAILED, failure=said, ended=machine.now())
+        return Ending(ended, Exit.TIMEOUT if timed_out else code, found.retry)
+
+    def command(self, changes: Sequence[Change]) -> str:
+        """Return the command that goes on with changes that were tried, "" where none was."""
+        if not changes or self.advise is untried:
+            return ""
+        words = [word for one in changes for word in ("--set", assignment(self.stage, one))]
+        return going_on(self.manifest, *words)
+
+    def judge(self, record: StageRecord) -> Ending:
+        """Hold a finished stage against its expectations; a smoke run's figures mean nothing."""
+        judged = judge(self.stage, self.scope(record))
+        record = replace(record, expectations=tuple((one.expected, one.held) for one in judged))
+        missed = [one for one in judged if not one.held]
+        if self.plan.smoke or not missed:
+            told = tuple(one.as_dict() for one in missed)
+            return Ending(replace(record, unenforced=told), Exit.OK)
+        why = "\n".join(map(str, missed))
+        failure = {
+            "kind": MISSED,
+            "guidance": why,
+            "missed": [one.as_dict() for one in missed],
+        }
+        return Ending(replace(record, state=State.FAILED, failure=failure), Exit.EXPECTATION)
+
+    def scope(self, record: StageRecord) -> dict[str, Any]:
+        """Return the names an expectation may read."""
+        known = {stage.name: stage for stage in self.plan.stages}
+        rows = [row for row in self.manifest.stages if row.name != record.name]
+        stages = {
+            row.name: {
+                **known[row.name].outputs,
+                "params": known[row.name].params,
+                "metrics": row.metrics,
+            }
+            for row in (*rows, record)
+        }
+        own = {**stages[record.name], "name": record.name}
+        return {"metrics": record.metrics, "stages": stages, "stage": own, "vars": self.plan.vars}

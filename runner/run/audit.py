@@ -1,0 +1,192 @@
+"""Planned against seen: whether every parameter is what the recipe says, as far as it was seen."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from runner.base.problems import counted, listing
+from runner.base.values import same
+from runner.plan.staging import moved
+
+ABSENT = "(absent)"
+PARSED, READ = "parser", "tool"
+_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One parameter: what was planned, what the tool's parser made of it, what was seen in use.
+
+    `effective` is ABSENT where nothing in the process shows it beside the parsed value. `seen` is
+    how far it was followed: "parser"; "tool", whose own code read the value; "loader", "trainer",
+    "test" or "end", where it was in use. `equal` is whether everything seen is what was planned:
+    `compare` judges it, once, of the values themselves, and whoever reads a verdict back takes it
+    as it was written. `instead` names the parameter that is used in its place, where one is.
+    """
+
+    parameter: str
+    planned: Any
+    parsed: Any
+    effective: Any = ABSENT
+    seen: str = PARSED
+    instead: str = ""
+    equal: bool = field(kw_only=True)
+
+    @property
+    def used(self) -> bool:
+        """Whether it is as planned and was seen in use."""
+        return self.equal and self.seen not in {PARSED, READ}
+
+    @property
+    def read(self) -> bool:
+        """Whether it is as planned and the tool's own code read it; its use was not seen."""
+        return self.equal and self.seen == READ
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the verdict as JSON-ready values; from_dict reads them back."""
+        return {
+            "parameter": self.parameter,
+            "planned": self.planned,
+            "parsed": self.parsed,
+            "effective": None if self.effective == ABSENT else self.effective,
+            "observed": self.effective != ABSENT,
+            "seen": self.seen,
+            **({"instead": self.instead} if self.instead else {}),
+            "equal": self.equal,
+        }
+
+
+def from_dict(said: Mapping[str, Any]) -> Verdict:
+    """Read a verdict back. Raises KeyError or TypeError where it is none."""
+    effective = said["effective"] if said["observed"] else ABSENT
+    texts = said["parameter"], said["seen"], said.get("instead", "")
+    if not isinstance(said["equal"], bool) or not all(isinstance(one, str) for one in texts):
+        raise TypeError(said)
+    name, seen, instead = texts
+    planned, parsed = said["planned"], said["parsed"]
+    return Verdict(name, planned, parsed, effective, seen, instead, equal=said["equal"])
+
+
+def compare(
+    planned: Mapping[str, Any],
+    parsed: Mapping[str, Any],
+    effective: Mapping[str, Any],
+    seen: Mapping[str, str],
+    instead: Mapping[str, str] = MappingProxyType({}),
+) -> list[Verdict]:
+    """Return a verdict for every planned parameter, in the plan's order."""
+    return [
+        _judged(
+            Verdict(
+                name,
+                value,
+                parsed.get(name, ABSENT),
+                effective.get(name, ABSENT),
+                seen.get(name, PARSED),
+                equal=False,
+            ),
+            instead.get(name, ""),
+        )
+        for name, value in planned.items()
+    ]
+
+
+def _judged(found: Verdict, instead: str) -> Verdict:
+    used = found.effective == ABSENT or same(found.planned, found.effective)
+    equal = same(found.planned, found.parsed) and used
+    return replace(found, equal=equal, instead=instead if found.seen == PARSED else "")
+
+
+def differences(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Return the verdicts that do not agree."""
+    return [verdict for verdict in verdicts if not verdict.equal]
+
+
+def settled(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
+    """Return a verdict on a path that is as planned with the place it will be moved to."""
+    place = moved(verdict.planned, final) if isinstance(verdict.planned, str) else None
+    if place is None or place == verdict.planned or not verdict.equal:
+        return verdict
+    effective = ABSENT if verdict.effective == ABSENT else place
+    return replace(verdict, planned=place, parsed=place, effective=effective)
+
+
+def tally(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Return how many parameters were compared, how many differ, were seen in use, or read."""
+    rows = list(verdicts)
+    return {
+        "parameters": len(rows),
+        "different": len(differences(rows)),
+        "used": sum(verdict.used for verdict in rows),
+        "read": sum(verdict.read for verdict in rows),
+    }
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """Return a tally in words; one of an earlier release does not say how far it looked."""
+    equal = counts["parameters"] - counts["different"]
+    said = f"{equal} of {counted(counts['parameters'], 'parameter')} as planned"
+    if "used" not in counts or not equal:
+        return said
+    used, read = counts["used"], counts["read"]
+    parsed = equal - used - read
+    if parsed == equal:
+        return f"{said} (only parsed)"
+    parts = {"seen in use": used, "read by the tool": read, "only parsed": parsed}
+    return f"{said} ({', '.join(f'{count} {how}' for how, count in parts.items() if count)})"
+
+
+def total(verdicts: Iterable[Verdict]) -> str:
+    """Return the audit of several stages in one line: its tally, and what is not as planned."""
+    rows = list(verdicts)
+    names = [verdict.parameter for verdict in differences(rows)]
+    said = [summary(tally(rows)), *([f"not as planned: {_names(names)}"] if names else [])]
+    return "; ".join(said)
+
+
+def sentence(verdicts: Iterable[Verdict]) -> str:
+    """Return the audit of a stage in one line: as `total`, and what was only parsed."""
+    rows = list(verdicts)
+    counts = tally(rows)
+    said = [total(rows)]
+    if counts["used"] or counts["read"]:
+        idle = [one for one in rows if one.equal and not one.used and not one.read]
+        said += [f"only parsed: {_names(map(_why, idle))}"] if idle else []
+    return "; ".join(said)
+
+
+def _why(verdict: Verdict) -> str:
+    if not verdict.instead:
+        return verdict.parameter
+    return f"{verdict.parameter} ({verdict.instead} is used instead)"
+
+
+def _names(names: Iterable[str]) -> str:
+    return listing(dict.fromkeys(names), _NAMED)
+
+
+def table(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return the verdicts as aligned rows: what was planned, what was seen and by whom."""
+    rows = [
+        (
+            verdict.parameter,
+            _short(verdict.planned),
+            "-" if verdict.parsed == ABSENT else _short(verdict.parsed),
+            "-" if verdict.effective == ABSENT else _short(verdict.effective),
+            verdict.seen,
+            "yes" if verdict.equal else "NO",
+        )
+        for verdict in verdicts
+    ]
+    rows.insert(0, ("parameter", "planned", "parsed", "effective", "seen by", "equal"))
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _short(value: Any, width: int = 40) -> str:
+    text = str(value)
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,0 +1,123 @@
+"""What a training that was cut off has left behind -> whether and where it can go on, in words."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.base.problems import listing
+from runner.plan.model import Stage
+from runner.plan.staging import PART
+from runner.run import digests
+from runner.system import files, machine
+
+Json = dict[str, Any]
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The state of a training after an iteration: its file, and what it is a state of.
+
+    `metrics` are the bytes of metrics.jsonl written by then, `packages` the versions that made it,
+    `loop` what only the training itself reads.
+    """
+
+    iteration: int
+    file: str
+    size: int
+    sha256: str
+    metrics: int
+    identity: str
+    packages: Mapping[str, str]
+    loop: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> Json:
+        """Return the note as JSON-ready values; from_dict reads them back."""
+        return {"format": FORMAT, **asdict(self)}
+
+
+def from_dict(said: Json | None) -> Saved | None:
+    """Return the note, None where it is none of this format."""
+    from msgspec import ValidationError, convert  # noqa: PLC0415  (few go on with a training)
+
+    if said is None or said.get("format") != FORMAT:
+        return None
+    try:
+        found = convert(said, Saved)
+    except (ValidationError, RecursionError):
+        return None
+    return None if "/" in found.file or found.file in {"", ".", ".."} else found
+
+
+def unlike(saved: Saved, identity: str, packages: Mapping[str, str]) -> str:
+    """Return why a state is not one of this training, '' where it is."""
+    if saved.identity != identity:
+        return "what it is made of changed"
+    other = [name for name in packages if saved.packages.get(name) != packages[name]]
+    return f"{listing(other)} is another release" if other else ""
+
+
+def goes_on(saved: Saved, stage: Stage) -> str:
+    """Return from where a training goes on: iterations done and left, and the updates made."""
+    iters, done = stage.params["iters"], saved.iteration
+    update = done // stage.params["grad_accumulation_steps"]
+    what = "the schedule" if stage.params["lr_schedule"] else "the optimizer"
+    left = f"{iters - done} remain, {what} at update {update}"
+    return f"goes on after iteration {done} of {iters}: {left}"
+
+
+def starts_over(why: str) -> str:
+    """Return that a training starts over, and why."""
+    return f"starts over: {why}"
+
+
+FOLDER = "state"
+NOTE = "state.json"
+PACKAGES = ("mlx", "mlx-lm")
+
+
+def place(own: Path) -> Path:
+    """Return where the state of a stage is kept while the stage is unfinished."""
+    return own / PART / FOLDER
+
+
+def packages() -> dict[str, str]:
+    """Return the installed releases that a state depends on."""
+    return {name: version for name in PACKAGES if (version := machine.installed(name))}
+
+
+def look(own: Path, identity: str, *, thorough: bool) -> tuple[Saved | None, str]:
+    """Return the state a stage's training can go on from, or None and why it cannot.
+
+    The file is read whole only where it is asked to be `thorough`.
+    """
+    folder = place(own)
+    if not (folder / NOTE).exists():
+        return None, "it was cut off before its first checkpoint"
+    found = from_dict(files.read_json(folder / NOTE))
+    if found is None:
+        return None, "the note of its saved state cannot be read"
+    why = unlike(found, identity, packages())
+    if why:
+        return None, why
+    if not _whole(folder / found.file, found, thorough=thorough):
+        return None, f"its saved state {found.file} is damaged"
+    return found, ""
+
+
+def _whole(file: Path, found: Saved, *, thorough: bool) -> bool:
+    try:
+        same = file.stat().st_size == found.size
+        return same and (not thorough or digests.sha256(file) == found.sha256)
+    except OSError:
+        return False
+
+
+def cut(metrics: Path, found: Saved | None) -> None:
+    """Leave of a stage's metrics those that were written before its state was saved, or none."""
+    if found is None:
+        metrics.unlink(missing_ok=True)
+    elif metrics.exists():
+        os.truncate(metrics, min(found.metrics, metrics.stat().st_size))

@@ -1,0 +1,180 @@
+"""What a plan would do on this disk: identities, what is damaged, and whether it can run at all."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runner.base.constants import RUN_DIR
+from runner.base.errors import RecipeError, UnfitError
+from runner.base.problems import listing
+from runner.catalog.tools import Catalog, Tool
+from runner.plan.inputs import readings
+from runner.plan.model import Plan, Stage, bind
+from runner.plan.order import gap
+from runner.recipe.template import expressions
+from runner.run import checkpoints, digests
+from runner.run import checkpoints as states
+from runner.run.decisions import Action, Identity, identities, schedule, was_cut_off
+from runner.run.manifest import Manifest, StageRecord, State
+from runner.run.outputs import Places
+from runner.system import machine
+from runner.system.machine import MORE_FILES, few_files
+from runner.system.progress import meter
+
+MEMORY = ".digests.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What each stage would be made of, what happened to earlier outputs, and what to do."""
+
+    wanted: Mapping[str, Identity]
+    damaged: Mapping[str, str]
+    actions: Sequence[Action]
+
+
+def decide(
+    plan: Plan, catalog: Catalog, names: Sequence[str], before: Manifest | None, runs: Path
+) -> Decision:
+    """Decide what to do with the named stages, each with its cause; a dry run decides here, too.
+
+    What was read for it is remembered beside the `runs`. Raises RecipeError where a stage reads
+    from one that would not run and has no result.
+    """
+    records = {record.name: record for record in before.stages} if before else {}
+    versions = machine.packages() | {"run_recipe": "1"}
+    wanted = identities(plan, catalog, versions, _inputs(plan, catalog, runs))
+    damaged = {}
+    for stage in plan.stages:
+        record = records.get(stage.name)
+        said = _damage(record, Places(Path(before.folder), stage)) if record and before else ""
+        if said:
+            damaged[stage.name] = said
+    doubted = _doubted(plan, before.plan) if before else ()
+    actions = schedule(plan, names, wanted, records, damaged, doubted)
+    if before is not None:
+        again = {action.stage for action in actions if action.do == "run"}
+        actions = [
+            _with_state(one, plan.stage(one.stage), wanted, before, again)
+            if one.do == "run" and was_cut_off(records.get(one.stage))
+            else one
+            for one in actions
+        ]
+    decision = Decision(wanted, damaged, actions)
+    missing = gap(plan, [action.stage for action in actions], _kept(plan, decision, before))
+    if missing is not None:
+        raise RecipeError(*missing)
+    return decision
+
+
+def _doubted(plan: Plan, before: Plan) -> set[str]:
+    """Return the stages whose expectations read a variable that has another value now."""
+    return {
+        stage.name
+        for stage in plan.stages
+        for text in stage.expect
+        for words in expressions.names(text)
+        if words[0] == "vars" and plan.vars.get(words[1]) != before.vars.get(words[1])
+    }
+
+
+def _with_state(
+    action: Action,
+    stage: Stage,
+    wanted: Mapping[str, Identity],
+    before: Manifest,
+    again: Collection[str],
+) -> Action:
+    """Return the decision with where a training that was cut off goes on, or why it starts over."""
+    if not stage.continues:
+        return action
+    remade = [name for name in stage.after if name in again]
+    place = Path(before.folder) / stage.name
+    found, why = checkpoints.look(place, wanted[stage.name].digest, thorough=False)
+    if remade:
+        found, why = None, f"stage {remade[0]} runs again"
+    said = states.goes_on(found, stage) if found else states.starts_over(why)
+    return replace(action, cause=f"{action.cause}; {said}")
+
+
+def _inputs(plan: Plan, catalog: Catalog, runs: Path) -> dict[str, str]:
+    """Return the digests of what the plan reads from this disk and no stage of it makes."""
+    paths = {one.path for stage in plan.stages for one in readings(stage, catalog)}
+    memory = digests.Memory(runs / MEMORY)
+    with meter() as progress:
+        found = {
+            path: digests.digest(memory.prints(Path(path), progress))
+            for path in sorted(paths)
+            if RUN_DIR not in path and Path(path).exists() and plan.maker(path) is None
+        }
+    memory.save()
+    return found
+
+
+def _damage(record: StageRecord, places: Places) -> str:
+    """Return what happened to the outputs a stage made, '' where they are intact."""
+    for path, known in record.prints.items():
+        if path not in places.finals:
+            return f"its record names {path}, which is no output of it"
+        said = digests.difference(places.now(path), known)
+        if said:
+            return said
+    return ""
+
+
+def own(plan: Plan, before: Manifest, damaged: Collection[str]) -> set[str]:
+    """Return the outputs an earlier run made and nobody changed since: they make room for new."""
+    made = {record.name: [Path(path) for path in record.prints] for record in before.stages}
+    return {
+        said
+        for stage in plan.stages
+        for said in stage.outputs.values()
+        for path in made.get(stage.name, ())
+        if stage.name not in damaged and Path(str(bind(said, before.folder))).is_relative_to(path)
+    }
+
+
+def _kept(plan: Plan, decision: Decision, before: Manifest | None) -> dict[str, str]:
+    """Return for each stage of an earlier run why its result is not this plan's; '' where it is."""
+    records = {record.name: record for record in before.stages} if before else {}
+    kept = {}
+    for stage in plan.stages:
+        record = records.get(stage.name)
+        if record is not None and record.state is State.FINISHED:
+            changed = list(decision.wanted[stage.name].changes(Identity(record.identity)))
+            kept[stage.name] = listing(changed, 2) or decision.damaged.get(stage.name, "")
+    return kept
+
+
+def ready(plan: Plan, catalog: Catalog, decision: Decision) -> None:
+    """Raise UnfitError where this machine lacks what a stage that will run imports."""
+    for action in decision.actions:
+        if action.do == "run":
+            _installed(plan.stage(action.stage), catalog)
+
+
+def _installed(stage: Stage, catalog: Catalog) -> None:
+    """Raise where what a stage imports is not there."""
+    tool = tool_of(stage, catalog)
+    module = tool.main[0].partition(".")[0]
+    if not module.startswith("mlx") and stage.tool != "model.tiny":
+        return
+    few = few_files(machine.files()) if module == "mlx_lm" else ""
+    if few:
+        raise UnfitError(f"stage '{stage.name}' runs {stage.tool}: {few}", MORE_FILES)
+    reporters = str(stage.params.get("report_to") or "").split(",")
+    rows = ["datasets"] if "dataset" in {one.kind for one in readings(stage, catalog)} else []
+    needed = ("mlx", module, *tool.needs, *rows, *reporters)
+    absent = [name for name in needed if name and not machine.importable(name)]
+    if absent:
+        why = f"stage '{stage.name}' runs {stage.tool}, and {absent[0]} is not installed here"
+        mlx = absent[0].startswith("mlx")
+        raise UnfitError(why, machine.how_to_install() if mlx else f"pip install {absent[0]}")
+
+
+def tool_of(stage: Stage, catalog: Catalog) -> Tool:
+    """Return a stage's tool. Raises KeyError for a plan of another catalogue."""
+    tool = catalog.get(stage.tool)
+    if tool is None:
+        raise KeyError(stage.tool)
+    return tool

@@ -1,0 +1,300 @@
+"""Runs on this disk: found, read back, and whether one is still alive."""
+
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from runner.base.constants import RUN_DIR, SUFFIXES
+from runner.base.errors import RecipeError
+from runner.base.problems import listing, suggest
+from runner.plan.staging import PART
+from runner.run import audit
+from runner.run import manifest as manifests
+from runner.run.audit import Verdict
+from runner.run.manifest import Manifest, State
+from runner.system import files as disk
+from runner.system import machine, printer, reader
+
+LATEST, IGNORE = "latest", ".gitignore"
+BEGIN = "leave --resume out to begin one"
+_HEX = re.compile("[0-9a-f]{4}")
+_STAMP = len("20261123T214807Z")
+
+
+class DamagedError(RecipeError):
+    """A run whose own files are not those that a run of ours has written."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(f"the run {folder} is damaged: {why}", "remove it, or begin a new run")
+
+
+def folders(folder: Path) -> list[Path]:
+    """Return the run folders below ``runs``, the oldest first.
+
+    Raises RecipeError where ``runs`` is a link to nowhere: whether there are any is not known then.
+    """
+    if (target := _nowhere(folder)) is not None:
+        why = f"{folder} is a link to {target}, which is not there"
+        raise RecipeError(why, "mount or make it, or name another folder with --runs")
+    found = {path.parent for path in folder.glob("*/*/run.json") if not path.parent.is_symlink()}
+    return sorted(found, key=lambda path: path.name)
+
+
+def found(runs: Path) -> None:
+    """Make the folder that holds the runs where there is none, and let git leave it alone.
+
+    A folder that is there is its owner's, with what git is told of it. Raises OSError.
+    """
+    if runs.exists():
+        return
+    if (target := _nowhere(runs)) is not None:
+        raise OSError(errno.ENOENT, f"{runs} is a link to {target}, which is not there", str(runs))
+    runs.mkdir(parents=True, exist_ok=True)
+    if not (runs / IGNORE).exists():
+        disk.write(runs / IGNORE, "# Made by run-recipe.\n*\n", lasting=False)
+
+
+def _nowhere(runs: Path) -> Path | None:
+    """Return where a link to nowhere, or one in a circle, leads; None for everything else."""
+    try:
+        return runs.readlink() if runs.is_symlink() and not runs.exists() else None
+    except OSError:
+        return None
+
+
+def fresh(runs: Path, recipe: str) -> Path:
+    """Return a name for a new run's folder that comes after all there are.
+
+    A clock that was set back, or two runs in one second, must not make the newest look older.
+    """
+    stamp, token = machine.stamp(), secrets.token_hex(2)
+    last = max((path.name for path in runs.glob("*/2*-*")), default="")
+    if last[:_STAMP] >= stamp:
+        stamp, _, number = last.partition("-")
+        plain = _HEX.fullmatch(number) and number != "ffff"
+        token = f"{int(number, 16) + 1:04x}" if plain else f"{number}0"
+    return runs / recipe / f"{stamp}-{token}"
+
+
+def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
+    """Return the manifests of a recipe's runs, or of all; a damaged one is named, and left out.
+
+    Raises RecipeError for a recipe that has none while others have.
+    """
+    name = _name(recipe) if recipe else None
+    known = [one for path in folders(runs) if (one := _sound(path)) is not None]
+    names = sorted({one.plan.name for one in known})
+    if name is not None and known and name not in names:
+        hint = suggest(name, names, f"there are: {listing(names)}")
+        raise RecipeError(f"there are no runs of '{name}'", hint)
+    return [one for one in known if name in {None, one.plan.name}]
+
+
+def find(runs: Path, run: str | None) -> Manifest:
+    """Return a run by its folder, its id, or a recipe's name; of several the last worked on.
+
+    That is also meant by ``latest`` and by None. A damaged one that was not meant by its own name
+    is named, and left out. Raises RecipeError.
+    """
+    known = sorted(folders(runs), key=_worked_on)
+    if run is None or run == LATEST:
+        chosen = known
+    elif os.path.lexists(Path(run) / "run.json"):
+        return look(_itself(Path(run), known))
+    else:
+        name = _name(run)
+        chosen = [one for one in known if one.name == run or one.parent.name == name]
+        if len(chosen) == 1:
+            return look(chosen[0])
+    found = next((one for path in reversed(chosen) if (one := _sound(path)) is not None), None)
+    if found is None:
+        why = f"there is no run '{run}'" if run else f"there are no runs in {runs}"
+        ids = listing([one.name for one in reversed(known)], 4)
+        raise RecipeError(why, f"there are: {ids}" if ids else "run a recipe first")
+    return found
+
+
+def _worked_on(folder: Path) -> tuple[int, str]:
+    """Return a key by which the run last worked on comes last: each step writes its manifest.
+
+    One that was resumed is older by its name than what began after it, and later by this.
+    """
+    try:
+        return (folder / "run.json").stat().st_mtime_ns, folder.name
+    except OSError:
+        return 0, folder.name
+
+
+def _itself(path: Path, known: Sequence[Path]) -> Path:
+    """Return a run's folder by its own name, as ``latest`` and ``.`` are not.
+
+    It is spelled as the run itself did, by which it knows what it made.
+    """
+    real = path.resolve()
+    here = Path.cwd().resolve()
+    near = real.relative_to(here) if real.is_relative_to(here) and real != here else real
+    return next((one for one in known if one.resolve() == real), near)
+
+
+def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
+    """Return the run a plan of `recipe` goes on from: RUN, or the last worked on of its kind.
+
+    Raises RecipeError for a run of another recipe, and for a smoke run where none is wanted or the
+    other way round: their results must not mix.
+    """
+    kind = "a smoke run" if smoke else "a real run"
+    if not run:
+        alike = [one for one in find_all(runs, recipe) if one.plan.smoke == smoke]
+        if not alike:
+            why = f"there is no run of '{recipe}' to go on from that is {kind}"
+            raise RecipeError(why, BEGIN)
+        return own(max(alike, key=lambda one: _worked_on(Path(one.folder))))
+    manifest = find(runs, run)
+    if manifest.plan.name != recipe:
+        why = f"that run is of '{manifest.plan.name}', not of '{recipe}'"
+        ids = listing([one.name for one in reversed(folders(runs)) if one.parent.name == recipe], 4)
+        raise RecipeError(why, f"name a run of this recipe: {ids}" if ids else BEGIN)
+    if manifest.plan.smoke != smoke:
+        other = "a real run" if smoke else "a smoke run"
+        hint = "leave --smoke out" if smoke else "say --smoke, too"
+        raise RecipeError(f"{manifest.folder} is {other}: going on would mix it with {kind}", hint)
+    return own(manifest)
+
+
+def look(folder: Path) -> Manifest:
+    """Return the manifest of a run folder. Raises DamagedError, which says what is wrong."""
+    file = folder / "run.json"
+    try:
+        found = manifests.from_dict(reader.read_record(file))
+    except (OSError, ValueError) as error:
+        why = f"run.json cannot be read: {reader.reason(error)}"
+        raise DamagedError(folder, why) from error
+    for record in found.stages:
+        if (folder / record.name).is_symlink():
+            raise DamagedError(folder, f"{record.name} is a link")
+    return _here(found, str(folder))
+
+
+def _here(found: Manifest, folder: str) -> Manifest:
+    """Return a run as of the folder it lies in now: it may have been moved, copied, or renamed."""
+    lead = f"{found.folder}/"
+
+    def now(path: str) -> str:
+        return f"{folder}/{path.removeprefix(lead)}" if path.startswith(lead) else path
+
+    stages = tuple(
+        replace(
+            one,
+            prints={now(path): said for path, said in one.prints.items()},
+            outputs={name: now(path) for name, path in one.outputs.items()},
+        )
+        for one in found.stages
+    )
+    return replace(found, folder=folder, stages=stages if found.folder != folder else found.stages)
+
+
+def read(folder: Path) -> Manifest | None:
+    """Return the manifest of a run folder, None where there is none that can be read."""
+    try:
+        return look(folder)
+    except DamagedError:
+        return None
+
+
+def _sound(folder: Path) -> Manifest | None:
+    """Return the manifest of a run folder; one that is damaged is named on stderr."""
+    try:
+        return look(folder)
+    except DamagedError as error:
+        printer.say(f"{error}; it is left out")
+        return None
+
+
+def own(manifest: Manifest) -> Manifest:
+    """Return a run that may be gone on with: what is written in its folder is files of its own.
+
+    Raises DamagedError for a link, a pipe or a device where a record or an unfinished output lies.
+    """
+    folder = Path(manifest.folder)
+    for path in _written(folder, manifest):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            what = "a link" if stat.S_ISLNK(mode) else "no file"
+            raise DamagedError(folder, f"{path.relative_to(folder)} is {what}")
+    return manifest
+
+
+def _written(folder: Path, manifest: Manifest) -> Iterator[Path]:
+    """Yield all that lies in a run's folder, but for what its stages have made and finished."""
+    yield from folder.iterdir()
+    for stage in manifest.plan.stages:
+        place = folder / stage.name
+        made = {place / path.split("/")[2] for path in stage.outputs.values() if _inside(path)}
+        if place.is_dir():
+            yield from (one for one in place.iterdir() if one not in made)
+        for above, names, files in os.walk(place / PART):
+            yield from (Path(above, name) for name in (*names, *files))
+
+
+def _inside(path: str) -> bool:
+    return path.startswith(f"{RUN_DIR}/") and path.count("/") > 1
+
+
+def link(folder: Path) -> None:
+    """Point ``latest`` at a run; a file system without links does without."""
+    latest, beside = folder.parent / LATEST, folder.parent / f".{LATEST}-{folder.name}"
+    try:
+        if latest.is_symlink() and latest.readlink() == Path(folder.name):
+            return
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(folder.name)
+        beside.replace(latest)
+    except OSError:
+        beside.unlink(missing_ok=True)
+
+
+def _name(said: str) -> str:
+    """Return the name of a recipe from its file or its name."""
+    return Path(said).stem if said.endswith(SUFFIXES) else said
+
+
+def alive(manifest: Manifest) -> bool:
+    """Say whether a runner works on it: whether its lock is held."""
+    from runner.run import lock  # noqa: PLC0415  (not on every system)
+
+    return manifest.state is State.RUNNING and lock.held(Path(manifest.folder))
+
+
+def audits(manifest: Manifest) -> dict[str, list[Verdict]]:
+    """Return the verdicts of each stage that was audited, by its name."""
+    found = {one.name: verdicts(Path(manifest.folder) / one.name) for one in manifest.stages}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def verdicts(place: Path) -> list[Verdict]:
+    """Return the verdicts of the stage in a folder, none where it was not audited.
+
+    A file that is damaged, or that another release of ours wrote otherwise, is no audit.
+    """
+    said = disk.read_json(place / "effective.json") or {}
+    try:
+        return [audit.from_dict(row) for row in said.get("parameters", ())]
+    except (KeyError, TypeError, AttributeError):
+        return []
+
+
+def observed(place: Path) -> Mapping[str, Any]:
+    """Return what was observed beside the parameters of the stage in a folder."""
+    found = (disk.read_json(place / "effective.json") or {}).get("observed")
+    return found if isinstance(found, dict) else {}
+
+
+def audited(place: Path) -> bool:
+    """Say whether the audit of the stage in a folder was made to its end."""
+    return (disk.read_json(place / "effective.json") or {}).get("ended") is True

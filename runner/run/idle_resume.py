@@ -1,0 +1,77 @@
+"""A run that is what its recipe asks for still: nothing is run, nothing written, nothing compiled.
+
+What a recipe became is kept as an answer: the digest of its plan, and what was said before it ran.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.cache import answers
+from runner.cache.inputs import World
+from runner.catalog.tools import Catalog
+from runner.plan.model import Plan
+from runner.run import history
+from runner.run.decide import Decision, decide
+from runner.run.listener import Reporter
+from runner.run.manifest import Manifest, State
+
+
+def keep(
+    question: Path | None, world: World, plan: Plan, notes: Sequence[str], *, whole: bool
+) -> None:
+    """Keep what a recipe became, and the `notes` on it, where nothing was wrong with it.
+
+    The `whole` of it was looked at, or only what some stages read.
+    """
+    said = {"name": plan.name, "digest": plan.digest, "notes": [*notes], "whole": whole}
+    answers.keep(question, world, json.dumps(said))
+
+
+def sound(question: Path | None, plan: Plan) -> list[str] | None:
+    """Return the notes on a plan whose whole was looked at before; None where that is not known."""
+    said = json.loads(answers.recall(question) or "{}")
+    found: list[str] = said.get("notes", [])
+    return found if said.get("digest") == plan.digest and said["whole"] else None
+
+
+def known(
+    question: Path | None, runs: Path, run: str, *, smoke: bool
+) -> tuple[Manifest, list[str]] | None:
+    """Return the run to go on from, if the recipe would become its very plan again, and the notes.
+
+    Raises RecipeError where there is no such run.
+    """
+    answer = answers.recall(question)
+    if answer is None:
+        return None
+    said = json.loads(answer)
+    before = history.to_resume(runs, run, said["name"], smoke=smoke)
+    return (before, said["notes"]) if before.plan.digest == said["digest"] else None
+
+
+def at_rest(before: Manifest, catalog: Catalog, runs: Path) -> Decision | None:
+    """Return why each stage of a run is left as it is, None where something is to do."""
+    names = [stage.name for stage in before.plan.stages]
+    decision = decide(before.plan, catalog, names, before, runs)
+    return decision if done(before.plan, before, decision) else None
+
+
+def done(plan: Plan, before: Manifest, decision: Decision) -> bool:
+    """Say whether a run is what a plan asks for: nothing is to do, and nothing to write down."""
+    over = before.state is State.FINISHED and not before.exit_code
+    idle = over and all(action.do == "skip" for action in decision.actions)
+    return idle and (before.plan is plan or before.plan == plan)
+
+
+def tell(before: Manifest, decision: Decision, reporter: Reporter) -> Manifest:
+    """Tell that there is nothing to do; the run is the one last worked on, and stays as it is."""
+    history.link(Path(before.folder))
+    os.utime(Path(before.folder) / "run.json")
+    reporter.run_started(before, decision.actions)
+    for number, action in enumerate(decision.actions, start=1):
+        stage = before.plan.stage(action.stage)
+        reporter.stage_started(stage, action, number, len(decision.actions))
+    reporter.run_ended(before)
+    return before

@@ -1,0 +1,219 @@
+"""What happened in a run, as a value: host, plan, and for every stage its state and results."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, NotRequired, TypedDict, TypeVar
+
+from runner.base.formatting import laid_out
+from runner.plan.model import Plan, flat
+
+Json = dict[str, Any]
+T = TypeVar("T")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # as schema/envelope.json has it: a folder of the run
+FORMAT = 1
+
+
+class State(StrEnum):
+    """Where a stage, or a run, stands."""
+
+    PENDING = "pending"  # not begun
+    RUNNING = "running"  # its process is alive, or was when this was written
+    FINISHED = "finished"  # ended well, and its outputs passed the end check
+    FAILED = "failed"  # ended badly; `failure` says how
+    INTERRUPTED = "interrupted"  # stopped by the user or by a signal
+
+
+class Print(TypedDict):
+    """What a file is recognised by: bytes, times in ns, and its content."""
+
+    sha256: str
+    size: NotRequired[int]
+    mtime: NotRequired[int]
+    inode: NotRequired[int]
+    ctime: NotRequired[int]
+
+
+class Judged(TypedDict):
+    """An expectation that was judged: the figures it read, by name, or why it has no answer."""
+
+    expected: str
+    figures: dict[str, Any]
+    trouble: str
+
+
+_Change = TypedDict("_Change", {"path": str, "from": Any, "to": Any})
+Failed = TypedDict(
+    "Failed",
+    {
+        "kind": str,
+        "guidance": str,
+        "tail": NotRequired[str],
+        "log": NotRequired[str],
+        "changes": NotRequired[list[_Change]],
+        "try": NotRequired[str],
+        "missed": NotRequired[list[Judged]],
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """One stage: times are UTC in ISO 8601, `seconds` its duration, `metrics` its last figures.
+
+    `argv` is its whole command as the script has it; `prints` are size, time, inode and SHA-256 of
+    every file made, `identity` what of. `unenforced` are the judgements of expectations that did
+    not hold and stopped nothing, as in a smoke run.
+    """
+
+    name: str
+    state: State = State.PENDING
+    started: str = ""
+    ended: str = ""
+    seconds: float = 0.0
+    attempts: int = 0
+    argv: tuple[str, ...] = ()
+    exit_code: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    prints: Mapping[str, Mapping[str, Print]] = field(default_factory=dict)
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    expectations: tuple[tuple[str, bool], ...] = ()
+    unenforced: tuple[Mapping[str, Any], ...] = ()
+    audit: Mapping[str, int] = field(default_factory=dict)
+    failure: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> Json:
+        """Return the record as JSON-ready values, which are the record's own."""
+        return flat(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One run: `folder` is where it lives, `facts` what the machine was.
+
+    `options` are the words it was asked for with that make it another run, or put it elsewhere.
+    """
+
+    id: str
+    folder: str
+    plan: Plan
+    facts: Mapping[str, Any]
+    stages: tuple[StageRecord, ...]
+    state: State = State.PENDING
+    started: str = ""
+    ended: str = ""
+    exit_code: int = 0
+    options: tuple[str, ...] = ()
+
+    def stage(self, name: str) -> StageRecord:
+        """Return what happened to a stage. Raises KeyError."""
+        for record in self.stages:
+            if record.name == name:
+                return record
+        raise KeyError(name)
+
+    def with_stage(self, record: StageRecord) -> "Manifest":
+        """Return the manifest with one stage's record replaced."""
+        rows = tuple(record if row.name == record.name else row for row in self.stages)
+        return replace(self, stages=rows)
+
+    def as_dict(self) -> Json:
+        """Return the manifest as JSON-ready values; from_dict reads them back."""
+        stages = [record.as_json() for record in self.stages]
+        return {"format": FORMAT, **flat(self), "plan": self.plan.as_dict(), "stages": stages}
+
+
+class Text:
+    """The text of a run's manifests, one after the other: only what changed is laid out anew."""
+
+    def __init__(self) -> None:
+        self._plan: tuple[Plan | None, str] = (None, "")
+        self._stages: dict[str, tuple[StageRecord, str]] = {}
+
+    def of(self, manifest: Manifest) -> str:
+        """Return a manifest as JSON, as `laid_out` lays it out."""
+        if self._plan[0] is not manifest.plan:
+            self._plan = (manifest.plan, laid_out(manifest.plan.as_dict(), 2))
+        parts = {
+            "plan": self._plan[1],
+            "stages": "[\n" + ",\n".join(map(self._stage, manifest.stages)) + "\n  ]",
+        }
+        said = {"format": FORMAT, **flat(manifest)}
+        rows = [f'  "{key}": {parts.get(key) or laid_out(said[key], 2)}' for key in said]
+        return "{\n" + ",\n".join(rows) + "\n}\n"
+
+    def _stage(self, record: StageRecord) -> str:
+        known, text = self._stages.get(record.name, (None, ""))
+        if known is not record:
+            text = "    " + laid_out(record.as_json(), 4)
+            self._stages[record.name] = (record, text)
+        return text
+
+
+def from_dict(said: Json) -> Manifest:
+    """Read a manifest back: each value of its type, and all of it of one piece.
+
+    Raises ValueError, with the place of what is wrong, for one that no run of ours has written.
+    """
+    found = _typed(said, Manifest)
+    named, known = ([one.name for one in rows] for rows in (found.stages, found.plan.stages))
+    if not {*named} <= {*known}:
+        raise ValueError("its stages are not those of its plan")
+    if any(len({*names}) != len(names) for names in (named, known)):
+        raise ValueError("two of its stages have one name")
+    if not all(map(_NAME.fullmatch, known)):
+        raise ValueError("its stages have names that no stage has")
+    for record in found.stages:
+        if not all(map(math.isfinite, (record.seconds, *record.metrics.values()))):
+            raise ValueError(f"a figure of {record.name} is no number")
+        _typed([*record.unenforced], list[Judged])
+        if record.failure:
+            _typed({**record.failure}, Failed)
+    return found
+
+
+def plan_from_dict(said: Json) -> Plan:
+    """Read a plan back. Raises ValueError where it is not one."""
+    return _typed(said, Plan)
+
+
+def _typed(said: Any, kind: type[T]) -> T:
+    """Return JSON as a value whose every part has the type that the class says."""
+    from msgspec import ValidationError, convert  # noqa: PLC0415  (few read a run back)
+
+    try:
+        return convert(said, kind)
+    except (ValidationError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def summary(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return a stage's figures from its metric events: the last of each, the best validation."""
+    figures: dict[str, float] = {}
+    for event in events:
+        figures |= {k: v for k, v in event.items() if k in _FIGURES and isinstance(v, int | float)}
+        loss = event.get("val_loss")
+        if isinstance(loss, int | float):
+            figures["best_val_loss"] = min(loss, figures.get("best_val_loss", loss))
+    return figures
+
+
+_FIGURES = (
+    "train_loss",
+    "val_loss",
+    "test_loss",
+    "test_ppl",
+    "learning_rate",
+    "tokens_per_second",
+    "trained_tokens",
+    "peak_memory",
+    "kept_iteration",
+    "last_iteration",
+    "kept_val_loss",
+    "last_val_loss",
+    "retention_loss",
+    "retention_ratio",
+)

@@ -1,0 +1,181 @@
+"""Where a stage's outputs are made and where they belong, on this disk."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.plan.model import Stage, bind
+from runner.plan.staging import PART, beside
+from runner.run import digests
+from runner.run.manifest import StageRecord
+from runner.system import files as disk
+from runner.system import reader
+
+NOTE = "places.json"
+REPLACED = ".replaced"
+# Text that a tool writes about its own outputs; larger files hold weights or rows.
+_TEXTS = frozenset({".json", ".md", ".yaml"})
+TEXT = reader.Kind(what="a text of a tool", most=1 << 20)
+
+
+class Places:
+    """The outputs of one stage of a run: made beside their places, moved there once they are whole.
+
+    What stands where the recipe puts an output outside of the run is the user's: there the tool
+    works in place, as in the script, and may refuse to.
+    """
+
+    def __init__(self, folder: Path, stage: Stage) -> None:
+        self.folder = folder
+        self.stage = stage
+        self.own = folder / stage.name
+
+    def clear(self, record: StageRecord) -> None:
+        """Make room for a new start: what this run made before is kept once, under ``.replaced``.
+
+        What was cut off stays where it was made.
+        """
+        for final in self._finals():
+            if not os.path.lexists(final):
+                continue
+            inside = self.own in final.parents
+            known = record.prints.get(str(final))
+            if inside or (known and not digests.difference(final, known)):
+                aside = self.folder / REPLACED / self.stage.name if inside else _hidden(final)
+                _replace(self.own if inside else final, aside)
+
+    def open(self, *, keep: bool = False) -> dict[str, str]:
+        """Return where each output is made, with nothing there yet unless it is to `keep`."""
+        chosen = {}
+        for final, part in beside(self.stage).items():
+            if _taken(self._path(final)):
+                continue
+            chosen[final] = part
+            if not keep or self._path(part).is_symlink():
+                _remove(self._path(part))
+        if not keep or (self.own / PART).is_symlink():
+            _remove(self.own / PART)
+        (self.own / PART).mkdir(parents=True, exist_ok=True)
+        disk.write(self.own / NOTE, json.dumps(chosen, indent=2) + "\n", lasting=False)
+        return chosen
+
+    def prints(self) -> dict[str, Any]:
+        """Return the prints of each output by its final path, read where it is now.
+
+        What was printed is on the disk, and so are the stage's records, before they return.
+        """
+        for record in self.own.glob("*.*"):
+            disk.sync(record)
+        finals = map(str, self._finals())
+        return {final: _movable(digests.prints(self.now(final), lasting=True)) for final in finals}
+
+    def settle(self) -> None:
+        """Move what was made to its place; done twice it does nothing."""
+        for final, part in self.known().items():
+            old, new = self._path(part), self._path(final)
+            if os.path.lexists(old):
+                old.replace(new)
+                disk.sync(new.parent)
+        _remove(self.own / PART)
+
+    def correct(self) -> None:
+        """Let the texts that name the place where an output was made name its final place."""
+        moves = {
+            str(bind(part, str(self.folder))): str(bind(final, str(self.folder)))
+            for final, part in self.known().items()
+        }
+        for part in moves:
+            for file in _texts(Path(part)):
+                _rename_in(file, moves)
+
+    def known(self) -> dict[str, str]:
+        """Return where the outputs are made, by their final places.
+
+        The note in the run's folder only says which of this stage's: another place is not believed.
+        """
+        said = disk.read_json(self.own / NOTE) or {}
+        return {
+            final: part for final, part in beside(self.stage).items() if said.get(final) == part
+        }
+
+    @property
+    def finals(self) -> set[str]:
+        """The places of all outputs, as this system has them."""
+        return {*map(str, self._finals())}
+
+    def now(self, final: str) -> Path:
+        """Return where an output is now: its place, or where it waits to be moved there."""
+        if not os.path.lexists(final):
+            for path, part in self.known().items():
+                if str(self._path(path)) == final and os.path.lexists(made := self._path(part)):
+                    return made
+        return Path(final)
+
+    def _finals(self) -> list[Path]:
+        return [self._path(path) for path in beside(self.stage)]
+
+    def _path(self, said: str) -> Path:
+        return Path(str(bind(said, str(self.folder))))
+
+
+def _taken(path: Path) -> bool:
+    """Say whether something of the user's stands there; an empty folder is nothing."""
+    if path.is_dir() and not path.is_symlink():
+        return any(path.iterdir())
+    return os.path.lexists(path)
+
+
+def _movable(prints: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return prints without what moving a file changes."""
+    return {
+        name: {key: value for key, value in said.items() if key != "ctime"}
+        for name, said in prints.items()
+    }
+
+
+def _hidden(path: Path) -> Path:
+    return path.with_name(f".{path.name}{REPLACED}")
+
+
+def _replace(path: Path, aside: Path) -> None:
+    """Move a path aside, over what was put there before."""
+    aside.parent.mkdir(exist_ok=True)
+    _remove(aside)
+    path.replace(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _texts(made: Path) -> Iterator[Path]:
+    files = made.rglob("*") if made.is_dir() else iter((made,))
+    for file in files:
+        if file.suffix in _TEXTS and file.is_file() and file.stat().st_size <= TEXT.most:
+            yield file
+
+
+def _rename_in(file: Path, moves: Mapping[str, str]) -> None:
+    """Replace paths in a text, as they are and as JSON writes them."""
+    data = text = reader.read(file, TEXT)
+    for old, new in moves.items():
+        for write in (str, _escaped):
+            text = text.replace(_raw(write(old)), _raw(write(new)))
+    if text != data:
+        mode = file.stat().st_mode
+        disk.write_bytes(file, text, lasting=False)
+        file.chmod(mode)
+
+
+def _raw(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _escaped(path: str) -> str:
+    return json.dumps(path)[1:-1]

@@ -1,0 +1,46 @@
+"""Ask the installed tools' own parsers about a plan, without running anything."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.base.constants import UTF8
+from runner.base.formatting import laid_out
+from runner.catalog.tools import Catalog
+from runner.command.argv import invoke
+from runner.plan.model import Plan, bind
+from runner.system import files
+
+NOT_ASKED = 75  # as runner.worker.rehearsal ends where a tool cannot be asked
+
+
+def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
+    """Yield each stage whose tool reads its words differently, or not at all, with what it says.
+
+    The third value is whether it could be asked: a parser that is not reached without running the
+    tool's work is left alone.
+    """
+    with tempfile.TemporaryDirectory(prefix="run-recipe-") as name:
+        folder = Path(name)
+        files.write(folder / "run.json", laid_out({"plan": plan.as_dict()}))
+        for stage in plan.stages:
+            tool = catalog.get(stage.tool)
+            (folder / stage.name).mkdir()
+            config = invoke(stage, tool).config if tool else None
+            if config is not None:
+                files.write(folder / stage.name / "config.json", str(bind(config, name)))
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "runner.worker", name, stage.name, "--rehearse"],
+                env={**os.environ, **plan.env, "NO_COLOR": "1", **UTF8},
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+            )
+            if done.returncode != 0:
+                lines = [line for line in done.stderr.splitlines() if line.strip()]
+                said = "\n".join(lines[-4:]).replace(name, "RUN_DIR")
+                yield stage.name, said, done.returncode != NOT_ASKED

@@ -1,0 +1,204 @@
+"""A class of failure and the stage that met it -> which parameters to change, and to what."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.plan.model import Stage
+
+Json = dict[str, Any]
+_HALVES = ("max_seq_length", "num_layers", "num_samples", "sequence_length")
+_LEAST = {"max_seq_length": 256, "num_layers": 1, "num_samples": 1, "sequence_length": 256}
+_LONGER, _GENTLER, _EACH = 2, 10, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One parameter, or a stage's own key, as it is and as it could be.
+
+    `said` is where it is said now, `target` the path that changes it where that is not its own.
+    """
+
+    path: str
+    old: Any
+    new: Any
+    said: str = ""
+    target: str = ""
+
+    def __str__(self) -> str:
+        where = f" ({self.said})" if self.said else ""
+        return f"{self.path}: {said(self.old)} -> {said(self.new)}{where}"
+
+    def as_dict(self) -> Json:
+        """Return the change as JSON-ready values."""
+        return {"path": self.path, "from": self.old, "to": self.new, "said": self.said}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Changes that belong together, and the values that the stage must have where they worked."""
+
+    changes: tuple[Change, ...]
+    effect: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, *changes: Change) -> "Way":
+        """Return the way whose effect is that each change holds."""
+        return cls(changes, {one.path: one.new for one in changes})
+
+    def works(self, stage: Stage) -> bool:
+        """Say whether a stage has the values that these changes are for."""
+        return all(value(stage, path) == wanted for path, wanted in self.effect.items())
+
+
+Step = tuple[Way, ...]
+"""Ways to the same end, the plainest first: the first one that works is taken."""
+
+
+def remedies(kind: str, stage: Stage, tail: str) -> tuple[Step, ...]:
+    """Return what to change, the most helpful first; nothing where no parameter helps."""
+    find = _REMEDIES.get(kind)
+    return tuple(find(stage, tail)) if find else ()
+
+
+def value(stage: Stage, path: str) -> Any:
+    """Return what a stage has at a change's path; None where it has nothing."""
+    own = {"timeout": stage.timeout, "continue": stage.continues}
+    found: Any = own if path in _OWN else stage.params
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _memory(stage: Stage, _: str) -> Iterator[Step]:
+    """Yield what takes less memory; the effective batch stays, where that can be."""
+    params = stage.params
+    batch = params.get("batch_size")
+    if isinstance(batch, int) and batch > 1:
+        smaller = max(1, batch // _EACH)
+        less = Change("batch_size", batch, smaller)
+        group = params.get("grad_accumulation_steps")
+        if isinstance(group, int) and params.get("train"):
+            more = Change("grad_accumulation_steps", group, group * batch // smaller)
+            yield (Way.of(less, more), Way.of(less))
+        else:
+            yield (Way.of(less),)
+    if params.get("train") and params.get("grad_checkpoint") is False:
+        yield (Way.of(Change("grad_checkpoint", old=False, new=True)),)
+    for name in _HALVES:
+        held = params.get(name)
+        if isinstance(held, int) and held // _EACH >= _LEAST[name]:
+            yield (Way.of(Change(name, held, held // _EACH)),)
+
+
+def _shorter(stage: Stage, tail: str) -> Iterator[Step]:
+    wanted = {"batch_size", "max_seq_length"}
+    for step in _memory(stage, tail):
+        if step[0].changes[0].path in wanted:
+            yield step
+
+
+def _gentler(stage: Stage, _: str) -> Iterator[Step]:
+    """Yield a tenth of the learning rate that counts: the schedule's, where there is one."""
+    schedule, rate = stage.params.get("lr_schedule"), stage.params.get("learning_rate")
+    lower = Change("learning_rate", rate, _tenth(rate)) if isinstance(rate, int | float) else None
+    if isinstance(schedule, Mapping) and schedule.get("arguments"):
+        old = list(schedule["arguments"])
+        peak = Change("lr_schedule.arguments", old, [_tenth(old[0]), *old[1:]])
+        follows = lower and Way((lower,), {peak.path: peak.new, lower.path: lower.new})
+        both = lower and Way.of(lower, peak)
+        yield tuple(way for way in (Way.of(peak), follows, both) if way)
+    elif lower:
+        yield (Way.of(lower),)
+
+
+def _fewer(stage: Stage, _: str) -> Iterator[Step]:
+    """Yield fewer checkpoints: two of the training."""
+    every, iters = stage.params.get("save_every"), stage.params.get("iters")
+    if isinstance(every, int) and isinstance(iters, int) and every * _EACH < iters:
+        yield (Way.of(Change("save_every", every, iters // _EACH)),)
+
+
+def _rows(stage: Stage, tail: str) -> Iterator[Step]:
+    """Yield the batch that fits the rows the log speaks of."""
+    found = re.search(r"at least batch_size=(\d+) examples but only has (\d+)", tail)
+    if found and int(found[2]):
+        yield (Way.of(Change("batch_size", stage.params.get("batch_size"), int(found[2]))),)
+
+
+def _tokens(stage: Stage, _: str) -> Iterator[Step]:
+    for name in ("num_samples", "sequence_length"):
+        held = stage.params.get(name)
+        if isinstance(held, int) and held > 1:
+            yield (Way.of(Change(name, held, held // _EACH)),)
+
+
+def _patient(stage: Stage, _: str) -> Iterator[Step]:
+    if stage.timeout:
+        yield (Way.of(Change("timeout", stage.timeout, stage.timeout * _LONGER)),)
+
+
+def _afresh(stage: Stage, _: str) -> Iterator[Step]:
+    if stage.continues:
+        yield (Way.of(Change("continue", old=True, new=False)),)
+
+
+_REMEDIES: Mapping[str, Callable[[Stage, str], Iterator[Step]]] = {
+    "out of memory": _memory,
+    "killed": _memory,
+    "crashed": _memory,
+    "GPU watchdog": _shorter,
+    "non-finite": _gentler,
+    "forgotten": _gentler,
+    "disk full": _fewer,
+    "data": _rows,
+    "too few tokens": _tokens,
+    "timeout": _patient,
+    "cannot go on": _afresh,
+}
+_NAMED = frozenset(
+    {
+        "gated model",
+        "hub not reachable",
+        "model not found",
+        "damaged model",
+        "unsupported model",
+        "not a model",
+        "no tokenizer",
+        "data not found",
+        "adapter mismatch",
+    }
+)
+_NAMES = ("model", "hf_path", "repo_id", "adapter_path", "resume_adapter_file", "data")
+_OWN = frozenset({"timeout", "continue"})
+
+
+def assignment(stage: Stage, change: Change) -> str:
+    """Return a change as the PATH=VALUE of --set."""
+    return f"{change.target or place(stage, change)}={said(change.new)}"
+
+
+def place(stage: Stage, change: Change) -> str:
+    """Return the path of the value that a change is about."""
+    inside = "" if change.path in _OWN else "params."
+    return f"stages.{stage.name}.{inside}{change.path}"
+
+
+def subject(kind: str, stage: Stage) -> str:
+    """Return which of a stage's values a failure may be about, '' where it is about none."""
+    if kind not in _NAMED:
+        return ""
+    said = [f"{name}: {value}" for name in _NAMES if (value := stage.params.get(name))]
+    return f"This stage has {', '.join(said)}." if said else ""
+
+
+def _tenth(rate: float) -> float:
+    return float(f"{rate / _GENTLER:.15g}")
+
+
+def said(value: Any) -> str:
+    """Return a value as YAML says it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)

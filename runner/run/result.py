@@ -1,0 +1,121 @@
+"""What a run came to, as values for a program: outputs, figures, times and verdicts by stage."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from runner.run.audit import Verdict
+from runner.run.manifest import Manifest, StageRecord, State
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One expectation: what was expected, and whether it holds."""
+
+    expected: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What became of one stage.
+
+    `started` and `ended` are UTC in ISO 8601, empty where it did not come to that; `seconds` is its
+    duration, tries that failed included. `outputs` are paths by name, as in ``stages.NAME.OUTPUT``,
+    `metrics` its figures, `gates` its expectations, `verdicts` its audit: one for each parameter,
+    with what was planned and what was seen. `failure` and `guidance` are empty where it ended well.
+    """
+
+    name: str
+    tool: str
+    state: State
+    started: str
+    ended: str
+    seconds: float
+    attempts: int
+    outputs: Mapping[str, Path]
+    metrics: Mapping[str, float]
+    gates: tuple[Gate, ...] = ()
+    verdicts: tuple[Verdict, ...] = field(default=(), repr=False)
+    failure: str = ""
+    guidance: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended well."""
+        return self.state is State.FINISHED
+
+    @property
+    def sound(self) -> bool:
+        """Whether it was audited and every parameter was seen as planned."""
+        return bool(self.verdicts) and all(verdict.equal for verdict in self.verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run came to: its id, its folder, and its stages by name, in their order.
+
+    `exit_code` is what the command line would end with; 0 is `ok`. A smoke run's figures mean
+    nothing, and its gates stop nothing.
+    """
+
+    id: str
+    recipe: str
+    folder: Path
+    state: State
+    exit_code: int
+    started: str
+    ended: str
+    smoke: bool
+    stages: Mapping[str, StageResult] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every stage that was to run ended well."""
+        return self.exit_code == 0
+
+    @property
+    def failed(self) -> StageResult | None:
+        """The stage that stopped the run, None where none did."""
+        bad = (State.FAILED, State.INTERRUPTED)
+        return next((one for one in self.stages.values() if one.state in bad), None)
+
+
+def result(manifest: Manifest, verdicts: Mapping[str, Sequence[Verdict]]) -> Result:
+    """Return what a run came to; `verdicts` are those of each audited stage."""
+    stages = {
+        record.name: _stage(record, manifest.plan.stage(record.name).tool, verdicts)
+        for record in manifest.stages
+    }
+    return Result(
+        manifest.id,
+        manifest.plan.name,
+        Path(manifest.folder),
+        manifest.state,
+        int(manifest.exit_code),
+        manifest.started,
+        manifest.ended,
+        manifest.plan.smoke,
+        MappingProxyType(stages),
+    )
+
+
+def _stage(
+    record: StageRecord, tool: str, verdicts: Mapping[str, Sequence[Verdict]]
+) -> StageResult:
+    return StageResult(
+        record.name,
+        tool,
+        record.state,
+        record.started,
+        record.ended,
+        record.seconds,
+        record.attempts,
+        MappingProxyType({name: Path(path) for name, path in record.outputs.items()}),
+        MappingProxyType(dict(record.metrics)),
+        tuple(Gate(text, held) for text, held in record.expectations),
+        tuple(verdicts.get(record.name, ())),
+        str(record.failure.get("kind", "")),
+        str(record.failure.get("guidance", "")),
+    )

@@ -1,0 +1,290 @@
+"""Walk a schedule: spawn each stage, record what happened, hand on."""
+
+import errno
+import secrets
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from runner.base.errors import WAYS_OUT, Exit, RunError
+from runner.base.formatting import duration
+from runner.catalog.tools import Catalog
+from runner.command.argv import command
+from runner.command.resolved_recipe import resolved
+from runner.command.script import script
+from runner.plan.model import Plan, Stage
+from runner.run import history, signals
+from runner.run.attempt import Advise, Attempt, Ending, untried
+from runner.run.decide import tool_of
+from runner.run.decisions import Action, Identity, was_cut_off
+from runner.run.journal import Journal
+from runner.run.listener import Reporter
+from runner.run.manifest import Manifest, StageRecord, State, Text
+from runner.run.outputs import Places
+from runner.run.warm_start import Ahead
+from runner.system import files, git, machine
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+RESERVE, RESERVED = ".reserve", 1 << 18
+# A repository of that size would make a run wait for its own record.
+GIT_PATIENCE, GIT_LIMIT = 10.0, 30.0
+
+
+class Walk:
+    """One run directory and what is known of it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        catalog: Catalog,
+        ahead: Ahead,
+        reporter: Reporter,
+        before: Manifest | None,
+        options: tuple[str, ...] = (),
+        advise: Advise = untried,
+    ) -> None:
+        self.advise = advise
+        self.plan = plan
+        self.catalog = catalog
+        self.ahead = ahead
+        self.folder = folder = ahead.folder
+        self.reporter = reporter
+        self.journal = Journal(folder / "events.jsonl")
+        self.stopper = ""  # the signal that ended the run
+        self.git: dict[str, Any] = {}
+        self.revision = Thread(target=self.look_up, daemon=True)
+        self.revision.start()
+        known = {record.name: record for record in before.stages} if before else {}
+        records = tuple(known.get(s.name, StageRecord(s.name)) for s in plan.stages)
+        started = before.started if before else machine.now()
+        self.text = Text()
+        self.manifest = Manifest(
+            folder.name,
+            str(folder),
+            plan,
+            machine.facts(),
+            records,
+            State.RUNNING,
+            started,
+            options=options,
+        )
+
+    def walk(self, actions: Sequence[Action], wanted: Mapping[str, Identity]) -> Manifest:
+        """Do what was decided; stop at the first stage that does not end well."""
+        code = Exit.OK
+        try:
+            self.reserve()
+            self.begin(actions)
+            for number, action in enumerate(actions, start=1):
+                stage = self.plan.stage(action.stage)
+                self.reporter.stage_started(stage, action, number, len(actions))
+                ending = self.act(action, actions[number:], wanted)
+                if ending is not None:
+                    self.reporter.stage_ended(stage, ending.record)
+                    code = ending.code
+                if code != Exit.OK:
+                    break
+        except KeyboardInterrupt as interrupt:
+            code, self.stopper = _code(interrupt), _name(interrupt)
+        except OSError as error:
+            self.give_up(error)
+            raise _unwritten(error, self.folder) from error
+        finally:
+            self.ahead.end()
+        signals.forget()
+        return self.end(code)
+
+    def look_up(self) -> None:
+        """Ask git which revision the recipe is of; in a large repository that takes a while."""
+        self.git |= git.state(Path(self.plan.file).parent, GIT_LIMIT)
+
+    def reserve(self) -> None:
+        """Keep some of the disk, so that how the run ends can be written when it is full."""
+        (self.folder / RESERVE).write_bytes(secrets.token_bytes(RESERVED))
+
+    def give_up(self, error: OSError) -> None:
+        """Write down that the disk failed, where it still takes that."""
+        kind = "disk full" if error.errno in FULL else "disk"
+        said = {"kind": kind, "guidance": f"{error.filename or self.folder}: {error.strerror}."}
+        manifest = self.manifest
+        for record in manifest.stages:
+            if record.state is State.RUNNING and not record.prints:
+                manifest = manifest.with_stage(replace(record, state=State.FAILED, failure=said))
+        with suppress(OSError):
+            self.keep(manifest)
+            self.end(Exit.STAGE_FAILED)
+
+    def begin(self, actions: Sequence[Action]) -> None:
+        """Write down what will be done."""
+        self.keep(self.manifest)
+        files.write(self.folder / "recipe.yaml", resolved(self.plan))
+        files.write(self.folder / "commands.sh", script(self.plan, self.catalog))
+        history.link(self.folder)
+        self.journal.write(event="run", at=machine.now(), actions=[str(one) for one in actions])
+        self.reporter.run_started(self.manifest, actions)
+
+    def act(
+        self, action: Action, rest: Sequence[Action], wanted: Mapping[str, Identity]
+    ) -> Ending | None:
+        """Do what was decided for one stage; None where that is nothing."""
+        stage = self.plan.stage(action.stage)
+        if action.do == "skip":
+            return None
+        if action.do == "judge":
+            return self.judge(stage)
+        coming = [self.plan.stage(one.stage) for one in rest if one.do == "run"]
+        return self.stage(stage, wanted[stage.name], coming)
+
+    def end(self, code: Exit) -> Manifest:
+        """Close the run; a signal that comes meanwhile does not leave it open."""
+        states = {
+            Exit.OK: State.FINISHED,
+            Exit.INTERRUPTED: State.INTERRUPTED,
+            Exit.TERMINATED: State.INTERRUPTED,
+        }
+        state = states.get(code, State.FAILED)
+        with signals.held():
+            self.revision.join(GIT_PATIENCE)
+            (self.folder / RESERVE).unlink(missing_ok=True)
+            manifest = self.manifest
+            for record in manifest.stages if state is State.INTERRUPTED else ():
+                if record.state is State.RUNNING and not record.prints:
+                    manifest = manifest.with_stage(_stopped(record, self.stopper))
+            self.keep(replace(manifest, state=state, ended=machine.now(), exit_code=int(code)))
+            self.journal.write(event="run-ended", at=self.manifest.ended, state=state)
+        self.reporter.run_ended(self.manifest)
+        return self.manifest
+
+    def keep(self, manifest: Manifest) -> None:
+        """Write the manifest so that a crash leaves the old one or the new one."""
+        if self.git and "git" not in manifest.facts:
+            manifest = replace(manifest, facts={**manifest.facts, "git": dict(self.git)})
+        self.manifest = manifest
+        text = self.text.of(manifest)
+        try:
+            files.write(self.folder / "run.json", text)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            (self.folder / RESERVE).unlink(missing_ok=True)
+            files.write(self.folder / "run.json", text)
+
+    def record(self, record: StageRecord) -> StageRecord:
+        """Keep a stage's record in journal and manifest."""
+        self.journal.write(event="stage", stage=record.name, state=record.state, at=machine.now())
+        self.keep(self.manifest.with_stage(record))
+        return record
+
+    def stage(self, stage: Stage, identity: Identity, coming: Sequence[Stage]) -> Ending:
+        """Run one stage, again where trying again can help."""
+        begun = time.monotonic()
+        try:
+            ending = self.tries(stage, identity, coming)
+        except KeyboardInterrupt as interrupt:
+            signals.hold()
+            self.stopper = _name(interrupt)
+            record = self.manifest.stage(stage.name)
+            if record.state is not State.RUNNING or not record.prints:
+                record = _stopped(record, self.stopper)
+            ending = Ending(record, _code(interrupt))
+        seconds = round(time.monotonic() - begun, 3)
+        ended = replace(ending.record, ended=machine.now(), seconds=seconds)
+        ending = replace(ending, record=self.record(ended))
+        signals.release()
+        return ending
+
+    def outdate(self, name: str) -> None:
+        """Take back the results of a stage that is about to be made again, and those made of it.
+
+        Their prints stay: what stands outside of the run is known by them to be the run's own.
+        """
+        gone, manifest = {name}, self.manifest
+        for other in self.plan.stages:
+            if other.name == name or gone & set(other.after):
+                gone.add(other.name)
+                record = manifest.stage(other.name)
+                if record.prints or other.name != name:  # else it may go on where it was cut off
+                    manifest = manifest.with_stage(StageRecord(other.name, prints=record.prints))
+        if manifest != self.manifest:
+            self.keep(manifest)
+
+    def judge(self, stage: Stage) -> Ending:
+        """Hold what was made before against what is expected of it now."""
+        record = replace(self.manifest.stage(stage.name), failure={})
+        attempt = Attempt(self.manifest, stage, tool_of(stage, self.catalog), self.ahead)
+        with signals.held():
+            ending = attempt.settle(record)
+            return replace(ending, record=self.record(ending.record))
+
+    def tries(self, stage: Stage, identity: Identity, coming: Sequence[Stage]) -> Ending:
+        """Try a stage as often as its ``retry`` allows and its failures make sense of."""
+        before = self.manifest.stage(stage.name)
+        self.outdate(stage.name)
+        tool = tool_of(stage, self.catalog)
+        parts = dict(identity.parts)
+        goes_on = stage.continues and was_cut_off(before)
+        keep = tool.resumes and before.state is not State.FINISHED and before.identity == parts
+        Places(self.folder, stage).clear(before)
+        argv = command(stage, self.catalog).argv
+        record = StageRecord(
+            stage.name, State.RUNNING, started=machine.now(), argv=argv, identity=parts
+        )
+        hear = partial(self.reporter.event, stage)
+        delay = stage.retry.delay
+        for attempt in range(1, stage.retry.attempts + 1):
+            record = self.record(replace(record, attempts=attempt))
+            goes_on = goes_on or (stage.continues and attempt > 1)
+            one = Attempt(
+                self.manifest,
+                stage,
+                tool,
+                self.ahead,
+                coming,
+                goes_on=goes_on,
+                advise=self.advise,
+            )
+            one.keep = keep or (tool.resumes and attempt > 1)
+            ending = one.run(record, hear, self.record)
+            if ending.code == Exit.OK or not ending.again or attempt == stage.retry.attempts:
+                break
+            kind = ending.record.failure["kind"]
+            again = f"{kind}; try {attempt + 1} of {stage.retry.attempts} in {duration(delay)}"
+            self.record(replace(ending.record, state=State.RUNNING))
+            hear({"event": "said", "text": again})
+            time.sleep(delay)
+            delay *= stage.retry.backoff
+        return ending
+
+
+def _stopped(record: StageRecord, stopper: str) -> StageRecord:
+    """Return the record of a stage that was stopped; one that is made misses only its place."""
+    failure = {"kind": "interrupted", "guidance": f"{stopper} stopped it."}
+    return replace(record, state=State.INTERRUPTED, failure=failure)
+
+
+def _unwritten(error: OSError, folder: Path) -> RunError:
+    """Return what a run that cannot write says, with the way out."""
+    why = f"{error.filename or folder}: {error.strerror or error}"
+    again = "then go on with --resume: what was finished is kept"
+    free = WAYS_OUT.get(error.errno or 0, "make the folder writable")
+    return RunError(f"the run cannot go on: {why}", f"{free}, {again}")
+
+
+def _code(interrupt: KeyboardInterrupt) -> Exit:
+    return Exit.INTERRUPTED if _number(interrupt) == signal.SIGINT else Exit.TERMINATED
+
+
+def _name(interrupt: KeyboardInterrupt) -> str:
+    """Return what stopped a run as a person knows it."""
+    number = _number(interrupt)
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
+def _number(interrupt: KeyboardInterrupt) -> int:
+    return int(getattr(interrupt, "number", signal.SIGINT))

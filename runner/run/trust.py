@@ -1,0 +1,59 @@
+"""What a plan lets others do -> leave for it, asked for once and remembered in the cache folder.
+
+Remembered is the digest of each value with what it is said of, not the recipe: one's own recipe may
+change as it likes, and one of somebody else that asks for the same thing asks for nothing new.
+"""
+
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from runner.base.errors import RecipeError
+from runner.base.problems import counted
+from runner.cache import folder
+from runner.catalog import load
+from runner.catalog.tools import Catalog
+from runner.plan import reach
+from runner.plan.model import Plan
+from runner.system import files
+
+NAME = "trusted"
+
+
+def require(plan: Plan, catalog: Catalog, names: Collection[str], *, given: bool) -> None:
+    """Raise RecipeError where a plan lets others do what nobody gave leave for yet.
+
+    `names` are the stages that will run; with `given` leave is given now, and remembered.
+    """
+    found = reach.reaches(plan, catalog, load.envelope())
+    asked = [one for one in found if not one.stage or one.stage in names]
+    known = _known() if asked else set()
+    new = [one for one in asked if one.digest not in known]
+    if new and given:
+        _remember({*known, *(one.digest for one in new)})
+    elif new:
+        rows = "".join(f"\n  {one}" for one in new)
+        why = f"{counted(len(new), 'value')} of this recipe may do more than train here:{rows}"
+        hint = "look at them, then run it with --trust; that is remembered for these very values"
+        raise RecipeError(why, hint)
+
+
+def _file() -> Path | None:
+    place = folder.folder()
+    return place / "trust" / NAME if place else None
+
+
+def _known() -> set[str]:
+    file = _file()
+    with suppress(OSError, ValueError):
+        return set(folder.read(file).decode("ascii").split()) if file else set()
+    return set()
+
+
+def _remember(digests: Iterable[str]) -> None:
+    """Keep what leave was given for; where nothing can be kept, it is asked for again."""
+    file = _file()
+    if file is not None:
+        with suppress(OSError):
+            folder.make(file.parent)
+            files.write(file, "".join(f"{one}\n" for one in sorted(digests)))

@@ -1,0 +1,97 @@
+"""The child of the next stage, started early: it imports its tool, and waits until it is told.
+
+At most one waits while a stage runs; before the first one runs, the second's starts as well. None
+is started for a stage that may be skipped, and none on one core, where it would only take time from
+the stage that runs.
+"""
+
+import os
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.base.constants import UTF8
+from runner.catalog.tools import Catalog
+from runner.plan.model import Plan, Stage
+from runner.run.process import Child
+from runner.system import machine
+
+# Tools of our own start faster than waiting for them is worth.
+LIGHT = "runner."
+
+
+class Ahead:
+    """The children that wait for their stages to begin, by the names of these."""
+
+    def __init__(self, folder: Path, plan: Plan, catalog: Catalog) -> None:
+        self.folder = folder
+        self.plan = plan
+        self.catalog = catalog
+        self._waiting: dict[str, Child] = {}
+
+    def take(self, stage: Stage) -> Child:
+        """Return a stage's child: the one that waits for it if it is alive, or a new one."""
+        child = self._waiting.pop(stage.name, None)
+        if child is not None:
+            if child.wait(0) is None:
+                return child
+            child.finish()  # something ended it while it waited: that says nothing of the stage
+        return self._spawn(stage)
+
+    def start(self, coming: Iterable[Stage], most: int = 1) -> None:
+        """Start the children of the first of the `coming` stages for which it is worth it.
+
+        The stages are such as will run if those before them end well; at `most` so many wait.
+        """
+        if machine.cores() < 2:  # noqa: PLR2004
+            return
+        for stage in coming:
+            if len(self._waiting) >= most:
+                break
+            if stage.name not in self._waiting and self._worth(stage):
+                self._waiting[stage.name] = self._spawn(stage)
+
+    def end(self) -> None:
+        """End the children that wait; nobody has heard of them."""
+        while self._waiting:
+            self._waiting.popitem()[1].finish()
+
+    def env(self) -> dict[str, str]:
+        """Return a child's environment: ours, the plan's, and plain text in the log."""
+        plain = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100", "PYTHONUNBUFFERED": "1", **UTF8}
+        watch = {"RUN_RECIPE_PARENT": str(os.getpid())}
+        return {**os.environ, **plain, **watch, **self.plan.env}
+
+    def _worth(self, stage: Stage) -> bool:
+        return not stage.launch and not self._modules(stage)[0].startswith(LIGHT)
+
+    def _modules(self, stage: Stage) -> list[str]:
+        tool = self.catalog.get(stage.tool)
+        if tool is None:
+            raise KeyError(stage.tool)
+        watch = [f"runner.worker.{tool.watch}"] if tool.watch else []
+        return [tool.main[0], *watch]
+
+    def _spawn(self, stage: Stage) -> Child:
+        words = [*command(self.folder, stage.name), "--wait", *self._modules(stage)]
+        return Child(words, self.env())
+
+
+@contextmanager
+def early(folder: Path, plan: Plan, catalog: Catalog, names: Collection[str]) -> Iterator[Ahead]:
+    """Start the first stage's child of a new run while its recipe is still looked at."""
+    ahead = Ahead(folder, plan, catalog)
+    try:
+        ahead.start(stage for stage in plan.stages if stage.name in names)
+        yield ahead
+    finally:
+        ahead.end()
+
+
+def command(folder: Path, stage: str) -> list[str]:
+    """Return the words of a stage's child.
+
+    With -P a queue.py or a folder runner/ where the user stands is not what the tool imports.
+    """
+    return [sys.executable, "-P", "-m", "runner.worker", str(folder), stage]

@@ -1,0 +1,31 @@
+"""What the hub's client keeps on this machine: its folder, and the token in it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from runner.base import secrets as secret
+from runner.base.secrets import Mask
+from runner.system import reader
+
+
+def secrets(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the secrets of an environment and of the hub's client, which must not slip out."""
+    named = environ.get("HF_TOKEN_PATH")
+    file = Path(named) if named else hub_home() / "token"
+    try:
+        token = reader.read_text(file, reader.NOTE).strip()
+    except OSError:
+        token = ""
+    return secret.values(environ, [token])
+
+
+def mask() -> Mask:
+    """Return what masks the secrets of this process in all it prints and writes."""
+    return Mask(secrets(os.environ))
+
+
+def hub_home() -> Path:
+    """Return the folder where the hub's client keeps what it knows."""
+    said = os.environ.get("HF_HOME")
+    return Path(said) if said else Path("~").expanduser() / ".cache" / "huggingface"

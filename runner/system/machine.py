@@ -1,0 +1,149 @@
+"""Facts about this machine, as values: versions, platform, what is installed."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+from runner.base.version import __version__
+
+FILES = 4096  # mlx_lm.utils sets RLIMIT_NOFILE to (2048, 4096) when it is imported
+
+
+MORE_FILES = "start from a shell whose ulimit -Hn says 4096 or more"
+
+
+def few_files(most: int | None) -> str:
+    """Return why mlx-lm cannot be imported where a process may open so many files, '' where it can.
+
+    It sets the limit itself, and ends with "not allowed to raise maximum limit".
+    """
+    if most is None or most >= FILES:
+        return ""
+    return f"a process may open {most} files here, and mlx-lm asks for leave to open {FILES}"
+
+
+Json = dict[str, Any]
+PACKAGES = ("mlx", "mlx-lm", "transformers", "huggingface-hub", "PyYAML")
+
+
+def facts() -> Json:
+    """Return what a manifest keeps of the machine; nothing secret, nothing that identifies it."""
+    return {
+        "run_recipe": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "pid": os.getpid(),
+        "packages": packages(),
+    }
+
+
+def packages() -> dict[str, str]:
+    """Return the releases that a run depends on, by the names of their distributions."""
+    return {name: version for name in PACKAGES if (version := installed(name))}
+
+
+@cache
+def installed(package: str) -> str | None:
+    """Return the installed version of a distribution, None where there is none."""
+    return _distributions().get(_normal(package))
+
+
+@cache
+def _distributions() -> dict[str, str]:
+    """Return the versions of all distributions by name, as the names of their folders say.
+
+    importlib.metadata reads the same names, but takes 30 ms to import.
+    """
+    found: dict[str, str] = {}
+    for path in sys.path:
+        try:
+            names = os.listdir(path or ".")  # noqa: PTH208  (there are hundreds)
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info")):
+                package, _, version = name.rpartition(".")[0].partition("-")
+                if version:
+                    found.setdefault(_normal(package), version.partition("-py")[0])
+    return found
+
+
+def _normal(package: str) -> str:
+    return re.sub("[-_.]+", "-", package).lower()
+
+
+def cores() -> int:
+    """Return how many cores this process may use; Linux can keep it to a few."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def importable(module: str) -> bool:
+    """Say whether a top-level module is there, without importing it."""
+    return util.find_spec(module.partition(".")[0]) is not None
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def stamp() -> str:
+    """Return the time in UTC as a part of a file name: 20261122T214807Z."""
+    return "".join(char for char in now()[:19] if char not in "-:") + "Z"
+
+
+def files() -> int | None:
+    """Return how many files a process may have leave to open at once; None for any number."""
+    import resource  # noqa: PLC0415  (not on every system)
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return None if most == resource.RLIM_INFINITY else most
+
+
+def how_to_install() -> str:
+    """Return the command that brings MLX here, or why none does."""
+    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    linux = sys.platform.startswith("linux") and platform.machine() in {"x86_64", "aarch64"}
+    if apple:
+        return "pip install mlx-lm"
+    if linux:
+        return "pip install 'mlx[cpu]' mlx-lm (or 'mlx[cuda]' with an NVIDIA GPU)"
+    return "MLX has no build for this machine: run on Apple Silicon or Linux; checking works here"
+
+
+def ask(module: str, *words: str, text: str = "") -> Any:
+    """Run a module that imports MLX in a process of its own; return the JSON it prints."""
+    import subprocess  # noqa: PLC0415  (few ask what imports MLX)
+
+    from runner.base.constants import UTF8  # noqa: PLC0415
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", module, *words],
+        input=text,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env={**os.environ, **UTF8},
+        check=False,
+    )
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
+        return {"error": last[0]}
+
+
+def free_bytes(path: Path) -> int:
+    """Return the free space of the disk that holds `path`, in bytes."""
+    return shutil.disk_usage(path).free

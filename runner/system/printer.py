@@ -1,0 +1,71 @@
+"""What the program says -> its two streams. Nothing else in the package prints.
+
+What is said goes through `visible.text` here, so that nothing from outside acts where it is shown,
+and through the mask of secrets. A payload that a program reads (JSON, a script, a recipe) was made
+visible by what wrote it, and is masked only where no plan may say what it says.
+"""
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from runner.base import visible
+from runner.base.secrets import Mask
+from runner.system import hub
+
+
+def show(text: str, end: str = "\n") -> None:
+    """Print what was asked for, on stdout. Raises BrokenPipeError where nobody reads any more."""
+    _put(sys.stdout, _shown(text) + end)
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Tell a person, on stderr."""
+    _put(sys.stderr, _shown(text) + end)
+
+
+def show_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print a value as JSON on stdout."""
+    payload(visible.json_text(json.dumps(value, indent=indent, ensure_ascii=False)) + "\n")
+
+
+def show_rows(rows: Iterable[Any]) -> None:
+    """Print a list as JSON on stdout, one of its values in memory at a time."""
+    before = "["
+    for row in rows:
+        text = json.dumps(row, indent=2, ensure_ascii=False)
+        payload(before + textwrap.indent(f"\n{visible.json_text(text)}", "  "))
+        before = ","
+    payload("[]\n" if before == "[" else "\n]\n")
+
+
+def payload(text: str) -> None:
+    """Print on stdout what a program reads, sign by sign and as UTF-8."""
+    stream, text = sys.stdout, Mask((), loose=False).text(text)
+    if stream is None:
+        return
+    if hasattr(stream, "buffer"):
+        stream.flush()
+        stream.buffer.write(text.encode("utf-8", "surrogateescape"))
+    else:
+        stream.write(text)
+    stream.flush()
+
+
+def redraw(text: str = "") -> None:
+    """Draw a line of progress on stderr's terminal in place of the one before; "" is none."""
+    _put(sys.stderr, f"\r\033[K{visible.line(text)}")
+
+
+def _shown(text: str) -> str:
+    return visible.text(hub.mask().text(text))
+
+
+def _put(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # closed by who started us
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()

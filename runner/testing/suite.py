@@ -1,0 +1,132 @@
+"""The text of a NAME.test.yaml in, its cases and what it locks out."""
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.base.constants import ENDING
+from runner.base.problems import Mark, Problem, suggest
+from runner.catalog.validate import violations
+from runner.plan.keys import placed
+from runner.recipe.inline import word
+from runner.recipe.node import Node, locate
+from runner.recipe.size import MAX_CASES, beyond
+from runner.recipe.yaml import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a recipe is compiled with; the environment is nothing but `environ`."""
+
+    profiles: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    smoke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case: its name, its inputs, and the node that holds what must be."""
+
+    name: str
+    inputs: Inputs
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A test file; `locked` are the inputs of its snapshots by name, None where it says none.
+
+    `said` is the place that names the recipe, None where it is named after the file.
+    """
+
+    file: str
+    recipe: str
+    text: str
+    cases: tuple[Case, ...] = ()
+    locked: Mapping[str, Inputs] | None = None
+    problems: tuple[Problem, ...] = ()
+    said: Mark | None = None
+
+
+def lost(found: Suite, beside: Iterable[str]) -> Problem:
+    """Return the problem of a test file whose recipe is not there; `beside` are those near it."""
+    hint = "NAME.test.yaml tests NAME.yaml beside it; write recipe: FILE for another"
+    stems = {_stem(one): one for one in beside}
+    near = suggest(_stem(found.recipe), stems)
+    if near:
+        meant = stems[near.removeprefix("did you mean '").removesuffix("'?")]
+        hint = f"did you mean '{meant}'?"
+        if found.said is None:
+            hint += f" Its tests are called {_stem(meant)}{ENDING}"
+    mark = found.said or Mark(found.file, 1, 1)
+    return Problem(mark, f"there is no recipe '{found.recipe}' to test", "test-of-nothing", hint)
+
+
+def _stem(file: str) -> str:
+    return posixpath.splitext(posixpath.basename(file))[0]
+
+
+def suite(data: bytes, file: str, schema: Mapping[str, Any]) -> Suite:
+    """Read a test file by `schema` (schema/test.schema.json); every problem is in the result."""
+    document = parse(data, file)
+    recipe = f"{file.removesuffix(ENDING)}.yaml"
+    if document.root is None or document.problems:
+        empty = Problem(Mark(file, 1, 1), "this file is empty", "empty-test", _HINT)
+        return Suite(file, recipe, document.text, problems=(*document.problems,) or (empty,))
+    root = document.root
+    found = [placed(one, root, "a test file") for one in violations(schema, root.plain())]
+    said = root.get("recipe")
+    place = None
+    if said is not None and isinstance(said.value, str):
+        place = said.mark
+        recipe = posixpath.normpath(posixpath.join(posixpath.dirname(file), said.value))
+    if found:
+        return Suite(file, recipe, document.text, problems=tuple(found))
+    cases = [Case(name, _inputs(node), node) for name, node in _children(root, "tests")]
+    if len(cases) > MAX_CASES:
+        told = beyond(root, f"this file has {len(cases):,} cases", MAX_CASES)
+        return Suite(file, recipe, document.text, problems=(told,), said=place)
+    locked, twice = _locked(root)
+    return Suite(file, recipe, document.text, tuple(cases), locked, tuple(twice), place)
+
+
+def named(inputs: Inputs) -> str:
+    """Return what a snapshot is called after its inputs; '' for the recipe as it is."""
+    return "+".join((*inputs.profiles, *(["smoke"] if inputs.smoke else ())))
+
+
+_HINT = "begin with: tests: {NAME: {stages: […]}}"
+
+
+def _locked(root: Node) -> tuple[dict[str, Inputs] | None, list[Problem]]:
+    said = root.get("snapshots")
+    if said is None:
+        return None, []
+    locked: dict[str, Inputs] = {}
+    twice = []
+    for node in said.value:
+        inputs = _inputs(node)
+        name = node.get("name")
+        called = str(name.value) if name is not None else named(inputs)
+        if called in locked:
+            why = f"two snapshots are called '{called}'" if called else "two snapshots have no name"
+            twice.append(Problem(node.mark, why, "snapshot-name", "write name: NAME"))
+        locked[called] = inputs
+    return locked, twice
+
+
+def _inputs(node: Node) -> Inputs:
+    profile = node.get("profile")
+    plain = profile.plain() if profile is not None else []
+    sets = tuple(f"{path}={word(child)}" for path, child in _children(node, "set"))
+    environ = {name: str(child.value) for name, child in _children(node, "env")}
+    smoke = locate(node, ["smoke"]).value is True
+    return Inputs((plain,) if isinstance(plain, str) else tuple(plain), sets, environ, smoke)
+
+
+def _children(node: Node, name: str) -> Iterator[tuple[str, Node]]:
+    said = node.get(name)
+    if said is not None and isinstance(said.value, dict):
+        yield from said.value.items()

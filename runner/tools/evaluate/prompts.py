@@ -1,0 +1,259 @@
+"""A line of a prompts file in, a question with the rules for its answer out, or what is wrong.
+
+docs/evaluation.md describes the file. A line is a question, or it says what holds for a category.
+"""
+
+import json
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.base.problems import listing, offer, shown, suggest
+from runner.data.rows import ROLES, Flaw
+from runner.data.rows.row import dotted, kind
+
+Json = Mapping[str, Any]
+Path = tuple[str | int, ...]
+ASKED = ("prompt", "messages", "text")
+KINDS = ("contain", "match", "exact", "number", "not_contain", "not_match")
+_MEMBERS = (*ASKED, "id", "category", "rules", "weight")
+_OPTIONS = {
+    "weight": KINDS,
+    "ignore_case": ("contain", "not_contain", "exact"),
+    "tolerance": ("number",),
+}
+_HALF = re.compile("[\ud800-\udfff]")
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an answer must be like: one of KINDS, and what it asks for."""
+
+    kind: str
+    wanted: str | float
+    weight: float = 1.0
+    ignore_case: bool = False
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt and what its answer is judged by; `asked` says in which of ASKED it came.
+
+    `prompt` is a text, or a list of messages.
+    """
+
+    asked: str
+    prompt: Any
+    id: str | None
+    category: str
+    rules: tuple[Rule, ...]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """What holds for every question of a category: rules beside their own, and its weight."""
+
+    name: str
+    rules: tuple[Rule, ...] = ()
+    weight: float = 1.0
+
+
+def read(row: Any) -> Question | Category | list[Flaw]:
+    """Return what a row says, or everything that is wrong with it."""
+    if not isinstance(row, dict):
+        hint = 'write {"prompt": …, "rules": […]}'
+        return [Flaw("prompt-not-object", f"is {kind(row)}, not an object", hint)]
+    flaws = [*_half_flaws(row, ()), *_flaws(row)]
+    if flaws:
+        return flaws
+    rules = tuple(_rule(said) for said in row.get("rules", ()))
+    weight = float(row.get("weight", 1))
+    asked = next((name for name in ASKED if name in row), "")
+    if not asked:
+        return Category(row["category"], rules, weight)
+    return Question(asked, row[asked], row.get("id"), row.get("category", ""), rules, weight)
+
+
+def messages_of(question: Question, system_prompt: str | None) -> list[Any] | None:
+    """Return what a question is through a chat template; None for one that goes without."""
+    if question.asked == "text":
+        return None
+    if question.asked == "messages":
+        found: list[Any] = question.prompt
+        return found
+    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    return [*system, {"role": "user", "content": question.prompt}]
+
+
+def _rule(said: Json) -> Rule:
+    name = next(name for name in KINDS if name in said)
+    options = {key: said[key] for key in _OPTIONS if key in said}
+    return Rule(name, said[name], **options)
+
+
+def _flaws(row: Json) -> Iterator[Flaw]:
+    for name in row:
+        if name not in _MEMBERS:
+            hint = suggest(name, _MEMBERS, f"known are {listing(_MEMBERS)}")
+            if name in KINDS:
+                hint = f'write "rules": [{{"{name}": …}}]'
+            yield Flaw("prompt-unknown-key", f"has the unknown key '{name}'", hint, (name,))
+    yield from _asked_flaws(row)
+    yield from _weight_flaws(row, ())
+    if "id" in row and not isinstance(row["id"], str):
+        yield _type(("id",), "a text", row["id"])
+    if "category" in row:
+        yield from _category_flaws(row["category"])
+    rules = row.get("rules", [])
+    if not isinstance(rules, list):
+        hint = 'write "rules": [{"contain": "…"}]'
+        yield _type(("rules",), "a list", rules)._replace(hint=hint)
+        return
+    for at, said in enumerate(rules):
+        yield from _rule_flaws(said, ("rules", at))
+
+
+def _half_flaws(value: Any, path: Path) -> Iterator[Flaw]:
+    """Yield the texts with half of a surrogate pair: no tokenizer takes one, nor does any file."""
+    if isinstance(value, str):
+        if not value.isascii() and _HALF.search(value):
+            why = f"holds half of a surrogate pair in {dotted(path)}"
+            yield Flaw("prompt-lone-surrogate", why, "write the whole character, as UTF-8", path)
+        return
+    pairs = value.items() if isinstance(value, dict) else ()
+    for key, inner in enumerate(value) if isinstance(value, list) else pairs:
+        yield from _half_flaws(key, path) if isinstance(key, str) else ()
+        yield from _half_flaws(inner, (*path, key))
+
+
+def _asked_flaws(row: Json) -> Iterator[Flaw]:
+    found = [name for name in ASKED if name in row]
+    if len(found) > 1:
+        hint = "keep one: a prompt and messages go through the chat template, a text does not"
+        yield Flaw("prompt-asked-twice", f"has both {' and '.join(found)}", hint, (found[1],))
+    elif not found and "category" not in row:
+        hint = 'write "prompt": …; a line without one says what holds for a "category"'
+        yield Flaw("prompt-missing", "asks nothing", hint)
+    elif found == ["messages"]:
+        yield from _message_flaws(row["messages"])
+    elif found:
+        value = row[found[0]]
+        if not isinstance(value, str):
+            yield _type((found[0],), "a text", value)
+        elif not value.strip():
+            yield Flaw("prompt-missing", f"has an empty {found[0]}", "", (found[0],))
+
+
+def _message_flaws(messages: Any) -> Iterator[Flaw]:
+    if not isinstance(messages, list) or not messages:
+        yield _type(("messages",), "a list of messages", messages)
+        return
+    for at, message in enumerate(messages):
+        path: Path = ("messages", at)
+        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+            hint = 'write {"role": "user", "content": "…"}'
+            yield Flaw("prompt-message", f"has no message as {dotted(path)}", hint, path)
+        elif message.get("role") not in ROLES:
+            hint = offer(str(message.get("role")), sorted(ROLES))
+            why = f"has the role {shown(message.get('role'))} in {dotted(path)}"
+            yield Flaw("prompt-message", why, hint, path)
+    last = messages[-1]
+    if isinstance(last, dict) and last.get("role") == "assistant":
+        why, hint = "ends with an answer", "end with the question: the answer is the model's"
+        yield Flaw("prompt-answered", why, hint, ("messages", len(messages) - 1))
+
+
+def _category_flaws(name: Any) -> Iterator[Flaw]:
+    if not isinstance(name, str):
+        yield _type(("category",), "a text", name)
+    elif not _NAME.match(name):
+        word = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789") or "name"
+        why = f"has the category {shown(name)}, which cannot end the name of a metric"
+        yield Flaw(
+            "prompt-category", why, f"write {word}: its score is score_{word}", ("category",)
+        )
+
+
+def _rule_flaws(said: Any, path: Path) -> Iterator[Flaw]:
+    where = dotted(path)
+    if not isinstance(said, dict):
+        yield _type(path, "an object", said)._replace(hint='write {"contain": "…"}')
+        return
+    kinds = [name for name in said if name in KINDS]
+    unknown = [name for name in said if name not in KINDS and name not in _OPTIONS]
+    for name in unknown:
+        hint = suggest(name, (*KINDS, *_OPTIONS), f"known are {listing(KINDS)}")
+        why = f"has the unknown key '{name}' in {where}"
+        yield Flaw("prompt-unknown-key", why, hint, (*path, name))
+    if len(kinds) != 1:
+        if kinds or not unknown:
+            why = f"says {' and '.join(kinds) or 'no rule'} in {where}"
+            yield Flaw("prompt-rule", why, f"one of {listing(KINDS)} each", path)
+        return
+    (name,) = kinds
+    yield from _wanted_flaws(name, said[name], (*path, name))
+    yield from _weight_flaws(said, path)
+    yield from _option_flaws(name, said, path)
+
+
+def _wanted_flaws(name: str, value: Any, path: Path) -> Iterator[Flaw]:
+    if name == "number":
+        if not _is_number(value):
+            yield _type(path, "a number", value)
+    elif not isinstance(value, str):
+        yield _type(path, "a text", value)
+    elif not value and name != "exact":
+        yield Flaw("prompt-rule", f"has an empty {dotted(path)}, which every answer has", "", path)
+    elif name in {"match", "not_match"}:
+        why = ill_formed(value)
+        if why:
+            why = f"has no regular expression as {dotted(path)}: {why}"
+            plain = {"match": "contain", "not_match": "not_contain"}[name]
+            said = json.dumps(value, ensure_ascii=False)
+            hint = f'where the text itself is meant: "{plain}": {said}'
+            yield Flaw("prompt-pattern", why, hint, path)
+
+
+def _option_flaws(name: str, said: Json, path: Path) -> Iterator[Flaw]:
+    for option, kinds in _OPTIONS.items():
+        if option in said and name not in kinds:
+            why = f"has {option} in {dotted(path)}, which '{name}' does not read"
+            hint = "write (?i) in the pattern" if option == "ignore_case" else "remove it"
+            yield Flaw("prompt-rule", why, hint, (*path, option))
+    if not isinstance(said.get("ignore_case", False), bool):
+        yield _type((*path, "ignore_case"), "true or false", said["ignore_case"])
+    tolerance = said.get("tolerance", 0)
+    if not _is_number(tolerance) or tolerance < 0:
+        yield _type((*path, "tolerance"), "a number of at least 0", tolerance)
+
+
+def _weight_flaws(said: Json, path: Path) -> Iterator[Flaw]:
+    weight = said.get("weight", 1)
+    if not _is_number(weight) or weight <= 0:
+        yield _type((*path, "weight"), "a number above 0", weight)
+
+
+def ill_formed(pattern: str) -> str:
+    """Return why a text is no regular expression of Python's, '' where it is one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        return str(error) or "it is too deep"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _type(path: Path, wanted: str, value: Any) -> Flaw:
+    seen = shown(value) if isinstance(value, bool | int | float | str) else kind(value)
+    return Flaw("prompt-type", f"has {seen} as {dotted(path)}, not {wanted}", "", path)

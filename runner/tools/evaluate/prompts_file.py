@@ -1,0 +1,167 @@
+"""A prompts file on disk, read line by line: what is wrong with it, and its questions by place."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from runner.base.problems import Mark, Problem, counted
+from runner.data.rows import Flaw, RowError, parse
+from runner.data.rows.parsing import column_of
+from runner.system.reader import lines, opened
+from runner.tools.evaluate.prompts import Category, Question, Rule, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MANY = 10_000
+"""So many more are enough: the rest of the file is not looked at."""
+MOST = 20
+"""Problems that are told of one file; the rest are counted."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A file that was read: its problems, its categories, and where each question starts.
+
+    `lines` are the questions' line numbers from 1, `rows` how many of each category there are,
+    `chats` the line of the first that goes through a chat template, 0 where none does.
+    """
+
+    file: Path
+    problems: tuple[Problem, ...]
+    categories: dict[str, Category]
+    offsets: array[int]
+    lines: array[int]
+    rows: dict[str, int]
+    chats: int
+
+    def count(self, limit: int | None = None) -> int:
+        """Count the questions; `limit` is the most of each category."""
+        return sum(min(rows, limit or rows) for rows in self.rows.values())
+
+    def questions(self, limit: int | None = None) -> Iterator[tuple[int, Question]]:
+        """Yield each question with its line, its category's rules before its own.
+
+        `limit` is the most of each category. Only for a file without a problem.
+        """
+        seen: dict[str, int] = {}
+        with opened(self.file) as stream:
+            for line, offset in zip(self.lines, self.offsets, strict=True):
+                stream.seek(offset)
+                found = read(parse(stream.readline())[0])
+                if not isinstance(found, Question):
+                    raise OSError(f"{self.file} was changed while it was read")
+                seen[found.category] = seen.get(found.category, 0) + 1
+                if limit is None or seen[found.category] <= limit:
+                    yield line, replace(found, rules=self._rules(found))
+
+    def _rules(self, question: Question) -> tuple[Rule, ...]:
+        known = self.categories.get(question.category)
+        return (*(known.rules if known else ()), *question.rules)
+
+
+def survey(file: Path) -> Prompts:
+    """Read every line of a prompts file and keep the places of its questions. Raises OSError."""
+    reader = _Reader(file)
+    with opened(file) as stream:
+        offset = 0
+        for number, line in enumerate(lines(stream), 1):
+            reader.take(number, line, offset)
+            offset += len(line)
+            if reader.more > MANY:
+                break
+    return reader.end()
+
+
+class _Reader:
+    """Reads lines and remembers what only the whole file can tell."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.more = 0
+        self.categories: dict[str, Category] = {}
+        self.said: dict[str, int] = {}  # the line of each category's own
+        self.used: dict[str, int] = {}  # the first question of each category
+        self.bare: dict[str, int] = {}  # the first question of each without rules of its own
+        self.rows: dict[str, int] = {}
+        self.chats = 0
+        self.offsets = array("Q")
+        self.lines = array("Q")
+
+    def take(self, number: int, line: bytes, offset: int) -> None:
+        """Read one line; a blank one is skipped."""
+        if not line.strip():
+            return
+        try:
+            found = read(parse(line)[0])
+        except RowError as error:
+            self.tell(number, line, error.flaw)
+            return
+        if isinstance(found, list):
+            for flaw in found:
+                self.tell(number, line, flaw)
+        elif isinstance(found, Category):
+            self.category(number, line, found)
+        else:
+            self.used.setdefault(found.category, number)
+            self.rows[found.category] = self.rows.get(found.category, 0) + 1
+            self.chats = self.chats or (number if found.asked != "text" else 0)
+            if not found.rules:
+                self.bare.setdefault(found.category, number)
+            self.offsets.append(offset)
+            self.lines.append(number)
+
+    def category(self, number: int, line: bytes, found: Category) -> None:
+        """Keep what a line says of a category; it is said once."""
+        if found.name in self.said:
+            why = f"says category '{found.name}' again, first said at line {self.said[found.name]}"
+            flaw = Flaw("prompt-category", why, "keep one of them", ("category",))
+            self.tell(number, line, flaw)
+        self.said.setdefault(found.name, number)
+        self.categories.setdefault(found.name, found)
+
+    def end(self) -> Prompts:
+        """Tell what only the whole file shows, and return what was read."""
+        sound = not self.problems
+        if sound and not self.offsets:
+            self.tell(1, b"", Flaw("prompt-missing", "holds no question, nor does any other"))
+        for name, number in self.bare.items():
+            if not (name in self.categories and self.categories[name].rules):
+                hint = 'write "rules": [{"contain": "…"}], here or for its category'
+                self.tell(number, b"", Flaw("prompt-rule", "has no rule to judge it by", hint))
+        for name, number in self.said.items():
+            if sound and name not in self.used:
+                why = f"says category '{name}', and no question is of it"
+                self.tell(number, b"", Flaw("prompt-category", why, "remove the line"))
+        if "" in self.used and len(self.used) > 1:
+            why = "has no category, and others have one"
+            self.tell(self.used[""], b"", Flaw("prompt-category", why, "name its category"))
+        problems = self.problems
+        if self.more:
+            are = "is" if self.more == 1 else "are"
+            why = f"{counted(self.more, 'more problem')} {are} not shown"
+            if self.more > MANY:
+                why += ", and the rest of the file was not looked at"
+            problems = [*problems, Problem(Mark(str(self.file), 1, 1), why, "prompt-more")]
+        return Prompts(
+            self.file,
+            tuple(problems),
+            self.categories,
+            self.offsets,
+            self.lines,
+            self.rows,
+            self.chats,
+        )
+
+    def tell(self, number: int, line: bytes, flaw: Flaw) -> None:
+        """Keep a problem at its place; of very many, the first."""
+        if len(self.problems) >= MOST:
+            self.more += 1
+            return
+        column = flaw.column or (column_of(line.decode(), flaw.path) if flaw.path else 1)
+        mark = Mark(str(self.file), number, column)
+        self.problems.append(Problem(mark, f"the line {flaw.message}", flaw.rule, flaw.hint))

@@ -1,0 +1,339 @@
+"""eval.score: prompts answered by a model, each answer judged by rules, and scores of it all.
+
+Reads a JSONL of prompts (docs/evaluation.md); writes a folder with samples.jsonl, one answered
+prompt a line, and score.json. What was answered is kept when it is stopped, in samples.jsonl.part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.base.errors import Exit, ToolError
+from runner.base.problems import counted, picture
+from runner.system import printer
+from runner.tools.evaluate import grade
+from runner.tools.evaluate.answers import Answer, Model, Sampling
+from runner.tools.evaluate.prompts_file import Prompts, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import TextIO
+
+    from runner.tools.evaluate.prompts import Question
+
+SAMPLES = "samples.jsonl"
+PART = "samples.jsonl.part"
+REPORT = "score.json"
+PATIENCE = 2.0
+"""Seconds of work one pattern may take on one answer; a usual one takes a thousandth."""
+
+
+class Sheet:
+    """The samples on disk, in the order of the prompts, whatever order they are answered in."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.written = 0
+        self.early: dict[int, str] = {}
+
+    def put(self, number: int, sample: dict[str, Any]) -> None:
+        """Keep the sample of question `number`; write it once those before it are written."""
+        self.early[number] = json.dumps(sample, ensure_ascii=False) + "\n"
+        while self.written in self.early:
+            self.stream.write(self.early.pop(self.written))
+            self.written += 1
+        self.stream.flush()
+
+    @property
+    def kept(self) -> int:
+        """How many samples it has, written or to be written at the end."""
+        return self.written + len(self.early)
+
+    def end(self) -> None:
+        """Write what is left where one before it was never answered."""
+        for number in sorted(self.early):
+            self.stream.write(self.early.pop(number))
+        self.stream.flush()
+
+
+@dataclass
+class Scoring:
+    """A model that answers the questions of a file, and what became of them so far."""
+
+    prompts: Prompts
+    model: Model
+    scores: grade.Scores
+    sheet: Sheet
+    limit: int | None
+    system_prompt: str | None
+    template: Mapping[str, Any]
+    answer_after: str | None
+    asked: dict[int, tuple[int, Question]] = field(default_factory=dict)
+    tokens: int = 0
+    cut: int = 0
+
+    def questions(self) -> Iterator[tuple[int, list[int]]]:
+        """Yield each question's number and tokens, and remember it until it is answered."""
+        for number, (line, question) in enumerate(self.prompts.questions(self.limit)):
+            self.asked[number] = line, question
+            try:
+                yield number, self.model.tokens(question, self.system_prompt, self.template)
+            except ValueError as error:
+                why = f"{self.prompts.file}:{line}: cannot be asked: {error}"
+                raise ToolError(why) from error
+
+    def take(self, number: int, answer: Answer) -> None:
+        """Judge the answer to a question, and keep it."""
+        line, question = self.asked.pop(number)
+        judged = answer.text
+        if self.answer_after:
+            judged = judged.rpartition(self.answer_after)[2]
+        found = grade.verdicts(question.rules, judged, search)
+        for verdict in found:
+            if verdict.held is None:
+                printer.say(
+                    f"{self.prompts.file}:{line}: gave up {verdict.rule.kind} "
+                    f"{verdict.rule.wanted!r} after {PATIENCE:g} s; it counts as not held. "
+                    "Nested repeats such as (a+)+ take forever: write the pattern without them"
+                )
+        self.scores.add(question, found)
+        self.tokens += answer.tokens
+        self.cut += answer.cut
+        self.sheet.put(number, _sample(line, question, answer, found))
+
+
+def score(prompts: Prompts, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Answer and judge every question of a file without a problem; return what score.json holds."""
+    out: Path = arguments.out
+    _make_room(out)
+    model = Model(
+        arguments.model, arguments.adapter_path, trust_remote_code=arguments.trust_remote_code
+    )
+    if prompts.chats:
+        model.require_template(f"{prompts.file}:{prompts.chats}")
+    with (out / PART).open("w", encoding="utf-8") as stream:
+        scoring = Scoring(
+            prompts,
+            model,
+            grade.Scores(prompts.categories),
+            Sheet(stream),
+            arguments.limit,
+            arguments.system_prompt,
+            arguments.chat_template_config,
+            arguments.answer_after,
+        )
+        began = time.perf_counter()
+        try:
+            _answer_all(scoring, arguments)
+        finally:
+            scoring.sheet.end()
+        seconds = time.perf_counter() - began
+    report = {
+        "tool": "eval.score",
+        **scoring.scores.figures(),
+        "cut": scoring.cut,
+        "generated_tokens": scoring.tokens,
+        "tokens_per_second": round(scoring.tokens / seconds, 3),
+    }
+    (out / PART).replace(out / SAMPLES)
+    (out / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def _answer_all(scoring: Scoring, arguments: argparse.Namespace) -> None:
+    import mlx.core as mx
+
+    mx.random.seed(arguments.seed)
+    batch_size = arguments.batch_size
+    if batch_size > 1 and not scoring.model.batches():
+        printer.say("mlx-lm cannot batch this model's cache: one prompt at a time")
+        batch_size = 1
+    answers = scoring.model.answers(
+        scoring.questions(),
+        max_tokens=arguments.max_tokens,
+        batch_size=batch_size,
+        sampling=Sampling(arguments.temp, arguments.top_p, arguments.top_k, arguments.min_p),
+    )
+    meter = Meter(scoring.prompts.count(scoring.limit))
+    try:
+        for number, answer in answers:
+            scoring.take(number, answer)
+            meter.show(scoring.sheet.kept)
+    except KeyboardInterrupt:
+        place = arguments.out / PART
+        printer.say(
+            f"stopped: {scoring.sheet.kept} of {meter.total} are answered, and kept in {place}"
+        )
+        raise
+    finally:
+        meter.end()
+
+
+def search(pattern: str, text: str) -> bool:
+    """Say whether a pattern is found in a text. Raises TimeoutError where that takes too long."""
+    with _patience(PATIENCE):
+        return re.search(pattern, text) is not None
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Give up what takes longer: Python's matching looks for signals while it goes on.
+
+    Seconds of this process's work, so that a busy machine is no reason.
+    """
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+class Meter:
+    """How far it is: one line for a terminal; elsewhere one each tenth of the way, or minute."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.live = sys.stderr.isatty()
+        self.tenth = 0
+        self.said = time.monotonic()
+
+    def show(self, done: int) -> None:
+        """Show how many are answered."""
+        tenth = 10 * done // self.total
+        if self.live:
+            printer.redraw(f"answered {done} of {self.total}")
+        elif tenth > self.tenth or time.monotonic() > self.said + 60:
+            printer.say(f"answered {done} of {self.total}")
+            self.tenth, self.said = tenth, time.monotonic()
+
+    def end(self) -> None:
+        """Leave an empty line."""
+        if self.live:
+            printer.redraw()
+
+
+def _sample(
+    line: int, question: Question, answer: Answer, found: Sequence[grade.Verdict]
+) -> dict[str, Any]:
+    known = {"id": question.id, "category": question.category}
+    return {
+        "line": line,
+        **{name: value for name, value in known.items() if value},
+        question.asked: question.prompt,
+        "answer": answer.text,
+        "cut": answer.cut,
+        "score": float(grade.score(found)),
+        "rules": [verdict.as_dict() for verdict in found],
+    }
+
+
+def _make_room(out: Path) -> None:
+    """Make the folder; one that holds other files than ours is refused."""
+    if out.is_file():
+        raise ToolError(f"{out} is a file; name a folder to write")
+    out.mkdir(parents=True, exist_ok=True)
+    strange = sorted({entry.name for entry in out.iterdir()} - {SAMPLES, PART, REPORT})
+    if strange:
+        raise ToolError(f"{out} holds {strange[0]}, which eval.score did not write; name another")
+    for name in (SAMPLES, REPORT):
+        (out / name).unlink(missing_ok=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="eval.score",
+        description="Let a model answer prompts, judge each answer by rules, and add up scores.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--model", required=True, metavar="DIR", help="a local model folder, or a hub id")
+    add("--adapter-path", metavar="DIR", help="an adapter to put on the model")
+    add("--prompts", type=Path, required=True, metavar="FILE", help="a JSONL of prompts and rules")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--limit", type=_positive, metavar="N", help="the first N prompts of each category only")
+    add("--max-tokens", type=_positive, default=256, help="tokens of an answer at most")
+    add("--batch-size", type=_positive, default=8, help="prompts that are answered at once")
+    add("--system-prompt", metavar="TEXT", help="a system message before every prompt")
+    add("--chat-template-config", type=json.loads, default={}, metavar="JSON", help="its options")
+    add("--answer-after", metavar="TEXT", help="judge what follows the last TEXT, as '</think>'")
+    add("--temp", type=float, default=0.0, help="sampling temperature; 0 is greedy")
+    add("--top-p", type=float, default=1.0, help="the likeliest tokens of this probability")
+    add("--top-k", type=int, default=0, help="the K likeliest tokens; 0 is all")
+    add("--min-p", type=float, default=0.0, help="tokens this likely beside the likeliest")
+    add("--seed", type=int, default=0, help="decides what is sampled")
+    add("--trust-remote-code", action="store_true", help="run code that comes with the model")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is below 1")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Score what the command line names."""
+    arguments = parser().parse_args(argv)
+    try:
+        prompts = survey(arguments.prompts)
+        if prompts.problems:
+            for problem in prompts.problems:
+                printer.say(picture(problem, {}))
+            raise SystemExit(Exit.INVALID)
+        with _stoppable():
+            report = score(prompts, arguments)
+    except (OSError, ToolError) as error:
+        printer.say(f"error: {error}")
+        raise SystemExit(Exit.STAGE_FAILED) from error
+    except KeyboardInterrupt as stop:
+        raise SystemExit(Exit.INTERRUPTED) from stop
+    printer.show("\n".join(_told(report, arguments.out)))
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that what was answered is kept."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _told(report: Mapping[str, Any], out: Path) -> Iterator[str]:
+    """Yield the scores as a person reads them."""
+    yield (
+        f"score {report['score']:.4g} of {counted(report['rows'], 'prompt')}; "
+        f"{report['passed']:.4g} of the answers hold to every rule"
+    )
+    width = max(map(len, report["categories"]), default=0)
+    for name, one in report["categories"].items():
+        yield f"  {name:{width}}  {one['score']:.4g} of {one['rows']}, weight {one['weight']:g}"
+    if report["cut"]:
+        yield f"{report['cut']} of the answers were cut off at max_tokens"
+    yield f"{out.name}/{SAMPLES}: every answer, with the verdict of each rule"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""hub.publish: a model or an adapter uploaded with a card that says how it was made.
+
+It uploads the files a model or an adapter consists of and nothing else, in one commit with the
+card, and looks afterwards whether the hub has them. Unless it is told to, it only says what it
+would upload, and writes the card: docs/publishing.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.base import secrets
+from runner.base.constants import RUN_DIR
+from runner.base.errors import Exit, ToolError
+from runner.base.problems import counted
+from runner.catalog import load
+from runner.report import gather
+from runner.run import history
+from runner.system import files as disk
+from runner.system import printer, reader
+from runner.tools.publish.card import Published, card
+from runner.tools.publish.repository import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from runner.report.report import Report
+
+CARD = "README.md"
+RECORD = "publish.json"
+LICENSES = ("LICENSE*", "LICENCE*", "COPYING*", "NOTICE*", "Notice*", "USE_POLICY*")
+MODEL = (
+    "*.safetensors", "*.gguf", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py",
+    *LICENSES,
+)  # fmt: skip
+ADAPTER = ("adapters.safetensors", "adapter_config.json", *LICENSES)
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+\Z")
+TEXTS = (".json", ".txt", ".jinja", ".py", ".md", "")
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a folder gives to upload, by its name there, and what it keeps, with the reason."""
+
+    kind: str
+    files: Mapping[str, Path]
+    kept: Mapping[str, str]
+
+    @property
+    def bytes(self) -> int:
+        """How large it is."""
+        return sum(path.stat().st_size for path in self.files.values())
+
+
+def pack(folder: Path) -> Parcel:
+    """Return what of a folder is published. Raises ToolError where it is no model or adapter."""
+    if not folder.is_dir():
+        raise ToolError(f"there is no folder {folder}")
+    names = {entry.name for entry in folder.iterdir()}
+    adapter = "adapter_config.json" in names
+    kind = "adapter" if adapter else "model"
+    wanted: Sequence[str] = ADAPTER if adapter else MODEL
+    needed = "adapters.safetensors" if adapter else "*.safetensors"
+    if not adapter and "config.json" not in names:
+        raise ToolError(f"{folder} is neither a model (config.json) nor an adapter")
+    files: dict[str, Path] = {}
+    kept: dict[str, str] = {}
+    for entry in sorted(folder.iterdir()):
+        why = _why_kept(entry, kind, wanted)
+        if why:
+            kept[entry.name] = why
+        else:
+            files[entry.name] = entry
+    if not fnmatch.filter(files, needed):
+        raise ToolError(f"{folder} has no {needed}: its weights are not there")
+    return Parcel(kind, files, kept)
+
+
+def _why_kept(entry: Path, kind: str, wanted: Sequence[str]) -> str:
+    """Return why something of a folder is not published, '' where it is."""
+    name = entry.name
+    reasons = {
+        "the card takes its place": name == CARD,
+        "hidden": name.startswith("."),
+        "a folder": entry.is_dir(),
+        "no file": not entry.is_file(),
+        "a checkpoint": kind == "adapter" and name.endswith("_adapters.safetensors"),
+        f"no part of {'an adapter' if kind == 'adapter' else 'a model'}": not any(
+            fnmatch.fnmatchcase(name, one) for one in wanted
+        ),
+    }
+    return next((why for why, holds in reasons.items() if holds), "")
+
+
+def refuse_secrets(files: Mapping[str, Path], text: str) -> None:
+    """Raise ToolError where a text that would be published holds a secret, or what looks like one.
+
+    A secret is also what a variable of this process's environment holds whose name says so.
+    """
+    known = secrets.Mask(secrets.values(os.environ))
+    for name, path in files.items():
+        if path.suffix in TEXTS or name.startswith(("LICENSE", "NOTICE")):
+            with reader.opened(path) as stream:
+                for number, line in enumerate(stream, 1):
+                    _refuse_secret(line, f"{path}:{number}", known)
+    for number, row in enumerate(text.encode().splitlines(), 1):
+        _refuse_secret(row, f"{CARD}:{number}", known)
+
+
+def _refuse_secret(line: bytes, place: str, known: secrets.Mask) -> None:
+    start = secrets.looks_like_one(line)
+    if start:
+        raise ToolError(f"{place}: '{start}…' looks like a secret; nothing is uploaded. Remove it")
+    if known.finds(line.decode("utf-8", "replace")):
+        raise ToolError(f"{place}: holds a secret of the environment; nothing is uploaded")
+
+
+def run_of(path: Path, said: Path | None) -> Report | None:
+    """Return the report of the run that made a folder: the one it lies in, unless one is said."""
+    if said is not None:
+        return gather.gather(history.find(said.parent, str(said)))
+    for folder in path.resolve().parents:
+        manifest = history.read(folder) if (folder / "run.json").is_file() else None
+        if manifest is not None:
+            return gather.gather(manifest)
+    return None
+
+
+def base_of(folder: Path, made: Report | None) -> str | None:
+    """Return the hub id of the model that a run or an adapter started from, where there is one."""
+    config = disk.read_json(folder / "adapter_config.json") or {}
+    named = [config.get("model")]
+    for stage in made.manifest.plan.stages if made else ():
+        tool = load.catalog().get(stage.tool)
+        for name, parameter in (tool.parameters if tool else {}).items():
+            if parameter.input_kind(stage.params) == "model":
+                named.append(stage.params[name])
+    return next((one for one in named if isinstance(one, str) and is_hub_id(one)), None)
+
+
+def is_hub_id(text: str) -> bool:
+    """Say whether a text is OWNER/NAME and no path of this disk."""
+    return bool(HUB_ID.match(text)) and RUN_DIR not in text and not Path(text).exists()
+
+
+def publish(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write the card, upload where that is wanted, and return what publish.json holds."""
+    folder: Path = arguments.path
+    parcel = pack(folder)
+    made = run_of(folder, arguments.run)
+    files = dict(parcel.files)
+    if arguments.license_file is not None:
+        files["LICENSE"] = arguments.license_file
+    said = _said(arguments, parcel, made)
+    text = card(said, made, _places(made))
+    refuse_secrets(files, text)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    disk.write(arguments.out / CARD, text)
+    files[CARD] = arguments.out / CARD
+    _show(arguments, Parcel(parcel.kind, files, parcel.kept))
+    record: dict[str, Any] = {
+        "tool": "hub.publish",
+        "repo_id": arguments.repo_id,
+        "private": arguments.private,
+        "files": len(files),
+        "bytes": sum(path.stat().st_size for path in files.values()),
+        "uploaded": 0,
+    }
+    if not arguments.dry_run:
+        if made is not None and made.manifest.plan.smoke:
+            raise ToolError("a smoke run's weights are as good as random: they are not uploaded")
+        repository = Repository(arguments.repo_id, arguments.revision, private=arguments.private)
+        repository.open()
+        repository.make_room(files, replace=arguments.replace)
+        record["commit"] = repository.upload(files, arguments.commit_message)
+        record["uploaded"] = 1
+    disk.write(arguments.out / RECORD, json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def _said(arguments: argparse.Namespace, parcel: Parcel, made: Report | None) -> Published:
+    config = disk.read_json(arguments.path / "config.json") or {}
+    return Published(
+        arguments.repo_id,
+        parcel.kind,
+        arguments.license,
+        arguments.license_name,
+        arguments.license_link or ("LICENSE" if arguments.license_file else None),
+        arguments.base_model or base_of(arguments.path, made),
+        tuple(arguments.language),
+        tuple(arguments.dataset),
+        tuple(arguments.tag),
+        arguments.description or "",
+        "quantization" in config,
+    )
+
+
+def _places(made: Report | None) -> dict[str, str]:
+    """Return what is said on a card in place of this machine's folders."""
+    home, here = str(Path.home()), str(Path.cwd())
+    places = {here: ".", f"{here}/": "", home: "~"}
+    if made is not None:
+        folder = made.manifest.folder
+        places |= {folder: RUN_DIR, str(Path(folder).resolve()): RUN_DIR}
+    return {path: short for path, short in places.items() if len(path) > 1}
+
+
+def _show(arguments: argparse.Namespace, parcel: Parcel) -> None:
+    kind = "a private" if arguments.private else "a PUBLIC"
+    where = f", branch {arguments.revision}" if arguments.revision else ""
+    lines = [f"{arguments.repo_id}: {kind} repository{where}, licence {arguments.license}"]
+    width = max(map(len, (*parcel.files, *parcel.kept)))
+    for name, path in sorted(parcel.files.items()):
+        lines.append(f"  {name:{width}}  {_size(path.stat().st_size)}")
+    lines += [f"  {name:{width}}  left out: {why}" for name, why in parcel.kept.items()]
+    lines.append(f"{counted(len(parcel.files), 'file')}, {_size(parcel.bytes)}")
+    printer.show("\n".join(lines))
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:  # noqa: PLR2004 - the next unit
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="hub.publish",
+        description="Upload a model or an adapter with a card that says how it was made.",
+        allow_abbrev=False,
+    )
+    add, switch = parser.add_argument, argparse.BooleanOptionalAction
+    add("--path", type=Path, required=True, metavar="DIR", help="the model or adapter")
+    add("--repo-id", type=_hub_id, required=True, metavar="OWNER/NAME", help="where to")
+    add("--license", required=True, metavar="ID", help="as the hub calls it, or other")
+    add("--license-name", metavar="NAME", help="the name of an other licence")
+    add("--license-link", metavar="URL", help="where an other licence can be read")
+    add("--license-file", type=Path, metavar="FILE", help="its text, uploaded as LICENSE")
+    add("--base-model", type=_hub_id, metavar="ID", help="what it was made of [as the run says]")
+    add("--description", metavar="TEXT", help="what the card says first [the recipe's]")
+    add("--language", action="append", default=[], metavar="CODE", help="as en (repeatable)")
+    add("--dataset", action="append", default=[], metavar="ID", help="on the hub (repeatable)")
+    add("--tag", action="append", default=[], metavar="TAG", help="a tag more (repeatable)")
+    add("--private", action=switch, default=True, help="a private repository")
+    add("--revision", metavar="BRANCH", help="the branch [the main one]")
+    add("--commit-message", metavar="TEXT", default="Publish with run-recipe", help="its title")
+    add("--replace", action=switch, default=False, help="delete weights there that are not here")
+    add("--dry-run", action=switch, default=True, help="only say what would be uploaded")
+    add("--run", type=Path, metavar="DIR", help="the run that made it [the one it lies in]")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder of the card")
+    return parser
+
+
+def _hub_id(text: str) -> str:
+    if not HUB_ID.match(text):
+        raise argparse.ArgumentTypeError(f"{text} is not OWNER/NAME")
+    return text
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Publish what the command line names."""
+    arguments = parser().parse_args(argv)
+    try:
+        record = publish(arguments)
+    except (OSError, ToolError) as error:
+        # The hub's errors are OSErrors whose names say more than their words.
+        name = f"{type(error).__name__}: " if isinstance(error, OSError) else ""
+        printer.say(f"error: {name}{error}")
+        raise SystemExit(Exit.STAGE_FAILED) from error
+    printer.show("\n".join(_told(arguments, record)))
+
+
+def _told(arguments: argparse.Namespace, record: Mapping[str, Any]) -> Iterator[str]:
+    if record["uploaded"]:
+        yield f"uploaded to {arguments.repo_id} as commit {record['commit']}"
+    else:
+        yield "dry run: nothing was uploaded; --no-dry-run, or dry_run: false in a recipe, does it"
+    yield f"the card: {arguments.out.name}/{CARD}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Calls a tool's own main with the words of the script, and holds what it does against the plan."""
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.catalog import load
+from runner.command.argv import invoke
+from runner.plan.model import bind
+from runner.plan.staging import staged
+from runner.run.decisions import Identity
+from runner.run.manifest import plan_from_dict
+from runner.run.outputs import Places
+from runner.worker.observer import DriftError, Host, read_namespace
+from runner.worker.outputs import check
+
+
+def host(folder: str, name: str) -> int:
+    """Run the stage `name` of the run in `folder`; return the exit code."""
+    _die_with(int(os.environ.get("RUN_RECIPE_PARENT", "0")))
+    this, said = stage_of(folder, name)
+    tool = this.tool
+    module, function = tool.main
+    if this.stage.trainer or this.stage.continues:
+        rows = {row["name"]: row["identity"] for row in said.get("stages", ())}
+        identity = Identity(rows.get(name, {})).digest
+        importlib.import_module("runner.worker.train_hooks").install(this, identity)
+    _watch_parser(this)
+    main = getattr(importlib.import_module(module), function)
+    if tool.watch:
+        importlib.import_module(f"runner.worker.{tool.watch}").install(this)
+    _called(main)
+    this.hold("end")
+    if this.first:
+        check(this)
+    return 0
+
+
+def stage_of(folder: str, name: str) -> tuple[Host, Mapping[str, Any]]:
+    """Return a stage, its words in sys.argv, and what the run's manifest says."""
+    said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
+    plan = plan_from_dict(said["plan"])
+    stage = plan.stage(name)
+    tool = load.installed_catalog().get(stage.tool)
+    if tool is None:
+        raise KeyError(stage.tool)
+    moves = Places(Path(folder), stage).known()
+    this = Host(folder, staged(stage, tool, moves), tool, moves, smoke=plan.smoke)
+    words = [str(bind(word, folder)) for word in invoke(this.stage, tool).arguments]
+    sys.argv = [" ".join(tool.command), *words]
+    this.argv = tuple(words)
+    return this, said
+
+
+def _called(main: Callable[[], Any]) -> None:
+    """Call a tool's main; one that ends its process and says all is well has to be looked at."""
+    try:
+        main()
+    except DriftError:
+        raise
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
+def _watch_parser(this: Host) -> None:
+    """Compare what the tool's own parser makes of the words, before anything is loaded."""
+    original = argparse.ArgumentParser.parse_args
+
+    def parse_args(parser: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> Any:
+        argparse.ArgumentParser.parse_args = original  # type: ignore[method-assign]
+        namespace = original(parser, *args, **kwargs)
+        this.parsed = read_namespace(this.tool, this.planned, vars(namespace))
+        if this.tool.config_flag is None:
+            this.hold()
+        return this.taken.parsed(namespace)
+
+    argparse.ArgumentParser.parse_args = parse_args  # type: ignore[assignment, method-assign]
+
+
+def _die_with(parent: int) -> None:
+    """End this process group when the runner is gone, however it went."""
+    above = os.getppid()
+
+    def look() -> None:
+        while os.getppid() == above and _is_there(parent):
+            time.sleep(0.5)
+        os.killpg(0, signal.SIGKILL)
+
+    if parent:
+        threading.Thread(target=look, daemon=True).start()
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

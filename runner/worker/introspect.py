@@ -1,0 +1,237 @@
+"""A tool's own parser, as data: ``python -m runner.worker.introspect [TOOL…]`` prints JSON.
+
+Nothing is run: of a tool's main only what makes its parser. Importing mlx_lm changes the process
+(T25), so this is for a process of its own.
+"""
+
+import argparse
+import ast
+import importlib
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from runner.catalog import load
+from runner.catalog.tools import Tool
+from runner.system import printer
+from runner.worker import guard
+from runner.worker.observer import Host, read_namespace
+from runner.worker.parsing import command_of, parser_of
+
+if TYPE_CHECKING:
+    import click
+
+Json = dict[str, Any]
+
+_ACTIONS = {
+    "_StoreAction": "store",
+    "_StoreTrueAction": "store_true",
+    "_AppendAction": "append",
+    "BooleanOptionalAction": "pair",
+}
+_CLICK_TYPES = {
+    "text": "str",
+    "integer": "int",
+    "float": "float",
+    "choice": "str",
+    "boolean": "bool",
+}
+# What reads a part of the file: that part ("" is the whole), where, called what there.
+_READERS = (
+    ("", "mlx_lm.tuner.datasets", "create_dataset", "config"),
+    ("", "mlx_lm.tuner.datasets", "load_dataset", "args"),
+    ("hf_dataset", "mlx_lm.tuner.datasets", "create_dataset", "config"),
+    ("hf_dataset", "mlx_lm.tuner.datasets", "load_custom_hf_dataset", "ds"),
+    ("lora_parameters", "mlx_lm.tuner.utils", "linear_to_lora_layers", "config"),
+    ("lr_schedule", "mlx_lm.tuner.utils", "build_schedule", "schedule_config"),
+)
+
+
+def describe(tool: Tool) -> Json:
+    """Return everything the installed release of a tool takes, or why it cannot be asked."""
+    try:
+        module = importlib.import_module(tool.main[0])
+        flags = _options(tool)
+    except (ImportError, LookupError) as error:
+        return {"unavailable": f"{type(error).__name__}: {error}"}
+    said: Json = {"flags": flags}
+    if tool.config_flag is not None:
+        said["config"] = _plain(module.CONFIG_DEFAULTS)
+        said["reads"] = _reads()
+        said["optimizers"] = _optimizers(module.CONFIG_DEFAULTS["optimizer_config"])
+        said["schedules"] = _schedules()
+    return said
+
+
+def install(host: Host) -> None:
+    """Compare what a click command makes of the words, before it does anything."""
+    command = command_of(host.tool)
+    if command is None:
+        why = f"{host.tool.name} has no click command"
+        raise LookupError(why)
+    original = command.invoke
+
+    def invoke(context: "click.Context") -> Any:
+        host.parsed = read_namespace(host.tool, host.planned, context.params)
+        host.hold()
+        return original(context)
+
+    command.invoke = invoke  # type: ignore[method-assign, assignment]
+    sys.argv[1:1] = host.tool.command[1:]
+    _return_from(importlib.import_module(host.tool.main[0]))
+
+
+def _return_from(module: Any) -> None:
+    """Let a click program that ended well return, as argparse's do: click exits with 0 itself."""
+    original = module.app
+
+    def app(*args: Any, **named: Any) -> Any:
+        try:
+            return original(*args, **named)
+        except SystemExit as end:
+            if end.code:
+                raise
+        return None
+
+    module.app = app
+
+
+def _options(tool: Tool) -> Json:
+    command = command_of(tool)
+    if command is not None:
+        required = ["x" for one in command.params if one.required]
+        defaults = command.make_context(command.name, required).params
+        return {_name(one.opts): _click_option(one, defaults) for one in command.params}
+    parser = parser_of(tool)
+    return {
+        _name(action.option_strings) or action.dest: _option(parser, action)
+        for action in parser._actions  # noqa: SLF001  (argparse has no other way to ask)
+        if action.dest != "help"
+    }
+
+
+def _name(flags: Iterable[str]) -> str:
+    """Return the first long flag, or the name of a word without one."""
+    known = list(flags)
+    return next((flag for flag in known if flag.startswith("--")), known[0] if known else "")
+
+
+def _option(parser: argparse.ArgumentParser, action: argparse.Action) -> Json:
+    kind = type(action).__name__
+    default = action.default
+    if isinstance(default, str):
+        default = parser._get_value(action, default)  # noqa: SLF001  (as argparse does to it)
+    return {
+        "flags": list(action.option_strings),
+        "dest": action.dest,
+        "type": getattr(action.type, "__name__", "bool" if action.nargs == 0 else "str"),
+        "default": _plain(default),
+        "choices": _plain(action.choices),
+        "nargs": action.nargs,
+        "required": action.required,
+        "action": _ACTIONS.get(kind, kind) if action.option_strings else "positional",
+    }
+
+
+def _click_option(option: Any, defaults: Mapping[str, Any]) -> Json:
+    flag = getattr(option, "is_flag", False)
+    action = "append" if option.multiple else "store"
+    if flag:
+        action = "pair" if option.secondary_opts else "store_true"
+    positional = option.param_type_name == "argument"
+    return {
+        "flags": [] if positional else [*option.opts, *option.secondary_opts],
+        "dest": option.name,
+        "type": _CLICK_TYPES.get(option.type.name, option.type.name),
+        "default": None if option.required else _plain(defaults[option.name]),
+        "choices": _plain(getattr(option.type, "choices", None)),
+        "nargs": {1: None, -1: "*"}.get(option.nargs, option.nargs),
+        "required": option.required,
+        "action": "positional" if positional else action,
+    }
+
+
+def _reads() -> Json:
+    """Return which keys mlx-lm reads in each part of the file, by reading its source."""
+    found: Json = {}
+    for part, module, function, variable in _READERS:
+        source = inspect.getsource(getattr(importlib.import_module(module), function))
+        found.setdefault(part, {}).update(read_keys(source, variable))
+    del found["hf_dataset"]["mask_prompt"]  # overwritten by the file's own (T75)
+    return found
+
+
+def read_keys(source: str, variable: str) -> Json:
+    """Return the keys a function's source reads of a variable, each required or with a default."""
+    found: Json = {}
+    for node in ast.walk(ast.parse(textwrap.dedent(source))):
+        match node:
+            case ast.Subscript(ast.Name(id=name), ast.Constant(value=str(key)), ast.Load()):
+                if name == variable:
+                    found[key] = {"required": True, "default": None}
+            case ast.Call(
+                ast.Attribute(ast.Name(id=name), "get"), [ast.Constant(value=str(key)), *rest]
+            ) | ast.Call(
+                ast.Name("getattr"), [ast.Name(id=name), ast.Constant(value=str(key)), *rest]
+            ):
+                if name == variable:
+                    default = ast.literal_eval(rest[0]) if rest else None
+                    found.setdefault(key, {"required": False, "default": default})
+    return found
+
+
+def _optimizers(names: Iterable[str]) -> Json:
+    """Return the arguments of each optimizer lora knows, without the learning rate it passes."""
+    optimizers = importlib.import_module("mlx.optimizers")
+    classes = {name.lower(): one for name, one in vars(optimizers).items() if inspect.isclass(one)}
+    found = {name: _signature(classes[name]) for name in names}
+    return {
+        name: {key: said for key, said in taken.items() if key != "learning_rate"}
+        for name, taken in found.items()
+    }
+
+
+def _schedules() -> Json:
+    schedulers = importlib.import_module("mlx.optimizers.schedulers")
+    return {
+        name: _signature(one)
+        for name, one in vars(schedulers).items()
+        if inspect.isfunction(one) and one.__module__ == schedulers.__name__
+    }
+
+
+def _signature(function: Any) -> Json:
+    return {
+        name: {
+            "required": said.default is said.empty,
+            "default": None if said.default is said.empty else _plain(said.default),
+        }
+        for name, said in inspect.signature(function).parameters.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, dict):
+        return {key: _plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(child) for child in value]
+    return value
+
+
+def main(names: list[str]) -> int:
+    """Print what the named tools take, or all tools of the catalogue."""
+    catalog = load.installed_catalog()
+    guard.arm()
+    found: Json = {}
+    for name in names or catalog.names:
+        tool = catalog.get(name)
+        found[name] = describe(tool) if tool else {"unavailable": "not in the catalogue"}
+    printer.show_json(found, indent=1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

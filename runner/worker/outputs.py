@@ -1,0 +1,58 @@
+"""What a stage leaves behind: there, readable, finite, trained, and all of it its own."""
+
+from pathlib import Path
+from typing import Any
+
+from runner.plan.model import bind
+from runner.system import files as disk
+from runner.worker import weights
+from runner.worker.observer import Host, OutputError
+
+
+def check(host: Host) -> None:
+    """Look at every output of a stage. Raises OutputError."""
+    for name, said in host.stage.outputs.items():
+        path = Path(bind(said, host.folder))
+        if not path.exists():
+            why = f"{name}: {path} was not made"
+            raise OutputError(why)
+        files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+        for file in files:
+            if file.suffix == ".safetensors":
+                weights.header(file)
+        if name == "model":
+            weights.look(path, host)
+    adapter = host.stage.outputs.get("adapter_file")
+    if adapter:
+        _adapter(Path(bind(adapter, host.folder)), host)
+    for ending in host.endings:
+        ending()
+    host.end()
+
+
+def _adapter(file: Path, host: Host) -> None:
+    """Check that an adapter's tensors are finite, and that training changed them (T44, T71)."""
+    import mlx.core as mx
+
+    weights.finite(file)
+    tensors: Any = mx.load(str(file))
+    grown = [tensor for name, tensor in tensors.items() if name.endswith("lora_b")]
+    if grown and not any(mx.any(tensor != 0).item() for tensor in grown):
+        why = f"{file}: every lora_b is still zero, so nothing was trained"
+        raise OutputError(why)
+    size, planned = sum(t.size for t in tensors.values()), host.observed["trainable_parameters"]
+    if size != planned:
+        why = f"{file} holds {size:,} numbers, and {planned:,} were trained"
+        raise OutputError(why)
+    _recorded(file, tensors)
+    host.observed["adapter_tensors"] = len(tensors)
+
+
+def _recorded(file: Path, tensors: Any) -> None:
+    """Check that adapter_config.json is of these tensors: what is read later goes by it (T59)."""
+    said = disk.read_json(file.parent / "adapter_config.json") or {}
+    rank = (said.get("lora_parameters") or {}).get("rank")
+    for name, tensor in tensors.items():
+        if name.endswith("lora_b") and rank is not None and rank not in tensor.shape:
+            why = f"{file}: {name} is {tensor.shape}, but adapter_config.json says rank {rank}"
+            raise OutputError(why)

@@ -1,0 +1,277 @@
+"""A tool's main in, its parser out, and what it makes of the words: the main's work is not run.
+
+A main is read, not called: its statements are executed up to its parser with each call looked at
+before it is made, and only such calls are made as build a parser. Where another stands before the
+parser, nobody knows what it does, and the tool cannot be asked.
+"""
+
+import argparse
+import ast
+import builtins
+import dataclasses
+import functools
+import importlib
+import inspect
+import linecache
+import textwrap
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from runner.catalog.tools import Tool
+
+if TYPE_CHECKING:
+    import click
+
+_CHECK = "__run_recipe_allowed__"
+_PARSE = frozenset(
+    {"parse_args", "parse_known_args", "parse_intermixed_args", "parse_known_intermixed_args"}
+)
+# These call nothing that they are given: what they are given is looked at, too.
+_PLAIN = frozenset(
+    getattr(builtins, name)
+    for name in (
+        *("abs", "all", "any", "bool", "dict", "enumerate", "float", "format", "frozenset"),
+        *("getattr", "hasattr", "int", "isinstance", "iter", "len", "list", "max", "min", "next"),
+        "range",
+        *("repr", "reversed", "round", "set", "setattr", "sorted", "str", "sum", "tuple", "vars"),
+        "zip",
+    )
+)
+_VALUES = (str, bytes, list, tuple, dict, set, frozenset)
+_READERS = frozenset({"json", "tomllib", "yaml"})
+_PRINTERS = ("rich", "logging")
+
+
+class ReachedError(BaseException):
+    """What was looked for is reached: the parser, or the call that is handed what it made."""
+
+    def __init__(self, found: Any) -> None:
+        super().__init__("reached")
+        self.found = found
+
+
+def parser_of(tool: Tool) -> argparse.ArgumentParser:
+    """Return the parser a tool's main makes.
+
+    Raises ImportError, and LookupError where it cannot be reached without running anything else.
+    """
+    found = _Reading().reach(_main(tool))
+    return cast("argparse.ArgumentParser", found)
+
+
+def merged(tool: Tool, words: Sequence[str]) -> Mapping[str, Any]:
+    """Return what a main hands on of its words and its configuration file, by its own names.
+
+    Raises as `parser_of`, and SystemExit where the parser refuses the words.
+    """
+    return cast("Mapping[str, Any]", _Merging(words).reach(_main(tool)))
+
+
+def command_of(tool: Tool) -> "click.Command | None":
+    """Return the click command behind a tool's command words, None for a tool without click."""
+    module, function = tool.main
+    main = getattr(importlib.import_module(module), function)
+    if hasattr(main, "make_context"):
+        return cast("click.Command", main)
+    found: Any = getattr(importlib.import_module(module), "app", None)
+    if not hasattr(found, "commands"):  # typer's, of older hubs, has none
+        return None
+    for word in tool.command[1:]:
+        found = found.commands[word]
+        if hasattr(found, "materialize"):
+            found = found.materialize()
+    return cast("click.Command", found)
+
+
+def _main(tool: Tool) -> Callable[..., Any]:
+    module, function = tool.main
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+class _Reading:
+    """Executes functions with each of their calls looked at, until a parser parses."""
+
+    def __init__(self) -> None:
+        self.asked: str = ""
+
+    def reach(self, main: Callable[..., Any]) -> Any:
+        """Return what is reached. Raises LookupError."""
+        name = f"{main.__module__}.{main.__name__}"
+        try:
+            self._watched(main)()
+        except ReachedError as reached:
+            return reached.found
+        except (LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+            why = self.asked or f"{name} cannot be read up to its parser: {error}"
+            raise LookupError(why) from error
+        raise LookupError(f"{name} makes no parser of argparse's")
+
+    def allowed(self, called: Any) -> Any:
+        """Return what is called instead. Raises LookupError for what may do anything."""
+        owner = getattr(called, "__self__", None)
+        module = str(getattr(called, "__module__", None) or "")
+        if module == "argparse" and isinstance(called, types.MethodType | type):
+            return self.parses(called) if called.__name__ in _PARSE else called
+        if called in _PLAIN or (_is_method(called) and type(owner) in _VALUES):
+            return functools.partial(_calling, called)
+        if called is print or module.partition(".")[0] in _PRINTERS:
+            return _silent
+        if isinstance(called, type) and dataclasses.is_dataclass(called):
+            return called if not hasattr(called, "__post_init__") else self.refuse(called)
+        if isinstance(called, types.FunctionType):
+            read = called.__globals__.get(_CHECK) == self.allowed  # defined in one that is watched
+            return called if read else self._watched(called)
+        return self.refuse(called)
+
+    def parses(self, called: Any) -> Any:
+        """End at the call that parses the words."""
+        raise ReachedError(called.__self__)
+
+    def refuse(self, called: Any) -> NoReturn:
+        """Remember what stands in the way. Raises LookupError."""
+        name = getattr(called, "__qualname__", type(called).__name__)
+        module = getattr(called, "__module__", None)
+        whole = f"{module}.{name}" if module and module != "builtins" else name
+        self.asked = self.asked or f"it calls {whole} before it parses its words"
+        raise LookupError(self.asked)
+
+    def _watched(self, function: Any) -> Callable[..., Any]:
+        """Return a function that does the same, and has each of its calls looked at."""
+        if not isinstance(function, types.FunctionType):
+            self.refuse(function)
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        except (OSError, TypeError, SyntaxError):
+            self.refuse(function)
+        node = tree.body[0]
+        if not isinstance(node, ast.FunctionDef) or node.decorator_list:
+            self.refuse(function)
+        node.args.defaults = []
+        node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
+        if not _as_written(function.__code__):
+            self.refuse(function)
+        _Calls().visit(tree)
+        made = _made(function, node, {_CHECK: self.allowed})
+        made.__defaults__ = function.__defaults__
+        made.__kwdefaults__ = function.__kwdefaults__
+        return made
+
+
+def _made(
+    function: types.FunctionType, node: ast.FunctionDef, more: Mapping[str, Any]
+) -> types.FunctionType:
+    """Return the function that a text defines, with the names around another one, and `more`."""
+    free = function.__code__.co_freevars
+    around = ast.parse(f"def __around__({', '.join(free)}):\n    return None").body[0]
+    assert isinstance(around, ast.FunctionDef)  # noqa: S101  (as it is written above)
+    around.body = [node, ast.Return(ast.Name(node.name, ast.Load()))]
+    whole = ast.fix_missing_locations(ast.Module([around], []))
+    future = function.__code__.co_flags & _FUTURE
+    space = {**function.__globals__, **more}
+    exec(compile(whole, "<read>", "exec", flags=future, dont_inherit=True), space)  # noqa: S102  (a definition)
+    made: types.FunctionType = space["__around__"](
+        *(cell.cell_contents for cell in function.__closure__ or ())
+    )
+    return made
+
+
+def _as_written(code: types.CodeType) -> bool:
+    """Say whether a function that is loaded is the one that stands in its file."""
+    lines = linecache.getlines(code.co_filename)
+    known = _written("".join(lines), code.co_filename)
+    return known.get((code.co_qualname, code.co_firstlineno)) == _shape(code)
+
+
+@functools.cache
+def _written(text: str, file: str) -> Mapping[tuple[str, int], Any]:
+    """Return the shapes of all functions of a text, by their names and lines."""
+    found, rest = {}, [compile(text, file, "exec", dont_inherit=True)]
+    while rest:
+        code = rest.pop()
+        found[code.co_qualname, code.co_firstlineno] = _shape(code)
+        rest += [one for one in code.co_consts if isinstance(one, types.CodeType)]
+    return found
+
+
+def _shape(code: types.CodeType) -> tuple[Any, ...]:
+    """Return what a function does, wherever it stands: equal shapes do the same."""
+    held = [(type(one), _shape(one) if hasattr(one, "co_code") else one) for one in code.co_consts]
+    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, held
+
+
+class _Merging(_Reading):
+    """Goes on behind the parser as far as its result is merged with a file.
+
+    Only what reads the file and puts values together is called there; other calls are left out, and
+    the first that is handed the values ends it.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__()
+        self.words = words
+        self.parsed: argparse.Namespace | None = None
+
+    def parses(self, called: Any) -> Any:
+        """Parse the words, and go on."""
+        return lambda *_, **__: self._kept(called(list(self.words)))
+
+    def _kept(self, made: Any) -> Any:
+        self.parsed = made[0] if isinstance(made, tuple) else made
+        return made
+
+    def reach(self, main: Callable[..., Any]) -> Any:
+        """Return the merged values: those handed on, or what they are when the main has ended."""
+        try:
+            return super().reach(main)
+        except LookupError:
+            if self.parsed is None or self.asked:
+                raise
+            return vars(self.parsed)
+
+    def allowed(self, called: Any) -> Any:
+        """Return what is called instead."""
+        if self.parsed is None:
+            return super().allowed(called)
+        module = str(getattr(called, "__module__", None) or "").partition(".")[0]
+        if called in {open, types.SimpleNamespace, argparse.Namespace} or module in _READERS:
+            return called
+        if called in _PLAIN or (_is_method(called) and type(called.__self__) in _VALUES):
+            return functools.partial(_calling, called)
+        return _handed
+
+
+class _Calls(ast.NodeTransformer):
+    """Has each call looked at before it is made."""
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        """Return the call of what `allowed` returns for what is called."""
+        self.generic_visit(node)
+        check = ast.Name(_CHECK, ast.Load())
+        return ast.Call(ast.Call(check, [node.func], []), node.args, node.keywords)
+
+
+_FUTURE = 0x1000000  # CO_FUTURE_ANNOTATIONS, from __future__ import annotations
+
+
+def _is_method(called: Any) -> bool:
+    return isinstance(called, types.BuiltinMethodType)
+
+
+def _handed(*values: Any, **named: Any) -> None:
+    """End where the merged values are handed on; a call that is not handed them is left out."""
+    for value in (*values, *named.values()):
+        if isinstance(value, types.SimpleNamespace | argparse.Namespace):
+            raise ReachedError(dict(vars(value)))
+
+
+def _silent(*_: Any, **__: Any) -> None:
+    """Print nothing: only the parser is wanted."""
+
+
+def _calling(called: Any, *values: Any, **named: Any) -> Any:
+    """Call what is plain with values; a function among them would be called unseen."""
+    if any(isinstance(one, types.FunctionType) for one in (*values, *named.values())):
+        raise LookupError(f"{called.__name__} is given a function before the words are parsed")
+    return called(*values, **named)

@@ -1,0 +1,45 @@
+"""What a stage's tool makes of its words, held against the plan; nothing of its work is run."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from runner.catalog.tools import Tool
+from runner.system import printer
+from runner.worker import guard, parsing
+from runner.worker.host import stage_of
+from runner.worker.observer import AUDIT, Host, read_namespace
+
+NOT_ASKED = 75
+"""The exit code of a tool whose parser is not reached without running something else."""
+
+
+def rehearse(folder: str, name: str) -> int:
+    """Ask the parser of a stage's tool; return 0, AUDIT where it reads other values, NOT_ASKED."""
+    this, _ = stage_of(folder, name)
+    guard.arm()
+    try:
+        seen = _made(this.tool, sys.argv[1:])
+    except LookupError as error:
+        printer.say(str(error.args[0]))
+        return NOT_ASKED
+    return AUDIT if _differs(this, seen) else 0
+
+
+def _made(tool: Tool, words: list[str]) -> Mapping[str, Any]:
+    command = parsing.command_of(tool)
+    if command is not None:
+        made: Mapping[str, Any] = command.make_context(command.name, words).params
+        return made
+    if tool.config_flag is None:
+        return vars(parsing.parser_of(tool).parse_args(words))
+    return parsing.merged(tool, words)
+
+
+def _differs(this: Host, seen: Mapping[str, Any]) -> bool:
+    """Say what was read otherwise; what stands in a file that nobody merged was not asked for."""
+    if this.tool.config_flag is None:
+        this.parsed = read_namespace(this.tool, this.planned, seen)
+    else:
+        this.parsed = {name: seen[name] for name in this.planned if name in seen}
+    return this.tell([one for one in this.verdicts() if one.parameter in this.parsed])

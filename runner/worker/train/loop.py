@@ -1,0 +1,274 @@
+"""Stands around mlx-lm's trainer: looks between its iterations, and chooses what is handed over.
+
+The trainer asks a generator of ours for the batch of each iteration. When it asks for the next one,
+the iteration before is complete: its update, its reports and its checkpoint. When the generator
+ends, so does the training, and mlx-lm saves the last weights as it always does.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import itertools
+import json
+import math
+import shutil
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.base.errors import ForgottenError, NotFiniteError, ToolError
+from runner.base.problems import counted
+from runner.plan.train_options import DATA
+from runner.system import files
+from runner.worker.train.choice import Weights, best
+from runner.worker.train.count import Counted, counting
+from runner.worker.train.measure import Keys, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from runner.worker.train.state import State
+
+FINAL = "adapters.safetensors"
+LAST = "last_adapters.safetensors"
+RECORD = "kept.json"
+SPLITS = ("train", "valid", "test")
+
+
+class Loop:
+    """One training of mlx_lm.lora under a stage's ``keep``, ``watch`` and ``continue``.
+
+    `said` are the parameters of the first two, `hear` gets each figure that is measured, `seen`
+    what is used; `state` is where the training's state is kept, None where it is not.
+    """
+
+    def __init__(
+        self,
+        said: Mapping[str, Any],
+        hear: Callable[[str, Mapping[str, Any]], None],
+        seen: Callable[[Mapping[str, Any]], None],
+        state: State | None = None,
+    ) -> None:
+        self.said = said
+        self.hear = hear
+        self.seen = seen
+        self.state = state
+        self.first = state.first if state else 0
+        self.keeps = said.get("keep") == "best"
+        self.bound: float | None = said.get("watch.retention.stop_above")
+        self.seed = 0
+        self.rows: Rows | None = None
+        self.retained: Rows | None = None
+        self.candidates: list[Weights] = []
+        self.newest = Weights(0, "")
+        self.start: float | None = None
+        self.stopped: int | None = None
+
+    def install(self, lora: Any) -> None:
+        """Put this around what mlx_lm.lora calls by name."""
+        self.keys = Keys()
+        lora.load_dataset = self.load_dataset(lora.load_dataset)
+        lora.train = self.train(lora.train)
+
+    def load_dataset(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Note how data is loaded, for that which is watched."""
+
+        def load_dataset(args: Any, tokenizer: Any) -> Any:
+            self.seed = args.seed
+            self.load = partial(self.second, original, args, tokenizer)
+            return original(args, tokenizer)
+
+        return load_dataset
+
+    def second(self, original: Callable[..., Any], args: Any, tokenizer: Any, path: str) -> Any:
+        """Return the rows of the data set that is watched, read as the trainer's own are."""
+        other = copy.copy(args)
+        other.data, other.hf_dataset, other.train, other.test = path, None, False, False
+        split = self.said["watch.retention.split"]
+        found = dict(zip(SPLITS, original(other, tokenizer), strict=True))[split]
+        if len(found) < args.batch_size:
+            has = counted(len(found), "row")
+            why = f"{split}.jsonl of {path} has {has}, and a batch {args.batch_size}"
+            raise ToolError(why)
+        return importlib.import_module("mlx_lm.tuner.datasets").CacheDataset(found)
+
+    def train(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Train as ever, with a look between the iterations; then choose."""
+
+        def train(**named: Any) -> Any:
+            self.begin(**named)
+            heard = Counted.of(named.get("training_callback"), self.state)
+            ours = {"iterate_batches": self.batches, "training_callback": heard}
+            with counting(self.first, self.args.iters):
+                result = original(**{**named, **ours})
+            self.end()
+            return result
+
+        return train
+
+    def begin(
+        self, model: Any, args: Any, optimizer: Any, train_dataset: Any, val_dataset: Any, **_: Any
+    ) -> None:
+        """Note what is trained and what is measured of it; go on from a state if there is one."""
+        if importlib.import_module("mlx.core").distributed.init().size() > 1:
+            raise ToolError("keep, watch and continue work in one process, not on several ranks")
+        self.model, self.args, self.optimizer = model, args, optimizer
+        self.epoch = len(train_dataset) // args.batch_size
+        self.folder = Path(args.adapter_file).parent
+        if val_dataset:
+            self.rows = self._rows(val_dataset, args.val_batches, args, self.seed)
+        if self.said.get(DATA) is not None:
+            batches = self.said["watch.retention.batches"]
+            self.retained = self._rows(self.load(self.said[DATA]), batches, args, self.seed)
+        if self.keeps and self.rows is None:
+            raise ToolError("keep: best needs rows to validate on, and there are none")
+        if self.state is not None:
+            self.resume(self.state.restore(model, optimizer, self.keys))
+        self.seen(self.said)
+
+    def resume(self, choice: Mapping[str, Any]) -> None:
+        """Take up what was measured before the training was cut off."""
+        if choice:
+            self.start = choice["start"]
+            self.candidates = [Weights(**one) for one in choice["candidates"]]
+
+    def batches(self, *rest: Any, loop: bool = False, **named: Any) -> Iterator[Any]:
+        """Return mlx-lm's own batches; those that are trained on with a look between them."""
+        own = importlib.import_module("mlx_lm.tuner.trainer").iterate_batches
+        drawn: Iterator[Any] = own(*rest, loop=loop, **named)
+        return self.between(drawn) if loop else drawn
+
+    def between(self, drawn: Iterator[Any]) -> Iterator[Any]:
+        """Yield the trainer's batches until the bound is passed."""
+        if self.first and self.state is not None:
+            self.state.forward(drawn, self.epoch)
+        else:
+            self.looked(Weights(0, ""))
+        for done in itertools.count(self.first):
+            if done > self.first and not self.after(done):
+                self.stopped = done
+                return
+            yield self.draw(drawn, done)
+
+    def draw(self, drawn: Iterator[Any], done: int) -> Any:
+        """Return the next batch; with a state, what it takes to find it again is noted."""
+        if self.state is None:
+            return next(drawn)
+        self.state.drawing(done, self.epoch)
+        batch = next(drawn)
+        self.state.count(batch)
+        return batch
+
+    def after(self, iteration: int) -> bool:
+        """Measure the weights of an iteration where that is asked; say whether to go on."""
+        saved = iteration % self.args.steps_per_save == 0
+        now = Weights(iteration, f"{iteration:07d}_{FINAL}")
+        if self.retained is not None:
+            due = iteration % self.said["watch.retention.every"] == 0
+            if due or (saved and self.bound is not None):
+                now = self.looked(now)
+        if saved:
+            now = self.validated(now) if self.keeps else now
+            self.candidates.append(now)
+        self.newest = now
+        goes = now.within(self.bound)
+        if saved and goes and self.state is not None:
+            choice = {"start": self.start, "candidates": [o.as_dict() for o in self.candidates]}
+            self.state.save(iteration, self.model, self.optimizer, self.keys, choice)
+        return goes
+
+    def end(self) -> None:
+        """Choose the weights that are handed over, once the last ones are saved."""
+        if not self.said:
+            return
+        last = self.last(self.stopped or self.args.iters)
+        chosen: Weights | None = last
+        if self.keeps or not last.within(self.bound):
+            chosen = best([*map(self.known, self.candidates), last], self.bound)
+        if chosen is None:
+            why = f"{risen(last)}, more than {self.bound:g}"
+            raise ForgottenError(f"{why}, and nothing within the bound was saved before")
+        if chosen is not last:
+            hand_over(self.folder, chosen.file, FINAL, LAST)
+            self.model.load_weights(str(self.folder / FINAL), strict=False)
+        self.say(chosen, last)
+
+    def last(self, iteration: int) -> Weights:
+        """Return the last weights, measured as a checkpoint is; where it stopped they were."""
+        known = self.newest if self.newest.iteration == iteration else Weights(iteration, FINAL)
+        now = replace(known, file=FINAL)
+        now = now if now.retention_loss is not None else self.looked(now)
+        wanted = self.keeps or not now.within(self.bound)
+        return self.validated(now) if wanted and now.val_loss is None else now
+
+    def known(self, weights: Weights) -> Weights:
+        """Return a checkpoint with its validation loss; one outside the bound has none."""
+        if weights.val_loss is not None or not weights.within(self.bound):
+            return weights
+        self.model.load_weights(str(self.folder / weights.file), strict=False)
+        return self.validated(weights)
+
+    def looked(self, weights: Weights) -> Weights:
+        """Return the model's weights with their loss on the data that is watched, if any is."""
+        if self.retained is None:
+            return weights
+        loss = self.retained.loss(self.model, self.keys)
+        self.start = loss if self.start is None else self.start
+        found = replace(weights, retention_loss=loss, retention_ratio=loss / self.start)
+        figures = {"retention_loss": loss, "retention_ratio": found.retention_ratio}
+        self.hear("retention", {"iteration": weights.iteration, **figures})
+        finite("retention loss", loss, weights.iteration)
+        return found
+
+    def validated(self, weights: Weights) -> Weights:
+        """Return the model's weights with their validation loss, if there are rows for it."""
+        if self.rows is None:
+            return weights
+        loss = self.rows.loss(self.model, self.keys)
+        self.hear("checkpoint", {"iteration": weights.iteration, "checkpoint_val_loss": loss})
+        finite("validation loss", loss, weights.iteration)
+        return replace(weights, val_loss=loss)
+
+    def say(self, kept: Weights, last: Weights) -> None:
+        """Say which weights are handed over, and write it beside them."""
+        figures = {
+            "kept_iteration": kept.iteration,
+            "kept_val_loss": kept.val_loss,
+            "last_iteration": last.iteration,
+            "last_val_loss": last.val_loss,
+            "retention_loss": kept.retention_loss,
+            "retention_ratio": kept.retention_ratio,
+            "stopped_iteration": self.stopped,
+        }
+        known = {name: value for name, value in figures.items() if value is not None}
+        compared = [one.as_dict() for one in self.candidates]
+        text = json.dumps({**known, "compared": [*compared, last.as_dict()]}, indent=2)
+        files.write(self.folder / RECORD, text + "\n")
+        self.hear("kept", known)
+
+    @staticmethod
+    def _rows(dataset: Any, batches: int, args: Any, seed: int) -> Rows:
+        return Rows(dataset, args.batch_size, batches, args.max_seq_length, seed)
+
+
+def risen(weights: Weights) -> str:
+    """Return how much of what was learned before is lost, in words."""
+    ratio = f"{weights.retention_ratio:.3g} times that before the training"
+    return f"the retention loss at iteration {weights.iteration} is {ratio}"
+
+
+def finite(what: str, loss: float, iteration: int) -> None:
+    """Raise NotFiniteError for a loss that no comparison can do anything with."""
+    if not math.isfinite(loss):
+        why = f"the {what} is {loss} at iteration {iteration}"
+        raise NotFiniteError(why)
+
+
+def hand_over(folder: Path, chosen: str, final: str, last: str) -> None:
+    """Put a checkpoint in the last weights' place, and those beside it; never a part of a file."""
+    beside = folder / f".{final}"
+    shutil.copyfile(folder / chosen, beside)
+    (folder / final).replace(folder / last)
+    beside.replace(folder / final)
