@@ -24,9 +24,9 @@ TAIL = 30
 PYTEST = ("python", "-m", "pytest", "-q")
 CHECKS = {
     "install": None,
-    "round trip": (*PYTEST, "tests/test_roundtrip.py"),
-    "drift": (*PYTEST, "tests/test_drift.py"),
-    "going on": (*PYTEST, "tests/test_continue.py"),
+    "round trip": (*PYTEST, "tests/command/test_roundtrip.py"),
+    "drift": (*PYTEST, "tests/catalog/test_drift.py"),
+    "going on": (*PYTEST, "tests/worker/test_training_state.py"),
     "smoke run": ("run-recipe", "recipes/security_sequential.yaml", "--smoke", "--runs", "{place}"),
 }
 

@@ -48,7 +48,7 @@ def read(file):
 
 
 NEW = (
-    "tell tests/hints/following.py how a person follows it; or, where it holds no command and no "
+    "tell tests/support/following.py how a person follows it; or, where it holds no command and no "
     "value to write, add it to PROSE there"
 )
 

@@ -82,7 +82,7 @@ def checked(*words):
 
 
 PROGRAM = answers.program
-CHECKOUT = str(Path(__file__).parent.parent)
+CHECKOUT = str(Path(__file__).parent.parent.parent)
 VERBS = pytest.mark.parametrize("verb", [dry_run, checked])
 
 

@@ -60,7 +60,9 @@ def test_a_dry_run_says_what_would_be_uploaded_and_writes_the_card(model, capsys
 
 
 def test_the_page_shows_what_happens(model, capsys, monkeypatch):
-    page = (Path(__file__).parent.parent / "docs" / "publishing.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parent.parent.parent / "docs" / "publishing.md").read_text(
+        encoding="utf-8"
+    )
     command, _, shown = page.partition("```console\n$ ")[2].partition("```")[0].partition("\n")
     (model / ".env").write_text("mine", encoding="utf-8")
     monkeypatch.chdir(model.parent)

@@ -11,7 +11,7 @@ from runner.catalog import load
 from runner.catalog.tools import Tool, complete, resolve
 from runner.catalog.validate import violations
 
-SCHEMA = Path(__file__).parents[1] / "schema"
+SCHEMA = Path(__file__).parents[2] / "schema"
 META = json.loads((SCHEMA / "tool.meta.json").read_text(encoding="utf-8"))
 NAMES = load.catalog().names
 FULL = {  # what a recipe has to say of each tool

@@ -16,7 +16,7 @@ if importlib.util.find_spec("mlx_lm") is None:
     pytest.skip("needs mlx-lm", allow_module_level=True)
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 RUN = (sys.executable, "-m", "runner")
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

@@ -12,7 +12,7 @@ import pytest
 from runner.recipe import find
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60  # seconds for one answer
 SETTINGS = {
     "validate": True,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PAGES = ("guide.md", "import.md", "review.md", "testing.md")
 NEEDS_MLX = {"guide.md"}
 COMMANDS = {

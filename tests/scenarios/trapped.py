@@ -1,4 +1,4 @@
-"""What the installed mlx-lm really does, trap by trap, as JSON: ``python tests/trapped.py FOLDER``.
+"""What the installed mlx-lm really does, trap by trap, as JSON: ``python tests/scenarios/trapped.py FOLDER``.
 
 Each function is named after its trap and says whether mlx-lm still falls for it. They share one
 process and one tiny model: importing mlx_lm.lora changes the process it is imported in (T25).

@@ -20,7 +20,7 @@ from runner.tools.evaluate.answers import Model, Sampling
 
 pytestmark = pytest.mark.slow
 
-PAGE = (Path(__file__).parent.parent / "docs" / "evaluation.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
 
 def blocks(kind):

@@ -30,7 +30,7 @@ from runner.data.rows import (
     unreached,
 )
 
-RECIPES = Path(__file__).parents[2] / "recipes/data/security"
+RECIPES = Path(__file__).parents[3] / "recipes/data/security"
 
 
 def line(value) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
-from test_roundtrip import NAMES, stages
+from random_stages import NAMES, stages
 
 from runner import workflow
 from runner.base.errors import RecipeError
@@ -28,7 +28,7 @@ from runner.plan.model import Plan, Retry
 from runner.recipe import find
 from runner.system import files
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "import"
 CASES = sorted(
     path.name for path in GOLDEN.iterdir() if path.suffix in {".sh", ".json"} or path.stem == "own"

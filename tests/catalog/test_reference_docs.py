@@ -11,7 +11,7 @@ from runner.catalog.examples import examples
 from runner.catalog.reference_docs import INDEX, pages
 from runner.cli.main import cli
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parent.parent.parent / "docs"
 MADE = pages(load.envelope(), load.test_schema(), load.catalog())
 TOOLS = load.catalog().names
 

@@ -13,7 +13,7 @@ from runner.catalog.tools import Tool
 from runner.command.script import script
 from runner.recipe import find
 
-RECIPES = Path(__file__).parent.parent / "recipes"
+RECIPES = Path(__file__).parent.parent.parent / "recipes"
 LOCKED = RECIPES / "__snapshots__"
 
 

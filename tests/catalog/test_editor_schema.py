@@ -12,7 +12,7 @@ from runner.catalog.editor_schema import recipe_schema
 from runner.recipe import find
 from runner.recipe.yaml import parse
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SCHEMA = ROOT / "schema" / "recipe.schema.json"
 
 
