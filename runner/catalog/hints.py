@@ -12,7 +12,8 @@ _CURLY = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019")  # text to YAML
 _QUOTES = "".join(_CURLY) + "\"'"
 _COMMA = re.compile(r"[-+]?\d+,\d+(?:e[-+]?\d+)?")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
-_UNITS = {"k": 1_000, "m": 1_000_000}
+_UNITS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[hms])+")
 
 
 def of_type(value: Any, wanted: Sequence[str], path: Sequence[str | int]) -> str:
@@ -57,7 +58,7 @@ def _of_text_for_number(value: str, said: str) -> str:
         return f"{said[0]} is no quote to YAML: write '{said.strip(_QUOTES)}'"
     if said != said.strip() or not (said.startswith("{{") and said.endswith("}}")):
         return "let nothing stand beside the {{ }}, not even a space"
-    hint = _of_digits(value.strip().casefold())
+    hint = _of_digits(value.strip())
     return f"where it is said, {hint}" if hint else ""
 
 
@@ -96,26 +97,34 @@ def _of_text(text: str, wanted: Sequence[str], path: Sequence[str | int]) -> str
     if "boolean" in wanted and word in (*_YES, *_NO):
         return f"write {'true' if word in _YES else 'false'}, without quotes"
     if {"integer", "number"} & set(wanted):
-        return _of_digits(word)
+        return _of_digits(text.strip())
     if "array" in wanted and text.strip() and "{{" not in text:
         return f"put it in [ ]: {path[-1] if path else 'NAME'}: [{text}]"
     return ""
 
 
-def _of_digits(word: str) -> str:
-    """Return the number that a text was meant to be."""
+def _of_digits(text: str) -> str:
+    """Return the number that a text was meant to be; 5m is a time in a recipe, and no number."""
+    if _DURATION.fullmatch(text):
+        return "a number stands here, and no time: write digits only"
+    return _of_unit(text.strip(_QUOTES).replace(",", "")) or _of_word(text.casefold())
+
+
+def _of_unit(text: str) -> str:
+    unit = re.fullmatch(r"(\d+(?:\.\d+)?)([kKM])", text)
+    return f"write {float(unit[1]) * _UNITS[unit[2]]:.0f}" if unit else ""
+
+
+def _of_word(word: str) -> str:
     word = word.strip(_QUOTES) if _COMMA.fullmatch(word.strip(_QUOTES)) else word
     if _COMMA.fullmatch(word) and not _THOUSANDS.fullmatch(word):
         return f"write {word.replace(',', '.')}, with a point"
     plain = word.strip(_QUOTES).replace("_", "").replace(",", "")
-    unit = re.fullmatch(r"(\d+(?:\.\d+)?)([km])", plain)
     if is_number(plain) and not plain.strip("+-").startswith(("n", "i")):
         how = "without quotes" if plain == word else "digits only"
         return f"write {plain}, {how if word == word.strip(_QUOTES) else 'without these quotes'}"
     if plain.endswith("%") and is_number(plain[:-1]):
         return f"write {float(plain[:-1]) / 100:g}"
-    if unit:
-        return f"write {float(unit[1]) * _UNITS[unit[2]]:.0f}"
     if re.fullmatch(r"\d+(:\d+)+", plain):
         return "YAML 1.2 has no numbers with colons"
     if re.fullmatch(r"0b[01]+", plain):

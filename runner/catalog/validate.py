@@ -279,8 +279,8 @@ def _wrong_type(
     names = [expected] if isinstance(expected, str) else expected
     wanted = " or ".join(_TYPES[name] for name in names)
     said = str(schema.get("x-hint", ""))
-    others = "array" in names and "string" not in schema.get("items", {}).get("type", "string")
-    whole = ("object" in names or others) and value is not None  # brackets make no entry of it
+    whole = {"object", "array"} & set(names) and value is not None
+    # Whoever wrote the schema knows its entries; that a text is one of them is but a guess.
     hint = (said if whole else "") or hints.of_type(value, names, path) or said
     if isinstance(value, float) and not math.isfinite(value):
         wanted, hint = "a finite number", ""

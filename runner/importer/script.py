@@ -25,7 +25,7 @@ from runner.plan.train_options import nested
 from runner.recipe.node import MISSING
 
 _OWN = re.compile(r"Made by run-recipe from (.*); it does the same without the runner\.")
-MOST = 1000
+MAX_COMMANDS = 1000
 """So many commands of a script become stages."""
 _CALLED = 48
 _EXPECT = "expect: "
@@ -284,7 +284,9 @@ class _Walk:
     def beyond(self, mark: Mark) -> None:
         """Tell once that a script has more commands than a recipe may have stages."""
         if not self.full:
-            self.cannot(mark, f"import makes at most {MOST:,} stages of a script", "split it")
+            self.cannot(
+                mark, f"import makes at most {MAX_COMMANDS:,} stages of a script", "split it"
+            )
         self.full = True
 
     def cannot(self, mark: Mark, why: str, hint: str = "") -> None:
@@ -298,7 +300,7 @@ class _Walk:
         tool = found.tool
         if tool is None:
             return
-        if len(self.adoption.stages) == MOST:
+        if len(self.adoption.stages) == MAX_COMMANDS:
             self.beyond(command.mark)
             return
         around: dict[str, Any] = {}

@@ -159,6 +159,9 @@ def settle(adopted: Adopted, before: Made, variables: Variables) -> None:
     before.add(adopted)
 
 
+_LONGEST = 60  # letters of a folder that a stage is called after; YAML has no key of 1,025
+
+
 def _name(adopted: Adopted, full: Mapping[str, Any]) -> str:
     """Return a name for a stage: the folder it makes where that says something, else its work."""
     word = adopted.tool.name.rpartition(".")[2]
@@ -169,8 +172,8 @@ def _name(adopted: Adopted, full: Mapping[str, Any]) -> str:
         if given is not None and word == "train" and isinstance(given.value, str):
             last = posixpath.basename(normal(given.value))
             stem = re.sub(r"\W+", "_", last).strip("_")
-            tells = stem and not stem[0].isdigit() and stem.lower() not in commands.SAYS_NOTHING
-            word = stem if tells else word
+            tells = stem.lower() not in commands.SAYS_NOTHING and not stem[:1].isdigit()
+            word = stem if tells and 0 < len(stem) <= _LONGEST else word
     return word
 
 

@@ -19,9 +19,9 @@ _SIGN = re.compile("\ue000(\\d+)\ue001")
 _ELEMENT = re.compile(r"\[[^]]*\]=")
 _ASKED = "FILL_IN_"
 _LONGEST = 30
-MOST = 1 << 16
+MAX_VALUE = 1 << 16
 """A variable of so many characters is followed; one that doubles itself soon has more."""
-MOST_WORDS = 10_000
+MAX_WORDS = 10_000
 _WIDTH = 60
 _ARGUMENTS = {"@": "all arguments of the script", "*": "all arguments of the script"}
 _WHYS = {
@@ -89,7 +89,7 @@ class Variables:
 
     def assign(self, name: str, value: str, mark: Mark, why: str = "") -> None:
         """Remember what a variable is from here on; `why` says that this is not sure."""
-        if not why and self._size(value) > MOST:
+        if not why and self._size(value) > MAX_VALUE:
             why = "a value too long to follow"
         asked = self._key(name, f"{name} {mark}") if why else ""
         only = self.parts(value)
@@ -117,7 +117,7 @@ class Variables:
             first = item.parts[0].text if item.parts else ""
             words += [self._array(name)] if _ELEMENT.match(first) else self.words(item)
         words = [self._unsure(f"${{{name}[@]}}", why)] if why else words
-        if len(words) > MOST_WORDS:
+        if len(words) > MAX_WORDS:
             words = [self._unsure(f"${{{name}[@]}}", "an array too long to follow")]
         before = self._arrays.get(name, []) if more else []
         self._arrays[name] = [*before, *words]

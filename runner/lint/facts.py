@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from runner.base.constants import normal
 
@@ -52,6 +53,7 @@ class Adapter:
 class DataSet:
     """A data folder: rows and the first row's keys by split; absent splits are absent.
 
+    `shapes` are the first rows without what they say: their keys, and those of their messages.
     `others` are its .jsonl files that mlx-lm does not look at, `sizes` the bytes of each split.
     """
 
@@ -60,6 +62,7 @@ class DataSet:
     keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
     others: tuple[str, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
+    shapes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ def read_data(path: str) -> DataSet | None:
     rows: dict[str, int] = {}
     keys: dict[str, frozenset[str]] = {}
     sizes: dict[str, int] = {}
+    shapes: dict[str, dict[str, Any]] = {}
     for split in SPLITS:
         file = folder / f"{split}.jsonl"
         if not _there(str(file)) or files.is_folder(file):
@@ -120,11 +121,11 @@ def read_data(path: str) -> DataSet | None:
             return None
         rows[split], sizes[split], first = counted
         if first is not None:
-            keys[split] = first
+            keys[split], shapes[split] = frozenset(first), first
         elif _foreign(file):
             return None
     others = sorted(file.name for file in folder.glob("*.jsonl") if file.stem not in SPLITS)
-    return DataSet(path, rows, keys, tuple(others), sizes)
+    return DataSet(path, rows, keys, tuple(others), sizes, shapes)
 
 
 def _foreign(file: Path) -> bool:
@@ -135,8 +136,8 @@ def _foreign(file: Path) -> bool:
         return foreign(stream.read(HEAD), str(file)) is not None
 
 
-def _count(file: Path) -> tuple[int, int, frozenset[str] | None] | None:
-    """Return a file's rows, its bytes, the keys of its first row; None where it cannot be read."""
+def _count(file: Path) -> tuple[int, int, dict[str, Any] | None] | None:
+    """Return a file's rows, its bytes, the shape of its first row; None where it cannot be read."""
     try:
         said = file.stat()
         return _counted(file, said.st_size, said.st_ino, said.st_mtime_ns)
@@ -145,7 +146,7 @@ def _count(file: Path) -> tuple[int, int, frozenset[str] | None] | None:
 
 
 @lru_cache(maxsize=64)
-def _counted(file: Path, *_: int) -> tuple[int, int, frozenset[str] | None]:
+def _counted(file: Path, *_: int) -> tuple[int, int, dict[str, Any] | None]:
     """Count a file; as long as it is the same, once for all plans that read it."""
     rows, size, first = 0, 0, b""
     with reader.opened(file) as stream:
@@ -157,7 +158,16 @@ def _counted(file: Path, *_: int) -> tuple[int, int, frozenset[str] | None]:
         row = json.loads(first)
     except (ValueError, RecursionError):
         return rows, size, None
-    return rows, size, frozenset(row) if isinstance(row, dict) else None
+    shape = {key: _shape(value) for key, value in row.items()} if isinstance(row, dict) else None
+    return rows, size, shape
+
+
+def _shape(value: Any) -> Any:
+    """Return what kind of value a row has under a key, without what it says."""
+    first = value[0] if isinstance(value, list) and value else None
+    if isinstance(first, dict):
+        return [dict.fromkeys(first, "")]
+    return "" if isinstance(value, str) else None if value is None else 0
 
 
 def _cached(name: str, hub: Path | None) -> Path | None:

@@ -165,7 +165,9 @@ def _markdown(one: Report) -> Iterator[str]:
         took = duration(record.seconds) if record.seconds else ""
         name, tool = markup(record.name), markup(stage.tool)
         yield f"| {name} | {tool} | {record.state} | {took} | {figures} |"
-    rows = [(s.record.name, *gate) for s in one.stages for gate in gates(s.record)]
+    rows = [
+        (s.record.name, *gate) for s in one.stages for gate in gates(s.record, smoke=plan.smoke)
+    ]
     if rows:
         yield "\n| gate | stage | held |\n|---|---|---|"
         for name, text, held, words in rows:

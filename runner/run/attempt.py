@@ -245,8 +245,7 @@ class Attempt:
         """Return the command that goes on with changes that were tried, "" where none was."""
         if not changes or self.advise is untried:
             return ""
-        words = [word for one in changes for word in ("--set", assignment(self.stage, one))]
-        return going_on(self.manifest, *words)
+        return going_on(self.manifest, *(assignment(self.stage, one) for one in changes))
 
     def judge(self, record: StageRecord) -> Ending:
         """Hold a finished stage against its expectations; a smoke run's figures mean nothing."""

@@ -1,5 +1,8 @@
 """The commands that go on with a run, as a person types them."""
 
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+
 from runner.base import visible
 from runner.run.manifest import Manifest
 
@@ -7,11 +10,23 @@ from runner.run.manifest import Manifest
 def going_on(manifest: Manifest, *more: str) -> str:
     """Return the command that goes on with the very run, with the options it was asked for with.
 
-    `more` are further options that change it.
+    `more` are ``--set`` options that change it; each takes the place of the one that said its path.
     """
     smoke = ["--smoke"] if manifest.plan.smoke else []
-    words = ["run-recipe", manifest.plan.file, *smoke, *manifest.options, *more, "--resume"]
-    return visible.words(words)
+    options = _without(manifest.options, {word.partition("=")[0] for word in more})
+    sets = [word for one in more for word in ("--set", one)]
+    return visible.words(["run-recipe", manifest.plan.file, *smoke, *options, *sets, "--resume"])
+
+
+def _without(options: Sequence[str], paths: Collection[str]) -> list[str]:
+    """Return options, each a name and its value, without those that set one of these paths."""
+    dropped = {
+        at + word
+        for at, (name, value) in enumerate(pairwise(options))
+        if name == "--set" and value.partition("=")[0] in paths
+        for word in (0, 1)
+    }
+    return [word for at, word in enumerate(options) if at not in dropped]
 
 
 def rehearsal(manifest: Manifest) -> str:

@@ -5,6 +5,7 @@ a shell, in which {0} is what stands in < > in the advice. They must end well, a
 one complained about must not be said again.
 """
 
+import json
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,6 +74,24 @@ def link() -> None:
 def damage() -> None:
     (latest,) = Path("runs/good").glob("2*")
     (latest / "run.json").write_text("{", encoding="utf-8")
+
+
+def without_turns(said: str) -> None:
+    """Take the chat template of the model `m`, and write a training on rows of ShareGPT with it."""
+    config = Path("m/tokenizer_config.json")
+    held = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(
+        json.dumps({k: v for k, v in held.items() if k != "chat_template"}), encoding="utf-8"
+    )
+    Path("sg").mkdir()
+    for split in ("train", "valid"):
+        turns = [{"from": "human", "value": f"q {split}"}, {"from": "gpt", "value": "a"}]
+        Path(f"sg/{split}.jsonl").write_text(
+            json.dumps({"conversations": turns}) + "\n", encoding="utf-8"
+        )
+    params = f"{said}model: m, data: sg, train: true, iters: 1, num_layers: -1, batch_size: 1"
+    stage = f"{{tool: mlx_lm.lora, params: {{{params}, lora_parameters: {{keys: null}}}}}}"
+    Path("r.yaml").write_text(f"version: 1\nstages: {{t: {stage}}}\n", encoding="utf-8")
 
 
 def case(words: str, advice: str, *then: str, **more: object) -> Situation:
@@ -182,6 +201,27 @@ SITUATIONS = {
             r_yaml=f"version: 1\nstages: {{mix: {MIX.replace('params', 'allow: [xyz], params')}}}\n"
         ),
     ),
+    # -- rows that a model without turns cannot be trained on
+    **{
+        name: case(
+            "check r.yaml",
+            f"{lead}write them as text: <run-recipe data format --data sg --out sg-text --to text "
+            f"--template 'Question: {{prompt}} Answer: {{completion}}'{more}>",
+            "{0}",
+            "run-recipe check r.yaml --set stages.t.params.data=sg-text",
+            before=("run-recipe model tiny --path m",),
+            make=lambda said=said: without_turns(said),
+        )
+        for name, said, lead, more in (
+            ("ShareGPT, and no template", "", "", ""),
+            (
+                "ShareGPT as messages, and no template",
+                "chat_feature: conversations, ",
+                "use an instruct model, or ",
+                " --chat-feature conversations",
+            ),
+        )
+    },
     # -- which stages run
     "a stage's typo": case(
         "good.yaml --only mux", "did you mean '<mix>'?", "run-recipe good.yaml -n --only {0}"

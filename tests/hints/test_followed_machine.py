@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_doctor import FACTS
+from machines import FACTS
 from test_followed_verbs import type_in  # noqa: F401  (a fixture)
 
 from runner.base.errors import WAYS_OUT

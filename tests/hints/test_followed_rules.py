@@ -1,7 +1,7 @@
 """Every hint of a rule is followed in the rule's own case, and the rule must then keep silent."""
 
 import pytest
-from cases import CASES, text
+from cases import CASES, FURTHER, text
 from following import PROSE, Case, Place, follow
 
 import runner.lint.rule as framework
@@ -22,8 +22,7 @@ def told(case, known):
     return compiled.problems or framework.problems(compiled, schemas.catalog(), known)
 
 
-def faults(slug):
-    one = CASES[slug]
+def faults(slug, one):
     case = Case("r.yaml", text(one.bad))
     before = told(case, one.known)
     for problem in before:
@@ -47,4 +46,11 @@ def faults(slug):
 
 @pytest.mark.parametrize("slug", sorted(CASES))
 def test_a_rules_hint_that_is_followed_silences_it(slug):
-    assert list(faults(slug)) == []
+    assert list(faults(slug, CASES[slug])) == []
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_another_hint_of_a_rule_that_is_followed_silences_it(name):
+    slug, one = FURTHER[name]
+    assert slug in {problem.rule for problem in told(Case("r.yaml", text(one.bad)), one.known)}
+    assert list(faults(slug, one)) == []

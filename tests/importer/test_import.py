@@ -538,3 +538,14 @@ def test_the_aliases_of_flags_are_those_of_the_installed_parsers():
             )
             ours = {parameter.flag, *parameter.aliases, parameter.off}
             assert not name.startswith("mlx_lm.") or set(flags) <= ours, (name, parameter.name)
+
+
+def test_a_folder_with_a_long_name_names_no_stage(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    long = "x" * 1100
+    command = f"mlx_lm.lora --train --model o/m --data d --iters 5 --adapter-path {long}\n"
+    Path("a.sh").write_text(command, encoding="utf-8")
+    found = translation.from_file("a.sh")
+    assert found.problems == []
+    assert "  train:\n    tool: mlx_lm.lora\n" in found.text
+    assert long in found.text

@@ -15,6 +15,7 @@ from runner.report.report import markdown, report
 from runner.report.wording import gates, standing, unenforced
 from runner.run.audit import compare
 from runner.run.manifest import Manifest, StageRecord, State, from_dict
+from runner.run.next_steps import going_on
 
 
 def run(name="one", *, rate=1e-5, loss=2.0, smoke=False, data="aa", state=State.FINISHED):
@@ -74,11 +75,24 @@ def test_a_gate_of_a_smoke_run_says_that_it_stopped_nothing():
     assert from_dict(json.loads(json.dumps(whole.as_dict()))) == whole
     assert unenforced(record) == ["not enforced in a smoke run: metrics.val_loss <= 2.5 (3.000)"]
     assert unenforced(record)[0] in standing(whole, alive=False)
-    assert gates(record) == [
+    assert gates(record, smoke=True) == [
         ("metrics.val_loss <= 2.5", False, "no, not enforced in a smoke run (3.000)")
     ]
+    held = replace(record, expectations=(("metrics.val_loss <= 9", True),), unenforced=())
+    assert [words for *_, words in gates(held, smoke=True)] == ["yes, not enforced in a smoke run"]
+    assert [words for *_, words in gates(held, smoke=False)] == ["yes"]
     one = replace(one, stages=(replace(one.stages[0], record=record),))
     assert "| train | **no**, not enforced in a smoke run (3.000) |" in markdown(one)
+
+
+def test_an_option_that_a_remedy_changes_is_said_once():
+    options = ("--profile", "p", "--set", "vars.lr=1", "--set", "vars.n=2", "--from", "train")
+    manifest = replace(run().manifest, options=options)
+    file = manifest.plan.file
+    assert going_on(manifest, "vars.lr=0.1") == (
+        f"run-recipe {file} --profile p --set vars.n=2 --from train --set vars.lr=0.1 --resume"
+    )
+    assert going_on(manifest) == f"run-recipe {file} {' '.join(options)} --resume"
 
 
 def test_why_an_expectation_does_not_hold_is_said_with_every_figure_it_reads():

@@ -536,3 +536,14 @@ CASES = {
         model(chat_template=True),
     ),
 }
+
+SHARE_GPT = {"conversations": [{"from": "", "value": ""}]}
+# Further recipes that break a rule, each told another way out than the rule's own case.
+FURTHER = {
+    "a command of a shell": ("path-not-expanded", Case(one(data="$(ls data | head -1)"), one())),
+    "a command in backticks": ("path-not-expanded", Case(one(data="`ls`/d"), one())),
+    "where one is": ("path-not-expanded", Case(one(data="$(pwd)/rows"), one())),
+    "where one is, in backticks": ("path-not-expanded", Case(one(data="`pwd`/rows"), one())),
+    "where one is, by its variable": ("path-not-expanded", Case(one(data="${PWD}/rows"), one())),
+    "the home of another": ("path-not-expanded", Case(one(adapter_path="~bob/x"), one())),
+}

@@ -221,11 +221,27 @@ def old(place: Place) -> str:
     return said(place.text, place.pair.value) if place.pair else ""
 
 
+def within(place: Place, pair: Pair, name: str) -> Pair:
+    inside = child(place.text, pair, name)
+    assert inside is not None
+    return inside
+
+
 def nested(words: str, inside: str) -> str:
     return words.replace("…", inside, 1)
 
 
 # -- names
+
+
+@form(r"write hosts: (?P<ranks>\d+) for .* on this machine(?:, or their IPs: (?P<list>\[.*\]))?")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    stage = place.stage()
+    for new in filter(None, (found["ranks"], found["list"])):
+        if stage is not None:
+            yield from place.to(
+                value(place.text, within(place, stage, "launch"), f"{{hosts: {new}}}")
+            )
 
 
 @form(r"did you mean '(?P<name>[^']+)'\?")
@@ -1107,6 +1123,26 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 @form(r"write iters, or budget: \{epochs: N\} beside params")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(place, "iters", "100")
+
+
+@form(
+    r"write out what the command prints, or give it in a variable: (?P<new>\{\{ env\('NAME'\) \}\})"
+)
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, "printed")
+    for one in written(place, f'"{found["new"].replace("NAME", "HOME")}"'):
+        yield replace(one, environ={**one.environ, "HOME": "home"})
+
+
+@form(r"write out whose folder that is; a folder of that name here is (?P<path>\./\S+)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, "/Users/bob/x")
+    yield from written(place, found["path"])
+
+
+@form(r"a number stands here, and no time: write digits only")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(source(place), "5")
 
 
 # -- hints without a command and without a value to write: the choice is the reader's own

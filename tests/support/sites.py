@@ -1,4 +1,8 @@
-"""Every place in runner/ and schema/ that gives advice, found in the source by its words."""
+"""Every place in runner/ and schema/ that gives advice, found in the source by its words.
+
+Advice that holds a command or a value to write has to be followed by a test; what holds neither is
+prose, and is told apart by its letters alone (`to_follow`).
+"""
 
 import ast
 import json
@@ -11,13 +15,21 @@ ROOT = Path(__file__).parents[2]
 ADVICE = re.compile(
     r"(?:where it is said, |of a |a share, )?"
     r"(?:write|say|use|did you mean|there are|add|put|remove|leave|drop|raise|lower|close|give|set|"
-    r"name|run|try|take|rename|convert|choose|make|start|train|install|it would with|quote|only the "
+    r"name|run|try|take|rename|convert|choose|make|start|train it|install|it would with|quote|only the "
     r"profile|mlx-lm calls it|they are called|look at|see|rows are checked|change|free|accept|copy|"
     r"log in|close what|check|let|get|go on|begin|decay|keep|move|split|order|delete)\b[:]? .*"
     r"|.*(?:run-recipe [a-z{]|pip install|hf auth|hf download| --[a-z]|--set|--smoke|make [a-z]+$).*",
     re.DOTALL,
 )
+# What a person types or writes as it stands: a sign of code, an option, a name with an underscore or
+# a point in it, a key and its value, a number, a name in capitals, a program.
+TYPED = re.compile(
+    r"[\0`{}\[\]=<>|!$\"]|(?<!\w)'|'(?!\w)|(?<!\w)--?[a-z]|\w[._/]\w|\w: |\d|\b[A-Z]{2,}\b"
+    r"|\brun-recipe\b|\bpip\b|\bhf\b|\bgit\b|\bmake [a-z]+$"
+)
 HOLE = "\0"
+# It says what a schema may say, and nobody is told of it.
+META = "tool.meta.json"
 # What argparse is told of an option is its description, and no advice.
 DESCRIBED = frozenset({"help", "prog", "description", "epilog"})
 
@@ -33,6 +45,8 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
             skipped.add(id(node.value))  # what is said of the name above it
         if isinstance(node, ast.JoinedStr):
             skipped |= {id(one) for one in node.values}
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re."):
+            skipped |= {id(one) for one in ast.walk(node)}  # a pattern is not printed
         if isinstance(node, ast.keyword) and node.arg in DESCRIBED:
             skipped |= {id(one) for one in ast.walk(node.value)}
     for node in ast.walk(tree):
@@ -45,14 +59,21 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def to_follow(text: str) -> bool:
+    """Say whether advice holds a command or a value, which a test has to follow."""
+    return TYPED.search(text) is not None
+
+
 def advice() -> Iterator[tuple[str, str]]:
     """Yield file and text of everything that reads as advice."""
     for file in sorted((ROOT / "runner").rglob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for _, text in literals(tree):
-            if ADVICE.fullmatch(text.strip()) and " " in text.strip():
+            if ADVICE.fullmatch(text.strip()) and " " in text.strip() and text[0] != "#":
                 yield file.relative_to(ROOT).as_posix(), text
     for file in sorted((ROOT / "schema").rglob("*.json")):
+        if file.name == META:
+            continue
         for text in _hints(json.loads(file.read_text(encoding="utf-8"))):
             yield file.relative_to(ROOT).as_posix(), text
 

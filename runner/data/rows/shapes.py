@@ -132,6 +132,26 @@ def as_chat(**keys: str) -> str:
     return f"write them as chat: {command}"
 
 
+def as_text(path: str, features: Features) -> str:
+    """Return the command that writes questions and answers as text, for a model without turns."""
+    said = (
+        f" --{name}-feature {quote(key)}"
+        for name in ("prompt", "completion", "chat")
+        if (key := getattr(features, name)) != getattr(_OWN, name)
+    )
+    lead = f"run-recipe data format --data {quote(path)} --out {quote(f'{path}-text')} --to text"
+    return f"write them as text: {lead} --template '{_TEXT}'{''.join(said)}"
+
+
+_OWN = Features()
+_TEXT = "Question: {prompt} Answer: {completion}"
+
+
+def way_out(path: str, row: Mapping[str, Any], features: Features) -> str:
+    """Return what makes the rows of a folder readable, '' where that is not known."""
+    return without_format(row, features).hint.replace(DATA, quote(path))
+
+
 def _way_out(row: Mapping[str, Any], features: Features) -> str:
     """Return what makes rows with these keys readable, '' where that is not known."""
     if share_gpt(row):

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from runner.base.problems import counted, listing
 from runner.data.replay import ShareError, nearest, replayed
 from runner.lint.facts import DataSet, Finding
 from runner.lint.lineage import data_at, data_of, layout, model_at
 from runner.lint.rule import View, rule
+
+if TYPE_CHECKING:
+    from runner.data.rows import Features
 
 _FEATURES = ("prompt_feature", "completion_feature", "text_feature", "chat_feature")
 
@@ -143,15 +147,32 @@ def format_unknown(view: View) -> Iterator[Finding]:
         for split, keys in data.keys.items():
             if not layout(data, split, view.params):
                 message = f"{split}.jsonl of '{data.path}' has rows of {listing(sorted(keys))}"
-                hint = "write prompt and completion, messages or text, or name them as *_feature"
-                yield Finding("data", message, hint)
+                yield Finding("data", message, _readable(view, data, split))
+
+
+def _readable(view: View, data: DataSet, split: str) -> str:
+    """Return the way out of rows without a format: one that the model can be trained on."""
+    from runner.data.rows import shapes  # noqa: PLC0415  (most recipes have rows of a format)
+
+    row, features = data.shapes.get(split, {}), _features(view)
+    if shapes.share_gpt(row) and model_at(view, view.params["model"]).chat_template is False:
+        return shapes.as_text(data.path, features)
+    known = shapes.way_out(data.path, row, features)
+    return known or "write prompt and completion, messages or text, or name them as *_feature"
+
+
+def _features(view: View) -> "Features":
+    from runner.data.rows import Features  # noqa: PLC0415  (as above)
+
+    return Features(**{name.removesuffix("_feature"): view.params[name] for name in _FEATURES})
 
 
 @rule("error", "T79")
 def no_chat_template(view: View) -> Iterator[Finding]:
     """Rows of messages or prompts for a model without a chat template stop mlx-lm.
 
-    Only the first batch shows it. Use an instruct model, or rows of text.
+    Only the first batch shows it. Use an instruct model, or rows of text: ``run-recipe data format
+    --to text`` writes them.
     """
     data = data_of(view)
     facts = model_at(view, view.params["model"])
@@ -160,7 +181,10 @@ def no_chat_template(view: View) -> Iterator[Finding]:
             if layout(data, split, view.params) in {"chat", "completions"}:
                 why = facts.no_template or "the model has no chat template"
                 message = f"{why}, and {split} needs one"
-                yield Finding("data", message, "use an instruct model, or rows of text")
+                from runner.data.rows.shapes import as_text  # noqa: PLC0415  (as above)
+
+                way = as_text(data.path, _features(view))
+                yield Finding("data", message, f"use an instruct model, or {way}")
                 return
 
 

@@ -31,9 +31,15 @@ def unusual_number(view: View) -> Iterator[Finding]:
     for one in _numbers(view.tool.schema, view.params, ()):
         if one.value and not one.low <= one.value <= one.high:
             name = dotted(one.path)
-            usual = f"{shown(one.low)} to {shown(one.high)}"
-            message = f"{name} is {shown(one.value)}, far from what is usual: {usual}"
+            beyond = f"more than {_FAR} times beyond" if _far(one) else "beyond"
+            message = f"{name} is {shown(one.value)}, {beyond} what is usual: {_bound(one)}"
             yield Finding(name, message, _hint(one), stops=_far(one))
+
+
+def _bound(one: _Number) -> str:
+    """Return the end of what is usual that a number lies beyond."""
+    above = one.value > one.high
+    return f"at {'most' if above else 'least'} {shown(one.high if above else one.low)}"
 
 
 def _far(one: _Number) -> bool:

@@ -9,7 +9,9 @@ from runner.lint.facts import Finding
 from runner.lint.lineage import adapter_at, measured
 from runner.lint.rule import View, rule
 
-_SHELL = re.compile(r"^~(?:/|\Z)|\$\{?[A-Za-z_]")
+_SHELL = re.compile(r"^~[\w.+-]*(?:/|\Z)|\$(?:\{?[A-Za-z_]|\()|`[^`]+`")
+_HERE = re.compile(r"^(?:\$\(\s*pwd\s*\)|`\s*pwd\s*`|\$\{?PWD\}?)/+(?=.)")
+_COMMAND = re.compile(r"\$\(|`")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::?-([^{}'\"$]*))?\}|([A-Za-z_]\w*))")
 _QUANTIZERS = ("mlx_lm.dwq", "mlx_lm.awq", "mlx_lm.gptq", "mlx_lm.dynamic_quant")
 _HUB_ID = 1
@@ -19,7 +21,7 @@ _HUB_DATA = "a data set of the hub is OWNER/NAME"
 
 @rule("error", "T22", tools=())
 def path_not_expanded(view: View) -> Iterator[Finding]:
-    """A path with ~ or $NAME in it: mlx-lm takes the signs as they are.
+    """A path with ~, $NAME or $(COMMAND) in it: mlx-lm takes the signs as they are.
 
     It would make a folder named ``~`` in the working directory. Write
     ``{{ env('HOME') }}/…``, or a path relative to the recipe with ``{{ recipe.dir }}``.
@@ -29,14 +31,30 @@ def path_not_expanded(view: View) -> Iterator[Finding]:
     paths += [(name, view.params[name]) for name in sorted(written)]
     for name, path in dict.fromkeys(one for one in paths if isinstance(one[1], str)):
         if _SHELL.search(path.replace(RUN_DIR, "")):
-            message = f"'{path}' would be taken letter by letter: nothing fills in ~ or $NAME"
-            meant = _expanded(path)
-            yield Finding(name, message, "" if _SHELL.search(meant) else f"write {meant}")
+            message = f"'{path}' would be taken letter by letter: nothing fills in {_filled(path)}"
+            yield Finding(name, message, _spelled(path))
+
+
+def _filled(path: str) -> str:
+    """Return what a shell would do with a path's signs."""
+    return "what a command prints" if _COMMAND.search(path) else "~ or $NAME"
+
+
+def _spelled(path: str) -> str:
+    """Return how a recipe says a path that was meant for a shell, '' where it cannot be said."""
+    meant = _expanded(path)
+    if not _SHELL.search(meant):
+        return f"write {meant}"
+    if _COMMAND.search(path):
+        return "write out what the command prints, or give it in a variable: {{ env('NAME') }}"
+    if meant.startswith("~"):
+        return f"write out whose folder that is; a folder of that name here is ./{path}"
+    return ""
 
 
 def _expanded(path: str) -> str:
-    """Return a path whose ~ and $NAME are said as a recipe says them."""
-    home = re.sub(r"^~(?=/|\Z)", "{{ env('HOME') }}", path)
+    """Return a path whose ~, $NAME and $(pwd) are said as a recipe says them."""
+    home = re.sub(r"^~(?=/|\Z)", "{{ env('HOME') }}", _HERE.sub("", path))
     return _VARIABLE.sub(_environment, home)
 
 

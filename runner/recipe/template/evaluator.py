@@ -16,7 +16,7 @@ from runner.recipe.template.filters import GONE, Library, gone, ranged
 from runner.recipe.template.operators import kind
 from runner.recipe.template.sandbox import Function, OperationError, Scope, TemplateError
 
-FUNCTIONS = ("range", "dict")
+FUNCTIONS = {"range": "range(3)", "dict": "{'NAME': 1}"}
 SYNTAX = "template-syntax"
 _SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "FloorDiv": "//", "Mod": "%", "Pow": "**"}
 _ELSE = "'A if B' has no value where B is false"
@@ -129,8 +129,8 @@ class Evaluator:
 
     def _functions(self) -> Mapping[str, Function]:
         return {
-            "range": Function("range", "range(3)", ranged(self._allowance)),
-            "dict": Function("dict", "{'NAME': 1}", lambda **named: named),
+            "range": Function("range", FUNCTIONS["range"], ranged(self._allowance)),
+            "dict": Function("dict", FUNCTIONS["dict"], lambda **named: named),
         }
 
     def _list(self, node: Any) -> list[Any]:
@@ -282,6 +282,8 @@ def undefined(name: str, scope: Mapping[str, Any]) -> TemplateError:
     """Return the error of a name that templates do not have."""
     held = scope.get("vars")
     names = held.names() if isinstance(held, Scope) else ()
+    if name in FUNCTIONS:
+        return TemplateError(f"{name} is a function", f"write {FUNCTIONS[name]}", "undefined")
     why = f"'{name}' is not defined in templates"
     if name in names:
         return TemplateError(why, f"write vars.{name}", "undefined", ("vars", name))

@@ -124,6 +124,8 @@ def _sections(made: Report) -> Iterator[str]:
             f"- [{marks[held]}] {markdown(stage)}: {code(said)}" for stage, said, held in gates
         )
         yield ""
+        if made.manifest.plan.smoke:
+            yield from ("A smoke run enforces none of these.", "")
     yield from _title("Audit")
     seen = [row.verdict for stage in ran for row in stage.rows if row.verdict is not None]
     yield from (f"{total(seen) if seen else 'No stage has been audited'}.", "")
