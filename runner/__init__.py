@@ -80,9 +80,10 @@ def check(recipe: "Recipe", *, environ: Mapping[str, str] | None = None) -> "lis
     A rule that finds an error stops ``compile`` as well; what is wrong with rows only this finds.
     """
     from runner import workflow  # noqa: PLC0415
+    from runner.lint import findings  # noqa: PLC0415
 
     compiled = workflow.compiled(recipe, environ)
-    return [*workflow.examined(compiled), *workflow.reaching(compiled)]
+    return [*findings.examined(compiled), *workflow.reaching(compiled)]
 
 
 def compile(  # noqa: A001  (the field's word for it; the built-in is of no use to a recipe)
@@ -93,31 +94,48 @@ def compile(  # noqa: A001  (the field's word for it; the built-in is of no use 
     Raises InvalidRecipeError, also for what the rules refuse.
     """
     from runner import workflow  # noqa: PLC0415
+    from runner.lint import findings  # noqa: PLC0415
 
     compiled = workflow.compiled(recipe, environ)
-    workflow.refuse(workflow.judged(compiled), recipe.sources)
+    findings.refuse(findings.judged(compiled), recipe.sources)
     return workflow.plan(compiled, recipe, smoke=smoke)
 
 
 def run(
-    plan: "Plan",
+    what: "Recipe | Plan",
     *,
     runs: "str | Path" = "runs",
+    smoke: bool = False,
     stages: Sequence[str] = (),
     resume: "str | Path | None" = None,
     progress: bool = True,
     trust: bool = False,
+    environ: Mapping[str, str] | None = None,
 ) -> "Result":
-    """Run a plan, or some of its stages, in the working directory, and return what it came to.
+    """Run a recipe, or some of its stages, in the working directory; return what it came to.
 
-    `resume` goes on from a run by its folder or id, from the one last worked on where it is "".
-    `progress` says on stderr what happens. `trust` gives leave, as --trust does, for what lets
-    others run code here or hear of the run. A stage that fails is in the Result; raises RecipeError
-    where the run cannot begin.
+    It does what the command line does: the rules and a look at every row come first. A plan runs,
+    too, as ``compile`` made it, smoke or not: of that the rows are looked at, and no rule can be
+    held against a recipe that is not there. `resume` goes on from a run by its folder or id, from
+    the one last worked on where it is "". `progress` says on stderr what happens. `trust` gives
+    leave, as --trust does, for what lets others run code here or hear of the run. A stage that
+    fails is in the Result; raises RecipeError where the run cannot begin.
     """
+    from dataclasses import replace  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
 
     from runner import workflow  # noqa: PLC0415
+    from runner.plan.model import Plan  # noqa: PLC0415
 
-    before = None if resume is None else str(resume)
-    return workflow.run(plan, Path(runs), tuple(stages), before, progress=progress, trust=trust)
+    made, whole = None, what
+    if not isinstance(whole, Plan):
+        made = workflow.compiled(whole, environ)
+        whole = workflow.plan(made, whole, smoke=smoke)
+    todo = workflow.job(
+        whole,
+        made,
+        runs=Path(runs),
+        names=workflow.select(whole, tuple(stages)),
+        resume=None if resume is None else str(resume),
+    )
+    return workflow.run(replace(todo, trust=trust), workflow.hearers(progress=progress))

@@ -1,34 +1,38 @@
 """The program as a sequence: load, compile, select, run. Verbs and the library both walk it."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from runner.base.errors import InvalidRecipeError, RecipeError, UnfitError
-from runner.base.problems import NOTE, Mark, Problem, answering, listing, ordered, suggest
+from runner.base.errors import InvalidRecipeError, RecipeError
+from runner.base.problems import NOTE, Problem, answering, listing, ordered, suggest
 from runner.base.secrets import Mask
 from runner.catalog import load as schemas
 from runner.catalog import project, verdicts
-from runner.lint import rule
-from runner.lint.facts import Known
-from runner.lint.rule import View
+from runner.lint import findings, rule
+from runner.lint.findings import Findings
 from runner.plan import compile as compiling
 from runner.plan import reach
 from runner.plan.compile import Compiled
 from runner.plan.leaks import leaks, masked
 from runner.plan.model import Plan
+from runner.plan.order import gap
 from runner.plan.smoke import MODEL_STAGE, shrink
 from runner.recipe import load as recipes
 from runner.recipe.load import Overrides, Recipe
 from runner.system import files as disk
 from runner.system import hub
 from runner.system.gc_paused import resting
+from runner.system.progress import WORKERS, meter
 
 if TYPE_CHECKING:
     from runner.cache.inputs import World
-    from runner.lint.forecast import Forecast
+    from runner.run.decide import Decision
+    from runner.run.job import Job
+    from runner.run.listener import Reporter
     from runner.run.result import Result
 
 
@@ -146,7 +150,7 @@ def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
         return result
     from runner.lint.forecast import derived  # noqa: PLC0415  (most recipes have no budget)
 
-    views = {view.stage.name: view for view in views_of(result)}
+    views = {view.stage.name: view for view in findings.views_of(result)}
     told, refused = derived(recipe, result, views)
     if refused:
         return replace(result, plan=None, problems=ordered([*result.problems, *refused]))
@@ -176,65 +180,6 @@ def drafted(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compile
         return compiling.build(recipe, schemas.catalog(), schemas.envelope(), known, rule.rules())
 
 
-def views_of(result: Compiled) -> list[View]:
-    """Return what rules and forecasts see of each stage, with what this disk knows."""
-    from runner.lint import preflight  # noqa: PLC0415  (most recipes compile without the disk)
-
-    facts = preflight.facts(result.plan) if result.plan else Known()
-    return list(rule.views(result, schemas.catalog(), facts))
-
-
-def forecasts(result: Compiled, smaller: Plan | None = None) -> "list[Forecast]":
-    """Return what each training of a compiled recipe amounts to, or of a smoke plan made of it."""
-    from runner.lint.forecast import forecast  # noqa: PLC0415  (a dry run needs none of it)
-
-    seen = replace(result, plan=smaller) if smaller else result
-    return [found for view in views_of(seen) if (found := forecast(view))]
-
-
-def examined(
-    result: Compiled,
-    stages: Collection[str] | None = None,
-    *,
-    smoke: bool = False,
-    kept: Collection[str] = (),
-    workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[Problem]:
-    """Return what the rules and the data checks find; `smoke` leaves the models out.
-
-    With `stages`, which are about to run, only the data of these is looked at, and must be there.
-    `kept` are outputs that may be there: a run does not write them, or made them itself before.
-    More than one worker are processes for large data sets, as ``dataset.check`` says.
-    """
-    from runner.lint import preflight  # noqa: PLC0415  (a dry run needs none of it)
-
-    if result.plan is None:
-        return []
-    look = shrink(result.plan, schemas.catalog()) if smoke else result.plan
-    rows = preflight.rows(result.plan, stages, smoke=smoke, workers=workers, progress=progress)
-    facts = rows.told(preflight.facts(look))
-    occupied = facts.occupied - set(kept)
-    facts = replace(facts, occupied=occupied, starting=frozenset(stages or ()))
-    found = [*judged(result, facts), *rows.problems]
-    said = {one.mark for one in found if one.severity != NOTE}  # with the reason, and more
-    return ordered(one for one in found if one.severity != NOTE or one.mark not in said)
-
-
-@answering()
-@resting()
-def judged(result: Compiled, known: Known | None = None) -> list[Problem]:
-    """Return what the rules find in a compiled recipe, with what is known of its files."""
-    return rule.problems(result, schemas.catalog(), known)
-
-
-def refuse(found: Sequence[Problem], sources: Mapping[str, str]) -> list[Problem]:
-    """Return the warnings. Raises InvalidRecipeError where there are errors."""
-    if any(problem.severity == "error" for problem in found):
-        raise InvalidRecipeError(found, sources)
-    return list(found)
-
-
 def plan(result: Compiled, recipe: Recipe, *, smoke: bool = False) -> Plan:
     """Return the plan of a compiled recipe. Raises InvalidRecipeError."""
     if result.plan is None:
@@ -260,76 +205,140 @@ def select(
     return tuple(name for name in names if name in chosen | made)
 
 
-def rehearsed(recipe: Recipe) -> list[Problem]:
-    """Return what the installed tools' own parsers refuse, or read differently, of a recipe."""
-    from runner.run.rehearse import rehearse  # noqa: PLC0415
-
-    result = compiled(recipe)
-    whole = plan(result, recipe)
-    drafts = result.resolver.drafts
-    return [
-        _refused(drafts[name].node.key_mark, whole.stage(name).tool, said, asked=asked)
-        for name, said, asked in rehearse(whole, schemas.installed_catalog())
-    ]
+Hear = Callable[[Plan, Findings], AbstractContextManager["Reporter"]]
+"""A plan and what was found -> who hears of its run."""
 
 
-def _refused(mark: Mark, tool: str, said: str, *, asked: bool) -> Problem:
-    notes = tuple((None, line) for line in said.splitlines())
-    if asked:
-        why = f"the installed {tool} does not take this stage as planned"
-        hint = "run-recipe doctor says how the installation differs"
-        return Problem(mark, why, "installed-tool", hint, notes)
-    why = f"the parser of {tool} was not asked: that would run its work"
-    hint = "only a run shows what it makes of its words"
-    return Problem(mark, why, "tool-not-asked", hint, notes, "warning")
-
-
-def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return what catalogue and installation do not say alike, and the tools not to be asked."""
-    from runner.catalog.drift import compare  # noqa: PLC0415
-    from runner.system import machine  # noqa: PLC0415
-
-    catalog = schemas.installed_catalog()
-    seen = machine.ask("runner.worker.introspect", *names)
-    if set(seen) == {"error"}:
-        raise UnfitError(f"the installed tools cannot be asked: {seen['error']}")
-    differences: list[str] = []
-    unavailable: dict[str, str] = {}
-    for name, said in seen.items():
-        tool = catalog.get(name)
-        if "unavailable" in said:
-            unavailable[name] = said["unavailable"]
-        elif tool is not None:
-            differences += [str(difference) for difference in compare(tool, said)]
-    return differences, unavailable
-
-
-def run(
-    whole: Plan,
-    runs: Path,
-    stages: Sequence[str] = (),
-    resume: str | None = None,
-    *,
-    progress: bool = False,
-    trust: bool = False,
-) -> "Result":
-    """Run a plan, or some of its stages, and return what it came to. Raises RecipeError."""
-    from runner.lint import disk_space  # noqa: PLC0415
+def hearers(*, progress: bool) -> Hear:
+    """Return who hears of a run that a program asked for; with `progress` stderr does."""
     from runner.report.console import Several  # noqa: PLC0415
     from runner.report.console.plain import Plain, Silent  # noqa: PLC0415
     from runner.report.gather import Page  # noqa: PLC0415
     from runner.report.trackers import trackers  # noqa: PLC0415
-    from runner.run import history  # noqa: PLC0415
-    from runner.run import trust as trusting  # noqa: PLC0415
-    from runner.run.execute import execute  # noqa: PLC0415
-    from runner.run.result import result  # noqa: PLC0415  (showing a plan needs none of it)
 
-    before = (
-        None if resume is None else history.to_resume(runs, resume, whole.name, smoke=whole.smoke)
-    )
-    names = select(whole, stages)
-    trusting.require(whole, schemas.installed_catalog(), names, given=trust)
-    disk_space.look(whole, names, runs)
-    listeners = Several(Plain() if progress else Silent(), Page(), *trackers(whole))
-    manifest = execute(whole, schemas.installed_catalog(), runs, names, listeners, before)
+    def hear(plan: Plan, found: Findings) -> AbstractContextManager["Reporter"]:
+        console = Plain(found.notes) if progress else Silent()
+        return nullcontext(Several(console, Page(found.told), *trackers(plan)))
+
+    return hear
+
+
+def prepare(
+    file: str,
+    profiles: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    *,
+    runs: Path,
+    smoke: bool = False,
+    only: Sequence[str] = (),
+    first: str | None = None,
+    last: str | None = None,
+    resume: str | None = None,
+    world: "World | None" = None,
+) -> "Job":
+    """Return what is to run of a recipe; `resume` names the run to go on from.
+
+    `world` remembers what is read for it. Raises RecipeError, InvalidRecipeError for its problems.
+    """
+    environ, files = (world.environ, world) if world else (None, disk)
+    recipe = load(file, profiles, sets, environ, files)
+    made = compiled(recipe, environ)
+    whole = plan(made, recipe, smoke=smoke)
+    return job(whole, made, runs=runs, names=select(whole, only, first, last), resume=resume)
+
+
+def job(
+    whole: Plan,
+    made: Compiled | None,
+    *,
+    runs: Path,
+    names: tuple[str, ...],
+    resume: str | None = None,
+) -> "Job":
+    """Return what is to run of a plan. Raises RecipeError where stages it needs are left out."""
+    from runner.run import history  # noqa: PLC0415  (showing a plan needs none of it)
+    from runner.run.job import Job  # noqa: PLC0415
+
+    before = None
+    if resume is not None:
+        before = history.to_resume(runs, resume, whole.name, smoke=whole.smoke)
+    elif missing := gap(whole, names, {}):
+        raise RecipeError(*missing)
+    return Job(plan=whole, names=names, runs=runs, before=before, compiled=made)
+
+
+def run(job: "Job", hear: Hear) -> "Result":
+    """Run a job: decide what is to do, look at what that reads, do it; return what it came to.
+
+    Raises RecipeError, InvalidRecipeError and UnfitError before anything is made.
+    """
+    from runner.run import history, signals  # noqa: PLC0415  (showing a plan needs none of it)
+    from runner.run import trust as trusting  # noqa: PLC0415
+    from runner.run.decide import decide  # noqa: PLC0415
+    from runner.run.execute import execute  # noqa: PLC0415
+    from runner.run.result import result  # noqa: PLC0415
+    from runner.run.warm_start import early  # noqa: PLC0415
+
+    catalog = schemas.installed_catalog()
+    trusting.require(job.plan, catalog, job.names, given=job.trust)
+    with signals.heeded(), early(job, catalog) as ahead:
+        decision = decide(job.plan, catalog, job.names, job.before, job.runs)
+        found = look(job, decision, ahead.folder)
+        if job.before is None:  # what was looked at is sound: the second's imports may begin, too
+            ahead.start((job.plan.stage(name) for name in job.names), most=2)
+        with hear(job.plan, found) as reporter:
+            manifest = execute(job, decision, ahead, reporter)
     return result(manifest, history.audits(manifest))
+
+
+def foreseen(job: "Job") -> Findings:
+    """Return what the rules find in a job without a look at this disk: what a dry run warns of.
+
+    Raises InvalidRecipeError for errors.
+    """
+    if job.compiled is None:
+        return Findings()
+    sources = job.compiled.resolver.recipe.sources
+    problems = findings.refuse(findings.judged(job.compiled), sources)
+    return Findings(problems=problems, sources=sources)
+
+
+def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
+    """Look at what the stages that will run read, and at the room on the disk of their `folder`.
+
+    Raises InvalidRecipeError for errors, UnfitError where the disk has too little room.
+    """
+    from runner.lint import disk_space, preflight  # noqa: PLC0415
+    from runner.run import idle_resume  # noqa: PLC0415
+    from runner.run.decide import own  # noqa: PLC0415
+
+    plan, made = job.plan, job.compiled
+    stages = [action.stage for action in decision.actions if action.do == "run"]
+    sources = made.resolver.recipe.sources if made else {}
+    problems: list[Problem] = []
+    notes = idle_resume.sound(job.question, plan)
+    if notes is None:
+        if job.world is not None:
+            job.world.places(preflight.places(plan))
+        kept = own(plan, job.before, decision.damaged) if job.before else set()
+        left = (stage for stage in plan.stages if stage.name not in stages)
+        kept |= {path for stage in left for path in stage.outputs.values()}
+        with meter() as progress:
+            if made is not None:
+                found = findings.examined(
+                    made, stages, plan=plan, kept=kept, workers=WORKERS, progress=progress
+                )
+            else:  # of a plan alone the rows can be looked at, and nothing else
+                found = preflight.rows(
+                    plan, stages, smoke=plan.smoke, workers=WORKERS, progress=progress
+                ).problems
+        findings.refuse(found, sources)
+        problems = [one for one in found if one.severity != NOTE]
+        ahead = findings.forecasts(made, plan) if made else []
+        notes = [str(one) for one in ahead if one.stage in job.names]
+        notes += [one.message for one in found if one.severity == NOTE]
+        if job.world is not None and not problems and len(job.names) == len(plan.stages):
+            whole = len(stages) == len(job.names)
+            idle_resume.keep(job.question, job.world, plan, notes, whole=whole)
+    notes = [*notes, *disk_space.look(plan, stages, folder)]
+    return Findings(problems=problems, notes=notes, sources=sources)

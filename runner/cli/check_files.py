@@ -162,7 +162,7 @@ def _recalled(file: str, told: Mapping[str, Any]) -> Checked:
 @answering()
 def _looked_at(file: str, request: Request, world: World, *, within: bool) -> Checked:
     from runner import workflow
-    from runner.lint import preflight
+    from runner.lint import findings, preflight
     from runner.system.progress import WORKERS, meter
 
     gathered = workflow.gather(file, world.environ, world)
@@ -180,11 +180,13 @@ def _looked_at(file: str, request: Request, world: World, *, within: bool) -> Ch
     if not problems and compiled.plan is not None:
         world.places(preflight.places(compiled.plan))
         with meter() as progress:
-            found = workflow.examined(compiled, workers=WORKERS, progress=progress)
+            found = findings.examined(compiled, workers=WORKERS, progress=progress)
         problems = ordered([*found, *workflow.reaching(compiled)])
-        budgets = [(str(one), one.brief) for one in workflow.forecasts(compiled)]
+        budgets = [(str(one), one.brief) for one in findings.forecasts(compiled)]
         if request.mlx and not any(problem.severity == "error" for problem in problems):
-            problems += workflow.rehearsed(loaded.recipe)
+            from runner.lint import installed
+
+            problems += installed.rehearsed(compiled)
     if known and not request.profiles and not base:
         under = _with_profiles(gathered, compiled, problems, request, world)
         problems = ordered([*problems, *under])
@@ -246,13 +248,12 @@ def _either(names: Sequence[str]) -> str:
 
 def _judged(compiled: "Compiled", world: World) -> list[Problem]:
     """Return what the rules find in a recipe under a profile, with what this disk knows."""
-    from runner import workflow
-    from runner.lint import preflight
+    from runner.lint import findings, preflight
 
     if compiled.plan is None:
         return []
     world.places(preflight.places(compiled.plan))
-    return workflow.judged(compiled, preflight.facts(compiled.plan))
+    return findings.judged(compiled, preflight.facts(compiled.plan))
 
 
 def _suite(file: str) -> Checked:

@@ -1,6 +1,7 @@
 """The verb run."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,20 +14,16 @@ from runner.cli.guess import is_recipe, of_folder
 from runner.system import printer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
 
-    from runner.base.problems import Problem
     from runner.cache.inputs import World
-    from runner.plan.compile import Compiled
+    from runner.lint.findings import Findings
     from runner.plan.model import Plan, Stage
-    from runner.run.attempt import Advise
     from runner.run.decide import Decision
+    from runner.run.job import Job
     from runner.run.listener import Reporter
-    from runner.run.manifest import Manifest
     from runner.run.remedies import Change, Step
-
-    View = Callable[[Plan, Sequence[str], Sequence[str]], AbstractContextManager[Reporter]]
+    from runner.workflow import Hear
 
 
 @click.command("run")
@@ -81,51 +78,55 @@ def command(
         recipe, resume = resume, ""  # --resume took the recipe for its run
     from runner.cache import answers
 
+    place = Path(runs)
     what = "script" if dry_run else "plan"
     asked = answers.ask(what, recipe, profiles, sets, smoke, only, first, last)
-    view = partial(_view, style=style, color=color, quiet=quiet)
+    hear = partial(_hearers, style=style, color=color, quiet=quiet)
     if dry_run and resume is None and style == "text":
         code = _printed_before(asked)
     elif resume is not None and not dry_run and not (only or first or last):
-        code = _nothing_to_do(asked, Path(runs), resume, view, smoke=smoke)
+        code = _nothing_to_do(asked, place, resume, hear, smoke=smoke)
     else:
         code = None
     if code is not None:
         return code
     from runner import workflow
     from runner.cache.inputs import World
-    from runner.catalog import load
-    from runner.plan import order
-    from runner.run import trust as trusting
 
     world = World()
-    file = recipe or _needed(resume, Path(runs))
+    file = recipe or _needed(resume, place)
     if Path(file).is_dir():
         raise of_folder(file)
-    loaded = workflow.load(file, profiles, sets, world.environ, world)
-    compiled = workflow.compiled(loaded, world.environ)
-    plan = workflow.plan(compiled, loaded, smoke=smoke)
-    names = workflow.select(plan, only, first, last)
-    before = None if resume is None else _resumed(Path(runs), resume, plan)
-    missing = order.gap(plan, names, {}) if before is None else None
-    if missing is not None:
-        raise RecipeError(*missing)
-    warn = partial(_warn, sources=loaded.sources, style=style, quiet=quiet)
+    job = workflow.prepare(
+        file,
+        profiles,
+        sets,
+        runs=place,
+        smoke=smoke,
+        only=only,
+        first=first,
+        last=last,
+        resume=resume,
+        world=world,
+    )
     if not dry_run:
-        trusting.require(plan, load.installed_catalog(), names, given=trust)
-        said = _said(profiles, sets, only, first, last, runs)
-        advise = partial(_tried, file, profiles, sets, smoke)
-        return _run(
-            asked, world, compiled, plan, names, before, Path(runs), warn, view, said, advise
+        job = replace(
+            job,
+            trust=trust,
+            options=_said(profiles, sets, only, first, last, runs),
+            advise=partial(_tried, file, profiles, sets, smoke),
+            question=asked,
+            world=world,
         )
-    warnings = workflow.refuse(workflow.judged(compiled), loaded.sources)
+        return workflow.run(job, hear).exit_code
+    found = workflow.foreseen(job)
     if style == "json":
-        return _written(plan, names, before, warnings, Path(runs))
-    warn(warnings)
-    if before is not None:
-        printer.show("\n".join(map(str, _decided(plan, names, before, Path(runs)).actions)))
+        return _written(job, found)
+    _warn(found, style, quiet=quiet)
+    if job.before is not None:
+        printer.show("\n".join(map(str, _decided(job).actions)))
     else:
-        _print(asked, workflow.counted(compiled, world), plan, names, kept=not warnings)
+        _print(asked, world, job, kept=not found.problems)
     return Exit.OK
 
 
@@ -154,69 +155,17 @@ def _printed_before(asked: Path | None) -> int | None:
     return Exit.OK
 
 
-def _print(
-    asked: Path | None, world: "World", plan: "Plan", names: "Sequence[str]", *, kept: bool
-) -> None:
+def _print(asked: Path | None, world: "World", job: "Job", *, kept: bool) -> None:
     """Print the script; it may be kept where nothing else was to be said."""
+    from runner import workflow
     from runner.cache import answers
     from runner.catalog import load
     from runner.command.script import lines
 
-    text = "".join(lines(_part(plan, names), load.catalog()))
+    text = "".join(lines(_part(job), load.catalog()))
     printer.payload(text)
-    if kept:
-        answers.keep(asked, world, text)
-
-
-def _run(
-    asked: Path | None,
-    world: "World",
-    compiled: "Compiled",
-    plan: "Plan",
-    names: "Sequence[str]",
-    before: "Manifest | None",
-    runs: Path,
-    warn: "Callable[[Sequence[Problem]], None]",
-    view: "View",
-    said: tuple[str, ...],
-    advise: "Advise",
-) -> int:
-    """Look at what the stages read, and run them; `said` are the options that asked for it.
-
-    `advise` knows which changes help a stage that fails.
-    """
-    from runner import workflow
-    from runner.base.problems import NOTE, pictures
-    from runner.catalog import load
-    from runner.lint import disk_space, preflight
-    from runner.run import history, idle_resume, signals
-    from runner.run.execute import execute
-    from runner.run.warm_start import early
-
-    catalog = load.installed_catalog()
-    folder = Path(before.folder) if before else history.fresh(runs, plan.name)
-    with signals.heeded(), early(folder, plan, catalog, () if before else names) as ahead:
-        stages, kept = _to_run(plan, names, before, runs)
-        sources = compiled.resolver.recipe.sources
-        known = idle_resume.sound(asked, plan)
-        warnings: Sequence[Problem] = ()
-        if known is None:
-            world.places(preflight.places(plan))
-            found = workflow.refuse(_examined(compiled, stages, kept, smoke=plan.smoke), sources)
-            warnings = [one for one in found if one.severity != NOTE]
-            warn(warnings)
-            known = [str(one) for one in workflow.forecasts(compiled, plan) if one.stage in names]
-            known += [one.message for one in found if one.severity == NOTE]
-            if not warnings and len(names) == len(plan.stages):
-                idle_resume.keep(asked, world, plan, known, whole=len(stages) == len(names))
-        notes = [*known, *disk_space.look(plan, stages, folder)]
-        told = [*pictures(warnings, sources), *notes]
-        if before is None:  # what was looked at is sound: the second one's imports, too, may begin
-            ahead.start((plan.stage(name) for name in names), most=2)
-        with view(plan, notes, told) as report:
-            return execute(
-                plan, catalog, runs, names, report, before, ahead, said, advise
-            ).exit_code
+    if kept and job.compiled is not None:
+        answers.keep(asked, workflow.counted(job.compiled, world), text)
 
 
 def _said(
@@ -236,10 +185,11 @@ def _said(
 
 
 def _nothing_to_do(
-    asked: Path | None, runs: Path, resume: str, view: "View", *, smoke: bool
+    asked: Path | None, runs: Path, resume: str, hear: "Hear", *, smoke: bool
 ) -> int | None:
     """Say that a run is what the recipe asks for still; None where that is not known to be so."""
     from runner.catalog import load
+    from runner.lint.findings import Findings
     from runner.run import idle_resume
 
     known = idle_resume.known(asked, runs, resume, smoke=smoke)
@@ -249,77 +199,32 @@ def _nothing_to_do(
     decision = idle_resume.at_rest(before, load.installed_catalog(), runs)
     if decision is None:
         return None
-    with view(before.plan, notes, notes) as report:
-        return idle_resume.tell(before, decision, report).exit_code
+    with hear(before.plan, Findings(notes=notes)) as reporter:
+        return idle_resume.tell(before, decision, reporter).exit_code
 
 
 @contextmanager
-def _view(
-    plan: "Plan",
-    notes: "Sequence[str]",
-    told: "Sequence[str]",
-    *,
-    style: str,
-    color: str,
-    quiet: bool,
+def _hearers(
+    plan: "Plan", found: "Findings", *, style: str, color: str, quiet: bool
 ) -> "Iterator[Reporter]":
-    """Give who hears of a run: terminal, trackers, and its page, which keeps what was `told`."""
+    """Give who hears of a run: terminal, trackers, and its page, which keeps what was found."""
     from runner.report.console import Several, reporter
     from runner.report.gather import Page
     from runner.report.trackers import trackers
 
-    with reporter(style, color, quiet=quiet, notes=notes) as report:
-        yield Several(report, Page(told), *trackers(plan))
+    _warn(found, style, quiet=quiet)
+    with reporter(style, color, quiet=quiet, notes=found.notes) as report:
+        yield Several(report, Page(found.told), *trackers(plan))
 
 
-def _to_run(
-    plan: "Plan", names: "Sequence[str]", before: "Manifest | None", runs: Path
-) -> "tuple[Collection[str], tuple[str, ...]]":
-    """Return the stages that will run, and the outputs that may stand there already.
-
-    These are of the stages left out, and those that this very run made, and makes room for.
-    """
-    from runner.run.decide import own
-
-    stages: Collection[str] = names
-    ours: set[str] = set()
-    if before is not None:
-        decision = _decided(plan, names, before, runs)
-        stages = [action.stage for action in decision.actions if action.do == "run"]
-        ours = own(plan, before, decision.damaged)
-    left = (stage for stage in plan.stages if stage.name not in stages)
-    return stages, (*ours, *(path for stage in left for path in stage.outputs.values()))
-
-
-def _resumed(runs: Path, name: str, plan: "Plan") -> "Manifest":
-    from runner.run import history
-
-    return history.to_resume(runs, name, plan.name, smoke=plan.smoke)
-
-
-def _examined(
-    compiled: "Compiled", stages: "Collection[str]", kept: "Sequence[str]", *, smoke: bool
-) -> "list[Problem]":
-    """Return what rules and data checks find; what is `kept` may stand there already."""
-    from runner import workflow
-    from runner.system.progress import WORKERS, meter
-
-    with meter() as progress:
-        return workflow.examined(
-            compiled, stages, smoke=smoke, kept=kept, workers=WORKERS, progress=progress
-        )
-
-
-def _warn(
-    warnings: "Sequence[Problem]", sources: "Mapping[str, str]", style: str, *, quiet: bool
-) -> None:
+def _warn(found: "Findings", style: str, *, quiet: bool) -> None:
     from runner.base.problems import listed, pictures
 
     if style == "json":
-        for warning in listed(warnings):
+        for warning in listed(found.problems):
             printer.show_json({"event": "problem", **warning.as_dict()}, indent=None)
     elif not quiet:
-        for told in pictures(warnings, sources):
+        for told in pictures(found.problems, found.sources):
             printer.say(told)
 
 
@@ -341,36 +246,29 @@ def _needed(resume: str | None, runs: Path) -> str:
     raise RecipeError("no recipe is named", hint)
 
 
-def _written(
-    plan: "Plan",
-    names: "Sequence[str]",
-    before: "Manifest | None",
-    warnings: "Sequence[Problem]",
-    runs: Path,
-) -> int:
+def _written(job: "Job", found: "Findings") -> int:
     """Print the same as JSON: the commands, the decisions of a resume, and what was warned of."""
     from dataclasses import asdict
 
     from runner.catalog import load
     from runner.command.as_json import commands
 
-    said = commands(_part(plan, names), load.catalog())
-    if before is not None:
-        said["resume"] = [asdict(action) for action in _decided(plan, names, before, runs).actions]
-    said["problems"] = [warning.as_dict() for warning in warnings]
+    said = commands(_part(job), load.catalog())
+    if job.before is not None:
+        said["resume"] = [asdict(action) for action in _decided(job).actions]
+    said["problems"] = [warning.as_dict() for warning in found.problems]
     printer.show_json(said)
     return Exit.OK
 
 
-def _decided(plan: "Plan", names: "Sequence[str]", before: "Manifest", runs: Path) -> "Decision":
+def _decided(job: "Job") -> "Decision":
     from runner.catalog import load
     from runner.run.decide import decide
 
-    return decide(plan, load.installed_catalog(), names, before, runs)
+    return decide(job.plan, load.installed_catalog(), job.names, job.before, job.runs)
 
 
-def _part(plan: "Plan", names: "Sequence[str]") -> "Plan":
-    """Return a plan with the named stages only."""
-    from dataclasses import replace
-
-    return replace(plan, stages=tuple(stage for stage in plan.stages if stage.name in names))
+def _part(job: "Job") -> "Plan":
+    """Return the plan with the stages only that are to run."""
+    chosen = tuple(stage for stage in job.plan.stages if stage.name in job.names)
+    return replace(job.plan, stages=chosen)

@@ -53,9 +53,9 @@ def command(name: str | None, drift: bool, style: str) -> int:
 
 
 def _drifted(name: str | None, style: str) -> int:
-    from runner import workflow
+    from runner.lint import installed
 
-    differences, unavailable = workflow.drift([name] if name else [])
+    differences, unavailable = installed.drift([name] if name else [])
     if style == "json":
         printer.show_json({"differences": differences, "unavailable": unavailable})
     else:

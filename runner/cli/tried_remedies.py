@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner import workflow
 from runner.catalog import load
-from runner.lint import preflight
+from runner.lint import findings, preflight
 from runner.plan.compile import Compiled
 from runner.plan.model import Plan, Stage
 from runner.plan.smoke import shrink
@@ -85,7 +85,7 @@ class Trial:
         plan = result.plan
         if plan is not None:
             plan = shrink(plan, load.catalog()) if self.smoke else plan
-            found += workflow.judged(result, preflight.facts(plan))
+            found += findings.judged(result, preflight.facts(plan))
         return plan, {(one.rule, one.message) for one in found if one.severity == "error"}
 
     def placed(self, stage: Stage, change: Change) -> tuple[Change, Change]:

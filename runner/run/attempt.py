@@ -21,25 +21,17 @@ from runner.run import manifest as manifests
 from runner.run.audit import tally
 from runner.run.checkpoints import Saved
 from runner.run.decisions import MISSED, Identity
+from runner.run.job import Advise, untried
 from runner.run.journal import Tail, last_lines
 from runner.run.manifest import Manifest, StageRecord, State
 from runner.run.next_steps import going_on, rehearsal
 from runner.run.outputs import Places
 from runner.run.process import Child
-from runner.run.remedies import Change, Step, assignment, remedies, subject
+from runner.run.remedies import Change, assignment, remedies, subject
 from runner.run.warm_start import Ahead, command
 from runner.system import files, hub, machine
 
 POLL = 0.05
-
-
-Advise = Callable[[Stage, Sequence[Step]], tuple[Change, ...]]
-"""A failed stage and the ways out of it -> the changes that hold."""
-
-
-def untried(_: Stage, steps: Sequence[Step]) -> tuple[Change, ...]:
-    """Return the plainest changes, of a plan whose recipe is not known."""
-    return tuple(change for step in steps for change in step[0].changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +78,20 @@ class Attempt:
         self,
         record: StageRecord,
         hear: Callable[[Mapping[str, Any]], None],
-        keep: Callable[[StageRecord], StageRecord],
-    ) -> Ending:
-        """Run the stage to its end; `hear` gets each metric as it is measured.
+        note: Callable[[StageRecord], None],
+    ) -> tuple[StageRecord, bool]:
+        """Run the stage to its end; return its record, and whether its time ran out.
 
-        Signals are held back from where the stage ended well: what is made is not given up then.
+        `hear` gets each metric as it is measured. Its process finds its words in the record that is
+        noted before it begins.
         """
         events: list[Mapping[str, Any]] = []
         child: Child | None = None
         try:
             with signals.held():
                 child = self.child()
-                self.prepare(record, hear)
+                record = replace(record, words=self.prepare(record, hear))
+                note(record)
                 events += self.tail.new()
                 child.log(self.place / "log.txt", hub.mask())
                 child.go()
@@ -117,21 +111,25 @@ class Attempt:
         audit = self.audit()
         if code == 0 and (audit.get("different") or not history.audited(self.place)):
             code = Exit.AUDIT  # whatever its process said: what nobody has looked at is not well
-        record = replace(record, exit_code=code, metrics=metrics, audit=audit)
-        if code != 0:
-            return self.failed(record, timed_out=timed_out)
-        signals.hold()
+        return replace(record, exit_code=code, metrics=metrics, audit=audit), timed_out
+
+    def made(self, record: StageRecord) -> StageRecord:
+        """Return the record of a stage that ended well, with what it made."""
         self.places.correct()
-        made = keep(replace(record, outputs=self.outputs(), prints=self.places.prints()))
-        return self.settle(made)
+        return replace(record, outputs=self.outputs(), prints=self.places.prints())
 
     def settle(self, record: StageRecord) -> Ending:
         """Move what was made to its place, and judge it."""
         self.places.settle()
         return self.judge(replace(record, state=State.FINISHED))
 
-    def prepare(self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]) -> None:
-        """Make the stage's folder, its configuration file and the places of its outputs."""
+    def prepare(
+        self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]
+    ) -> tuple[str, ...]:
+        """Make the stage's folder, its configuration file and the places of its outputs.
+
+        Return the words of its process.
+        """
         self.place.mkdir(exist_ok=True)
         before = self.before(record, hear) if self.goes_on else None
         checkpoints.cut(self.place / "metrics.jsonl", before)
@@ -140,10 +138,11 @@ class Attempt:
         if log.exists():
             log.replace(self.place / f"log.{machine.stamp()}.txt")
         here = staged(self.stage, self.tool, self.places.open(keep=self.keep or before is not None))
-        config = invoke(here, self.tool).config
-        if config is not None:
-            text = str(bind(config, str(self.folder)))
+        said = invoke(here, self.tool)
+        if said.config is not None:
+            text = str(bind(said.config, str(self.folder)))
             files.write(self.place / "config.json", text, lasting=False)
+        return tuple(bind([*said.arguments], str(self.folder)))
 
     def before(
         self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]

@@ -63,9 +63,10 @@ Failed = TypedDict(
 class StageRecord:
     """One stage: times are UTC in ISO 8601, `seconds` its duration, `metrics` its last figures.
 
-    `argv` is its whole command as the script has it; `prints` are size, time, inode and SHA-256 of
-    every file made, `identity` what of. `unenforced` are the judgements of expectations that did
-    not hold and stopped nothing, as in a smoke run.
+    `argv` is its whole command as the script has it, `words` what stands behind the tool's name in
+    its process, whose outputs are made beside their places. `prints` are size, time, inode and
+    SHA-256 of every file made, `identity` what of. `unenforced` are the judgements of expectations
+    that did not hold and stopped nothing, as in a smoke run.
     """
 
     name: str
@@ -75,6 +76,7 @@ class StageRecord:
     seconds: float = 0.0
     attempts: int = 0
     argv: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     exit_code: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from runner.base.formatting import laid_out
 from runner.catalog.tools import Catalog
 from runner.command.argv import invoke
 from runner.plan.model import Plan, bind
+from runner.run.decide import tool_of
 from runner.system import files
 
 NOT_ASKED = 75  # as runner.worker.rehearsal ends where a tool cannot be asked
@@ -25,11 +26,15 @@ def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
     """
     with tempfile.TemporaryDirectory(prefix="run-recipe-") as name:
         folder = Path(name)
-        files.write(folder / "run.json", laid_out({"plan": plan.as_dict()}))
+        commands = {stage.name: invoke(stage, tool_of(stage, catalog)) for stage in plan.stages}
+        rows = [
+            {"name": stage, "words": bind([*one.arguments], name)}
+            for stage, one in commands.items()
+        ]
+        files.write(folder / "run.json", laid_out({"plan": plan.as_dict(), "stages": rows}))
         for stage in plan.stages:
-            tool = catalog.get(stage.tool)
             (folder / stage.name).mkdir()
-            config = invoke(stage, tool).config if tool else None
+            config = commands[stage.name].config
             if config is not None:
                 files.write(folder / stage.name / "config.json", str(bind(config, name)))
             done = subprocess.run(

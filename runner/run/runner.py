@@ -18,11 +18,12 @@ from runner.catalog.tools import Catalog
 from runner.command.argv import command
 from runner.command.resolved_recipe import resolved
 from runner.command.script import script
-from runner.plan.model import Plan, Stage
+from runner.plan.model import Stage
 from runner.run import history, signals
-from runner.run.attempt import Advise, Attempt, Ending, untried
+from runner.run.attempt import Attempt, Ending
 from runner.run.decide import tool_of
 from runner.run.decisions import Action, Identity, was_cut_off
+from runner.run.job import Job
 from runner.run.journal import Journal
 from runner.run.listener import Reporter
 from runner.run.manifest import Manifest, StageRecord, State, Text
@@ -39,17 +40,9 @@ GIT_PATIENCE, GIT_LIMIT = 10.0, 30.0
 class Walk:
     """One run directory and what is known of it."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        catalog: Catalog,
-        ahead: Ahead,
-        reporter: Reporter,
-        before: Manifest | None,
-        options: tuple[str, ...] = (),
-        advise: Advise = untried,
-    ) -> None:
-        self.advise = advise
+    def __init__(self, job: Job, catalog: Catalog, ahead: Ahead, reporter: Reporter) -> None:
+        plan, before = job.plan, job.before
+        self.advise = job.advise
         self.plan = plan
         self.catalog = catalog
         self.ahead = ahead
@@ -72,7 +65,7 @@ class Walk:
             records,
             State.RUNNING,
             started,
-            options=options,
+            options=job.options,
         )
 
     def walk(self, actions: Sequence[Action], wanted: Mapping[str, Identity]) -> Manifest:
@@ -97,7 +90,6 @@ class Walk:
             raise _unwritten(error, self.folder) from error
         finally:
             self.ahead.end()
-        signals.forget()
         return self.end(code)
 
     def look_up(self) -> None:
@@ -175,6 +167,10 @@ class Walk:
             (self.folder / RESERVE).unlink(missing_ok=True)
             files.write(self.folder / "run.json", text)
 
+    def note(self, record: StageRecord) -> None:
+        """Keep a stage's record in the manifest alone: the journal has its state already."""
+        self.keep(self.manifest.with_stage(record))
+
     def record(self, record: StageRecord) -> StageRecord:
         """Keep a stage's record in journal and manifest."""
         self.journal.write(event="stage", stage=record.name, state=record.state, at=machine.now())
@@ -182,22 +178,29 @@ class Walk:
         return record
 
     def stage(self, stage: Stage, identity: Identity, coming: Sequence[Stage]) -> Ending:
-        """Run one stage, again where trying again can help."""
+        """Run one stage, again where trying again can help, and write down how it ended.
+
+        Signals wait meanwhile: what is made is not given up.
+        """
         begun = time.monotonic()
         try:
-            ending = self.tries(stage, identity, coming)
+            last, ending = self.tries(stage, identity, coming)
         except KeyboardInterrupt as interrupt:
-            signals.hold()
-            self.stopper = _name(interrupt)
-            record = self.manifest.stage(stage.name)
-            if record.state is not State.RUNNING or not record.prints:
-                record = _stopped(record, self.stopper)
-            ending = Ending(record, _code(interrupt))
-        seconds = round(time.monotonic() - begun, 3)
-        ended = replace(ending.record, ended=machine.now(), seconds=seconds)
-        ending = replace(ending, record=self.record(ended))
-        signals.release()
-        return ending
+            last, ending = None, self.stopped(stage, interrupt)
+        with signals.held():
+            if last is not None and ending.code == Exit.OK:
+                ending = last.settle(self.record(last.made(ending.record)))
+            seconds = round(time.monotonic() - begun, 3)
+            ended = replace(ending.record, ended=machine.now(), seconds=seconds)
+            return replace(ending, record=self.record(ended))
+
+    def stopped(self, stage: Stage, interrupt: KeyboardInterrupt) -> Ending:
+        """Return how a stage ended that a signal stopped."""
+        self.stopper = _name(interrupt)
+        record = self.manifest.stage(stage.name)
+        if record.state is not State.RUNNING or not record.prints:
+            record = _stopped(record, self.stopper)
+        return Ending(record, _code(interrupt))
 
     def outdate(self, name: str) -> None:
         """Take back the results of a stage that is about to be made again, and those made of it.
@@ -222,8 +225,13 @@ class Walk:
             ending = attempt.settle(record)
             return replace(ending, record=self.record(ending.record))
 
-    def tries(self, stage: Stage, identity: Identity, coming: Sequence[Stage]) -> Ending:
-        """Try a stage as often as its ``retry`` allows and its failures make sense of."""
+    def tries(
+        self, stage: Stage, identity: Identity, coming: Sequence[Stage]
+    ) -> tuple[Attempt, Ending]:
+        """Try a stage as often as its ``retry`` allows and its failures make sense of.
+
+        Return the last try and its end: of one that ended well what it made is yet to be taken.
+        """
         before = self.manifest.stage(stage.name)
         self.outdate(stage.name)
         tool = tool_of(stage, self.catalog)
@@ -250,8 +258,11 @@ class Walk:
                 advise=self.advise,
             )
             one.keep = keep or (tool.resumes and attempt > 1)
-            ending = one.run(record, hear, self.record)
-            if ending.code == Exit.OK or not ending.again or attempt == stage.retry.attempts:
+            ended, timed_out = one.run(record, hear, self.note)
+            if ended.exit_code == Exit.OK:
+                return one, Ending(ended, Exit.OK)
+            ending = one.failed(ended, timed_out=timed_out)
+            if not ending.again or attempt == stage.retry.attempts:
                 break
             kind = ending.record.failure["kind"]
             again = f"{kind}; try {attempt + 1} of {stage.retry.attempts} in {duration(delay)}"
@@ -259,7 +270,7 @@ class Walk:
             hear({"event": "said", "text": again})
             time.sleep(delay)
             delay *= stage.retry.backoff
-        return ending
+        return one, ending
 
 
 def _stopped(record: StageRecord, stopper: str) -> StageRecord:

@@ -42,30 +42,18 @@ def heeded() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Hold a first signal back until the end; a second one is heard at once."""
-    hold()
+    """Hold a first signal back until the end, where it raises Interrupt.
+
+    A second one is heard at once.
+    """
+    _Held.depth += 1
     try:
         yield
     finally:
-        release()
-
-
-def hold() -> None:
-    """Begin to hold signals back."""
-    _Held.depth += 1
-
-
-def release() -> None:
-    """End holding back. Raises Interrupt where a signal came meanwhile."""
-    _Held.depth = max(0, _Held.depth - 1)
-    if _Held.depth == 0 and _Held.pending is not None:
-        number, _Held.pending = _Held.pending, None
-        raise Interrupt(number)
-
-
-def forget() -> None:
-    """Hold back nothing more, and drop what came: the run ends anyway."""
-    _Held.depth, _Held.pending = 0, None
+        _Held.depth -= 1
+        if _Held.depth == 0 and _Held.pending is not None:
+            number, _Held.pending = _Held.pending, None
+            raise Interrupt(number)
 
 
 def _heard(number: int, _: FrameType | None) -> None:

@@ -7,13 +7,15 @@ the stage that runs.
 
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from runner.base.constants import UTF8
 from runner.catalog.tools import Catalog
 from runner.plan.model import Plan, Stage
+from runner.run import history
+from runner.run.job import Job
 from runner.run.process import Child
 from runner.system import machine
 
@@ -79,11 +81,14 @@ class Ahead:
 
 
 @contextmanager
-def early(folder: Path, plan: Plan, catalog: Catalog, names: Collection[str]) -> Iterator[Ahead]:
+def early(job: Job, catalog: Catalog) -> Iterator[Ahead]:
     """Start the first stage's child of a new run while its recipe is still looked at."""
+    plan, before = job.plan, job.before
+    folder = Path(before.folder) if before else history.fresh(job.runs, plan.name)
     ahead = Ahead(folder, plan, catalog)
     try:
-        ahead.start(stage for stage in plan.stages if stage.name in names)
+        if before is None:
+            ahead.start(stage for stage in plan.stages if stage.name in job.names)
         yield ahead
     finally:
         ahead.end()

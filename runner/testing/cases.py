@@ -11,6 +11,7 @@ from runner.base.problems import Problem, answering, ordered
 from runner.cache.inputs import World
 from runner.catalog import load
 from runner.command.script import said, script
+from runner.lint import findings
 from runner.plan.compile import Compiled
 from runner.plan.model import Plan, Stage
 from runner.recipe import find
@@ -77,7 +78,7 @@ def judge(found: Suite, case: Case) -> Outcome:
 def _judged(found: Suite, case: Case, loaded: Loaded, compiled: Compiled | None) -> Outcome:
     problems = list(loaded.problems)
     if compiled is not None:
-        problems += [*compiled.problems, *workflow.judged(compiled)]
+        problems += [*compiled.problems, *findings.judged(compiled)]
     told = trial(case, compiled, ordered(problems))
     return Outcome(case, ordered(told), {**loaded.sources, found.file: found.text})
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from runner.catalog import load
-from runner.command.argv import invoke
-from runner.plan.model import bind
 from runner.plan.staging import staged
 from runner.run.decisions import Identity
 from runner.run.manifest import plan_from_dict
@@ -26,12 +24,11 @@ from runner.worker.outputs import check
 def host(folder: str, name: str) -> int:
     """Run the stage `name` of the run in `folder`; return the exit code."""
     _die_with(int(os.environ.get("RUN_RECIPE_PARENT", "0")))
-    this, said = stage_of(folder, name)
+    this, record = stage_of(folder, name)
     tool = this.tool
     module, function = tool.main
     if this.stage.trainer or this.stage.continues:
-        rows = {row["name"]: row["identity"] for row in said.get("stages", ())}
-        identity = Identity(rows.get(name, {})).digest
+        identity = Identity(record["identity"]).digest
         importlib.import_module("runner.worker.train_hooks").install(this, identity)
     _watch_parser(this)
     main = getattr(importlib.import_module(module), function)
@@ -45,7 +42,7 @@ def host(folder: str, name: str) -> int:
 
 
 def stage_of(folder: str, name: str) -> tuple[Host, Mapping[str, Any]]:
-    """Return a stage, its words in sys.argv, and what the run's manifest says."""
+    """Return a stage, its words in sys.argv, and what the run's manifest records of it."""
     said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
     plan = plan_from_dict(said["plan"])
     stage = plan.stage(name)
@@ -54,10 +51,10 @@ def stage_of(folder: str, name: str) -> tuple[Host, Mapping[str, Any]]:
         raise KeyError(stage.tool)
     moves = Places(Path(folder), stage).known()
     this = Host(folder, staged(stage, tool, moves), tool, moves, smoke=plan.smoke)
-    words = [str(bind(word, folder)) for word in invoke(this.stage, tool).arguments]
-    sys.argv = [" ".join(tool.command), *words]
-    this.argv = tuple(words)
-    return this, said
+    record = next(row for row in said["stages"] if row["name"] == name)
+    sys.argv = [" ".join(tool.command), *record["words"]]
+    this.argv = tuple(record["words"])
+    return this, record
 
 
 def _called(main: Callable[[], Any]) -> None:

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from runner import workflow
 from runner.base.problems import Mark, Problem
 from runner.cli.check import command
+from runner.lint import findings
 from runner.report.annotations import sarif, workflow_command
 
 GOOD = "version: 1\nstages: {mix: {tool: data.mix, params: {primary: a, replay: b, seed: 3}}}\n"
@@ -272,8 +273,9 @@ def test_what_an_earlier_run_has_left_is_no_error_of_a_recipe():
 
 @pytest.mark.usefixtures("leftover")
 def test_a_run_refuses_what_check_warns_of_and_a_smoke_run_writes_elsewhere():
-    result = workflow.compiled(workflow.load("r.yaml"))
+    recipe = workflow.load("r.yaml")
+    result = workflow.compiled(recipe)
     for stages, severity in ((None, "warning"), (["c"], "error")):
-        (found,) = workflow.examined(result, stages)
+        (found,) = findings.examined(result, stages)
         assert (found.rule, found.severity) == ("model-folder-in-use", severity)
-    assert workflow.examined(result, ["c"], smoke=True) == []
+    assert findings.examined(result, ["c"], plan=workflow.plan(result, recipe, smoke=True)) == []

@@ -230,6 +230,7 @@ def test_the_library_does_what_the_command_line_does(folder, monkeypatch):
 
 def test_a_smoke_run_tells_its_own_budget(folder, monkeypatch):
     from runner import workflow
+    from runner.lint import findings
 
     text = GOOD.partition("vars:")[0] + "stages:\n  one:\n    tool: mlx_lm.lora\n"
     text += "    params: {model: m, train: true, data: d, iters: 1200}\n"
@@ -237,8 +238,8 @@ def test_a_smoke_run_tells_its_own_budget(folder, monkeypatch):
     monkeypatch.chdir(folder)
     recipe = workflow.load("good.yaml", environ={})
     compiled = workflow.compiled(recipe, {})
-    (real,) = workflow.forecasts(compiled)
-    (smoke,) = workflow.forecasts(compiled, workflow.plan(compiled, recipe, smoke=True))
+    (real,) = findings.forecasts(compiled)
+    (smoke,) = findings.forecasts(compiled, workflow.plan(compiled, recipe, smoke=True))
     assert (real.iterations, smoke.iterations) == (1200, 12)
 
 

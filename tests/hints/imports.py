@@ -25,6 +25,7 @@ from runner.catalog import load as schemas
 from runner.cli.main import cli
 from runner.command.script import script as script_of
 from runner.importer import translation
+from runner.lint import findings
 from runner.plan.model import Plan
 from runner.recipe.load import Overrides, load
 
@@ -295,7 +296,7 @@ def compiled(recipe: Recipe) -> tuple[list[Problem], Plan | None]:
     result = workflow.compiled(loaded.recipe, recipe.environ)
     told = [*loaded.problems, *result.problems]
     if not told:
-        told = [one for one in workflow.judged(result) if one.severity == "error"]
+        told = [one for one in findings.judged(result) if one.severity == "error"]
     return told, result.plan
 
 

@@ -23,6 +23,7 @@ from runner.importer import script as adoption
 from runner.importer.bash import is_assignment
 from runner.importer.prune import CONCEDED, NEVER_READ
 from runner.importer.variables import Variables
+from runner.lint import findings
 from runner.lint.rule import rules
 from runner.plan.model import Plan, Retry
 from runner.recipe import find
@@ -375,7 +376,7 @@ def test_a_script_that_works_is_a_recipe_that_passes_and_says_what_it_allows(tmp
     assert "    allow: [fuse-without-dequantize]\n" in found.text
     assert "learning_rate:" not in found.text
     result = translation._compiled(found.text, "a.yaml")[1]
-    told = [*result.problems, *workflow.judged(result)]
+    told = [*result.problems, *findings.judged(result)]
     assert [one for one in told if one.severity == "error"] == []
 
 

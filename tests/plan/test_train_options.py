@@ -6,6 +6,7 @@ from runner import workflow
 from runner.catalog import load as schemas
 from runner.command.resolved_recipe import resolved
 from runner.command.script import script
+from runner.lint import findings
 from runner.plan.smoke import shrink
 from runner.plan.train_options import line
 from runner.recipe.load import Overrides, load
@@ -148,6 +149,6 @@ def test_a_script_says_that_it_starts_over():
 
 def test_the_forecast_says_what_is_compared_and_how_often_is_looked():
     result = compiled("keep: best", "watch: {retention: {data: one, every: 500}}")
-    said = [str(one) for one in workflow.forecasts(result) if one.stage == "second"]
+    said = [str(one) for one in findings.forecasts(result) if one.stage == "second"]
     assert "12 checkpoints of which the best is kept" in said[0]
     assert "4 looks at what is watched" in said[0]

@@ -23,12 +23,14 @@ stages:
 """
 COUNTED = """\
 import sys
-from runner import cli, workflow
+from runner import workflow
+from runner.cli.main import main
+from runner.lint import findings
 before = workflow.compiled
 workflow.compiled = lambda *a, **k: print("compiled", file=sys.stderr) or before(*a, **k)
-look = workflow.examined
-workflow.examined = lambda *a, **k: print("examined", file=sys.stderr) or look(*a, **k)
-cli.main()
+look = findings.examined
+findings.examined = lambda *a, **k: print("examined", file=sys.stderr) or look(*a, **k)
+main()
 """
 
 pytestmark = pytest.mark.slow

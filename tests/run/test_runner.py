@@ -11,6 +11,7 @@ from runner.catalog import load
 from runner.report.console.plain import Silent
 from runner.run import history, signals
 from runner.run.decisions import Identity
+from runner.run.job import Job
 from runner.run.manifest import Manifest, StageRecord, State
 from runner.run.outputs import Places
 from runner.run.runner import Walk
@@ -40,7 +41,8 @@ def walk(tmp_path):
         for one, path in (("make", "model"), ("four", "four"))
     )
     before = Manifest("id", str(tmp_path), plan, {}, rows, State.FINISHED)
-    return Walk(plan, load.catalog(), Ahead(tmp_path, plan, load.catalog()), Silent(), before)
+    job = Job(plan=plan, names=(), runs=tmp_path, before=before)
+    return Walk(job, load.catalog(), Ahead(tmp_path, plan, load.catalog()), Silent())
 
 
 def test_nothing_is_put_aside_while_it_is_said_to_be_finished(walk, monkeypatch):

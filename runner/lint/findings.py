@@ -1,0 +1,96 @@
+"""What is found in a compiled recipe: by the rules, in the rows it reads, on this disk."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from runner.base.errors import InvalidRecipeError
+from runner.base.problems import NOTE, Problem, answering, ordered, pictures
+from runner.catalog import load
+from runner.lint import rule
+from runner.lint.facts import Known
+from runner.lint.rule import View
+from runner.plan.compile import Compiled
+from runner.plan.model import Plan
+from runner.system.gc_paused import resting
+
+if TYPE_CHECKING:
+    from runner.lint.forecast import Forecast
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What was found before a run: `problems` that do not stop it, and `notes`, a line each.
+
+    `sources` are the texts that pictures of the problems show.
+    """
+
+    problems: Sequence[Problem] = ()
+    notes: Sequence[str] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> list[str]:
+        """All of it, as a run's page keeps it."""
+        return [*pictures(self.problems, self.sources), *self.notes]
+
+
+def views_of(result: Compiled) -> list[View]:
+    """Return what rules and forecasts see of each stage, with what this disk knows."""
+    from runner.lint import preflight  # noqa: PLC0415  (most recipes compile without the disk)
+
+    facts = preflight.facts(result.plan) if result.plan else Known()
+    return list(rule.views(result, load.catalog(), facts))
+
+
+def forecasts(result: Compiled, smaller: Plan | None = None) -> "list[Forecast]":
+    """Return what each training of a compiled recipe amounts to, or of a smoke plan made of it."""
+    from runner.lint.forecast import forecast  # noqa: PLC0415  (a dry run needs none of it)
+
+    seen = replace(result, plan=smaller) if smaller else result
+    return [found for view in views_of(seen) if (found := forecast(view))]
+
+
+def examined(
+    result: Compiled,
+    stages: Collection[str] | None = None,
+    *,
+    plan: Plan | None = None,
+    kept: Collection[str] = (),
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Problem]:
+    """Return what the rules and the data checks find; in a smoke `plan` the models are left out.
+
+    With `stages`, which are about to run, only the data of these is looked at, and must be there.
+    `kept` are outputs that may be there: a run does not write them, or made them itself before.
+    More than one worker are processes for large data sets, as ``dataset.check`` says.
+    """
+    from runner.lint import preflight  # noqa: PLC0415  (a dry run needs none of it)
+
+    if result.plan is None:
+        return []
+    coming = plan or result.plan
+    rows = preflight.rows(
+        result.plan, stages, smoke=coming.smoke, workers=workers, progress=progress
+    )
+    facts = rows.told(preflight.facts(coming))
+    occupied = facts.occupied - set(kept)
+    facts = replace(facts, occupied=occupied, starting=frozenset(stages or ()))
+    found = [*judged(result, facts), *rows.problems]
+    said = {one.mark for one in found if one.severity != NOTE}  # with the reason, and more
+    return ordered(one for one in found if one.severity != NOTE or one.mark not in said)
+
+
+@answering()
+@resting()
+def judged(result: Compiled, known: Known | None = None) -> list[Problem]:
+    """Return what the rules find in a compiled recipe, with what is known of its files."""
+    return rule.problems(result, load.catalog(), known)
+
+
+def refuse(found: Sequence[Problem], sources: Mapping[str, str]) -> list[Problem]:
+    """Return the warnings. Raises InvalidRecipeError where there are errors."""
+    if any(problem.severity == "error" for problem in found):
+        raise InvalidRecipeError(found, sources)
+    return list(found)

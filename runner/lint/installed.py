@@ -1,0 +1,50 @@
+"""What the installed tools say: of a recipe's stages by their own parsers, of the catalogue."""
+
+from collections.abc import Sequence
+
+from runner.base.errors import UnfitError
+from runner.base.problems import Mark, Problem
+from runner.catalog import load
+from runner.catalog.drift import compare
+from runner.plan.compile import Compiled
+from runner.run.rehearse import rehearse
+from runner.system import machine
+
+
+def rehearsed(result: Compiled) -> list[Problem]:
+    """Return what the installed tools' own parsers refuse, or read differently, of a recipe."""
+    whole, drafts = result.plan, result.resolver.drafts
+    if whole is None:
+        return []
+    return [
+        _refused(drafts[name].node.key_mark, whole.stage(name).tool, said, asked=asked)
+        for name, said, asked in rehearse(whole, load.installed_catalog())
+    ]
+
+
+def _refused(mark: Mark, tool: str, said: str, *, asked: bool) -> Problem:
+    notes = tuple((None, line) for line in said.splitlines())
+    if asked:
+        why = f"the installed {tool} does not take this stage as planned"
+        hint = "run-recipe doctor says how the installation differs"
+        return Problem(mark, why, "installed-tool", hint, notes)
+    why = f"the parser of {tool} was not asked: that would run its work"
+    hint = "only a run shows what it makes of its words"
+    return Problem(mark, why, "tool-not-asked", hint, notes, "warning")
+
+
+def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return what catalogue and installation do not say alike, and the tools not to be asked."""
+    catalog = load.installed_catalog()
+    seen = machine.ask("runner.worker.introspect", *names)
+    if set(seen) == {"error"}:
+        raise UnfitError(f"the installed tools cannot be asked: {seen['error']}")
+    differences: list[str] = []
+    unavailable: dict[str, str] = {}
+    for name, said in seen.items():
+        tool = catalog.get(name)
+        if "unavailable" in said:
+            unavailable[name] = said["unavailable"]
+        elif tool is not None:
+            differences += [str(difference) for difference in compare(tool, said)]
+    return differences, unavailable

@@ -1,0 +1,44 @@
+"""What is about to run, as a value."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.run.remedies import Change, Step
+
+if TYPE_CHECKING:
+    from runner.cache.inputs import World
+    from runner.plan.compile import Compiled
+    from runner.plan.model import Plan, Stage
+    from runner.run.manifest import Manifest
+
+Advise = Callable[["Stage", Sequence[Step]], tuple[Change, ...]]
+"""A failed stage and the ways out of it -> the changes that hold."""
+
+
+def untried(_: "Stage", steps: Sequence[Step]) -> tuple[Change, ...]:
+    """Return the plainest changes, of a plan whose recipe is not known."""
+    return tuple(change for step in steps for change in step[0].changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Stages of a plan that are to run: in a new run below `runs`, or on from the run `before`.
+
+    `compiled` is what the plan was made of, None for a plan alone: nobody can hold that against the
+    lines of its recipe. With `trust` leave is given for what it lets others do. `options` are the
+    words that asked for it, `advise` knows which changes help a stage that fails. What is found may
+    be kept as the answer to `question`, with all of the `world` that was looked at.
+    """
+
+    plan: "Plan"
+    names: tuple[str, ...]
+    runs: Path
+    before: "Manifest | None" = None
+    compiled: "Compiled | None" = None
+    trust: bool = False
+    options: tuple[str, ...] = ()
+    advise: Advise = untried
+    question: Path | None = None
+    world: "World | None" = None
