@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from runner.base.problems import Problem
     from runner.plan.model import Plan, Stage
     from runner.recipe.load import Recipe
-    from runner.run.audit import Verdict
-    from runner.run.result import Gate, Result, StageResult
+    from runner.runs.audit import Verdict
+    from runner.runs.result import Gate, Result, StageResult
 
 __all__ = [
     "Gate",
@@ -36,16 +36,16 @@ __all__ = [
     "run",
 ]
 _HOMES = {
-    "Gate": "runner.run.result",
+    "Gate": "runner.runs.result",
     "InvalidRecipeError": "runner.base.errors",
     "Plan": "runner.plan.model",
     "Problem": "runner.base.problems",
     "Recipe": "runner.recipe.load",
     "RecipeError": "runner.base.errors",
-    "Result": "runner.run.result",
+    "Result": "runner.runs.result",
     "Stage": "runner.plan.model",
-    "StageResult": "runner.run.result",
-    "Verdict": "runner.run.audit",
+    "StageResult": "runner.runs.result",
+    "Verdict": "runner.runs.audit",
 }
 
 

@@ -30,10 +30,10 @@ from runner.system.progress import WORKERS, meter
 
 if TYPE_CHECKING:
     from runner.cache.inputs import World
-    from runner.run.decide import Decision
-    from runner.run.job import Job
-    from runner.run.listener import Reporter
-    from runner.run.result import Result
+    from runner.runs.decide import Decision
+    from runner.runs.job import Job
+    from runner.runs.listener import Reporter
+    from runner.runs.result import Result
 
 
 class Files(Protocol):
@@ -256,8 +256,8 @@ def job(
     resume: str | None = None,
 ) -> "Job":
     """Return what is to run of a plan. Raises RecipeError where stages it needs are left out."""
-    from runner.run import history  # noqa: PLC0415  (showing a plan needs none of it)
-    from runner.run.job import Job  # noqa: PLC0415
+    from runner.runs import history  # noqa: PLC0415  (showing a plan needs none of it)
+    from runner.runs.job import Job  # noqa: PLC0415
 
     before = None
     if resume is not None:
@@ -272,12 +272,12 @@ def run(job: "Job", hear: Hear) -> "Result":
 
     Raises RecipeError, InvalidRecipeError and UnfitError before anything is made.
     """
-    from runner.run import history, signals  # noqa: PLC0415  (showing a plan needs none of it)
-    from runner.run import trust as trusting  # noqa: PLC0415
-    from runner.run.decide import decide  # noqa: PLC0415
-    from runner.run.execute import execute  # noqa: PLC0415
-    from runner.run.result import result  # noqa: PLC0415
-    from runner.run.warm_start import early  # noqa: PLC0415
+    from runner.runs import history, signals  # noqa: PLC0415  (showing a plan needs none of it)
+    from runner.runs import trust as trusting  # noqa: PLC0415
+    from runner.runs.decide import decide  # noqa: PLC0415
+    from runner.runs.execute import execute  # noqa: PLC0415
+    from runner.runs.result import result  # noqa: PLC0415
+    from runner.runs.warm_start import early  # noqa: PLC0415
 
     catalog = schemas.installed_catalog()
     trusting.require(job.plan, catalog, job.names, given=job.trust)
@@ -309,8 +309,8 @@ def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
     Raises InvalidRecipeError for errors, UnfitError where the disk has too little room.
     """
     from runner.lint import disk_space, preflight  # noqa: PLC0415
-    from runner.run import idle_resume  # noqa: PLC0415
-    from runner.run.decide import own  # noqa: PLC0415
+    from runner.runs import idle_resume  # noqa: PLC0415
+    from runner.runs.decide import own  # noqa: PLC0415
 
     plan, made = job.plan, job.compiled
     stages = [action.stage for action in decision.actions if action.do == "run"]

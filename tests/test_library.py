@@ -9,8 +9,8 @@ import pytest
 
 import runner
 from runner.plan.model import Plan, Stage
-from runner.run.manifest import Manifest, StageRecord, State
-from runner.run.result import result
+from runner.runs.manifest import Manifest, StageRecord, State
+from runner.runs.result import result
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "library.md"

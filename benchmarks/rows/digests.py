@@ -11,7 +11,7 @@ SIZE = 2048 * MIB
 FILES = 4
 FIRST = """
 import sys, pathlib
-from runner.run.digests import Memory
+from runner.runs.digests import Memory
 memory = Memory(pathlib.Path(sys.argv[2]))
 memory.prints(pathlib.Path(sys.argv[1]))
 memory.save()

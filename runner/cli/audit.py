@@ -17,9 +17,9 @@ def command(run: str | None, runs: str, style: str) -> int:
 
     Of a run these are all parameters of all its stages.
     """
-    from runner.run import history
-    from runner.run.audit import sentence, table, total
-    from runner.run.manifest import State
+    from runner.runs import history
+    from runner.runs.audit import sentence, table, total
+    from runner.runs.manifest import State
 
     manifest = history.find(Path(runs), run)
     rows = history.audits(manifest)

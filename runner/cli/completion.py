@@ -192,7 +192,7 @@ def _folders(ctx: click.Context) -> "Sequence[Path]":
     from pathlib import Path
 
     from runner.base.errors import RecipeError
-    from runner.run import history
+    from runner.runs import history
 
     try:
         return history.folders(Path(ctx.params.get("runs") or "runs"))

@@ -134,7 +134,7 @@ def _run(word: str, files: Sequence[str], runs: Path, request: "Request") -> str
     Where the recipe has no runs, ``latest`` may be a revision.
     """
     from runner import workflow
-    from runner.run import history
+    from runner.runs import history
 
     if word != history.LATEST:
         return word if _is_run(word) else ""
@@ -147,7 +147,7 @@ def _run(word: str, files: Sequence[str], runs: Path, request: "Request") -> str
 
 def _since_run(files: Sequence[str], run: str, runs: Path, request: "Request") -> "Review":
     from runner.diff import sides
-    from runner.run import history
+    from runner.runs import history
 
     _one(files, "a run")
     manifest = history.find(runs, run)

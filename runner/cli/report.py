@@ -10,7 +10,7 @@ from runner.cli import options
 from runner.system import printer
 
 if TYPE_CHECKING:
-    from runner.run.manifest import Manifest
+    from runner.runs.manifest import Manifest
 
 MANY = 4
 
@@ -35,7 +35,7 @@ def command(names: tuple[str, ...], runs: str, style: str, show: bool, output: s
     """
     from runner.report import gather
     from runner.report import report as reports
-    from runner.run import history
+    from runner.runs import history
 
     found = [history.find(Path(runs), name) for name in names or (None,)]
     if style != "html" and (show or output):

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from runner.cache.inputs import World
     from runner.lint.findings import Findings
     from runner.plan.model import Plan, Stage
-    from runner.run.decide import Decision
-    from runner.run.job import Job
-    from runner.run.listener import Reporter
-    from runner.run.remedies import Change, Step
+    from runner.runs.decide import Decision
+    from runner.runs.job import Job
+    from runner.runs.listener import Reporter
+    from runner.runs.remedies import Change, Step
     from runner.workflow import Hear
 
 
@@ -190,7 +190,7 @@ def _nothing_to_do(
     """Say that a run is what the recipe asks for still; None where that is not known to be so."""
     from runner.catalog import load
     from runner.lint.findings import Findings
-    from runner.run import idle_resume
+    from runner.runs import idle_resume
 
     known = idle_resume.known(asked, runs, resume, smoke=smoke)
     if known is None:
@@ -232,8 +232,8 @@ def _needed(resume: str | None, runs: Path) -> str:
     """Raise RecipeError: no recipe is named, and which may be meant."""
     from runner.base.problems import listing
     from runner.recipe import find
-    from runner.run import history
-    from runner.run.next_steps import going_on
+    from runner.runs import history
+    from runner.runs.next_steps import going_on
 
     hint = "write: run-recipe RECIPE"
     if resume is not None:
@@ -263,7 +263,7 @@ def _written(job: "Job", found: "Findings") -> int:
 
 def _decided(job: "Job") -> "Decision":
     from runner.catalog import load
-    from runner.run.decide import decide
+    from runner.runs.decide import decide
 
     return decide(job.plan, load.installed_catalog(), job.names, job.before, job.runs)
 

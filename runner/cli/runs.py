@@ -15,7 +15,7 @@ from runner.system import printer
 def command(recipe: str | None, runs: str, style: str) -> int:
     """List the runs, the newest last."""
     from runner.report.wording import line, listed
-    from runner.run import history
+    from runner.runs import history
 
     known = history.find_all(Path(runs), recipe)
     if style == "json":

@@ -22,7 +22,7 @@ def command(run: str | None, runs: str, style: str) -> int:
     from runner.report.curves import sketch
     from runner.report.report import markdown
     from runner.report.wording import standing
-    from runner.run import history
+    from runner.runs import history
 
     manifest = history.find(Path(runs), run)
     alive = history.alive(manifest)

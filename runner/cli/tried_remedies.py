@@ -13,7 +13,7 @@ from runner.plan.compile import Compiled
 from runner.plan.model import Plan, Stage
 from runner.plan.smoke import shrink
 from runner.provenance.origins import Origin, origins
-from runner.run.remedies import Change, Step, assignment, place
+from runner.runs.remedies import Change, Step, assignment, place
 
 if TYPE_CHECKING:
     from runner.base.problems import Problem

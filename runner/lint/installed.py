@@ -7,7 +7,7 @@ from runner.base.problems import Mark, Problem
 from runner.catalog import load
 from runner.catalog.drift import compare
 from runner.plan.compile import Compiled
-from runner.run.rehearse import rehearse
+from runner.runs.rehearse import rehearse
 from runner.system import machine
 
 

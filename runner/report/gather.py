@@ -12,9 +12,9 @@ from runner.plan.model import Stage
 from runner.report.console.plain import Silent, say
 from runner.report.curves import MOST, curves
 from runner.report.report import Report, report
-from runner.run import history
-from runner.run.decisions import Action
-from runner.run.manifest import Manifest, StageRecord
+from runner.runs import history
+from runner.runs.decisions import Action
+from runner.runs.manifest import Manifest, StageRecord
 from runner.system import files, hub, reader
 
 if TYPE_CHECKING:

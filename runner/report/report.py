@@ -10,8 +10,8 @@ from runner.base.visible import markdown as markup
 from runner.catalog.tools import Catalog
 from runner.report.curves import Curves
 from runner.report.wording import changes, gates, state_of
-from runner.run.audit import Verdict, sentence, total
-from runner.run.manifest import Manifest, StageRecord, State
+from runner.runs.audit import Verdict, sentence, total
+from runner.runs.manifest import Manifest, StageRecord, State
 
 Json = dict[str, Any]
 

@@ -7,11 +7,11 @@ from runner.base.formatting import duration, figure
 from runner.base.visible import code, markdown
 from runner.plan import train_options
 from runner.plan.model import Stage
-from runner.run.audit import summary
-from runner.run.decisions import FIRST, Action
-from runner.run.manifest import Manifest, StageRecord, State
-from runner.run.next_steps import going_on
-from runner.run.remedies import Change
+from runner.runs.audit import summary
+from runner.runs.decisions import FIRST, Action
+from runner.runs.manifest import Manifest, StageRecord, State
+from runner.runs.next_steps import going_on
+from runner.runs.remedies import Change
 
 
 def why(action: Action) -> str:

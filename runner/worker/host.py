@@ -14,9 +14,9 @@ from typing import Any
 
 from runner.catalog import load
 from runner.plan.staging import staged
-from runner.run.decisions import Identity
-from runner.run.manifest import plan_from_dict
-from runner.run.outputs import Places
+from runner.runs.decisions import Identity
+from runner.runs.manifest import plan_from_dict
+from runner.runs.outputs import Places
 from runner.worker.observer import DriftError, Host, read_namespace
 from runner.worker.outputs import check
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from runner.base.formatting import laid_out
 from runner.catalog.tools import Parameter, Tool
 from runner.plan.model import Stage, bind
-from runner.run.audit import ABSENT, PARSED, READ, Verdict, compare, differences, sentence, settled
-from runner.run.journal import Journal
+from runner.runs.audit import ABSENT, PARSED, READ, Verdict, compare, differences, sentence, settled
+from runner.runs.journal import Journal
 from runner.system import files, printer
 from runner.worker.observed_namespace import Taken
 

@@ -9,8 +9,8 @@ from runner.catalog import load
 from runner.command.argv import options
 from runner.plan.model import bind
 from runner.plan.train_options import line
-from runner.run import checkpoints
-from runner.run import checkpoints as states
+from runner.runs import checkpoints
+from runner.runs import checkpoints as states
 from runner.system import files, printer
 from runner.worker import train
 from runner.worker.observer import Host

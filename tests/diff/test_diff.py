@@ -747,7 +747,7 @@ def test_a_folder_without_recipes_is_said_to_be_one(repository, diff):
 def ran(repository, plan):
     """Return the folder of a run of this plan."""
     from runner.base.formatting import laid_out
-    from runner.run.manifest import Manifest
+    from runner.runs.manifest import Manifest
 
     folder = repository / "runs" / plan.name / "20260101T000000Z-abc"
     folder.mkdir(parents=True)

@@ -16,7 +16,7 @@ from runner.base.errors import WAYS_OUT
 from runner.catalog import load
 from runner.catalog.tools import NEWEST
 from runner.cli import health
-from runner.run.failures import CRASH, END, FAILURES, MEMORY
+from runner.runs.failures import CRASH, END, FAILURES, MEMORY
 from runner.system import machine
 
 # What is wrong with a machine, the advice, and what is so when it was followed.

@@ -9,8 +9,8 @@ import pytest
 
 from runner import workflow
 from runner.cli.tried_remedies import Trial
-from runner.run.failures import FAILURES
-from runner.run.remedies import _REMEDIES, assignment, remedies, value
+from runner.runs.failures import FAILURES
+from runner.runs.remedies import _REMEDIES, assignment, remedies, value
 
 ROW = '{"text": "%s %d"}\n'
 STAGE = "train: true, model: some/model, data: data, lora_parameters: {keys: null}"

@@ -10,7 +10,7 @@ from runner import workflow
 from runner.catalog import load as schemas
 from runner.plan.keys import seconds
 from runner.recipe.load import Overrides, load
-from runner.run.decisions import identities
+from runner.runs.decisions import identities
 
 LORA = "tool: mlx_lm.lora, params: {model: m, data: d, train: true"
 

@@ -10,9 +10,9 @@ from runner.base.constants import upward
 from runner.catalog import load
 from runner.plan.inputs import readings
 from runner.plan.smoke import shrink
-from runner.run import attempt
-from runner.run.decide import decide
-from runner.run.decisions import identities
+from runner.runs import attempt
+from runner.runs.decide import decide
+from runner.runs.decisions import identities
 
 LORA = "{tool: mlx_lm.lora, params: {model: m, %s, train: true}, %s}"
 

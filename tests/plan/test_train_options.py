@@ -10,7 +10,7 @@ from runner.lint import findings
 from runner.plan.smoke import shrink
 from runner.plan.train_options import line
 from runner.recipe.load import Overrides, load
-from runner.run.decisions import identities
+from runner.runs.decisions import identities
 
 RECIPE = """
 version: 1

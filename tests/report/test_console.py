@@ -9,8 +9,8 @@ import pytest
 from runner.plan.model import Plan, Stage
 from runner.report.console import reporter
 from runner.report.wording import metric
-from runner.run.decisions import FIRST, Action
-from runner.run.manifest import Manifest, StageRecord, State
+from runner.runs.decisions import FIRST, Action
+from runner.runs.manifest import Manifest, StageRecord, State
 
 TRAIN = Stage(
     "train", "mlx_lm.lora", {"train": True, "iters": 100, "batch_size": 4}, {"adapter_path": "a"}

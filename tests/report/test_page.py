@@ -12,8 +12,8 @@ import pytest
 from runner.catalog import load
 from runner.plan.model import Plan, Stage
 from runner.report import gather
-from runner.run.decisions import Action
-from runner.run.manifest import Manifest, StageRecord, State, from_dict
+from runner.runs.decisions import Action
+from runner.runs.manifest import Manifest, StageRecord, State, from_dict
 from runner.system import files
 
 # What a Chromium asks its maker when it starts, whatever page it shows.

@@ -13,9 +13,9 @@ from runner.report.comparison import markdown as side_by_side
 from runner.report.curves import curves
 from runner.report.report import markdown, report
 from runner.report.wording import gates, standing, unenforced
-from runner.run.audit import compare
-from runner.run.manifest import Manifest, StageRecord, State, from_dict
-from runner.run.next_steps import going_on
+from runner.runs.audit import compare
+from runner.runs.manifest import Manifest, StageRecord, State, from_dict
+from runner.runs.next_steps import going_on
 
 
 def run(name="one", *, rate=1e-5, loss=2.0, smoke=False, data="aa", state=State.FINISHED):

@@ -16,7 +16,7 @@ from runner.base.errors import UnfitError
 from runner.plan.model import Plan, Stage
 from runner.report import trackers
 from runner.report.trackers import Listener
-from runner.run.manifest import Manifest, StageRecord, State
+from runner.runs.manifest import Manifest, StageRecord, State
 
 RECIPE = """
 version: 1

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hub import Hub
 
-from runner.run.failures import classify
+from runner.runs.failures import classify
 from runner.tools.publish import publish
 
 SECRET = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345"

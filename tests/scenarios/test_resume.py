@@ -280,7 +280,7 @@ def test_a_damaged_manifest_is_left_out(project):
 
 
 def test_a_log_of_any_bytes_is_shown(tmp_path):
-    from runner.run.journal import Tail, last_lines
+    from runner.runs.journal import Tail, last_lines
 
     log = tmp_path / "log.txt"
     log.write_bytes(b"a\xff\x00b\n" + b"x" * 1_000_000 + b"\nlast\r\n")

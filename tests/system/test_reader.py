@@ -19,7 +19,7 @@ from runner.data import tokenizer
 from runner.lint import safetensors
 from runner.lint.read_facts import read_data
 from runner.recipe import yaml
-from runner.run import history
+from runner.runs import history
 from runner.system import reader
 
 PACKAGE = Path(runner.__file__).parent

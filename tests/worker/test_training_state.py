@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.slow
 pytest.importorskip("mlx_lm")
 
-from runner.run.checkpoints import (  # noqa: E402
+from runner.runs.checkpoints import (  # noqa: E402
     NOTE,
     from_dict,
 )

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from runner.plan.model import Stage
 from runner.report.console.plain import Plain, Quiet, Silent
-from runner.run.decisions import Action
-from runner.run.manifest import Manifest, StageRecord
+from runner.runs.decisions import Action
+from runner.runs.manifest import Manifest, StageRecord
 from runner.system import printer
 
 if TYPE_CHECKING:
-    from runner.run.listener import Reporter
+    from runner.runs.listener import Reporter
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from runner.plan.model import Stage
 from runner.report import wording
 from runner.report.console.plain import Plain, show
 from runner.report.eta import Outlook
-from runner.run.decisions import Action
-from runner.run.manifest import Manifest, StageRecord, State
+from runner.runs.decisions import Action
+from runner.runs.manifest import Manifest, StageRecord, State
 
 _FIGURES = {
     "train_loss": "train",

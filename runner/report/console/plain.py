@@ -7,8 +7,8 @@ from typing import Any
 from runner.base import visible
 from runner.plan.model import Stage
 from runner.report import wording
-from runner.run.decisions import Action
-from runner.run.manifest import Manifest, StageRecord, State
+from runner.runs.decisions import Action
+from runner.runs.manifest import Manifest, StageRecord, State
 from runner.system import printer
 
 

@@ -14,10 +14,10 @@ from typing import Any, Protocol, cast
 from runner.base.errors import UnfitError
 from runner.plan.model import Plan, Stage
 from runner.report.console.plain import Silent, say
-from runner.run import history
-from runner.run.audit import Verdict
-from runner.run.decisions import Action
-from runner.run.manifest import Manifest, StageRecord
+from runner.runs import history
+from runner.runs.audit import Verdict
+from runner.runs.decisions import Action
+from runner.runs.manifest import Manifest, StageRecord
 from runner.system import hub, machine
 
 # What each tracker imports, and what installs it.

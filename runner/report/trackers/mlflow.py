@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from runner.run.manifest import Manifest
+from runner.runs.manifest import Manifest
 
 LONGEST = 6000
 BATCH = 100

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.run.manifest import Manifest
+from runner.runs.manifest import Manifest
 
 
 class Tracker:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from runner.run.manifest import Manifest
+from runner.runs.manifest import Manifest
 
 
 class Tracker:

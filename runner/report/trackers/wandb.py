@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from runner.run.manifest import Manifest
+from runner.runs.manifest import Manifest
 
 
 class Tracker:

@@ -11,8 +11,8 @@ from runner.base import visible
 from runner.base.formatting import figure
 from runner.base.visible import code, markdown
 from runner.report.report import Report
-from runner.run.audit import total
-from runner.run.manifest import State
+from runner.runs.audit import total
+from runner.runs.manifest import State
 
 
 @dataclass(frozen=True, slots=True)

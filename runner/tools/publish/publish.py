@@ -22,7 +22,7 @@ from runner.base.errors import Exit, ToolError
 from runner.base.problems import counted
 from runner.catalog import load
 from runner.report import gather
-from runner.run import history
+from runner.runs import history
 from runner.system import files as disk
 from runner.system import printer, reader
 from runner.tools.publish.card import Published, card

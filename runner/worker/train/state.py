@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.base.errors import GoOnError
-from runner.run import digests
-from runner.run.checkpoints import NOTE, Saved, packages
+from runner.runs import digests
+from runner.runs.checkpoints import NOTE, Saved, packages
 from runner.system import files
 
 if TYPE_CHECKING:

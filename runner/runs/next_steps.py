@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from runner.base import visible
-from runner.run.manifest import Manifest
+from runner.runs.manifest import Manifest
 
 
 def going_on(manifest: Manifest, *more: str) -> str:

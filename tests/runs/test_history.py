@@ -10,8 +10,8 @@ import pytest
 
 from runner.base.errors import RunError
 from runner.plan.model import Plan
-from runner.run import history, lock
-from runner.run.manifest import Manifest, State
+from runner.runs import history, lock
+from runner.runs.manifest import Manifest, State
 from runner.system import machine
 
 
@@ -64,7 +64,7 @@ def test_a_run_is_alive_while_its_lock_is_held(tmp_path):
 
 def test_the_second_runner_is_told_who_is_the_first(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from runner.run.lock import lock\n"
+        "import sys; from pathlib import Path; from runner.runs.lock import lock\n"
         "with lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]

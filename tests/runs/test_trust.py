@@ -10,7 +10,7 @@ from runner.base.errors import RecipeError
 from runner.catalog import load
 from runner.cli import main
 from runner.plan import reach
-from runner.run import trust
+from runner.runs import trust
 
 HEAD = "version: 1\n"
 STAGES = {

@@ -12,7 +12,7 @@ from runner.base.formatting import laid_out
 from runner.catalog.tools import Catalog
 from runner.command.argv import invoke
 from runner.plan.model import Plan, bind
-from runner.run.decide import tool_of
+from runner.runs.decide import tool_of
 from runner.system import files
 
 NOT_ASKED = 75  # as runner.worker.rehearsal ends where a tool cannot be asked

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from runner.plan.model import Stage
-from runner.run.manifest import StageRecord
-from runner.run.outputs import Places
+from runner.runs.manifest import StageRecord
+from runner.runs.outputs import Places
 
 RUN = "${RUN_DIR}"
 

@@ -12,11 +12,11 @@ from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage, bind
 from runner.plan.order import gap
 from runner.recipe.template import expressions
-from runner.run import checkpoints, digests
-from runner.run import checkpoints as states
-from runner.run.decisions import Action, Identity, identities, schedule, was_cut_off
-from runner.run.manifest import Manifest, StageRecord, State
-from runner.run.outputs import Places
+from runner.runs import checkpoints, digests
+from runner.runs import checkpoints as states
+from runner.runs.decisions import Action, Identity, identities, schedule, was_cut_off
+from runner.runs.manifest import Manifest, StageRecord, State
+from runner.runs.outputs import Places
 from runner.system import machine
 from runner.system.machine import MORE_FILES, few_files
 from runner.system.progress import meter

@@ -14,9 +14,9 @@ from pathlib import Path
 from runner.base.constants import UTF8
 from runner.catalog.tools import Catalog
 from runner.plan.model import Plan, Stage
-from runner.run import history
-from runner.run.job import Job
-from runner.run.process import Child
+from runner.runs import history
+from runner.runs.job import Job
+from runner.runs.process import Child
 from runner.system import machine
 
 # Tools of our own start faster than waiting for them is worth.

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from runner.run import digests
-from runner.run.journal import Journal, Tail
+from runner.runs import digests
+from runner.runs.journal import Journal, Tail
 from runner.system import files
 
 

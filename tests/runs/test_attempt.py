@@ -9,11 +9,11 @@ import pytest
 
 from runner.catalog import load
 from runner.plan.model import Plan, Stage
-from runner.run import signals
-from runner.run.attempt import Attempt
-from runner.run.manifest import Manifest, StageRecord
-from runner.run.process import Child
-from runner.run.signals import Interrupt
+from runner.runs import signals
+from runner.runs.attempt import Attempt
+from runner.runs.manifest import Manifest, StageRecord
+from runner.runs.process import Child
+from runner.runs.signals import Interrupt
 
 STAGE = Stage("s", "model.tiny", {"path": "${RUN_DIR}/s/model"}, {"model": "${RUN_DIR}/s/model"})
 

@@ -9,7 +9,7 @@ from typing import Any
 from runner.base.problems import listing
 from runner.plan.model import Stage
 from runner.plan.staging import PART
-from runner.run import digests
+from runner.runs import digests
 from runner.system import files, machine
 
 Json = dict[str, Any]

@@ -15,20 +15,20 @@ from runner.plan import launch
 from runner.plan.expectations import judge
 from runner.plan.model import Plan, Stage, bind
 from runner.plan.staging import staged
-from runner.run import checkpoints, failures, history, signals
-from runner.run import checkpoints as states
-from runner.run import manifest as manifests
-from runner.run.audit import tally
-from runner.run.checkpoints import Saved
-from runner.run.decisions import MISSED, Identity
-from runner.run.job import Advise, untried
-from runner.run.journal import Tail, last_lines
-from runner.run.manifest import Manifest, StageRecord, State
-from runner.run.next_steps import going_on, rehearsal
-from runner.run.outputs import Places
-from runner.run.process import Child
-from runner.run.remedies import Change, assignment, remedies, subject
-from runner.run.warm_start import Ahead, command
+from runner.runs import checkpoints, failures, history, signals
+from runner.runs import checkpoints as states
+from runner.runs import manifest as manifests
+from runner.runs.audit import tally
+from runner.runs.checkpoints import Saved
+from runner.runs.decisions import MISSED, Identity
+from runner.runs.job import Advise, untried
+from runner.runs.journal import Tail, last_lines
+from runner.runs.manifest import Manifest, StageRecord, State
+from runner.runs.next_steps import going_on, rehearsal
+from runner.runs.outputs import Places
+from runner.runs.process import Child
+from runner.runs.remedies import Change, assignment, remedies, subject
+from runner.runs.warm_start import Ahead, command
 from runner.system import files, hub, machine
 
 POLL = 0.05

@@ -14,10 +14,10 @@ from runner.base.constants import RUN_DIR, SUFFIXES
 from runner.base.errors import RecipeError
 from runner.base.problems import listing, suggest
 from runner.plan.staging import PART
-from runner.run import audit
-from runner.run import manifest as manifests
-from runner.run.audit import Verdict
-from runner.run.manifest import Manifest, State
+from runner.runs import audit
+from runner.runs import manifest as manifests
+from runner.runs.audit import Verdict
+from runner.runs.manifest import Manifest, State
 from runner.system import files as disk
 from runner.system import machine, printer, reader
 
@@ -266,7 +266,7 @@ def _name(said: str) -> str:
 
 def alive(manifest: Manifest) -> bool:
     """Say whether a runner works on it: whether its lock is held."""
-    from runner.run import lock  # noqa: PLC0415  (not on every system)
+    from runner.runs import lock  # noqa: PLC0415  (not on every system)
 
     return manifest.state is State.RUNNING and lock.held(Path(manifest.folder))
 

@@ -9,13 +9,13 @@ from runner import workflow
 from runner.base.errors import Exit
 from runner.catalog import load
 from runner.report.console.plain import Silent
-from runner.run import history, signals
-from runner.run.decisions import Identity
-from runner.run.job import Job
-from runner.run.manifest import Manifest, StageRecord, State
-from runner.run.outputs import Places
-from runner.run.runner import Walk
-from runner.run.warm_start import Ahead
+from runner.runs import history, signals
+from runner.runs.decisions import Identity
+from runner.runs.job import Job
+from runner.runs.manifest import Manifest, StageRecord, State
+from runner.runs.outputs import Places
+from runner.runs.runner import Walk
+from runner.runs.warm_start import Ahead
 
 RECIPE = """
 version: 1

@@ -9,8 +9,8 @@ from typing import Any
 
 from runner.plan.model import Stage, bind
 from runner.plan.staging import PART, beside
-from runner.run import digests
-from runner.run.manifest import StageRecord
+from runner.runs import digests
+from runner.runs.manifest import StageRecord
 from runner.system import files as disk
 from runner.system import reader
 

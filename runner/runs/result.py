@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from runner.run.audit import Verdict
-from runner.run.manifest import Manifest, StageRecord, State
+from runner.runs.audit import Verdict
+from runner.runs.manifest import Manifest, StageRecord, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,15 @@ from pathlib import Path
 from runner.base.errors import RunError
 from runner.catalog import load
 from runner.plan.model import Plan
-from runner.run import history, idle_resume
-from runner.run.awake import awake
-from runner.run.decide import Decision, decide, ready
-from runner.run.job import Job
-from runner.run.listener import Reporter
-from runner.run.lock import lock
-from runner.run.manifest import Manifest
-from runner.run.runner import Walk
-from runner.run.warm_start import Ahead
+from runner.runs import history, idle_resume
+from runner.runs.awake import awake
+from runner.runs.decide import Decision, decide, ready
+from runner.runs.job import Job
+from runner.runs.listener import Reporter
+from runner.runs.lock import lock
+from runner.runs.manifest import Manifest
+from runner.runs.runner import Walk
+from runner.runs.warm_start import Ahead
 
 RUNNERS = 100
 """So many runners may take a name for a new run before this one does."""

@@ -12,10 +12,10 @@ from runner.cache import answers
 from runner.cache.inputs import World
 from runner.catalog.tools import Catalog
 from runner.plan.model import Plan
-from runner.run import history
-from runner.run.decide import Decision, decide
-from runner.run.listener import Reporter
-from runner.run.manifest import Manifest, State
+from runner.runs import history
+from runner.runs.decide import Decision, decide
+from runner.runs.listener import Reporter
+from runner.runs.manifest import Manifest, State
 
 
 def keep(

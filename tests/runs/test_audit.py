@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.report.wording import finished
-from runner.run.audit import (
+from runner.runs.audit import (
     PARSED,
     READ,
     Verdict,
@@ -23,7 +23,7 @@ from runner.run.audit import (
     table,
     tally,
 )
-from runner.run.manifest import StageRecord, State
+from runner.runs.manifest import StageRecord, State
 from runner.worker.observed_namespace import Taken
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from runner.plan.model import Stage
-from runner.run.failures import classify
-from runner.run.remedies import assignment, remedies, subject
+from runner.runs.failures import classify
+from runner.runs.remedies import assignment, remedies, subject
 
 # Exit code, the log's last words, the class: the facts' table of exit codes.
 ENDS = [

@@ -19,16 +19,16 @@ from runner.command.argv import command
 from runner.command.resolved_recipe import resolved
 from runner.command.script import script
 from runner.plan.model import Stage
-from runner.run import history, signals
-from runner.run.attempt import Attempt, Ending
-from runner.run.decide import tool_of
-from runner.run.decisions import Action, Identity, was_cut_off
-from runner.run.job import Job
-from runner.run.journal import Journal
-from runner.run.listener import Reporter
-from runner.run.manifest import Manifest, StageRecord, State, Text
-from runner.run.outputs import Places
-from runner.run.warm_start import Ahead
+from runner.runs import history, signals
+from runner.runs.attempt import Attempt, Ending
+from runner.runs.decide import tool_of
+from runner.runs.decisions import Action, Identity, was_cut_off
+from runner.runs.job import Job
+from runner.runs.journal import Journal
+from runner.runs.listener import Reporter
+from runner.runs.manifest import Manifest, StageRecord, State, Text
+from runner.runs.outputs import Places
+from runner.runs.warm_start import Ahead
 from runner.system import files, git, machine
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

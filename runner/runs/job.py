@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.run.remedies import Change, Step
+from runner.runs.remedies import Change, Step
 
 if TYPE_CHECKING:
     from runner.cache.inputs import World
     from runner.plan.compile import Compiled
     from runner.plan.model import Plan, Stage
-    from runner.run.manifest import Manifest
+    from runner.runs.manifest import Manifest
 
 Advise = Callable[["Stage", Sequence[Step]], tuple[Change, ...]]
 """A failed stage and the ways out of it -> the changes that hold."""

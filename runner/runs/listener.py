@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from runner.plan.model import Stage
-from runner.run.decisions import Action
-from runner.run.manifest import Manifest, StageRecord
+from runner.runs.decisions import Action
+from runner.runs.manifest import Manifest, StageRecord
 
 
 class Reporter(Protocol):

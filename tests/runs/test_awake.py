@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from runner.run.awake import awake
+from runner.runs.awake import awake
 
 FAKE = f"""#!{sys.executable}
 import pathlib, signal, sys, time

@@ -11,7 +11,7 @@ from runner.base.problems import listing
 from runner.catalog.tools import Catalog, Tool
 from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage
-from runner.run.manifest import StageRecord, State
+from runner.runs.manifest import StageRecord, State
 
 
 @dataclass(frozen=True, slots=True)

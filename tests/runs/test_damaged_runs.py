@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.cli import main
-from runner.run.manifest import Manifest, from_dict
+from runner.runs.manifest import Manifest, from_dict
 
 pytestmark = pytest.mark.slow
 

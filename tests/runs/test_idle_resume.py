@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.run import history
+from runner.runs import history
 
 RECIPE = """\
 version: 1

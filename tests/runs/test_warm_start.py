@@ -9,7 +9,7 @@ import pytest
 
 from runner import workflow
 from runner.catalog import load
-from runner.run.warm_start import Ahead
+from runner.runs.warm_start import Ahead
 from runner.system import machine
 
 TOOL = """
