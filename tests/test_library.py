@@ -14,6 +14,11 @@ from runner.runs.result import result
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "library.md"
+TRAINS = """
+version: 1
+stages:
+  train: {tool: mlx_lm.lora, params: {model: org/m, data: data, train: true, iters: 4, batch_size: 1}}
+"""
 
 
 @pytest.mark.slow
@@ -25,6 +30,32 @@ def test_the_page_is_what_happens(tmp_path, monkeypatch):
     found = doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8")
     assert found.attempted > 20
     assert found.failed == 0
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["a recipe", "a plan"])
+def test_rows_are_looked_at_before_anything_runs(tmp_path, monkeypatch, alone):
+    """The library walks the same sequence as the command line."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("train", "valid"):
+        (tmp_path / "data" / f"{name}.jsonl").write_text('{"text": 3}\n' * 8, encoding="utf-8")
+    (tmp_path / "r.yaml").write_text(TRAINS, encoding="utf-8")
+    recipe = runner.load("r.yaml")
+    what = runner.compile(recipe, smoke=True) if alone else recipe
+    with pytest.raises(runner.InvalidRecipeError) as error:
+        runner.run(what, smoke=True, progress=False)
+    assert "row-field-type" in {one.rule for one in error.value.problems}
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_recipe_is_held_against_the_rules_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.yaml").write_text(
+        TRAINS.replace("data: data", "data: nowhere"), encoding="utf-8"
+    )
+    with pytest.raises(runner.InvalidRecipeError, match="nowhere"):
+        runner.run(runner.load("r.yaml"), smoke=True, progress=False)
+    assert not (tmp_path / "runs").exists()
 
 
 def made(*records, exit_code=0):

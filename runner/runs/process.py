@@ -82,6 +82,8 @@ class Child:
         self._process.wait()
         if self._copier is not None:
             self._copier.join(GRACE)
+        elif self._process.stdout is not None:  # nobody has listened to it
+            self._process.stdout.close()
         with suppress(BrokenPipeError):
             self._input.close()
 

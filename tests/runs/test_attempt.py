@@ -43,7 +43,8 @@ def attempt(folder, code):
 
 
 def run(one, heard):
-    return one.run(StageRecord("s"), heard.append, lambda record: record)
+    record, timed_out = one.run(StageRecord("s"), heard.append, lambda record: None)
+    return one.failed(record, timed_out=timed_out)
 
 
 def test_a_signal_while_the_process_starts_leaves_none_behind(tmp_path, monkeypatch):
@@ -51,8 +52,9 @@ def test_a_signal_while_the_process_starts_leaves_none_behind(tmp_path, monkeypa
     prepare = one.prepare
 
     def interrupted(*said):
-        prepare(*said)
+        words = prepare(*said)
         os.kill(os.getpid(), signal.SIGTERM)
+        return words
 
     monkeypatch.setattr(one, "prepare", interrupted)
     heard = []
@@ -70,10 +72,14 @@ def test_a_log_that_cannot_be_written_stops_the_stage(tmp_path):
     code = "import sys\nwhile True: print('x' * 1000, flush=True)"
     ready, one = attempt(tmp_path, code)
     prepare = one.prepare
-    one.prepare = lambda *said: (
-        prepare(*said),
-        (tmp_path / "s" / "log.txt").symlink_to("/dev/full"),
-    )
+
+
+    def full(*said):
+        words = prepare(*said)
+        (tmp_path / "s" / "log.txt").symlink_to("/dev/full")
+        return words
+
+    one.prepare = full
     with pytest.raises(OSError, match="No space left on device"):
         run(one, [])
     with pytest.raises(ProcessLookupError):

@@ -25,7 +25,7 @@ ENDS = {
 CHANGED = """
 import os
 if os.environ.get("RUN_RECIPE_PARENT"):
-    from runner.worker import ending, seen
+    from runner.worker import observer
     from runner.data import mix
     made = mix.mix
     def mixed(*words, **named):
@@ -34,11 +34,11 @@ if os.environ.get("RUN_RECIPE_PARENT"):
     if "END":
         mix.mix = mixed
     else:
-        written = seen.Host.write
+        written = observer.Host.write
         def write(host, verdicts, **named):
             host.planned["ratio"] = 0.25
             written(host, host.verdicts(), **named)
-        seen.Host.write = write
+        observer.Host.write = write
 """
 
 
