@@ -89,10 +89,14 @@ def fold(
     environ: Mapping[str, str] | None = None,
     *,
     alone: bool = False,
+    without: Collection[tuple[str, int]] = (),
 ) -> recipes.Loaded:
-    """Lay over a recipe what a caller says; with `alone` it has no other profiles than these."""
+    """Lay over a recipe what a caller says; with `alone` it has no other profiles than these.
+
+    `without` are the places of options, ``(file, line)``, that are left out.
+    """
     known = os.environ if environ is None else environ
-    overrides = Overrides(tuple(profiles), known, tuple(sets))
+    overrides = Overrides(tuple(profiles), known, tuple(sets), frozenset(without))
     loaded = recipes.fold(found, overrides, alone=alone)
     mask = _mask(environ)
     own = loaded.sources.keys() - found.sources.keys()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runner.plan.compile import Compiled
     from runner.recipe.load import Gathered, Loaded
 
+_UNREAD = {"unused-var", "unused-defaults", "override-nothing", "unknown-key"}
 _ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 # What compiles is imported where there is something to compile: an answer given before needs none.
 
@@ -226,19 +227,42 @@ def _with_profiles(
     told = {(problem.mark, problem.rule) for problem in before}
     found: dict[Problem, list[str]] = {}
     for name in names:
-        loaded = workflow.fold(gathered, (name,), request.sets, world.environ, alone=True)
-        if loaded.recipe is None:
-            continue
-        compiled = workflow.compiled(loaded.recipe, world.environ)
-        problems = [*loaded.problems, *compiled.problems]
-        if not problems:
-            problems = [*_judged(compiled, world), *workflow.reaching(compiled)]
-        for problem in ordered(problems):
+        for problem in ordered(_under(gathered, name, request, world)):
             if (problem.mark, problem.rule) not in told:
                 found.setdefault(problem, []).append(name)
     for problem, under in found.items():
         note: tuple[Mark | None, str] = (None, f"with --profile {_either(under)}")
         yield replace(problem, notes=(*problem.notes, note))
+
+
+def _under(gathered: "Gathered", profile: str, request: Request, world: World) -> Sequence[Problem]:
+    """Return what is wrong with a recipe under a profile that nobody asked for.
+
+    An override that nothing reads is wrong where it is asked for, and here it is left out: each
+    look but the last one leaves out at least one.
+    """
+    from runner import workflow
+
+    without: set[tuple[str, int]] = set()
+    while True:
+        loaded = workflow.fold(
+            gathered, (profile,), request.sets, world.environ, alone=True, without=without
+        )
+        if loaded.recipe is None:
+            return ()
+        compiled = workflow.compiled(loaded.recipe, world.environ)
+        problems = [*loaded.problems, *compiled.problems]
+        unread = {(one.mark.file, one.mark.line) for one in problems if _unread(one)} - without
+        if not unread:
+            return problems or [*_judged(compiled, world), *workflow.reaching(compiled)]
+        without |= unread
+
+
+def _unread(problem: Problem) -> bool:
+    """Say whether a problem is an override that nothing reads."""
+    from runner.recipe.merge import ENVIRONMENT, SET
+
+    return problem.rule in _UNREAD and problem.mark.file in {ENVIRONMENT, SET}
 
 
 def _either(names: Sequence[str]) -> str:

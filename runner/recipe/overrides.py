@@ -1,7 +1,7 @@
 """What a caller lays over a recipe: profiles, variables, and ``PATH=VALUE`` texts."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
@@ -19,11 +19,15 @@ _PARTS = ("vars", "defaults", "stages")
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What a caller puts on top of the files: profiles, environment, ``PATH=VALUE`` texts."""
+    """What a caller puts on top of the files: profiles, environment, ``PATH=VALUE`` texts.
+
+    `without` are those of the last two, by place, that are left out.
+    """
 
     profiles: tuple[str, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     sets: tuple[str, ...] = ()
+    without: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +61,22 @@ def overlay(
     options = [*_environment(trees[-1], overrides.environ, problems)]
     if options:
         sources[ENVIRONMENT] = "\n".join(option.line for option in options)
-    trees.append(_laid(trees[-1], options, problems))
-    trees.append(_laid(trees[-1], _sets(trees[-1], overrides.sets, sources, problems), problems))
+    without = overrides.without
+    trees.append(_laid(trees[-1], options, without, problems))
+    options = [*_sets(trees[-1], overrides.sets, sources, problems)]
+    trees.append(_laid(trees[-1], options, without, problems))
     return tuple(trees)
 
 
-def _laid(tree: Node, options: Iterable[_Option], problems: list[Problem]) -> Node:
+def _laid(
+    tree: Node,
+    options: Iterable[_Option],
+    without: Collection[tuple[str, int]],
+    problems: list[Problem],
+) -> Node:
     for option in options:
+        if (option.file, option.number) in without:
+            continue
         layer = _layer(tree, option, problems)
         if layer is not None:
             tree = merge(tree, layer)

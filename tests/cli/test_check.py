@@ -278,4 +278,35 @@ def test_a_run_refuses_what_check_warns_of_and_a_smoke_run_writes_elsewhere():
     for stages, severity in ((None, "warning"), (["c"], "error")):
         (found,) = findings.examined(result, stages)
         assert (found.rule, found.severity) == ("model-folder-in-use", severity)
+
     assert findings.examined(result, ["c"], plan=workflow.plan(result, recipe, smoke=True)) == []
+
+    assert workflow.examined(result, ["c"], smoke=True) == []
+
+
+REPLACED = """\
+version: 1
+vars: {seed: 3}
+stages:
+  mix: {tool: data.mix, params: {primary: a, replay: a, seed: "{{ vars.seed }}", ratio: 0.5}}
+profiles:
+  fixed: {stages: {mix: {params: {seed: 5}}}}
+  wrong: {stages: {mix: {params: {seed: x}}}}
+"""
+
+
+@pytest.mark.parametrize("how", ["set", "environment"])
+def test_an_override_that_nothing_reads_is_wrong_only_where_it_is_asked_for(
+    folder, monkeypatch, how
+):
+    (folder / "r.yaml").write_text(REPLACED, encoding="utf-8")
+    words = ["--set", "vars.seed=4"] if how == "set" else []
+    if how == "environment":
+        monkeypatch.setenv("RECIPE_VARS_SEED", "4")
+    done = call("r.yaml", *words)
+    assert "unused-var" not in done.stdout
+    assert "seed must be a whole number" in done.stdout  # and each profile is still looked at
+    (folder / "r.yaml").write_text(REPLACED.rpartition("  wrong")[0], encoding="utf-8")
+    assert call("r.yaml", *words).return_value == 0
+    assert "nothing reads vars.seed" in call("r.yaml", *words, "--profile", "fixed").stdout
+    assert "no var 'sed'" in call("r.yaml", "--set", "vars.sed=4").stdout
