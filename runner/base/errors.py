@@ -1,11 +1,14 @@
 """What a user sees without a traceback, and the exit codes, each in one place."""
 
+from __future__ import annotations
+
 import errno
-from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from runner.base.problems import Problem
 
 WAYS_OUT = {
@@ -46,7 +49,7 @@ class RecipeError(Exception):
 class InvalidRecipeError(RecipeError):
     """A recipe with problems; `problems` are values, `sources` the texts they point into."""
 
-    def __init__(self, problems: "Sequence[Problem]", sources: Mapping[str, str]) -> None:
+    def __init__(self, problems: Sequence[Problem], sources: Mapping[str, str]) -> None:
         from runner.base.problems import ordered, pictures  # noqa: PLC0415  (--help needs none of it)
 
         self.problems = ordered(problems)
@@ -67,7 +70,15 @@ class RunError(RecipeError):
 
 
 class ToolError(Exception):
-    """A user can mend this: the message says what is wrong and the way out."""
+    """A user can mend this: the message says what is wrong and the way out.
+
+    `at` is the parameter to change, and `problem` the same with the place of a row.
+    """
+
+    def __init__(self, message: str, at: str = "", problem: Problem | None = None) -> None:
+        super().__init__(message)
+        self.at = at
+        self.problem = problem
 
 
 class TrainingError(RuntimeError):

@@ -27,6 +27,7 @@ from runner.recipe import find
 
 if TYPE_CHECKING:
     from runner.plan.compile import Compiled
+    from runner.plan.model import Plan
     from runner.recipe.load import Gathered, Loaded
 
 _UNREAD = {"unused-var", "unused-defaults", "override-nothing", "unknown-key"}
@@ -213,9 +214,9 @@ def _with_profiles(
 ) -> Iterator[Problem]:
     """Yield what is wrong with a recipe under each of its profiles alone, and not without them.
 
-    Rows are not read again. What is too much to look at is no "no problems".
+    Rows are read again only by the tools of ours that a profile changes. What is too much to look
+    at is no "no problems".
     """
-    from runner import workflow
     from runner.recipe.size import tried
 
     recipe = compiled.resolver.recipe
@@ -226,8 +227,9 @@ def _with_profiles(
         return
     told = {(problem.mark, problem.rule) for problem in before}
     found: dict[Problem, list[str]] = {}
+    plain = compiled.plan
     for name in names:
-        for problem in ordered(_under(gathered, name, request, world)):
+        for problem in ordered(_under(gathered, name, request, world, plain)):
             if (problem.mark, problem.rule) not in told:
                 found.setdefault(problem, []).append(name)
     for problem, under in found.items():
@@ -235,7 +237,9 @@ def _with_profiles(
         yield replace(problem, notes=(*problem.notes, note))
 
 
-def _under(gathered: "Gathered", profile: str, request: Request, world: World) -> Sequence[Problem]:
+def _under(
+    gathered: "Gathered", profile: str, request: Request, world: World, plain: "Plan | None"
+) -> Sequence[Problem]:
     """Return what is wrong with a recipe under a profile that nobody asked for.
 
     An override that nothing reads is wrong where it is asked for, and here it is left out: each
@@ -254,7 +258,7 @@ def _under(gathered: "Gathered", profile: str, request: Request, world: World) -
         problems = [*loaded.problems, *compiled.problems]
         unread = {(one.mark.file, one.mark.line) for one in problems if _unread(one)} - without
         if not unread:
-            return problems or [*_judged(compiled, world), *workflow.reaching(compiled)]
+            return problems or [*_judged(compiled, world, plain), *workflow.reaching(compiled)]
         without |= unread
 
 
@@ -270,14 +274,22 @@ def _either(names: Sequence[str]) -> str:
     return " or ".join(names) if len(names) <= MAX_NOTES else listing(names)
 
 
-def _judged(compiled: "Compiled", world: World) -> list[Problem]:
-    """Return what the rules find in a recipe under a profile, with what this disk knows."""
+def _judged(compiled: "Compiled", world: World, plain: "Plan | None") -> Sequence[Problem]:
+    """Return what the rules find in a recipe under a profile, with what this disk knows.
+
+    Stages that are as in the `plain` plan were asked there of what they read.
+    """
     from runner.lint import findings, preflight
 
     if compiled.plan is None:
         return []
     world.places(preflight.places(compiled.plan))
-    return findings.judged(compiled, preflight.facts(compiled.plan))
+    before = plain.stages if plain is not None else ()
+    changed = [stage.name for stage in compiled.plan.stages if stage not in before]
+    rows = preflight.Rows()
+    preflight.ask(compiled.plan, rows, changed)
+    found = findings.judged(compiled, rows.told(preflight.facts(compiled.plan)))
+    return findings.once([*found, *rows.problems])
 
 
 def _suite(file: str) -> Checked:

@@ -67,4 +67,4 @@ def reading(arguments: dict[str, Any]) -> Iterator[Reader]:
 def require_seed(seed: int) -> None:
     """Refuse a seed below 0: random.Random(-1) and random.Random(1) are the same dice."""
     if seed < 0:
-        raise ToolError(f"seed is {seed}; it must be at least 0")
+        raise ToolError(f"seed is {seed}; it must be at least 0", "seed")

@@ -18,6 +18,7 @@ from runner.data import cli
 from runner.data.layouts import LAYOUTS, Keys, LayoutError, Template, converted
 from runner.data.pieces import Piece, each, lines
 from runner.data.reader import Reader, refusal, require_short, splits_of
+from runner.data.refusals import Ahead
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.rows import SPLITS, Flaw, RowError, parse, parse_for
 from runner.system import printer
@@ -43,18 +44,19 @@ def convert(
     reader: Reader = Reader(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Write the rows of all splits to `out` and return what `format.json` records."""
-    try:
-        form = None if template is None else Template.of(template)
-    except ValueError as error:
-        raise ToolError(str(error)) from error
+    keys = settle(
+        to=to,
+        template=template,
+        instruction_feature=instruction_feature,
+        input_feature=input_feature,
+        response_feature=response_feature,
+        drop=drop,
+        reader=reader,
+    )
     target = out.resolve()
-    require_replaceable(target, "format", data)
-    keys = Keys(reader.features, instruction_feature, input_feature, response_feature, form)
+    room(out=out, data=data)
     splits = splits_of(data)
     work = Work(keys, to, tuple(drop), *_source(splits["train"], keys))
-    for name in drop:
-        if name in keys.names[to]:
-            raise ToolError(f"drop names '{name}', which is what rows of {to} are made of")
     counts: dict[str, int] = {}
     with replacing(target) as folder:
         for name, file in splits.items():
@@ -70,6 +72,45 @@ def convert(
         return write_record(folder, "format", record)
 
 
+def room(*, out: Path, data: Path, **_: object) -> None:
+    """Raise ToolError where the folder to write holds something else."""
+    require_replaceable(out.resolve(), "format", data)
+
+
+def settle(
+    *,
+    to: str,
+    template: str | None,
+    instruction_feature: str,
+    input_feature: str,
+    response_feature: str,
+    drop: Sequence[str],
+    reader: Reader,
+    **_: object,
+) -> Keys:
+    """Return the keys of the layouts. Raises ToolError where the parameters alone cannot hold."""
+    try:
+        form = None if template is None else Template.of(template)
+    except ValueError as error:
+        raise ToolError(str(error), "template") from error
+    keys = Keys(reader.features, instruction_feature, input_feature, response_feature, form)
+    for name in drop:
+        if name in keys.names[to]:
+            why = f"drop names '{name}', which is what rows of {to} are made of"
+            raise ToolError(why, "drop")
+    return keys
+
+
+def prepare(data: Path, *, to: str, drop: Sequence[str], reader: Reader, **rest: Any) -> None:
+    """Convert every row and keep none. Raises ToolError at the first that cannot be converted."""
+    keys = settle(to=to, drop=drop, reader=reader, **rest)
+    splits = splits_of(data)
+    work = Work(keys, to, tuple(drop), *_source(splits["train"], keys))
+    for file in splits.values():
+        for _ in _rows(work, file, reader, {}):
+            pass
+
+
 def _rows(work: Work, file: Path, reader: Reader, counts: dict[str, int]) -> Iterator[bytes]:
     """Yield the rows of a split in the other layout, a piece at a time, and count them."""
     total, done, rows = file.stat().st_size, 0, 0
@@ -80,7 +121,7 @@ def _rows(work: Work, file: Path, reader: Reader, counts: dict[str, int]) -> Ite
         if reader.meter:
             reader.meter(done, total, f"writing {file.name}")
     if not rows:
-        raise ToolError(f"{file} has no rows; mlx-lm stops at an empty file: delete it")
+        raise ToolError(f"{file} has no rows; mlx-lm stops at an empty file: delete it", "data")
     counts[file.stem if file.stem in SPLITS else "train"] = rows
 
 
@@ -89,7 +130,7 @@ def _source(file: Path, keys: Keys) -> tuple[str, str]:
     with opened(file) as stream:
         line = stream.readline(LONGEST)
     if not line:
-        raise ToolError(f"{file} has no rows")
+        raise ToolError(f"{file} has no rows", "data")
     try:
         return _only(_mapping(_value(line, parse)), keys), f"{file}:1"
     except RowError as error:
@@ -196,6 +237,9 @@ def parser() -> argparse.ArgumentParser:
     )
     cli.add_features(parser)
     return parser
+
+
+AHEAD = Ahead(parser, settle, prepare, room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

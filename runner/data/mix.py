@@ -19,13 +19,14 @@ from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
 from runner.data.pool import Pool
 from runner.data.reader import Reader, chunks, require_equal, splits_of
+from runner.data.refusals import Ahead
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.replay import ShareError, replayed
 from runner.system import printer
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def mix(
@@ -41,10 +42,44 @@ def mix(
     reader: Reader = Reader(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Write the mixed data set to `out` and return what `mix.json` records."""
-    cli.require_seed(seed)
-    share, allowed = _exact(ratio, tolerance)
     target = out.resolve()
-    require_replaceable(target, "mix", primary, replay)
+    room(out=out, primary=primary, replay=replay)
+    return prepare(
+        primary,
+        replay,
+        ratio=ratio,
+        tolerance=tolerance,
+        seed=seed,
+        weight_by=weight_by,
+        stratify_by=stratify_by,
+        reader=reader,
+    )(target)
+
+
+def room(*, out: Path, primary: Path, replay: Path, **_: object) -> None:
+    """Raise ToolError where the folder to write holds something else."""
+    require_replaceable(out.resolve(), "mix", primary, replay)
+
+
+def settle(*, ratio: float, tolerance: float, seed: int, **_: object) -> tuple[Fraction, Fraction]:
+    """Return the share and how far it may be off. Raises ToolError for what is none."""
+    cli.require_seed(seed)
+    return _exact(ratio, tolerance)
+
+
+def prepare(
+    primary: Path,
+    replay: Path,
+    *,
+    ratio: float,
+    tolerance: float,
+    seed: int,
+    weight_by: str | None,
+    stratify_by: str | None,
+    reader: Reader,
+) -> Callable[[Path], dict[str, Any]]:
+    """Draw the rows, and return what writes them to a folder. Raises ToolError."""
+    share, allowed = settle(ratio=ratio, tolerance=tolerance, seed=seed)
     splits = splits_of(primary)
     file = splits.pop("train")
     ours = reader.learn(file, partial(Index, file))
@@ -67,22 +102,28 @@ def mix(
         "stratify_by": stratify_by,
         "replay_classes": pool.classes(drawn),
     }
-    with replacing(target) as folder:
-        numbers = order(len(ours), drawn, dice)
-        write_rows(folder / "train.jsonl", (ours, theirs), numbers, reader)
-        for name, file in splits.items():
-            write(folder / f"{name}.jsonl", chunks(file))
-        return write_record(folder, "mix", record)
+
+    def written(target: Path) -> dict[str, Any]:
+        with replacing(target) as folder:
+            numbers = order(len(ours), drawn, dice)
+            write_rows(folder / "train.jsonl", (ours, theirs), numbers, reader)
+            for name, file in splits.items():
+                write(folder / f"{name}.jsonl", chunks(file))
+            return write_record(folder, "mix", record)
+
+    return written
 
 
 def count(primary: int, available: int, share: Fraction, tolerance: Fraction) -> int:
     """Decide how many of the `available` rows give the share, or refuse with the arithmetic."""
     if not primary:
-        raise ToolError("the primary train.jsonl has no rows; there is nothing to mix into")
+        raise ToolError(
+            "the primary train.jsonl has no rows; there is nothing to mix into", "primary"
+        )
     try:
         return replayed(primary, available, share, tolerance)
     except ShareError as error:
-        raise ToolError(f"{error}\n    hint: {error.hint}") from error
+        raise ToolError(f"{error}\n    hint: {error.hint}", "ratio") from error
 
 
 def order(primary: int, drawn: Sequence[int], dice: Dice) -> array[int]:
@@ -95,9 +136,11 @@ def order(primary: int, drawn: Sequence[int], dice: Dice) -> array[int]:
 
 def _exact(ratio: float, tolerance: float) -> tuple[Fraction, Fraction]:
     if not 0 <= ratio < 1:
-        raise ToolError(f"ratio is {ratio}; a share of the mixed rows is at least 0 and below 1")
+        why = f"ratio is {ratio}; a share of the mixed rows is at least 0 and below 1"
+        raise ToolError(why, "ratio")
     if not 0 <= tolerance < 1:
-        raise ToolError(f"tolerance is {tolerance}; it must be at least 0 and below 1")
+        why = f"tolerance is {tolerance}; it must be at least 0 and below 1"
+        raise ToolError(why, "tolerance")
     return Fraction(str(ratio)), Fraction(str(tolerance))
 
 
@@ -125,6 +168,9 @@ def parser() -> argparse.ArgumentParser:
     )
     cli.add_features(parser)
     return parser
+
+
+AHEAD = Ahead(parser, settle, prepare, room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

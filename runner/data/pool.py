@@ -65,7 +65,8 @@ class Pool:
         if count < len(members):
             raise ToolError(
                 f"{counted(count, 'replay row')} cannot hold all {len(members)} values of "
-                f"'{self.stratify_by}'. Raise ratio, or stratify by a field of fewer values"
+                f"'{self.stratify_by}'. Raise ratio, or stratify by a field of fewer values",
+                "stratify_by",
             )
         for rows, seats in zip(members, apportion([*map(len, members)], count), strict=True):
             drawn += self._some(rows, seats, dice)
@@ -87,7 +88,8 @@ class Pool:
         if empty:
             raise ToolError(
                 f"every row whose '{self.stratify_by}' is {listing(empty)} has a "
-                f"'{self.weight_by}' of 0, so that none of them can be replayed"
+                f"'{self.weight_by}' of 0, so that none of them can be replayed",
+                "weight_by",
             )
         return members
 

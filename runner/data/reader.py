@@ -124,9 +124,9 @@ def _texts(row: Mapping[str, Any], kind: str, use: Use) -> list[str]:
 
 def refusal(flaw: Flaw, file: Path, number: int, line: bytes) -> ToolError:
     """Return the error of a row, with its place and how to find all others."""
-    said = picture(problem_of(flaw, str(file), number, line), {})
+    problem = problem_of(flaw, str(file), number, line)
     every = f"\n    {rows_checked(str(file.parent))}" * (flaw.rule in SLUGS)
-    return ToolError(said + every)
+    return ToolError(picture(problem, {}) + every, problem=problem)
 
 
 def require_equal(first: tuple[str, str], other: tuple[str, str]) -> None:

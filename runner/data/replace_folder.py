@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 def require_replaceable(target: Path, tool: str, *sources: Path) -> None:
     """Refuse a target that `tool` reads, or that holds what it did not write itself."""
     if target in [source.resolve() for source in sources]:
-        raise ToolError(f"{target} is read by this {tool}; name another folder to write")
+        raise ToolError(f"{target} is read by this {tool}; name another folder to write", "out")
     if not target.exists():
         return
     if not target.is_dir():
-        raise ToolError(f"{target} exists and is not a folder")
+        raise ToolError(f"{target} exists and is not a folder", "out")
     record = f"{tool}.json"
     names = {entry.name for entry in target.iterdir()}
     own = {*(f"{split}.jsonl" for split in SPLITS), record}
     if names and not (_is_record(target / record, tool) and names <= own):
-        raise ToolError(f"{target} holds files that data.{tool} did not write; name another folder")
+        why = f"{target} holds files that data.{tool} did not write; name another folder"
+        raise ToolError(why, "out")
 
 
 def _is_record(file: Path, tool: str) -> bool:

@@ -21,6 +21,7 @@ from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
 from runner.data.reader import Reader, chunks, splits_of
+from runner.data.refusals import Ahead
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.rows import Flaw, Row, RowError, Use, tokens
 from runner.system import printer
@@ -82,9 +83,41 @@ def sort(
     reader: Reader = Reader(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Write the rows in order to `out` and return what `sort.json` records."""
-    cli.require_seed(seed)
     target = out.resolve()
-    require_replaceable(target, "sort", data)
+    room(out=out, data=data)
+    return prepare(
+        data,
+        model=model,
+        batch_size=batch_size,
+        max_seq_length=max_seq_length,
+        all_splits=all_splits,
+        seed=seed,
+        reader=reader,
+    )(target)
+
+
+def room(*, out: Path, data: Path, **_: object) -> None:
+    """Raise ToolError where the folder to write holds something else."""
+    require_replaceable(out.resolve(), "sort", data)
+
+
+def settle(*, seed: int, **_: object) -> None:
+    """Raise ToolError for a seed that is none."""
+    cli.require_seed(seed)
+
+
+def prepare(
+    data: Path,
+    *,
+    model: str | None,
+    batch_size: int,
+    max_seq_length: int,
+    all_splits: bool,
+    seed: int,
+    reader: Reader,
+) -> Callable[[Path], dict[str, Any]]:
+    """Order the rows, and return what writes them to a folder. Raises ToolError."""
+    settle(seed=seed)
     splits = splits_of(data)
     encode = _tokenizer(model) if model else None
     wanted = [name for name in splits if all_splits or name == "train"]
@@ -96,7 +129,7 @@ def sort(
         new = partial(Lengths, splits[name], use, encode, max_seq_length)
         sorts[name] = reader.learn(splits[name], new, deep=True)
         if not len(sorts[name].index):
-            raise ToolError(f"{splits[name]} has no rows")
+            raise ToolError(f"{splits[name]} has no rows", "data")
     orders = {name: order(found, pads, batch_size, Dice(seed)) for name, found in sorts.items()}
     train = sorts["train"]
     before = array("I", chain(*by_keys(train.keys, range(len(train.keys)))))
@@ -112,14 +145,18 @@ def sort(
         "padding_after": padding(train.length, orders["train"], batch_size, pads),
         "unreached_rows": len(before) % batch_size,
     }
-    with replacing(target) as folder:
-        for name, file in splits.items():
-            made = folder / f"{name}.jsonl"
-            if name in wanted:
-                write_rows(made, (sorts[name].index,), orders[name], reader)
-            else:
-                write(made, chunks(file))
-        return write_record(folder, "sort", record)
+
+    def written(target: Path) -> dict[str, Any]:
+        with replacing(target) as folder:
+            for name, file in splits.items():
+                made = folder / f"{name}.jsonl"
+                if name in wanted:
+                    write_rows(made, (sorts[name].index,), orders[name], reader)
+                else:
+                    write(made, chunks(file))
+            return write_record(folder, "sort", record)
+
+    return written
 
 
 def padded(longest: int) -> Callable[[int], int]:
@@ -220,6 +257,9 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="decides the order of rows of one length")
     cli.add_features(parser)
     return parser
+
+
+AHEAD = Ahead(parser, settle, prepare, room, unasked=("model",))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

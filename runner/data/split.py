@@ -20,6 +20,7 @@ from runner.base.problems import counted
 from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.reader import Reader, label, member, splits_of
+from runner.data.refusals import Ahead
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.rows import SPLITS, Features, Flaw, Row, RowError, identity
 from runner.system import printer
@@ -27,7 +28,7 @@ from runner.system.reader import opened
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 BUCKETS = 256
 TRAIN = SPLITS.index("train")
@@ -44,13 +45,45 @@ def split(
     reader: Reader = Reader(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Write the splits to `out` and return what `split.json` records."""
-    cli.require_seed(seed)
     target = out.resolve()
-    require_replaceable(target, "split", data)
+    room(out=out, data=data)
+    return prepare(data, valid=valid, test=test, group_by=group_by, seed=seed, reader=reader)(
+        target
+    )
+
+
+def room(*, out: Path, data: Path, **_: object) -> None:
+    """Raise ToolError where the folder to write holds something else."""
+    require_replaceable(out.resolve(), "split", data)
+
+
+def settle(*, valid: float, test: float, seed: int, **_: object) -> None:
+    """Raise ToolError where parameters alone leave no split, however many rows there are."""
+    cli.require_seed(seed)
+    shares = {"valid": valid, "test": test}
+    for name, amount in shares.items():
+        _require_amount(name, amount)
+    if max(shares.values()) < 1 <= sum(Fraction(str(share)) for share in shares.values()):
+        said = f"a valid share of {valid:g} and a test share of {test:g}"
+        way_out = "Write two shares of less than 1 in all"
+        raise ToolError(f"{said} leave no row to train on. {way_out}", "valid")
+
+
+def prepare(
+    data: Path,
+    *,
+    valid: float,
+    test: float,
+    group_by: str | None,
+    seed: int,
+    reader: Reader,
+) -> Callable[[Path], dict[str, Any]]:
+    """Deal the rows out, and return what writes them to a folder. Raises ToolError."""
+    settle(valid=valid, test=test, seed=seed)
     file = _only_train(data)
     alike = reader.learn(file, partial(Alike, reader.features, group_by), deep=True)
     if not alike.rows:
-        raise ToolError(f"{file} has no rows to split")
+        raise ToolError(f"{file} has no rows to split", "data")
     groups = alike.groups()
     asked = {"valid": valid, "test": test}
     wanted = {name: count(len(groups), name, amount) for name, amount in asked.items()}
@@ -67,24 +100,34 @@ def split(
         **{f"{name}_rows": found[name] for name in SPLITS},
         **{f"{name}_wanted": wanted[name] for name in wanted},
     }
-    with replacing(target) as folder:
-        for at, name in enumerate(SPLITS):
-            if found[name]:
-                write(folder / f"{name}.jsonl", _dealt(file, place, at))
-        return write_record(folder, "split", record)
+
+    def written(target: Path) -> dict[str, Any]:
+        with replacing(target) as folder:
+            for at, name in enumerate(SPLITS):
+                if found[name]:
+                    write(folder / f"{name}.jsonl", _dealt(file, place, at))
+            return write_record(folder, "split", record)
+
+    return written
+
+
+def _require_amount(name: str, amount: float) -> None:
+    if not 0 <= amount < math.inf or (amount >= 1 and amount != int(amount)):
+        said = f"{name} is {amount:g}; it is a share below 1, or a whole number of rows"
+        raise ToolError(said, name)
 
 
 def count(rows: int, name: str, amount: float) -> int:
     """Return the rows that a share below 1, or a count, asks for."""
-    if not 0 <= amount < math.inf or (amount >= 1 and amount != int(amount)):
-        raise ToolError(f"{name} is {amount:g}; it is a share below 1, or a whole number of rows")
+    _require_amount(name, amount)
     if amount >= 1:
         return int(amount)
     found = math.floor(rows * Fraction(str(amount)) + Fraction(1, 2))
     if amount and not found:
         raise ToolError(
             f"a share of {amount:g} of {counted(rows, 'row')} is no {name} row. "
-            f"Say {name} 1 for one row, or {name} 0 for none"
+            f"Say {name} 1 for one row, or {name} 0 for none",
+            name,
         )
     return found
 
@@ -96,15 +139,18 @@ def _only_train(data: Path) -> Path:
         others = " and ".join(f"{name}.jsonl" for name in splits)
         raise ToolError(
             f"{data} has a {others} already. Name {file} to split its rows alone, "
-            "or put all rows in one file"
+            "or put all rows in one file",
+            "data",
         )
     return file
 
 
 def _require_rest(rows: int, wanted: Mapping[str, int]) -> None:
     if rows <= sum(wanted.values()):
-        said = " and ".join(f"{number} {name}" for name, number in wanted.items() if number)
-        raise ToolError(f"of {counted(rows, 'row')}, {said} would leave none to train on")
+        asked = [name for name, number in wanted.items() if number]
+        said = " and ".join(f"{wanted[name]} {name}" for name in asked)
+        why = f"of {counted(rows, 'row')}, {said} would leave none to train on"
+        raise ToolError(why, asked[0])
 
 
 def _require_filled(
@@ -118,7 +164,8 @@ def _require_filled(
         groups = groups if sizes[1:] else f"{counted(sizes[0], 'row')} that all stay together"
         raise ToolError(
             f"{groups} leave none for {name} ({asked}). "
-            "Say other numbers, or group by another field"
+            "Say other numbers, or group by another field",
+            name if name in wanted else "group_by",
         )
 
 
@@ -244,6 +291,9 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="decides which rows go where")
     cli.add_features(parser)
     return parser
+
+
+AHEAD = Ahead(parser, settle, prepare, room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

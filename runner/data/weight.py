@@ -24,11 +24,12 @@ from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
 from runner.data.reader import MISSING, Reader, chunks, find, label, splits_of
+from runner.data.refusals import Ahead
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.system import printer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from runner.data.rows import Row
 
@@ -55,11 +56,48 @@ def weight(
     reader: Reader = Reader(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Write the repeated rows to `out` and return what `weight.json` records."""
-    cli.require_seed(seed)
-    factors = {name: _exact(name, factor) for name, factor in repeat.items()}
-    factors |= {OTHER: _exact("otherwise", otherwise), AUGMENTED: Fraction(1)}
     target = out.resolve()
-    require_replaceable(target, "weight", data)
+    room(out=out, data=data)
+    return prepare(
+        data,
+        field=field,
+        repeat=repeat,
+        otherwise=otherwise,
+        augmented=augmented,
+        seed=seed,
+        reader=reader,
+    )(target)
+
+
+def room(*, out: Path, data: Path, **_: object) -> None:
+    """Raise ToolError where the folder to write holds something else."""
+    require_replaceable(out.resolve(), "weight", data)
+
+
+def settle(
+    *, repeat: Mapping[str, float], otherwise: float, seed: int, **_: object
+) -> dict[str, Fraction]:
+    """Return the factor of each class. Raises ToolError for one that is none."""
+    cli.require_seed(seed)
+    factors = {name: _exact(name, factor, "repeat") for name, factor in repeat.items()}
+    return factors | {
+        OTHER: _exact("otherwise", otherwise, "otherwise"),
+        AUGMENTED: Fraction(1),
+    }
+
+
+def prepare(
+    data: Path,
+    *,
+    field: str,
+    repeat: Mapping[str, float],
+    otherwise: float,
+    augmented: Mapping[str, Any] | None,
+    seed: int,
+    reader: Reader,
+) -> Callable[[Path], dict[str, Any]]:
+    """Draw the rows, and return what writes them to a folder. Raises ToolError."""
+    factors = settle(repeat=repeat, otherwise=otherwise, seed=seed)
     splits = splits_of(data)
     marked = dict(augmented or {})
     file = splits.pop("train")
@@ -73,7 +111,8 @@ def weight(
         numbers += repeated(members, factors[name], dice)
         rows[name] = {"before": len(members), "after": len(numbers) - before}
     if not numbers:
-        raise ToolError(f"nothing is left of {counted(len(classes.index), 'row')}; raise a factor")
+        why = f"nothing is left of {counted(len(classes.index), 'row')}; raise a factor"
+        raise ToolError(why, "repeat")
     dice.shuffle(numbers)
     record = {
         "seed": seed,
@@ -85,11 +124,15 @@ def weight(
         "rows": len(numbers),
         "classes": rows,
     }
-    with replacing(target) as folder:
-        write_rows(folder / "train.jsonl", (classes.index,), numbers, reader)
-        for name, file in splits.items():
-            write(folder / f"{name}.jsonl", chunks(file))
-        return write_record(folder, "weight", record)
+
+    def written(target: Path) -> dict[str, Any]:
+        with replacing(target) as folder:
+            write_rows(folder / "train.jsonl", (classes.index,), numbers, reader)
+            for name, file in splits.items():
+                write(folder / f"{name}.jsonl", chunks(file))
+            return write_record(folder, "weight", record)
+
+    return written
 
 
 def repeated(members: Sequence[int], factor: Fraction, dice: Dice) -> array[int]:
@@ -99,13 +142,13 @@ def repeated(members: Sequence[int], factor: Fraction, dice: Dice) -> array[int]
     return array("I", members) * times + dice.sample(members, more)
 
 
-def _exact(name: str, factor: float) -> Fraction:
+def _exact(name: str, factor: float, at: str) -> Fraction:
     if (
         isinstance(factor, bool)
         or not isinstance(factor, int | float)
         or not 0 <= factor < math.inf
     ):
-        raise ToolError(f"'{name}' is repeated {factor!r} times; say a number of at least 0")
+        raise ToolError(f"'{name}' is repeated {factor!r} times; say a number of at least 0", at)
     return Fraction(str(factor))
 
 
@@ -156,11 +199,12 @@ class Classes:
                 near = [*self.others, *(other for other in self.known if self.members[other])]
                 raise ToolError(
                     f"no row has {value!r} as '{self.name}'. {suggest(value, near)}".rstrip()
-                    + (f" Other values there are: {there}" if there else "")
+                    + (f" Other values there are: {there}" if there else ""),
+                    "repeat",
                 )
         if self.marked and not self.members[AUGMENTED]:
             said = listing(f"{key!r} {json.dumps(value)}" for key, value in self.marked.items())
-            raise ToolError(f"no row is augmented: none has {said}")
+            raise ToolError(f"no row is augmented: none has {said}", "augmented")
 
 
 def _is(found: Any, value: Any) -> bool:
@@ -218,6 +262,9 @@ def _mapping(example: str, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"write a mapping, as {example}")
     return value
+
+
+AHEAD = Ahead(parser, settle, prepare, room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -95,7 +95,9 @@ class Known:
     `absent` are the paths it reads that are not there, `beside` those of them whose folder is;
     `occupied` are the paths it writes that are there; `packages` the installed versions of mlx-lm
     and of the hub's client; `starting` the stages that are about to run. By stage, `unseen` is what
-    could not be looked at, and `refused` what the model's chat template does not take.
+    could not be looked at, `refused` what the model's chat template does not take, and `declined`
+    what a tool of ours would stop at. `unreachable` says of paths it writes why nothing can be
+    made there.
     """
 
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
@@ -108,6 +110,8 @@ class Known:
     starting: frozenset[str] = frozenset()
     unseen: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    declined: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    unreachable: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("adapters", "data", "models"):

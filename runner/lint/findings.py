@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from runner.lint.forecast import Forecast
 
 
+_TOOL = "tool-would-stop"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Findings:
     """What was found before a run: `problems` that do not stop it, and `notes`, a line each.
@@ -74,12 +77,23 @@ def examined(
     rows = preflight.rows(
         result.plan, stages, smoke=coming.smoke, workers=workers, progress=progress
     )
+    preflight.ask(coming, rows, stages, workers=workers)
     facts = rows.told(preflight.facts(coming))
     occupied = facts.occupied - set(kept)
     facts = replace(facts, occupied=occupied, starting=frozenset(stages or ()))
-    found = [*judged(result, facts), *rows.problems]
-    said = {one.mark for one in found if one.severity != NOTE}  # with the reason, and more
-    return ordered(one for one in found if one.severity != NOTE or one.mark not in said)
+    return once([*judged(result, facts), *rows.problems])
+
+
+def once(found: Sequence[Problem]) -> list[Problem]:
+    """Return problems in order, without those of which another at the same place says more."""
+    # A rule says the reason where a note does not, nor the tool that would stop.
+    errors = {one.mark for one in found if one.severity == "error" and one.rule != _TOOL}
+    said = {one.mark for one in found if one.severity != NOTE}
+    return ordered(
+        one
+        for one in found
+        if one.mark not in (said if one.severity == NOTE else errors if one.rule == _TOOL else ())
+    )
 
 
 @answering()

@@ -19,12 +19,14 @@ from runner.catalog import load
 from runner.lint import chats, read_facts
 from runner.plan.expectations import unknown_figures
 from runner.plan.train_options import watched
+from runner.runs.warm_start import LIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from runner.data import read as dataset
     from runner.data.rows import Encode, Features, Report
+    from runner.lint import own_tools
     from runner.lint.facts import Finding, Known
     from runner.plan.model import Plan, Stage
 
@@ -67,26 +69,42 @@ class Reading:
 class Rows:
     """What is wrong with rows and prompts.
 
-    By stage, `unseen` is what was not looked at, and `refused` what the model's chat template does
-    not take of the recipe's own words.
+    By stage, `unseen` is what was not looked at, `refused` what the model's chat template does not
+    take of the recipe's own words, and `declined` what a tool of ours would stop at.
     """
 
     problems: list[Problem] = field(default_factory=list)
     unseen: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
     refused: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    declined: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
 
     def told(self, facts: Known) -> Known:
         """Return facts that say so, too."""
-        both = (
-            {name: tuple(of) for name, of in one.items()} for one in (self.unseen, self.refused)
+        unseen, refused, declined = (
+            {name: tuple(of) for name, of in one.items()}
+            for one in (self.unseen, self.refused, self.declined)
         )
-        unseen, refused = both
-        return replace(facts, unseen=unseen, refused=refused)
+        declined = {**facts.declined, **declined}
+        return replace(facts, unseen=unseen, refused=refused, declined=declined)
 
 
 def facts(plan: Plan) -> Known:
-    """Return what this disk says of the paths a plan names."""
-    return read_facts.look(plan, read_facts.hub_cache(dict(os.environ)))
+    """Return what this disk says of the paths a plan names, and our tools of its parameters."""
+    answers = {stage.name: answer.refused for stage, answer in _own(plan, plan.stages, rows=False)}
+    declined = {name: (refused,) for name, refused in answers.items() if refused is not None}
+    return replace(read_facts.look(plan, read_facts.hub_cache(dict(os.environ))), declined=declined)
+
+
+def _own(
+    plan: Plan, stages: Collection[Stage], *, rows: bool, workers: int = 1
+) -> Iterator[tuple[Stage, own_tools.Answer]]:
+    """Yield the stages of our own tools, each with what its tool says of it."""
+    for stage in stages:
+        tool = load.catalog().get(stage.tool)
+        if tool is not None and tool.main[0].startswith(LIGHT):
+            from runner.lint import own_tools  # noqa: PLC0415  (most recipes have no such tool)
+
+            yield stage, own_tools.asked(plan, stage, tool, rows=rows, workers=workers)
 
 
 def places(plan: Plan) -> set[tuple[str, str]]:
@@ -125,6 +143,18 @@ def rows(
                 found.unseen[readers[0].name].append(unseen)
     _prompts(plan, chosen, found, smoke=smoke)
     return found
+
+
+def ask(plan: Plan, found: Rows, names: Collection[str] | None = None, *, workers: int = 1) -> None:
+    """Add what tools of ours say of a plan's stages; a row that was told is not told again."""
+    stages = [one for one in plan.stages if names is None or one.name in names]
+    told = {(one.mark.file, one.mark.line, one.rule) for one in found.problems}
+    for stage, answer in _own(plan, stages, rows=True, workers=workers):
+        row = answer.row
+        if row is not None and (row.mark.file, row.mark.line, row.rule) not in told:
+            found.problems.append(row)
+        found.declined[stage.name] += [answer.refused] if answer.refused else ()
+        found.unseen[stage.name] += [answer.unseen] if answer.unseen else ()
 
 
 def _empty(stack: ExitStack) -> str:

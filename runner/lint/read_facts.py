@@ -29,6 +29,7 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
     absent: set[str] = set()
     beside: set[str] = set()
     occupied: set[str] = set()
+    unreachable: dict[str, str] = {}
     for stage in plan.stages:
         for kind, path in reads(stage):
             folder = folder_of(path, hub) if kind == "model" else Path(path)
@@ -43,9 +44,17 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
                 facts = read_model(path, folder)
                 models |= {path: facts} if facts else {}
         occupied |= {path for path in _writes(stage) if _filled(path)}
+        unreachable |= {path: why for path in _writes(stage) if (why := _unreachable(path, plan))}
     packages = {name: version for name in PACKAGES if (version := machine.installed(name))}
     return Known(
-        adapters, data, models, frozenset(absent), frozenset(occupied), packages, frozenset(beside)
+        adapters,
+        data,
+        models,
+        frozenset(absent),
+        frozenset(occupied),
+        packages,
+        frozenset(beside),
+        unreachable=unreachable,
     )
 
 
@@ -193,6 +202,21 @@ def _writes(stage: Stage) -> Iterator[str]:
         value = stage.params.get(output.param) if output.param else None
         if isinstance(value, str) and value and RUN_DIR not in value:
             yield value
+
+
+def _unreachable(path: str, plan: Plan) -> str:
+    """Return why no file can be made at a path, '' where one can."""
+    words = path.split("/")
+    for at, word in enumerate(words[1:], 1):
+        above = "/".join(words[:at])
+        if not above or plan.maker(above) is not None:
+            continue
+        if not _there(above):
+            if word == "..":
+                return f"'{above}', which it goes up from, is not there"
+        elif not files.is_folder(Path(above)):
+            return f"'{above}' is no folder"
+    return ""
 
 
 def _there(path: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import secrets
 import shutil
@@ -15,6 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from runner.base.errors import ToolError
+from runner.data.refusals import Ahead
 from runner.system import printer, reader
 
 if TYPE_CHECKING:
@@ -59,17 +62,13 @@ def build(
     seed: int = 0,
 ) -> None:
     """Write the model into the folder `path`, or keep the one that is already there."""
-    record = {
-        "tool": "tiny",
-        "format": FORMAT,
-        "num_layers": num_layers,
-        "hidden_size": hidden_size,
-        "intermediate_size": intermediate_size,
-        "num_attention_heads": num_attention_heads,
-        "seed": seed,
-    }
-    for problem in _problems(record):
-        raise ValueError(problem)
+    record = settle(
+        num_layers=num_layers,
+        hidden_size=hidden_size,
+        intermediate_size=intermediate_size,
+        num_attention_heads=num_attention_heads,
+        seed=seed,
+    )
     target = path.resolve()
     if target.exists():
         _require_same(target, record)
@@ -77,31 +76,49 @@ def build(
         _build_beside(target, record)
 
 
-def _problems(record: Mapping[str, Any]) -> Iterator[str]:
+def room(*, path: Path, **parameters: int) -> None:
+    """Raise ToolError where the folder to write is there and holds another model, or none."""
+    if path.exists():
+        _require_same(path.resolve(), settle(**parameters))
+
+
+def settle(**parameters: int) -> dict[str, Any]:
+    """Return the record of a model of these parameters. Raises ToolError where there is none."""
+    for name, why in _problems(parameters):
+        raise ToolError(why, name)
+    return {"tool": "tiny", "format": FORMAT, **parameters}
+
+
+def _problems(record: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     for name in ("num_layers", "hidden_size", "intermediate_size", "num_attention_heads"):
         if record[name] < 1:
-            yield f"{name} is {record[name]}; it must be at least 1"
+            yield name, f"{name} is {record[name]}; it must be at least 1"
     for name in ("hidden_size", "intermediate_size"):
         if record[name] % GROUP:
-            yield f"{name} is {record[name]}; it must be a multiple of {GROUP} to be quantized"
+            why = f"{name} is {record[name]}; it must be a multiple of {GROUP} to be quantized"
+            yield name, why
     hidden, heads = record["hidden_size"], record["num_attention_heads"]
     if hidden % (2 * heads):
-        yield f"hidden_size {hidden} does not split into {heads} attention heads of an even width"
+        why = f"hidden_size {hidden} does not split into {heads} attention heads of an even width"
+        why += f". Write hidden_size {math.lcm(GROUP, 2 * heads)}"
+        yield "num_attention_heads", why
     if not 0 <= record["seed"] < 2**64:
-        yield f"seed is {record['seed']}; it must be at least 0 and less than 2**64"
+        yield "seed", f"seed is {record['seed']}; it must be at least 0 and less than 2**64"
 
 
 def _require_same(target: Path, record: Mapping[str, Any]) -> None:
     found = _read_record(target)
     missing = [name for name in FILES if not (target / name).is_file()]
     if found is None:
-        raise ValueError(f"{target} exists and is not a tiny model; name another path")
+        raise ToolError(f"{target} exists and is not a tiny model; name another path", "path")
     if missing:
-        raise ValueError(f"{target} lacks {', '.join(missing)}; remove the folder to rebuild it")
+        why = f"{target} lacks {', '.join(missing)}; remove the folder to rebuild it"
+        raise ToolError(why, "path")
     if found != record:
-        raise ValueError(
+        raise ToolError(
             f"{target} holds a tiny model of other parameters ({_difference(found, record)}); "
-            "name another path"
+            "name another path",
+            "path",
         )
 
 
@@ -245,12 +262,15 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+AHEAD = Ahead(parser, settle, room=room, out="path")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Build the model that the command line describes."""
     arguments = vars(parser().parse_args(argv))
     try:
         build(**arguments)
-    except (OSError, ValueError) as error:
+    except (OSError, ToolError) as error:
         _fail(error)
 
 

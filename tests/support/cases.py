@@ -418,6 +418,12 @@ CASES = {
         Known(occupied=frozenset({"out"})),
         NOTHING,
     ),
+    "output-unreachable": Case(
+        one(adapter_path="no/../out"),
+        one(adapter_path="no/../out"),
+        Known(unreachable={"no/../out": "'no', which it goes up from, is not there"}),
+        NOTHING,
+    ),
     "model-folder-in-use": Case(
         fused(save_path="out"), fused(), Known(occupied=frozenset({"out"}))
     ),
@@ -438,6 +444,7 @@ CASES = {
     "no-validation-rows": Case(one(), one(), rows(valid=None, others=("val.jsonl",)), rows()),
     "not-looked-at": Case(one(), one(), Known(unseen={"train": (UNSEEN,)}), NOTHING),
     "prompt-refused-by-template": Case(one(), one(), Known(refused={"train": (REFUSED,)}), NOTHING),
+    "tool-would-stop": Case(one(), one(), Known(declined={"train": (REFUSED,)}), NOTHING),
     "mask-prompt-without-prompt": Case(
         one(mask_prompt=True), one(mask_prompt=True), rows(keys=("text",)), rows()
     ),

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from runner.base.errors import ToolError
 from runner.tools import tiny_model
 from runner.tools.tiny_model import build, main, parser
 
@@ -48,18 +49,24 @@ def contents(path):
         ),
         (
             {"num_attention_heads": 3},
-            "hidden_size 64 does not split into 3 attention heads of an even width",
+            (
+                "hidden_size 64 does not split into 3 attention heads of an even width. "
+                "Write hidden_size 192"
+            ),
         ),
         (
             {"num_attention_heads": 64},  # one value a head, and RoPE turns pairs
-            "hidden_size 64 does not split into 64 attention heads of an even width",
+            (
+                "hidden_size 64 does not split into 64 attention heads of an even width. "
+                "Write hidden_size 128"
+            ),
         ),
         ({"seed": -1}, "seed is -1; it must be at least 0 and less than 2**64"),
         ({"seed": 2**64}, f"seed is {2**64}; it must be at least 0 and less than 2**64"),
     ],
 )
 def test_parameters_that_make_no_model_are_refused(tmp_path, parameters, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ToolError, match=f"^{re.escape(message)}$"):
         build(tmp_path / "model", **parameters)
     assert list(tmp_path.iterdir()) == []
 
@@ -70,7 +77,7 @@ def test_parameters_that_make_no_model_are_refused(tmp_path, parameters, message
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path, files):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    with pytest.raises(ValueError, match=r"exists and is not a tiny model; name another path$"):
+    with pytest.raises(ToolError, match=r"exists and is not a tiny model; name another path$"):
         build(tmp_path)
     assert contents(tmp_path) == {name: text.encode() for name, text in files.items()}
 
@@ -141,7 +148,7 @@ def test_a_model_of_the_same_parameters_is_kept(model):
 
 @pytest.mark.slow
 def test_a_model_of_other_parameters_is_left_alone(model):
-    with pytest.raises(ValueError, match=r"\(num_layers 2, not 4, seed 0, not 3\)"):
+    with pytest.raises(ToolError, match=r"\(num_layers 2, not 4, seed 0, not 3\)"):
         build(model, num_layers=4, seed=3)
 
 
@@ -150,7 +157,7 @@ def test_a_model_that_lost_a_file_is_not_taken_for_a_whole_one(tmp_path):
     pytest.importorskip("mlx.core")
     build(tmp_path / "model")
     (tmp_path / "model/config.json").unlink()
-    with pytest.raises(ValueError, match=r"lacks config\.json; remove the folder to rebuild it"):
+    with pytest.raises(ToolError, match=r"lacks config\.json; remove the folder to rebuild it"):
         build(tmp_path / "model")
 
 

@@ -208,6 +208,17 @@ def prompt_refused_by_template(view: View) -> Iterator[Finding]:
     yield from view.known.refused.get(view.stage.name, ())
 
 
+@rule("error", tools=())
+def tool_would_stop(view: View) -> Iterator[Finding]:
+    """What one of run-recipe's own tools would refuse when its turn comes.
+
+    The tool is asked itself, before anything runs: of its parameters always, and of its rows where
+    they are on this disk and no stage before it makes them. Where one does, nobody knows yet, and
+    ``not-looked-at`` says so. Choose what the message says.
+    """
+    yield from view.known.declined.get(view.stage.name, ())
+
+
 @rule("warning", "T77")
 def validates_on_random_rows(view: View) -> Iterator[Finding]:
     """An expectation on a validation loss that is measured on other rows every time.

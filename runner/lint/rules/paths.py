@@ -108,7 +108,8 @@ def name_not_there(view: View) -> Iterator[Finding]:
 
     It is one without a slash, or one whose folder is here: ``data/rows`` where there is a ``data``.
     The error is then about the hub, or about a package for data sets. Make the folder, run where it
-    is, or write OWNER/NAME if the hub is meant. Before a stage runs it is an error for its rows.
+    is, or write OWNER/NAME if the hub is meant. Before a stage runs it is an error for its rows,
+    and for a tool of ours it always is one, since that looks for no rows on the hub.
     """
     rows = view.stage.tool == "mlx_lm.lora" or view.stage.tool.startswith("data.")
     for name, kind, path in view.inputs:
@@ -117,10 +118,28 @@ def name_not_there(view: View) -> Iterator[Finding]:
         here = "/" not in path or path in view.known.beside
         if path in view.known.absent and here and not _local(kind, path) and not view.maker(path):
             message = f"there is no folder '{path}' here; mlx-lm would look for it on the hub"
-            if view.stage.tool.startswith("data."):
-                message = f"there is no '{path}' here, neither a folder nor a file of rows"
             stops = rows and kind == "data" and view.stage.name in view.known.starting
+            if view.stage.tool.startswith("data."):  # which knows no hub
+                message = f"there is no '{path}' here, neither a folder nor a file of rows"
+                stops = True
             yield Finding(name, message, _way_out(view, kind), stops)
+
+
+@rule("error", tools=())
+def output_unreachable(view: View) -> Iterator[Finding]:
+    """An output below a file, or by way of a folder that is not there.
+
+    Folders that are missing are made, but nothing can be made inside a file, and ``absent/../out``
+    leads nowhere as long as there is no ``absent``. Write the path without the detour, or leave it
+    out: the runner gives every stage of every run a folder of its own.
+    """
+    for output in view.tool.outputs.values():
+        path = view.params.get(output.param) if output.param else None
+        why = view.known.unreachable.get(path) if isinstance(path, str) else None
+        if output.param and why:
+            straight = posixpath.normpath(str(path))
+            hint = f"write {straight}" if "/../" in f"{path}/" else "name another folder"
+            yield Finding(output.param, f"nothing can be written to '{path}': {why}", hint)
 
 
 @rule("warning", "T58")

@@ -52,8 +52,8 @@ class Model:
         extra: dict[str, Any] = {}
         if "trust_remote_code" in inspect.signature(load).parameters:
             extra["trust_remote_code"] = trust_remote_code
-        elif not trust_remote_code:
-            _refuse_code(Path(model))
+        if not trust_remote_code:
+            refuse_code(Path(model))
         config = {"trust_remote_code": trust_remote_code}
         self.model, self.tokenizer = load(
             model, adapter_path=adapter_path, tokenizer_config=config, **extra
@@ -168,7 +168,7 @@ def _fed(
             return
 
 
-def _refuse_code(folder: Path) -> None:
+def refuse_code(folder: Path) -> None:
     """Raise ToolError for a model that brings code: mlx-lm before 0.32 runs it without a word."""
     try:
         said = reader.read_object(folder / "config.json", reader.CONFIG)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from runner.base.errors import Exit, ToolError
 from runner.base.problems import counted, picture
+from runner.data.refusals import Ahead
 from runner.system import printer
 from runner.tools.evaluate import grade
-from runner.tools.evaluate.answers import Answer, Model, Sampling
+from runner.tools.evaluate.answers import Answer, Model, Sampling, refuse_code
 from runner.tools.evaluate.prompts_file import Prompts, survey
 
 if TYPE_CHECKING:
@@ -244,14 +245,27 @@ def _sample(
 
 def _make_room(out: Path) -> None:
     """Make the folder; one that holds other files than ours is refused."""
-    if out.is_file():
-        raise ToolError(f"{out} is a file; name a folder to write")
+    room(out=out)
     out.mkdir(parents=True, exist_ok=True)
-    strange = sorted({entry.name for entry in out.iterdir()} - {SAMPLES, PART, REPORT})
-    if strange:
-        raise ToolError(f"{out} holds {strange[0]}, which eval.score did not write; name another")
     for name in (SAMPLES, REPORT):
         (out / name).unlink(missing_ok=True)
+
+
+def prepare(*, model: str, trust_remote_code: bool, **_: object) -> None:
+    """Raise ToolError for a model on this disk that brings code which is not to be run."""
+    if not trust_remote_code and Path(model).is_dir():
+        refuse_code(Path(model))
+
+
+def room(*, out: Path, **_: object) -> None:
+    """Raise ToolError where the folder to write is none, or holds other files than ours."""
+    if out.is_file():
+        raise ToolError(f"{out} is a file; name a folder to write", "out")
+    there = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
+    strange = sorted(there - {SAMPLES, PART, REPORT})
+    if strange:
+        why = f"{out} holds {strange[0]}, which eval.score did not write; name another"
+        raise ToolError(why, "out")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -279,6 +293,9 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="decides what is sampled")
     add("--trust-remote-code", action="store_true", help="run code that comes with the model")
     return parser
+
+
+AHEAD = Ahead(parser, prepare=prepare, room=room)
 
 
 def _positive(text: str) -> int:

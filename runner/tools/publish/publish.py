@@ -21,6 +21,7 @@ from runner.base.constants import RUN_DIR
 from runner.base.errors import Exit, ToolError
 from runner.base.problems import counted
 from runner.catalog import load
+from runner.data.refusals import Ahead
 from runner.report import gather
 from runner.runs import history
 from runner.system import files as disk
@@ -152,15 +153,10 @@ def is_hub_id(text: str) -> bool:
 
 def publish(arguments: argparse.Namespace) -> dict[str, Any]:
     """Write the card, upload where that is wanted, and return what publish.json holds."""
-    folder: Path = arguments.path
-    parcel = pack(folder)
-    made = run_of(folder, arguments.run)
-    files = dict(parcel.files)
-    if arguments.license_file is not None:
-        files["LICENSE"] = arguments.license_file
+    parcel, made, files = prepare(**vars(arguments))
     said = _said(arguments, parcel, made)
     text = card(said, made, _places(made))
-    refuse_secrets(files, text)
+    refuse_secrets({}, text)
     arguments.out.mkdir(parents=True, exist_ok=True)
     disk.write(arguments.out / CARD, text)
     files[CARD] = arguments.out / CARD
@@ -174,8 +170,6 @@ def publish(arguments: argparse.Namespace) -> dict[str, Any]:
         "uploaded": 0,
     }
     if not arguments.dry_run:
-        if made is not None and made.manifest.plan.smoke:
-            raise ToolError("a smoke run's weights are as good as random: they are not uploaded")
         repository = Repository(arguments.repo_id, arguments.revision, private=arguments.private)
         repository.open()
         repository.make_room(files, replace=arguments.replace)
@@ -183,6 +177,30 @@ def publish(arguments: argparse.Namespace) -> dict[str, Any]:
         record["uploaded"] = 1
     disk.write(arguments.out / RECORD, json.dumps(record, indent=2) + "\n")
     return record
+
+
+def prepare(
+    *,
+    path: Path,
+    run: Path | None,
+    license_file: Path | None,
+    dry_run: bool,
+    **_: object,
+) -> tuple[Parcel, Report | None, dict[str, Path]]:
+    """Return what a folder gives, the run that made it, and the files that are uploaded.
+
+    Raises ToolError where they are none, hold secrets, or are not worth an upload.
+    """
+    parcel, made = pack(path), run_of(path, run)
+    if made is not None and made.manifest.plan.smoke and not dry_run:
+        raise ToolError(
+            "a smoke run's weights are as good as random: they are not uploaded", "path"
+        )
+    files = dict(parcel.files)
+    if license_file is not None:
+        files["LICENSE"] = license_file
+    refuse_secrets(files, "")
+    return parcel, made, files
 
 
 def _said(arguments: argparse.Namespace, parcel: Parcel, made: Report | None) -> Published:
@@ -259,6 +277,9 @@ def parser() -> argparse.ArgumentParser:
     add("--run", type=Path, metavar="DIR", help="the run that made it [the one it lies in]")
     add("--out", type=Path, required=True, metavar="DIR", help="the folder of the card")
     return parser
+
+
+AHEAD = Ahead(parser, prepare=prepare)
 
 
 def _hub_id(text: str) -> str:

@@ -1,0 +1,76 @@
+"""The words of a tool of ours -> what it would refuse before its work, and nothing is written.
+
+A tool that takes rows, or what else lies on the disk, is made of three parts: what its parameters
+alone refuse (`settle`), what its inputs refuse (`prepare`), and the writing. The tool itself goes
+through all three, and `look` through the first two, so that neither can refuse what the other lets
+pass.
+"""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runner.base.constants import RUN_DIR
+from runner.base.errors import ToolError
+from runner.data import cli
+from runner.data.reader import Reader
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from runner.system.workers import Crew
+
+
+def _nothing(**_: object) -> None:
+    """Refuse nothing."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A tool's parser and what may refuse; each takes the arguments by name, without `out`.
+
+    `room` takes them with `out`, which is a folder outside of the run, and refuses one that holds
+    something else. `unasked` are arguments that only the run can look at: they are left out, and
+    that is told.
+    """
+
+    parser: Callable[[], argparse.ArgumentParser]
+    settle: Callable[..., object] = _nothing
+    prepare: Callable[..., object] = _nothing
+    room: Callable[..., object] = _nothing
+    out: str = "out"
+    unasked: tuple[str, ...] = ()
+
+    def look(self, words: Sequence[str], crew: Crew | None) -> list[str]:
+        """Return the arguments that were not looked at; without a crew the disk is not read.
+
+        Raises ToolError where the tool would refuse, and OSError where it could not read.
+        """
+        arguments = _parsed(self.parser(), words)
+        if crew is not None and RUN_DIR not in str(arguments[self.out]):
+            self.room(**arguments)
+        arguments.pop(self.out)
+        reader = Reader()
+        if "prompt_feature" in arguments:
+            reader = Reader(cli.take_features(arguments), crew or reader.crew)
+            arguments["reader"] = reader
+        left = [name for name in self.unasked if arguments.get(name) is not None]
+        arguments |= dict.fromkeys(left)
+        self.settle(**arguments)
+        if crew is not None:
+            self.prepare(**arguments)
+        return left
+
+
+def _parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
+    """Return what a parser makes of words. Raises ToolError with its last line where it refuses."""
+    with redirect_stderr(io.StringIO()) as said:
+        try:
+            return vars(parser.parse_args([*words]))
+        except SystemExit as stop:
+            *_, last = said.getvalue().strip().splitlines() or [""]
+            raise ToolError(last.rpartition(": error: ")[2]) from stop
