@@ -334,7 +334,12 @@ def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
                 )
             else:  # of a plan alone the rows can be looked at, and nothing else
                 found = preflight.rows(
-                    plan, stages, smoke=plan.smoke, workers=WORKERS, progress=progress
+                    plan,
+                    stages,
+                    here=project.of(plan.file),
+                    smoke=plan.smoke,
+                    workers=WORKERS,
+                    progress=progress,
                 ).problems
         findings.refuse(found, sources)
         problems = [one for one in found if one.severity != NOTE]

@@ -10,13 +10,16 @@ import errno
 import os
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.base.constants import BUILTIN, SUFFIXES
+from runner.base.problems import Problem
 from runner.catalog import load
 
 Read = Callable[[str], bytes]
+# From the first sign to the last one: what is quoted may hold such signs itself.
+_QUOTED = re.compile(r"['\"].*['\"]", re.DOTALL)
 _KEY = re.compile(rb"^(?:\xef\xbb\xbf)?([^\s#:'\"\[\]{}-][^\s:]*)\s*:(?:\s|$)", re.MULTILINE)
 
 
@@ -32,6 +35,15 @@ class Project:
         return (
             file == self.named or file.startswith(BUILTIN) or _real(file).is_relative_to(self.top)
         )
+
+    def quotes(self, problem: Problem) -> Problem:
+        """Return a problem of rows or prompts; outside, without anything that stands in them."""
+        if self.holds(problem.mark.file):
+            return problem
+        notes = tuple((mark, _bare(text)) for mark, text in problem.notes)
+        bare = replace(problem, message=_bare(problem.message), hint="", notes=notes)
+        hint = "it is outside of the project, so nothing that stands there is shown: look at it"
+        return bare if bare == problem else replace(bare, hint=hint)
 
     def recipes(self, read: Read) -> Read:
         """Return what reads recipes; another file is refused with an OSError."""
@@ -72,6 +84,10 @@ def of(named: str) -> Project:
     home = _real(os.path.expanduser("~"))  # noqa: PTH111  (a user may have none)
     top = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
     return Project(named, folder if top == home else top)
+
+
+def _bare(text: str) -> str:
+    return _QUOTED.sub("'…'", text)
 
 
 def _suffix(file: str, endings: tuple[str, ...], whose: str) -> None:

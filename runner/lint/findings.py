@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runner.base.errors import InvalidRecipeError
 from runner.base.problems import NOTE, Problem, answering, ordered, pictures
-from runner.catalog import load
+from runner.catalog import load, project
 from runner.lint import rule
 from runner.lint.facts import Known
 from runner.lint.rule import View
@@ -75,7 +75,12 @@ def examined(
         return []
     coming = plan or result.plan
     rows = preflight.rows(
-        result.plan, stages, smoke=coming.smoke, workers=workers, progress=progress
+        result.plan,
+        stages,
+        here=project.of(result.plan.file),
+        smoke=coming.smoke,
+        workers=workers,
+        progress=progress,
     )
     preflight.ask(coming, rows, stages, workers=workers)
     facts = rows.told(preflight.facts(coming))

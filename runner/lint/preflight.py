@@ -24,6 +24,7 @@ from runner.runs.warm_start import LIGHT
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from runner.catalog.project import Project
     from runner.data import read as dataset
     from runner.data.rows import Encode, Features, Report
     from runner.lint import own_tools
@@ -116,6 +117,7 @@ def rows(
     plan: Plan,
     stages: Collection[str] | None = None,
     *,
+    here: Project,
     smoke: bool = False,
     workers: int = 1,
     progress: dataset.Progress | None = None,
@@ -124,7 +126,8 @@ def rows(
 
     A folder that several stages read in the same way is read once. Rows that a stage of the plan
     mixes are looked at where they come from; with `stages`, those that these read. A smoke run has
-    the tiny model's tokenizer, and nothing is said of the other.
+    the tiny model's tokenizer, and nothing is said of the other. Of what lies outside of the
+    project `here` nothing is quoted.
     """
     found = Rows()
     chosen = [one for one in plan.stages if stages is None or one.name in stages]
@@ -141,7 +144,8 @@ def rows(
             found.problems += problems
             if unseen and not smoke:
                 found.unseen[readers[0].name].append(unseen)
-    _prompts(plan, chosen, found, smoke=smoke)
+    _prompts(plan, chosen, found, here, smoke=smoke)
+    found.problems[:] = map(here.quotes, found.problems)
     return found
 
 
@@ -215,7 +219,9 @@ def _data(stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield path, (stage.trainer["watch.retention.split"],)
 
 
-def _prompts(plan: Plan, stages: Collection[Stage], found: Rows, *, smoke: bool) -> None:
+def _prompts(
+    plan: Plan, stages: Collection[Stage], found: Rows, here: Project, *, smoke: bool
+) -> None:
     """Add what is wrong with prompts, and expectations of categories that a file of them lacks."""
     ends: dict[str, Collection[str]] = {}
     for stage in plan.stages:
@@ -240,7 +246,11 @@ def _prompts(plan: Plan, stages: Collection[Stage], found: Rows, *, smoke: bool)
                         found.unseen[stage.name].append(one)
         for looked, finding in () if smoke or stage not in stages else chats.of_stage(plan, stage):
             (found.refused if looked else found.unseen)[stage.name].append(finding)
-    found.problems += unknown_figures(plan, load.catalog(), ends)
+    own = {path: names for path, names in ends.items() if here.holds(path)}
+    found.problems += unknown_figures(plan, load.catalog(), own)
+    foreign = {path: names for path, names in ends.items() if path not in own}
+    unnamed = unknown_figures(plan, load.catalog(), foreign)
+    found.problems += (replace(one, hint="") for one in unnamed)
 
 
 def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:

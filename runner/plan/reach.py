@@ -7,12 +7,12 @@ comes to is named by a digest, so that leave is asked for once, and again when i
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runner.base.problems import Mark, Problem
-from runner.catalog.tools import Catalog, Parameter, Tool
+from runner.catalog.tools import Catalog, Parameter, Tool, applies
 from runner.plan.compile import Compiled
 from runner.plan.model import Plan, Stage
 
@@ -84,14 +84,26 @@ def _mark(one: Reach, result: Compiled) -> Mark:
 
 def _of_stage(stage: Stage, tool: Tool) -> Iterator[Reach]:
     for name, parameter in tool.parameters.items():
+        said = parameter.schema.get("x-trust", {})
+        if not applies(said, stage.params):
+            continue
         for value in _reaching(parameter, stage.params.get(name)):
+            about = _sent(stage, value, said["sends"]) if "sends" in said else _models(stage, tool)
             yield Reach(
                 stage=stage.name,
                 parameter=name,
                 value=value,
-                why=parameter.schema["x-trust"]["why"],
-                about=tuple(_models(stage, tool)),
+                why=said["why"],
+                about=tuple(about),
             )
+
+
+def _sent(stage: Stage, place: Any, names: Iterable[str]) -> Iterator[str]:
+    """Yield the place that is sent something, and what that is."""
+    yield str(place)
+    for name in names:
+        if stage.params.get(name) is not None:
+            yield f"{name}: {stage.params[name]}"
 
 
 def _models(stage: Stage, tool: Tool) -> Iterator[str]:
@@ -117,6 +129,16 @@ def _launched(stage: Stage, launcher: Tool) -> Iterator[Reach]:
 def _tracked(plan: Plan, envelope: Mapping[str, Any]) -> Iterator[Reach]:
     known = envelope["properties"]["track"]["properties"]
     for tracker, options in plan.track.items():
+        whole = known[tracker].get("x-trust")
+        if whole is not None and not _kept(options, whole["unless"]):
+            place = options.get(whole["about"], "")
+            yield Reach(
+                stage="",
+                parameter=f"track.{tracker}",
+                value=place,
+                why=whole["why"],
+                about=(str(place),) if place else (),
+            )
         for name, value in options.items():
             said = known[tracker]["properties"].get(name, {}).get("x-trust")
             if said is not None and not re.match(said.get("unless", r"(?!)"), str(value)):
@@ -124,6 +146,11 @@ def _tracked(plan: Plan, envelope: Mapping[str, Any]) -> Iterator[Reach]:
                 yield Reach(
                     stage="", parameter=parameter, value=value, why=said["why"], about=(str(value),)
                 )
+
+
+def _kept(options: Mapping[str, Any], unless: Mapping[str, Collection[Any]]) -> bool:
+    """Say whether options of a tracker keep all on this machine."""
+    return any(options.get(name) in values for name, values in unless.items())
 
 
 def _reaching(parameter: Parameter, value: Any) -> Iterator[Any]:

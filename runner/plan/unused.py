@@ -60,10 +60,11 @@ def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
     read = _closed(known, {use[1:] for use in resolver.used if use[0] == "vars"})
     fallbacks = "\n".join(_texts(recipe.section("defaults")))
     since = _Layers(recipe)
-    for path, node in _leaves(known, ()):
-        if not path[0].isidentifier() or _covers(read, path):
+    for path, node in _unread(known, (), read):
+        if not path[0].isidentifier():
             continue
-        if _covers(since.read(path, node), path):
+        since_then = since.read(path, node)
+        if _covers(since_then, path):
             continue  # what read it is overruled by a layer above the one that says it
         inherited = node.file not in {recipe.file, SET, ENVIRONMENT}
         if inherited and f"vars.{path[0]}" in fallbacks:
@@ -85,6 +86,20 @@ def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
             if len(path) > 1:
                 hint = f"use it as {{{{ vars.{name} }}}}, or !reset it"
         yield Problem(node.key_mark, why, rule, hint, recipe.inherited(node))
+
+
+def _unread(
+    section: Mapping[str, Node], above: Use, read: Collection[Use]
+) -> Iterator[tuple[Use, Node]]:
+    """Yield the leaves that no use reads; a mapping around many is looked up once for them all."""
+    if above in read:
+        return
+    for name, node in section.items():
+        path = (*above, name)
+        if isinstance(node.value, dict) and node.value:
+            yield from _unread(node.value, path, read)
+        elif path not in read:
+            yield path, node
 
 
 def _covers(uses: Collection[Use], path: Use) -> bool:

@@ -16,8 +16,9 @@ from runner.recipe.node import Node, locate
 from runner.recipe.template import render
 
 NOTHING = object()
-MAX_FOLLOWED = 100
-"""Values behind another one, and lines that it overruled, that are followed: the nearest."""
+MAX_FOLLOWED, MAX_STEPS = 100, 200_000
+"""Values behind another one that are followed, and lines that it overruled: the nearest; and over
+all values: of very many fewer each."""
 PARAMS = "params"
 FIXED = ("tool", "needs", "expect")  # no templates are filled in here
 _ENV = re.compile(r"\benv\(\s*['\"](\w+)['\"]")
@@ -78,7 +79,9 @@ def origins(
 
     `real` is the plan that a smoke plan was made of; `entries` are those of lists, beside them.
     """
-    trace = _Trace(resolver)
+    held = sum(1 for _ in _spread(resolver.recipe.section("vars"), ()))
+    held += sum(len(stage.params) for stage in plan.stages)
+    trace = _Trace(resolver, max(1, min(MAX_FOLLOWED, MAX_STEPS // max(1, held))))
     for part in ("vars", "track"):
         for path, node in _spread(resolver.recipe.section(part), (part,)):
             yield trace.whole(path, node)
@@ -121,8 +124,9 @@ def leaves(values: Any, above: Path = (), *, entries: bool = False) -> Iterator[
 class _Trace:
     """Follows values of one recipe back to where they are said."""
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, most: int = MAX_FOLLOWED) -> None:
         self.resolver = resolver
+        self.most = most
         self.followed: dict[str, Said | None] = {}
 
     def whole(self, path: Path, node: Node) -> Origin:
@@ -131,7 +135,7 @@ class _Trace:
         claims = self.claims(self.resolver.recipe.tree, path, path)
         losers = _losers(claims, node)
         trail, cut = self.trail(said)
-        cut = cut or len(claims) >= MAX_FOLLOWED
+        cut = cut or len(claims) >= self.most
         return Origin("", said.name, said.name, said.value, said, losers, trail, cut=cut)
 
     def parameter(self, draft: Draft, path: Path, value: Any) -> Origin:
@@ -152,7 +156,7 @@ class _Trace:
         said = self.said(whole, node, draft.name, value)
         losers = _losers(claims, node)
         trail, cut = self.trail(said)
-        cut = cut or len(claims) >= MAX_FOLLOWED
+        cut = cut or len(claims) >= self.most
         return Origin(draft.name, name, whole, value, said, losers, trail, default, "", maker, cut)
 
     def options(self, draft: Draft, *, entries: bool) -> Iterator[Origin]:
@@ -165,7 +169,7 @@ class _Trace:
             said = self.said(name, node, draft.name, value)
             claims = self.claims(draft.node, path, ("stages", draft.name, *path))
             trail, cut = self.trail(said)
-            cut = cut or len(claims) >= MAX_FOLLOWED
+            cut = cut or len(claims) >= self.most
             losers = _losers(claims, node)
             yield Origin(draft.name, dotted(path), name, said.value, said, losers, trail, cut=cut)
         for path in dict.fromkeys(_everywhere(draft.node, ())):
@@ -213,7 +217,7 @@ class _Trace:
             name = waiting.popleft()
             if name in found or name == said.name:
                 continue
-            if len(found) == MAX_FOLLOWED:
+            if len(found) == self.most:
                 return tuple(found.values()), True
             if name not in self.followed:
                 self.followed[name] = self.follow(name)
@@ -271,7 +275,7 @@ class _Trace:
         """
         found: list[_Claim] = []
         waiting: list[tuple[Node, int] | _Claim] = [(root, 0)]
-        while waiting and len(found) < MAX_FOLLOWED:
+        while waiting and len(found) < self.most:
             here = waiting.pop()
             if isinstance(here, _Claim):
                 found.append(here)

@@ -22,9 +22,9 @@ from runner.recipe.yaml_scalars import NumberError, scalar, unfit
 
 MAX_BYTES = 2 * 1024 * 1024
 SAFE_DEPTH = 5_000
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 """Values of a file, what its aliases expand to with them, and of all files of a recipe."""
-MAX_ALIASED = 100_000
+MAX_ALIASED = 20_000
 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {"!reset": "reset", "!override": "override"}

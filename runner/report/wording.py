@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from runner.base import visible
 from runner.base.formatting import duration, figure
 from runner.base.visible import code, markdown
 from runner.plan import train_options
@@ -24,7 +25,8 @@ def why(action: Action) -> str:
 def begins(manifest: Manifest, actions: Sequence[Action]) -> str:
     """Return which run begins and where it is."""
     count = len(actions)
-    return f"{manifest.plan.name}: {count} stage{'s' * (count != 1)}, in {manifest.folder}"
+    stages = f"{count} stage{'s' * (count != 1)}"
+    return f"{manifest.plan.name}: {stages}, in {visible.line(manifest.folder)}"
 
 
 def metric(stage: Stage, event: Mapping[str, Any]) -> str:
@@ -145,7 +147,8 @@ def ending(manifest: Manifest) -> str:
         lines += [f"  {record.name}.{name}: {path}" for name, path in record.outputs.items()]
     if manifest.state is not State.FINISHED:
         lines.append(f"  go on: {going_on(manifest)}")
-    lines.append(f"  everything: {manifest.folder} (run.json, commands.sh, each stage's log.txt)")
+    folder = visible.line(manifest.folder)
+    lines.append(f"  everything: {folder} (run.json, commands.sh, each stage's log.txt)")
     return "\n".join(lines)
 
 
@@ -187,4 +190,4 @@ def standing(manifest: Manifest, *, alive: bool) -> str:
             rows = f"{record.failure['kind']}: {record.failure['guidance']}".splitlines()
             lines += [f"    {row}" for row in rows]
             lines += [f"  {row}" for row in changes(record.failure)]
-    return "\n".join([*lines, f"  {manifest.folder}"])
+    return "\n".join([*lines, f"  {visible.line(manifest.folder)}"])

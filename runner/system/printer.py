@@ -7,13 +7,15 @@ visible by what wrote it, and is masked only where no plan may say what it says.
 
 import json
 import sys
-import textwrap
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, TextIO
 
 from runner.base import visible
 from runner.base.secrets import Mask
 from runner.system import hub
+
+_AT_ONCE = 200
 
 
 def show(text: str, end: str = "\n") -> None:
@@ -32,11 +34,11 @@ def show_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 def show_rows(rows: Iterable[Any]) -> None:
-    """Print a list as JSON on stdout, one of its values in memory at a time."""
-    before = "["
-    for row in rows:
-        text = json.dumps(row, indent=2, ensure_ascii=False)
-        payload(before + textwrap.indent(f"\n{visible.json_text(text)}", "  "))
+    """Print a list as JSON on stdout, so many of its values in memory at a time."""
+    before, left = "[", iter(rows)
+    while some := list(islice(left, _AT_ONCE)):
+        text = json.dumps(some, indent=2, ensure_ascii=False)
+        payload(before + visible.json_text(text).removeprefix("[").removesuffix("\n]"))
         before = ","
     payload("[]\n" if before == "[" else "\n]\n")
 

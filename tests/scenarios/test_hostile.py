@@ -289,6 +289,94 @@ def test_a_script_does_nothing_that_a_value_says(shims, tmp_path_factory, texts)
     assert {path.name for path in folder.iterdir()} == {file.name, "commands.sh", "runs"}
 
 
+ROWS = r"""root:CANARY0:x
+{"CANARY1": "CANARY2", "x": CANARY3}
+{"messages": [{"role": "CANARY4' and CANARY5", "content": "CANARY6"}]}
+{"prompt": "CANARY7", "rules": [{"CANARY8": "CANARY9(" }]}
+{"text": 5, "CANARY10": [1], "CANARY10": 2}
+{"prompt": "a", "rules": [{"match": "CANARY11("}], "category": {"CANARY12": 1}}
+{"prompt": "a", "id": "CANARY13", "rules": [{"number": "CANARY14"}]}
+{"prompt": "a", "id": "CANARY13", "rules": [{"number": 1}]}
+{"instruction": "CANARY15", "output": "b", "CANARY16": 1}
+{"conversations": [{"from": "CANARY17", "value": "CANARY18"}]}
+{"prompt": "CANARY19", "chosen": "CANARY20", "rejected": "CANARY21"}
+"""
+READS = {
+    "data": "{tool: mlx_lm.lora, params: {model: a/b, train: true, data: %s, iters: 3}}",
+    "prompts": "{tool: eval.score, params: {model: a/b, prompts: %s/train.jsonl}}",
+    "mixed": "{tool: data.mix, params: {primary: %s, replay: %s, ratio: 0.1}}",
+    "split": "{tool: data.split, params: {data: %s/train.jsonl, valid: 0.1, group_by: zz}}",
+    "weighted": "{tool: data.weight, params: {data: %s, field: category, repeat: {a: 2}}}",
+    "sorted": "{tool: data.sort, params: {data: %s, batch_size: 2}}",
+    "formatted": "{tool: data.format, params: {data: %s, to: chat}}",
+}
+
+
+@pytest.mark.parametrize("style", ["text", "json", "sarif"])
+@pytest.mark.parametrize("reads", READS)
+def test_nothing_of_rows_outside_of_the_project_is_shown(here, capfd, monkeypatch, reads, style):
+    for name in ("project", "outside"):
+        Path(name).mkdir()
+        for split in ("train", "valid", "test"):
+            Path(name, f"{split}.jsonl").write_text(ROWS)
+        stage = READS[reads].replace("%s", name)
+        expect = ", expect: [metrics.score_CANARY < 1]}" if reads == "prompts" else "}"
+        text = f"version: 1\nstages:\n  one: {stage[:-1]}{expect}\n"
+        Path(f"project/{name}.yaml").write_text(text)
+    _, out, err = said(capfd, monkeypatch, "check", "project/outside.yaml", "--format", style)
+    assert not re.search(r"CANARY\d", out + err)
+    if reads in {"data", "prompts"}:
+        assert "outside of the project" in out + err
+        _, out, err = said(capfd, monkeypatch, "check", "project/project.yaml", "--format", style)
+        assert re.search(r"CANARY\d", out + err)
+
+
+CUT = """version: 1
+name: cut
+stages:
+  cut:
+    tool: data.split
+    params: {data: rows.jsonl, valid: 0.25, test: 0.25, out: %s}
+    expect: [metrics.train_rows < 0]
+"""
+PLACES = [
+    "$(touch PWNED)",
+    "it's a \"b`touch PWNED`",
+    "a\n::error::b; touch PWNED",
+    "-n $(touch PWNED)",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLACES)
+def test_a_folder_of_runs_and_a_run_are_only_names_to_bash(here, shims, name):
+    """Where runs are kept, what a run is called, and where a stage writes to."""
+    rows = "".join(f'{{"text": "row {at}"}}\n' for at in range(40))
+    Path("rows.jsonl").write_text(rows, encoding="utf-8")
+    Path("cut.yaml").write_text(CUT % json.dumps(f"out {name}"), encoding="utf-8")
+
+    def runs(*words):
+        words = [sys.executable, "-m", "runner", *words]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    done = runs("cut.yaml", f"--runs={name}")
+    assert done.returncode == 4, done.stderr
+    (folder,) = Path(name).glob("cut/2*")
+    command = re.search(r"  go on: (.*)\n  everything: ", done.stderr + done.stdout, re.DOTALL)[1]
+    asked = f"run-recipe() {{ printf '%s\\0' \"$@\"; }}; {command}"
+    words = subprocess.run(["bash", "-c", asked], capture_output=True, check=True).stdout
+    assert words.decode().split("\0")[:-1] == ["cut.yaml", "--runs", name, "--resume"]
+    environ = {"PATH": f"{shims}:{os.environ['PATH']}", "RUN_DIR": f"./{name}/again"}
+    script_of = ["bash", str(Path(folder, "commands.sh").absolute())]
+    assert subprocess.run(script_of, env=environ, check=False).returncode == 0
+    other = folder.with_name(f"{folder.name}{name}")
+    folder.rename(other)
+    for verb in (["runs"], ["status"], ["audit"], ["report", "--format=markdown"]):
+        done = runs(*verb, f"--runs={name}")
+        assert not acting(done.stdout + done.stderr), verb
+    assert not list(Path().rglob("PWNED"))
+
+
 @pytest.mark.parametrize("stem", ["$(touch PWNED)", "it's", 'a"b', "a b", "-n", "\x1b[31m", "été"])
 def test_a_file_whose_name_cannot_be_the_recipe_s_says_how_to_go_on(here, capfd, monkeypatch, stem):
     Path(f"{stem}.yaml").write_text("version: 1\nstages: {a: {tool: model.tiny}}\n")

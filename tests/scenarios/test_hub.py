@@ -53,7 +53,7 @@ class Project:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING_FACE"))}
         known = {"HF_TOKEN": token} if token else {}
         done = subprocess.run(
-            [sys.executable, "-m", "runner", "r.yaml", *words],
+            [sys.executable, "-m", "runner", "r.yaml", "--trust", *words],
             cwd=self.place,
             env={**kept, **self.hub.env(self.place / "home"), **known, **env},
             capture_output=True,

@@ -281,7 +281,9 @@ def test_the_card_of_a_run_holds_its_recipe_script_audit_and_figures(hub, tmp_pa
     (tmp_path / "shared.yaml").write_text(RECIPE, encoding="utf-8")
     row = {"prompt": "Hi", "category": "calm", "rules": [{"not_contain": "\0"}]}
     (tmp_path / "prompts.jsonl").write_text(json.dumps(row), encoding="utf-8")
-    done = call(hub, tmp_path, str(tmp_path / "shared.yaml"), "--runs", str(tmp_path / "runs"))
+    done = call(
+        hub, tmp_path, str(tmp_path / "shared.yaml"), "--trust", "--runs", str(tmp_path / "runs")
+    )
     assert done.returncode == 0, done.stderr
     (folder,) = (path.parent for path in tmp_path.glob("runs/shared/2*/run.json"))
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))["stages"][-1]

@@ -143,7 +143,7 @@ def ran(place, text, names):
     (place / "r.yaml").write_text(text, encoding="utf-8")
     home = str(place / "home")
     done = subprocess.run(
-        [sys.executable, "-m", "runner", "r.yaml"],
+        [sys.executable, "-m", "runner", "r.yaml", "--trust"],
         cwd=place,
         env={**os.environ, "HOME": home, "HF_HUB_OFFLINE": "1", "MLX_DISABLE_COMPILE": "1"},
         capture_output=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import workflow
+from runner.catalog import project
 from runner.cli import check_files
 from runner.data.read import check
 from runner.data.tokenizer import Chat, LocalTokenizer, TokenizerError, refusals
@@ -179,7 +180,8 @@ def test_a_prompt_a_template_refuses_is_told_before_the_model_is_loaded(model):
 def looked_at(stages):
     recipe = json.dumps({"version": 1, "stages": stages})
     loaded = load("r.yaml", lambda _: recipe.encode())
-    found = preflight.rows(workflow.compiled(loaded.recipe, {}).plan)
+    plan = workflow.compiled(loaded.recipe, {}).plan
+    found = preflight.rows(plan, here=project.of(plan.file))
     assert not any(found.unseen.values())
     places = [(problem.mark.file, problem.mark.line) for problem in found.problems]
     return places + [
