@@ -160,3 +160,42 @@ def top_level(path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner."):
             yield node.module.split(".")
             yield from (f"{node.module}.{alias.name}".split(".") for alias in node.names)
+
+
+READING = {
+    "startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition", "split",
+    "index", "find", "count", "replace", "splitlines", "match", "search", "fullmatch", "findall", "sub",
+}  # fmt: skip
+SENTENCES = {"message", "hint", "guidance"}
+# Holes that are filled in, lines that are wrapped, and what Python and trackers say.
+NOT_OURS = {
+    "data/rows/parsing.py": "a hole in a hint is filled in",
+    "data/rows/shapes.py": "a hole in a hint is filled in",
+    "importer/write_recipe.py": "a comment is wrapped",
+}
+
+
+def _says(node):
+    """Whether a part of an expression is a sentence that a problem or an error carries."""
+    return any(isinstance(one, ast.Attribute) and one.attr in SENTENCES for one in ast.walk(node))
+
+
+def _read_sentences(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr in READING and any(map(_says, (node.func.value, *node.args))):
+                yield f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node)}"
+        elif isinstance(node, ast.Compare) and any(isinstance(o, ast.In) for o in node.ops):
+            within = any(map(_says, node.comparators))
+            yield from [f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node)}"] * within
+
+
+def test_the_program_never_reads_its_own_sentences():
+    """What a problem is about stands in its fields: `rule`, `about`, `mark`."""
+    files = [path for path in FILES if path.relative_to(PACKAGE).as_posix() not in NOT_OURS]
+    assert [said for path in files for said in _read_sentences(path)] == []
+
+
+def test_reading_a_sentence_is_seen():
+    (call,) = (n for n in ast.walk(ast.parse("one.hint.split()")) if isinstance(n, ast.Call))
+    assert _says(call.func.value)

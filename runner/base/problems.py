@@ -45,7 +45,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: its place, a sentence, the rule's slug, a hint, further places."""
+    """One thing that is wrong: its place, a sentence, the rule's slug, a hint, further places.
+
+    `about` names what the sentence is about, for the program: it never reads its own sentences.
+    """
 
     mark: Mark
     message: str
@@ -53,6 +56,7 @@ class Problem:
     hint: str = ""
     notes: tuple[tuple[Mark | None, str], ...] = ()
     severity: str = "error"
+    about: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the problem as JSON-ready values."""

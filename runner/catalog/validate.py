@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from runner.base.problems import listing, shown, suggest
+from runner.base.problems import listing, nearest, shown, suggest
 from runner.catalog import hints, validator
 from runner.catalog.tools import resolve
 from runner.recipe.node import MISSING
@@ -38,7 +38,8 @@ class Violation:
 
     `key` says that it is the key at `path` and not its value; `about` is what the message is
     about, where that is not what stands at `path`; `wanted` are the types that would do; `short`
-    says it of a difference that is too small, with its two names as holes.
+    says it of a difference that is too small, with its two names as holes; `names` are the keys it
+    asks for.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Violation:
     about: Path | None = None
     wanted: tuple[str, ...] = ()
     short: str = ""
+    names: tuple[str, ...] = ()
 
 
 def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
@@ -164,11 +166,10 @@ def _once(found: Iterable[Violation]) -> list[Violation]:
             lacking.setdefault(v.path, []).append(v)
     kept = [v for v in once.values() if v.rule != "missing-key"]
     for path, missing in lacking.items():
-        names = [v.message.removeprefix("needs ") for v in missing]
-        message = (
-            f"needs {', '.join(names[:-1])} and {names[-1]}" if names[1:] else missing[0].message
-        )
-        kept.append(Violation(path, message, "missing-key", missing[0].hint))
+        names = tuple(name for v in missing for name in v.names)
+        *first, last = (f"'{name}'" for name in names)
+        message = f"needs {', '.join(first)} and {last}" if first else f"needs {last}"
+        kept.append(Violation(path, message, "missing-key", missing[0].hint, names=names))
     return sorted(kept, key=lambda v: [str(step) for step in v.path])
 
 
@@ -191,7 +192,8 @@ def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violat
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
-                yield Violation(path, f"needs '{name}'", "missing-key", _form(schema, name))
+                hint, names = _form(schema, name), (name,)
+                yield Violation(path, f"needs '{name}'", "missing-key", hint, names=names)
     elif error.validator == "type":
         yield _wrong_type(path, error.instance, error.validator_value, schema)
     else:
@@ -206,7 +208,10 @@ def _told(error: Any, root: Mapping[str, Any], said: str, about: Path | None) ->
         short = error.schema.get("x-short", "") if error.validator == "minimum" else ""
         return Violation(path, message, rule, f"the {(about or path)[-1]} {said}", short=short)
     place = _reader(error, root, path)
-    return Violation(place, said, "bad-value", key=bool(_rule(error)), about=about)
+    bare = error.validator == "required" and "properties" not in error.schema
+    wanted = error.validator_value if bare else ()
+    names = tuple(name for name in wanted if name not in error.instance)
+    return Violation(place, said, "bad-value", key=bool(_rule(error)), about=about, names=names)
 
 
 def unknown(
@@ -223,9 +228,13 @@ def unknown(
         if meant
         else ""
     )
+    called = schema.get("x-called", {}).get(name)
+    hint = f"they are called {called}" if called else hint
     hint = hint or schema.get("x-not", {}).get(name) or hints.unread(name, known, chosen)
-    hint = hint or suggest(str(name), known, str(schema.get("x-hint", "")))
-    return Violation((*path, name), f"unknown '{name}'", "unknown-key", hint, key=True)
+    near = called or nearest(str(name), known)
+    hint = hint or (f"did you mean '{near}'?" if near else str(schema.get("x-hint", "")))
+    names = (near,) if near else ()
+    return Violation((*path, name), f"unknown '{name}'", "unknown-key", hint, key=True, names=names)
 
 
 def _form(schema: Mapping[str, Any], name: str) -> str:

@@ -79,16 +79,16 @@ def of_folder(word: str) -> RecipeError:
 
 def meant(word: str, others: Sequence[str] = ()) -> str:
     """Return ``did you mean …?`` for a recipe near here or one of the other words, "" for none."""
-    from runner.base.problems import suggest
+    from runner.base.problems import nearest
     from runner.system import files
 
     known: dict[str, str] = {}
     for place in (word, f"recipes/{word}"):
         for file in files.beside(place):
             known.setdefault(Path(file).stem, file)
-    near = suggest(word, [*others, *known])
-    name = near.removeprefix("did you mean '").removesuffix("'?")
-    return f"did you mean '{known[name]}'?" if name in known and name not in others else near
+    near = nearest(word, [*others, *known])
+    name = near if near in others else known.get(near, "")
+    return f"did you mean '{name}'?" if name else ""
 
 
 def _sorted(words: Sequence[str], verb: click.Command) -> tuple[list[str], list[str]]:

@@ -198,7 +198,9 @@ class _Reader:
 
     def ignored(self, mark: Mark, key: str, value: Any, why: str, hint: str = "") -> None:
         text = value if isinstance(value, str) else shown(value)
-        self.tell(mark, f"{key}: {text} was never read: {why}", IGNORED, hint)
+        said = f"{key}: {text} was never read: {why}"
+        one = Problem(mark, said, IGNORED, hint, severity="warning", about=(key,))
+        self.problems.append(one)
 
     def tell(self, mark: Mark, why: str, rule: str, hint: str = "") -> None:
         severity = "warning" if rule == IGNORED else "error"

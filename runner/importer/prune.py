@@ -132,7 +132,7 @@ def _drop(adopted: Adopted, rule: Rule, finding: Finding) -> bool:
     if given is None:
         return False
     traps = f" ({', '.join(rule.traps)})" if rule.traps else ""
-    why = f"left out: {finding.message.replace('would be ignored', 'was ignored')}{traps}"
+    why = f"left out: {finding.message}{traps}"
     hint = f"run-recipe rules {rule.slug} says what counts"
     adopted.notes.append(Problem(given.mark, why, IGNORED, hint, severity="warning"))
     return True

@@ -247,7 +247,7 @@ def _refusals(adopted: Adopted, found: Sequence[Violation]) -> Iterator[Problem]
 def _mend(adopted: Adopted, found: Violation) -> bool:
     """Drop what a violation is about, or say the default it asks for; say whether that is done."""
     tool, given = adopted.tool, adopted.given
-    for name in re.findall(r"'(\w+)'", found.message):
+    for name in found.names:
         default = tool.schema["properties"].get(name, {}).get("default")
         lacks = name not in given and found.rule in {"missing-key", "bad-value"}
         if default is not None and lacks and not adopted.unplaced:
@@ -265,7 +265,8 @@ def _mend(adopted: Adopted, found: Violation) -> bool:
         return True  # nothing was said
     said = value if isinstance(value, str) else laid_out(value)
     why = f"{dotted(found.path)}: {said} was never read: {found.message}"
-    adopted.notes.append(Problem(mark, why, IGNORED, found.hint, severity="warning"))
+    about = (dotted(found.path),)
+    adopted.notes.append(Problem(mark, why, IGNORED, found.hint, severity="warning", about=about))
     return True
 
 

@@ -123,7 +123,7 @@ def _of_adapter(text: str, file: str, schema: str) -> Imported:
     adopted = _configured(file)
     adopted.terse = True  # it records every parameter: only what is no default was chosen
     for stage in adopted.stages:  # the file that was read then is no key that is ignored now
-        stage.notes = [note for note in stage.notes if not note.message.startswith("config: ")]
+        stage.notes = [note for note in stage.notes if note.about != ("config",)]
         given = stage.given.pop("adapter_path", None)
         if given is not None:
             why = f"adapter_path: {given.value} is left out: a new training stays in its run"
@@ -180,7 +180,7 @@ def _readable(loaded: recipes.Loaded, file: str) -> None:
 
 def _asks(problem: Problem) -> bool:
     """Say whether all that a recipe lacks is a variable of the environment."""
-    return problem.rule == "undefined" and problem.message.startswith("the environment has no ")
+    return problem.rule == "undefined" and problem.about[:1] == ("env",)
 
 
 def _compiled(text: str, name: str) -> tuple[recipes.Loaded, Compiled | None]:

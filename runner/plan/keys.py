@@ -32,14 +32,11 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
         bare["version"] = 1  # each file's own is judged where it is read
     bare.setdefault("name", recipe.name)  # which is the file's then
     found = violations(envelope, bare)
-    meant = {found_one.hint for found_one in found if found_one.rule == "unknown-key"}
+    meant = {name for one in found if one.rule == "unknown-key" for name in one.names}
     for said in found:
         one = said
         if one.rule == "missing-key":
-            lacking = [name for name in envelope["required"] if name not in bare]
-            lacking = [
-                n for n in lacking if not any(re.search(rf"\b{n}\b", hint) for hint in meant)
-            ]
+            lacking = [n for n in envelope["required"] if n not in bare and n not in meant]
             if lacking and not recipe.lost:
                 yield _lacking(recipe, lacking)
             continue

@@ -238,7 +238,7 @@ class Resolver:
         hint = error.hint
         if error.rule == "template-cycle":
             hint = hint or self._of_itself(node)
-        problem = Problem(node.mark, str(error), error.rule, hint, tuple(notes))
+        problem = Problem(node.mark, str(error), error.rule, hint, tuple(notes), about=error.about)
         if problem not in self._read:
             self._read[problem] = frozenset(self._marks(node))
             self.problems.append(problem)

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from runner.base.problems import offer
+from runner.base.problems import nearest, offer
 from runner.base.secrets import secret_name
 from runner.plan.inheritance import Draft
 from runner.recipe.load import Recipe
@@ -112,9 +112,8 @@ class Vars(Scope):
         if not self.known and not self.path:
             hint = f"the recipe has no vars: write vars: {{{name}: …}}"
             raise TemplateError(f"vars has no '{name}'", hint, "undefined")
-        hint = offer(name, self.known)
-        near = hint.removeprefix("did you mean '").removesuffix("'?")
-        meant = ("vars", *self.path, near) if near in self.known else ()
+        hint, near = offer(name, self.known), nearest(name, self.known)
+        meant = ("vars", *self.path, near) if near else ()
         raise TemplateError(f"{self.title} has no '{name}'", hint, "undefined", meant)
 
 
@@ -216,7 +215,8 @@ class _Env(Function):
         if said is None:
             if default is _UNSET:
                 hint = f"set it, or write env('{name}', DEFAULT)"
-                raise TemplateError(f"the environment has no {name}", hint, "undefined")
+                why = f"the environment has no {name}"
+                raise TemplateError(why, hint, "undefined", about=("env", name))
             return default
         if not said.strip() and said != default:
             out = "unset it" if default is _UNSET else "unset it for the default"

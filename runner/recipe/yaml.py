@@ -398,8 +398,7 @@ class _Builder:
             return scalar(text)
         except NumberError as error:
             mark = Mark(self.file, *place)
-            rule = "leading-zero" if "zero" in str(error) else "number-too-large"
-            self.say(mark, str(error), rule, error.hint)
+            self.say(mark, str(error), error.rule, error.hint)
             return MISSING
 
     def standard(self, tag: str, kind: str, node: Node) -> bool:

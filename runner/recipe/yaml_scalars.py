@@ -20,11 +20,12 @@ _WORDS = {
 
 
 class NumberError(ValueError):
-    """A number that cannot be read; its text says why, `hint` the way out."""
+    """A number that cannot be read; its text says why, `hint` the way out, `rule` by which rule."""
 
-    def __init__(self, message: str, hint: str) -> None:
+    def __init__(self, message: str, hint: str, rule: str = "number-too-large") -> None:
         super().__init__(message)
         self.hint = hint
+        self.rule = rule
 
 
 def scalar(text: str) -> Any:
@@ -60,11 +61,12 @@ def _float(text: str) -> float:
 
 def _leading_zero(text: str) -> NumberError:
     if len(text) > _MAX_DIGITS:
-        return NumberError(f"this number of {len(text):,} digits has a leading zero", "quote it")
+        why = f"this number of {len(text):,} digits has a leading zero"
+        return NumberError(why, "quote it", "leading-zero")
     octal = text.lstrip("+-0")
     also = f", 0o{octal} for octal" if octal.isdigit() and not set(octal) & set("89") else ""
     why = f"{text}: a leading zero means octal in YAML 1.1 and nothing in YAML 1.2"
-    return NumberError(why, f"write {int(text)}{also}, or quote it")
+    return NumberError(why, f"write {int(text)}{also}, or quote it", "leading-zero")
 
 
 def unfit(text: str) -> str:

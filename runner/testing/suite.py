@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.base.constants import ENDING
-from runner.base.problems import Mark, Problem, suggest
+from runner.base.problems import Mark, Problem, nearest
 from runner.catalog.validate import violations
 from runner.plan.keys import placed
 from runner.recipe.inline import word
@@ -54,9 +54,9 @@ def lost(found: Suite, beside: Iterable[str]) -> Problem:
     """Return the problem of a test file whose recipe is not there; `beside` are those near it."""
     hint = "NAME.test.yaml tests NAME.yaml beside it; write recipe: FILE for another"
     stems = {_stem(one): one for one in beside}
-    near = suggest(_stem(found.recipe), stems)
+    near = nearest(_stem(found.recipe), stems)
     if near:
-        meant = stems[near.removeprefix("did you mean '").removesuffix("'?")]
+        meant = stems[near]
         hint = f"did you mean '{meant}'?"
         if found.said is None:
             hint += f" Its tests are called {_stem(meant)}{ENDING}"

@@ -286,8 +286,10 @@ def undefined(name: str, scope: Mapping[str, Any]) -> TemplateError:
         return TemplateError(f"{name} is a function", f"write {FUNCTIONS[name]}", "undefined")
     why = f"'{name}' is not defined in templates"
     if name in names:
-        return TemplateError(why, f"write vars.{name}", "undefined", ("vars", name))
-    return TemplateError(why, offer(name, sorted(scope)), "undefined")
+        near = ("vars", name)
+        return TemplateError(why, f"write vars.{name}", "undefined", near, ("name", name))
+    hint = offer(name, sorted(scope))
+    return TemplateError(why, hint, "undefined", about=("name", name))
 
 
 def _before(node: Any) -> Any:

@@ -118,9 +118,9 @@ def _computed(expression: str, scope: Mapping[str, Any], allowance: Allowance) -
 
 def _unquoted(what: str, error: TemplateError) -> TemplateError:
     """Return the error of an undefined name: in env(NAME) its quotes are missing."""
-    name = re.match(r"'(\w+)' is not defined", str(error))
-    if name and re.search(rf"\benv\(\s*{name[1]}\b", what):
-        return TemplateError(str(error), f"put it in quotes: env('{name[1]}')", "undefined")
+    match error.about:
+        case ("name", name) if re.search(rf"\benv\(\s*{name}\b", what):
+            return TemplateError(str(error), f"put it in quotes: env('{name}')", "undefined")
     return error
 
 

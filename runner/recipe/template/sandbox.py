@@ -13,7 +13,8 @@ from runner.base.problems import listing
 class TemplateError(Exception):
     """An expression or template that has no value; `hint` is the way out.
 
-    `near` is the name that was probably meant, so that nobody calls it unused.
+    `near` is the name that was probably meant, so that nobody calls it unused; `about` names what
+    it is that has no value.
     """
 
     def __init__(
@@ -22,8 +23,10 @@ class TemplateError(Exception):
         hint: str = "",
         rule: str = "template-error",
         near: tuple[str, ...] = (),
+        about: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
+        self.about = about
         self.hint = hint
         self.rule = rule
         self.near = near
