@@ -190,8 +190,12 @@ class _Metrics(Scope):
     title = "metrics"
 
     def lookup(self, _: str) -> Any:
+        raise self.refused()
+
+    def refused(self) -> TemplateError:
+        """Return the error of what is measured later, as a whole and in each of its names."""
         hint = "write it as an 'expect' line of the stage"
-        raise TemplateError("metrics exist only in 'expect'", hint, "undefined")
+        return TemplateError("metrics exist only in 'expect'", hint, "undefined")
 
     def whole(self) -> Any:
         self.lookup("")

@@ -572,6 +572,8 @@ def test_a_comment_is_never_longer_than_github_takes(repository, diff):
     out = diff("recipes/one.yaml", "--format", "markdown")[1]
     assert len(out) < 65_536
     assert "more lines: run-recipe diff says them all." in out
+    assert "layer.02499.other" not in out
+    assert "layer.02499.other" in diff("recipes/one.yaml")[1]
 
 
 def test_annotations_point_at_the_line_that_changes_something(repository, diff):

@@ -548,6 +548,6 @@ PROSE = [
         r"longer answers make it matter less; compare losses only between such rows",
         r"save it from Excel as CSV UTF-8",
         r"change the row, or take a model whose template takes it",
-        r"look at the template: with such a row the training does not get further",
+        r"look at the template; with such a row the training does not get further",
     )
 ]

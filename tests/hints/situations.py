@@ -13,6 +13,7 @@ from pathlib import Path
 
 MIX = "{tool: data.mix, params: {primary: a, replay: b, seed: 3}}"
 VARIED = MIX.replace("3", '"{{ vars.rate }}"')
+LORA = "train: true, model: some/model, data: a, lora_parameters: {keys: null}"
 FILES = {
     "good.yaml": f"""
         version: 1
@@ -92,6 +93,14 @@ def without_turns(said: str) -> None:
     params = f"{said}model: m, data: sg, train: true, iters: 1, num_layers: -1, batch_size: 1"
     stage = f"{{tool: mlx_lm.lora, params: {{{params}, lora_parameters: {{keys: null}}}}}}"
     Path("r.yaml").write_text(f"version: 1\nstages: {{t: {stage}}}\n", encoding="utf-8")
+
+
+def profiles() -> None:
+    """Write a recipe whose profiles are together too much to look at."""
+    names = "".join(f"  p{n}: {{vars: {{rate: {n}}}}}\n" for n in range(600))
+    stages = "".join(f"  mix_{n}: {VARIED}\n" for n in range(40))
+    text = f"version: 1\nvars: {{rate: 3}}\nstages:\n{stages}profiles:\n{names}"
+    Path("r.yaml").write_text(text, encoding="utf-8")
 
 
 def case(words: str, advice: str, *then: str, **more: object) -> Situation:
@@ -200,6 +209,61 @@ SITUATIONS = {
         make=texts(
             r_yaml=f"version: 1\nstages: {{mix: {MIX.replace('params', 'allow: [xyz], params')}}}\n"
         ),
+    ),
+    "a word that is no UTF-8": case(
+        "check good.yaml --set 'stages.mix.params.primary=[a\udcff]'",
+        "write it as <UTF-8>",
+        "run-recipe check good.yaml --set stages.mix.params.primary=a",
+    ),
+    "more profiles than are looked at": case(
+        "check r.yaml",
+        "name those to look at: <run-recipe check> RECIPE --profile NAME",
+        "{0} r.yaml --profile p7",
+        make=profiles,
+    ),
+    "epochs and iterations": case(
+        "check r.yaml",
+        "say one of them; <!reset> iters where it is inherited",
+        "run-recipe check r.yaml --set 'stages.t.params.iters=!reset null'",
+        "run-recipe check r.yaml --set 'stages.t.budget=!reset null'",
+        make=texts(
+            r_yaml=f"""
+            version: 1
+            stages:
+              t:
+                tool: mlx_lm.lora
+                budget: {{epochs: 4}}
+                params: {{{LORA}, iters: 17}}
+            """
+        ),
+    ),
+    "what reaches out, looked at": case(
+        "check r.yaml",
+        "a run asks for <--trust> the first time; for this to be gone, take it out",
+        "run-recipe r.yaml {0} -n",
+        "run-recipe check good.yaml",
+        make=texts(
+            r_yaml="""
+            version: 1
+            track: {mlflow: {tracking_uri: databricks}}
+            stages: {mix: {tool: data.mix, params: {primary: a, replay: b}}}
+            """
+        ),
+        ends=0,
+    ),
+    "what to do with a new recipe": case(
+        "new mine",
+        "<run-recipe recipes/mine.yaml --dry-run>  # the commands it amounts to",
+        "{0}",
+        ends=0,
+    ),
+    "what to try with a new recipe": case(
+        "new mine",
+        "<run-recipe recipes/mine.yaml --smoke>    # all of it at toy scale, in seconds",
+        "cp -r a data",
+        "cp b/valid.jsonl data/test.jsonl",
+        "{0}",
+        ends=0,
     ),
     # -- rows that a model without turns cannot be trained on
     **{
@@ -416,7 +480,7 @@ SITUATIONS = {
         ),
     ),
     "a tracker that is not installed": case(
-        "r.yaml",
+        "r.yaml --trust",
         "pip install swanlab, or take <track: swanlab> out of the recipe",
         "run-recipe good.yaml",
         make=texts(

@@ -55,8 +55,9 @@ def complaints(said):
 
 
 def with_runs(name):
-    """Mark a situation that real runs lead to: each takes most of a second."""
-    runs = any(line.startswith("run-recipe") for line in SITUATIONS[name].before)
+    """Mark a situation that real runs lead to, or that advises one: most of a second each."""
+    one = SITUATIONS[name]
+    runs = any(line.startswith("run-recipe") for line in one.before) or "--smoke>" in one.advice
     return pytest.param(name, marks=[pytest.mark.slow] * runs)
 
 

@@ -1,7 +1,10 @@
 """The places in the source that advise a command or a value are counted: all of them are followed.
 
-A place is followed where a case of the other tests here prints it.
+A place is followed where a case of the other tests here prints it, or where FOLLOWED names a test.
 """
+
+import re
+from pathlib import Path
 
 import imports
 import rows
@@ -11,13 +14,50 @@ from sites import HOLE, advice, pattern, to_follow
 from situations import told as typed
 from test_catalogue import CATALOG
 from test_followed_machine import told as of_machines
+from test_followed_recipes import RECIPES, write_beside
+from test_followed_recipes import told as of_recipes
 from test_followed_rules import told
 from test_followed_tools import CASES as TOOLS
 from test_followed_tools import run
 from test_golden import GOLDEN
 from test_hints import Case
 
-MOST = 72  # lower it when more are followed
+# Advice of which no case prints its words here, and the test that follows it.
+FOLLOWED = {
+    "python3 -m pip install pyarrow && python3 -c '…' {source} > {target}": "test_a_table_is_written_as_rows",
+    "… and …: run-recipe diff says them all.": "test_a_comment_is_never_longer_than_github_takes",
+    "get its tokenizer first: hf download … …": "test_a_tokenizer_that_is_downloaded_writes_the_rows",
+    "leave system_prompt out, and write it into the prompts": "test_a_system_prompt_that_is_written_into_the_prompts_is_taken",
+    "free some space, choose another --runs, or raise save_every": "test_a_disk_without_room_is_left_or_less_is_written",
+    "look at its permissions: ls -ld …": "test_a_file_that_may_not_be_read_is_shown_by_the_command",
+    "rename lora_layers to num_layers": "test_a_key_that_was_renamed_is_read",
+    "write quantization as {group_size: …, bits: …}, or convert it again": "test_a_quantization_that_is_written_is_read",
+    "write scale, which is alpha / rank where PEFT is meant": "test_a_scale_that_is_written_is_read",
+    "copy a checkpoint to a folder of its own, as adapters.safetensors beside its configuration": "test_a_checkpoint_that_is_copied_to_a_folder_of_its_own_is_an_adapter",
+    "put the … of its training beside it": "test_a_configuration_that_is_put_beside_an_adapter_is_read",
+    "change …": "test_what_a_failure_tells_to_change_holds_wherever_the_value_is_said",
+    "try: …": "test_the_command_that_a_failed_training_prints_makes_it_train",
+    "then go on with --resume: what was finished is kept": "test_a_disk_that_is_full_lets_go_on_where_it_has_room",
+    "pip install 'mlx[cpu]' mlx-lm (or 'mlx[cuda]' with an NVIDIA GPU)": "test_the_packages_that_are_named_are_there_to_be_installed",
+    "if that is meant, run --snapshot-update and read the diff before you commit it": "test_what_a_lock_advises_is_done",
+    "…: nothing is locked yet: look at the commands, and run --snapshot-update": "test_what_a_lock_advises_is_done",
+    "--recipes needs syrupy, which keeps the snapshots: pip install 'run-recipe[test]'": "test_the_packages_that_are_named_are_there_to_be_installed",
+    "snapshots are not updated in CI (the variable … is set): run --snapshot-update on your machine, read the diff, and commit it": "test_what_a_lock_advises_is_done",
+    "hf download … --local-dir …": "test_what_is_published_is_used_as_its_card_says",
+    'mlx_lm.generate --model … --adapter-path … --prompt "…"': "test_what_is_published_is_used_as_its_card_says",
+    'mlx_lm.generate --model … --prompt "…"': "test_what_is_published_is_used_as_its_card_says",
+    "dry run: nothing was uploaded; --no-dry-run, or dry_run: false in a recipe, does it": "test_what_is_published_is_used_as_its_card_says",
+    "the hub's client cannot be used: …; pip install huggingface_hub": "test_the_packages_that_are_named_are_there_to_be_installed",
+    "convert the base with dtype: float32 first": "test_a_base_in_float32_keeps_what_its_first_type_rounds_away",
+    "say dequantize: true, and quantize the fused model in a stage of its own": "test_an_adapter_that_fusing_erases",
+    "run-recipe doctor says how the installation differs": "test_what_doctor_says_of_an_installation_can_be_asked",
+}
+# What reads as advice and is none, with why.
+NONE = {
+    "run-recipe train": "the title of a schema",
+    "with --profile …": "a note that says under which profiles a problem is there",
+    "of --dry-run would not find …; a run does not need it": "what doctor found; its hint is followed",
+}
 HINT = "    hint: "
 
 
@@ -28,6 +68,9 @@ def printed():
     found = {line.removeprefix(HINT) for line in lines if line.startswith(HINT)}
     for one in (*CASES.values(), *(one for _, one in FURTHER.values())):
         found |= {problem.hint for problem in told(Case("r.yaml", text(one.bad)), one.known)}
+    for one in RECIPES.values():
+        write_beside(one)
+        found |= {problem.hint for problem in of_recipes(one)}
     found |= typed() | of_machines()
     for name in CATALOG.names:
         found |= {*CATALOG.get(name).schema.get("x-not", {}).values()}
@@ -41,12 +84,49 @@ def printed():
     return found | {run(tool, said, words) for tool, said, words, _ in TOOLS.values()}
 
 
-def test_no_more_places_give_advice_that_nobody_follows(tmp_path, monkeypatch):
+def places():
+    """Yield the file and the words of each place that advises a command or a value."""
+    for file, said in advice():
+        if to_follow(said):
+            yield file, " ".join(said.replace(HOLE, "…").split()), pattern(said)
+
+
+def test_all_advice_of_a_command_or_a_value_is_followed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = printed()
     left = {
-        f"{file}: {' '.join(said.replace(HOLE, '…').split())}"
-        for file, said in advice()
-        if to_follow(said) and not any(pattern(said).search(hint) for hint in seen)
+        f"{file}: {words}"
+        for file, words, printed_so in places()
+        if not (words in FOLLOWED or words in NONE or any(map(printed_so.search, seen)))
     }
-    assert len(left) <= MOST, "\n".join(sorted(left))
+    assert left == set(), "\n".join(sorted(left))
+
+
+def test_what_is_followed_elsewhere_is_there_and_so_is_its_test():
+    known = {words for _, words, _ in places()}
+    assert known >= FOLLOWED.keys() | NONE.keys()
+    files = Path(__file__).parents[1].rglob("test_*.py")
+    tests = {
+        name
+        for file in files
+        for name in re.findall(r"(?m)^def (test_\w+)", file.read_text("utf-8"))
+    }
+    assert tests >= set(FOLLOWED.values())
+
+
+def test_a_command_or_a_value_is_told_from_prose():
+    """The rule that says what has to be followed, on words of each kind."""
+    typed = (
+        "run: run-recipe check r.yaml",
+        "write 5",
+        "say keep: best",
+        "raise save_every",
+        "pip install x",
+    )
+    prose = (
+        "train it again",
+        "add rows, or delete the file",
+        "free some space",
+        "that run-recipe knows",
+    )
+    assert [to_follow(one) for one in (*typed, *prose)] == [True] * 5 + [False] * 4

@@ -231,3 +231,6 @@ def test_an_adapter_that_fusing_erases(project):
     assert "of the adapter is left in the fused weights" in said
     assert "most changes are rounded away (T80); say dequantize: true" in said
     assert not (project / "runs" / "r" / "latest" / "fuse" / "model").exists()
+    shutil.rmtree(project / "fused", ignore_errors=True)
+    (project / "r.yaml").write_text(FUSE, encoding="utf-8")  # as both say: dequantize: true
+    assert "fuse: finished" in call(project, "r.yaml")

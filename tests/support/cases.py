@@ -552,5 +552,49 @@ FURTHER = {
     "where one is": ("path-not-expanded", Case(one(data="$(pwd)/rows"), one())),
     "where one is, in backticks": ("path-not-expanded", Case(one(data="`pwd`/rows"), one())),
     "where one is, by its variable": ("path-not-expanded", Case(one(data="${PWD}/rows"), one())),
+    "keys of a whole module": (
+        "keys-match-nothing",
+        Case(one(lora_parameters={"keys": ["all-linear"]}), one()),
+    ),
+    "less than one group": (
+        "iters-not-multiple-of-accumulation",
+        Case(one(iters=3, grad_accumulation_steps=4), one()),
+    ),
+    "an adapter of a stage that makes none": (
+        "adapter-path-is-no-adapter",
+        Case(
+            {
+                **fused(),
+                "t": stage(
+                    "mlx_lm.lora",
+                    model="base",
+                    data="rows",
+                    test=True,
+                    adapter_path="{{ stages.f.model }}",
+                ),
+            },
+            one(),
+        ),
+    ),
+    "a sequence longer than all rows": (
+        "too-few-tokens",
+        Case(perplexity(num_samples=4), perplexity(), rows(train=1), NOTHING),
+    ),
+    "a share of less than a row": (
+        "replay-share-not-exact",
+        Case(
+            {"a": stage("data.mix", primary="new", replay="old", ratio=0.01)},
+            one(),
+            Known(data={name: DataSet(name, {"train": 12}) for name in ("new", "old")}),
+        ),
+    ),
+    "a share of more than there is": (
+        "replay-share-not-exact",
+        Case(
+            {"a": stage("data.mix", primary="new", replay="old", ratio=0.6)},
+            one(),
+            Known(data={"new": DataSet("new", {"train": 12}), "old": DataSet("old", {"train": 3})}),
+        ),
+    ),
     "the home of another": ("path-not-expanded", Case(one(adapter_path="~bob/x"), one())),
 }

@@ -231,6 +231,120 @@ def nested(words: str, inside: str) -> str:
     return words.replace("…", inside, 1)
 
 
+# -- too large, laid over or moved
+
+
+@form(r"write (?P<key>\w+): … beside params, not in it")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    assert place.pair is not None
+    new = old(place)
+    there = replace(place, case=replace(place.case, text=remove(place.text, place.pair)))
+    stage = place.stage()
+    assert stage is not None
+    assert stage.key is not None
+    name = str(stage.key.value)
+
+    def stages() -> Pair:
+        return within(there, there.top(), "stages")
+
+    yield from there.to(put(there.text, stages, [name, found["key"]], new))
+
+
+@form(r"write \{\{ NAME \| join\(','\) \}\} for a list")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(re.sub(r"~ (vars\.\w+)", r"~ (\1 | join(','))", place.text))
+
+
+@form(r"write by='(?P<one>\w+)' or by='(?P<two>\w+)'")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    for by in found.groups():
+        yield from place.to(re.sub(r"by='\w+'", f"by='{by}'", place.text))
+
+
+@form(r"put its parts into vars")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    """The half of it, in the middle of a sum or of brackets."""
+    whole = re.search(r"\{\{ (.*) \}\}", place.text)
+    assert whole is not None
+    before = whole[1].partition(" | ")[0]
+    terms = before.split(" + ")
+    half = len(terms) // 2
+    inner, outer = " + ".join(terms[:half]), " + ".join(["vars.part", *terms[half:]])
+    if half == 0:
+        depth = before.count("[") // 2
+        inner, outer = before[depth:-depth], "[" * depth + "vars.part" + "]" * depth
+    text = place.text.replace(before, outer)
+    yield from place.to(text.replace("\n", f'\nvars: {{part: "{{{{ {inner} }}}}"}}\n', 1))
+
+
+@form(r"add '\}\}'")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, f'"{place.pair.value.value} }}}}"' if place.pair else "")
+
+
+@form(r"write (?P<value>0) if that is meant")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, found["value"])
+
+
+@form(r"leave it out: [\w.]+ read it, and is set at (?P<at>\S+)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from taken_out(place)
+
+
+@form(r"write defaults: \{(?P<tool>[\w.]+): !reset null\}")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    text, top = place.case.text, next(pairs(place.case.text))
+    new = f"{{{found['tool']}: !reset null}}"
+    yield replace(place.case, text=put(text, lambda: top, ["defaults"], new))
+
+
+@form(r"write defaults: \{TOOL: \{PARAMETER: VALUE\}\}")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, "{mlx_lm.lora: {seed: 1}}")
+
+
+@form(r"write watch: (?P<value>\{.*\})")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, found["value"].replace("…", "d"))
+
+
+@form(r"write (?P<key>every|stop_above): (?:N, in iterations|RATIO, such as (?P<value>[\d.]+))")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    assert place.pair is not None
+    text = value(place.text, place.pair, found["value"] or "5")
+    yield from place.to(rename(text, place.pair, found["key"]))
+
+
+@form(r"write augmented: (?P<value>\{.*\})")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, found["value"])
+
+
+@form(r"write license: (?P<value>other), and its name as (?P<key>\w+)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    there = next(written(place, found["value"]))
+    again = replace(place, case=there)
+    yield from say(again, found["key"], old(place))
+
+
+@form(r"say ratio (?P<ratio>[\d.]+)(?: with tolerance (?P<tolerance>[\d.]+))? for .*")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    for one in say(place, "ratio", found["ratio"]):
+        there = replace(place, case=one)
+        yield from say(there, "tolerance", found["tolerance"]) if found["tolerance"] else [one]
+
+
+@form(r"add rows, or lower (?P<key>\w+)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from say(place, found["key"], "16")
+
+
+@form(r"name an adapter, as stages\.NAME\.adapter_path")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from place.to(place.text.replace("stages.f.model", "stages.a.adapter_path"))
+
+
 # -- names
 
 
@@ -516,6 +630,10 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
         )
     elif found["rest"] == "remove it":
         yield from taken_out(place)
+    elif found["rest"] == "!reset it":
+        path = ["vars", *found["new"].removeprefix("{{ vars.").removesuffix(" }}").split(".")]
+        text, top = place.case.text, next(pairs(place.case.text))
+        yield replace(place.case, text=put(text, lambda: top, path, "!reset null"))
     stages = child(place.case.text, next(pairs(place.case.text)), "stages")
     if stages is None:
         return
@@ -1032,7 +1150,7 @@ def written_key(place: Place, new: str) -> Iterator[Case]:
     yield from place.to(place.text.replace(f'"{bad}"', f'"{new}"'))
 
 
-@form(r"write keys, or 'keys: null' for all of them")
+@form(r"write (?:keys|out every module), or 'keys: null' for all of them")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(place, "keys", "null")
 
@@ -1161,6 +1279,7 @@ PROSE = [
         r"name an earlier stage",
         r"name a file in it",
         r"there are none",
+        r"it holds nothing yet",
         r"mlx_lm\.fuse has no metrics",
         r"YAML 1\.2 has no numbers with colons",
         r"YAML indents with spaces, never with tabs",

@@ -10,22 +10,27 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner import cli
+
 ROOT = Path(__file__).parents[2]
+# Our own command with a verb, a recipe, an option or what stands in for one of them.
+OURS = rf"\brun-recipe (?:(?:{'|'.join((*cli.NAMES, 'RECIPE'))})\b|-|\0(?![,']))"
 # How advice begins, and what a command or an option in it looks like.
 ADVICE = re.compile(
     r"(?:where it is said, |of a |a share, )?"
-    r"(?:write|say|use|did you mean|there are|add|put|remove|leave|drop|raise|lower|close|give|set|"
+    r"(?:write|say|use|did you mean|add|put|remove|leave|drop (?:it|the)|raise|lower|close|give|set(?! -)|"
     r"name|run|try|take|rename|convert|choose|make|start|train it|install|it would with|quote|only the "
     r"profile|mlx-lm calls it|they are called|look at|see|rows are checked|change|free|accept|copy|"
-    r"log in|close what|check|let|get|go on|begin|decay|keep|move|split|order|delete)\b[:]? .*"
-    r"|.*(?:run-recipe [a-z{]|pip install|hf auth|hf download| --[a-z]|--set|--smoke|make [a-z]+$).*",
+    r"log in|close what|check|let|get (?:it|the)|go on|begin|decay|keep (?:it|the)|move|split|order|delete)\b[:]? .*"
+    r"|there are: .*"
+    rf"|.*(?:{OURS}|pip install|hf auth|hf download| --[a-z]|--set|--smoke|make [a-z]+$).*",
     re.DOTALL,
 )
 # What a person types or writes as it stands: a sign of code, an option, a name with an underscore or
 # a point in it, a key and its value, a number, a name in capitals, a program.
 TYPED = re.compile(
     r"[\0`{}\[\]=<>|!$\"]|(?<!\w)'|'(?!\w)|(?<!\w)--?[a-z]|\w[._/]\w|\w: |\d|\b[A-Z]{2,}\b"
-    r"|\brun-recipe\b|\bpip\b|\bhf\b|\bgit\b|\bmake [a-z]+$"
+    rf"|{OURS}|\bpip\b|\bhf\b|\bgit\b|\bmake [a-z]+$"
 )
 HOLE = "\0"
 # It says what a schema may say, and nobody is told of it.

@@ -251,6 +251,25 @@ def test_a_broken_recipe_and_a_broken_test_file_are_told_and_not_left_out(locked
     assert done.returncode != 0
 
 
+def test_what_a_lock_advises_is_done(project):
+    """Nothing is locked, then something else is, then it is asked in CI: each way out works."""
+    assert "nothing is locked yet: look at the commands, and run --snapshot-update" in told(project)
+    assert call(project, "--recipes", "--snapshot-update").returncode == 0
+    base = project / "recipes" / "base" / "base.yaml"
+    base.write_text(base.read_text(encoding="utf-8").replace("2.0e-5", "1.0e-5"), encoding="utf-8")
+    assert "if that is meant, run --snapshot-update and read the diff" in told(project)
+    done = call(project, "--recipes", "--snapshot-update", CI="true")
+    assert "run --snapshot-update on your machine, read the diff, and commit it" in done.stderr
+    assert call(project, "--recipes", "--snapshot-update").returncode == 0
+    assert call(project, "--recipes", CI="true").returncode == 0
+
+
+def told(project):
+    done = call(project, "--recipes")
+    assert done.returncode == 1
+    return done.stdout
+
+
 def test_without_syrupy_a_sentence_says_what_to_install(project):
     done = call(project, "--recipes", "-p", "no:syrupy")
     assert done.returncode == 4

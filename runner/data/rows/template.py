@@ -25,7 +25,7 @@ def given_up(why: str) -> Flaw:
         f"cannot be written by the model's chat template: {_short(why)}. It was given up here, "
         "and no row after it was tried; mlx-lm does not give up"
     )
-    hint = "look at the template: with such a row the training does not get further"
+    hint = "look at the template; with such a row the training does not get further"
     return Flaw("row-template-endless", message, hint)
 
 

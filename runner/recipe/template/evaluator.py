@@ -90,7 +90,9 @@ class Evaluator:
         """
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise OperationError(f"nested more than {MAX_DEPTH} levels deep", "take it apart: vars")
+            raise OperationError(
+                f"nested more than {MAX_DEPTH} levels deep", "put its parts into vars"
+            )
         links = []
         while (before := _before(node)) is not None:
             links.append(node)

@@ -179,7 +179,7 @@ def _parsed(expression: str) -> _Parsed:
         raise TemplateError("an empty {{ }}", "write an expression, as {{ vars.NAME }}", SYNTAX)
     if len(expression) > MAX_LENGTH:
         why = f"'{what}' is too large: an expression may have {MAX_LENGTH:,} characters"
-        raise TemplateError(why, "take it apart: vars")
+        raise TemplateError(why, "put its parts into vars")
     try:
         body = _environment().parse("{{" + expression + "}}").body
         tree = _only(body)

@@ -19,7 +19,7 @@ from runner.recipe.yaml_scalars import NumberError, scalar
 Filter = Callable[..., Any]
 _ABSENT = "a name that is missing is an error, and 0, false and '' are values"
 _INSTEAD = "write env('NAME', DEFAULT), MAPPING.get('NAME', DEFAULT) or A if B else C"
-_NEVER = "write the value of a name that may be missing into vars: every name there is, is defined"
+_NEVER = "write the value of a name that may be missing into vars, where every name is defined"
 GONE: Mapping[str, tuple[str, str]] = {
     "default": (_ABSENT, _INSTEAD),
     "d": (_ABSENT, _INSTEAD),

@@ -56,7 +56,7 @@ class Scope:
     def refused(self) -> TemplateError:
         """Return the error of a group of values that is used as one."""
         known = listing(self.names())
-        hint = f"add one of: .{known.replace(', ', ', .')}" if known else "add '.NAME'"
+        hint = f"add one of: .{known.replace(', ', ', .')}" if known else "it holds nothing yet"
         return TemplateError(f"{self.title} is a group of values, not a value", hint)
 
 
