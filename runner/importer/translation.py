@@ -19,7 +19,6 @@ from runner.importer.prune import planned as stages_of
 from runner.importer.script import Adoption
 from runner.lint import preflight
 from runner.plan.compile import Compiled
-from runner.plan.model import Plan
 from runner.recipe import find
 from runner.recipe import load as recipes
 from runner.system import files, reader
@@ -81,16 +80,6 @@ def _adopted(text: str, name: str) -> Adoption:
     """Adopt the commands of a text; of what they read only the project's own files are quoted."""
     read = project.of(name).settings(files.read)
     return adoption.adopt(text, name, load.catalog(), read)
-
-
-def planned(script: str) -> Plan | None:
-    """Return the plan that one of our own scripts was made of; None where it cannot be read."""
-    adopted = _adopted(script, "script")
-    told = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
-    if not adopted.own or any(one.severity == "error" for one in told):
-        return None
-    result = _compiled(write_recipe.recipe_text(adopted), "script")[1]
-    return result.plan if result else None
 
 
 def _rows(text: str) -> bool:

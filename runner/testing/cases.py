@@ -18,11 +18,13 @@ from runner.recipe import find
 from runner.recipe.load import Loaded
 from runner.recipe.size import tried
 from runner.system import files as disk
+from runner.testing import locked as locked_plan
 from runner.testing.suite import Case, Inputs, Suite, lost, suite
 from runner.testing.trial import trial
 from runner.workflow import Files
 
 SAME = "the recipe says what is locked: it is run-recipe that says it otherwise"
+LONE = "no plan is locked beside the script, which would say more: --snapshot-update writes it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,40 +109,39 @@ def locked(recipe: str, before: Sequence[str] = ()) -> Mapping[str, Inputs]:
     return kept | known if loaded.problems else known
 
 
-def commands(recipe: str, inputs: Inputs) -> str:
-    """Return the script of a recipe under some inputs. Raises InvalidRecipeError."""
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """The commands of a recipe as they are locked: the script, and the plan that it is made of."""
+
+    script: str
+    plan: str
+
+
+def commands(recipe: str, inputs: Inputs) -> Locked:
+    """Return what is to be locked of a recipe under some inputs. Raises InvalidRecipeError."""
     beside = find.suite_of(recipe)
     found = read(beside) if beside else None
     if found is not None and found.problems:
         raise InvalidRecipeError(found.problems, {found.file: found.text})
-    return script(_planned(recipe, inputs)[1], load.catalog())
+    plan = _planned(recipe, inputs)[1]
+    return Locked(script(plan, load.catalog()), locked_plan.written(plan))
 
 
-def changes(recipe: str, inputs: Inputs, before: str, after: str) -> list[str]:
-    """Return what changes from one script of a recipe to the next, each with its line.
+def changes(recipe: str, inputs: Inputs, before: Locked, after: Locked) -> list[str]:
+    """Return what changes from what is locked of a recipe to what it is now, each with its line.
 
-    A value that the recipe says as the locked plan has it comes of no line: it is another command
-    that is made of it. Where a script cannot be read as a plan, its words are compared.
+    Where the plan is the same, or is not locked, the words of the two scripts are compared.
     """
     from runner.diff import diff, text
-    from runner.importer import translation
     from runner.provenance import causes
 
     compiled, plan = _planned(recipe, inputs)
-    here = causes.side(compiled, plan)
-    old, new = translation.planned(before), translation.planned(after)
-    if old is None or new is None:
-        return list(_words(before, after, plan))
-    meant = {(one.stage, one.name) for one in diff.compare(causes.Side(old), here).changes}
-    found = diff.compare(causes.Side(old), replace(here, plan=new))
-    changes = [
-        one if (one.stage, one.name) in meant else replace(one, causes=()) for one in found.changes
-    ]
-    told = list(text.lines(replace(found, changes=tuple(changes))))
-    told = told or list(_words(before, after, plan))
-    whole = found.stages and not found.changes
-    same = told and not whole and not any((one.stage, one.name) in meant for one in found.changes)
-    return [*told, SAME] if same else told
+    old = locked_plan.read(before.plan)
+    if old is None:
+        return [*_words(before.script, after.script, plan), *([LONE] if before.script else [])]
+    here = replace(causes.side(compiled, plan), plan=locked_plan.bare(plan))
+    told = [*text.lines(diff.compare(causes.Side(old), here))]
+    return told or [*_words(before.script, after.script, plan), SAME]
 
 
 def _words(before: str, after: str, plan: Plan) -> Iterator[str]:

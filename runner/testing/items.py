@@ -105,14 +105,14 @@ def _test(path: Path, inputs: Inputs, root: Path) -> Any:
     def commands(snapshot: Any) -> None:
         with chdir(root):
             try:
-                text = cases.commands(file, inputs)
+                now = cases.commands(file, inputs)
             except BaseException:
                 keep(snapshot)
                 raise
-            before = hold(snapshot, text)
+            before = hold(snapshot, now)
             if before is not None:
-                named = cases.changes(file, inputs, before, text) if before else []
-                raise NotAsLockedError(_difference(file, before, text, named))
+                named = cases.changes(file, inputs, before, now) if before.script else []
+                raise NotAsLockedError(_difference(file, before.script, now.script, named))
 
     return commands
 

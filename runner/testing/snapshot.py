@@ -1,4 +1,4 @@
-"""Syrupy's snapshots as scripts: ``__snapshots__/NAME.sh`` beside the recipe NAME.yaml."""
+"""Syrupy's snapshots of a recipe NAME.yaml: ``__snapshots__/NAME.sh``, and its plan beside it."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -9,6 +9,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from runner.command.script import made_from
 from runner.system import reader
+from runner.testing.cases import Locked
 
 if TYPE_CHECKING:
     from syrupy.location import PyTestLocation
@@ -32,7 +33,8 @@ class Script(SingleFileSnapshotExtension):
         """Say whether a snapshot is the one of a test."""
         path = Path(snapshot_location)
         folder = Path(cls.dirname(test_location=test_location))
-        return path.parent == folder and path.stem == test_location.snapshot_name
+        name = f"{test_location.snapshot_name}.{cls.file_extension}"
+        return path.parent == folder and path.name == name
 
     def discover_snapshots(
         self,
@@ -46,6 +48,12 @@ class Script(SingleFileSnapshotExtension):
         for path in sorted(folder.glob(f"*.{self.file_extension}")):
             found.add(self.read_snapshot_collection(snapshot_location=str(path)))
         return found
+
+
+class Planned(Script):
+    """What a script is made of, which explains how it changed: NAME[PROFILE].plan.json."""
+
+    file_extension = "plan.json"
 
 
 def root_of(recipe: Path, name: str, root: Path) -> Path:
@@ -79,23 +87,40 @@ def variants_of(recipe: Path) -> list[str]:
     return [match[1] or "" for match in found if match]
 
 
-def hold(snapshot: Any, text: str) -> str | None:
-    """Hold a script against its snapshot; return what was locked where it is another one.
+def hold(snapshot: Any, now: Locked) -> Locked | None:
+    """Hold a script and its plan against what is locked; return that where it is something else.
 
-    '' means that nothing is locked yet; None that the two are equal, or written anew.
+    Two empty texts mean that nothing is locked yet; None that all is equal, or written anew. A
+    script that is locked without its plan, as earlier releases did, is held alone.
     """
-    locked = snapshot.use_extension(Script)
-    if locked == text:
+    script, plan = snapshot.use_extension(Script), snapshot.use_extension(Planned)
+    same = script == now.script
+    if same and not _place(plan).exists() and not _updates(plan):
         return None
-    (result,) = locked.executions.values()
+    same = (plan == now.plan) and same
+    return None if same else Locked(_recalled(script), _recalled(plan))
+
+
+def _recalled(snapshot: Any) -> str:
+    """Return what was locked, "" for nothing."""
+    (result,) = snapshot.executions.values()
     if result.exception is not None:
         raise result.exception
     return str(result.recalled_data or "")
 
 
+def _place(snapshot: Any) -> Path:
+    location = snapshot.extension.get_location(test_location=snapshot.test_location, index=0)
+    return Path(location)
+
+
+def _updates(snapshot: Any) -> bool:
+    option = snapshot.session.pytest_session.config.option
+    return bool(option.update_snapshots or getattr(option, "update_new_snapshots_only", False))
+
+
 def keep(snapshot: Any) -> None:
-    """Count a snapshot as used: the recipe is there, and cannot say its commands."""
-    locked = snapshot.use_extension(Script)
-    place = Path(locked.extension.get_location(test_location=locked.test_location, index=0))
-    if place.exists():
-        _ = locked == reader.read_text(place, reader.SCRIPT)
+    """Count what is locked as used: the recipe is there, and cannot say its commands."""
+    for locked in (snapshot.use_extension(Script), snapshot.use_extension(Planned)):
+        if _place(locked).exists():
+            _ = locked == reader.read_text(_place(locked), reader.SCRIPT)

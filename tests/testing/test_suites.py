@@ -95,8 +95,8 @@ def test_the_environment_of_whoever_runs_it_changes_no_commands(tmp_path, monkey
     text = RECIPE.replace("replay: b", "replay: b, seed: \"{{ env('SEED', 3) }}\"")
     (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setenv("SEED", "7")
-    assert "--seed=3" in cases.commands(f"{tmp_path}/a.yaml", Inputs())
-    assert "--seed=5" in cases.commands(f"{tmp_path}/a.yaml", Inputs(environ={"SEED": "5"}))
+    assert "--seed=3" in cases.commands(f"{tmp_path}/a.yaml", Inputs()).script
+    assert "--seed=5" in cases.commands(f"{tmp_path}/a.yaml", Inputs(environ={"SEED": "5"})).script
 
 
 def test_a_test_file_of_a_yml_finds_it(tmp_path):

@@ -1,0 +1,34 @@
+"""A plan as it is locked beside its script: what the commands are made of, and nothing else.
+
+A line that moves, a description or an expectation changes no command, and nothing that is locked.
+"""
+
+import json
+from collections.abc import Mapping
+
+from runner.base.formatting import laid_out
+from runner.plan.model import Plan, Stage
+from runner.runs.manifest import plan_from_dict
+
+KEPT = ("name", "tool", "params", "outputs", "launch", "trainer")
+
+
+def written(plan: Plan) -> str:
+    """Return a plan as JSON for people who read a diff: one value a line."""
+    stages = [{key: getattr(stage, key) for key in KEPT} for stage in plan.stages]
+    return laid_out({"name": plan.name, "env": plan.env, "stages": stages}) + "\n"
+
+
+def read(text: str) -> Plan | None:
+    """Return the plan that was locked; None for a text that holds none."""
+    try:
+        said = json.loads(text)
+        return plan_from_dict({"file": "", **said}) if isinstance(said, Mapping) else None
+    except ValueError:
+        return None
+
+
+def bare(plan: Plan) -> Plan:
+    """Return a plan with what is locked of it alone, to be compared with one that was."""
+    stages = tuple(Stage(**{key: getattr(stage, key) for key in KEPT}) for stage in plan.stages)
+    return Plan(name=plan.name, file="", stages=stages, env=plan.env)
