@@ -11,12 +11,19 @@ from runner.system import printer
 @click.command("import", context_settings={"ignore_unknown_options": True})
 @click.argument("words", metavar="FILE | -- COMMAND…", nargs=-1, type=click.UNPROCESSED)
 @click.option("-o", "--out", metavar="NAME.yaml", help="Write the recipe there instead.")
-def command(words: tuple[str, ...], out: str | None) -> int:
+@click.option(
+    "--leave-out",
+    metavar="COMMAND",
+    multiple=True,
+    help="Leave out commands that begin so: they train nothing (repeatable).",
+)
+def command(words: tuple[str, ...], out: str | None, leave_out: tuple[str, ...]) -> int:
     """Write the recipe of a script, a command, or an adapter.
 
     FILE is a shell script of mlx_lm commands, a YAML configuration of mlx_lm.lora, or the
     adapter_config.json that it wrote. The recipe goes to stdout; what mlx-lm had been ignoring, and
-    what cannot be followed, is told on stderr and stands in the recipe as a comment.
+    what cannot be followed, is told on stderr and stands in the recipe as a comment. A program
+    that may train is to be added by hand (exit 2), unless --leave-out says that it does not.
     """
     from runner.base.problems import pictures
     from runner.cli import new_recipe
@@ -27,9 +34,9 @@ def command(words: tuple[str, ...], out: str | None) -> int:
     place = new_recipe.place(out) if out else None
     schema = new_recipe.schema(place) if place else ""
     if len(words) == 1:
-        found = translation.from_file(words[0], schema)
+        found = translation.from_file(words[0], schema, leave_out)
     else:
-        found = translation.from_words(words, schema)
+        found = translation.from_words(words, schema, leave_out)
     for told in pictures(found.problems, found.sources):
         printer.say(told)
     if place is None:

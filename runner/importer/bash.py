@@ -300,8 +300,9 @@ class Redirect:
 class Command:
     """One simple command.
 
-    `comments` stand right above it; `sign` is the operator before it; `inside` is the loop or
-    condition it stands in, with its place; `span` is where in the script it stands.
+    `comments` stand right above it; `sign` is the operator before it, and `negated` says that it is
+    behind a ``!``; `inside` is the loop or condition it stands in, with its place, and `apart` says
+    that it stands in a subshell; `span` is where in the script it stands.
     """
 
     words: tuple[Word, ...]
@@ -311,15 +312,21 @@ class Command:
     sign: str = ""
     inside: tuple[str, Mark] | None = None
     span: tuple[int, int] = (0, 0)
+    negated: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The commands of a script in their order, the spans of its comments; `mark` is a place."""
+    """The commands of a script in their order, the spans of its comments; `mark` is a place.
+
+    `functions` are the names of those it defines.
+    """
 
     commands: tuple[Command, ...]
     comments: tuple[tuple[int, int], ...]
     mark: Callable[[int], Mark]
+    functions: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -330,13 +337,14 @@ class _Begun:
     redirects: list[Redirect] = field(default_factory=list)
     mark: Mark | None = None
     start: int = 0
+    negated: bool = False
 
 
 def script(text: str, file: str) -> Script:
     """Read a script."""
     reader = _Reader(text, file)
     found = tuple(reader.commands())
-    return Script(found, tuple(reader.remarks), reader.mark)
+    return Script(found, tuple(reader.remarks), reader.mark, frozenset(reader.functions))
 
 
 def is_assignment(word: Word) -> bool:
@@ -358,6 +366,8 @@ class _Reader:
         self.comments: list[str] = []
         self.begun = _Begun()
         self.sign = ""
+        self.functions: set[str] = set()
+        self.patterns = False  # of a case, before the next ")"
 
     def mark(self, at: int | None = None) -> Mark:
         where = self.at if at is None else at
@@ -377,6 +387,8 @@ class _Reader:
             self.at += 1
         elif text[at] == "#":
             self.comment()
+        elif text.startswith("((", at) and not self.begun.words:
+            self.arithmetic()
         elif found := _REDIRECT.match(text, at):
             self.redirect(found)
         elif found := _OPERATOR.match(text, at):
@@ -402,10 +414,16 @@ class _Reader:
             yield from self.end("" if self.begun.words else self.sign)
             if blank:
                 self.comments = []
+        elif self.patterns:
+            self.begun = _Begun()
+            self.patterns = sign != ")"
         elif sign == "(":
             function = len(self.begun.words) == 1
+            if function:
+                self.functions.add(self.begun.words[0].plain or "")
             self.begun = _Begun() if function else self.begun
-            self.stack.append(("function" if function else "(", ")", self.mark(self.at - 1)))
+            kind = "function" if function else self.group("(")
+            self.stack.append((kind, ")", self.mark(self.at - 1)))
             if function and self.text.startswith(")", self.at):
                 self.at += 1
                 self.stack[-1] = ("function", "", self.stack[-1][2])
@@ -415,6 +433,19 @@ class _Reader:
                 self.stack.pop()
         else:
             yield from self.end(sign)
+            self.patterns = sign.startswith(";;") or sign == ";&"
+
+    def group(self, sign: str) -> str:
+        """Return what a group is: behind ``&&`` or ``||`` it may not run at all."""
+        return self.sign if self.sign in {"&&", "||"} else sign
+
+    def arithmetic(self) -> None:
+        """Read ``(( ))`` as one word."""
+        end = self.text.find("))", self.at)
+        mark = self.mark()
+        self.begin(mark)
+        self.begun.words.append(Word((Part("text", "(("),), mark))
+        self.at = len(self.text) if end < 0 else end + 2
 
     def end(self, sign: str) -> Iterator[Command]:
         """Yield the command that ends here; `sign` stands before the next one."""
@@ -429,6 +460,8 @@ class _Reader:
                 self.sign,
                 loops[0] if loops else None,
                 (begun.start, self.at),
+                begun.negated,
+                any(end == ")" and kind != "function" for kind, end, _ in self.stack),
             )
             self.comments = []
         self.sign = sign
@@ -476,19 +509,25 @@ class _Reader:
             if word == "{" and function:
                 self.stack[-1] = ("function", "}", self.stack[-1][2])
             else:
-                self.stack.append((word, _OPENS[word], mark))
+                kind = self.group(word) if word == "{" else word
+                self.stack.append((kind, _OPENS[word], mark))
             if word in {"for", "select", "case", "function"}:
                 self.header(word)
             return True
         if self.stack and word == self.stack[-1][1]:
             self.stack.pop()
             return True
+        self.begun.negated |= word == "!"
         return word in _LEADS
 
     def header(self, word: str) -> None:
         """Skip the rest of a line such as ``for NAME in WORDS``."""
         stop = re.compile(r"\bin\b|\n" if word == "case" else r"[;\n]|(?=\{)")
         found = stop.search(self.text, self.at)
+        if word == "function":
+            said = self.text[self.at : found.start() if found else None].strip(" \t()")
+            self.functions.add(said)
+        self.patterns = word == "case"
         self.at = found.end() if found else len(self.text)
 
     def redirect(self, found: re.Match[str]) -> None:

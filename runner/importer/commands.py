@@ -14,12 +14,39 @@ _STARTERS = {
     "setsid", "stdbuf", "sudo", "taskset", "time", "timeout", "unbuffer", "uv", "uvx",
 }  # fmt: skip
 _HARMLESS = {
-    ":", "[", "[[", "cat", "cd", "date", "df", "du", "echo", "exit", "false", "free", "grep",
+    ":", "[", "[[", "((", "cat", "cd", "date", "df", "du", "echo", "exit", "false", "free", "grep",
     "hash", "head", "hostname", "ls", "mkdir", "printf", "pwd", "return", "set", "shift", "shopt",
     "sleep", "sort", "tail", "tee", "test", "trap", "true", "ulimit", "umask",
     "uname", "unset", "wait", "wc", "which", "conda", "deactivate", "tput", "clear", "sysctl",
     "top",
 }  # fmt: skip
+_ASIDE = {
+    "alias", "apt", "apt-get", "awk", "aws", "basename", "bg", "brew", "builtin", "chmod", "chown",
+    "cmp", "complete", "cp", "curl", "cut", "defaults", "diff", "dirname", "dirs", "disown", "expr",
+    "fg", "file", "getopts", "git", "gsutil", "gunzip", "gzip", "huggingface-cli", "install",
+    "jobs", "jq", "kill", "killall", "less", "let", "ln", "logger", "lsof", "mail", "md5",
+    "md5sum", "mkfifo", "mktemp", "module", "more", "mv", "nproc", "nvidia-smi", "open", "pbcopy",
+    "pgrep", "ping", "pip", "pip3", "pkill", "pmset", "popd", "ps", "purge", "pushd", "read",
+    "readlink", "realpath", "rm", "rmdir", "rsync", "say", "scp", "sed", "seq", "sha256sum",
+    "shasum", "stat", "stty", "sw_vers", "sync", "tar", "times", "tmutil", "touch", "tr", "type",
+    "unalias", "uniq", "unzip", "wget", "xattr", "xz", "yes", "zip", "zstd",
+}  # fmt: skip
+"""Programs that do something a recipe does not, and train nothing."""
+_PARTS = {
+    "conda": {"activate", "create", "deactivate", "env", "info", "install", "list"},
+    "docker": {"image", "images", "info", "login", "ps", "pull", "rm", "rmi", "start", "stop"},
+    "hf": {"auth", "cache", "env", "version"},
+    "poetry": {"install", "lock", "sync", "update"},
+    "uv": {"add", "cache", "lock", "pip", "python", "self", "sync", "tool", "venv"},
+    "wandb": {"login", "offline", "online", "off", "on", "status", "sync"},
+}
+"""Of these it is the second word that says so."""
+_MODULES = {"pip", "venv", "ensurepip", "compileall", "json.tool", "virtualenv"}
+_ASKING = {
+    "((", "[", "[[", "cmp", "command", "diff", "expr", "false", "grep", "hash", "let", "pgrep",
+    "ping", "read", "test", "type", "which",
+}  # fmt: skip
+_INTERPRETERS = ("python", "bash", "sh", "zsh", "node", "perl", "ruby")
 _SHELLS = {".", "source", "bash", "dash", "ksh", "sh", "zsh"}
 _SPEAKING = {
     "[",
@@ -60,6 +87,50 @@ def find(words: Sequence[str], catalog: Catalog) -> Program:
         if found is not None:
             return Program(found.tool, found.used + at, found.unknown)
     return Program()
+
+
+def asks(name: str) -> bool:
+    """Say whether a command is there for its answer: what stands behind it may not run."""
+    return name in _ASKING
+
+
+def aside(words: Sequence[str]) -> bool:
+    """Say whether a command surely trains nothing: a program that is known, and no other."""
+    words = started(words)
+    name = posixpath.basename(words[0]) if words else ":"
+    if name in _PARTS:
+        return bool(words[1:]) and words[1] in _PARTS[name]
+    if re.fullmatch(r"python[\d.]*", name):
+        module = words[2:3] if words[1:2] == ["-m"] else []
+        return (module != [] and module[0] in _MODULES) or words[1:] in (["-V"], ["--version"])
+    if name == "command":
+        return words[1:2] in (["-v"], ["-V"])
+    if name in _SHELLS:
+        return not script(words) and "-c" not in words and words[1:] != []
+    return harmless(name) or name in _ASIDE or (name == "find" and not _executes(words))
+
+
+def _executes(words: Sequence[str]) -> bool:
+    return any(word.startswith(("-exec", "-ok")) for word in words)
+
+
+def started(words: Sequence[str]) -> Sequence[str]:
+    """Return a command without what only starts it: ``nohup``, ``timeout 10``, ``env A=1``."""
+    while words and posixpath.basename(words[0]) in _STARTERS - _PARTS.keys() - {"command"}:
+        words = words[1:]
+        while words and (
+            words[0].startswith("-") or re.fullmatch(r"[\d.]+[smhd]?|\w+=.*", words[0])
+        ):
+            words = words[1:]
+    return words
+
+
+def told_by(words: Sequence[str]) -> str:
+    """Return the words by which a command is left out: its name, and what that is given first."""
+    name = posixpath.basename(words[0])
+    plain = words[1:] and not words[1].startswith("-")
+    count = 2 if plain or name.startswith(_INTERPRETERS) else 1
+    return " ".join([name, *words[1:count]])
 
 
 def harmless(name: str) -> bool:

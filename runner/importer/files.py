@@ -7,6 +7,7 @@ from runner.base.problems import Mark, Problem
 from runner.catalog.tools import Catalog
 from runner.importer.arguments import NOT_FOLLOWED, Argument
 from runner.importer.bash import PRIVATE, Command
+from runner.importer.commands import script
 from runner.importer.config_file import File, unreadable
 from runner.importer.mention import given
 from runner.importer.variables import Variables, unfilled
@@ -86,6 +87,16 @@ class Files:
         except OSError:
             return ""  # that it is left out is told
         return given(text, catalog)
+
+    def looked_at(self, plain: list[str]) -> bool:
+        """Say whether a command is `source FILE`, of a file that could be read."""
+        name = script(plain) if plain[0] in {".", "source"} else ""
+        if self._written.get(normal(name)) is not None and name:
+            return True
+        try:
+            return bool(name) and self._read(name) is not None
+        except OSError:
+            return False
 
     def _body(self, name: str, plain: list[str], command: Command) -> File | None:
         """Return what a command writes, None where it is what another command said."""

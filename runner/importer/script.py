@@ -5,10 +5,11 @@ A command becomes a stage; a path that an earlier command wrote becomes a refere
 
 import posixpath
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
 from runner.base.constants import RUN_DIR
@@ -19,6 +20,7 @@ from runner.importer.arguments import NOT_FOLLOWED, Argument, Given, unfollowed
 from runner.importer.bash import Command, Part, Script, Word, is_assignment, script
 from runner.importer.config_file import settings
 from runner.importer.files import Files, Read, UnreadableError
+from runner.importer.flow import Flow
 from runner.importer.stages import Adopted, Made, fitted, settle
 from runner.importer.variables import Variables, unfilled
 from runner.plan.train_options import nested
@@ -32,6 +34,7 @@ _EXPECT = "expect: "
 _CONTINUE = "continue: "
 _VARS = re.compile(r"\bvars\.")
 _COMPOUNDS = {"if": "a condition", "case": "a case", "function": "a function"}
+_COMPOUNDS |= {"&&": "a condition", "||": "a condition"}
 _COMPOUNDS |= dict.fromkeys(("for", "while", "until", "select"), "a loop")
 
 
@@ -39,7 +42,8 @@ _COMPOUNDS |= dict.fromkeys(("for", "while", "until", "select"), "a loop")
 class Adoption:
     """What a script amounts to; `problems` are those of no stage.
 
-    `own` says that the runner wrote it, `terse` that it says every parameter, chosen or not.
+    `own` says that the runner wrote it, `terse` that it says every parameter, chosen or not;
+    `unused` is what was to be left out, and is not there.
     """
 
     file: str
@@ -51,12 +55,19 @@ class Adoption:
     description: str = ""
     own: bool = False
     terse: bool = False
+    unused: list[str] = field(default_factory=list)
 
 
-def adopt(text: str, file: str, catalog: Catalog, read: Read) -> Adoption:
-    """Read a script; `read` returns the bytes of the files it names, or raises OSError."""
-    walk = _Walk(file, catalog, read)
+def adopt(
+    text: str, file: str, catalog: Catalog, read: Read, leave_out: Sequence[str] = ()
+) -> Adoption:
+    """Read a script; `read` returns the bytes of the files it names, or raises OSError.
+
+    Commands that begin with the words of one of `leave_out` are left out: they train nothing.
+    """
+    walk = _Walk(file, catalog, read, leave_out)
     said = script(text, file)
+    walk.functions = said.functions
     for command in said.commands:
         walk.command(command)
     walk.finish(text, said)
@@ -66,7 +77,10 @@ def adopt(text: str, file: str, catalog: Catalog, read: Read) -> Adoption:
 class _Walk:
     """Follows a script command by command."""
 
-    def __init__(self, file: str, catalog: Catalog, read: Read) -> None:
+    def __init__(self, file: str, catalog: Catalog, read: Read, leave_out: Sequence[str]) -> None:
+        self.leave_out = [one.split() for one in leave_out]
+        self.functions: frozenset[str] = frozenset()
+        self.flow = Flow(lambda words: self.called(words[0], [*words]))
         self.adoption = Adoption(file)
         self.catalog = catalog
         self.variables = self.adoption.variables
@@ -75,6 +89,7 @@ class _Walk:
         self.told: set[Mark] = set()
         self.made = Made()
         self.full = False
+        self.used: list[list[str]] = []
         self.begun = False
         self.exported: list[Word] = []
         self.before: tuple[Mark, str] | None = None  # the last command's words, as text
@@ -85,25 +100,40 @@ class _Walk:
         words = list(command.words)
         own = list(takewhile(is_assignment, words))
         words = words[len(own) :]
+        self.flow.begin(command)
         self.inner(command)
         if not words:
             for word in own:
                 self.assign(word, command)
             return
         for word in own:
-            self.environment(word)
+            self.environment(word.parts[0].text, word.mark)
         said = [Argument(text, word.mark) for word in words for text in self.variables.words(word)]
         plain = [self.variables.text(one.text) for one in said]
         found = commands.find(plain, self.catalog)
+        if self.flow.end is not None:
+            self.behind(self.flow.end, found, command)
+            return
         self.fed(plain, found, command)
         if found.tool is not None and command.inside is not None:
             self.compound(command.inside)
-        elif found.tool is not None and command.sign == "||":
-            self.cannot(command.mark, "it runs only where the command before it fails")
+        elif found.tool is not None and (why := self.flow.doubt(command)):
+            self.cannot(command.mark, why, "write a stage for it, or a profile")
         elif found.tool is not None:
             self.stage(found, said, command)
         else:
             self.other(plain, said, command, found)
+        if found.tool is None or plain[0] == "exec":
+            self.flow.pass_by(plain, command)
+
+    def behind(self, end: tuple[Mark, str], found: commands.Program, command: Command) -> None:
+        """Tell a tool behind the end of the script, which never runs."""
+        if found.tool is not None:
+            mark, said = end
+            why = (
+                f"it never runs, and becomes no stage: '{said}' in line {mark.line} ends the script"
+            )
+            self.note(command.mark, why, "write a stage for it if it is to run")
 
     def inner(self, command: Command) -> None:
         """Tell a command of mlx-lm inside of a substitution, which becomes no stage."""
@@ -145,7 +175,7 @@ class _Walk:
         name, _, first = word.parts[0].text.partition("=")
         plain = name.rstrip("+")
         parts = (replace(word.parts[0], text=first), *word.parts[1:])
-        why = ""
+        why = self.flow.doubted()
         if command.inside is not None:
             kind, mark = command.inside
             why = f"a value that depends on {_COMPOUNDS[kind]} in line {mark.line}"
@@ -174,7 +204,7 @@ class _Walk:
             self.folder(plain, command)
         elif name in {"cat", "tee", "echo", "printf"}:
             self.files.written(name, plain, command)
-        elif name == "cd":
+        elif name in {"cd", "pushd"}:
             self.moves(said[1:], command)
         else:
             self.left(name, plain, command, found)
@@ -187,11 +217,36 @@ class _Walk:
             run := self.files.runs(commands.script(plain), self.catalog)
         ):
             self.dropped(command.mark, f"'{self.called(name, plain)}' runs {run}")
-        elif name in {".", "source"} and not commands.script(plain):
+        elif self.settled(name, plain):
             return
-        elif not commands.harmless(name) and (command.inside or ("",))[0] != "function":
-            why = f"'{self.called(name, plain)}' is no tool of a recipe: it is left out"
-            self.note(command.mark, why, "run it before, or beside the recipe")
+        elif self.known(plain):
+            if (command.inside or ("",))[0] != "function":
+                why = f"'{self.called(name, plain)}' is no tool of a recipe: it is left out"
+                self.note(command.mark, why, "run it before, or beside the recipe")
+        else:
+            self.unknown(name, plain, command)
+
+    def settled(self, name: str, plain: list[str]) -> bool:
+        """Say whether nothing is to be said of a command: a function's own are told where it is."""
+        if name in {".", "source"} and not commands.script(plain):
+            return True
+        return commands.harmless(name) or name in self.functions
+
+    def known(self, plain: list[str]) -> bool:
+        """Say whether a command surely trains nothing, by itself or because the user says so."""
+        words = [self.variables.shown(word) for word in commands.started(plain)]
+        words[:1] = [posixpath.basename(word) for word in words[:1]]
+        said = [one for one in self.leave_out if words[: len(one)] == one]
+        self.used += [one for one in said if one not in self.used]
+        return bool(said) or commands.aside(plain) or self.files.looked_at(plain)
+
+    def unknown(self, name: str, plain: list[str], command: Command) -> None:
+        """Tell a command that may train: nobody knows what it starts."""
+        words = [self.variables.shown(word) for word in commands.started(plain)]
+        short = shlex.quote(commands.told_by(words)) if words else name
+        why = f"'{self.called(name, plain)}' may train, and no stage does"
+        hint = f"write a stage for it; if it trains nothing, import with --leave-out {short}"
+        self.cannot(command.mark, why, hint)
 
     def runs(self, name: str, plain: list[str]) -> str:
         """Return the command of mlx-lm that a command may run, "" for none."""
@@ -229,18 +284,19 @@ class _Walk:
         sure = plain[0] == "shift" and by.isdigit() and command.inside is None
         self.variables.shifted = before + int(by) if sure and before is not None else None
 
-    def environment(self, word: Word) -> None:
+    def environment(self, text: str, mark: Mark) -> None:
         """Say that a variable is for the commands themselves, and no value of a parameter."""
-        name = word.parts[0].text.partition("=")[0]
+        name = text.partition("=")[0]
         why = f"{name} is in the environment of the commands: a recipe does not set it"
-        self.note(word.mark, why, f"export {name} before you run the recipe")
+        self.note(mark, why, f"export {name} before you run the recipe")
 
     def finish(self, text: str, said: Script) -> None:
         """Say which exported variables no command reads itself, and every problem in words."""
         self.account(text, said)
+        self.adoption.unused = [" ".join(o) for o in self.leave_out if o not in self.used]
         for word in self.exported:
             if word.parts[0].text.partition("=")[0] not in self.variables.read:
-                self.environment(word)
+                self.environment(word.parts[0].text, word.mark)
         for told in (self.adoption.problems, *(stage.notes for stage in self.adoption.stages)):
             shown = self.variables.shown
             told[:] = [replace(o, message=shown(o.message), hint=shown(o.hint)) for o in told]
@@ -303,7 +359,7 @@ class _Walk:
         if len(self.adoption.stages) == MAX_COMMANDS:
             self.beyond(command.mark)
             return
-        around: dict[str, Any] = {}
+        around = self.started(said[: found.used])
         unplaced: list[str] = []
         rest = said[found.used :]
         while tool is not None and tool.name not in self.catalog.names:
@@ -329,6 +385,23 @@ class _Walk:
         self.configure(adopted, parsed.config)
         self.dress(adopted, command)
         self.adoption.stages.append(adopted)
+
+    def started(self, words: Sequence[Argument]) -> dict[str, Any]:
+        """Return what stands before a tool's own words as keys of its stage."""
+        around: dict[str, Any] = {}
+        for before, word in pairwise(words):
+            text, starter = self.variables.text(word.text), self.variables.text(before.text)
+            if re.match(r"[A-Za-z_]\w*=", text):
+                self.environment(text, word.mark)
+            elif posixpath.basename(starter) in {"timeout", "gtimeout"}:
+                if limit := re.fullmatch(r"(\d+)([smhd]?)", text):
+                    days = limit[2] == "d"
+                    number = int(limit[1]) * 24 if days else int(limit[1])
+                    around["timeout"] = f"{number}{'h' if days else limit[2] or 's'}"
+                else:
+                    why = f"'{starter} {self.variables.shown(text)}' before it is left out"
+                    self.note(word.mark, why, "write timeout: in the stage")
+        return around
 
     def keys(self, outer: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a launcher or a trainer is told, as a stage's own keys."""

@@ -40,7 +40,7 @@ class Imported:
     stages: int
 
 
-def from_file(file: str, schema: str = "") -> Imported:
+def from_file(file: str, schema: str = "", leave_out: Sequence[str] = ()) -> Imported:
     """Import a script, a -c file, or an adapter_config.json. Raises RecipeError."""
     try:
         text = reader.read(file, reader.SCRIPT).decode("utf-8-sig").replace("\r\n", "\n")
@@ -64,22 +64,29 @@ def from_file(file: str, schema: str = "") -> Imported:
         return _of_adapter(text, file, schema)
     if file.endswith(SUFFIXES):
         return _of_config(text, file, schema)
-    return _imported(_adopted(text, file), {file: text}, schema)
+    return _imported(_adopted(text, file, leave_out), {file: text}, schema)
 
 
-def from_words(words: Sequence[str], schema: str = "") -> Imported:
+def from_words(words: Sequence[str], schema: str = "", leave_out: Sequence[str] = ()) -> Imported:
     """Import one command. Raises RecipeError."""
     line = shlex.join(words)
     name = "the command"
     if PRIVATE.search(line):
         raise RecipeError(f"{name} holds a character that no recipe can say")
-    return _imported(_adopted(line, name), {name: line}, schema)
+    return _imported(_adopted(line, name, leave_out), {name: line}, schema)
 
 
-def _adopted(text: str, name: str) -> Adoption:
-    """Adopt the commands of a text; of what they read only the project's own files are quoted."""
+def _adopted(text: str, name: str, leave_out: Sequence[str] = ()) -> Adoption:
+    """Adopt the commands of a text; of what they read only the project's own files are quoted.
+
+    Raises RecipeError where nothing is there of what is to be left out.
+    """
     read = project.of(name).settings(files.read)
-    return adoption.adopt(text, name, load.catalog(), read)
+    adopted = adoption.adopt(text, name, load.catalog(), read, leave_out)
+    if adopted.unused:
+        hint = "write the first words of a command as import tells it"
+        raise RecipeError(f"no command of {name} begins with '{adopted.unused[0]}'", hint)
+    return adopted
 
 
 def _rows(text: str) -> bool:

@@ -8,7 +8,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,12 @@ LORA = "mlx_lm.lora --train --model org/m --data d --iters 10"
 
 @dataclass(frozen=True)
 class Script:
-    """A script, and the files beside it."""
+    """A script, and the files beside it; `leave_out` is what import is told with it."""
 
     text: str
     files: dict[str, str] = field(default_factory=dict)
     name: str = "script.sh"
+    leave_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,10 @@ SCRIPTS = {
     "a command in a command": Script(
         f'{LORA}\nbash -c "mlx_lm.fuse --model org/m --save-path f --dequantize"\n'
     ),
+    "a program that may train": Script(f"make train\n{LORA}\nnohup $TOOL --data d &\n"),
+    "a condition": Script(f'{LORA}\n[ -n "$X" ] && mlx_lm.fuse --model org/m --save-path f\n'),
+    "a time limit of a kind": Script(f"timeout -k 5 10 {LORA}\n"),
+    "behind the end": Script(f"{LORA}\nexit\nmlx_lm.fuse --model org/m --save-path f\n"),
     "an alias": Script(f"{LORA}\nalias f='mlx_lm.fuse --model org/m --save-path f --dequantize'\n"),
     "another folder": Script(f"cd other\n{LORA}\n"),
     "a key that a schedule hides": Script(
@@ -187,7 +192,17 @@ def _(script: Script, _: translation.Imported, problem: Problem, found: re.Match
     yield Script(where.pop("script.sh"), where)
 
 
-@form(r"write a stage for (?:it|each, or a profile)")
+@form(r"write a stage for it; if it trains nothing, import with --leave-out (?P<said>.*)")
+def _(script: Script, _: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
+    yield replace(script, leave_out=tuple(shlex.split(found["said"])))
+
+
+@form(r"write timeout: in the stage")
+def _(_: Script, made: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+    yield Recipe(made.text.replace("    params:\n", "    timeout: 10s\n    params:\n"), {})
+
+
+@form(r"write a stage for (?:it|each)(?:, or a profile| if it is to run)?")
 def _(script: Script, _: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
     """In the script that is a command of its own: each becomes a stage."""
     (said,) = set(re.findall(r"mlx_lm\.fuse [^\"'\n]*", script.text))
@@ -284,7 +299,7 @@ def write(script: Script) -> translation.Imported:
     for name, text in {script.name: script.text, **script.files}.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text, encoding="utf-8")
-    return translation.from_file(script.name)
+    return translation.from_file(script.name, leave_out=script.leave_out)
 
 
 def compiled(recipe: Recipe) -> tuple[list[Problem], Plan | None]:

@@ -46,11 +46,7 @@ def plan_of(text, name="imported.yaml"):
 
 def adopted(text):
     """The recipe of a script that reads no file."""
-
-    def read(file):
-        raise FileNotFoundError(file)
-
-    found = adoption.adopt(text, "script.sh", load.catalog(), read)
+    found = walked(text)
     assert [one for one in found.problems if one.severity == "error"] == []
     return write_recipe.recipe_text(found)
 
@@ -341,8 +337,13 @@ def test_a_command_that_is_no_tool_stands_in_the_recipe(tmp_path, monkeypatch):
     text = 'mlx_lm.fuse --model m --adapter-path a --save-path f\npython eval.py "$1"\n'
     Path("a.sh").write_text(f"{text}if true; then python more.py; fi\n", encoding="utf-8")
     found = translation.from_file("a.sh")
-    assert "# a.sh:2: 'python eval.py $1' is no tool of a recipe" in found.text
-    assert "# a.sh:3: 'python more.py' is no tool of a recipe" in found.text
+    assert "# a.sh:2: 'python eval.py $1' may train, and no stage does" in found.text
+    assert "# a.sh:3: 'python more.py' may train, and no stage does" in found.text
+    found = translation.from_file("a.sh", leave_out=["python"])
+    assert "# a.sh:2: 'python eval.py $1' is no tool of a recipe: it is left out" in found.text
+    assert [one for one in found.problems if one.severity == "error"] == []
+    with pytest.raises(RecipeError, match=r"no command of a\.sh begins with 'make'"):
+        translation.from_file("a.sh", leave_out=["make"])
 
 
 def test_a_launcher_of_nothing_is_told(tmp_path, monkeypatch):
@@ -550,3 +551,85 @@ def test_a_folder_with_a_long_name_names_no_stage(tmp_path, monkeypatch):
     assert found.problems == []
     assert "  train:\n    tool: mlx_lm.lora\n" in found.text
     assert long in found.text
+
+
+def walked(text):
+    """What a script that reads no file amounts to."""
+
+    def read(file):
+        raise FileNotFoundError(file)
+
+    return adoption.adopt(text, "script.sh", load.catalog(), read)
+
+
+TRAIN = "mlx_lm.lora --model m --train --data d --iters 5"
+MAY_NOT_RUN = [
+    '[ -n "$X" ] && {}',
+    "! [ -d out ] && {}",
+    "[[ -f x ]] && {}",
+    "(( N > 0 )) && {}",
+    "which python && {}",
+    "false && {}",
+    "[ -f x ] && {{ echo; {}; }}",
+    "[ -d out ] || {}",
+    "[ -f done ] && exit\n{}",
+    "if [ -f done ]; then exit 0; fi\n{}",
+    "[ -f done ] && exec ./next\n{}",
+    "case $1 in (a|b) {};; c) echo;; esac",
+]
+
+
+@pytest.mark.parametrize("script", MAY_NOT_RUN)
+def test_a_command_that_may_not_run_is_no_stage_in_silence(script):
+    found = walked(f"{TRAIN}\n{script.format(TRAIN)}\n")
+    assert len(found.stages) == 1
+    assert [one.rule for one in found.problems if one.severity == "error"][:1] == ["not-followed"]
+
+
+@pytest.mark.parametrize("end", ["exit", "exit 0", "exit 1", "return", "{} && exit 0", "exec {}"])
+def test_what_stands_behind_the_end_of_a_script_is_no_stage_and_is_told(end):
+    found = walked(f"{TRAIN}\n{end.format(TRAIN)}\n{TRAIN}\n")
+    assert len(found.stages) == 1 + ("{}" in end)
+    (told,) = found.problems
+    assert told.severity == "warning"
+    assert told.message.startswith("it never runs, and becomes no stage: '")
+
+
+MAY_TRAIN = [
+    "make train", "$TOOL --train", '"$@"', 'python -c "train()"', "python train.py", "./go",
+    "bash nothere.sh", "source nothere.sh", "nohup python train.py &", "uv run train", "eval $X",
+    "docker run img", "ssh host train", "ls | xargs -n1 train", "f() {\ntrain\n}\nf", "exec train",
+    "if true; then train; fi", "python - <<E\ntrain()\nE", "find . -exec train {} +", "npm run x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", MAY_TRAIN)
+def test_a_program_that_may_train_is_something_to_add_by_hand(line):
+    found = walked(f"{TRAIN}\n{line}\n")
+    (told,) = [one for one in found.problems if one.severity == "error"]
+    assert told.message.endswith(" may train, and no stage does")
+    assert "--leave-out" in told.hint
+
+
+ASIDE = [
+    "rm -rf x", "git pull", "python -m pip install x", "uv sync", "conda activate x", "[ -d a ]",
+    "command -v mlx_lm.lora", "source venv/bin/activate", "nohup rm x", "python --version",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ASIDE)
+def test_a_program_that_trains_nothing_is_none_to_add(line):
+    found = walked(f"{line}\n{TRAIN}\n")
+    assert [one for one in found.problems if one.severity == "error"] == []
+
+
+def test_a_value_that_is_said_only_where_something_holds_is_not_taken_for_sure():
+    found = walked(f"[ -z $LR ] && LR=3\n{TRAIN} --learning-rate $LR\n")
+    told = [note.message for stage in found.stages for note in stage.notes]
+    assert told == ["learning_rate has no value: $LR is a value that depends on '[ -z $LR ]'"]
+
+
+@pytest.mark.parametrize("said, limit", [("10", "10s"), ("2h", "2h"), ("1d", "24h"), ("5m", "5m")])
+def test_a_limit_of_time_is_the_stages(said, limit):
+    (stage,) = walked(f"nohup timeout {said} {TRAIN}\n").stages
+    assert stage.around == {"timeout": limit}

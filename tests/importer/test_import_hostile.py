@@ -46,7 +46,13 @@ def imported(text, file="a.sh"):
         "{} &",
         "{} 2>&1 | tee log",
         "({})",
-        '"$(which python)"\n{}',
+        "env A=1 {}",
+        "mkdir -p x && {}",
+        "pip install mlx-lm && {}",
+        "[ -f x ] || exit 1\n{}",
+        "log() {{ echo $1; }}\nlog x\n{}",
+        "( exit )\n{}",
+        "{} || {{ echo failed; exit 1; }}",
     ],
 )
 def test_a_command_is_followed_whatever_starts_it(line):

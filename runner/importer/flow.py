@@ -1,0 +1,74 @@
+"""The commands of a script, one after the other, in; out, of each, why it may not run.
+
+A recipe runs all of its stages. So a command is one where the script runs it for sure: not behind a
+question (``[ -f x ] &&``), not only where another one failed (``||``), not behind the end of the
+script (``exit``, ``exec``), nor where the script may have ended before.
+"""
+
+import posixpath
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from runner.base.problems import Mark
+from runner.importer.bash import Command
+from runner.importer.commands import asks
+
+_ENDS = {"exit", "return", "exec"}
+Tell = Callable[[Mark, str, str], None]
+
+
+@dataclass(slots=True)
+class Flow:
+    """What is known of the way to the next command; `called` says a command as people know it."""
+
+    called: Callable[[Sequence[str]], str]
+    question: str = ""
+    failed: bool = False
+    end: tuple[Mark, str] | None = None
+    perhaps: list[tuple[Mark, str]] = field(default_factory=list)
+
+    def begin(self, command: Command) -> None:
+        """Take the operator before a command: a list begins anew behind ``;``, ``&``, a line."""
+        if command.sign not in {"&&", "||", "|", "|&"}:
+            self.question = ""
+        self.failed = command.sign == "||"
+
+    def pass_by(self, words: Sequence[str], command: Command) -> None:
+        """Remember what a command means for those behind it."""
+        name = posixpath.basename(words[0])
+        if name in _ENDS and (name != "exec" or words[1:]):
+            self.ends(name, words, command)
+        elif asks(name) or command.negated:
+            self.question = f"{'! ' * command.negated}{self.called(words)}"
+
+    def ends(self, name: str, words: Sequence[str], command: Command) -> None:
+        """Remember an end of the script: it surely is one, or where something holds."""
+        if command.apart or (command.inside or ("",))[0] == "function":
+            return  # a subshell's, or a function's
+        if command.inside is None and not self.question and not self.failed:
+            self.end = self.end or (command.mark, self.called(words))
+        elif not (self.failed and not self.question) and (name != "exit" or _fine(words)):
+            self.perhaps.append((command.mark, self.called(words)))
+
+    def doubted(self) -> str:
+        """Return what a value depends on that is said here, "" where nothing is asked first."""
+        if self.question:
+            return f"a value that depends on '{self.question}'"
+        return "a value that depends on the command before it" if self.failed else ""
+
+    def doubt(self, command: Command) -> str:
+        """Return why a command may not run, "" where it surely does."""
+        if self.failed:
+            return "it runs only where the command before it fails"
+        if self.question:
+            return f"it runs only where '{self.question}' succeeds"
+        if self.perhaps and command.inside is None:
+            mark, end = self.perhaps.pop()
+            self.perhaps.clear()
+            return f"it runs only where '{end}' in line {mark.line} does not end the script before"
+        return ""
+
+
+def _fine(words: Sequence[str]) -> bool:
+    """Say whether ``exit`` may end a script well: an error on the way is no way of its own."""
+    return not words[1:] or not words[1].isdigit() or int(words[1]) == 0
