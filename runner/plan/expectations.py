@@ -59,16 +59,35 @@ def _read(
             case ("vars" | "stages" | "stage" | "recipe", _, *_):
                 uses |= resolver.read(words, draft.name).made
             case _:
-                raise _undefined(words, draft)
+                raise _undefined(words, draft, _measured(draft, params, resolver.catalog.trainer))
     if is_figure(text):
         why = f"'{text.strip()[:80]}' is neither true nor false"
         raise TemplateError(why, "compare it with a number")
     if not measures:
         why = "this expectation reads no metric: it is true or false before the stage runs"
-        known = [f"metrics.{name}" for name in (draft.tool.metrics if draft.tool else ())]
+        known = [f"metrics.{name}" for name in _measured(draft, params, resolver.catalog.trainer)]
         hint = f"compare one of: {listing(known, 5)}" if known else "remove it"
         raise TemplateError(why, hint, "expect-no-metric")
     return uses
+
+
+def _measured(draft: Draft, params: Mapping[str, Mapping[str, object]], trainer: Tool) -> list[str]:
+    """Return the metrics that a stage measures with its parameters, the tool's first one first."""
+    return [
+        name
+        for name in (draft.tool.metrics if draft.tool else ())
+        if _is_measured(draft, name, params, trainer)
+    ]
+
+
+def _is_measured(
+    draft: Draft, metric: str, params: Mapping[str, Mapping[str, object]], trainer: Tool
+) -> bool:
+    try:
+        _metric(draft, metric, params, trainer)
+    except TemplateError:
+        return False
+    return True
 
 
 def _metric(
@@ -121,14 +140,14 @@ def unknown_figures(
                     yield Problem(mark, why, "undefined", offer(words[-1], figures))
 
 
-def _undefined(words: Use, draft: Draft) -> TemplateError:
+def _undefined(words: Use, draft: Draft, known: Sequence[str]) -> TemplateError:
     tool: Tool | None = draft.tool
-    known = tool.metrics if tool else ()
+    every = tool.metrics if tool else ()
     why = f"'{'.'.join(words)}' is not defined in an expectation"
-    if words[0] in known:
+    if words[0] in every:
         hint = f"write metrics.{words[0]}"
     elif words == ("metrics",):
-        hint = f"write metrics.{known[0]}" if known else "this tool measures nothing"
+        hint = f"write metrics.{known[0]}" if known else "this stage measures nothing"
     elif words[0] == "metrics":
         hint = "a metric is a number: write metrics.NAME"
     else:

@@ -39,6 +39,7 @@ RECIPES = {
     "long": of(train('iters: "{{ 1' + " + 1" * (MAX_LENGTH // 4) + ' }}"')),
     "what is measured, as a whole": of(train('iters: "{{ metrics | length }}"')),
     "vars, of which there are none": of(train('iters: "{{ vars | length }}"')),
+    "a number in text": of(train("iters: \"{{ '5' | abs }}\"")),
     "never closed": of(train('iters: 5, adapter_path: "{{ vars.a"', top="vars: {a: x}\n")),
     "so small": of(
         train("iters: 5, optimizer: adamw, optimizer_config: {adamw: {weight_decay: 1e-400}}")

@@ -99,6 +99,11 @@ def count(found):
 REVEALED = {
     "extends-syntax-error-in-parent.yaml": "nothing reads vars.",
     "stage-bad-name-second.yaml": "nothing reads vars.bad_one",
+    "template-swallows.yaml": (
+        "steps_per_eval must be",
+        "optimizer must be one of",
+        "'range(3) | string'",
+    ),
     "yaml-missing-colon.yaml": "mlx_lm.lora needs ",
     "yaml-tag-does-not-fit.yaml": "iters must be a whole number",
 }

@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 
 import imports
+import pytest
 import rows
 import suites
 from cases import CASES, FURTHER, text
+from following import PURE, STATED
+from following_rows import PROSE as PURE_OF_ROWS
 from sites import HOLE, advice, pattern, to_follow
 from situations import told as typed
 from test_catalogue import CATALOG
@@ -24,6 +27,7 @@ from test_hints import Case
 
 # Advice of which no case prints its words here, and the test that follows it.
 FOLLOWED = {
+    "no plan is locked beside the script, which would say more: --snapshot-update writes it": "test_what_a_lock_advises_is_done",
     "python3 -m pip install pyarrow && python3 -c '…' {source} > {target}": "test_a_table_is_written_as_rows",
     "… and …: run-recipe diff says them all.": "test_a_comment_is_never_longer_than_github_takes",
     "get its tokenizer first: hf download … …": "test_a_tokenizer_that_is_downloaded_writes_the_rows",
@@ -91,15 +95,29 @@ def places():
             yield file, " ".join(said.replace(HOLE, "…").split()), pattern(said)
 
 
-def test_all_advice_of_a_command_or_a_value_is_followed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    seen = printed()
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What the followed cases print, found once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("printed"))
+        return printed()
+
+
+def test_all_advice_of_a_command_or_a_value_is_followed(seen):
     left = {
         f"{file}: {words}"
         for file, words, printed_so in places()
         if not (words in FOLLOWED or words in NONE or any(map(printed_so.search, seen)))
     }
     assert left == set(), "\n".join(sorted(left))
+
+
+def test_what_the_tests_call_prose_holds_neither_a_command_nor_a_value(seen):
+    """But for what STATED says why of; and nothing is stated that no case prints."""
+    stated = [re.compile(one) for group in STATED.values() for one in group]
+    prose = {hint for hint in seen if any(one.fullmatch(hint) for one in (*PURE, *PURE_OF_ROWS))}
+    assert {hint for hint in prose if to_follow(hint)} == set()
+    assert [one.pattern for one in stated if not any(map(one.fullmatch, seen))] == []
 
 
 def test_what_is_followed_elsewhere_is_there_and_so_is_its_test():

@@ -287,7 +287,11 @@ CASES = {
         near_known=model(layers=4),
     ),
     "resume-not-an-adapter": Case(
-        {"f": convert(), "b": lora(resume_adapter_file="{{ stages.f.model }}/model.safetensors")},
+        {
+            "a": lora(),
+            "f": convert(),
+            "b": lora(resume_adapter_file="{{ stages.f.model }}/model.safetensors"),
+        },
         two(),
     ),
     "same-seed-after-resume": Case(two(seed=0), two(seed=0, data="others")),

@@ -345,6 +345,133 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(place.text.replace("stages.f.model", "stages.a.adapter_path"))
 
 
+# -- expressions written another way: what the hint shows, for the one that stands on the line
+
+REWRITES = (
+    (r"write text\[:80\]", r"(\S+) \| truncate\([^)]*\)", r"\1[:80]"),
+    (r"write range\(3\)", r"\brange(?:\.\w+|\['\w+'\])?(?!\()", "range(3)"),
+    (r"write \| int or \| float before it", r"\| (abs|round)\b", r"| int | \1"),
+    (r"write \| float \| int", r"\| int\b", "| float | int"),
+    (r"write 'TEXT' in NAME", r"([\w.]+)\.find\(('[^']*')\)", r"\2 in \1"),
+    (r"write A if B else C", r"(\w+) if ([\w.]+)", r"\1 if \2 else \1"),
+    (
+        r"write env\('NAME', DEFAULT\), MAPPING\.get\('NAME', DEFAULT\) or A if B else C",
+        r"([\w.]+) \| default\((\w+)[^)]*\)",
+        r"\1 if \1 else \2",
+    ),
+    (
+        r"write partition only where it is: A if '/' in B else C",
+        r"([\w.]+)\.partition\('/'\)\[2\]",
+        r"\1.partition('/')[2] if '/' in \1 else \1",
+    ),
+)
+for _hint, _old, _new in REWRITES:
+
+    @form(_hint)
+    def _(place: Place, found: re.Match[str], old: str = _old, new: str = _new) -> Iterator[Case]:
+        row = place.text.split("\n")[place.mark.line - 1]
+        lead, rest = row[: place.mark.column - 1], row[place.mark.column - 1 :]
+        yield from place.to(place.line(lead + re.sub(old, new, rest, count=1)))
+
+
+@form(r"write an expression, as \{\{ vars\.NAME \}\}")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    text = place.text.replace("{{ }}", "{{ vars.name }}")
+    yield from place.to(put(text, lambda: next(pairs(text)), ["vars"], "{name: d}"))
+
+
+@form(r"write it as an 'expect' line of the stage")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    assert place.pair is not None
+    stage = place.stage()
+    assert stage is not None
+    assert stage.key is not None
+    name = str(stage.key.value)
+    text = remove(place.text, place.pair)
+    new = put(
+        text,
+        lambda: within_text(text, next(pairs(text)), "stages"),
+        [name, "expect"],
+        '["metrics.val_loss < 2"]',
+    )
+    yield from place.to(new)
+
+
+def within_text(text: str, pair: Pair, name: str) -> Pair:
+    inside = child(text, pair, name)
+    assert inside is not None
+    return inside
+
+
+@form(r"compare one of: (?P<names>.*)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    for name in found["names"].partition(", …")[0].split(", "):
+        yield from written(place, f'"{name} < 2"')
+
+
+@form(r"give it a value \('(?P<here>\.)' is .*\); a '/' that is meant is (?P<top>\{\{ '/' \}\})")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    name = re.search(r"(vars\.\w+) is empty", place.problem.message)
+    assert name is not None
+    path = name[1].split(".")
+    text = place.case.text
+    yield replace(place.case, text=put(text, lambda: next(pairs(text)), path, f"'{found['here']}'"))
+    row = place.text.split("\n")[place.mark.line - 1]
+    yield from place.to(place.line(row.replace(f"{{{{ {name[1]} }}}}/", found["top"])))
+
+
+@form(r"parameters belong to a stage, or to defaults: \{TOOL: …\}")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    assert place.pair is not None
+    new, text = old(place), remove(place.text, place.pair)
+    said_so = f"{{mlx_lm.lora: {new}}}"
+    yield from place.to(put(text, lambda: next(pairs(text)), ["defaults"], said_so))
+
+
+@form(r"pip install --upgrade mlx-lm, or remove the line")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from taken_out(place)
+
+
+@form(r"say its IP, or give a hostfile with ips")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    stage = place.stage()
+    assert stage is not None
+    launch = within(place, stage, "launch")
+    for new in ("{hosts: [10.0.0.1, 10.0.0.2]}", "{hostfile: hosts.json}"):
+        yield from place.to(value(place.text, launch, new))
+
+
+@form(r"write it inside the entry of hf_dataset")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    assert place.pair is not None
+    assert place.pair.key is not None
+    key, new = str(place.pair.key.value), old(place)
+    there = replace(place, case=replace(place.case, text=remove(place.text, place.pair)))
+    stages = within(there, there.top(), "stages")
+    name = str(stages.value.value[0][0].value)
+    path = [name, "params", "hf_dataset", key]
+    yield from there.to(put(there.text, lambda: stages, path, new))
+
+
+@form(r"name an adapter's file, as stages\.NAME\.adapter_file")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    new = place.text.replace(
+        "{{ stages.f.model }}/model.safetensors", "{{ stages.a.adapter_file }}"
+    )
+    yield from place.to(new)
+
+
+@form(r"name the adapter's folder as (?P<key>adapter_path)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    assert place.pair is not None
+    text = remove(place.text, place.pair)
+    there = replace(place, case=replace(place.case, text=text))
+    stages = within(there, there.top(), "stages")
+    new = '"{{ stages.a.adapter_path }}"'
+    yield from there.to(put(text, lambda: stages, ["t", "params", found["key"]], new))
+
+
 # -- names
 
 
@@ -1265,7 +1392,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 # -- hints without a command and without a value to write: the choice is the reader's own
 
-PROSE = [
+PURE = [
     re.compile(one)
     for one in (
         r"finish it",
@@ -1280,81 +1407,81 @@ PROSE = [
         r"name a file in it",
         r"there are none",
         r"it holds nothing yet",
-        r"mlx_lm\.fuse has no metrics",
-        r"YAML 1\.2 has no numbers with colons",
-        r"YAML indents with spaces, never with tabs",
         r"indent it as far as the lines it belongs to",
-        r"templates are not filled in here: write it out, and vary it with a profile",
-        r"templates are filled in in values, not in keys: write the name out",
-        r"templates have expressions and filters only: \{\{ a if b else c \}\}",
         r"write the file name out; vary with a profile",
         r"write the values out(, or fewer)?",
         r"write a plain word",
-        r"write an expression, as \{\{ vars\.NAME \}\}",
-        r"a list is replaced whole: write it out",
-        r"the arguments of \w+ are .*\(T33\)",
-        r"mlx-lm has scale, which is alpha / rank \(T16\)",
-        r"compare one of: .*",
         r"remove one of these references or needs",
-        r"there are !reset and !override; text that starts with ! needs quotes",
         r"an anchor .*",
-        r"parameters belong to a stage.*",
-        r"paths of 'extends' are relative to the file that says so",
         r"refer to a stage's output instead",
         r"put it behind a key",
         r"the tools read it from the environment themselves",
-        r"the runner writes the -c file itself: put its keys here",
-        r"metrics exist only in 'expect', after the stage has run",
-        r"write it as an 'expect' line of the stage",
-        r"fuse leaves the model as its base is: quantize it with mlx_lm\.convert",
-        r"save the file as UTF-8",
         # What is on the disk, or which model, data or adapter is meant, only the reader knows.
         r"train it again, into a folder of its own(?:, or let the file say what it is)?",
         r"download it again",
-        r"name the folder; a checkpoint needs one of its own, with adapter_config\.json",
         r"choose a target between them, or other bits",
         r"write prompt and completion, messages or text, or name them as \*_feature",
-        r"write it inside the entry of hf_dataset",
         r"remove it if that is not meant",
         r"use prompt and completion, or leave it out",
         r"write all splits in one format",
-        r"rows go into its train\.jsonl and valid\.jsonl, one a line: .*",
         r"on the hub a model is OWNER/NAME, .*",
-        r"use an instruct model, or .*",
-        r"mlx-lm does not read val\.jsonl: rename it",
         r"name the (very )?model (it|the adapter) was trained on",
         r"give it data that was not trained on",
         r"start from the original model",
         r"split the tasks over several stages",
-        r"name an adapter's file, as stages\.NAME\.adapter_file",
-        r"put its adapter_config\.json beside it, or make sure and allow this rule",
-        r"say its IP, or give a hostfile with ips",
         r"allow this rule where that is meant",
-        r"leave system_prompt out, and begin the prompt with it",
         r"make sure of it, and allow this rule; or measure them in a stage of the recipe",
-        r"add train\.jsonl",
-        r"make it in a stage with targets_only: true",
-        r"name the adapter's folder as adapter_path",
         r"choose another text",
         r"rules stand in the prompts file, at a prompt or at its category",
         r"a category's weight stands in the prompts file",
-        r"mlx_lm\.\w+ takes no adapter( \(T\d+\))?: fuse it first",
-        r"mlx_lm\.dwq trains num_samples / batch_size steps",
-        r"mlx_lm\.generate has no penalties",
         # What is asked of the hub, and of a person who has an account there.
-        r"run 'hf auth login' once, or set HF_TOKEN: a token in a recipe would stand in the plan .*",
-        r"use a stage of hf\.upload, or install one below 2",
-        r"name another data set, another split, or a smaller batch_size",
-        r"pip install --upgrade mlx-lm, or remove the line",
         r"is it a recipe\?",
         r"is it text\?|put it in quotes if it is text",
         # Expressions: what is to be computed is the reader's to know.
-        r"write (text\[:80\]|\| float \| int|'TEXT' in NAME|A if B else C|\| int or \| float before it)",
-        r"write partition only where it is: A if '/' in B else C",
-        r"write env\('NAME', DEFAULT\), MAPPING\.get\('NAME', DEFAULT\) or A if B else C",
-        r"write range\(3\)",
-        r"give it a value( \('\.' is the working directory\); a '/' that is meant is \{\{ '/' \}\})?",
+        r"give it a value",
         r"write it",
         r"quote it; a stage or a var needs a name of letters",
     )
 ]
+# What holds a sign of code, and is not followed as it stands, by why.
+STATED = {
+    "a fact that says why; what to write is the reader's": (
+        r"mlx_lm\.fuse has no metrics",
+        r"YAML 1\.2 has no numbers with colons",
+        r"YAML indents with spaces, never with tabs",
+        r"templates are not filled in here: write it out, and vary it with a profile",
+        r"templates are filled in in values, not in keys: write the name out",
+        r"a list is replaced whole: write it out",
+        r"the arguments of \w+ are .*\(T33\)",
+        r"mlx-lm has scale, which is alpha / rank \(T16\)",
+        r"paths of 'extends' are relative to the file that says so",
+        r"the runner writes the -c file itself: put its keys here",
+        r"metrics exist only in 'expect', after the stage has run",
+        r"fuse leaves the model as its base is: quantize it with mlx_lm\.convert",
+        r"mlx_lm\.\w+ takes no adapter( \(T\d+\))?: fuse it first",
+        r"mlx_lm\.dwq trains num_samples / batch_size steps",
+        r"mlx_lm\.generate has no penalties",
+    ),
+    "a form that the reader fills in": (
+        r"templates have expressions and filters only: \{\{ a if b else c \}\}",
+        r"there are !reset and !override; text that starts with ! needs quotes",
+        r"parameters belong to a stage: .*",
+        r"leave system_prompt out, and begin the prompt with it",
+        r"make it in a stage with targets_only: true",
+    ),
+    "of files, which a recipe's case has none of: those of rows, files and situations have": (
+        r"save the file as UTF-8",
+        r"name the folder; a checkpoint needs one of its own, with adapter_config\.json",
+        r"rows go into its train\.jsonl and valid\.jsonl, one a line: .*",
+        r"mlx-lm does not read val\.jsonl: rename it",
+        r"put its adapter_config\.json beside it, or make sure and allow this rule",
+        r"add train\.jsonl",
+        r"name another data set, another split, or a smaller batch_size",
+    ),
+    "of an account or an installation": (
+        r"run 'hf auth login' once, or set HF_TOKEN: a token in a recipe would stand in the plan .*",
+        r"use a stage of hf\.upload, or install one below 2",
+    ),
+    "typed word for word by a situation": (r"use an instruct model, or .*",),
+}
+PROSE = [*PURE, *(re.compile(one) for group in STATED.values() for one in group)]

@@ -258,10 +258,14 @@ def test_what_a_lock_advises_is_done(project):
     base = project / "recipes" / "base" / "base.yaml"
     base.write_text(base.read_text(encoding="utf-8").replace("2.0e-5", "1.0e-5"), encoding="utf-8")
     assert "if that is meant, run --snapshot-update and read the diff" in told(project)
+    plan = project / "recipes" / "__snapshots__" / "one.plan.json"
+    plan.unlink()
+    assert "no plan is locked beside the script" in told(project)
     done = call(project, "--recipes", "--snapshot-update", CI="true")
     assert "run --snapshot-update on your machine, read the diff, and commit it" in done.stderr
     assert call(project, "--recipes", "--snapshot-update").returncode == 0
     assert call(project, "--recipes", CI="true").returncode == 0
+    assert plan.exists()
 
 
 def told(project):

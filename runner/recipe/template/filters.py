@@ -75,9 +75,16 @@ def _said(value: Any) -> str:
 
 def _number(value: Any, what: str) -> Any:
     if not number(value):
-        hint = "write | int or | float before it" if isinstance(value, str) else ""
+        hint = "write | int or | float before it" if _reads_as_number(value) else ""
         raise OperationError(f"{what} takes a number, not {_said(value)}", hint)
     return value
+
+
+def _reads_as_number(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and number(scalar(value.strip()))
+    except NumberError:
+        return False
 
 
 def _text(value: Any, what: str) -> str:
