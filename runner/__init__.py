@@ -53,7 +53,7 @@ def __getattr__(name: str) -> Any:
     """Return a type of the library from its own module, imported when it is first asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module 'runner' has no attribute '{name}'")
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
 
@@ -69,7 +69,7 @@ def load(
 
     `environ` is the environment, this process's own where it is None. Raises InvalidRecipeError.
     """
-    from runner import workflow  # noqa: PLC0415  (importing runner stays cheap)
+    from runner import workflow  # importing runner stays cheap
 
     return workflow.load(str(path), tuple(profiles), tuple(sets), environ)
 
@@ -79,8 +79,8 @@ def check(recipe: "Recipe", *, environ: Mapping[str, str] | None = None) -> "lis
 
     A rule that finds an error stops ``compile`` as well; what is wrong with rows only this finds.
     """
-    from runner import workflow  # noqa: PLC0415
-    from runner.lint import findings  # noqa: PLC0415
+    from runner import workflow
+    from runner.lint import findings
 
     compiled = workflow.compiled(recipe, environ)
     return [*findings.examined(compiled), *workflow.reaching(compiled)]
@@ -93,8 +93,8 @@ def compile(  # noqa: A001  (the field's word for it; the built-in is of no use 
 
     Raises InvalidRecipeError, also for what the rules refuse.
     """
-    from runner import workflow  # noqa: PLC0415
-    from runner.lint import findings  # noqa: PLC0415
+    from runner import workflow
+    from runner.lint import findings
 
     compiled = workflow.compiled(recipe, environ)
     findings.refuse(findings.judged(compiled), recipe.sources)
@@ -121,11 +121,11 @@ def run(
     leave, as --trust does, for what lets others run code here or hear of the run. A stage that
     fails is in the Result; raises RecipeError where the run cannot begin.
     """
-    from dataclasses import replace  # noqa: PLC0415
-    from pathlib import Path  # noqa: PLC0415
+    from dataclasses import replace
+    from pathlib import Path
 
-    from runner import workflow  # noqa: PLC0415
-    from runner.plan.model import Plan  # noqa: PLC0415
+    from runner import workflow
+    from runner.plan.model import Plan
 
     made, whole = None, what
     if not isinstance(whole, Plan):

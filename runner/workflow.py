@@ -152,7 +152,7 @@ def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
     result = drafted(recipe, environ)
     if result.plan is None or not budgeted(result):
         return result
-    from runner.lint.forecast import derived  # noqa: PLC0415  (most recipes have no budget)
+    from runner.lint.forecast import derived  # most recipes have no budget
 
     views = {view.stage.name: view for view in findings.views_of(result)}
     told, refused = derived(recipe, result, views)
@@ -169,7 +169,7 @@ def budgeted(result: Compiled) -> bool:
 def counted(result: Compiled, world: "World") -> "World":
     """Let a world remember the rows, too, that a budget counted; it is returned."""
     if budgeted(result):
-        from runner.lint import preflight  # noqa: PLC0415  (most recipes have no budget)
+        from runner.lint import preflight  # most recipes have no budget
 
         world.whole = world.whole and result.plan is not None  # else nobody knows which rows
         world.places(preflight.places(result.plan) if result.plan else ())
@@ -215,10 +215,10 @@ Hear = Callable[[Plan, Findings], AbstractContextManager["Reporter"]]
 
 def hearers(*, progress: bool) -> Hear:
     """Return who hears of a run that a program asked for; with `progress` stderr does."""
-    from runner.report.console import Several  # noqa: PLC0415
-    from runner.report.console.plain import Plain, Silent  # noqa: PLC0415
-    from runner.report.gather import Page  # noqa: PLC0415
-    from runner.report.trackers import trackers  # noqa: PLC0415
+    from runner.report.console import Several
+    from runner.report.console.plain import Plain, Silent
+    from runner.report.gather import Page
+    from runner.report.trackers import trackers
 
     def hear(plan: Plan, found: Findings) -> AbstractContextManager["Reporter"]:
         console = Plain(found.notes) if progress else Silent()
@@ -260,8 +260,8 @@ def job(
     resume: str | None = None,
 ) -> "Job":
     """Return what is to run of a plan. Raises RecipeError where stages it needs are left out."""
-    from runner.runs import history  # noqa: PLC0415  (showing a plan needs none of it)
-    from runner.runs.job import Job  # noqa: PLC0415
+    from runner.runs import history  # showing a plan needs none of it
+    from runner.runs.job import Job
 
     before = None
     if resume is not None:
@@ -276,12 +276,12 @@ def run(job: "Job", hear: Hear) -> "Result":
 
     Raises RecipeError, InvalidRecipeError and UnfitError before anything is made.
     """
-    from runner.runs import history, signals  # noqa: PLC0415  (showing a plan needs none of it)
-    from runner.runs import trust as trusting  # noqa: PLC0415
-    from runner.runs.decide import decide  # noqa: PLC0415
-    from runner.runs.execute import execute  # noqa: PLC0415
-    from runner.runs.result import result  # noqa: PLC0415
-    from runner.runs.warm_start import early  # noqa: PLC0415
+    from runner.runs import history, signals  # showing a plan needs none of it
+    from runner.runs import trust as trusting
+    from runner.runs.decide import decide
+    from runner.runs.execute import execute
+    from runner.runs.result import result
+    from runner.runs.warm_start import early
 
     catalog = schemas.installed_catalog()
     trusting.require(job.plan, catalog, job.names, given=job.trust)
@@ -312,9 +312,9 @@ def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
 
     Raises InvalidRecipeError for errors, UnfitError where the disk has too little room.
     """
-    from runner.lint import disk_space, preflight  # noqa: PLC0415
-    from runner.runs import idle_resume  # noqa: PLC0415
-    from runner.runs.decide import own  # noqa: PLC0415
+    from runner.lint import disk_space, preflight
+    from runner.runs import idle_resume
+    from runner.runs.decide import own
 
     plan, made = job.plan, job.compiled
     stages = [action.stage for action in decision.actions if action.do == "run"]

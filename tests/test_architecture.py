@@ -199,3 +199,51 @@ def test_the_program_never_reads_its_own_sentences():
 def test_reading_a_sentence_is_seen():
     (call,) = (n for n in ast.walk(ast.parse("one.hint.split()")) if isinstance(n, ast.Call))
     assert _says(call.func.value)
+
+
+def _targets(node):
+    """The modules that an import statement imports."""
+    if isinstance(node, ast.Import):
+        return [one.name for one in node.names]
+    inside = [f"{node.module}.{one.name}" for one in node.names]
+    return [one if one in NAMES else node.module for one in inside]
+
+
+def _dotted(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _first(tree):
+    """The imports of a module when it is imported, those for type checkers left out."""
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from _targets(node)
+
+
+NAMES = {_dotted(path): path for path in FILES}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in NAMES.items()}
+
+
+def _loaded(name, found):
+    """Everything that is imported with a module."""
+    for one in [*_first(TREES[name]), *(name.rsplit(".", n)[0] for n in range(1, name.count(".")))]:
+        if one not in found:
+            found.add(one)
+            if one in TREES:
+                _loaded(one, found)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_import_inside_a_function_spares_something(name):
+    """What is imported with the module anyway stands at its top: a local import says "later"."""
+    loaded = _loaded(name, {name})
+    local = (
+        node
+        for function in ast.walk(TREES[name])
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    )
+    assert [ast.unparse(one) for one in local if {*_targets(one)} <= loaded] == []

@@ -50,7 +50,7 @@ class InvalidRecipeError(RecipeError):
     """A recipe with problems; `problems` are values, `sources` the texts they point into."""
 
     def __init__(self, problems: Sequence[Problem], sources: Mapping[str, str]) -> None:
-        from runner.base.problems import ordered, pictures  # noqa: PLC0415  (--help needs none of it)
+        from runner.base.problems import ordered, pictures  # --help needs none of it
 
         self.problems = ordered(problems)
         self.sources = sources

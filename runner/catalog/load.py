@@ -26,7 +26,7 @@ def catalog(release: str | None = None) -> Catalog:
 
 def installed_catalog() -> Catalog:
     """Return the tool catalogue as the installed mlx-lm has it; the newest where there is none."""
-    from runner.system import machine  # noqa: PLC0415  (only what runs or looks asks for it)
+    from runner.system import machine  # only what runs or looks asks for it
 
     return catalog(machine.installed("mlx-lm"))
 

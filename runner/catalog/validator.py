@@ -83,7 +83,7 @@ def _validator(held: _Held) -> "Draft202012Validator":
 
     Stages mostly say the same things: of a thousand, each value is looked at once.
     """
-    from jsonschema.validators import extend  # noqa: PLC0415
+    from jsonschema.validators import extend
 
     good: set[tuple[int, str]] = set()
 
@@ -107,8 +107,8 @@ def _validator(held: _Held) -> "Draft202012Validator":
 @cache
 def _strict() -> "type[Draft202012Validator]":
     """Return jsonschema's validator with whole numbers that are whole and finite numbers (T17)."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415  (95 ms, only to validate)
-    from jsonschema.validators import extend  # noqa: PLC0415
+    from jsonschema import Draft202012Validator  # 95 ms, only to validate
+    from jsonschema.validators import extend
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
@@ -129,7 +129,7 @@ def _strict() -> "type[Draft202012Validator]":
 
 def _pattern(_: Any, said: str, value: Any, __: Any) -> Iterator[Any]:
     """Judge a pattern as JSON Schema means it: its ``$`` is the end, not before a last newline."""
-    from jsonschema import ValidationError  # noqa: PLC0415
+    from jsonschema import ValidationError
 
     if isinstance(value, str) and not _compiled(said).search(value):
         yield ValidationError(f"{value!r} does not match {said!r}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.base.constants import ENDING
 from runner.base.errors import Exit
 from runner.cli import options
 from runner.system import printer
@@ -83,7 +84,6 @@ def _print(checked: "Checked", *, alone: bool) -> None:
 
 def _total(every: "Sequence[Checked]") -> str:
     """Return what all of it comes to."""
-    from runner.base.constants import ENDING
     from runner.base.problems import counted, tally
 
     looked = [one for one in every if not one.lacks]

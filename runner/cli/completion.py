@@ -6,6 +6,7 @@ Nothing here raises: a recipe that cannot be read has nothing to complete.
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,15 +14,16 @@ from click.shell_completion import (
     BashComplete,
     CompletionItem,
     add_completion_class,
+    get_completion_class,
     split_arg_string,
 )
 
-from runner.base.errors import Exit
+from runner.base.constants import BUILTIN, SUFFIXES
+from runner.base.errors import Exit, RecipeError
 from runner.system import printer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from runner.plan.compile import Compiled
 
@@ -89,8 +91,6 @@ def register() -> None:
 
 def recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return recipes and folders that begin like a path, and the shipped recipes."""
-    from runner.base.constants import BUILTIN, SUFFIXES
-
     found = []
     folder, slash, begun = incomplete.rpartition("/")
     for entry in _entries(folder + slash):
@@ -119,15 +119,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_recipe(path: str) -> bool:
-    from pathlib import Path
-
     from runner.recipe import find
 
     return find.is_recipe(Path(path))
 
 
 def _builtins() -> Iterable[str]:
-    from runner.base.constants import BUILTIN
     from runner.system import files as disk
 
     return disk.beside(BUILTIN)
@@ -189,9 +186,6 @@ def ran(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Complet
 
 def _folders(ctx: click.Context) -> "Sequence[Path]":
     """Return the folders of the runs, the newest last; none where they cannot be reached."""
-    from pathlib import Path
-
-    from runner.base.errors import RecipeError
     from runner.runs import history
 
     try:
@@ -313,8 +307,6 @@ def command(ctx: click.Context, shell: str) -> int:
     For bash put eval "$(run-recipe completion bash)" into ~/.bashrc, for zsh the same with zsh into
     ~/.zshrc; for fish: run-recipe completion fish > ~/.config/fish/completions/run-recipe.fish
     """
-    from click.shell_completion import get_completion_class
-
     register()
     kind = get_completion_class(shell)
     if kind is not None:

@@ -1,5 +1,7 @@
 """The verb doctor."""
 
+from dataclasses import asdict
+
 import click
 
 from runner.base.errors import Exit
@@ -14,8 +16,6 @@ def command(style: str) -> int:
 
     Where it is not, each line says what to do.
     """
-    from dataclasses import asdict
-
     from runner.cli.health import examine, fit, health
     from runner.lint import installed
     from runner.system.machine import few_files

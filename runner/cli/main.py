@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from runner import cli as verbs
 from runner.base.errors import WAYS_OUT, Exit, InvalidRecipeError, RecipeError
 from runner.base.version import __version__
+from runner.cli import guess
 from runner.system import printer
 
 
@@ -41,8 +43,6 @@ class Verbs(click.Group):
         """Take a first word that is no verb for a recipe to run. Raises RecipeError."""
         word = args[0]
         if word not in verbs.NAMES:
-            from runner.cli import guess
-
             if not guess.is_recipe(word):
                 raise guess.unknown(word)
             args = ["run", *args]
@@ -66,12 +66,8 @@ class Verbs(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Let the options of ``run`` stand before the recipe, too. Raises RecipeError."""
         if "" in args or any(word.endswith("=") for word in args):
-            from runner.cli import guess
-
             guess.filled(args)
         if args and args[0].startswith("-") and args[0] not in {"-h", "--help", "--version"}:
-            from runner.cli import guess
-
             args = guess.in_order(args)
         return super().parse_args(ctx, args)
 
@@ -132,8 +128,6 @@ def _streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            from pathlib import Path
-
             # Of the numbers that are free the lowest is taken: that of the closed one.
             nobody = Path(os.devnull).open("r+b")  # noqa: SIM115  (it stays open)
             setattr(sys, name, io.TextIOWrapper(nobody, encoding="utf-8", write_through=True))
@@ -168,8 +162,6 @@ def _surprise(kind: type[BaseException], error: BaseException, trace: Any) -> No
 
 def _refuse(error: click.ClickException) -> None:
     """Say what click says of a word it does not take."""
-    import io
-
     said = io.StringIO()
     error.show(file=said)
     printer.say(said.getvalue(), end="")

@@ -1,7 +1,7 @@
 """The verb run."""
 
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -248,8 +248,6 @@ def _needed(resume: str | None, runs: Path) -> str:
 
 def _written(job: "Job", found: "Findings") -> int:
     """Print the same as JSON: the commands, the decisions of a resume, and what was warned of."""
-    from dataclasses import asdict
-
     from runner.catalog import load
     from runner.command.as_json import commands
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from runner.base.errors import Exit
+from runner.base.formatting import laid_out
 from runner.system import printer
 
 
@@ -21,7 +22,6 @@ def command(reference: str | None) -> int:
     if reference is not None:
         _write(Path(reference))
         return Exit.OK
-    from runner.base.formatting import laid_out
     from runner.catalog.editor_schema import recipe_schema
 
     printer.payload(f"{laid_out(recipe_schema(load.envelope(), load.catalog()))}\n")

@@ -99,8 +99,6 @@ def _rows(text: str) -> bool:
 
 
 def _of_config(text: str, file: str, schema: str) -> Imported:
-    from runner.recipe import find  # noqa: PLC0415
-
     if find.is_recipe(Path(file)):
         raise RecipeError(
             f"{file} is a recipe already", f"run: run-recipe check {visible.word(file)}"

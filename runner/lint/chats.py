@@ -82,7 +82,7 @@ def of_prompts(plan: Plan, stage: Stage, prompts: Prompts) -> Iterator[Problem |
     if encode is None:
         yield one.absent(f"prompt of '{prompts.file}'")
         return
-    from runner.data.tokenizer import TokenizerError, refusals  # noqa: PLC0415
+    from runner.data.tokenizer import TokenizerError, refusals
 
     try:
         for number, why in refusals(encode, _questions(stage, prompts)):
@@ -94,7 +94,7 @@ def of_prompts(plan: Plan, stage: Stage, prompts: Prompts) -> Iterator[Problem |
 
 
 def _questions(stage: Stage, prompts: Prompts) -> Iterator[Chat]:
-    from runner.data.tokenizer import Chat  # noqa: PLC0415
+    from runner.data.tokenizer import Chat
 
     options = {**stage.params["chat_template_config"], "add_generation_prompt": True}
     for line, question in prompts.questions(stage.params["limit"]):
@@ -124,7 +124,7 @@ def of_stage(plan: Plan, stage: Stage) -> Iterator[tuple[bool, Finding]]:
     if encode is None:
         yield False, one.absent("prompt")
         return
-    from runner.data.tokenizer import Chat, TokenizerError, refusals  # noqa: PLC0415
+    from runner.data.tokenizer import Chat, TokenizerError, refusals
 
     try:
         for _, why in refusals(encode, [Chat(0, messages, options)], bare=True):
@@ -172,6 +172,6 @@ def _tokenizer(one: Writer) -> LocalTokenizer | None:
     """Return a writer's tokenizer; it is loaded where it is asked."""
     if one.folder is None:
         return None
-    from runner.data.tokenizer import LocalTokenizer  # noqa: PLC0415
+    from runner.data.tokenizer import LocalTokenizer
 
     return LocalTokenizer(one.folder)

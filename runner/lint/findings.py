@@ -40,7 +40,7 @@ class Findings:
 
 def views_of(result: Compiled) -> list[View]:
     """Return what rules and forecasts see of each stage, with what this disk knows."""
-    from runner.lint import preflight  # noqa: PLC0415  (most recipes compile without the disk)
+    from runner.lint import preflight  # most recipes compile without the disk
 
     facts = preflight.facts(result.plan) if result.plan else Known()
     return list(rule.views(result, load.catalog(), facts))
@@ -48,7 +48,7 @@ def views_of(result: Compiled) -> list[View]:
 
 def forecasts(result: Compiled, smaller: Plan | None = None) -> "list[Forecast]":
     """Return what each training of a compiled recipe amounts to, or of a smoke plan made of it."""
-    from runner.lint.forecast import forecast  # noqa: PLC0415  (a dry run needs none of it)
+    from runner.lint.forecast import forecast  # a dry run needs none of it
 
     seen = replace(result, plan=smaller) if smaller else result
     return [found for view in views_of(seen) if (found := forecast(view))]
@@ -69,7 +69,7 @@ def examined(
     `kept` are outputs that may be there: a run does not write them, or made them itself before.
     More than one worker are processes for large data sets, as ``dataset.check`` says.
     """
-    from runner.lint import preflight  # noqa: PLC0415  (a dry run needs none of it)
+    from runner.lint import preflight  # a dry run needs none of it
 
     if result.plan is None:
         return []

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark, Problem
 from runner.catalog import load
+from runner.data.rows import Features
 from runner.lint import chats, read_facts
+from runner.lint.facts import Finding
 from runner.plan.expectations import unknown_figures
 from runner.plan.train_options import watched
 from runner.runs.warm_start import LIGHT
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
 
     from runner.catalog.project import Project
     from runner.data import read as dataset
-    from runner.data.rows import Encode, Features, Report
+    from runner.data.rows import Encode, Report
     from runner.lint import own_tools
-    from runner.lint.facts import Finding, Known
+    from runner.lint.facts import Known
     from runner.plan.model import Plan, Stage
 
 # Said of a data set as a whole: the rules say them, at the recipe's own line.
@@ -103,7 +105,7 @@ def _own(
     for stage in stages:
         tool = load.catalog().get(stage.tool)
         if tool is not None and tool.main[0].startswith(LIGHT):
-            from runner.lint import own_tools  # noqa: PLC0415  (most recipes have no such tool)
+            from runner.lint import own_tools  # most recipes have no such tool
 
             yield stage, own_tools.asked(plan, stage, tool, rows=rows, workers=workers)
 
@@ -163,7 +165,7 @@ def ask(plan: Plan, found: Rows, names: Collection[str] | None = None, *, worker
 
 def _empty(stack: ExitStack) -> str:
     """Return a folder that is gone with the stack."""
-    from tempfile import TemporaryDirectory  # noqa: PLC0415
+    from tempfile import TemporaryDirectory
 
     return stack.enter_context(TemporaryDirectory())
 
@@ -178,8 +180,6 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
     writer = chats.Writer(model, tiny) if tiny else chats.writer(plan, model)
     for path, wanted in _data(stage):
         for folder, mixed in _folders(plan, path):
-            from runner.data.rows import Features  # noqa: PLC0415
-
             yield Reading(
                 folder,
                 params["batch_size"],
@@ -196,8 +196,6 @@ def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
     """Yield the data sets of a training, or of a test, of which no row is on this disk yet."""
     if stage.tool != "mlx_lm.lora":
         return
-    from runner.lint.facts import Finding  # noqa: PLC0415
-
     hint = "allow this rule where that is meant"
     if stage.params["hf_dataset"] is not None:
         why = "no row of hf_dataset was looked at: the hub's library loads them in the run"
@@ -228,7 +226,7 @@ def _prompts(
         for path in (path for kind, path in read_facts.reads(stage) if kind == "prompts"):
             if not os.path.lexists(path):
                 continue
-            from runner.tools.evaluate import prompts_file  # noqa: PLC0415
+            from runner.tools.evaluate import prompts_file
 
             try:
                 read = prompts_file.survey(Path(path))
@@ -281,8 +279,8 @@ def _check(
     progress: dataset.Progress | None,
 ) -> tuple[list[Problem], Finding | None]:
     """Return what is wrong with a folder, and what of it could not be looked at."""
-    from runner.data import read as dataset  # noqa: PLC0415
-    from runner.data.tokenizer import TokenizerError  # noqa: PLC0415
+    from runner.data import read as dataset
+    from runner.data.tokenizer import TokenizerError
 
     check = partial(
         dataset.check,
@@ -325,9 +323,9 @@ def _encode(said: Reading, *, smoke: bool) -> Encode | None:
         sizes = (file.stat().st_size for file in Path(said.folder).glob("*.jsonl"))
         if sum(sizes) > SMALL:
             return None
-        from runner.tools.tiny_model import write_tokenizer  # noqa: PLC0415  (few runs need it)
+        from runner.tools.tiny_model import write_tokenizer  # few runs need it
 
         write_tokenizer(Path(folder))
-    from runner.data.tokenizer import LocalTokenizer  # noqa: PLC0415
+    from runner.data.tokenizer import LocalTokenizer
 
     return LocalTokenizer(folder)

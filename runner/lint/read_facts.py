@@ -139,7 +139,7 @@ def read_data(path: str) -> DataSet | None:
 
 def _foreign(file: Path) -> bool:
     """Say whether a file whose first line is no object is none of rows."""
-    from runner.data.rows import HEAD, foreign  # noqa: PLC0415  (most files are of rows)
+    from runner.data.rows import HEAD, foreign  # most files are of rows
 
     with reader.opened(file) as stream:
         return foreign(stream.read(HEAD), str(file)) is not None

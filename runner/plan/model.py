@@ -97,7 +97,7 @@ class Plan:
     @cached_property
     def judged(self) -> Mapping[str, list[tuple[str, str]]]:
         """The metrics that expectations read, by stage: each with the stage that reads it."""
-        from runner.recipe.template.expressions import names  # noqa: PLC0415  (a plan read back needs none)
+        from runner.recipe.template.expressions import names  # a plan read back needs none
 
         found: dict[str, list[tuple[str, str]]] = {}
         for stage in self.stages:

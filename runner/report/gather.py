@@ -57,7 +57,7 @@ def write(manifest: Manifest, path: Path | None = None, *, refresh: int = 0) -> 
 
     With `refresh` a browser loads it again after so many seconds. Raises OSError.
     """
-    from runner.report.page import page  # noqa: PLC0415  (jinja2 and pygal only for a page)
+    from runner.report.page import page  # jinja2 and pygal only for a page
 
     target = path or Path(manifest.folder) / NAME
     files.write(target, hub.mask().text(page(gather(manifest), refresh=refresh)))
@@ -66,7 +66,7 @@ def write(manifest: Manifest, path: Path | None = None, *, refresh: int = 0) -> 
 
 def write_comparison(found: "Comparison", reports: Sequence[Report], path: Path) -> Path:
     """Write the page of several runs side by side; return its path. Raises OSError."""
-    from runner.report.page import comparing  # noqa: PLC0415
+    from runner.report.page import comparing
 
     files.write(path, hub.mask().text(comparing(found, reports)))
     return path

@@ -40,7 +40,7 @@ class Saved:
 
 def from_dict(said: Json | None) -> Saved | None:
     """Return the note, None where it is none of this format."""
-    from msgspec import ValidationError, convert  # noqa: PLC0415  (few go on with a training)
+    from msgspec import ValidationError, convert  # few go on with a training
 
     if said is None or said.get("format") != FORMAT:
         return None

@@ -51,7 +51,7 @@ def prints(
 
     if not stale:
         return {name: {**said, "sha256": known[name]["sha256"]} for name, said in stats.items()}
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  (what is known needs none)
+    from concurrent.futures import ThreadPoolExecutor  # what is known needs none
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         try:

@@ -266,7 +266,7 @@ def _name(said: str) -> str:
 
 def alive(manifest: Manifest) -> bool:
     """Say whether a runner works on it: whether its lock is held."""
-    from runner.runs import lock  # noqa: PLC0415  (not on every system)
+    from runner.runs import lock  # not on every system
 
     return manifest.state is State.RUNNING and lock.held(Path(manifest.folder))
 

@@ -184,7 +184,7 @@ def plan_from_dict(said: Json) -> Plan:
 
 def _typed(said: Any, kind: type[T]) -> T:
     """Return JSON as a value whose every part has the type that the class says."""
-    from msgspec import ValidationError, convert  # noqa: PLC0415  (few read a run back)
+    from msgspec import ValidationError, convert  # few read a run back
 
     try:
         return convert(said, kind)

@@ -105,7 +105,7 @@ class Bounds:
             self._free -= time.process_time() - begun
 
     def _limit(self, more: int) -> None:
-        import resource  # noqa: PLC0415  (in these processes alone)
+        import resource  # in these processes alone
 
         resident, held = self._before
         os.pwrite(self._beat, (resident + more).to_bytes(_WORD), _WORD)

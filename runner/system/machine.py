@@ -105,7 +105,7 @@ def stamp() -> str:
 
 def files() -> int | None:
     """Return how many files a process may have leave to open at once; None for any number."""
-    import resource  # noqa: PLC0415  (not on every system)
+    import resource  # not on every system
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return None if most == resource.RLIM_INFINITY else most
@@ -124,9 +124,9 @@ def how_to_install() -> str:
 
 def ask(module: str, *words: str, text: str = "") -> Any:
     """Run a module that imports MLX in a process of its own; return the JSON it prints."""
-    import subprocess  # noqa: PLC0415  (few ask what imports MLX)
+    import subprocess  # few ask what imports MLX
 
-    from runner.base.constants import UTF8  # noqa: PLC0415
+    from runner.base.constants import UTF8
 
     done = subprocess.run(
         [sys.executable, "-P", "-m", module, *words],

@@ -152,7 +152,7 @@ def format_unknown(view: View) -> Iterator[Finding]:
 
 def _readable(view: View, data: DataSet, split: str) -> str:
     """Return the way out of rows without a format: one that the model can be trained on."""
-    from runner.data.rows import shapes  # noqa: PLC0415  (most recipes have rows of a format)
+    from runner.data.rows import shapes  # most recipes have rows of a format
 
     row, features = data.shapes.get(split, {}), _features(view)
     if shapes.share_gpt(row) and model_at(view, view.params["model"]).chat_template is False:
@@ -162,7 +162,7 @@ def _readable(view: View, data: DataSet, split: str) -> str:
 
 
 def _features(view: View) -> "Features":
-    from runner.data.rows import Features  # noqa: PLC0415  (as above)
+    from runner.data.rows import Features  # as above
 
     return Features(**{name.removesuffix("_feature"): view.params[name] for name in _FEATURES})
 
@@ -181,7 +181,7 @@ def no_chat_template(view: View) -> Iterator[Finding]:
             if layout(data, split, view.params) in {"chat", "completions"}:
                 why = facts.no_template or "the model has no chat template"
                 message = f"{why}, and {split} needs one"
-                from runner.data.rows.shapes import as_text  # noqa: PLC0415  (as above)
+                from runner.data.rows.shapes import as_text  # as above
 
                 way = as_text(data.path, _features(view))
                 yield Finding("data", message, f"use an instruct model, or {way}")

@@ -60,7 +60,7 @@ def launch_of_one_process_tool(view: View) -> Iterator[Finding]:
 
 
 def _is_ip(host: str) -> bool:
-    import ipaddress  # noqa: PLC0415  (few recipes name hosts)
+    import ipaddress  # few recipes name hosts
 
     try:
         ipaddress.ip_address(host)

@@ -214,7 +214,7 @@ def too_few_tokens(view: View) -> Iterator[Finding]:
     It packs rows into num_samples sequences of sequence_length tokens and runs out of rows. A token
     is a byte of a row or more, so that a small file is known to be too small without a tokenizer.
     """
-    from runner.data.rows import TEMPLATE  # noqa: PLC0415  (few recipes measure a perplexity)
+    from runner.data.rows import TEMPLATE  # few recipes measure a perplexity
 
     params = view.params
     data = data_at(view, params["data_path"])

@@ -172,7 +172,7 @@ class _Parsed:
 
 @cache
 def _parsed(expression: str) -> _Parsed:
-    import jinja2  # noqa: PLC0415  (64 ms, needed by few recipes)
+    import jinja2  # 64 ms, needed by few recipes
 
     what = _short(expression)
     if not expression.strip():
@@ -201,7 +201,7 @@ def _parsed(expression: str) -> _Parsed:
 @cache
 def _environment() -> Any:
     """Return Jinja's parser; nothing of what Jinja computes with is used."""
-    from jinja2 import Environment  # noqa: PLC0415
+    from jinja2 import Environment
 
     return Environment()  # noqa: S701  (it renders nothing)
 

@@ -29,7 +29,7 @@ def reporter(
     elif quiet:
         yield Quiet()
     elif color != "never" and (sys.stderr.isatty() or color == "always") and _capable():
-        from runner.report.console.live import Live  # noqa: PLC0415  (rich takes 50 ms)
+        from runner.report.console.live import Live  # rich takes 50 ms
 
         live = Live(color, notes)
         try:

@@ -100,8 +100,8 @@ def _row(one: Series) -> tuple[str, str, str, str]:
 
 
 def _blank(chart: Chart, colors: Sequence[str]) -> Any:
-    import pygal  # noqa: PLC0415  (only where a page is written)
-    from pygal.style import Style  # noqa: PLC0415
+    import pygal  # only where a page is written
+    from pygal.style import Style
 
     # It leaves a finder for plugins of its own behind, which warns at every later import.
     sys.meta_path[:] = [one for one in sys.meta_path if type(one).__module__ != "pygal"]

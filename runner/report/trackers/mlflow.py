@@ -18,7 +18,7 @@ class Tracker:
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
         # A server's client prints a link to stdout, which is the payload's.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-        from mlflow.tracking import MlflowClient  # noqa: PLC0415
+        from mlflow.tracking import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self._client = MlflowClient(tracking_uri=options.get("tracking_uri"))
@@ -29,7 +29,7 @@ class Tracker:
 
     def describe(self, texts: Mapping[str, str]) -> None:
         """Keep texts as parameters of the run."""
-        from mlflow.entities import Param  # noqa: PLC0415
+        from mlflow.entities import Param
 
         rows = [Param(name, text[:LONGEST]) for name, text in texts.items()]
         for at in range(0, len(rows), BATCH):
@@ -37,7 +37,7 @@ class Tracker:
 
     def measure(self, figures: Mapping[str, float], step: int) -> None:
         """Keep figures of an iteration."""
-        from mlflow.entities import Metric  # noqa: PLC0415
+        from mlflow.entities import Metric
 
         now = round(time.time() * 1000)
         rows = [Metric(name, value, now, step) for name, value in figures.items()]

@@ -11,7 +11,7 @@ class Tracker:
     """One run of a project there."""
 
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
-        import swanlab  # noqa: PLC0415
+        import swanlab
 
         self._swanlab = swanlab
         self._run = swanlab.init(

@@ -11,7 +11,7 @@ class Tracker:
     """One folder of event files."""
 
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
-        from tensorboardX import SummaryWriter  # noqa: PLC0415
+        from tensorboardX import SummaryWriter
 
         chosen = options.get("folder")
         folder = Path(chosen) / manifest.id if chosen else Path(manifest.folder) / "tensorboard"

@@ -12,7 +12,7 @@ class Tracker:
     """One run of a project there."""
 
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
-        import trackio  # noqa: PLC0415
+        import trackio
 
         for name, module in list(sys.modules.items()):
             if name.partition(".")[0] == "trackio":  # it prints to stdout, which is the payload's

@@ -10,7 +10,7 @@ class Tracker:
     """One run of a project there."""
 
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
-        import wandb  # noqa: PLC0415
+        import wandb
 
         self._run = wandb.init(
             project=options.get("project", manifest.plan.name),
