@@ -16,8 +16,8 @@ SUFFIXES = (".yaml", ".yml")
 BUILTIN = "builtin:"
 ENDING = ".test.yaml"
 RUN_DIR = "${RUN_DIR}"
-MAX_PATH = 4_096
-"""Characters of a path that a system takes; a longer one lies in no folder."""
+MAX_PATH, MAX_FOLDERS, MAX_NAME = 4_096, 256, 255
+"""Characters of a path and of a name in it that a system takes, and folders one in the other."""
 
 
 def normal(path: str) -> str:

@@ -84,7 +84,7 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
         if beside is not None:
             found.append(beside)
     if tests:
-        found += [file for file in find.suites(paths) if file not in found]
+        found += find.suites(paths)
     if not found:
         where = ", ".join(paths)
         hint = "a recipe has 'version' and 'stages'"

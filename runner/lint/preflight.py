@@ -22,6 +22,7 @@ from runner.lint.facts import Finding
 from runner.plan.expectations import unknown_figures
 from runner.plan.train_options import watched
 from runner.runs.warm_start import LIGHT
+from runner.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -263,7 +264,7 @@ def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
             continue
         seen.add((path, mixed))
         maker = plan.maker(path)
-        if maker is None and RUN_DIR not in path and Path(path).is_dir():
+        if maker is None and RUN_DIR not in path and files.is_folder(Path(path)):
             yield path, mixed
         elif maker is not None and maker.tool.startswith("data."):
             sources = read_facts.reads(maker, inside=True)

@@ -13,6 +13,7 @@ from runner.plan import launch as launching
 from runner.plan import train_options as training
 from runner.plan.expectations import expectations
 from runner.plan.inheritance import FIXED, Draft
+from runner.plan.inputs import no_paths
 from runner.plan.keys import from_template, placed, recipe_problems, seconds, stage_problems
 from runner.plan.model import Plan, Retry, Stage
 from runner.plan.order import collisions, following, in_order
@@ -231,7 +232,7 @@ class _Builder:
         if not draft.sound:
             return
         whole = self.anchor(draft)
-        for one in violations(tool.schema, given):
+        for one in (*violations(tool.schema, given), *no_paths(tool, given)):
             found = self.moved(one)
             if found.rule == "missing-key" and (beside or self.recipe.lost):
                 continue

@@ -1,9 +1,11 @@
 """A stage -> the paths it reads, each with what it is and the parameter that names it."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from runner.catalog.tools import Catalog
+from runner.base.constants import MAX_FOLDERS, MAX_NAME, MAX_PATH
+from runner.catalog.tools import Catalog, Tool
+from runner.catalog.validate import Violation
 from runner.plan.model import Stage
 
 FILES = "files"
@@ -37,3 +39,29 @@ def readings(stage: Stage, catalog: Catalog) -> Iterator[Reading]:
                 name = f"{above}{parameter.name}"
                 yield from (Reading(name, kind, path) for path in parameter.paths(params))
                 yield from (Reading(name, FILES, path) for path in parameter.files(params))
+
+
+def no_paths(tool: Tool, given: Mapping[str, Any]) -> Iterator[Violation]:
+    """Yield each parameter whose value is no path on any system, before one is asked for it."""
+    made = {output.param for output in tool.outputs.values()}
+    for name, parameter in tool.parameters.items():
+        if name not in given or not (name in made or "x-input" in parameter.schema):
+            continue
+        said = parameter.paths(given) if "x-input" in parameter.schema else iter((given[name],))
+        why = next((why for path in said if isinstance(path, str) and (why := _no_path(path))), "")
+        if why:
+            hint = "shorten it; is it a path?"
+            yield Violation((name,), f"is no path: {why}", "path-too-long", hint)
+
+
+def _no_path(path: str) -> str:
+    """Return why no system has a path, '' where one may."""
+    names = path.split("/")
+    if len(path) > MAX_PATH:
+        return f"it has {len(path):,} characters, and a path at most {MAX_PATH:,}"
+    if len(names) > MAX_FOLDERS:
+        return f"it has {len(names):,} folders, and a path at most {MAX_FOLDERS:,}"
+    longest = max(map(len, names))
+    if longest > MAX_NAME:
+        return f"a name in it has {longest:,} characters, and a file's at most {MAX_NAME:,}"
+    return ""

@@ -7,9 +7,13 @@ from pathlib import Path
 
 from runner.base import visible
 from runner.base.constants import ENDING, SUFFIXES
+from runner.base.errors import RecipeError
 from runner.system import reader
+from runner.system.files import is_folder
 
 SPLITS = ("train", "valid", "test")
+MAX_RECIPES = 1_000
+"""Recipes, and test files, that one command looks at."""
 _MODELINE = re.compile(rb"^# yaml-language-server: .*\brecipe\.schema\.json", re.MULTILINE)
 _KEYS = re.compile(rb"^(version|extends|stages|vars|defaults|profiles):", re.MULTILINE)
 _LIST = re.compile(rb"^stages:[ \t]*(?:#.*)?(?:\r?\n[ \t]*(?:#.*)?)*(?:-|\r?\n-)", re.MULTILINE)
@@ -18,18 +22,40 @@ _CASES = re.compile(rb"^(tests|snapshots):", re.MULTILINE)
 
 
 def recipes(paths: Iterable[str]) -> Iterator[str]:
-    """Yield each file as it is named, and of each folder the recipes in it, however deep."""
+    """Yield each file as it is named, and of each folder the recipes in it, however deep.
+
+    Raises RecipeError where they are more than MAX_RECIPES.
+    """
+    return _so_many(_recipes(paths), "recipes")
+
+
+def _recipes(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
-        if Path(path).is_dir():
+        if is_folder(Path(path)):
             yield from (one.as_posix() for one in sorted(_files(Path(path))) if is_recipe(one))
         else:
             yield path
 
 
+def _so_many(files: Iterable[str], what: str) -> Iterator[str]:
+    for number, file in enumerate(files, 1):
+        if number > MAX_RECIPES:
+            why = f"these are more than {MAX_RECIPES:,} {what}; that is the limit of one command"
+            raise RecipeError(why, "name a folder of fewer, one after the other")
+        yield file
+
+
 def suites(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the test files in each folder, however deep, also those with no recipe beside them."""
+    """Yield the test files in each folder, however deep, also those with no recipe beside them.
+
+    Raises RecipeError where they are more than MAX_RECIPES.
+    """
+    return _so_many(_suites(paths), "test files")
+
+
+def _suites(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
-        found = _files(Path(path)) if Path(path).is_dir() else ()
+        found = _files(Path(path)) if is_folder(Path(path)) else ()
         yield from (one.as_posix() for one in sorted(found) if is_suite(one))
 
 

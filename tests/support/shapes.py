@@ -70,6 +70,38 @@ def _undefined(n: int) -> str:
     return f"{ONE}vars:\n{known}{read}"
 
 
+def _read(n: int) -> str:
+    """Computed vars, fifty to a stage that reads them."""
+    known = count(n * 2 // 5, lambda i: f"  v{i}: '{{{{ 1 + {i} }}}}'\n") // 50 * 50
+    own = "".join(f"  v{i}: '{{{{ 1 + {i} }}}}'\n" for i in range(known))
+    stages = "".join(
+        f"  s{first}:\n    tool: mlx_lm.generate\n    params: {{model: a/b, prompt: '"
+        + "".join(f"{{{{ vars.v{at} }}}}" for at in range(first, first + 50))
+        + "'}\n"
+        for first in range(0, known, 50)
+    )
+    return f"{HEAD}vars:\n{own}stages:\n{stages}"
+
+
+def _vars(n: int, value: Callable[[int], str]) -> str:
+    own = rows(n, lambda i: f"  v{i}: {value(i)}\n")
+    return f"{HEAD}vars:\n  p: hi\n{own}stages:\n  one:\n{PROMPTED}"
+
+
+def _deep(n: int, depth: int) -> str:
+    above = "".join(f"k{at}: {{" for at in range(depth))
+    return f"{ONE}vars: {{{above}{rows(n, lambda i: f'v{i}: 1, ')}{'}' * depth}}}\n"
+
+
+def _path(n: int, path: Callable[[int], str]) -> str:
+    return f"{HEAD}stages:\n  one:\n{TRAIN.replace('data: data', f'data: {path(n)}')}"
+
+
+def _in_params(n: int, before: str, entry: Callable[[int], str], after: str) -> str:
+    params = TRAIN.replace("iters: 10", f"iters: 10, {before}{rows(n, entry)}{after}")
+    return f"{HEAD}stages:\n  one:\n{params}"
+
+
 _PARAMS = "stages: {one: {tool: mlx_lm.generate, params: {model: a/b, prompt: hi, "
 _KEYS = TRAIN.replace("iters: 10", "iters: 10, lora_parameters: {rank: 8, scale: 1.0, keys: [")
 SHAPES: dict[str, Callable[[int], str]] = {
@@ -120,4 +152,54 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "templates in one text": lambda n: f"{HEAD}vars: {{p: x}}\nstages:\n  one:\n" + PROMPTED.replace(
         "{{ vars.p }}", "{{ vars.p }}" * (n // 12)
     ),
+    "computed vars": lambda n: _vars(n, lambda i: f"'{{{{ 1 + {i} }}}}'"),
+    "computed vars that stages read": _read,
+    "vars that divide by zero": lambda n: _vars(n, lambda i: f"'{{{{ {i} / 0 }}}}'"),
+    "broken templates": lambda n: _vars(n, lambda _: "'{{ vars. }}'"),
+    "vars of the environment": lambda n: _vars(n, lambda i: f"\"{{{{ env('A{i}') }}}}\""),
+    "vars that read no stage": lambda n: _vars(n, lambda i: f"'{{{{ stages.u{i}.x }}}}'"),
+    "unknown tags": lambda n: _vars(n, lambda i: f"!t{i} 1"),
+    "unknown tags of mappings": lambda n: _vars(n, lambda i: f"!t{i} {{}}"),
+    "anchors": lambda n: _vars(n, lambda i: f"&n{i} 1"),
+    "anchors and aliases": lambda n: _vars(n, lambda i: f"&n{i} 1\n  w{i}: *n{i}"),
+    "merges": lambda n: _vars(n, lambda i: f"{{<<: {{a: 1}}, b{i}: 1}}"),
+    "deep values": lambda n: _vars(n, lambda _: f"{'{a: ' * 60}1{'}' * 60}"),
+    "deep lists": lambda n: _vars(n, lambda _: f"{'[' * 60}1{']' * 60}"),
+    "unused vars thirty deep": lambda n: _deep(n, 30),
+    "unused vars sixty deep": lambda n: _deep(n, 60),
+    "keys that are numbers": lambda n: _line(n, f"{ONE}vars: {{", lambda i: f"{i}: 1, ", "}\n"),
+    "keys that are lists": lambda n: f"{ONE}vars:\n" + rows(n, lambda i: f"  ? [a{i}]\n  : 1\n"),
+    "keys that are templates": lambda n: _line(n, f"{ONE}vars: {{", lambda _: "{{ a }}, ", "}\n"),
+    "keys without a value": lambda n: _line(n, f"{ONE}vars: {{", lambda i: f"a{i}: , ", "}\n"),
+    "keys that act on a terminal": lambda n: _line(n, f"{ONE}vars: {{", lambda i: f'"\\e[{i}m": 1, ', "}\n"),
+    "decimal commas": lambda n: _line(n, f"{ONE}vars: {{", lambda i: f"a{i}: 1,5, ", "}\n"),
+    "numbers with a zero before": lambda n: _vars(n, lambda _: "007"),
+    "a long number": lambda n: _vars(1, lambda _: "9" * n),
+    "a long path": lambda n: _path(n, lambda n: "d/" * (n // 2)),
+    "a long name of a file": lambda n: _path(n, lambda n: "d" * n),
+    "a long expression": lambda n: _vars(1, lambda _: f"'{{{{ 1{'+1' * (n // 2)} }}}}'"),
+    "a long chain of names": lambda n: _vars(1, lambda _: f"'{{{{ vars{'.a' * (n // 2)} }}}}'"),
+    "documents": lambda n: ONE + rows(n, lambda _: "---\na: 1\n"),
+    "comments": lambda n: ONE + rows(n, lambda i: f"# {i}\n"),
+    "tabs": lambda n: ONE + "\t" * n,
+    "lines of a description": lambda n: f"{ONE}description: |\n" + rows(n, lambda i: f"  {i}\n"),
+    "own keys": lambda n: ONE + rows(n, lambda i: f"x-{i}: 1\n"),
+    "unknown trackers": lambda n: f"{ONE}track:\n" + rows(n, lambda i: f"  t{i}: {{}}\n"),
+    "unknown tools with defaults": lambda n: f"{ONE}defaults:\n" + rows(n, lambda i: f"  mlx_lm.lorra{i}: {{}}\n"),
+    "profiles of a stage": lambda n: f"{ONE}profiles:\n" + rows(n, lambda i: f"  p{i}: {{stages: {{one: {{params: {{seed: {i}}}}}}}}}\n"),
+    "files it extends": lambda n: _line(n, f"{ONE}extends: [", lambda i: f"f{i}.yaml, ", "x.yaml]\n"),
+    "hosts": lambda n: _line(n, f"{HEAD}stages:\n  one:\n{TRAIN}    launch: {{hosts: [", lambda i: f"h{i}, ", "h]}\n"),
+    "variables of a launch": lambda n: _line(n, f"{HEAD}stages:\n  one:\n{TRAIN}    launch: {{hosts: 2, env: {{", lambda i: f"V{i}: a, ", "}}\n"),
+    "what is watched": lambda n: f"{HEAD}stages:\n  one:\n{TRAIN}    watch:\n" + rows(n, lambda i: f"      w{i}: {{data: d}}\n"),
+    "unknown metrics": lambda n: f"{HEAD}stages:\n  one:\n{TRAIN}    expect:\n" + rows(n, lambda i: f"      - metrics.nope{i} < 1\n"),
+    "stages that write alike": lambda n: _stages(n, lambda i: "\n" + TRAIN.replace("iters", f"adapter_path: out, seed: {i}, iters")),
+    "stages that resume each other": lambda n: f"{HEAD}stages:\n  s0:\n{TRAIN}" + rows(
+        n, lambda i: f"  s{i + 1}:\n" + TRAIN.replace("iters", f"resume_adapter_file: '{{{{ stages.s{i}.adapter_file }}}}', iters")
+    ),
+    "rules of data.mix that there are not": lambda n: _line(
+        n, f"{HEAD}stages:\n  one:\n    tool: data.mix\n    params: {{primary: a, replay: b}}\n    allow: [", lambda i: f"no-rule-{i}, ", "x]\n"
+    ),
+    "unknown keys of lora_parameters": lambda n: _in_params(n, "lora_parameters: {", lambda i: f"r{i}: 1, ", "}"),
+    "data sets of the hub": lambda n: _in_params(n, "hf_dataset: [", lambda i: f"{{path: a/b{i}}}, ", "]"),
+    "arguments of a schedule": lambda n: _in_params(n, "lr_schedule: {name: cosine_decay, arguments: [", lambda _: "1e-5, ", "]}"),
 }  # fmt: skip
