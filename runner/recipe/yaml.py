@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -22,10 +23,11 @@ from runner.recipe.yaml_scalars import NumberError, scalar, unfit
 
 MAX_BYTES = 2 * 1024 * 1024
 SAFE_DEPTH = 5_000
-MAX_NODES = 20_000
+MAX_NODES = 15_000
 """Values of a file, what its aliases expand to with them, and of all files of a recipe."""
-MAX_ALIASED = 20_000
+MAX_ALIASED = 15_000
 
+_MOST = 2 * MAX_NODES + 1
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {"!reset": "reset", "!override": "override"}
 _COMMA = re.compile(r"[-+]?\d+\s*,\s*\d+(?:[eE][-+]?\d+)?\Z")
@@ -49,9 +51,14 @@ _BOTTOMLESS = not yaml.__with_libyaml__ or import_module("yaml._yaml").get_versi
 
 
 class _Composer(_Parser):  # type: ignore[misc]
-    """libyaml's composer with implicit tags left to us."""
+    """libyaml's composer with implicit tags left to us; it stops where there is too much."""
+
+    composed = 0
 
     def resolve(self, kind: type, _: Any, implicit: Any) -> str:
+        self.composed += 1
+        if self.composed > _MOST:
+            raise _TooManyError
         if kind is yaml.ScalarNode:
             return "plain" if implicit[0] else f"{_TAG}str"
         return f"{_TAG}map" if kind is yaml.MappingNode else f"{_TAG}seq"
@@ -76,6 +83,8 @@ def parse(data: bytes | str, file: str) -> Document:
         document.problems.append(syntax(error, text, file))
     except _TooDeepError as error:
         document.problems.append(too_deep(Mark(file, error.line, error.column)))
+    except _TooManyError:
+        document.problems.append(_too_many(Mark(file, *_last(text))))
     else:
         builder = _Builder(document)
         document.root = builder.build(top) if top else None
@@ -144,6 +153,22 @@ def _single(text: str) -> Any:
         raise
     finally:
         composer.dispose()
+
+
+class _TooManyError(Exception):
+    """A text has more nodes than MAX_NODES values and their keys are."""
+
+
+def _too_many(mark: Mark) -> Problem:
+    why = f"up to here this file has more than {MAX_NODES:,} values: that is the limit"
+    return Problem(mark, why, "too-large", "split it")
+
+
+def _last(text: str) -> tuple[int, int]:
+    """Return the place of the first node of a text that is too much."""
+    kinds = (yaml.ScalarEvent, yaml.CollectionStartEvent)
+    nodes = (one for one in yaml.parse(text, Loader=_Parser) if isinstance(one, kinds))
+    return _place(next(islice(nodes, _MOST, None)))
 
 
 class _TooDeepError(Exception):
@@ -223,8 +248,8 @@ class _Builder:
             self.problems.append(too_deep(node.mark))
             self.stopped = True
         elif self.aliased <= MAX_ALIASED and self.nodes - self.aliased > MAX_NODES:
-            why = f"up to here this file has more than {MAX_NODES:,} values: that is the limit"
-            self.stop(node.mark, why, "too-large", "split it")
+            self.problems.append(_too_many(node.mark))
+            self.stopped = True
         elif self.aliased > MAX_ALIASED or self.nodes > MAX_NODES:
             why = "aliases expand to more values than a recipe may hold"
             self.stop(node.mark, why, "alias-bomb", "write the values out, or fewer")

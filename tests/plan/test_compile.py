@@ -368,3 +368,36 @@ def test_no_value_in_any_place_makes_the_compiler_raise(place, value):
     loaded = load("r.yaml", lambda _: text.replace("Infinity", ".inf").encode())
     if loaded.recipe is not None:
         workflow.compiled(loaded.recipe, {})
+
+
+@pytest.mark.parametrize("beside", ["stages", "stage", "vars", "stages.one", "stages.one.params"])
+@pytest.mark.parametrize(
+    "text", ["{{ stage.params.prompt }}{{ %s }}", "{{ [stage.params.prompt, %s] }}"]
+)
+def test_a_value_that_reads_itself_beside_a_group_of_values_is_told(beside, text):
+    """What a bare group is the value of is nobody: it has no name after it to look at."""
+    text = json.dumps(text % beside)
+    recipe = "version: 1\nstages:\n  one:\n    tool: mlx_lm.generate\n"
+    recipe += f"    params: {{model: m, prompt: {text}}}\n"
+    loaded = load("r.yaml", lambda _: recipe.encode())
+    (problem,) = workflow.compiled(loaded.recipe, {}).problems
+    assert (problem.rule, problem.hint) == ("template-cycle", "write a value in its place")
+
+
+@pytest.mark.parametrize("adapter", ["'{{ 1 / 0 }}'", "'{{ vars.none }}'", "'{{ [][0] }}'"])
+def test_what_reads_a_path_that_could_not_be_made_is_no_second_mistake(adapter):
+    recipe = f"""version: 1
+stages:
+  one:
+    tool: mlx_lm.lora
+    params: {{model: m, train: true, data: d, iters: 9, adapter_path: {adapter}}}
+  two:
+    tool: mlx_lm.generate
+    params: {{model: m, prompt: hi, adapter_path: "{{{{ stages.one.adapter_path }}}}"}}
+  three:
+    tool: mlx_lm.fuse
+    params: {{model: m, adapter_path: "{{{{ stages.two.params.adapter_path }}}}"}}
+"""
+    loaded = load("r.yaml", lambda _: recipe.encode())
+    (problem,) = workflow.compiled(loaded.recipe, {}).problems
+    assert problem.mark.line == 5

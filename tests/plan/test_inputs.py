@@ -8,7 +8,7 @@ import runner
 from runner import workflow
 from runner.base.constants import upward
 from runner.catalog import load
-from runner.plan.inputs import readings
+from runner.plan.inputs import no_paths, readings
 from runner.plan.smoke import shrink
 from runner.runs import attempt
 from runner.runs.decide import decide
@@ -136,3 +136,22 @@ def test_a_path_and_what_it_lies_in():
     assert [*upward("a/b/../c/d/")] == ["a/c/d", "a/c", "a"]
     assert [*upward("/a/b")] == ["/a/b", "/a", "/"]
     assert [*upward("")] == []
+
+
+LONG = {"too long": "d/" * 2_100, "too deep": "a/" * 256 + "b", "a long name": f"x/{'y' * 256}"}
+
+
+@pytest.mark.parametrize("path", LONG.values(), ids=LONG)
+def test_what_no_system_has_as_a_path_is_told_before_one_is_asked(path):
+    """Every parameter of every tool that names a path."""
+    catalog = load.catalog()
+    for tool in map(catalog.get, catalog.names):
+        made = {output.param for output in tool.outputs.values() if output.param}
+        read = {one.name for one in tool.inputs if one.schema["x-input"]["kind"] != "hub"}
+        for name in made | read:
+            one = tool.parameters[name]
+            value = path if one.schema.get("type") != "array" else [path]
+            if "object" not in str(one.schema.get("type")):
+                (found,) = no_paths(tool, {name: value})
+                assert (found.path, found.rule) == ((name,), "path-too-long")
+                assert list(no_paths(tool, {name: "a/b"})) == []
