@@ -20,6 +20,7 @@ from runner.data.rows import Features
 from runner.lint import chats, read_facts
 from runner.lint.facts import Finding
 from runner.plan.expectations import unknown_figures
+from runner.plan.inputs import readings
 from runner.plan.train_options import watched
 from runner.runs.warm_start import LIGHT
 from runner.system import files
@@ -194,10 +195,18 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
 
 
 def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
-    """Yield the data sets of a training, or of a test, of which no row is on this disk yet."""
-    if stage.tool != "mlx_lm.lora":
-        return
+    """Yield the data sets of which no row was looked at: those not on this disk yet, or read apart.
+
+    A tool of ours says so itself.
+    """
     hint = "allow this rule where that is meant"
+    tool = load.catalog().get(stage.tool)
+    if stage.tool != "mlx_lm.lora":
+        for name, kind, path in readings(stage, load.catalog()):
+            if kind == "data" and tool is not None and not tool.main[0].startswith(LIGHT):
+                why = f"no row of '{path}' was looked at: the hub's library loads them in the run"
+                yield Finding(name, why, hint)
+        return
     if stage.params["hf_dataset"] is not None:
         why = "no row of hf_dataset was looked at: the hub's library loads them in the run"
         yield Finding("hf_dataset", why, hint)

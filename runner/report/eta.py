@@ -6,54 +6,84 @@ from typing import Any
 
 from runner.plan.model import Stage
 
+FEW = 10
+"""So many iterations are heard of before a speed is believed."""
+
 
 class Outlook:
     """The iterations that remain, at the mean speed of the training that was heard of last.
 
-    What does not train says nothing of its time: it is left out.
+    A training's first report is not counted: start-up and compilation are in its time. What
+    validates takes the time of the validation that was heard of last. What does not train says
+    nothing of its time: it is left out.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
-        self._rows = {stage.name: rows(stage) for stage in stages}
-        self._done: dict[str, float] = {}
+        self._stages = {stage.name: stage for stage in stages if rows(stage)}
+        self._done: dict[str, int] = {}
         self._pace = _Pace("")
+        self._validation = 0.0
 
     def heard(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Take in a metric of a running stage."""
         speed, iteration = event.get("iterations_per_second"), event.get("iteration")
+        time = event.get("val_time")
+        if event.get("event") == "val" and isinstance(time, int | float):
+            self._validation = float(time)
         if event.get("event") != "train" or not isinstance(iteration, int):
             return
-        before, now = self._done.get(stage.name, 0.0), iteration * _batch(stage)
-        self._done[stage.name] = now
-        if isinstance(speed, int | float) and speed > 0 and now:
-            step = now - before if now > before else now  # a retry begins again
+        before = self._done.get(stage.name)
+        self._done[stage.name] = iteration
+        if before is None or iteration <= before:  # a retry begins again
+            return
+        if isinstance(speed, int | float) and speed > 0:
             pace = self._pace if self._pace.stage == stage.name else _Pace(stage.name)
-            self._pace = pace.after(step, step / (speed * _batch(stage)))
+            step = iteration - before
+            self._pace = pace.after(step, step * _batch(stage), step / speed)
 
     def ended(self, stage: Stage) -> None:
         """Take in that a stage has ended, or is skipped."""
-        self._rows.pop(stage.name, None)
+        self._stages.pop(stage.name, None)
+
+    def of(self, stage: Stage) -> float | None:
+        """Return the seconds that remain of a stage, None where nothing is known of them."""
+        if self._pace.iterations < FEW or stage.name not in self._stages:
+            return None
+        done = self._done.get(stage.name, 0)
+        remain = rows(stage) - done * _batch(stage)
+        validations = _validations(stage, done) * self._validation
+        return max(0.0, remain) * self._pace.seconds / self._pace.rows + validations
 
     @property
     def left(self) -> float | None:
         """The seconds that remain, None where nothing is known or no training is left."""
-        if not self._pace.seconds or not any(self._rows.values()):
-            return None
-        remain = sum(rows - self._done.get(name, 0) for name, rows in self._rows.items())
-        return max(0.0, remain * self._pace.seconds / self._pace.rows)
+        each = [self.of(stage) for stage in self._stages.values()]
+        known = [seconds for seconds in each if seconds is not None]
+        return sum(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """How many rows of a stage took how long."""
+    """How many iterations, and rows, of a stage took how long."""
 
     stage: str
+    iterations: int = 0
     rows: float = 0.0
     seconds: float = 0.0
 
-    def after(self, rows: float, seconds: float) -> "_Pace":
-        """Return the pace with more rows."""
-        return _Pace(self.stage, self.rows + rows, self.seconds + seconds)
+    def after(self, iterations: int, rows: float, seconds: float) -> "_Pace":
+        """Return the pace with more of them."""
+        return _Pace(
+            self.stage, self.iterations + iterations, self.rows + rows, self.seconds + seconds
+        )
+
+
+def _validations(stage: Stage, done: int) -> int:
+    """Return how often a training validates after an iteration: every so often, and at its end."""
+    iters, every = stage.params["iters"], stage.params.get("steps_per_eval") or 0
+    if not every or done >= iters:
+        return 0
+    return int(iters // every - done // every + bool(iters % every) + (done < 1 < every))
 
 
 def rows(stage: Stage) -> float:

@@ -29,13 +29,11 @@ def begins(manifest: Manifest, actions: Sequence[Action]) -> str:
     return f"{manifest.plan.name}: {stages}, in {visible.line(manifest.folder)}"
 
 
-def metric(stage: Stage, event: Mapping[str, Any]) -> str:
-    """Return one metric event as a line."""
+def metric(stage: Stage, event: Mapping[str, Any], left: float | None = None) -> str:
+    """Return one metric event as a line; `left` are the seconds the stage still takes."""
     iters = stage.params.get("iters")
     match event.get("event"):
         case "train":
-            speed = event.get("iterations_per_second")
-            left = (iters - event["iteration"]) / speed if iters and speed else 0.0
             memory = event.get("peak_memory")
             parts = [
                 f"iteration {event['iteration']}/{iters}",
@@ -45,8 +43,9 @@ def metric(stage: Stage, event: Mapping[str, Any]) -> str:
                 *([f"{memory:.3g} GB"] if isinstance(memory, int | float) else []),
             ]
             # Never hidden while it is short: it would come and go with the speed.
-            time = duration(left) if left >= 1 else "less than 1 s"
-            return ", ".join([*parts, f"{time} left"] if left > 0 else parts)
+            if left:
+                parts.append(f"{duration(left) if left >= 1 else 'less than 1 s'} left")
+            return ", ".join(parts)
         case "val":
             loss = figure("val_loss", event.get("val_loss"))
             return f"iteration {event.get('iteration')}/{iters}, validation loss {loss}"

@@ -344,3 +344,12 @@ def test_of_rows_that_a_stage_makes_it_says_that_it_does_not_know(folder):
     assert "note: whether data.sort takes its data is open: stage 'mix' makes it" in done.stdout
     assert "the row has no 'no'" in done.stdout  # a profile's own parameters meet the rows, too
     assert "with --profile few" in done.stdout
+
+
+@pytest.mark.parametrize("tool", ["perplexity", "dwq"])
+def test_of_rows_that_the_hubs_library_loads_it_says_that_it_did_not_look(folder, tool):
+    stage = f"{{tool: mlx_lm.{tool}, params: {{model: o/m, data_path: o/rows}}}}"
+    (folder / "r.yaml").write_text(f"version: 1\nstages:\n  one: {stage}\n", encoding="utf-8")
+    done = call("r.yaml")
+    assert "note: no row of 'o/rows' was looked at" in done.stdout
+    assert "no problems in what was looked at" in done.stderr

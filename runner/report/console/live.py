@@ -19,7 +19,6 @@ from runner.base.formatting import duration, figure
 from runner.plan.model import Stage
 from runner.report import wording
 from runner.report.console.plain import Plain, show
-from runner.report.eta import Outlook
 from runner.runs.decisions import Action
 from runner.runs.manifest import Manifest, StageRecord, State
 
@@ -49,7 +48,6 @@ class Live(Plain):
         there = cast("TextIO", _Terminal(sys.stderr))
         console = Console(file=there, no_color=plain, force_terminal=color == "always" or None)
         self._rows: dict[str, _Row] = {}
-        self._outlook = Outlook(())
         self._told = self._begun = time.monotonic()
         self._screen = Screen(
             console=console, get_renderable=self._drawn, refresh_per_second=4, transient=True
@@ -64,7 +62,6 @@ class Live(Plain):
         """Say which run begins and where it is; show its stages."""
         super().run_started(manifest, actions)
         stages = [manifest.plan.stage(action.stage) for action in actions]
-        self._outlook = Outlook(stages)
         self._rows = {stage.name: _Row(stage) for stage in stages}
 
     def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
@@ -79,11 +76,12 @@ class Live(Plain):
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Move the bar, and show the figures; what is said in words stays above."""
-        self._outlook.heard(stage, event)
         self._told = time.monotonic()
         row = self._rows[stage.name]
         row.heard(event)
-        if event.get("event") not in {"train", "val", "test"}:
+        if event.get("event") in {"train", "val", "test"}:
+            self._outlook.heard(stage, event)
+        else:
             super().event(stage, event)
 
     def stage_ended(self, stage: Stage, record: StageRecord) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from runner.base import visible
 from runner.plan.model import Stage
 from runner.report import wording
+from runner.report.eta import Outlook
 from runner.runs.decisions import Action
 from runner.runs.manifest import Manifest, StageRecord, State
 from runner.system import printer
@@ -46,12 +47,14 @@ class Plain(Quiet):
     def __init__(self, notes: Sequence[str] = ()) -> None:
         self._lead = ""
         self._notes = notes
+        self._outlook = Outlook(())
 
     def _say(self, text: str) -> None:
         say(text)
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Say which run begins and where it is."""
+        self._outlook = Outlook([manifest.plan.stage(action.stage) for action in actions])
         self._say("\n".join([*self._notes, wording.begins(manifest, actions)]))
 
     def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
@@ -67,7 +70,8 @@ class Plain(Quiet):
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Say a metric."""
-        line = wording.metric(stage, event)
+        self._outlook.heard(stage, event)
+        line = wording.metric(stage, event, self._outlook.of(stage))
         if line:
             self._say(f"{self._lead} {line}")
 
