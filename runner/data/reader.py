@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from runner.system.cells import Bounds, Cells
+
     Meter = Callable[[int, int, str], None]
 
 MISSING = object()
@@ -59,11 +62,14 @@ class Reader:
     crew: Crew = field(default_factory=Crew)
     meter: Meter | None = None
 
-    def learn(self, file: Path, new: Callable[[], T], *, deep: bool = False) -> T:
+    def learn(
+        self, file: Path, new: Callable[[], T], *, deep: bool = False, cells: Cells | None = None
+    ) -> T:
         """Return what `new()` learned of every row.
 
         A row that mlx-lm cannot read, or of another format than the first, is a ToolError. Only a
-        `deep` look finds flaws in the fields, and the strings of a row.
+        `deep` look finds flaws in the fields, and the strings of a row. In `cells` each row has its
+        bounds; raises StoppedError at the one that takes too much.
         """
         total, done = file.stat().st_size, 0
         with opened(file) as stream:
@@ -71,7 +77,7 @@ class Reader:
         kind = _format(first, self.features, file) if first else ""
         work = partial(_piece, file, self.features, kind, new, deep)
         whole = new()
-        for part, size in each(work, file, self.crew):
+        for part, size in each(work, file, cells or self.crew):
             whole.merge(part)
             done += size
             if self.meter:
@@ -80,7 +86,13 @@ class Reader:
 
 
 def _piece(
-    file: Path, features: Features, kind: str, new: Callable[[], T], deep: bool, piece: Piece
+    file: Path,
+    features: Features,
+    kind: str,
+    new: Callable[[], T],
+    deep: bool,
+    piece: Piece,
+    bounds: Bounds | None = None,
 ) -> tuple[T, int]:
     """Return what is learned of a piece of a file, and its size."""
     found, parse, use = new(), parse_for(piece.size), Use(features)
@@ -91,7 +103,8 @@ def _piece(
             other = require_format(row, features)[0]
             if other != kind:
                 require_equal((kind, f"{file}:1"), (other, f"{file}:{number}"))
-            take(line, Row(row, kind, _texts(row, kind, use) if deep else []))
+            with bounds.step(number, len(line)) if bounds else nullcontext():
+                take(line, Row(row, kind, _texts(row, kind, use) if deep else []))
     except RowError as error:
         raise refusal(error.flaw, file, number, line) from error
     require_short(piece, file, number)

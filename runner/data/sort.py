@@ -20,7 +20,7 @@ from runner.base.problems import counted
 from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
-from runner.data.reader import Reader, chunks, splits_of
+from runner.data.reader import Reader, chunks, refusal, splits_of
 from runner.data.refusals import Ahead
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.rows import Flaw, Row, RowError, Use, tokens
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from runner.data.rows import Encode
+    from runner.data.tokenizer import LocalTokenizer
 
 PAD = 32
 """mlx_lm.tuner.trainer.iterate_batches pads to a multiple of this, and one more."""
@@ -42,7 +42,7 @@ class Lengths:
 
     file: Path
     use: Use
-    encode: Encode | None
+    encode: LocalTokenizer | None
     longest: int
     index: Index = field(init=False)
     length: array[int] = field(default_factory=lambda: array("I"))
@@ -50,6 +50,8 @@ class Lengths:
 
     def __post_init__(self) -> None:
         self.index = Index(self.file)
+        if self.encode:
+            self.encode.load()  # which is no row's own work
 
     def take(self, line: bytes, row: Row) -> None:
         """Remember the place and the length of the next row."""
@@ -65,7 +67,7 @@ class Lengths:
 
     def _tokens(self, row: Row) -> int:
         try:
-            whole, _ = tokens(row, self.use, cast("Encode", self.encode))
+            whole, _ = tokens(row, self.use, cast("LocalTokenizer", self.encode))
         except ValueError as error:
             raise RowError(Flaw("row-template-error", f"cannot be tokenized: {error}")) from error
         return min(len(whole), self.longest)
@@ -127,7 +129,7 @@ def prepare(
     sorts = {}
     for name in wanted:
         new = partial(Lengths, splits[name], use, encode, max_seq_length)
-        sorts[name] = reader.learn(splits[name], new, deep=True)
+        sorts[name] = _learned(reader, splits[name], new)
         if not len(sorts[name].index):
             raise ToolError(f"{splits[name]} has no rows", "data")
     orders = {name: order(found, pads, batch_size, Dice(seed)) for name, found in sorts.items()}
@@ -217,7 +219,24 @@ def padding(
     return 1 - content / computed if computed else 0.0
 
 
-def _tokenizer(model: str) -> Encode:
+def _learned(reader: Reader, file: Path, new: partial[Lengths]) -> Lengths:
+    """Return the lengths of a file's rows; a template that takes too much is refused at its row."""
+    if new.args[2] is None:
+        return reader.learn(file, new, deep=True)
+    from runner.data.tokenizer import too_much
+    from runner.system.cells import Cells, StoppedError
+
+    with Cells(reader.crew.workers) as cells:
+        try:
+            return reader.learn(file, new, deep=True, cells=cells)
+        except StoppedError as stopped:
+            message = f"cannot be tokenized by the model's chat template: {too_much(stopped)}"
+            hint = "leave model out to sort by characters"
+            flaw = Flaw("row-template-error", message, hint)
+            raise refusal(flaw, file, stopped.step, b"") from stopped
+
+
+def _tokenizer(model: str) -> LocalTokenizer:
     """Return the tokenizer of a model folder, or of a model of the hub."""
     from runner.data.tokenizer import load_tokenizer
 

@@ -20,7 +20,6 @@ from runner.system.cells import ALONE, MEMORY, Bounds, Cells, StoppedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from runner.data.rows import Encode
 
 AT_ONCE = 256
 """So many chats are handed to a process at a time."""
@@ -188,7 +187,7 @@ def _refused(
     return found
 
 
-def load_tokenizer(model_path: str | Path) -> Encode | None:
+def load_tokenizer(model_path: str | Path) -> LocalTokenizer | None:
     """Return the tokenizer of a local model folder; None where none can be loaded here."""
     path = str(model_path)
     if not Path(path).is_dir():

@@ -166,3 +166,29 @@ def test_mlx_lms_own_batches_are_what_the_record_says(rows_in, tmp_path):
         assert record[f"padding_{name}"] == pytest.approx(1 - content / computed)
     assert record["padding_after"] < 0.25
     assert record["padding_before"] > 0.35
+
+
+ENDLESS = {
+    "time": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "memory": "{{ 'a' * 10 ** 9 }}",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("why", ENDLESS)
+def test_a_template_without_an_end_is_refused_at_its_row(rows_in, tmp_path, why):
+    pytest.importorskip("transformers")
+    from runner.tools.tiny_model import write_tokenizer
+
+    (tmp_path / "model").mkdir()
+    write_tokenizer(tmp_path / "model")
+    file = tmp_path / "model" / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    ill = f"{{% if messages[0].content == 'ill' %}}{ENDLESS[why]}{{% endif %}}well"
+    file.write_text(json.dumps({**config, "chat_template": ill}), encoding="utf-8")
+    (tmp_path / "model" / "chat_template.jinja").unlink(missing_ok=True)
+    chats = [[{"role": "user", "content": word}] for word in ("well", "well", "ill", "well")]
+    rows = [{"messages": [*chat, {"role": "assistant", "content": "x"}]} for chat in chats]
+    with pytest.raises(ToolError, match=r"train\.jsonl:3:1: .*cannot be tokenized") as found:
+        sort(rows_in("in", rows), tmp_path / "out", model=str(tmp_path / "model"))
+    assert "leave model out" in str(found.value)
