@@ -97,7 +97,7 @@ def _unreadable(file: Path, name: str) -> Problem | None:
     """Return why a file as a whole holds no rows, None where each of its lines is one."""
     try:
         with reader.opened(file) as stream:
-            return foreign(stream.read(HEAD), name)
+            return foreign(stream.read(HEAD) or b"", name)  # None: it would wait for more
     except OSError as error:
         message = f"the file cannot be read: {error.strerror}"
         return Problem(Mark(str(file), 1, 1), message, "split-unreadable")
@@ -106,7 +106,7 @@ def _unreadable(file: Path, name: str) -> Problem | None:
 def _begins(file: Path) -> bytes:
     """Return how a file begins, nothing of one that cannot be read."""
     with suppress(OSError), reader.opened(file) as stream:
-        return stream.read(HEAD)
+        return stream.read(HEAD) or b""
     return b""
 
 

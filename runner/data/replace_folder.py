@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def require_replaceable(target: Path, tool: str, *sources: Path) -> None:
     """Refuse a target that `tool` reads, or that holds what it did not write itself."""
-    if target in [source.resolve() for source in sources]:
+    if str(target) in [os.path.realpath(source) for source in sources]:  # which ends in a loop, too
         raise ToolError(f"{target} is read by this {tool}; name another folder to write", "out")
     if not target.exists():
         return

@@ -2,6 +2,8 @@
 
 import ast
 import json
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -246,3 +248,16 @@ def sites():
                         "refusal",
                     }:
                         yield path.stem, function.name, node.lineno
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lead", ["/proc/kmsg", "/dev/full", "train.jsonl"])
+def test_a_link_that_ends_in_no_file_is_refused_in_words(tmp_path, lead):
+    """One that would wait, one without an end, one that leads to itself."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.jsonl").symlink_to(lead)
+    for tool in ("check --data data", "split --data data/train.jsonl --valid 0.2 --out out"):
+        words = [sys.executable, "-m", "runner", "data", *tool.split()]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode in {1, 2}, done.stderr
+        assert "Traceback" not in done.stderr
