@@ -25,6 +25,7 @@ from runner.data.refusals import Ahead
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.rows import Flaw, Row, RowError, Use, tokens
 from runner.system import printer
+from runner.system.cells import Cells, StoppedError
 
 if TYPE_CHECKING:
     import argparse
@@ -224,7 +225,6 @@ def _learned(reader: Reader, file: Path, new: partial[Lengths]) -> Lengths:
     if new.args[2] is None:
         return reader.learn(file, new, deep=True)
     from runner.data.tokenizer import too_much
-    from runner.system.cells import Cells, StoppedError
 
     with Cells(reader.crew.workers) as cells:
         try:

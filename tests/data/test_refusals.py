@@ -147,7 +147,12 @@ CASES = [
     ("model.tiny", [], {"out/tiny.json": json.dumps(RECORD)}),
 ]
 ONLY_THE_RUN = {
-    "a model is loaded for it": {"sort._tokens", "sort._tokenizer", "sort._fetched"},
+    "a model is loaded for it": {
+        "sort._tokens",
+        "sort._tokenizer",
+        "sort._fetched",
+        "sort._learned",
+    },
     "a model answers first": {"answers.__init__", "answers.require_template", "score.questions"},
     "the hub is asked": {"repository"},
     "it needs a whole run: tests/scenarios/test_publish.py": {"publish.prepare"},
