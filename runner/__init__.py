@@ -121,8 +121,9 @@ def run(
     leave, as --trust does, for what lets others run code here or hear of the run. A stage that
     fails is in the Result; raises RecipeError where the run cannot begin.
     """
-    from dataclasses import replace
     from pathlib import Path
+
+    from msgspec.structs import replace
 
     from runner import workflow
     from runner.plan.model import Plan

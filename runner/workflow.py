@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
 
 from runner.base.errors import InvalidRecipeError, RecipeError
 from runner.base.problems import NOTE, Problem, answering, listing, ordered, suggest
@@ -96,7 +97,9 @@ def fold(
     `without` are the places of options, ``(file, line)``, that are left out.
     """
     known = os.environ if environ is None else environ
-    overrides = Overrides(tuple(profiles), known, tuple(sets), frozenset(without))
+    overrides = Overrides(
+        profiles=tuple(profiles), environ=known, sets=tuple(sets), without=frozenset(without)
+    )
     loaded = recipes.fold(found, overrides, alone=alone)
     mask = _mask(environ)
     own = loaded.sources.keys() - found.sources.keys()

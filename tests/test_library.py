@@ -2,10 +2,10 @@
 
 import doctest
 import importlib.util
-from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
 import pytest
+from msgspec.structs import fields
 
 import runner
 from runner.plan.model import Plan, Stage
@@ -59,17 +59,29 @@ def test_a_recipe_is_held_against_the_rules_before_anything_runs(tmp_path, monke
 
 
 def made(*records, exit_code=0):
-    stages = tuple(Stage(record.name, "mlx_lm.lora", {}, {}) for record in records)
-    plan = Plan("r", "r.yaml", stages)
-    manifest = Manifest("1", "runs/r/1", plan, {}, records, State.FAILED, exit_code=exit_code)
+    stages = tuple(
+        Stage(name=record.name, tool="mlx_lm.lora", params={}, outputs={}) for record in records
+    )
+    plan = Plan(name="r", file="r.yaml", stages=stages)
+    manifest = Manifest(
+        id="1",
+        folder="runs/r/1",
+        plan=plan,
+        facts={},
+        stages=records,
+        state=State.FAILED,
+        exit_code=exit_code,
+    )
     return result(manifest, {})
 
 
 def test_a_run_that_failed_names_the_stage_and_the_way_out():
     failure = {"kind": "expectation", "guidance": "r.yaml:3:9: expected …"}
-    good = StageRecord("one", State.FINISHED, outputs={"model": "a/b"})
-    bad = StageRecord("two", State.FAILED, failure=failure, expectations=(("x > 1", False),))
-    found = made(good, bad, StageRecord("three"), exit_code=4)
+    good = StageRecord(name="one", state=State.FINISHED, outputs={"model": "a/b"})
+    bad = StageRecord(
+        name="two", state=State.FAILED, failure=failure, expectations=(("x > 1", False),)
+    )
+    found = made(good, bad, StageRecord(name="three"), exit_code=4)
     assert (found.ok, found.exit_code) == (False, 4)
     assert (found.failed.name, found.failed.failure) == ("two", "expectation")
     assert found.failed.guidance.startswith("r.yaml:3:9")
@@ -80,8 +92,8 @@ def test_a_run_that_failed_names_the_stage_and_the_way_out():
 
 
 def test_what_is_handed_back_cannot_be_changed():
-    found = made(StageRecord("one", State.FINISHED, metrics={"val_loss": 1.0}))
-    with pytest.raises(FrozenInstanceError):
+    found = made(StageRecord(name="one", state=State.FINISHED, metrics={"val_loss": 1.0}))
+    with pytest.raises(AttributeError, match="immutable"):
         found.state = State.FINISHED
     with pytest.raises(TypeError):
         found.stages["two"] = None

@@ -4,10 +4,11 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, Self
+
+from msgspec import Struct
 
 from runner.base import visible
 
@@ -31,20 +32,24 @@ NOTE = "note"
 _RANKS = {"error": 0, "warning": 1, NOTE: 2}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Mark:
+class Mark(Struct, frozen=True, kw_only=True, order=True):
     """A place in a text: file as the user named it, line and column counted from 1."""
 
     file: str
     line: int
     column: int
 
+    @classmethod
+    def at(cls, file: str, place: tuple[int, int]) -> Self:
+        """Return the mark of a line and a column of a file."""
+        line, column = place
+        return cls(file=file, line=line, column=column)
+
     def __str__(self) -> str:
         return f"{visible.line(self.file)}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """One thing that is wrong: its place, a sentence, the rule's slug, a hint, further places.
 
     `about` names what the sentence is about, for the program: it never reads its own sentences.
@@ -275,7 +280,14 @@ def listed(problems: Sequence[Problem]) -> Sequence[Problem]:
         return problems
     severity = "error" if any(one.severity == "error" for one in rest) else "warning"
     why = f"{tally(rest)} more are not listed: a file shows {MAX_LISTED:,}"
-    told = Problem(rest[0].mark, why, "more-problems", "mend those before it first", (), severity)
+    told = Problem(
+        mark=rest[0].mark,
+        message=why,
+        rule="more-problems",
+        hint="mend those before it first",
+        notes=(),
+        severity=severity,
+    )
     return [*problems[:MAX_LISTED], told]
 
 

@@ -1,9 +1,24 @@
-"""When two values are one."""
+"""When two values are one, and JSON read back as the value it was."""
 
 import math
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec import ValidationError, convert
+
+T = TypeVar("T")
+
+
+def read_as(said: Any, kind: type[T]) -> T:
+    """Return JSON as a value whose every part has the type that the class says.
+
+    Raises ValueError, with the place of what is wrong.
+    """
+    try:
+        return convert(said, kind)
+    except (ValidationError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 def same(planned: Any, seen: Any) -> bool:

@@ -1,8 +1,9 @@
 """A tool of the catalogue and what the installed release takes in, every difference out."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from runner.base.values import same
 from runner.catalog.tools import Parameter, Tool, complete, resolve
@@ -31,8 +32,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """One thing the catalogue and the installed release do not say alike of a tool."""
 
     tool: str
@@ -70,11 +70,11 @@ def compare(tool: Tool, seen: Mapping[str, Any]) -> list[Difference]:
 
 
 def _only_ours(tool: Tool, subject: str, name: str) -> Difference:
-    return Difference(tool.name, subject, "there is", name, "none")
+    return Difference(tool=tool.name, subject=subject, aspect="there is", ours=name, theirs="none")
 
 
 def _only_theirs(tool: Tool, subject: str, name: str) -> Difference:
-    return Difference(tool.name, subject, "there is", "none", name)
+    return Difference(tool=tool.name, subject=subject, aspect="there is", ours="none", theirs=name)
 
 
 def _option(
@@ -83,7 +83,13 @@ def _option(
     """Yield what differs about one flag."""
 
     def differ(aspect: str, ours: Any, theirs: Any) -> Difference:
-        return Difference(tool.name, parameter.name, aspect, repr(ours), repr(theirs))
+        return Difference(
+            tool=tool.name,
+            subject=parameter.name,
+            aspect=aspect,
+            ours=repr(ours),
+            theirs=repr(theirs),
+        )
 
     action, counts = _TAKES[parameter.emit]
     if said["action"] != action:
@@ -154,7 +160,9 @@ def _file(tool: Tool, seen: Mapping[str, Any]) -> Iterator[Difference]:
         else:
             if not same(parameter.default, theirs[name]["default"] or None):
                 ours, other = repr(parameter.default), repr(theirs[name]["default"])
-                yield Difference(tool.name, name, "its default is", ours, other)
+                yield Difference(
+                    tool=tool.name, subject=name, aspect="its default is", ours=ours, theirs=other
+                )
             if name in reads:
                 yield from _nested(tool, name, shape, reads[name])
     yield from _schedules(tool, seen["schedules"])
@@ -191,10 +199,22 @@ def _nested(tool: Tool, above: str, shape: Json, theirs: Json) -> Iterator[Diffe
             yield _only_theirs(tool, subject, "a key")
         elif theirs[name]["required"]:
             if name not in shape.get("required", ()):
-                yield Difference(tool.name, subject, "it must be said:", "False", "True")
+                yield Difference(
+                    tool=tool.name,
+                    subject=subject,
+                    aspect="it must be said:",
+                    ours="False",
+                    theirs="True",
+                )
         elif not same(defaults.get(name), theirs[name]["default"]):
             seen = repr(theirs[name]["default"])
-            yield Difference(tool.name, subject, "its default is", repr(defaults.get(name)), seen)
+            yield Difference(
+                tool=tool.name,
+                subject=subject,
+                aspect="its default is",
+                ours=repr(defaults.get(name)),
+                theirs=seen,
+            )
 
 
 def _schedules(tool: Tool, theirs: Json) -> Iterator[Difference]:
@@ -213,7 +233,13 @@ def _schedules(tool: Tool, theirs: Json) -> Iterator[Difference]:
             elif not same(ours, theirs[schedule]) or list(ours) != list(theirs[schedule]):
                 subject = f"{parameter.name} {schedule}"
                 seen = _listed(theirs[schedule])
-                yield Difference(tool.name, subject, "its arguments are", _listed(ours), seen)
+                yield Difference(
+                    tool=tool.name,
+                    subject=subject,
+                    aspect="its arguments are",
+                    ours=_listed(ours),
+                    theirs=seen,
+                )
 
 
 def _arguments(schema: Json, schedule: str) -> Json:

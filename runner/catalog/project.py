@@ -10,8 +10,10 @@ import errno
 import os
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.problems import Problem
@@ -23,8 +25,7 @@ _QUOTED = re.compile(r"['\"].*['\"]", re.DOTALL)
 _KEY = re.compile(rb"^(?:\xef\xbb\xbf)?([^\s#:'\"\[\]{}-][^\s:]*)\s*:(?:\s|$)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Struct, frozen=True, kw_only=True):
     """The folder that holds all that is shown of what `named`, a file, is made of."""
 
     named: str
@@ -83,7 +84,7 @@ def of(named: str) -> Project:
     folder = _real(named).parent
     home = _real(os.path.expanduser("~"))  # noqa: PTH111  (a user may have none)
     top = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
-    return Project(named, folder if top == home else top)
+    return Project(named=named, top=folder if top == home else top)
 
 
 def _bare(text: str) -> str:

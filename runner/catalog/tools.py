@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from runner.base.constants import RUN_DIR
 
@@ -15,12 +16,11 @@ TRAINER = "run-recipe train"
 OLDEST, NEWEST = "0.31.3", "0.32.2"  # of mlx-lm; schema/tools is that of the newest
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True, kw_only=True):
     """One parameter of a tool: its schema, mlx-lm's default, and how it reaches the command."""
 
     name: str
-    schema: Json = field(repr=False)
+    schema: Json
     emit: str
     flag: str | None
     off: str | None
@@ -76,8 +76,7 @@ class Parameter:
                 yield from _texts(inside)
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True, kw_only=True):
     """Something a tool makes: a parameter's path, or a path made of other outputs."""
 
     name: str
@@ -95,15 +94,14 @@ class Output:
         return f"{RUN_DIR}/{stage}/{self.place}"
 
 
-@dataclass(frozen=True)
-class Tool:
+class Tool(Struct, frozen=True, kw_only=True, dict=True):
     """A tool of the catalogue; `schema` is its JSON Schema with our annotations.
 
     `release` is the mlx-lm that the schema is of.
     """
 
     name: str
-    schema: Json = field(repr=False)
+    schema: Json
     release: str = NEWEST
 
     @property
@@ -255,19 +253,19 @@ class Catalog:
     @cached_property
     def launcher(self) -> Tool:
         """How a tool is started on several ranks; not a tool of a stage itself."""
-        return Tool(LAUNCHER, self._read(LAUNCHER))
+        return Tool(name=LAUNCHER, schema=self._read(LAUNCHER))
 
     @cached_property
     def trainer(self) -> Tool:
         """What stands around the trainer of a stage; not a tool of a stage itself."""
-        return Tool(TRAINER, self._read(TRAINER))
+        return Tool(name=TRAINER, schema=self._read(TRAINER))
 
     def get(self, name: str) -> Tool | None:
         """Return the tool called `name`, None where the catalogue has none."""
         if name not in self.names:
             return None
         if name not in self._tools:
-            self._tools[name] = Tool(name, self._read(name), self.release)
+            self._tools[name] = Tool(name=name, schema=self._read(name), release=self.release)
         return self._tools[name]
 
     def named(self, word: str) -> list[str]:
@@ -357,10 +355,22 @@ def _parameter(name: str, schema: Json) -> Parameter:
     flag = travel.get("flag")
     in_config = travel.get("config", True)
     aliases = tuple(travel.get("aliases", ()))
-    return Parameter(name, schema, travel["emit"], flag, travel.get("off"), in_config, aliases)
+    return Parameter(
+        name=name,
+        schema=schema,
+        emit=travel["emit"],
+        flag=flag,
+        off=travel.get("off"),
+        in_config=in_config,
+        aliases=aliases,
+    )
 
 
 def _output(name: str, said: Json) -> Output:
     return Output(
-        name, said.get("param"), said.get("place"), said.get("path"), said.get("when", {})
+        name=name,
+        param=said.get("param"),
+        place=said.get("place"),
+        path=said.get("path"),
+        when=said.get("when", {}),
     )

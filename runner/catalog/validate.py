@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+from msgspec import Struct
 
 from runner.base.problems import listing, nearest, shown, suggest
 from runner.catalog import hints, validator
@@ -32,8 +33,7 @@ _BOUNDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(Struct, frozen=True, kw_only=True):
     """One thing a schema refuses: where in the value, in words, by which rule.
 
     `key` says that it is the key at `path` and not its value; `about` is what the message is
@@ -71,7 +71,7 @@ def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
             found += _explain(error, schema, value)
     if validator.MAX_ERRORS in {len(errors), len(plain)}:
         why = f"has at least {validator.MAX_ERRORS:,} mistakes: the others are not looked for"
-        found.append(Violation((), why, "more-problems", "mend these first"))
+        found.append(Violation(path=(), message=why, rule="more-problems", hint="mend these first"))
     return _once(found)
 
 
@@ -149,7 +149,9 @@ def _unselected(schema: Mapping[str, Any], value: Any, bad: set[Path]) -> Iterat
                 moves = chosen not in entries and inside.keys() <= own.keys()
                 hint = f"write {selector}: {entry}" + f", or {name}: {{{chosen}: …}}" * moves
                 path = (name, entry)
-                yield Violation(path, message, "not-read", hint, key=True, about=())
+                yield Violation(
+                    path=path, message=message, rule="not-read", hint=hint, key=True, about=()
+                )
 
 
 def _once(found: Iterable[Violation]) -> list[Violation]:
@@ -169,7 +171,11 @@ def _once(found: Iterable[Violation]) -> list[Violation]:
         names = tuple(name for v in missing for name in v.names)
         *first, last = (f"'{name}'" for name in names)
         message = f"needs {', '.join(first)} and {last}" if first else f"needs {last}"
-        kept.append(Violation(path, message, "missing-key", missing[0].hint, names=names))
+        kept.append(
+            Violation(
+                path=path, message=message, rule="missing-key", hint=missing[0].hint, names=names
+            )
+        )
     return sorted(kept, key=lambda v: [str(step) for step in v.path])
 
 
@@ -186,18 +192,21 @@ def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violat
     elif "propertyNames" in error.absolute_schema_path:
         name = str(error.instance)
         hint = str(schema.get("x-hint", ""))
-        yield Violation((*path, name), said, "bad-name", hint, key=True)
+        yield Violation(path=(*path, name), message=said, rule="bad-name", hint=hint, key=True)
     elif said:
         yield _told(error, root, said, about)
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
                 hint, names = _form(schema, name), (name,)
-                yield Violation(path, f"needs '{name}'", "missing-key", hint, names=names)
+                yield Violation(
+                    path=path, message=f"needs '{name}'", rule="missing-key", hint=hint, names=names
+                )
     elif error.validator == "type":
         yield _wrong_type(path, error.instance, error.validator_value, schema)
     else:
-        yield Violation(path, *_wrong_value(error))
+        message, rule, hint = _wrong_value(error)
+        yield Violation(path=path, message=message, rule=rule, hint=hint)
 
 
 def _told(error: Any, root: Mapping[str, Any], said: str, about: Path | None) -> Violation:
@@ -206,12 +215,20 @@ def _told(error: Any, root: Mapping[str, Any], said: str, about: Path | None) ->
     if error.validator in _BOUNDS and "prefixItems" in error.absolute_schema_path:
         message, rule, _ = _wrong_value(error)
         short = error.schema.get("x-short", "") if error.validator == "minimum" else ""
-        return Violation(path, message, rule, f"the {(about or path)[-1]} {said}", short=short)
+        return Violation(
+            path=path,
+            message=message,
+            rule=rule,
+            hint=f"the {(about or path)[-1]} {said}",
+            short=short,
+        )
     place = _reader(error, root, path)
     bare = error.validator == "required" and "properties" not in error.schema
     wanted = error.validator_value if bare else ()
     names = tuple(name for name in wanted if name not in error.instance)
-    return Violation(place, said, "bad-value", key=bool(_rule(error)), about=about, names=names)
+    return Violation(
+        path=place, message=said, rule="bad-value", key=bool(_rule(error)), about=about, names=names
+    )
 
 
 def unknown(
@@ -234,7 +251,14 @@ def unknown(
     near = called or nearest(str(name), known)
     hint = hint or (f"did you mean '{near}'?" if near else str(schema.get("x-hint", "")))
     names = (near,) if near else ()
-    return Violation((*path, name), f"unknown '{name}'", "unknown-key", hint, key=True, names=names)
+    return Violation(
+        path=(*path, name),
+        message=f"unknown '{name}'",
+        rule="unknown-key",
+        hint=hint,
+        key=True,
+        names=names,
+    )
 
 
 def _form(schema: Mapping[str, Any], name: str) -> str:
@@ -298,7 +322,7 @@ def _wrong_type(
     else:
         seen = shown(value) if isinstance(value, bool | int | float) else kind(value)
     message = f"must be {wanted}, not {seen}"
-    return Violation(path, message, "wrong-type", hint, wanted=tuple(names))
+    return Violation(path=path, message=message, rule="wrong-type", hint=hint, wanted=tuple(names))
 
 
 def _wrong_value(error: Any) -> tuple[str, str, str]:

@@ -9,10 +9,11 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from runner.recipe.node import MISSING
 
@@ -32,7 +33,7 @@ def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
 
     Of a value with more mistakes than anybody mends at once, those that come first.
     """
-    held = _Held(schema)
+    held = _Held(schema=schema)
     mark = _digest(f"{_signature(held)}{value!r}")
     if mark in _sound:
         return []
@@ -59,8 +60,7 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Held:
+class _Held(Struct, frozen=True, kw_only=True, eq=False):
     """A schema that cannot be collected, so that its id stays its own."""
 
     schema: Mapping[str, Any]

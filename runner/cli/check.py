@@ -1,9 +1,9 @@
 """The verb check."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from runner.base.constants import ENDING
 from runner.base.errors import Exit
@@ -51,7 +51,7 @@ def command(
     from runner.cli import check_files
 
     found = check_files.files(recipes, tests=tests)
-    request = check_files.Request(profiles, sets, mlx)
+    request = check_files.Request(profiles=profiles, sets=sets, mlx=mlx)
     every: list[Checked] = []
     for checked in check_files.check(found, recipes, request):
         every.append(checked)

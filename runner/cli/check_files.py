@@ -3,8 +3,10 @@
 import json
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, convert, field, to_builtins
+from msgspec.structs import replace
 
 from runner.base import visible
 from runner.base.constants import ENDING
@@ -35,8 +37,7 @@ _ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 # What compiles is imported where there is something to compile: an answer given before needs none.
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """How recipes are looked at; without `profiles`, each recipe also with each of its own."""
 
     profiles: tuple[str, ...] = ()
@@ -44,8 +45,7 @@ class Request:
     mlx: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True, kw_only=True):
     """A recipe or a test file: what is wrong with it, its texts, and what else is to say.
 
     `budgets` say what its trainings amount to, each at length and in short; `cases` is how many a
@@ -144,7 +144,7 @@ def _recipe(file: str, request: Request, *, within: bool) -> Checked:
     found = _looked_at(file, request, world, within=within)
     sound = all(problem.severity == NOTE for problem in found.problems)
     if sound and not found.base and not found.lacks:
-        notes = [astuple(one) for one in found.problems]
+        notes = to_builtins(found.problems)
         sources = dict(found.sources) if notes else {}
         kept = {"budgets": found.budgets, "notes": notes, "sources": sources}
         answers.keep(question, world, json.dumps(kept))
@@ -154,11 +154,8 @@ def _recipe(file: str, request: Request, *, within: bool) -> Checked:
 def _recalled(file: str, told: Mapping[str, Any]) -> Checked:
     """Return what was found before, of a recipe in which nothing was wrong."""
     budgets = [(whole, short) for whole, short in told["budgets"]]
-    notes = []
-    for mark, message, rule, hint, others, severity in told["notes"]:
-        more = tuple((Mark(*place) if place else None, text) for place, text in others)
-        notes.append(Problem(Mark(*mark), message, rule, hint, more, severity))
-    return Checked(file, notes, told["sources"], budgets)
+    notes = convert(told["notes"], list[Problem])
+    return Checked(file=file, problems=notes, sources=told["sources"], budgets=budgets)
 
 
 @answering()
@@ -170,12 +167,12 @@ def _looked_at(file: str, request: Request, world: World, *, within: bool) -> Ch
     gathered = workflow.gather(file, world.environ, world)
     loaded = workflow.fold(gathered, request.profiles, request.sets, world.environ)
     if loaded.recipe is None:
-        return Checked(file, ordered(loaded.problems), loaded.sources)
+        return Checked(file=file, problems=ordered(loaded.problems), sources=loaded.sources)
     known = loaded.recipe.section("profiles")
     base = _is_base(loaded)
     lacks = tuple(name for name in request.profiles if name not in known)
     if within and (base or lacks):
-        return Checked(file, base=base, lacks=() if base else lacks)
+        return Checked(file=file, base=base, lacks=() if base else lacks)
     compiled = workflow.compiled(loaded.recipe, world.environ)
     problems = ordered([*loaded.problems, *compiled.problems])
     budgets: list[tuple[str, str]] = []
@@ -192,7 +189,7 @@ def _looked_at(file: str, request: Request, world: World, *, within: bool) -> Ch
     if known and not request.profiles and not base:
         under = _with_profiles(gathered, compiled, problems, request, world)
         problems = ordered([*problems, *under])
-    return Checked(file, problems, loaded.sources, budgets, base=base)
+    return Checked(file=file, problems=problems, sources=loaded.sources, budgets=budgets, base=base)
 
 
 def _is_base(loaded: "Loaded") -> bool:
@@ -296,16 +293,16 @@ def _suite(file: str) -> Checked:
     question = answers.ask("tests", file)
     told = answers.recall(question)
     if told is not None:
-        return Checked(file, cases=int(told))
+        return Checked(file=file, cases=int(told))
     from runner.testing import cases
 
     world = World()
     suite = cases.read(file, world)
     if suite.problems:
-        return Checked(file, ordered(suite.problems), {file: suite.text})
+        return Checked(file=file, problems=ordered(suite.problems), sources={file: suite.text})
     outcomes = cases.run(suite, world)
     problems = ordered(problem for outcome in outcomes for problem in outcome.problems)
     if not problems:
         answers.keep(question, world, str(len(outcomes)))
     sources = {name: text for one in outcomes for name, text in one.sources.items()}
-    return Checked(file, problems, sources, cases=len(outcomes))
+    return Checked(file=file, problems=problems, sources=sources, cases=len(outcomes))

@@ -58,7 +58,9 @@ def command(
     from runner.diff.sides import Request
     from runner.recipe.load import Overrides
 
-    request = Request(Overrides(profiles, os.environ, sets), smoke)
+    request = Request(
+        overrides=Overrides(profiles=profiles, environ=os.environ, sets=sets), smoke=smoke
+    )
     found = _reviews(words, Path(runs), request)
     if style == "json":
         printer.show_json(text.as_dict(found))
@@ -161,7 +163,7 @@ def _against(files: Sequence[str], rev: str, path: str, request: "Request") -> "
 
     _one(files, "one file of a revision")
     revision = git.revision(rev, files[0])
-    return sides.moved(revision.named(path), files[0], Place(revision), request)
+    return sides.moved(revision.named(path), files[0], Place(revision=revision), request)
 
 
 def _one(files: Sequence[str], what: str) -> None:
@@ -180,4 +182,4 @@ def _places(said: str, file: str) -> "tuple[Place, Place]":
     else:
         one, dots, other = said.partition("..")
         old = git.revision(one or "HEAD", file)
-    return Place(old), Place(git.revision(other, file) if other else None)
+    return Place(revision=old), Place(revision=git.revision(other, file) if other else None)

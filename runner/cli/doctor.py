@@ -1,8 +1,7 @@
 """The verb doctor."""
 
-from dataclasses import asdict
-
 import click
+from msgspec.structs import asdict
 
 from runner.base.errors import Exit
 from runner.cli import options

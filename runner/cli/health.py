@@ -4,9 +4,10 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from runner.base.problems import listing
 from runner.catalog.tools import NEWEST, OLDEST, numbers
@@ -84,8 +85,7 @@ PYTHONS = ((3, 11), (3, 13))
 ROOM = 5 * 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """One thing looked at: what it is, how it stands, and the way out where it is not good."""
 
     subject: str
@@ -116,35 +116,49 @@ def _python(facts: Mapping[str, Any]) -> Iterator[Finding]:
     low, high = PYTHONS
     good = low <= numbers(version)[:2] <= high
     hint = "" if good else "use Python 3.11, 3.12 or 3.13"
-    yield Finding("Python", "good" if good else "unfit", version, hint)
-    yield Finding("platform", "good", f"{facts['platform']}, {facts['cores']} cores")
+    yield Finding(subject="Python", level="good" if good else "unfit", detail=version, hint=hint)
+    yield Finding(
+        subject="platform", level="good", detail=f"{facts['platform']}, {facts['cores']} cores"
+    )
 
 
 def _mlx(facts: Mapping[str, Any]) -> Iterator[Finding]:
     packages, device = facts["packages"], facts.get("device") or {}
     if "mlx" not in packages:
-        yield Finding("MLX", "unfit", "not installed", facts["install"])
+        yield Finding(subject="MLX", level="unfit", detail="not installed", hint=facts["install"])
     elif "error" in device:
-        yield Finding("MLX", "unfit", f"{packages['mlx']} does not start: {device['error']}")
+        yield Finding(
+            subject="MLX",
+            level="unfit",
+            detail=f"{packages['mlx']} does not start: {device['error']}",
+        )
     else:
         memory = device.get("memory")
         size = f", {memory / 2**30:.0f} GiB" if memory else ""
-        yield Finding("MLX", "good", f"{packages['mlx']} on {device.get('device', '?')}{size}")
+        yield Finding(
+            subject="MLX",
+            level="good",
+            detail=f"{packages['mlx']} on {device.get('device', '?')}{size}",
+        )
     version = packages.get("mlx-lm")
     if version is None:
-        yield Finding("mlx-lm", "unfit", "not installed", facts["install"])
+        yield Finding(
+            subject="mlx-lm", level="unfit", detail="not installed", hint=facts["install"]
+        )
     elif numbers(version) < numbers(OLDEST):
         hint = f"run-recipe knows {OLDEST} and newer: pip install --upgrade mlx-lm"
-        yield Finding("mlx-lm", "unfit", version, hint)
+        yield Finding(subject="mlx-lm", level="unfit", detail=version, hint=hint)
     elif numbers(version)[:2] > numbers(NEWEST)[:2]:
         hint = "newer than what run-recipe was tested with; the check below says what differs"
-        yield Finding("mlx-lm", "warning", version, hint)
+        yield Finding(subject="mlx-lm", level="warning", detail=version, hint=hint)
     else:
-        yield Finding("mlx-lm", "good", version)
+        yield Finding(subject="mlx-lm", level="good", detail=version)
     compiles = facts["compiles"] and device.get("device", "").startswith("cpu")
     if compiles and not facts["compiler"]:
         hint = "install one, or set MLX_DISABLE_COMPILE=1; MLX does without and says nothing"
-        yield Finding("C++ compiler", "warning", "none for MLX's CPU build", hint)
+        yield Finding(
+            subject="C++ compiler", level="warning", detail="none for MLX's CPU build", hint=hint
+        )
 
 
 def _drift(
@@ -154,12 +168,14 @@ def _drift(
         return  # nobody could be asked
     for name, why in unasked.items():
         hint = "whether it takes what the catalogue says is not known"
-        yield Finding("catalogue", "warning", f"{name} was not asked: {why}", hint)
+        yield Finding(
+            subject="catalogue", level="warning", detail=f"{name} was not asked: {why}", hint=hint
+        )
     if not drift and not unasked:
-        yield Finding("catalogue", "good", "agrees with the installed mlx-lm")
+        yield Finding(subject="catalogue", level="good", detail="agrees with the installed mlx-lm")
     for difference in drift:
         hint = "a recipe that uses it is refused; install a release that run-recipe knows"
-        yield Finding("catalogue", "unfit", difference, hint)
+        yield Finding(subject="catalogue", level="unfit", detail=difference, hint=hint)
 
 
 def _scripts(facts: Mapping[str, Any]) -> Iterator[Finding]:
@@ -168,26 +184,30 @@ def _scripts(facts: Mapping[str, Any]) -> Iterator[Finding]:
     if missing is None or "mlx-lm" not in facts["packages"]:
         return
     if not missing:
-        yield Finding("scripts", "good", "of --dry-run find every program from here")
+        yield Finding(
+            subject="scripts", level="good", detail="of --dry-run find every program from here"
+        )
         return
     hint = f'they stand beside Python: export PATH="$PATH:{facts["programs"]}"'
     said = f"of --dry-run would not find {listing(missing, 4)}; a run does not need it"
-    yield Finding("scripts", "warning", said, hint)
+    yield Finding(subject="scripts", level="warning", detail=said, hint=hint)
 
 
 def _room(facts: Mapping[str, Any]) -> Iterator[Finding]:
     free = facts["free_bytes"]
     level: Level = "good" if free > ROOM else "warning"
     hint = "" if level == "good" else "a fused 1B model takes 3 GB, each checkpoint its adapter"
-    yield Finding("disk", level, f"{free / 1e9:.0f} GB free here", hint)
+    yield Finding(subject="disk", level=level, detail=f"{free / 1e9:.0f} GB free here", hint=hint)
     if facts.get("memory_bytes"):
-        yield Finding("memory", "good", f"{facts['memory_bytes'] / 2**30:.0f} GiB")
+        yield Finding(
+            subject="memory", level="good", detail=f"{facts['memory_bytes'] / 2**30:.0f} GiB"
+        )
 
 
 def _files(facts: Mapping[str, Any]) -> Iterator[Finding]:
     why = few_files(facts.get("files"))
     if why:
-        yield Finding("open files", "unfit", why, MORE_FILES)
+        yield Finding(subject="open files", level="unfit", detail=why, hint=MORE_FILES)
 
 
 def _hub(facts: Mapping[str, Any]) -> Iterator[Finding]:
@@ -195,4 +215,4 @@ def _hub(facts: Mapping[str, Any]) -> Iterator[Finding]:
     token = "a token is set" if facts["hub_token"] else "no token"
     offline = ", offline by HF_HUB_OFFLINE" if facts["hub_offline"] else ""
     where = cache if facts["hub_cache_exists"] else f"{cache} (not made yet)"
-    yield Finding("hub", "good", f"{where}, {token}{offline}")
+    yield Finding(subject="hub", level="good", detail=f"{where}, {token}{offline}")

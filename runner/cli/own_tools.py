@@ -21,25 +21,43 @@ GROUPS = {
     "data": (
         "Work on data sets.",
         (
-            Row("mix", "data.mix", "Mix replay rows of an earlier data set into a new one."),
-            Row("split", "data.split", "Deal rows out to train, valid and test."),
-            Row("weight", "data.weight", "Repeat rows by a field, so that better ones count more."),
-            Row("sort", "data.sort", "Order rows so that a batch holds rows of similar length."),
-            Row("format", "data.format", "Write rows of one layout in another, without loss."),
-            Row("check", "data.check", "Look at every row of a data set."),
+            Row(
+                name="mix",
+                module="data.mix",
+                summary="Mix replay rows of an earlier data set into a new one.",
+            ),
+            Row(
+                name="split", module="data.split", summary="Deal rows out to train, valid and test."
+            ),
+            Row(
+                name="weight",
+                module="data.weight",
+                summary="Repeat rows by a field, so that better ones count more.",
+            ),
+            Row(
+                name="sort",
+                module="data.sort",
+                summary="Order rows so that a batch holds rows of similar length.",
+            ),
+            Row(
+                name="format",
+                module="data.format",
+                summary="Write rows of one layout in another, without loss.",
+            ),
+            Row(name="check", module="data.check", summary="Look at every row of a data set."),
         ),
     ),
     "model": (
         "Work on models.",
-        (Row("tiny", "tools.tiny_model", "Make a tiny random model."),),
+        (Row(name="tiny", module="tools.tiny_model", summary="Make a tiny random model."),),
     ),
     "eval": (
         "Judge what a model answers.",
         (
             Row(
-                "score",
-                "tools.evaluate.score",
-                "Let a model answer prompts, and score the answers by rules.",
+                name="score",
+                module="tools.evaluate.score",
+                summary="Let a model answer prompts, and score the answers by rules.",
             ),
         ),
     ),
@@ -47,14 +65,18 @@ GROUPS = {
         "Hand results on.",
         (
             Row(
-                "publish",
-                "tools.publish.publish",
-                "Upload a model or an adapter with a card that says how it was made.",
+                name="publish",
+                module="tools.publish.publish",
+                summary="Upload a model or an adapter with a card that says how it was made.",
             ),
         ),
     ),
 }
-TRAIN = Row("train", "worker.train", "Train with mlx_lm.lora, and choose which weights to keep.")
+TRAIN = Row(
+    name="train",
+    module="worker.train",
+    summary="Train with mlx_lm.lora, and choose which weights to keep.",
+)
 _AS_THEY_ARE = {"ignore_unknown_options": True, "help_option_names": []}
 
 

@@ -1,7 +1,6 @@
 """The verb run."""
 
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +89,8 @@ def command(
         code = None
     if code is not None:
         return code
+    from msgspec.structs import replace
+
     from runner import workflow
     from runner.cache.inputs import World
 
@@ -141,7 +142,7 @@ def _tried(
     """Return the changes that help a stage that failed, tried on its recipe."""
     from runner.cli.tried_remedies import Trial
 
-    return Trial(file, profiles, sets, smoke)(stage, steps)
+    return Trial(file=file, profiles=profiles, sets=sets, smoke=smoke)(stage, steps)
 
 
 def _printed_before(asked: Path | None) -> int | None:
@@ -248,6 +249,8 @@ def _needed(resume: str | None, runs: Path) -> str:
 
 def _written(job: "Job", found: "Findings") -> int:
     """Print the same as JSON: the commands, the decisions of a resume, and what was warned of."""
+    from msgspec.structs import asdict
+
     from runner.catalog import load
     from runner.command.as_json import commands
 
@@ -268,5 +271,7 @@ def _decided(job: "Job") -> "Decision":
 
 def _part(job: "Job") -> "Plan":
     """Return the plan with the stages only that are to run."""
+    from msgspec.structs import replace
+
     chosen = tuple(stage for stage in job.plan.stages if stage.name in job.names)
     return replace(job.plan, stages=chosen)

@@ -46,7 +46,7 @@ def command(
     compiled = workflow.compiled(loaded)
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     rows = list(origins(plan, compiled.resolver, compiled.plan if smoke else None))
-    telling = show.Telling({row.path: row for row in rows}, loaded.sources)
+    telling = show.Telling(known={row.path: row for row in rows}, sources=loaded.sources)
     # A line that lost contributes nothing, and is asked for nevertheless.
     rows = _chosen(rows, loaded, paths, None if used else file, changed=changed)
     if used:

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner import workflow
 from runner.catalog import load
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
     from runner.base.problems import Problem
 
 
-@dataclass
-class Trial:
+class Trial(Struct, kw_only=True, dict=True):
     """A recipe as it was asked for, on which changes are tried by further ``--set`` options.
 
     A change holds where the recipe with it has no error that it had not before, and its stage has

@@ -8,8 +8,10 @@ Words without a flag come last, after ``--``, so that one may start with '-'.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
 from runner.base.formatting import _written, laid_out
@@ -17,8 +19,7 @@ from runner.catalog.tools import Catalog, Parameter, Tool
 from runner.plan.model import Stage
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(Struct, frozen=True, kw_only=True):
     """A command: its own words, then one tuple of words an option; and its configuration text."""
 
     command: tuple[str, ...]
@@ -53,10 +54,14 @@ def invoke(stage: Stage, tool: Tool) -> Invocation:
     if bare:
         options.append(("--", *bare))
     if tool.config_flag is None:
-        return Invocation(tool.command, tuple(options), None, None)
+        return Invocation(
+            command=tool.command, options=tuple(options), config=None, config_path=None
+        )
     path = f"{RUN_DIR}/{stage.name}/config.json"
     options.insert(0, (f"{tool.config_flag}={path}",))
-    return Invocation(tool.command, tuple(options), config_text(config), path)
+    return Invocation(
+        command=tool.command, options=tuple(options), config=config_text(config), config_path=path
+    )
 
 
 def command(stage: Stage, catalog: Catalog) -> Invocation:

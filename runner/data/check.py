@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _tokenizer(model: str | None) -> LocalTokenizer | None:
     if model is not None and not Path(model).is_dir():
         raise _unloaded(model, "there is no such folder")
-    return LocalTokenizer(model) if model else None
+    return LocalTokenizer(path=model) if model else None
 
 
 def _unloaded(model: str, why: str) -> RecipeError:
@@ -58,10 +58,10 @@ def _report(
         batch_size=options.batch_size,
         mask_prompt=options.mask_prompt,
         features=Features(
-            options.prompt_feature,
-            options.completion_feature,
-            options.chat_feature,
-            options.text_feature,
+            prompt=options.prompt_feature,
+            completion=options.completion_feature,
+            chat=options.chat_feature,
+            text=options.text_feature,
         ),
         required=options.require or ("train",),
         roles=ROLES | set(options.role),

@@ -56,7 +56,7 @@ def reading(arguments: dict[str, Any]) -> Iterator[Reader]:
     meter = Meter()
     try:
         with Crew(WORKERS) as crew:
-            yield Reader(take_features(arguments), crew, meter)
+            yield Reader(features=take_features(arguments), crew=crew, meter=meter)
     except (OSError, ToolError) as error:
         meter.end()
         printer.say(f"error: {error}")

@@ -7,10 +7,11 @@ pairs of answers, too. A row that could not come back as it was is refused.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from runner.base.errors import ToolError
 from runner.base.problems import counted
@@ -20,7 +21,7 @@ from runner.data.pieces import Piece, each, lines
 from runner.data.reader import Reader, refusal, require_short, splits_of
 from runner.data.refusals import Ahead
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
-from runner.data.rows import SPLITS, Flaw, RowError, parse, parse_for
+from runner.data.rows import SPLITS, Flaw, RowError, parse, quick_parse
 from runner.system import printer
 from runner.system.reader import LONGEST, opened
 
@@ -56,7 +57,8 @@ def convert(
     target = out.resolve()
     room(out=out, data=data)
     splits = splits_of(data)
-    work = Work(keys, to, tuple(drop), *_source(splits["train"], keys))
+    source, first = _source(splits["train"], keys)
+    work = Work(keys=keys, to=to, drop=tuple(drop), source=source, first=first)
     counts: dict[str, int] = {}
     with replacing(target) as folder:
         for name, file in splits.items():
@@ -93,7 +95,13 @@ def settle(
         form = None if template is None else Template.of(template)
     except ValueError as error:
         raise ToolError(str(error), "template") from error
-    keys = Keys(reader.features, instruction_feature, input_feature, response_feature, form)
+    keys = Keys(
+        features=reader.features,
+        instruction=instruction_feature,
+        input=input_feature,
+        response=response_feature,
+        template=form,
+    )
     for name in drop:
         if name in keys.names[to]:
             why = f"drop names '{name}', which is what rows of {to} are made of"
@@ -105,7 +113,8 @@ def prepare(data: Path, *, to: str, drop: Sequence[str], reader: Reader, **rest:
     """Convert every row and keep none. Raises ToolError at the first that cannot be converted."""
     keys = settle(to=to, drop=drop, reader=reader, **rest)
     splits = splits_of(data)
-    work = Work(keys, to, tuple(drop), *_source(splits["train"], keys))
+    source, first = _source(splits["train"], keys)
+    work = Work(keys=keys, to=to, drop=tuple(drop), source=source, first=first)
     for file in splits.values():
         for _ in _rows(work, file, reader, {}):
             pass
@@ -137,8 +146,7 @@ def _source(file: Path, keys: Keys) -> tuple[str, str]:
         raise refusal(error.flaw, file, 1, line) from error
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(Struct, frozen=True, kw_only=True):
     """What is done to each row; all of them have the layout of the first."""
 
     keys: Keys
@@ -149,7 +157,7 @@ class Work:
 
     def piece(self, file: Path, piece: Piece) -> tuple[Piece, bytes, int]:
         """Return the rows of a piece of a file in the other layout, and their number."""
-        read, found = parse_for(piece.size), []
+        read, found = quick_parse(), []
         number, line = piece.line, b""
         row: dict[str, Any] = {}
         try:
@@ -162,7 +170,7 @@ class Work:
             raise refusal(error.flaw, file, number, line) from error
         except LayoutError as error:
             there = error.path if error.path and error.path[0] in row else ()
-            flaw = Flaw("row-not-convertible", str(error), error.hint, there)
+            flaw = Flaw(rule="row-not-convertible", message=str(error), hint=error.hint, path=there)
             raise refusal(flaw, file, number, line) from error
         require_short(piece, file, number)
         return piece, b"".join(found), len(found)
@@ -172,7 +180,9 @@ class Work:
         if self.source not in self.keys.layouts(row):
             keys = " and ".join(map(repr, self.keys.names[self.source]))
             message = f"has no {keys}, and the first row, {self.first}, is {self.source}"
-            raise RowError(Flaw("row-other-format", message, "keep one layout in a data set"))
+            raise RowError(
+                Flaw(rule="row-other-format", message=message, hint="keep one layout in a data set")
+            )
 
 
 def _only(row: dict[str, Any], keys: Keys) -> str:
@@ -181,22 +191,24 @@ def _only(row: dict[str, Any], keys: Keys) -> str:
         return found[0]
     if found:
         message = f"can be read as {' and as '.join(found)}"
-        raise RowError(Flaw("row-two-formats", message, "leave only the keys you mean"))
+        raise RowError(
+            Flaw(rule="row-two-formats", message=message, hint="leave only the keys you mean")
+        )
     known = "; ".join(f"{name}: {', '.join(names)}" for name, names in keys.names.items())
     hint = f"name its keys, as in --response-feature output. Known are {known}"
-    raise RowError(Flaw("row-without-format", "has the keys of no layout", hint))
+    raise RowError(Flaw(rule="row-without-format", message="has the keys of no layout", hint=hint))
 
 
 def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise RowError(Flaw("row-not-object", "is not a JSON object"))
+        raise RowError(Flaw(rule="row-not-object", message="is not a JSON object"))
     return value
 
 
 def _value(line: bytes, read: Parse) -> Any:
     value, constant = read(line)
     if constant:
-        raise RowError(Flaw("row-constant", f"holds {constant}, which is not JSON"))
+        raise RowError(Flaw(rule="row-constant", message=f"holds {constant}, which is not JSON"))
     return value
 
 
@@ -205,7 +217,7 @@ def _line(row: dict[str, Any]) -> bytes:
         text = json.dumps(row, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         message = "holds a number too large for a program to read back"
-        raise RowError(Flaw("row-constant", message)) from error
+        raise RowError(Flaw(rule="row-constant", message=message)) from error
     try:
         return f"{text}\n".encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can only say with a \u
@@ -239,7 +251,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser, settle, prepare, room)
+AHEAD = Ahead(parser=parser, settle=settle, prepare=prepare, room=room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -6,10 +6,11 @@ import os
 from array import array
 from bisect import bisect
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter, sub
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
 
 from runner.data.replace_folder import sync_file, write
 from runner.system.reader import opened
@@ -26,8 +27,7 @@ PART = 1 << 15
 """So many rows are written at a time."""
 
 
-@dataclass
-class Index:
+class Index(Struct, kw_only=True):
     """Where each row of one file starts, and where the last one ends."""
 
     file: Path

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from runner.data.rows import Features
 from runner.data.rows.shapes import CHAT_ROLES, QUESTIONS, pair_of, share_gpt
@@ -32,7 +34,7 @@ class LayoutError(ValueError):
         self.hint = hint
 
 
-class Template(NamedTuple):
+class Template(Struct, frozen=True, kw_only=True):
     """What stands around prompt and completion in a row of text."""
 
     head: str
@@ -50,7 +52,7 @@ class Template(NamedTuple):
                 f"template is {text!r}; it needs {PROMPT} and then {COMPLETION}, once each, "
                 "with something between them"
             )
-        return cls(head, middle, tail)
+        return cls(head=head, middle=middle, tail=tail)
 
     def fill(self, prompt: str, completion: str) -> str:
         """Return the text."""
@@ -73,8 +75,7 @@ class Template(NamedTuple):
         return prompt, completion
 
 
-@dataclass(frozen=True)
-class Keys:
+class Keys(Struct, frozen=True, kw_only=True, dict=True):
     """The keys of every layout, and the template of a text."""
 
     features: Features = field(default_factory=Features)
@@ -82,11 +83,12 @@ class Keys:
     input: str = "input"
     response: str = "response"
     template: Template | None = None
-    names: Mapping[str, tuple[str, ...]] = field(init=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        """The keys that tell each layout."""
         known = self.features
-        names = {
+        return {
             "chat": (known.chat,),
             "completions": (known.prompt, known.completion),
             "instruction": (self.instruction, self.response),
@@ -94,7 +96,6 @@ class Keys:
             "sharegpt": ("conversations",),
             "pair": ("chosen", "rejected"),
         }
-        object.__setattr__(self, "names", names)
 
     def layouts(self, row: Mapping[str, Any]) -> list[str]:
         """Return every layout whose keys a row has; a pair's other keys are its question."""

@@ -82,9 +82,11 @@ def prepare(
     share, allowed = settle(ratio=ratio, tolerance=tolerance, seed=seed)
     splits = splits_of(primary)
     file = splits.pop("train")
-    ours = reader.learn(file, partial(Index, file))
+    ours = reader.learn(file, partial(Index, file=file))
     file = splits_of(replay)["train"]
-    pool = reader.learn(file, partial(Pool, file, weight_by, stratify_by))
+    pool = reader.learn(
+        file, partial(Pool, file=file, weight_by=weight_by, stratify_by=stratify_by)
+    )
     theirs = pool.index
     require_equal((ours.kind, f"{ours.file}:1"), (theirs.kind, f"{theirs.file}:1"))
     picked = count(len(ours), pool.drawable, share, allowed)
@@ -170,7 +172,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser, settle, prepare, room)
+AHEAD = Ahead(parser=parser, settle=settle, prepare=prepare, room=room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

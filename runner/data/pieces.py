@@ -5,7 +5,9 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+from msgspec import Struct
 
 from runner.system import reader
 from runner.system.cells import Cells
@@ -20,7 +22,7 @@ ENDLESS = 256 << 20
 """Bytes after which the end of a line is given up, and the file with it."""
 
 
-class Piece(NamedTuple):
+class Piece(Struct, frozen=True, kw_only=True):
     """Whole lines of a file: where they start, their bytes, the number of the first.
 
     `long` is the size of one more line after them that is too long to be looked at; with `lost` its
@@ -47,7 +49,7 @@ def pieces(file: Path, size: int = PIECE, longest: int = LONGEST) -> Generator[P
                 rest, lost = _rest(stream, size)
                 long, held = held - whole + rest, whole
                 count += 1
-            yield Piece(start, held, line, long, lost)
+            yield Piece(start=start, size=held, line=line, long=long, lost=lost)
             if lost:
                 return
             start, line = start + held + long, line + count

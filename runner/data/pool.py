@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.base.errors import ToolError
@@ -20,20 +19,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass
 class Pool:
     """Rows by number, each with a weight and a class where a field gives them."""
 
-    file: Path
-    weight_by: str | None = None
-    stratify_by: str | None = None
-    index: Index = field(init=False)
-    weights: array[float] = field(default_factory=lambda: array("d"))
-    kinds: dict[str, int] = field(default_factory=dict)
-    kind: array[int] = field(default_factory=lambda: array("I"))
-
-    def __post_init__(self) -> None:
-        self.index = Index(self.file)
+    def __init__(
+        self, *, file: Path, weight_by: str | None = None, stratify_by: str | None = None
+    ) -> None:
+        self.index = Index(file=file)
+        self.weight_by = weight_by
+        self.stratify_by = stratify_by
+        self.weights = array("d")
+        self.kinds: dict[str, int] = {}
+        self.kind = array("I")
 
     def take(self, line: bytes, row: Row) -> None:
         """Remember the place, weight and class of the next row."""
@@ -105,4 +102,4 @@ def _weight(row: Mapping[str, Any], name: str) -> float:
         return float(value)
     path = (name,) if name in row else ()
     message = f"has {value!r} as '{name}', not a number of at least 0"
-    raise RowError(Flaw("row-field-type", message, "", path))
+    raise RowError(Flaw(rule="row-field-type", message=message, hint="", path=path))

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 from typing import Self
+
+from msgspec.structs import replace
 
 from runner.base.problems import Mark, Problem
 from runner.data.pieces import Piece, each, lines
@@ -23,7 +24,7 @@ from runner.data.rows import (
     first_format,
     foreign,
     misnamed,
-    parse_for,
+    quick_parse,
     report,
 )
 from runner.data.tokenizer import LocalTokenizer, Paced, too_much
@@ -64,10 +65,18 @@ def check(
     TokenizerError where it cannot be loaded there. Else more than one worker are spawned processes:
     call it below ``if __name__ == "__main__"`` then, with a tokenizer that can be pickled.
     """
-    use = Use(features, mask_prompt, batch_size, max_seq_length, frozenset(roles), limit, every)
+    use = Use(
+        features=features,
+        mask_prompt=mask_prompt,
+        batch_size=batch_size,
+        max_seq_length=max_seq_length,
+        roles=frozenset(roles),
+        limit=limit,
+        every=every,
+    )
     path = Path(folder)
     if not path.is_dir():
-        return Report((_no_folder(str(folder)),), {})
+        return Report(problems=(_no_folder(str(folder)),), splits={})
     names = sorted(entry.name for entry in path.iterdir())
     files = {split: path / f"{split}.jsonl" for split in splits if f"{split}.jsonl" in names}
     unread = {
@@ -90,7 +99,9 @@ def _no_folder(folder: str) -> Problem:
     message = (
         f"there is no folder {folder}; mlx-lm would look for a data set of that name on the hub"
     )
-    return Problem(Mark(folder, 1, 1), message, "data-folder-missing")
+    return Problem(
+        mark=Mark(file=folder, line=1, column=1), message=message, rule="data-folder-missing"
+    )
 
 
 def _unreadable(file: Path, name: str) -> Problem | None:
@@ -100,7 +111,9 @@ def _unreadable(file: Path, name: str) -> Problem | None:
             return foreign(stream.read(HEAD) or b"", name)  # None: it would wait for more
     except OSError as error:
         message = f"the file cannot be read: {error.strerror}"
-        return Problem(Mark(str(file), 1, 1), message, "split-unreadable")
+        return Problem(
+            mark=Mark(file=str(file), line=1, column=1), message=message, rule="split-unreadable"
+        )
 
 
 def _begins(file: Path) -> bytes:
@@ -151,7 +164,7 @@ class _Look:
         """Return the survey of a file; at a row the template does not get over it is given up."""
         with reader.opened(file) as stream:
             kind = first_format(_head(stream), self.use.features)
-        whole = Survey(name, kind, self.use)
+        whole = Survey(file=name, format=kind, use=self.use)
         done = 0
         try:
             for part in each(partial(_piece, whole, file, self.encode), file, self.crew):
@@ -180,8 +193,12 @@ def _piece(
     of: Survey, file: Path, encode: Encode | None, piece: Piece, bounds: Bounds | None = None
 ) -> Survey:
     """Return the survey of a piece of a file, which is looked at as all `of` it is."""
-    survey, parse = Survey(of.file, of.format, of.use), parse_for(piece.size)
-    paced = Paced(encode, bounds) if bounds and isinstance(encode, LocalTokenizer) else None
+    survey, parse = Survey(file=of.file, format=of.format, use=of.use), quick_parse()
+    paced = (
+        Paced(encode=encode, bounds=bounds)
+        if bounds and isinstance(encode, LocalTokenizer)
+        else None
+    )
     number = piece.line
     for number, line in enumerate(lines(file, piece), piece.line):
         if paced:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+from msgspec import Struct, field
 
 from runner.base.errors import ToolError
 from runner.base.problems import picture
@@ -21,8 +22,8 @@ from runner.data.rows import (
     Use,
     look,
     parse,
-    parse_for,
     problem_of,
+    quick_parse,
     require_format,
     strings,
 )
@@ -54,8 +55,7 @@ class Taking(Protocol):
 T = TypeVar("T", bound=Taking)
 
 
-@dataclass(frozen=True)
-class Reader:
+class Reader(Struct, frozen=True, kw_only=True):
     """How rows are read: their keys, who helps, and who hears how far it is."""
 
     features: Features = field(default_factory=Features)
@@ -95,7 +95,7 @@ def _piece(
     bounds: Bounds | None = None,
 ) -> tuple[T, int]:
     """Return what is learned of a piece of a file, and its size."""
-    found, parse, use = new(), parse_for(piece.size), Use(features)
+    found, parse, use = new(), quick_parse(), Use(features=features)
     take, number, line = found.take, piece.line, b""
     try:
         for number, line in enumerate(lines(file, piece), piece.line):
@@ -104,7 +104,9 @@ def _piece(
             if other != kind:
                 require_equal((kind, f"{file}:1"), (other, f"{file}:{number}"))
             with bounds.step(number, len(line)) if bounds else nullcontext():
-                take(line, Row(row, kind, _texts(row, kind, use) if deep else []))
+                take(
+                    line, Row(value=row, format=kind, parts=_texts(row, kind, use) if deep else [])
+                )
     except RowError as error:
         raise refusal(error.flaw, file, number, line) from error
     require_short(piece, file, number)
@@ -116,7 +118,9 @@ def require_short(piece: Piece, file: Path, last: int) -> None:
     if piece.long:
         message = f"is {piece.long / 1e6:.0f} MB long; mlx-lm cuts it after max_seq_length"
         number = last + (piece.size > 0)
-        raise refusal(Flaw("row-too-long", message, "split it"), file, number, b"")
+        raise refusal(
+            Flaw(rule="row-too-long", message=message, hint="split it"), file, number, b""
+        )
 
 
 def _format(line: bytes, features: Features, file: Path) -> str:
@@ -172,12 +176,16 @@ def member(row: Mapping[str, Any], name: str, why: str) -> Any:
     value = find(row, name)
     if value is MISSING:
         raise RowError(
-            Flaw("row-without-field", f"has no '{name}'", f"{why} needs it in every row")
+            Flaw(
+                rule="row-without-field",
+                message=f"has no '{name}'",
+                hint=f"{why} needs it in every row",
+            )
         )
     if isinstance(value, list | dict):
         message = f"has {'a list' if isinstance(value, list) else 'an object'} as '{name}'"
         hint = f"{why} needs text, a number, true, false or null"
-        raise RowError(Flaw("row-field-type", message, hint))
+        raise RowError(Flaw(rule="row-field-type", message=message, hint=hint))
     return value
 
 

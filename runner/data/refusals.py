@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stderr
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from runner.base.constants import RUN_DIR
 from runner.base.errors import ToolError
@@ -29,8 +30,7 @@ def _nothing(**_: object) -> None:
     """Refuse nothing."""
 
 
-@dataclass(frozen=True)
-class Ahead:
+class Ahead(Struct, frozen=True, kw_only=True):
     """A tool's parser and what may refuse; each takes the arguments by name, without `out`.
 
     `room` takes them with `out`, which is a folder outside of the run, and refuses one that holds
@@ -56,7 +56,7 @@ class Ahead:
         arguments.pop(self.out)
         reader = Reader()
         if "prompt_feature" in arguments:
-            reader = Reader(cli.take_features(arguments), crew or reader.crew)
+            reader = Reader(features=cli.take_features(arguments), crew=crew or reader.crew)
             arguments["reader"] = reader
         left = [name for name in self.unasked if arguments.get(name) is not None]
         arguments |= dict.fromkeys(left)

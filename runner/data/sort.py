@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from array import array
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -37,22 +36,20 @@ PAD = 32
 """mlx_lm.tuner.trainer.iterate_batches pads to a multiple of this, and one more."""
 
 
-@dataclass
 class Lengths:
     """Rows by number: where they stand, how long they are, and how many keys they have."""
 
-    file: Path
-    use: Use
-    encode: LocalTokenizer | None
-    longest: int
-    index: Index = field(init=False)
-    length: array[int] = field(default_factory=lambda: array("I"))
-    keys: array[int] = field(default_factory=lambda: array("I"))
-
-    def __post_init__(self) -> None:
-        self.index = Index(self.file)
-        if self.encode:
-            self.encode.load()  # which is no row's own work
+    def __init__(
+        self, *, file: Path, use: Use, encode: LocalTokenizer | None, longest: int
+    ) -> None:
+        self.index = Index(file=file)
+        self.use = use
+        self.encode = encode
+        self.longest = longest
+        self.length = array("I")
+        self.keys = array("I")
+        if encode:
+            encode.load()  # which is no row's own work
 
     def take(self, line: bytes, row: Row) -> None:
         """Remember the place and the length of the next row."""
@@ -70,7 +67,9 @@ class Lengths:
         try:
             whole, _ = tokens(row, self.use, cast("LocalTokenizer", self.encode))
         except ValueError as error:
-            raise RowError(Flaw("row-template-error", f"cannot be tokenized: {error}")) from error
+            raise RowError(
+                Flaw(rule="row-template-error", message=f"cannot be tokenized: {error}")
+            ) from error
         return min(len(whole), self.longest)
 
 
@@ -125,11 +124,11 @@ def prepare(
     encode = _tokenizer(model) if model else None
     wanted = [name for name in splits if all_splits or name == "train"]
     # Of a row that is cut, core.rows would count the tokens of its prompt, too.
-    use = Use(reader.features, max_seq_length=sys.maxsize)
+    use = Use(features=reader.features, max_seq_length=sys.maxsize)
     pads = padded(max_seq_length) if encode else int
     sorts = {}
     for name in wanted:
-        new = partial(Lengths, splits[name], use, encode, max_seq_length)
+        new = partial(Lengths, file=splits[name], use=use, encode=encode, longest=max_seq_length)
         sorts[name] = _learned(reader, splits[name], new)
         if not len(sorts[name].index):
             raise ToolError(f"{splits[name]} has no rows", "data")
@@ -222,7 +221,7 @@ def padding(
 
 def _learned(reader: Reader, file: Path, new: partial[Lengths]) -> Lengths:
     """Return the lengths of a file's rows; a template that takes too much is refused at its row."""
-    if new.args[2] is None:
+    if new.keywords["encode"] is None:
         return reader.learn(file, new, deep=True)
     from runner.data.tokenizer import too_much
 
@@ -232,7 +231,7 @@ def _learned(reader: Reader, file: Path, new: partial[Lengths]) -> Lengths:
         except StoppedError as stopped:
             message = f"cannot be tokenized by the model's chat template: {too_much(stopped)}"
             hint = "leave model out to sort by characters"
-            flaw = Flaw("row-template-error", message, hint)
+            flaw = Flaw(rule="row-template-error", message=message, hint=hint)
             raise refusal(flaw, file, stopped.step, b"") from stopped
 
 
@@ -278,7 +277,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser, settle, prepare, room, unasked=("model",))
+AHEAD = Ahead(parser=parser, settle=settle, prepare=prepare, room=room, unasked=("model",))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from array import array
-from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from runner.base.errors import ToolError
 from runner.base.problems import counted
@@ -81,7 +82,9 @@ def prepare(
     """Deal the rows out, and return what writes them to a folder. Raises ToolError."""
     settle(valid=valid, test=test, seed=seed)
     file = _only_train(data)
-    alike = reader.learn(file, partial(Alike, reader.features, group_by), deep=True)
+    alike = reader.learn(
+        file, partial(Alike, features=reader.features, group_by=group_by), deep=True
+    )
     if not alike.rows:
         raise ToolError(f"{file} has no rows to split", "data")
     groups = alike.groups()
@@ -200,8 +203,7 @@ class Groups:
         return sizes
 
 
-@dataclass
-class Alike:
+class Alike(Struct, kw_only=True):
     """Rows by number and what they have in common, as digests in buckets: 16 bytes each."""
 
     features: Features
@@ -216,7 +218,9 @@ class Alike:
             if self.group_by:
                 self._note(b"field " + label(member(row.value, self.group_by, "group_by")).encode())
         except UnicodeEncodeError as error:
-            raise RowError(Flaw("row-lone-surrogate", "holds half of a surrogate pair")) from error
+            raise RowError(
+                Flaw(rule="row-lone-surrogate", message="holds half of a surrogate pair")
+            ) from error
         self.rows += 1
 
     def _note(self, same: bytes) -> None:
@@ -293,7 +297,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser, settle, prepare, room)
+AHEAD = Ahead(parser=parser, settle=settle, prepare=prepare, room=room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from runner.system import reader
 from runner.system.cells import ALONE, MEMORY, Bounds, Cells, StoppedError
@@ -40,8 +41,7 @@ class TokenizerError(RuntimeError):
     """A folder that looks like a model's, whose tokenizer cannot be loaded here."""
 
 
-@dataclass(frozen=True)
-class LocalTokenizer:
+class LocalTokenizer(Struct, frozen=True, kw_only=True):
     """The tokenizer of a model folder, used as mlx-lm uses it; pickled as the folder's name."""
 
     path: str
@@ -103,14 +103,13 @@ def _written(loaded: Any, messages: Sequence[Any], options: Mapping[str, Any]) -
         raise ValueError(f"{type(error).__name__}: {said}" if known else said) from error
 
 
-@dataclass
-class Paced:
+class Paced(Struct, kw_only=True):
     """A tokenizer that does what it is asked for each line within bounds."""
 
     encode: LocalTokenizer
     bounds: Bounds
-    line: int = field(default=0, init=False)
-    size: int = field(default=0, init=False)
+    line: int = 0
+    size: int = 0
 
     def __call__(
         self,
@@ -126,8 +125,7 @@ class Paced:
             return self.encode(content, tools=tools, answer_next=answer_next, tokenize=tokenize)
 
 
-@dataclass(frozen=True)
-class Chat:
+class Chat(Struct, frozen=True, kw_only=True):
     """Messages for a template, with what else it is told; `number` is what they are known by."""
 
     number: int
@@ -193,10 +191,10 @@ def load_tokenizer(model_path: str | Path) -> LocalTokenizer | None:
     if not Path(path).is_dir():
         return None
     try:
-        LocalTokenizer(path).load()
+        LocalTokenizer(path=path).load()
     except TokenizerError:
         return None
-    return LocalTokenizer(path)
+    return LocalTokenizer(path=path)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import math
 from array import array
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -101,7 +100,9 @@ def prepare(
     splits = splits_of(data)
     marked = dict(augmented or {})
     file = splits.pop("train")
-    classes = reader.learn(file, partial(Classes, file, field, tuple(repeat), marked))
+    classes = reader.learn(
+        file, partial(Classes, file=file, name=field, known=tuple(repeat), marked=marked)
+    )
     classes.require_used()
     dice = Dice(seed)
     numbers = array("I")
@@ -152,21 +153,19 @@ def _exact(name: str, factor: float, at: str) -> Fraction:
     return Fraction(str(factor))
 
 
-@dataclass
 class Classes:
     """Rows by the value of a field, those made from others apart."""
 
-    file: Path
-    name: str
-    known: tuple[str, ...]
-    marked: Mapping[str, Any]
-    index: Index = field(init=False)
-    members: dict[str, array[int]] = field(init=False)
-    others: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        self.index = Index(self.file)
-        self.members = {kind: array("I") for kind in (*self.known, OTHER, AUGMENTED)}
+    def __init__(
+        self, *, file: Path, name: str, known: tuple[str, ...], marked: Mapping[str, Any]
+    ) -> None:
+        self.file = file
+        self.name = name
+        self.known = known
+        self.marked = marked
+        self.index = Index(file=file)
+        self.members = {kind: array("I") for kind in (*known, OTHER, AUGMENTED)}
+        self.others: Counter[str] = Counter()
 
     def take(self, line: bytes, row: Row) -> None:
         """Remember the place and the class of the next row."""
@@ -264,7 +263,7 @@ def _mapping(example: str, text: str) -> dict[str, Any]:
     return value
 
 
-AHEAD = Ahead(parser, settle, prepare, room)
+AHEAD = Ahead(parser=parser, settle=settle, prepare=prepare, room=room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -3,8 +3,10 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark
@@ -20,8 +22,7 @@ _PLAN = {"name", "file", "stages", "description", "vars", "smoke"}
 ALIKE = 0.95  # of the parameters: two of some fifty may differ
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """One value of one stage (of the whole recipe where `stage` is ""): before, after, why."""
 
     stage: str
@@ -31,8 +32,7 @@ class Change:
     causes: tuple[Cause, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """What changes from one plan to another.
 
     `added`, `removed`: stages, and `whole` what each of them says that is not its tool's default;
@@ -89,24 +89,24 @@ def compare(old: Side, new: Side) -> Difference:
         tool = catalog.get(stage.tool) if catalog else None
         whole[name] = tuple(_entire(stage, tool, old if gone else new, causes, gone))
     return Difference(
-        added,
-        removed,
-        renamed,
-        (order, both) if order != both else None,
-        tuple(changes),
-        _carried(new.plan, {*added, *(change.stage for change in changes)}),
-        whole,
-        {**old.places, **new.places},
-        {stage.name: stage.tool for stage in (*before.stages, *new.plan.stages)},
+        added=added,
+        removed=removed,
+        renamed=renamed,
+        order=(order, both) if order != both else None,
+        changes=tuple(changes),
+        carried=_carried(new.plan, {*added, *(change.stage for change in changes)}),
+        whole=whole,
+        marks={**old.places, **new.places},
+        tools={stage.name: stage.tool for stage in (*before.stages, *new.plan.stages)},
     )
 
 
 def _whole(old: Plan, new: Plan, causes: Causes) -> Iterator[Change]:
     """Yield what changes for every stage: the name that runs are kept under, env, trackers."""
     for name, was, now in pairs({"name": old.name}, {"name": new.name}):
-        yield Change("", name, was, now)
+        yield Change(stage="", name=name, old=was, new=now)
     for name, was, now in pairs(_rest(old), _rest(new)):
-        yield Change("", name, was, now, causes.of(name))
+        yield Change(stage="", name=name, old=was, new=now, causes=causes.of(name))
 
 
 def _rest(plan: Plan) -> dict[str, Any]:
@@ -117,26 +117,52 @@ def _stage(old: Stage, new: Stage, causes: Causes, then: Plan, now: Plan) -> Ite
     """Yield what changes in one stage: its parameters, then its own keys."""
     name = new.name
     changes = [
-        Change(name, path, was, is_now, causes.of(f"stages.{name}.params.{path}"))
+        Change(
+            stage=name,
+            name=path,
+            old=was,
+            new=is_now,
+            causes=causes.of(f"stages.{name}.params.{path}"),
+        )
         for path, was, is_now in pairs(old.params, new.params)
     ]
     if old.tool != new.tool:
-        yield Change(name, "tool", old.tool, new.tool, causes.of(f"stages.{name}.tool"))
+        yield Change(
+            stage=name,
+            name="tool",
+            old=old.tool,
+            new=new.tool,
+            causes=causes.of(f"stages.{name}.tool"),
+        )
         changes = [one for one in changes if causes.meant(f"stages.{name}.params.{one.name}")]
     for path, was, is_now in pairs(_keys(old), _keys(new)):
-        changes.append(Change(name, path, was, is_now, causes.of(f"stages.{name}.{path}")))
+        changes.append(
+            Change(
+                stage=name,
+                name=path,
+                old=was,
+                new=is_now,
+                causes=causes.of(f"stages.{name}.{path}"),
+            )
+        )
     for path, was, is_now in pairs(_limits(old, then), _limits(new, now)):
-        changes.append(Change(name, f"expect: {path}", was, is_now, causes.of(path)))
+        changes.append(
+            Change(stage=name, name=f"expect: {path}", old=was, new=is_now, causes=causes.of(path))
+        )
     if not any(change.name == "iters" for change in changes):
         path = f"stages.{name}.budget.epochs"  # where rows are not known here, it gives no iters
         was, is_now = causes.texts(path)
         if was != is_now:
-            changes.append(Change(name, "budget.epochs", was, is_now, causes.of(path)))
+            changes.append(
+                Change(
+                    stage=name, name="budget.epochs", old=was, new=is_now, causes=causes.of(path)
+                )
+            )
     yield from changes
     waits = [one for one in {*old.after} ^ {*new.after} if not _explained(one, changes)]
     if waits:
         why = causes.of(f"stages.{name}.needs")
-        yield Change(name, "needs", list(old.after), list(new.after), why)
+        yield Change(stage=name, name="needs", old=list(old.after), new=list(new.after), causes=why)
 
 
 def _entire(
@@ -147,7 +173,7 @@ def _entire(
     `removed` are all stages that are, where it is one of them.
     """
     defaults = dict(leaves(tool.defaults)) if tool else {}
-    bare = Stage(stage.name, stage.tool, {}, {})
+    bare = Stage(name=stage.name, tool=stage.tool, params={}, outputs={})
     said: dict[str, tuple[str, Any]] = {}
     for inside, value in leaves(stage.params):
         name = dotted(inside)
@@ -161,12 +187,12 @@ def _entire(
     for name, (path, value) in said.items():
         why = causes.whole(path, removed)
         old, new = (value, ABSENT) if removed else (ABSENT, value)
-        yield Change(stage.name, name, old, new, why)
+        yield Change(stage=stage.name, name=name, old=old, new=new, causes=why)
 
 
 def _keys(stage: Stage) -> dict[str, Any]:
     """Return a stage's own keys as a recipe names them: whatever a plan holds, but words on it."""
-    said = {key: value for key, value in asdict(stage).items() if key not in _OTHER}
+    said = {key: value for key, value in stage.as_dict().items() if key not in _OTHER}
     lists = {key: [*value] if isinstance(value, tuple) else value for key, value in said.items()}
     lists["continue"] = lists.pop("continues")
     return {**lists, **stage.trainer}

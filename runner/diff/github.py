@@ -100,7 +100,7 @@ def _whole(review: Review, named: Named) -> Iterator[str]:
     text = "\n".join((f"{review.recipe}: {headline(review)}", *review.notes, *stages))
     level = "error" if review.state == "invalid" else "notice"
     title = {"new": "new recipe", "gone": "removed recipe"}.get(review.state, "not valid")
-    file = place(Mark(review.recipe, 1, 1), named, line=False)
+    file = place(Mark(file=review.recipe, line=1, column=1), named, line=False)
     yield notice(level, {**file, "title": title}, text)
 
 

@@ -1,8 +1,10 @@
 """A recipe now and as it was: both sides read, compiled and compared."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner import workflow
 from runner.base.errors import InvalidRecipeError, RecipeError
@@ -24,8 +26,7 @@ from runner.system.git import Revision
 NOW = "the working tree"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """Where a side's files are read from: a revision, or the checkout where that is None."""
 
     revision: Revision | None = None
@@ -52,8 +53,7 @@ class Place:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """What is laid over both sides, and whether they are compared at toy scale."""
 
     overrides: Overrides
@@ -82,7 +82,14 @@ def reviews(files: Sequence[str], old: Place, new: Place, request: Request) -> I
             if len(files) == 1:
                 raise
             notes = tuple(_first(error.problems))
-            yield Review(file, str(old), str(new), Difference(), "invalid", notes)
+            yield Review(
+                recipe=file,
+                before=str(old),
+                after=str(new),
+                difference=Difference(),
+                state="invalid",
+                notes=notes,
+            )
         except BaseError:
             if len(files) == 1:
                 raise
@@ -103,18 +110,45 @@ def review(file: str, old: Place, new: Place, request: Request) -> Review:
     if not old.has(file) and old.revision:
         was = old.revision.before(file, new.revision) or ""
         if not was:
-            return Review(file, str(old), str(new), compare(_nothing(now), now), "new", notes)
+            return Review(
+                recipe=file,
+                before=str(old),
+                after=str(new),
+                difference=compare(_nothing(now), now),
+                state="new",
+                notes=notes,
+            )
         name = f"it was called {was} then"
     try:
         then, more = _fitting(was, old, request)
     except InvalidRecipeError as error:
         said = (f"it was not valid in {old}, and all of it counts as new", *_first(error.problems))
-        return Review(file, str(old), str(new), compare(_nothing(now), now), "new", (*notes, *said))
+        return Review(
+            recipe=file,
+            before=str(old),
+            after=str(new),
+            difference=compare(_nothing(now), now),
+            state="new",
+            notes=(*notes, *said),
+        )
     except BaseError:
         said = (f"it had no stages of its own in {old}",)
-        return Review(file, str(old), str(new), compare(_nothing(now), now), "new", (*notes, *said))
+        return Review(
+            recipe=file,
+            before=str(old),
+            after=str(new),
+            difference=compare(_nothing(now), now),
+            state="new",
+            notes=(*notes, *said),
+        )
     told = dict.fromkeys((*notes, *([name] if name else ()), *more, *_outside(old), *_outside(new)))
-    return Review(file, str(old), str(new), compare(then, now), notes=tuple(told))
+    return Review(
+        recipe=file,
+        before=str(old),
+        after=str(new),
+        difference=compare(then, now),
+        notes=tuple(told),
+    )
 
 
 def moved(was: str, file: str, old: Place, request: Request) -> Review:
@@ -122,7 +156,9 @@ def moved(was: str, file: str, old: Place, request: Request) -> Review:
     then, before = _fitting(was, old, request)
     now, after = compiled(file, Place(), request)
     notes = tuple(dict.fromkeys((*before, *after, *_outside(old))))
-    return Review(file, f"{was} in {old}", NOW, compare(then, now), notes=notes)
+    return Review(
+        recipe=file, before=f"{was} in {old}", after=NOW, difference=compare(then, now), notes=notes
+    )
 
 
 def between(one: str, other: str, request: Request) -> Review:
@@ -131,7 +167,7 @@ def between(one: str, other: str, request: Request) -> Review:
     now, after = compiled(other, Place(), request)
     then = replace(then, plan=replace(then.plan, name=now.plan.name))
     notes = tuple(dict.fromkeys((*before, *after)))
-    return Review(other, one, other, compare(then, now), notes=notes)
+    return Review(recipe=other, before=one, after=other, difference=compare(then, now), notes=notes)
 
 
 def since(file: str, plan: Plan, label: str, request: Request) -> Review:
@@ -141,7 +177,9 @@ def since(file: str, plan: Plan, label: str, request: Request) -> Review:
     now, notes = compiled(file, Place(), replace(request, smoke=plan.smoke))
     if plan.smoke and not request.smoke:
         notes = (*notes, "that run is a smoke run: the recipe is compared with it at toy scale")
-    return Review(file, label, NOW, compare(Side(plan), now), notes=notes)
+    return Review(
+        recipe=file, before=label, after=NOW, difference=compare(Side(plan=plan), now), notes=notes
+    )
 
 
 def compiled(file: str, place: Place, request: Request) -> tuple[Side, tuple[str, ...]]:
@@ -192,9 +230,11 @@ def _without(overrides: Overrides, problems: Iterable[Problem]) -> tuple[Overrid
     ]
     gone = {name for at, name in enumerate(variables) if (ENVIRONMENT, at) in bad}
     kept = Overrides(
-        tuple(one for at, one in enumerate(overrides.profiles) if (PROFILE, at) not in bad),
-        {name: said for name, said in overrides.environ.items() if name not in gone},
-        tuple(one for at, one in enumerate(overrides.sets) if (SET, at) not in bad),
+        profiles=tuple(
+            one for at, one in enumerate(overrides.profiles) if (PROFILE, at) not in bad
+        ),
+        environ={name: said for name, said in overrides.environ.items() if name not in gone},
+        sets=tuple(one for at, one in enumerate(overrides.sets) if (SET, at) not in bad),
     )
     return kept, left
 
@@ -203,13 +243,22 @@ def _gone(file: str, old: Place, new: Place, request: Request) -> Review:
     try:
         then, notes = _fitting(file, old, request)
     except InvalidRecipeError:
-        return Review(file, str(old), str(new), Difference(), "gone")
-    return Review(file, str(old), str(new), compare(then, _nothing(then)), "gone", notes)
+        return Review(
+            recipe=file, before=str(old), after=str(new), difference=Difference(), state="gone"
+        )
+    return Review(
+        recipe=file,
+        before=str(old),
+        after=str(new),
+        difference=compare(then, _nothing(then)),
+        state="gone",
+        notes=notes,
+    )
 
 
 def _nothing(like: Side) -> Side:
     """Return a side without stages, otherwise as the other one."""
-    return Side(replace(like.plan, stages=(), vars={}))
+    return Side(plan=replace(like.plan, stages=(), vars={}))
 
 
 def _outside(place: Place) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """Differences of recipes in; what a person reads on a screen out, and JSON."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.formatting import laid_out
 from runner.base.problems import Mark
@@ -17,8 +19,7 @@ OPTIONS = (SET, ENVIRONMENT)  # places that are no file
 _DURATIONS = {"timeout", "retry.delay"}
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(Struct, frozen=True, kw_only=True):
     """One recipe and what changes in it; `before` and `after` say what was compared.
 
     An `invalid` recipe cannot be compared; `notes` say what else a reader should know.
@@ -32,8 +33,7 @@ class Review:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Touch:
+class Touch(Struct, kw_only=True):
     """One line and what it changes: for each recipe the stages and their values."""
 
     cause: Cause
@@ -46,7 +46,7 @@ def touches(reviews: Iterable[Review]) -> list[Touch]:
     for review in reviews:
         for change in review.difference.changes:
             for cause in change.causes:
-                touch = found.setdefault((cause.mark, cause.gone), Touch(cause))
+                touch = found.setdefault((cause.mark, cause.gone), Touch(cause=cause))
                 stages = touch.recipes.setdefault(review.recipe, {})
                 stages.setdefault(change.stage, []).append(change)
     return [found[key] for key in sorted(found)]
@@ -229,7 +229,9 @@ def label(cause: Cause) -> str:
         return f"{cause.name}:{removal}"
     if cause.name == "extends":
         return f"extends {cause.new}"
-    return f"{cause.name}: {values(Change('', cause.name, cause.old, cause.new))}"
+    return (
+        f"{cause.name}: {values(Change(stage='', name=cause.name, old=cause.old, new=cause.new))}"
+    )
 
 
 def _removal(cause: Cause) -> str:

@@ -7,8 +7,10 @@ the next word, the last of a repeated flag, lists up to the next flag (T20, T21)
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.problems import Mark, Problem, shown, suggest
 from runner.catalog.tools import Parameter, Tool
@@ -30,16 +32,14 @@ _TRUTHS = {"true", "t", "false", "f"}
 _WORDS = {"integer": "a whole number", "number": "a number", "object": "JSON"}
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True, kw_only=True):
     """A word with signs for its variables, and its place."""
 
     text: str
     mark: Mark
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True, kw_only=True):
     """A parameter's value, its text with signs for variables where it is one word, its place.
 
     A value that the script does not say is MISSING; in a list or a mapping its signs stand there.
@@ -57,11 +57,14 @@ class Given:
         if self.node is None or not path:
             return self.mark
         found = locate(self.node, path).key_mark
-        return Mark(self.mark.file, self.mark.line + found.line - self.node.line, found.column)
+        return Mark(
+            file=self.mark.file,
+            line=self.mark.line + found.line - self.node.line,
+            column=found.column,
+        )
 
 
-@dataclass(slots=True)
-class Parsed:
+class Parsed(Struct, kw_only=True):
     """What a tool's parser makes of the words; `config` is the file it is told to read.
 
     `refused` are the parameters it would stop at, `unplaced` the words that may be options: only
@@ -127,10 +130,12 @@ class _Parser:
         if found is None and not name.startswith("--") and name[:2] in self.flags:
             found, equals, value = name[:2], "=", text[2:]  # -cFILE
         if found is None:
-            self.strange(name, inline=Argument(value, word.mark) if equals else None, word=word)
+            self.strange(
+                name, inline=Argument(text=value, mark=word.mark) if equals else None, word=word
+            )
             return
         parameter = self.flags[found]
-        inline = Argument(value, word.mark) if equals else None
+        inline = Argument(text=value, mark=word.mark) if equals else None
         if parameter is None:
             self.result.config = self.one(found, inline, word)
         elif parameter.emit in {"switch", "pair"}:
@@ -158,7 +163,9 @@ class _Parser:
         value = inline or (self.words.pop(0) if follows and not self.places else None)
         text = self.variables.text(value.text) if value is not None else None
         self.result.refused.add(key)
-        self.result.given[key] = Given(True if text is None else typed(text, _ANY), word.mark)
+        self.result.given[key] = Given(
+            value=True if text is None else typed(text, _ANY), mark=word.mark
+        )
 
     def named(self, name: str, word: Argument) -> str | None:
         """Return the flag that a name means: itself, or the only one it begins (T20)."""
@@ -198,7 +205,7 @@ class _Parser:
         if parameter.emit == "repeat":
             before = self.result.given.get(parameter.name)
             value = _together(before.value if before else None, value)
-            self.result.given[parameter.name] = Given(value, word.mark)
+            self.result.given[parameter.name] = Given(value=value, mark=word.mark)
             return
         if type(value) is bool and text.lower() not in _TRUTHS:
             why = f"{parameter.flag}: only 'false' and 'f' are false, {shown(text)} is true"
@@ -212,7 +219,7 @@ class _Parser:
         items = parameter.schema.get("items", {})
         texts = [(self.variables.text(w.text), self.follow(parameter.name, w)) for w in words]
         values = [typed(text, items) if known else text for text, known in texts]
-        self.result.given[parameter.name] = Given(values, words[0].mark)
+        self.result.given[parameter.name] = Given(value=values, mark=words[0].mark)
 
     def positional(self, words: list[Argument]) -> None:
         for parameter in self.places:
@@ -233,7 +240,9 @@ class _Parser:
             self.result.unplaced.append(said)
             why = f"{said} is {kind}: the options in it are not in the recipe"
             hint = "write them in the stage, and take out the var that stands for them"
-            self.result.problems.append(Problem(word.mark, why, NOT_FOLLOWED, hint))
+            self.result.problems.append(
+                Problem(mark=word.mark, message=why, rule=NOT_FOLLOWED, hint=hint)
+            )
         elif not text and word.text:
             said = " ".join(
                 p.shown for p in self.variables.parts(word.text) if not isinstance(p, str)
@@ -261,20 +270,22 @@ class _Parser:
             why = f"{parameter.flag} is given twice: the last one counts (T21)"
             self.note(before.mark, why, "")
         signs = word.text if parameter.emit not in {"switch", "pair"} else None
-        self.result.given[parameter.name] = Given(value, word.mark, signs)
+        self.result.given[parameter.name] = Given(value=value, mark=word.mark, signs=signs)
 
     def tell(self, word: Argument, why: str, hint: str = "") -> None:
-        self.result.problems.append(Problem(word.mark, why, REFUSED, hint))
+        self.result.problems.append(Problem(mark=word.mark, message=why, rule=REFUSED, hint=hint))
 
     def note(self, mark: Mark, why: str, hint: str) -> None:
-        self.result.problems.append(Problem(mark, why, IGNORED, hint, severity="warning"))
+        self.result.problems.append(
+            Problem(mark=mark, message=why, rule=IGNORED, hint=hint, severity="warning")
+        )
 
 
 def unfollowed(variable: Variable, name: str, mark: Mark) -> Problem:
     """Return the problem of a parameter whose value the script does not say."""
     why = f"{name} has no value: {variable.shown} is {variable.why}"
     hint = f"write {name} in the recipe, or set {variable.key} in the environment"
-    return Problem(mark, why, NOT_FOLLOWED, hint)
+    return Problem(mark=mark, message=why, rule=NOT_FOLLOWED, hint=hint)
 
 
 def typed(text: str, schema: Any, emit: str = "value") -> Any:

@@ -4,9 +4,11 @@ import re
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.problems import Mark
 from runner.importer import arithmetic
@@ -41,8 +43,7 @@ _ANSI = {sign: sign for sign in "\\'\"?"} | {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """A piece of a word: text, a variable (`text` is its name), or what cannot be followed.
 
     `otherwise` is what stands for a variable that is not set, as in ``${NAME:-otherwise}``;
@@ -57,8 +58,7 @@ class Part:
     quoted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True, kw_only=True):
     """A word of a command; `bare` says that no quote is in it.
 
     `items` are the words in the brackets of ``NAME=( )``.
@@ -111,23 +111,25 @@ class _Inner:
     def home(self) -> None:
         follows = self.text[self.at + 1 : self.at + 2]
         home = follows in {"", "/"} or follows.isspace()
-        self.parts.append(Part("variable", "HOME") if home else Part("text", "~"))
+        self.parts.append(
+            Part(kind="variable", text="HOME") if home else Part(kind="text", text="~")
+        )
         self.at += 1
 
     def bare(self, char: str) -> None:
         if char == "\\":
             follows = self.text[self.at + 1 : self.at + 2]
-            self.parts.append(Part("text", "" if follows == "\n" else follows))
+            self.parts.append(Part(kind="text", text="" if follows == "\n" else follows))
             self.at += 2
         elif char == "$" and self.text.startswith("$'", self.at):
             self.ansi()
         elif char in "$`":
             self.dollar()
         elif char in "*?":
-            self.parts.append(Part("unknown", char))
+            self.parts.append(Part(kind="unknown", text=char))
             self.at += 1
         elif char == "{" and (found := _BRACES.match(self.text, self.at)):
-            self.parts.append(Part("unknown", found.group()))
+            self.parts.append(Part(kind="unknown", text=found.group()))
             self.at = found.end()
         else:
             self.plain(char, _BARE)
@@ -135,13 +137,13 @@ class _Inner:
     def plain(self, char: str, run: re.Pattern[str]) -> None:
         """Take a character that means itself, and the run of those that follow it."""
         found = run.match(self.text, self.at + 1)
-        self.parts.append(Part("text", char + (found.group() if found else "")))
+        self.parts.append(Part(kind="text", text=char + (found.group() if found else "")))
         self.at += 1 + (len(found.group()) if found else 0)
 
     def single(self, start: int) -> None:
         end = self.text.find("'", start)
         end = len(self.text) if end < 0 else end
-        self.parts.append(Part("text", self.text[start:end]))
+        self.parts.append(Part(kind="text", text=self.text[start:end]))
         self.at = end + 1
 
     def double(self, stop: str) -> None:
@@ -149,7 +151,7 @@ class _Inner:
             char = self.text[self.at]
             if char == "\\" and self.text[self.at + 1 : self.at + 2] in {*'$`"\\', "\n"}:
                 follows = self.text[self.at + 1]
-                self.parts.append(Part("text", "" if follows == "\n" else follows))
+                self.parts.append(Part(kind="text", text="" if follows == "\n" else follows))
                 self.at += 2
             elif char in "$`":
                 self.dollar(quoted=True)
@@ -164,7 +166,7 @@ class _Inner:
             return
         said = _ansi(found.group(1)).partition("\0")[0]  # bash ends the text there
         kind: Literal["text", "unknown"] = "unknown" if HALF.search(said) else "text"
-        self.parts.append(Part(kind, found.group() if kind == "unknown" else said))
+        self.parts.append(Part(kind=kind, text=found.group() if kind == "unknown" else said))
         self.at = found.end()
 
     def dollar(self, *, quoted: bool = False) -> None:
@@ -174,10 +176,10 @@ class _Inner:
         elif text.startswith("${", at):
             self.braced(quoted=quoted)
         elif found := _NAME.match(text, at + 1):
-            self.parts.append(Part("variable", found.group(), quoted=quoted))
+            self.parts.append(Part(kind="variable", text=found.group(), quoted=quoted))
             self.at = found.end()
         else:
-            self.parts.append(Part("text", "$"))
+            self.parts.append(Part(kind="text", text="$"))
             self.at += 1
 
     def substitution(self, *, quoted: bool) -> None:
@@ -196,11 +198,11 @@ class _Inner:
         said = self.text[start : self.at]
         sum_ = arithmetic.number(said[3:-2]) if said.startswith("$((") else None
         if said in _HERE:
-            self.parts.append(Part("variable", "PWD", quoted=quoted))
+            self.parts.append(Part(kind="variable", text="PWD", quoted=quoted))
         elif sum_ is not None:
-            self.parts.append(Part("text", str(sum_)))
+            self.parts.append(Part(kind="text", text=str(sum_)))
         elif not re.match(r"`\s*#[^\n]*`\Z", said):  # a comment in a continued line is nothing
-            self.parts.append(Part("unknown", said))
+            self.parts.append(Part(kind="unknown", text=said))
 
     def braced(self, *, quoted: bool) -> None:
         """Read ``${NAME}``, ``${NAME:-WORD}`` and their kin; others cannot be followed."""
@@ -208,28 +210,44 @@ class _Inner:
         array = _ARRAY.match(self.text, start) or _ARRAY_IF_ANY.match(self.text, start)
         if array:
             whole = quoted or '"' in array.group()
-            self.parts.append(Part("array", array.group(1), array.groups()[-1], None, whole))
+            self.parts.append(
+                Part(
+                    kind="array",
+                    text=array.group(1),
+                    sign=array.groups()[-1],
+                    otherwise=None,
+                    quoted=whole,
+                )
+            )
             self.at = array.end()
             return
         found = _VARIABLE.match(self.text, start)
         if found and found.group(2) == "}":
-            self.parts.append(Part("variable", found.group(1), quoted=quoted))
+            self.parts.append(Part(kind="variable", text=found.group(1), quoted=quoted))
             self.at = found.end()
             return
         if self.depth == DEEPEST:  # what is nested deeper is one word that nobody reads
-            self.parts.append(Part("unknown", self.text[start:]))
+            self.parts.append(Part(kind="unknown", text=self.text[start:]))
             self.at = len(self.text)
             return
         inner = _Inner(self.text, found.end() if found else start + 2, self.depth + 1)
         inner.double("}")
         self.at = inner.at
         if found and found.group(2)[-1] == "?":  # what follows is said where it is not set
-            self.parts.append(Part("variable", found.group(1), quoted=quoted))
+            self.parts.append(Part(kind="variable", text=found.group(1), quoted=quoted))
         elif found:
-            other = Word(_joined(inner.parts), Mark("", 1, 1))
-            self.parts.append(Part("variable", found.group(1), found.group(2)[-1], other, quoted))
+            other = Word(parts=_joined(inner.parts), mark=Mark(file="", line=1, column=1))
+            self.parts.append(
+                Part(
+                    kind="variable",
+                    text=found.group(1),
+                    sign=found.group(2)[-1],
+                    otherwise=other,
+                    quoted=quoted,
+                )
+            )
         else:
-            self.parts.append(Part("unknown", self.text[start : self.at]))
+            self.parts.append(Part(kind="unknown", text=self.text[start : self.at]))
 
 
 def document(body: str) -> tuple[Part, ...]:
@@ -239,12 +257,12 @@ def document(body: str) -> tuple[Part, ...]:
         char = body[inner.at]
         if char == "\\" and body[inner.at + 1 : inner.at + 2] in {*"$`\\", "\n"}:
             follows = body[inner.at + 1]
-            inner.parts.append(Part("text", "" if follows == "\n" else follows))
+            inner.parts.append(Part(kind="text", text="" if follows == "\n" else follows))
             inner.at += 2
         elif char in "$`":
             inner.dollar(quoted=True)
         else:
-            inner.parts.append(Part("text", char))
+            inner.parts.append(Part(kind="text", text=char))
             inner.at += 1
     return _joined(inner.parts)
 
@@ -255,7 +273,7 @@ def _joined(parts: list[Part]) -> tuple[Part, ...]:
         if not text:
             joined += run
         elif whole := "".join(part.text for part in run):
-            joined.append(Part("text", whole))
+            joined.append(Part(kind="text", text=whole))
     return tuple(joined)
 
 
@@ -284,8 +302,7 @@ _OPENS |= {"case": "esac", "function": "}", "{": "}"}
 _LEADS = {"then", "do", "else", "elif", "!", "time"}
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Struct, frozen=True, kw_only=True):
     """A redirection: its sign, and the file, or the text of a here-document and its place.
 
     `span` is where in the script a here-document stands.
@@ -296,8 +313,7 @@ class Redirect:
     span: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """One simple command.
 
     `comments` stand right above it; `sign` is the operator before it, and `negated` says that it is
@@ -316,8 +332,7 @@ class Command:
     apart: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True, kw_only=True):
     """The commands of a script in their order, the spans of its comments; `mark` is a place.
 
     `functions` are the names of those it defines.
@@ -329,8 +344,7 @@ class Script:
     functions: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True)
-class _Begun:
+class _Begun(Struct, kw_only=True):
     """A command being read, from the offset `start`."""
 
     words: list[Word] = field(default_factory=list)
@@ -344,7 +358,12 @@ def script(text: str, file: str) -> Script:
     """Read a script."""
     reader = _Reader(text, file)
     found = tuple(reader.commands())
-    return Script(found, tuple(reader.remarks), reader.mark, frozenset(reader.functions))
+    return Script(
+        commands=found,
+        comments=tuple(reader.remarks),
+        mark=reader.mark,
+        functions=frozenset(reader.functions),
+    )
 
 
 def is_assignment(word: Word) -> bool:
@@ -372,7 +391,7 @@ class _Reader:
     def mark(self, at: int | None = None) -> Mark:
         where = self.at if at is None else at
         line = bisect_right(self.starts, where)
-        return Mark(self.file, line, where - self.starts[line - 1] + 1)
+        return Mark(file=self.file, line=line, column=where - self.starts[line - 1] + 1)
 
     def commands(self) -> Iterator[Command]:
         while self.at < len(self.text):
@@ -444,7 +463,7 @@ class _Reader:
         end = self.text.find("))", self.at)
         mark = self.mark()
         self.begin(mark)
-        self.begun.words.append(Word((Part("text", "(("),), mark))
+        self.begun.words.append(Word(parts=(Part(kind="text", text="(("),), mark=mark))
         self.at = len(self.text) if end < 0 else end + 2
 
     def end(self, sign: str) -> Iterator[Command]:
@@ -453,15 +472,15 @@ class _Reader:
         if (begun.words or begun.redirects) and begun.mark is not None:
             loops = [(kind, mark) for kind, _, mark in self.stack if kind not in {"{", "("}]
             yield Command(
-                tuple(begun.words),
-                begun.mark,
-                tuple(begun.redirects),
-                tuple(self.comments),
-                self.sign,
-                loops[0] if loops else None,
-                (begun.start, self.at),
-                begun.negated,
-                any(end == ")" and kind != "function" for kind, end, _ in self.stack),
+                words=tuple(begun.words),
+                mark=begun.mark,
+                redirects=tuple(begun.redirects),
+                comments=tuple(self.comments),
+                sign=self.sign,
+                inside=loops[0] if loops else None,
+                span=(begun.start, self.at),
+                negated=begun.negated,
+                apart=any(end == ")" and kind != "function" for kind, end, _ in self.stack),
             )
             self.comments = []
         self.sign = sign
@@ -496,7 +515,7 @@ class _Reader:
                 end = self.text.find("\n", self.at)
                 self.at = len(self.text) if end < 0 else end
             elif char in ";&|<>(":
-                yield Word((Part("unknown", char),), self.mark())
+                yield Word(parts=(Part(kind="unknown", text=char),), mark=self.mark())
                 self.at += 1
             else:
                 yield self.read(self.at)
@@ -535,14 +554,14 @@ class _Reader:
         self.begin(self.mark())
         self.at = found.end()
         if self.text.startswith("(", self.at):  # <( ): what a command of its own says
-            self.begun.redirects.append(Redirect(sign, self.process()))
+            self.begun.redirects.append(Redirect(sign=sign, word=self.process()))
             return
         while self.text[self.at : self.at + 1] in {" ", "\t"}:
             self.at += 1
         word, span = self.read(self.at), None
         if sign in {"<<", "<<-"}:
             word, span = self.document(word, tabs=sign == "<<-")
-        self.begun.redirects.append(Redirect(found.group(1) + sign, word, span))
+        self.begun.redirects.append(Redirect(sign=found.group(1) + sign, word=word, span=span))
 
     def process(self) -> Word:
         """Return what stands in the brackets of ``<( )`` as a word that only bash can follow."""
@@ -552,7 +571,9 @@ class _Reader:
             self.at += 1
             if depth == 0:
                 break
-        return Word((Part("unknown", self.text[start : self.at]),), self.mark(start))
+        return Word(
+            parts=(Part(kind="unknown", text=self.text[start : self.at]),), mark=self.mark(start)
+        )
 
     def document(self, ending: Word, *, tabs: bool) -> tuple[Word, tuple[int, int]]:
         """Return a here-document as a word, and its span; blanks are left in its place."""
@@ -570,10 +591,10 @@ class _Reader:
             body = re.sub(r"^\t+", "", body, flags=re.MULTILINE)
         blank = re.sub(r"[^\n]", " ", self.text[start:after])
         self.text = self.text[:start] + blank + self.text[after:]
-        parts = document(body) if ending.bare else (Part("text", body),)
-        return Word(parts, mark, bare=ending.bare), (start, after)
+        parts = document(body) if ending.bare else (Part(kind="text", text=body),)
+        return Word(parts=parts, mark=mark, bare=ending.bare), (start, after)
 
     def read(self, start: int) -> Word:
         """Read one word from `start`."""
         parts, bare, self.at = word(self.text, start)
-        return Word(parts, self.mark(start), bare)
+        return Word(parts=parts, mark=self.mark(start), bare=bare)

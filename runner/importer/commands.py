@@ -3,8 +3,10 @@
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.catalog.tools import Catalog, Tool, applies
 
@@ -66,8 +68,7 @@ _SPEAKING = {
 SAYS_NOTHING = {"adapter", "adapters", "lora", "model", "out", "output", "outputs", "results"}
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Struct, frozen=True, kw_only=True):
     """What a command starts: a tool and how many words name it, or one the catalogue lacks."""
 
     tool: Tool | None = None
@@ -85,7 +86,7 @@ def find(words: Sequence[str], catalog: Catalog) -> Program:
     for at in range(min(len(words), start + 1) if start == 0 else len(words)):
         found = _at(list(words[at:]), catalog)
         if found is not None:
-            return Program(found.tool, found.used + at, found.unknown)
+            return Program(tool=found.tool, used=found.used + at, unknown=found.unknown)
     return Program()
 
 
@@ -185,7 +186,7 @@ def _at(words: list[str], catalog: Catalog) -> Program | None:
     tools = [*wrappers, *(tool for name in catalog.names if (tool := catalog.get(name)))]
     for tool in sorted(tools, key=lambda tool: -len(tool.command)):
         if named[: len(tool.command)] == list(tool.command):
-            return Program(tool, len(tool.command))
+            return Program(tool=tool, used=len(tool.command))
     return _family(named, catalog)
 
 
@@ -202,12 +203,20 @@ def _module(words: list[str], catalog: Catalog) -> Program | None:
     for name in catalog.names:
         tool = catalog.get(name)
         if tool is not None and words[0] == tool.main[0] and words[0] != "huggingface_hub.cli.hf":
-            return Program(tool, 3)
+            return Program(tool=tool, used=3)
     if words[0] == "runner":
         found = _at(["run-recipe", *words[1:]], catalog)
-        return None if found is None else Program(found.tool, found.used + 2, found.unknown)
+        return (
+            None
+            if found is None
+            else Program(tool=found.tool, used=found.used + 2, unknown=found.unknown)
+        )
     found = _family(words, catalog)
-    return None if found is None else Program(found.tool, found.used + 2, found.unknown)
+    return (
+        None
+        if found is None
+        else Program(tool=found.tool, used=found.used + 2, unknown=found.unknown)
+    )
 
 
 def _family(words: list[str], catalog: Catalog) -> Program | None:
@@ -221,4 +230,4 @@ def _family(words: list[str], catalog: Catalog) -> Program | None:
     else:
         return None
     tool = catalog.get(name)
-    return Program(tool, used) if tool else Program(None, used, name)
+    return Program(tool=tool, used=used) if tool else Program(tool=None, used=used, unknown=name)

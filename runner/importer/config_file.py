@@ -7,10 +7,10 @@ where no flag says it (T01 to T13).
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from runner.base.problems import Mark, Problem, shown, suggest
 from runner.catalog.tools import Parameter, Tool
@@ -72,8 +72,7 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True, kw_only=True):
     """A configuration file: its text, and the place where the text begins."""
 
     text: str
@@ -81,7 +80,7 @@ class File:
 
     def mark(self, line: int, column: int) -> Mark:
         """Return a place in the text as a place in the file it stands in."""
-        return Mark(self.start.file, self.start.line + line - 1, column)
+        return Mark(file=self.start.file, line=self.start.line + line - 1, column=column)
 
 
 def settings(
@@ -159,9 +158,9 @@ class _Reader:
                 why = "an empty value is mlx-lm's default (T08)"
                 self.ignored(mark, key, value, why, f"it was {shown(parameter.default)}")
         elif isinstance(value, str) and unfilled(value):
-            return Given(MISSING, self.place(node), value, node=node)
+            return Given(value=MISSING, mark=self.place(node), signs=value, node=node)
         else:
-            return Given(self.read(parameter, value, mark), self.place(node), node=node)
+            return Given(value=self.read(parameter, value, mark), mark=self.place(node), node=node)
         return None
 
     def unknown(self, key: str, value: Any, mark: Mark) -> None:
@@ -199,12 +198,16 @@ class _Reader:
     def ignored(self, mark: Mark, key: str, value: Any, why: str, hint: str = "") -> None:
         text = value if isinstance(value, str) else shown(value)
         said = f"{key}: {text} was never read: {why}"
-        one = Problem(mark, said, IGNORED, hint, severity="warning", about=(key,))
+        one = Problem(
+            mark=mark, message=said, rule=IGNORED, hint=hint, severity="warning", about=(key,)
+        )
         self.problems.append(one)
 
     def tell(self, mark: Mark, why: str, rule: str, hint: str = "") -> None:
         severity = "warning" if rule == IGNORED else "error"
-        self.problems.append(Problem(mark, why, rule, hint, severity=severity))
+        self.problems.append(
+            Problem(mark=mark, message=why, rule=rule, hint=hint, severity=severity)
+        )
 
     def place(self, node: Node | None, *, key: bool = False) -> Mark:
         if node is None:
@@ -217,7 +220,7 @@ def unreadable(mark: Mark, name: str, error: OSError) -> Problem:
     """Return the problem of a configuration file that is not there."""
     why = f"cannot read {name}: {error.strerror or error}"
     hint = "the recipe lacks what it says: import where the file is"
-    return Problem(mark, why, NOT_FOLLOWED, hint)
+    return Problem(mark=mark, message=why, rule=NOT_FOLLOWED, hint=hint)
 
 
 def _meant(value: Any, kinds: list[str]) -> Any:

@@ -14,7 +14,7 @@ from runner.importer.variables import Variables, unfilled
 
 Read = Callable[[str], bytes]
 _HINT = "write what it says in the stage, and take out the var that stands for it"
-_NOTHING = File("", Mark("", 1, 1))
+_NOTHING = File(text="", start=Mark(file="", line=1, column=1))
 _SIGNS = {">", "1>", ">|", ">>", "1>>"}
 
 
@@ -74,8 +74,10 @@ class Files:
             raise UnreadableError(unreadable(config.mark, name, error)) from error
         if PRIVATE.search(text):
             why = f"{name} holds a character of private use (U+E000 or U+E001)"
-            raise UnreadableError(Problem(config.mark, why, NOT_FOLLOWED, _HINT))
-        return File(text, Mark(name, 1, 1))
+            raise UnreadableError(
+                Problem(mark=config.mark, message=why, rule=NOT_FOLLOWED, hint=_HINT)
+            )
+        return File(text=text, start=Mark(file=name, line=1, column=1))
 
     def runs(self, name: str, catalog: Catalog) -> str:
         """Return the command of mlx-lm that a script's file holds, "" where none is seen."""
@@ -102,18 +104,20 @@ class Files:
         """Return what a command writes, None where it is what another command said."""
         text = next((one.word for one in command.redirects if one.sign in {"<<", "<<-"}), None)
         if text is not None:
-            return File(self._variables.text(self._variables.word(text)), text.mark)
+            return File(text=self._variables.text(self._variables.word(text)), start=text.mark)
         if name not in {"echo", "printf"}:
             return None
         words = [word for word in plain[1:] if not word.startswith("-")]
-        return File(" ".join(words).replace("\\n", "\n"), command.words[-1].mark)
+        return File(text=" ".join(words).replace("\\n", "\n"), start=command.words[-1].mark)
 
     def _lost(self, config: Argument, why: str) -> UnreadableError:
-        return UnreadableError(Problem(config.mark, why, NOT_FOLLOWED, _HINT))
+        return UnreadableError(
+            Problem(mark=config.mark, message=why, rule=NOT_FOLLOWED, hint=_HINT)
+        )
 
 
 def _longer(before: File, more: File) -> File:
     """Return a file with more at its end."""
     if not before.text:
         return more
-    return File(before.text.removesuffix("\n") + "\n" + more.text, before.start)
+    return File(text=before.text.removesuffix("\n") + "\n" + more.text, start=before.start)

@@ -7,7 +7,8 @@ script (``exit``, ``exec``), nor where the script may have ended before.
 
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from runner.base.problems import Mark
 from runner.importer.bash import Command
@@ -17,8 +18,7 @@ _ENDS = {"exit", "return", "exec"}
 Tell = Callable[[Mark, str, str], None]
 
 
-@dataclass(slots=True)
-class Flow:
+class Flow(Struct, kw_only=True):
     """What is known of the way to the next command; `called` says a command as people know it."""
 
     called: Callable[[Sequence[str]], str]

@@ -53,7 +53,7 @@ def _note(adopted: Adopted, rule: Rule, finding: Finding) -> Problem:
     traps = f" ({', '.join(rule.traps)})" if rule.traps else ""
     why = f"allowed, because the script does it: {finding.message}{traps}"
     hint = f"{finding.hint}; then take {rule.slug} out of allow"
-    return Problem(mark, why, rule.slug, hint, severity="warning")
+    return Problem(mark=mark, message=why, rule=rule.slug, hint=hint, severity="warning")
 
 
 _HIDDEN = "schedule-hides-learning-rate"
@@ -85,7 +85,9 @@ def planned(adoption: Adoption) -> Plan:
 
     What the script leaves to bash is at its default.
     """
-    return Plan("", "", tuple(_stage(one) for one in adoption.stages if _whole(one)))
+    return Plan(
+        name="", file="", stages=tuple(_stage(one) for one in adoption.stages if _whole(one))
+    )
 
 
 def findings(
@@ -102,7 +104,7 @@ def _stage(adopted: Adopted) -> Stage:
     schema = adopted.tool.schema
     given = {name: one for name, one in adopted.given.items() if name not in adopted.refused}
     params = complete(schema, plain(given), schema)
-    return Stage(adopted.name, adopted.tool.name, params, adopted.outputs)
+    return Stage(name=adopted.name, tool=adopted.tool.name, params=params, outputs=adopted.outputs)
 
 
 def _whole(adopted: Adopted) -> bool:
@@ -115,7 +117,9 @@ def _view(adopted: Adopted, plan: Plan, known: Known | None = None) -> View | No
     if adopted.refused or not _whole(adopted):
         return None
     given = frozenset(_dotted(plain(adopted.given)))
-    return View(_stage(adopted), adopted.tool, given, plan, known or Known())
+    return View(
+        stage=_stage(adopted), tool=adopted.tool, given=given, plan=plan, known=known or Known()
+    )
 
 
 def _hidden(adopted: Adopted, plan: Plan) -> Iterator[tuple[Rule, Finding]]:
@@ -134,7 +138,9 @@ def _drop(adopted: Adopted, rule: Rule, finding: Finding) -> bool:
     traps = f" ({', '.join(rule.traps)})" if rule.traps else ""
     why = f"left out: {finding.message}{traps}"
     hint = f"run-recipe rules {rule.slug} says what counts"
-    adopted.notes.append(Problem(given.mark, why, IGNORED, hint, severity="warning"))
+    adopted.notes.append(
+        Problem(mark=given.mark, message=why, rule=IGNORED, hint=hint, severity="warning")
+    )
     return True
 
 

@@ -8,9 +8,11 @@ import re
 import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import pairwise, takewhile
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark, Problem
@@ -38,8 +40,7 @@ _COMPOUNDS |= {"&&": "a condition", "||": "a condition"}
 _COMPOUNDS |= dict.fromkeys(("for", "while", "until", "select"), "a loop")
 
 
-@dataclass(slots=True)
-class Adoption:
+class Adoption(Struct, kw_only=True):
     """What a script amounts to; `problems` are those of no stage.
 
     `own` says that the runner wrote it, `terse` that it says every parameter, chosen or not;
@@ -80,8 +81,8 @@ class _Walk:
     def __init__(self, file: str, catalog: Catalog, read: Read, leave_out: Sequence[str]) -> None:
         self.leave_out = [one.split() for one in leave_out]
         self.functions: frozenset[str] = frozenset()
-        self.flow = Flow(lambda words: self.called(words[0], [*words]))
-        self.adoption = Adoption(file)
+        self.flow = Flow(called=lambda words: self.called(words[0], [*words]))
+        self.adoption = Adoption(file=file)
         self.catalog = catalog
         self.variables = self.adoption.variables
         self.files = Files(read, self.variables)
@@ -108,7 +109,11 @@ class _Walk:
             return
         for word in own:
             self.environment(word.parts[0].text, word.mark)
-        said = [Argument(text, word.mark) for word in words for text in self.variables.words(word)]
+        said = [
+            Argument(text=text, mark=word.mark)
+            for word in words
+            for text in self.variables.words(word)
+        ]
         plain = [self.variables.text(one.text) for one in said]
         found = commands.find(plain, self.catalog)
         if self.flow.end is not None:
@@ -346,10 +351,12 @@ class _Walk:
         self.full = True
 
     def cannot(self, mark: Mark, why: str, hint: str = "") -> None:
-        self.adoption.problems.append(Problem(mark, why, NOT_FOLLOWED, hint))
+        self.adoption.problems.append(Problem(mark=mark, message=why, rule=NOT_FOLLOWED, hint=hint))
 
     def note(self, mark: Mark, why: str, hint: str = "") -> None:
-        self.adoption.problems.append(Problem(mark, why, "left-out", hint, severity="warning"))
+        self.adoption.problems.append(
+            Problem(mark=mark, message=why, rule="left-out", hint=hint, severity="warning")
+        )
 
     def stage(self, found: commands.Program, said: list[Argument], command: Command) -> None:
         """Make a stage of a tool's command."""
@@ -378,7 +385,7 @@ class _Walk:
                 return
             tool, rest = next_found.tool, inner[next_found.used :]
         parsed = arguments.parse(rest, tool, self.variables)
-        adopted = Adopted("", tool, command.mark, parsed.given, around=around)
+        adopted = Adopted(name="", tool=tool, mark=command.mark, given=parsed.given, around=around)
         adopted.notes += parsed.problems
         adopted.refused |= parsed.refused
         adopted.unplaced += [*unplaced, *parsed.unplaced]

@@ -7,8 +7,10 @@ that an earlier command made is a reference to its stage.
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.constants import normal, upward
 from runner.base.formatting import laid_out
@@ -23,8 +25,7 @@ from runner.plan.keys import sentence
 from runner.recipe.node import MISSING
 
 
-@dataclass(slots=True)
-class Adopted:
+class Adopted(Struct, kw_only=True):
     """A stage to be: what the command gives, and what it does not say or lost.
 
     `refused` are the parameters that the tool stops at, which is told; `unplaced` the words that
@@ -135,7 +136,7 @@ def settle(adopted: Adopted, before: Made, variables: Variables) -> None:
         reference = before.reference(paths.get(name))
         if reference is not None:
             mark = adopted.given[name].mark if name in adopted.given else adopted.mark
-            adopted.given[name] = Given(paths[name], mark, template=reference)
+            adopted.given[name] = Given(value=paths[name], mark=mark, template=reference)
             adopted.notes = [n for n in adopted.notes if (n.mark, n.rule) != (mark, NOT_FOLLOWED)]
     for output in tool.outputs.values():
         unsaid = output.param is not None and output.param not in adopted.given
@@ -144,7 +145,9 @@ def settle(adopted: Adopted, before: Made, variables: Variables) -> None:
             and full.get(output.param or "", "") is None
             and applies({"when": output.when}, full)
         ):
-            adopted.given[str(output.param)] = Given(None, adopted.mark)  # the tool makes none
+            adopted.given[str(output.param)] = Given(
+                value=None, mark=adopted.mark
+            )  # the tool makes none
     for name, path in made.items():
         adopted.outputs[name] = path
         param = tool.outputs[name].param
@@ -155,7 +158,9 @@ def settle(adopted: Adopted, before: Made, variables: Variables) -> None:
         elif path in before.paths:
             given = adopted.given.pop(param)
             why = f"{param}: {path} is written by an earlier command too; the recipe keeps both"
-            adopted.notes.append(Problem(given.mark, why, IGNORED, severity="warning"))
+            adopted.notes.append(
+                Problem(mark=given.mark, message=why, rule=IGNORED, severity="warning")
+            )
     before.add(adopted)
 
 
@@ -179,9 +184,11 @@ def _name(adopted: Adopted, full: Mapping[str, Any]) -> str:
 
 def _take(adopted: Adopted, name: str, default: Any) -> None:
     """Say mlx-lm's default of a parameter that nobody says."""
-    adopted.given[name] = Given(default, adopted.mark)
+    adopted.given[name] = Given(value=default, mark=adopted.mark)
     why = f"nobody says {name}: mlx-lm takes {laid_out(default)}"
-    adopted.notes.append(Problem(adopted.mark, why, "default-taken", severity="warning"))
+    adopted.notes.append(
+        Problem(mark=adopted.mark, message=why, rule="default-taken", severity="warning")
+    )
 
 
 def _length(adopted: Adopted) -> None:
@@ -229,7 +236,9 @@ def _supply(
         value[key] = variables.wanted(key, "mlx-lm stops without it")
         hint = f"write {key} in the recipe; mlx-lm's own default is {default}"
     rule, severity = (REFUSED, "error") if unfilled(value[key]) else (IGNORED, "warning")
-    adopted.notes.append(Problem(given.mark, why, rule, hint, severity=severity))
+    adopted.notes.append(
+        Problem(mark=given.mark, message=why, rule=rule, hint=hint, severity=severity)
+    )
     adopted.given[name] = replace(given, value=value)
 
 
@@ -241,7 +250,9 @@ def _refusals(adopted: Adopted, found: Sequence[Violation]) -> Iterator[Problem]
         if name not in adopted.refused and not lacking:
             given = adopted.given.get(name)
             mark = given.place(one.path[1:]) if given is not None else adopted.mark
-            yield Problem(mark, sentence(one, adopted.tool.name), one.rule, one.hint)
+            yield Problem(
+                mark=mark, message=sentence(one, adopted.tool.name), rule=one.rule, hint=one.hint
+            )
 
 
 def _mend(adopted: Adopted, found: Violation) -> bool:
@@ -266,7 +277,11 @@ def _mend(adopted: Adopted, found: Violation) -> bool:
     said = value if isinstance(value, str) else laid_out(value)
     why = f"{dotted(found.path)}: {said} was never read: {found.message}"
     about = (dotted(found.path),)
-    adopted.notes.append(Problem(mark, why, IGNORED, found.hint, severity="warning", about=about))
+    adopted.notes.append(
+        Problem(
+            mark=mark, message=why, rule=IGNORED, hint=found.hint, severity="warning", about=about
+        )
+    )
     return True
 
 

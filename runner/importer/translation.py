@@ -2,8 +2,9 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from runner import workflow
 from runner.base import visible
@@ -30,8 +31,7 @@ _TOOL = "mlx_lm.lora"
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Struct, frozen=True, kw_only=True):
     """A recipe's text, and what is to say about it; `sources` are the texts it points into."""
 
     text: str
@@ -121,7 +121,9 @@ def _of_adapter(text: str, file: str, schema: str) -> Imported:
         given = stage.given.pop("adapter_path", None)
         if given is not None:
             why = f"adapter_path: {given.value} is left out: a new training stays in its run"
-            stage.notes.append(Problem(given.mark, why, "left-out", severity="warning"))
+            stage.notes.append(
+                Problem(mark=given.mark, message=why, rule="left-out", severity="warning")
+            )
     return _imported(adopted, {file: text}, schema)
 
 
@@ -161,7 +163,9 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
         if mark.file not in sources and Path(mark.file).is_file() and here.holds(mark.file):
             sources[mark.file] = files.read(mark.file).decode("utf-8", "replace")
     sources[name] = text
-    return Imported(text, ordered(problems), sources, len(adopted.stages))
+    return Imported(
+        text=text, problems=ordered(problems), sources=sources, stages=len(adopted.stages)
+    )
 
 
 def _readable(loaded: recipes.Loaded, file: str) -> None:

@@ -8,8 +8,10 @@ words what has none.
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark
@@ -33,8 +35,7 @@ _WHYS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True, kw_only=True):
     """What a sign stands for.
 
     `value` is its text (with signs of other variables), None where only the environment or bash
@@ -95,7 +96,9 @@ class Variables:
         only = self.parts(value)
         if len(only) == 1 and isinstance(only[0], Variable) and only[0].key.startswith(_ASKED):
             value = self._sign(replace(only[0], asked=self._key(name, only[0].name)))
-        self._known[name] = Variable(name, None if why else value, None, why, mark, asked)
+        self._known[name] = Variable(
+            name=name, value=None if why else value, default=None, why=why, mark=mark, asked=asked
+        )
         self._arrays.pop(name, None)
         self.assigned.setdefault(name, set()).add(value)
 
@@ -129,7 +132,7 @@ class Variables:
 
     def wanted(self, name: str, why: str) -> str:
         """Return a sign for what a recipe has to ask for, because the script does not say it."""
-        return self._sign(Variable(name, why=why, asked=self._key(name, name)))
+        return self._sign(Variable(name=name, why=why, asked=self._key(name, name)))
 
     def words(self, word: Word) -> list[str]:
         """Return a word with signs for its variables; an unquoted one may be several, or none."""
@@ -239,10 +242,10 @@ class Variables:
         inner = self.strange(default) if default is not None else None
         why, default = (inner.why, None) if inner is not None else ("", default)
         if part.sign == "=" and default is not None:
-            self._known[part.text] = Variable(part.text, None, default)
+            self._known[part.text] = Variable(name=part.text, value=None, default=default)
         if not part.text.isidentifier():
             return self._special(part.text, default)
-        return self._sign(Variable(part.text, None, default, why))
+        return self._sign(Variable(name=part.text, value=None, default=default, why=why))
 
     def _special(self, name: str, default: str | None) -> str:
         """Return the sign of an argument of the script, or of what bash alone knows."""
@@ -252,7 +255,9 @@ class Variables:
         if self.shifted is None:
             return self._unsure(f"${name}", f"{why}, and which one is not sure")
         asked = f"ARG_{int(name) + self.shifted}"
-        return self._sign(Variable(f"${name}", None, default, why, asked=asked))
+        return self._sign(
+            Variable(name=f"${name}", value=None, default=default, why=why, asked=asked)
+        )
 
     def _array(self, name: str, at: str = "@") -> str:
         return self._unsure(f"${{{name}[{at}]}}", "an array only bash can follow")
@@ -260,7 +265,7 @@ class Variables:
     def _unsure(self, raw: str, why: str = "") -> str:
         """Return the sign of what cannot be followed."""
         why = why or next(said for lead, said in _WHYS.items() if raw.startswith(lead))
-        return self._sign(Variable(raw, why=why, asked=self._key(raw, raw)))
+        return self._sign(Variable(name=raw, why=why, asked=self._key(raw, raw)))
 
     def _key(self, name: str, what: str) -> str:
         """Return what the environment calls something: another word for each thing."""

@@ -162,14 +162,14 @@ class _Names:
         if isinstance(value, list):
             return [self.inside(child, schema.get("items", {})) for child in value]
         if isinstance(value, str) and unfilled(value):
-            return self.said(Given(MISSING, _NOWHERE, value), schema)
+            return self.said(Given(value=MISSING, mark=_NOWHERE, signs=value), schema)
         return literal(value) if isinstance(value, str) else value
 
     def whole(self, variable: Variable, schema: Mapping[str, Any], given: Given) -> Any:
         """Return how a recipe says a value that is one variable."""
         if variable.value is None:
             return _environment(variable, schema, self.variables)
-        said = self.said(Given(given.value, given.mark, variable.value), schema)
+        said = self.said(Given(value=given.value, mark=given.mark, signs=variable.value), schema)
         if not self.once(variable):
             return said
         name = self.name(variable.name)
@@ -201,7 +201,7 @@ class _Names:
         return self.called[said]
 
 
-_NOWHERE = Mark("", 1, 1)
+_NOWHERE = Mark(file="", line=1, column=1)
 _TEXT: Mapping[str, Any] = {"type": "string"}
 
 

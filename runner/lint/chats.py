@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark, Problem, shown
@@ -26,8 +27,7 @@ FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """The files of a hub repository that a tokenizer and its template are made of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(Struct, frozen=True, kw_only=True):
     """The model whose template writes what a stage reads.
 
     `folder` is where its tokenizer is; where there is none, `why`, and a `hint` what to do.
@@ -41,30 +41,38 @@ class Writer:
     def absent(self, what: str) -> Finding:
         """Return that no such thing was written with the template."""
         message = f"no {what} was tried with the model's chat template: {self.why}"
-        return Finding("model", message, self.hint or "allow this rule where that is meant")
+        return Finding(
+            parameter="model",
+            message=message,
+            hint=self.hint or "allow this rule where that is meant",
+        )
 
 
 def writer(plan: Plan, model: str) -> Writer:
     """Return the model beneath a stage's own, and where on this disk its tokenizer is."""
     name = beneath(plan, model)
     if RUN_DIR in name:
-        return Writer(name, None, "the model is made in the run")
+        return Writer(model=name, folder=None, why="the model is made in the run")
     if (maker := plan.maker(name)) is not None:
-        return Writer(name, None, f"stage '{maker.name}' makes the model '{name}'")
+        return Writer(model=name, folder=None, why=f"stage '{maker.name}' makes the model '{name}'")
     folder = read_facts.folder_of(name, read_facts.hub_cache(dict(os.environ)))
     if folder is None:
         files = " ".join(f"--include '{pattern}'" for pattern in FILES)
         hint = f"get its tokenizer first: hf download {quote(name)} {files}"
-        return Writer(name, None, f"'{name}' is not on this disk", hint)
+        return Writer(model=name, folder=None, why=f"'{name}' is not on this disk", hint=hint)
     if not any((folder / file).is_file() for file in ("tokenizer_config.json", "tokenizer.json")):
-        return Writer(name, None, f"'{name}' has no tokenizer on this disk")
-    return Writer(name, str(folder.resolve()))
+        return Writer(model=name, folder=None, why=f"'{name}' has no tokenizer on this disk")
+    return Writer(model=name, folder=str(folder.resolve()))
 
 
 def unloaded(one: Writer, why: str) -> Writer:
     """Return a writer whose tokenizer turned out not to load, with the reason."""
     reason = " ".join(why.split())[:MOST]
-    return Writer(one.model, None, f"the tokenizer of '{one.model}' cannot be loaded ({reason})")
+    return Writer(
+        model=one.model,
+        folder=None,
+        why=f"the tokenizer of '{one.model}' cannot be loaded ({reason})",
+    )
 
 
 MOST = 200
@@ -86,9 +94,11 @@ def of_prompts(plan: Plan, stage: Stage, prompts: Prompts) -> Iterator[Problem |
 
     try:
         for number, why in refusals(encode, _questions(stage, prompts)):
-            mark = Mark(str(prompts.file), number, 1)
+            mark = Mark(file=str(prompts.file), line=number, column=1)
             message = f"the line is refused by the chat template of '{one.model}': {why}"
-            yield Problem(mark, message, "prompt-template-error", _hint(stage, why))
+            yield Problem(
+                mark=mark, message=message, rule="prompt-template-error", hint=_hint(stage, why)
+            )
     except TokenizerError as error:
         yield unloaded(one, str(error)).absent(f"prompt of '{prompts.file}'")
 
@@ -100,7 +110,7 @@ def _questions(stage: Stage, prompts: Prompts) -> Iterator[Chat]:
     for line, question in prompts.questions(stage.params["limit"]):
         messages = messages_of(question, stage.params["system_prompt"])
         if messages is not None:
-            yield Chat(line, messages, options)
+            yield Chat(number=line, messages=messages, options=options)
 
 
 def _hint(stage: Stage, why: str) -> str:
@@ -127,7 +137,9 @@ def of_stage(plan: Plan, stage: Stage) -> Iterator[tuple[bool, Finding]]:
     from runner.data.tokenizer import Chat, TokenizerError, refusals
 
     try:
-        for _, why in refusals(encode, [Chat(0, messages, options)], bare=True):
+        for _, why in refusals(
+            encode, [Chat(number=0, messages=messages, options=options)], bare=True
+        ):
             yield True, _refused(stage.params, one, why, messages)
     except TokenizerError as error:
         yield False, unloaded(one, str(error)).absent("prompt")
@@ -141,7 +153,9 @@ def _refused(
     hint = way_out(why, messages)
     if system and "system message" in hint:
         hint = f"leave system_prompt out, and begin the prompt with {shown(params[name])}"
-    return Finding(name, f"the chat template of '{one.model}' refuses it: {why}", hint)
+    return Finding(
+        parameter=name, message=f"the chat template of '{one.model}' refuses it: {why}", hint=hint
+    )
 
 
 def _of_generate(params: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
@@ -174,4 +188,4 @@ def _tokenizer(one: Writer) -> LocalTokenizer | None:
         return None
     from runner.data.tokenizer import LocalTokenizer
 
-    return LocalTokenizer(one.folder)
+    return LocalTokenizer(path=one.folder)

@@ -3,9 +3,10 @@
 import math
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from runner.base.errors import UnfitError
 from runner.base.formatting import size_of
@@ -25,8 +26,7 @@ _BYTES = {"float32": FLOAT32, "bfloat16": HALF, "float16": HALF}
 _PAIR = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True, kw_only=True):
     """What one stage writes: its largest output, bytes, and the arithmetic."""
 
     stage: str
@@ -50,9 +50,13 @@ def need(view: View) -> Need | None:
         saved = f" and a state of {size_of(_SAVED * one)}" if stage.continues else ""
         said = f"{many} x {size_of(one)} of weights{saved}"
         size = one * (many + (_SAVED if stage.continues else 0))
-        return Need(stage.name, output, size, said) if one else None
+        return Need(stage=stage.name, output=output, size=size, said=said) if one else None
     size = _model(outcome(view))
-    return Need(stage.name, output, size, f"a model of {size_of(size)}") if size else None
+    return (
+        Need(stage=stage.name, output=output, size=size, said=f"a model of {size_of(size)}")
+        if size
+        else None
+    )
 
 
 def _trained(view: View, facts: ModelFacts) -> int:
@@ -131,7 +135,11 @@ def _needs(plan: Plan, stages: Collection[Stage]) -> Iterator[Need]:
     catalog = load.catalog()
     for stage in stages:
         tool = catalog.get(stage.tool)
-        found = need(View(stage, tool, frozenset(), plan, facts)) if tool else None
+        found = (
+            need(View(stage=stage, tool=tool, given=frozenset(), plan=plan, known=facts))
+            if tool
+            else None
+        )
         if found is not None:
             yield found
 

@@ -1,14 +1,15 @@
 """What is known of the files a plan names: adapters, data, models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from runner.base.constants import normal
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """What a rule found: the parameter (dotted), what MLX would do, and what to change.
 
     One that `stops` is an error where its rule is a warning: what is about to run would fail.
@@ -20,8 +21,7 @@ class Finding:
     stops: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Adapter:
+class Adapter(Struct, frozen=True, kw_only=True):
     """An adapter's shape: from the stage that trains it, or read from the files on disk.
 
     `fine_tune_type` is "none" for files that hold no adapter. `base` is the model it was trained
@@ -49,8 +49,7 @@ class Adapter:
     unscaled: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DataSet:
+class DataSet(Struct, frozen=True, kw_only=True):
     """A data folder: rows and the first row's keys by split; absent splits are absent.
 
     `shapes` are the first rows without what they say: their keys, and those of their messages.
@@ -65,8 +64,7 @@ class DataSet:
     shapes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
+class ModelFacts(Struct, frozen=True, kw_only=True):
     """What is known of a model: from the stages that make it, its files, or its name alone.
 
     `unloadable` is why mlx-lm cannot load it, with `way_out`; `no_template` why it has none.
@@ -88,8 +86,7 @@ class ModelFacts:
     no_template: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """What the edges know of the files a plan names, by path; empty where nothing is on disk.
 
     `absent` are the paths it reads that are not there, `beside` those of them whose folder is;
@@ -116,4 +113,4 @@ class Known:
     def __post_init__(self) -> None:
         for name in ("adapters", "data", "models"):
             folded = {normal(path): one for path, one in getattr(self, name).items()}
-            object.__setattr__(self, name, folded)
+            force_setattr(self, name, folded)

@@ -1,8 +1,10 @@
 """What is found in a compiled recipe: by the rules, in the rows it reads, on this disk."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.errors import InvalidRecipeError
 from runner.base.problems import NOTE, Problem, answering, ordered, pictures
@@ -21,8 +23,7 @@ if TYPE_CHECKING:
 _TOOL = "tool-would-stop"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Findings:
+class Findings(Struct, frozen=True, kw_only=True):
     """What was found before a run: `problems` that do not stop it, and `notes`, a line each.
 
     `sources` are the texts that pictures of the problems show.

@@ -1,8 +1,10 @@
 """What a training will amount to: epochs, updates, checkpoints, replay; and back to iters."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from fractions import Fraction
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.problems import Problem, counted
 from runner.lint.facts import DataSet
@@ -14,8 +16,7 @@ from runner.recipe.load import Recipe
 from runner.recipe.node import Node
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Struct, frozen=True, kw_only=True):
     """One training in figures; `rows` and `epochs` are None where the data is not on this disk."""
 
     stage: str
@@ -81,21 +82,21 @@ def forecast(view: View) -> Forecast | None:
     before = view.maker(params["resume_adapter_file"])
     rate = _rate(params)
     return Forecast(
-        view.stage.name,
-        params["iters"],
-        params["batch_size"],
-        params["grad_accumulation_steps"],
-        data.rows.get("train") if data else None,
-        updates(params),
-        schedule["warmup"] if schedule else 0,
-        -(-params["iters"] // params["save_every"]),
-        2 + (params["iters"] - 1) // params["steps_per_eval"],
-        rate,
-        _replayed(view, data),
-        before.name if before else None,
-        rate / _rate(before.params) if before and before.tool == "mlx_lm.lora" else None,
-        view.stage.trainer.get("keep") == "best",
-        _looks(view),
+        stage=view.stage.name,
+        iterations=params["iters"],
+        batch=params["batch_size"],
+        accumulation=params["grad_accumulation_steps"],
+        rows=data.rows.get("train") if data else None,
+        updates=updates(params),
+        warmup=schedule["warmup"] if schedule else 0,
+        checkpoints=-(-params["iters"] // params["save_every"]),
+        validations=2 + (params["iters"] - 1) // params["steps_per_eval"],
+        learning_rate=rate,
+        replay=_replayed(view, data),
+        resumes=before.name if before else None,
+        ratio=rate / _rate(before.params) if before and before.tool == "mlx_lm.lora" else None,
+        keeps=view.stage.trainer.get("keep") == "best",
+        looks=_looks(view),
     )
 
 
@@ -130,7 +131,9 @@ def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) 
     """Return the iterations that a budget means; where it means none, 1 and a problem."""
     if not view.trains:
         why = "this stage does not train, and has no epochs"
-        problems.append(Problem(said.mark, why, "budget-not-exact", "remove the budget"))
+        problems.append(
+            Problem(mark=said.mark, message=why, rule="budget-not-exact", hint="remove the budget")
+        )
         return 1
     batch = view.params["batch_size"]
     data = data_of(view)
@@ -157,7 +160,7 @@ def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) 
         why = f"{said.value} epochs of {batches} are {said.value * whole:g} iterations"
         hint = "choose epochs that give a whole number"
     if found is None:
-        problems.append(Problem(said.mark, why, rule, hint))
+        problems.append(Problem(mark=said.mark, message=why, rule=rule, hint=hint))
     return found or 1
 
 

@@ -27,10 +27,12 @@ def _refused(mark: Mark, tool: str, said: str, *, asked: bool) -> Problem:
     if asked:
         why = f"the installed {tool} does not take this stage as planned"
         hint = "run-recipe doctor says how the installation differs"
-        return Problem(mark, why, "installed-tool", hint, notes)
+        return Problem(mark=mark, message=why, rule="installed-tool", hint=hint, notes=notes)
     why = f"the parser of {tool} was not asked: that would run its work"
     hint = "only a run shows what it makes of its words"
-    return Problem(mark, why, "tool-not-asked", hint, notes, "warning")
+    return Problem(
+        mark=mark, message=why, rule="tool-not-asked", hint=hint, notes=notes, severity="warning"
+    )
 
 
 def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -3,10 +3,11 @@
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from runner.base.constants import normal
 from runner.data.replay import nearest
@@ -46,15 +47,15 @@ def adapter_of(stage: Stage) -> Adapter:
     full = params["fine_tune_type"] == "full"
     keys = shape["keys"]
     return Adapter(
-        params["fine_tune_type"],
-        None if full else shape["rank"],
-        None if full else shape["scale"],
-        None if full or keys is None else tuple(keys),
-        params["num_layers"],
-        params["model"],
-        f"stage '{stage.name}'",
-        params["seed"],
-        None if params["hf_dataset"] else params["data"],
+        fine_tune_type=params["fine_tune_type"],
+        rank=None if full else shape["rank"],
+        scale=None if full else shape["scale"],
+        keys=None if full or keys is None else tuple(keys),
+        num_layers=params["num_layers"],
+        base=params["model"],
+        source=f"stage '{stage.name}'",
+        seed=params["seed"],
+        data=None if params["hf_dataset"] else params["data"],
     )
 
 
@@ -81,10 +82,12 @@ def _first(view: View, path: str) -> ModelFacts:
     maker = view.maker(path)
     if maker is not None and maker.tool == "model.tiny":
         layers = maker.params["num_layers"]
-        return ModelFacts(path, "llama", layers, dtype="float32", chat_template=True)
+        return ModelFacts(
+            path=path, model_type="llama", layers=layers, dtype="float32", chat_template=True
+        )
     if maker is not None and _source(maker) is None:
-        return ModelFacts(path)
-    named = ModelFacts(path, quantized_bits=_named_bits(path), because="its name says so")
+        return ModelFacts(path=path)
+    named = ModelFacts(path=path, quantized_bits=_named_bits(path), because="its name says so")
     return _at(view.known.models, path) or named
 
 
@@ -106,7 +109,7 @@ def _up(view: View, path: str, source: Callable[[Stage], str | None]) -> tuple[l
 def outcome(view: View) -> ModelFacts:
     """Return what is known of the model that a stage makes."""
     source = _source(view.stage)
-    return _made(model_at(view, source), view.stage) if source else ModelFacts("")
+    return _made(model_at(view, source), view.stage) if source else ModelFacts(path="")
 
 
 def origin(view: View, path: str) -> tuple[str, str]:

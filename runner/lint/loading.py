@@ -6,7 +6,9 @@ they read it; what they do not read is no fault.
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
+
+from msgspec import Struct
 
 from runner.base.problems import listing, shown
 
@@ -16,7 +18,7 @@ PEFT = "it is an adapter of PEFT, which mlx-lm does not read"
 _MERGE = "merge it with PEFT (merge_and_unload) and save the model; mlx_lm.convert reads that"
 
 
-class Fault(NamedTuple):
+class Fault(Struct, frozen=True, kw_only=True):
     """Why mlx-lm could not load something, as a clause, and the way out."""
 
     why: str
@@ -34,7 +36,7 @@ def adapter_faults(config: Json) -> Iterator[Fault]:
     if adapter_kind(config) == "full":
         return
     if "peft_type" in config and "lora_parameters" not in config:
-        yield Fault(PEFT, _MERGE)
+        yield Fault(why=PEFT, hint=_MERGE)
         return
     yield from layers_faults(config)
     shape = config.get("lora_parameters")
@@ -47,7 +49,7 @@ def adapter_faults(config: Json) -> Iterator[Fault]:
     if not _is_number(dropout):
         yield _odd("dropout", shape, "a number from 0 to below 1")
     elif not 0 <= dropout < 1:
-        yield Fault(f"dropout is {shown(dropout)}, not from 0 to below 1", "correct it")
+        yield Fault(why=f"dropout is {shown(dropout)}, not from 0 to below 1", hint="correct it")
     yield from keys_faults(shape)
 
 
@@ -56,7 +58,7 @@ def layers_faults(config: Json) -> Iterator[Fault]:
     number = config.get("num_layers")
     if "num_layers" not in config and "lora_layers" in config:
         why = "there is no num_layers: lora_layers, as releases before 0.19 called it, is not read"
-        yield Fault(why, "rename lora_layers to num_layers")
+        yield Fault(why=why, hint="rename lora_layers to num_layers")
     elif not isinstance(number, int):
         yield _odd("num_layers", config, "a whole number")
 
@@ -66,11 +68,11 @@ def scale_faults(shape: Json) -> Iterator[Fault]:
     scale = shape.get("scale")
     if "scale" not in shape and "alpha" in shape:
         why = "there is no scale: alpha is not read"
-        yield Fault(why, "write scale, which is alpha / rank where PEFT is meant")
+        yield Fault(why=why, hint="write scale, which is alpha / rank where PEFT is meant")
     elif not _is_number(scale):
         yield _odd("scale", shape, "a number")
     elif not math.isfinite(scale):
-        yield Fault(f"scale is {shown(scale)}: no number would be left", "correct it")
+        yield Fault(why=f"scale is {shown(scale)}: no number would be left", hint="correct it")
 
 
 def rank_faults(shape: Json) -> Iterator[Fault]:
@@ -80,7 +82,7 @@ def rank_faults(shape: Json) -> Iterator[Fault]:
         more = ": r is not read" if "rank" not in shape and "r" in shape else ""
         yield _odd("rank", shape, "a whole number", more)
     elif rank < 1:
-        yield Fault(f"rank is {rank}, and there is none below 1", "correct it")
+        yield Fault(why=f"rank is {rank}, and there is none below 1", hint="correct it")
 
 
 def keys_faults(shape: Json) -> Iterator[Fault]:
@@ -94,10 +96,10 @@ def _odd(name: str, holder: Json, wanted: str, more: str = "") -> Fault:
     """Return the fault of a field that is not there, or not what mlx-lm takes."""
     hint = f"write {name} as {wanted}"
     if name not in holder:
-        return Fault(f"there is no {name}{more}", hint)
+        return Fault(why=f"there is no {name}{more}", hint=hint)
     value = holder[name]
     said = _KINDS.get(type(value)) or shown(value)
-    return Fault(f"{name} is {said}, not {wanted}", hint)
+    return Fault(why=f"{name} is {said}, not {wanted}", hint=hint)
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -121,13 +123,15 @@ def model_faults(config: Json) -> Iterator[Fault]:
         older = inner.get("quantization_config")
     if older and not (isinstance(older, dict) and "quant_method" in older):
         why = "quantization_config has no quant_method"
-        yield Fault(why, "write quantization as {group_size: …, bits: …}, or convert it again")
+        yield Fault(
+            why=why, hint="write quantization as {group_size: …, bits: …}, or convert it again"
+        )
 
 
 def _quantization_faults(said: object) -> Iterator[Fault]:
     if not isinstance(said, dict):
         called = _KINDS.get(type(said)) or shown(said)
-        yield Fault(f"quantization is {called}, not an object", "convert it again")
+        yield Fault(why=f"quantization is {called}, not an object", hint="convert it again")
         return
     for name in ("group_size", "bits"):
         if name not in said:  # their values are counted off the shapes
@@ -143,7 +147,9 @@ def argument_faults(config: Json, arguments: Mapping[str, tuple[str, bool]]) -> 
         value = config.get(name)
         if name not in config:
             if needed:
-                yield Fault(f"there is no {name}", f"write {name}, or download the model again")
+                yield Fault(
+                    why=f"there is no {name}", hint=f"write {name}, or download the model again"
+                )
         elif annotation in _PLAIN and value is not None:
             types, wanted = _PLAIN[annotation]
             if not isinstance(value, types):

@@ -5,10 +5,12 @@ What it reads is looked at where it is on this disk now and no stage makes it an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
 from runner.base.errors import ToolError
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
 _HINT = "allow this rule where that is meant"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What a tool says of a stage: what it refuses, the row at which, and what was not looked at.
 
     None where there is nothing to say.
@@ -52,21 +53,23 @@ def asked(plan: Plan, stage: Stage, tool: Tool, *, rows: bool, workers: int = 1)
         except ToolError as error:
             return _refusal(stage, error)
         except OSError as error:
-            return Answer(Finding("", f"{stage.tool} would stop: {error}"))
+            return Answer(
+                refused=Finding(parameter="", message=f"{stage.tool} would stop: {error}")
+            )
     return Answer(unseen=_unseen(stage, made, left) if rows else None)
 
 
 def _inputs(plan: Plan, stage: Stage, unasked: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Return the stages that make what a stage reads, by parameter, and what is not there."""
     made, absent = {}, []
-    for name, kind, path in readings(stage, load.catalog()):
-        if name in unasked or kind == "model":
+    for one in readings(stage, load.catalog()):
+        if one.parameter in unasked or one.kind == "model":
             continue
-        maker = plan.maker(path, stage)
+        maker = plan.maker(one.path, stage)
         if maker is not None:
-            made[name] = maker.name
-        elif RUN_DIR in path or not Path(path).exists():
-            absent.append(path)
+            made[one.parameter] = maker.name
+        elif RUN_DIR in one.path or not Path(one.path).exists():
+            absent.append(one.path)
     return made, absent
 
 
@@ -78,7 +81,11 @@ def _refusal(stage: Stage, error: ToolError) -> Answer:
     if not hint:
         message, _, hint = message.partition(". ")
         hint = f"{hint[:1].lower()}{hint[1:]}"
-    return Answer(Finding(error.at, f"{stage.tool} would stop: {message}", hint))
+    return Answer(
+        refused=Finding(
+            parameter=error.at, message=f"{stage.tool} would stop: {message}", hint=hint
+        )
+    )
 
 
 def _unseen(stage: Stage, made: dict[str, str], left: Sequence[str]) -> Finding | None:
@@ -86,8 +93,12 @@ def _unseen(stage: Stage, made: dict[str, str], left: Sequence[str]) -> Finding 
         name, maker = next(iter(made.items()))
         why = f"stage '{maker}' makes it"
         others = f" and {listing(list(made)[1:])}" if len(made) > 1 else ""
-        return Finding(name, f"whether {stage.tool} takes its {name}{others} is open: {why}", _HINT)
+        return Finding(
+            parameter=name,
+            message=f"whether {stage.tool} takes its {name}{others} is open: {why}",
+            hint=_HINT,
+        )
     if left:
         why = f"whether the tokenizer of its {left[0]} takes the rows of {stage.tool} is open"
-        return Finding(left[0], f"{why}: only the run loads it", _HINT)
+        return Finding(parameter=left[0], message=f"{why}: only the run loads it", hint=_HINT)
     return None

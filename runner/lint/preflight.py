@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark, Problem
@@ -53,8 +55,7 @@ SMALL = 4 << 20
 """A smoke run tokenizes no larger data set: it is there to be quick."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True, kw_only=True):
     """How a stage reads a folder of this disk; `mixed` where a stage of the plan stands between.
 
     `writer` is the model whose template writes its rows.
@@ -70,8 +71,7 @@ class Reading:
     writer: chats.Writer
 
 
-@dataclass(slots=True)
-class Rows:
+class Rows(Struct, kw_only=True):
     """What is wrong with rows and prompts.
 
     By stage, `unseen` is what was not looked at, `refused` what the model's chat template does not
@@ -177,20 +177,20 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
     params = stage.params
     if stage.tool != "mlx_lm.lora":
         return
-    names = ("prompt_feature", "completion_feature", "chat_feature", "text_feature")
+    names = ("prompt", "completion", "chat", "text")
     model = str(params["model"])
-    writer = chats.Writer(model, tiny) if tiny else chats.writer(plan, model)
+    writer = chats.Writer(model=model, folder=tiny) if tiny else chats.writer(plan, model)
     for path, wanted in _data(stage):
         for folder, mixed in _folders(plan, path):
             yield Reading(
-                folder,
-                params["batch_size"],
-                bool(params["mask_prompt"]),
-                Features(*(params[name] for name in names)),
-                () if mixed else wanted,
-                params["max_seq_length"],
-                mixed,
-                writer,
+                folder=folder,
+                batch_size=params["batch_size"],
+                mask_prompt=bool(params["mask_prompt"]),
+                features=Features(**{name: params[f"{name}_feature"] for name in names}),
+                required=() if mixed else wanted,
+                max_seq_length=params["max_seq_length"],
+                mixed=mixed,
+                writer=writer,
             )
 
 
@@ -202,19 +202,22 @@ def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
     hint = "allow this rule where that is meant"
     tool = load.catalog().get(stage.tool)
     if stage.tool != "mlx_lm.lora":
-        for name, kind, path in readings(stage, load.catalog()):
+        for reading in readings(stage, load.catalog()):
+            name, kind, path = reading.parameter, reading.kind, reading.path
             if kind == "data" and tool is not None and not tool.main[0].startswith(LIGHT):
                 why = f"no row of '{path}' was looked at: the hub's library loads them in the run"
-                yield Finding(name, why, hint)
+                yield Finding(parameter=name, message=why, hint=hint)
         return
     if stage.params["hf_dataset"] is not None:
         why = "no row of hf_dataset was looked at: the hub's library loads them in the run"
-        yield Finding("hf_dataset", why, hint)
+        yield Finding(parameter="hf_dataset", message=why, hint=hint)
     for path, _ in _data(stage):
         if not any(_folders(plan, path)):
             maker = plan.maker(path)
             made = f"stage '{maker.name}' makes them" if maker else "there is no such folder here"
-            yield Finding("data", f"no row of '{path}' was looked at: {made}", hint)
+            yield Finding(
+                parameter="data", message=f"no row of '{path}' was looked at: {made}", hint=hint
+            )
 
 
 def _data(stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -242,7 +245,13 @@ def _prompts(
                 read = prompts_file.survey(Path(path))
             except OSError as error:
                 why = f"the file cannot be read: {error.strerror}"
-                found.problems.append(Problem(Mark(path, 1, 1), why, "prompts-unreadable"))
+                found.problems.append(
+                    Problem(
+                        mark=Mark(file=path, line=1, column=1),
+                        message=why,
+                        rule="prompts-unreadable",
+                    )
+                )
                 continue
             found.problems += [] if path in ends else read.problems
             ends[path] = [name for name in read.rows if name]
@@ -338,4 +347,4 @@ def _encode(said: Reading, *, smoke: bool) -> Encode | None:
         write_tokenizer(Path(folder))
     from runner.data.tokenizer import LocalTokenizer
 
-    return LocalTokenizer(folder)
+    return LocalTokenizer(path=folder)

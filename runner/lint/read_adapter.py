@@ -4,9 +4,11 @@ The tensors are believed where both speak. Nothing raises: what cannot be loaded
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.problems import listing
 from runner.lint.facts import Adapter
@@ -23,8 +25,7 @@ _AGAIN = "train it again, or name another adapter"
 _COPY = "copy a checkpoint to a folder of its own, as adapters.safetensors beside its configuration"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True, kw_only=True):
     """What an adapter's tensors say: type, rank, adapted modules by their full path.
 
     The type is "none" where there are tensors, and none of an adapter; "" where there is no tensor.
@@ -66,7 +67,9 @@ def _of_folder(path: str, folder: Path) -> Adapter:
     fields = next(adapter_faults(config), None) if config is not None else None
     found = _facts(path, config or {}, shape)
     if torn and not files.is_there(folder / WEIGHTS):
-        torn = Fault(f"it has no {WEIGHTS}", _COPY if any(folder.glob("*_" + WEIGHTS)) else _AGAIN)
+        torn = Fault(
+            why=f"it has no {WEIGHTS}", hint=_COPY if any(folder.glob("*_" + WEIGHTS)) else _AGAIN
+        )
     fault = unread or _named(fields) or torn
     if fault is not None:
         return replace(found, unloadable=fault.why, way_out=fault.hint)
@@ -103,7 +106,7 @@ def _named(fault: Fault | None) -> Fault | None:
         return None
     if fault.why == PEFT:
         return fault
-    return Fault(f"in its {CONFIG}, {fault.why}", f"{fault.hint} in {CONFIG}")
+    return Fault(why=f"in its {CONFIG}, {fault.why}", hint=f"{fault.hint} in {CONFIG}")
 
 
 def _configuration(file: Path) -> tuple[Json | None, Fault | None]:
@@ -111,9 +114,13 @@ def _configuration(file: Path) -> tuple[Json | None, Fault | None]:
     try:
         return reader.read_object(file, reader.CONFIG), None
     except FileNotFoundError:
-        return None, Fault(f"it has no {CONFIG}", f"put the {CONFIG} of its training beside it")
+        return None, Fault(
+            why=f"it has no {CONFIG}", hint=f"put the {CONFIG} of its training beside it"
+        )
     except (OSError, reader.NotJsonError) as error:
-        return None, Fault(f"its {CONFIG} cannot be read: {reader.reason(error)}", f"mend {CONFIG}")
+        return None, Fault(
+            why=f"its {CONFIG} cannot be read: {reader.reason(error)}", hint=f"mend {CONFIG}"
+        )
 
 
 def _shape_of(file: Path) -> tuple[Shape, Fault | None]:
@@ -122,8 +129,8 @@ def _shape_of(file: Path) -> tuple[Shape, Fault | None]:
         shape = _shape({name: entry["shape"] for name, entry in tensors(file).items()})
     except (OSError, HeaderError) as error:
         why = f"{file.name} cannot be read: {reader.reason(error)}"
-        return Shape("", None, ()), Fault(why, _AGAIN)
-    return shape, None if shape.kind else Fault(f"{file.name} holds no tensor", _AGAIN)
+        return Shape(kind="", rank=None, modules=()), Fault(why=why, hint=_AGAIN)
+    return shape, None if shape.kind else Fault(why=f"{file.name} holds no tensor", hint=_AGAIN)
 
 
 def _newer(config: Path, weights: Path) -> float:
@@ -168,15 +175,15 @@ def _facts(path: str, config: Json, shape: Shape) -> Adapter:
     keys = sorted(shape.keys) if shape.modules or not keyed else said.get("keys")
     full = kind == "full"
     return Adapter(
-        kind,
-        None if full else shape.rank or _typed(said.get("rank"), int),
-        None if full or any(scale_faults(said)) else float(said["scale"]),
-        None if full or keys is None else tuple(keys),
-        _layers(config, shape),
-        _typed(config.get("model"), str),
-        f"'{path}'",
-        _typed(config.get("seed"), int),
-        _typed(config.get("data"), str),
+        fine_tune_type=kind,
+        rank=None if full else shape.rank or _typed(said.get("rank"), int),
+        scale=None if full or any(scale_faults(said)) else float(said["scale"]),
+        keys=None if full or keys is None else tuple(keys),
+        num_layers=_layers(config, shape),
+        base=_typed(config.get("model"), str),
+        source=f"'{path}'",
+        seed=_typed(config.get("seed"), int),
+        data=_typed(config.get("data"), str),
         bare=not full and not keyed,
         whole=not full and keyed and said.get("keys") is None,
     )
@@ -198,9 +205,9 @@ def _shape(shapes: Mapping[str, list[int]]) -> Shape:
     """Return what tensors are, by their names and shapes."""
     modules = sorted({name.rpartition(".")[0] for name in shapes if name.endswith(_LOW)})
     if not modules:
-        return Shape("none" if shapes else "", None, ())
+        return Shape(kind="none" if shapes else "", rank=None, modules=())
     kind = "dora" if any(f"{name}.m" in shapes for name in modules) else "lora"
-    return Shape(kind, _rank(shapes), tuple(modules))
+    return Shape(kind=kind, rank=_rank(shapes), modules=tuple(modules))
 
 
 def _rank(shapes: Mapping[str, list[int]]) -> int | None:

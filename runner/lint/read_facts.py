@@ -47,13 +47,13 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
         unreachable |= {path: why for path in _writes(stage) if (why := _unreachable(path, plan))}
     packages = {name: version for name in PACKAGES if (version := machine.installed(name))}
     return Known(
-        adapters,
-        data,
-        models,
-        frozenset(absent),
-        frozenset(occupied),
-        packages,
-        frozenset(beside),
+        adapters=adapters,
+        data=data,
+        models=models,
+        absent=frozenset(absent),
+        occupied=frozenset(occupied),
+        packages=packages,
+        beside=frozenset(beside),
         unreachable=unreachable,
     )
 
@@ -103,9 +103,9 @@ def folder_of(model: str, hub: Path | None) -> Path | None:
 
 def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
     """Yield the paths a stage reads: kind, path; those `inside` the run only where asked for."""
-    for _, kind, path in readings(stage, load.catalog()):
-        if inside or RUN_DIR not in path:
-            yield kind, path
+    for one in readings(stage, load.catalog()):
+        if inside or RUN_DIR not in one.path:
+            yield one.kind, one.path
 
 
 def read_data(path: str) -> DataSet | None:
@@ -134,7 +134,9 @@ def read_data(path: str) -> DataSet | None:
         elif _foreign(file):
             return None
     others = sorted(file.name for file in folder.glob("*.jsonl") if file.stem not in SPLITS)
-    return DataSet(path, rows, keys, tuple(others), sizes, shapes)
+    return DataSet(
+        path=path, rows=rows, keys=keys, others=tuple(others), sizes=sizes, shapes=shapes
+    )
 
 
 def _foreign(file: Path) -> bool:

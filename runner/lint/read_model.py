@@ -40,7 +40,7 @@ def read_model(path: str, folder: Path) -> ModelFacts | None:
         if not local:
             return None
         fault = _unread(folder, error)
-        return ModelFacts(path, unloadable=fault.why, way_out=fault.hint)
+        return ModelFacts(path=path, unloadable=fault.why, way_out=fault.hint)
     kind = config.get("model_type")
     kind = kind if isinstance(kind, str) else ""
     inner = config.get("text_config")
@@ -49,15 +49,15 @@ def read_model(path: str, folder: Path) -> ModelFacts | None:
     layers = next((number for number in said if isinstance(number, int)), None)
     weights, dtype = _weights(folder, kind)
     template, why = _template(folder)
-    fault = next(_faults(folder, config), Fault("")) if local else Fault("")
+    fault = next(_faults(folder, config), Fault(why="")) if local else Fault(why="")
     return ModelFacts(
-        path,
-        kind,
-        layers,
-        _bits(config),
-        dtype,
-        template,
-        weights,
+        path=path,
+        model_type=kind,
+        layers=layers,
+        quantized_bits=_bits(config),
+        dtype=dtype,
+        chat_template=template,
+        weights=weights,
         unloadable=fault.why,
         way_out=fault.hint,
         no_template=why,
@@ -67,42 +67,44 @@ def read_model(path: str, folder: Path) -> ModelFacts | None:
 def _unread(folder: Path, error: OSError | ValueError) -> Fault:
     """Return why a model has no configuration that could be read."""
     if isinstance(error, NotADirectoryError):
-        return Fault("it is a file, and mlx-lm reads a folder", f"say {folder.parent or '.'}")
+        return Fault(
+            why="it is a file, and mlx-lm reads a folder", hint=f"say {folder.parent or '.'}"
+        )
     if isinstance(error, FileNotFoundError):
-        return Fault(f"it has no {CONFIG}", "name the folder of a model")
-    return Fault(f"its {CONFIG} cannot be read: {reader.reason(error)}", f"mend {CONFIG}")
+        return Fault(why=f"it has no {CONFIG}", hint="name the folder of a model")
+    return Fault(why=f"its {CONFIG} cannot be read: {reader.reason(error)}", hint=f"mend {CONFIG}")
 
 
 def _faults(folder: Path, config: Json) -> Iterator[Fault]:
     """Yield what keeps mlx-lm from loading a model whose configuration can be read."""
     for fault in model_faults(config):
-        yield Fault(f"in its {CONFIG}, {fault.why}", f"{fault.hint} in {CONFIG}")
+        yield Fault(why=f"in its {CONFIG}, {fault.why}", hint=f"{fault.hint} in {CONFIG}")
     if "model_file" not in config:
         yield from _type_faults(config, str(config.get("model_type")))
     yield from _weight_faults(folder)
     if not any(disk.is_there(folder / name) for name in _TOKENIZERS):
-        yield Fault(f"it has no tokenizer: none of {', '.join(_TOKENIZERS)}", _AGAIN)
+        yield Fault(why=f"it has no tokenizer: none of {', '.join(_TOKENIZERS)}", hint=_AGAIN)
 
 
 def _type_faults(config: Json, kind: str) -> Iterator[Fault]:
     """Yield what the installed mlx-lm would not build of a model's type and its arguments."""
     if not _has_type(kind):
         why = f"the installed mlx-lm has no models of type {kind!r:.60}"
-        yield Fault(why, "name another model")
+        yield Fault(why=why, hint="name another model")
     for fault in argument_faults(config, _arguments(kind)):
-        yield Fault(f"in its {CONFIG}, {fault.why}", f"{fault.hint} in {CONFIG}")
+        yield Fault(why=f"in its {CONFIG}, {fault.why}", hint=f"{fault.hint} in {CONFIG}")
 
 
 def _weight_faults(folder: Path) -> Iterator[Fault]:
     """Yield what is wrong with a model's weight files, of which mlx-lm reads all there are."""
     files = sorted(folder.glob("model*.safetensors"))
     if not files:
-        yield Fault("it has no weights: mlx-lm reads model*.safetensors", _AGAIN)
+        yield Fault(why="it has no weights: mlx-lm reads model*.safetensors", hint=_AGAIN)
     for file in files:
         try:
             header(file)
         except (OSError, HeaderError) as error:
-            yield Fault(f"{file.name} cannot be read: {reader.reason(error)}", _AGAIN)
+            yield Fault(why=f"{file.name} cannot be read: {reader.reason(error)}", hint=_AGAIN)
     try:
         index = reader.read_object(folder / INDEX, reader.CONFIG).get("weight_map")
     except (OSError, reader.NotJsonError):
@@ -110,7 +112,7 @@ def _weight_faults(folder: Path) -> Iterator[Fault]:
     named = index.values() if isinstance(index, dict) else ()
     missing = sorted({one for one in named if isinstance(one, str)} - {one.name for one in files})
     if missing:
-        yield Fault(f"it has no {missing[0]}, which its index names", _AGAIN)
+        yield Fault(why=f"it has no {missing[0]}, which its index names", hint=_AGAIN)
 
 
 @cache

@@ -6,10 +6,11 @@ through the plan for them, `pages` writes them down.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from runner.base.problems import Mark, Problem, ordered, shown
 from runner.catalog.tools import Catalog, Tool
@@ -40,8 +41,7 @@ FAMILIES = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class View:
+class View(Struct, frozen=True, kw_only=True, eq=False):
     """What a rule sees: a stage, its tool, what the recipe says of it, the plan, the files.
 
     `given` are the parameters that the recipe says, dotted, each mapping beside what is inside it;
@@ -78,8 +78,7 @@ def trains(stage: Stage) -> bool:
 Check = Callable[[View], Iterator[Finding]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """A registered rule; `traps` are the numbers of the facts it stands for, as T28.
 
     `tools` are those it looks at; none means all.
@@ -118,7 +117,7 @@ def rule(
 
     def register(check: Check) -> Check:
         slug = check.__name__.replace("_", "-")
-        _RULES[slug] = Rule(slug, severity, tools, traps, check)
+        _RULES[slug] = Rule(slug=slug, severity=severity, tools=tools, traps=traps, check=check)
         return check
 
     return register
@@ -149,7 +148,14 @@ def views(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> I
         if tool is not None and draft is not None and compiled.plan is not None:
             given = frozenset(_said(draft.given))
             inputs = tuple(one for one in readings(stage, catalog) if one.kind != FILES)
-            yield View(stage, tool, given, compiled.plan, known or Known(), inputs)
+            yield View(
+                stage=stage,
+                tool=tool,
+                given=given,
+                plan=compiled.plan,
+                known=known or Known(),
+                inputs=inputs,
+            )
 
 
 def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> list[Problem]:
@@ -160,7 +166,16 @@ def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -
         for one, finding in examine(view):
             mark, notes = _placed(compiled.resolver, draft, finding.parameter)
             severity = "error" if finding.stops else one.severity
-            found.append(Problem(mark, finding.message, one.slug, finding.hint, notes, severity))
+            found.append(
+                Problem(
+                    mark=mark,
+                    message=finding.message,
+                    rule=one.slug,
+                    hint=finding.hint,
+                    notes=notes,
+                    severity=severity,
+                )
+            )
     return ordered(found)
 
 

@@ -1,8 +1,10 @@
 """A recipe in, a Plan out: every parameter explicit, in the order the stages run."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.problems import Mark, Others, Problem, listing, offer, ordered, shown, suggest
 from runner.catalog.tools import Catalog, Tool, complete
@@ -25,8 +27,7 @@ from runner.recipe.node import Node, locate
 from runner.recipe.template.render import is_template
 
 
-@dataclass(slots=True)
-class Compiled:
+class Compiled(Struct, kw_only=True):
     """A plan, or None where an error stands in its way, with every problem found."""
 
     plan: Plan | None
@@ -50,7 +51,7 @@ def build(
     """
     resolver = Resolver(recipe, catalog, environ)
     if resolver.full:
-        return Compiled(None, resolver.problems, resolver)
+        return Compiled(plan=None, problems=resolver.problems, resolver=resolver)
     builder = _Builder(recipe, resolver, envelope, slugs)
     builder.problems += recipe_problems(recipe, envelope)
     stages = builder.stages()
@@ -67,8 +68,15 @@ def build(
     plan = None
     if whole and not any(problem.severity == "error" for problem in problems):
         judged = resolver.named(line for stage in stages for line in stage.expect)
-        plan = Plan(recipe.name, recipe.file, tuple(stages), description, vars=judged, track=track)
-    return Compiled(plan, problems, resolver)
+        plan = Plan(
+            name=recipe.name,
+            file=recipe.file,
+            stages=tuple(stages),
+            description=description,
+            vars=judged,
+            track=track,
+        )
+    return Compiled(plan=plan, problems=problems, resolver=resolver)
 
 
 class _Builder:
@@ -100,7 +108,9 @@ class _Builder:
             if self.told() > MAX_ERRORS:
                 why = f"more than {MAX_ERRORS:,} problems up to here: what follows is not looked at"
                 mark = draft.node.key_mark
-                self.problems.append(Problem(mark, why, "more-problems", "mend these first"))
+                self.problems.append(
+                    Problem(mark=mark, message=why, rule="more-problems", hint="mend these first")
+                )
                 return []
         return [
             stage
@@ -138,24 +148,24 @@ class _Builder:
             return None
         retry = options.get("retry", {})
         return Stage(
-            draft.name,
-            draft.tool.name,
-            self.params[draft.name],
-            self.resolver.outputs(draft),
-            after,
-            options.get("description", ""),
-            seconds(options.get("timeout")),
-            Retry(
-                retry.get("attempts", 1),
-                seconds(retry.get("delay")) or 0.0,
-                float(retry.get("backoff", 1.0)),
+            name=draft.name,
+            tool=draft.tool.name,
+            params=self.params[draft.name],
+            outputs=self.resolver.outputs(draft),
+            after=after,
+            description=options.get("description", ""),
+            timeout=seconds(options.get("timeout")),
+            retry=Retry(
+                attempts=retry.get("attempts", 1),
+                delay=seconds(retry.get("delay")) or 0.0,
+                backoff=float(retry.get("backoff", 1.0)),
             ),
-            tuple(text for text, _ in expect),
-            tuple(options.get("allow", ())),
-            launch,
-            tuple(place for _, place in expect),
-            self.trainers[draft.name],
-            options.get("continue", False),
+            expect=tuple(text for text, _ in expect),
+            allow=tuple(options.get("allow", ())),
+            launch=launch,
+            expect_at=tuple(place for _, place in expect),
+            trainer=self.trainers[draft.name],
+            continues=options.get("continue", False),
         )
 
     def launch(self, draft: Draft, options: Json) -> Json:
@@ -186,7 +196,9 @@ class _Builder:
             if not node.told():
                 why = f"stage '{draft.name}' must be a mapping, not {shown(node.plain())}"
                 hint = "write {tool: NAME, params: {…}}"
-                self.problems.append(Problem(node.mark, why, "not-a-mapping", hint))
+                self.problems.append(
+                    Problem(mark=node.mark, message=why, rule="not-a-mapping", hint=hint)
+                )
             return {}, frozenset()
         said: Json = {}
         uses: frozenset[Use] = frozenset()
@@ -208,7 +220,9 @@ class _Builder:
             if self.slugs and isinstance(slug.value, str) and slug.value not in self.slugs:
                 hint = suggest(slug.value, self.slugs, "see: run-recipe rules")
                 why = f"there is no rule '{slug.value}'"
-                self.problems.append(Problem(slug.mark, why, "unknown-rule", hint))
+                self.problems.append(
+                    Problem(mark=slug.mark, message=why, rule="unknown-rule", hint=hint)
+                )
 
     def tool(self, draft: Draft) -> Tool | None:
         """Return a stage's tool; one that does not exist is a problem."""
@@ -223,7 +237,9 @@ class _Builder:
                 self.resolver.mentioned(name)
                 why, hint = "tool is a template", FIXED
             notes = self.recipe.inherited(said)
-            self.problems.append(Problem(said.mark, why, "unknown-tool", hint, notes))
+            self.problems.append(
+                Problem(mark=said.mark, message=why, rule="unknown-tool", hint=hint, notes=notes)
+            )
         return draft.tool
 
     def check(self, draft: Draft, tool: Tool, given: Json) -> None:
@@ -309,7 +325,7 @@ class _Builder:
         """Return a stage's parameters at the place of the stage where it has none of its own."""
         own = self.recipe.section("stages")[draft.name].get("params")
         mark = (own or draft.node).key_mark
-        return Node(draft.given.value, mark.file, mark.line, mark.column)
+        return Node(value=draft.given.value, file=mark.file, line=mark.line, column=mark.column)
 
     def full(self, draft: Draft, tool: Tool, given: Json) -> Json:
         """Return every parameter of the tool with its value."""
@@ -355,7 +371,9 @@ class _Builder:
             )
             hint = offer(need.value, Others(known, draft.name))
         if not self.recipe.lost:
-            self.problems.append(Problem(need.mark, why, rule, hint, notes))
+            self.problems.append(
+                Problem(mark=need.mark, message=why, rule=rule, hint=hint, notes=notes)
+            )
 
     def circle(self, names: list[str]) -> None:
         """Tell a circle of stages that wait for each other."""
@@ -366,7 +384,9 @@ class _Builder:
             if len(set(names)) == 1:
                 why = f"stage '{names[0]}' reads what it makes itself"
                 hint = "name an earlier stage"
-            self.problems.append(Problem(node.key_mark, why, "stage-cycle", hint))
+            self.problems.append(
+                Problem(mark=node.key_mark, message=why, rule="stage-cycle", hint=hint)
+            )
 
     def track(self) -> Json:
         """Return the trackers the recipe names, with their options filled in."""

@@ -1,8 +1,9 @@
 """Expectations in, their problems and what they read out, before anything has run."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from runner.base.problems import Mark, Problem, listing, offer, shown
 from runner.catalog.tools import Catalog, Tool, applies
@@ -136,8 +137,10 @@ def unknown_figures(
                 if words[-1] not in figures:
                     why = f"stage '{owner.name}' measures no '{words[-1]}'"
                     file, line, column = place.rsplit(":", 2)
-                    mark = Mark(file, int(line), int(column))
-                    yield Problem(mark, why, "undefined", offer(words[-1], figures))
+                    mark = Mark(file=file, line=int(line), column=int(column))
+                    yield Problem(
+                        mark=mark, message=why, rule="undefined", hint=offer(words[-1], figures)
+                    )
 
 
 def _undefined(words: Use, draft: Draft, known: Sequence[str]) -> TemplateError:
@@ -155,8 +158,7 @@ def _undefined(words: Use, draft: Draft, known: Sequence[str]) -> TemplateError:
     return TemplateError(why, hint, "undefined")
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True, kw_only=True):
     """One expectation: what was expected, where the recipe says so, whether it holds.
 
     `figures` are the values it reads by name; `trouble` says why it has no answer, which is a no.
@@ -193,9 +195,13 @@ def _judged(text: str, place: str, scope: Mapping[str, Any], allowance: Allowanc
         held = evaluate(text, scope, allowance)
     except TemplateError as error:
         hint = f" ({error.hint})" if error.hint else ""
-        return Judgement(text, place, held=False, figures={}, trouble=f"{error}{hint}")
+        return Judgement(
+            expected=text, place=place, held=False, figures={}, trouble=f"{error}{hint}"
+        )
     trouble = "" if isinstance(held, bool) else f"it is {_short(held)}, neither true nor false"
-    return Judgement(text, place, held is True, figures, trouble)
+    return Judgement(
+        expected=text, place=place, held=held is True, figures=figures, trouble=trouble
+    )
 
 
 def _figures(text: str, scope: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

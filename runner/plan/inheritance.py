@@ -1,7 +1,9 @@
 """A recipe's stages after inheritance: each with its tool, its own keys, and what it gives it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.problems import Others, Problem, offer
 from runner.catalog.tools import Catalog, Tool
@@ -21,8 +23,7 @@ class TooLargeError(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True, kw_only=True):
     """A stage after inheritance, before its templates are filled in.
 
     A stage whose inheritance is broken is not `sound`: what it lacks is no mistake of its own.
@@ -62,11 +63,11 @@ def _draft(
     sound = isinstance(node.value, dict)
     if given is None or not isinstance(given.value, dict):
         sound = sound and given is None
-        given = Node({}, node.file, node.line, node.column, node.key)
+        given = Node(value={}, file=node.file, line=node.line, column=node.column, key=node.key)
     below = defaults.get(tool.name) if tool else None
     if below is not None and isinstance(below.value, dict):
         given = merge(below, given)
-    return Draft(name, node, tool, settle(given, problems), sound)
+    return Draft(name=name, node=node, tool=tool, given=settle(given, problems), sound=sound)
 
 
 class _Inheritance:
@@ -115,18 +116,36 @@ class _Inheritance:
         if not isinstance(parent, str):
             return []  # told by the shape of the recipe
         if "{{" in parent:
-            return [Problem(said.mark, f"'{name}' extends a template", "bad-extends", FIXED, notes)]
+            return [
+                Problem(
+                    mark=said.mark,
+                    message=f"'{name}' extends a template",
+                    rule="bad-extends",
+                    hint=FIXED,
+                    notes=notes,
+                )
+            ]
         if parent in chain:
             names = list(chain)
             circle = " -> ".join([*names[names.index(parent) :], parent])
             why = f"stages extend each other in a circle: {circle}"
             hint = "remove this line" if parent == name else "remove one of these lines"
-            return [Problem(said.mark, why, "stage-cycle", hint, notes)]
+            return [
+                Problem(mark=said.mark, message=why, rule="stage-cycle", hint=hint, notes=notes)
+            ]
         if parent not in self.known:
             why = f"'{name}' extends '{parent}', which is not a stage"
             hint = offer(parent, Others(self.known, name))
             lost = self.recipe.lost
-            return [] if lost else [Problem(said.mark, why, "unknown-stage", hint, notes)]
+            return (
+                []
+                if lost
+                else [
+                    Problem(
+                        mark=said.mark, message=why, rule="unknown-stage", hint=hint, notes=notes
+                    )
+                ]
+            )
         return None
 
 

@@ -1,7 +1,9 @@
 """A stage -> the paths it reads, each with what it is and the parameter that names it."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from runner.base.constants import MAX_FOLDERS, MAX_NAME, MAX_PATH
 from runner.catalog.tools import Catalog, Tool
@@ -11,7 +13,7 @@ from runner.plan.model import Stage
 FILES = "files"
 
 
-class Reading(NamedTuple):
+class Reading(Struct, frozen=True, kw_only=True):
     """A path that a stage reads: the parameter's place in the stage, what it is, the path.
 
     A model or a data set may be a hub id, which looks the same. Of the kind `FILES` is what may be
@@ -37,8 +39,14 @@ def readings(stage: Stage, catalog: Catalog) -> Iterator[Reading]:
             kind = parameter.input_kind(params) if parameter.name in params else None
             if kind and kind != "hub":
                 name = f"{above}{parameter.name}"
-                yield from (Reading(name, kind, path) for path in parameter.paths(params))
-                yield from (Reading(name, FILES, path) for path in parameter.files(params))
+                yield from (
+                    Reading(parameter=name, kind=kind, path=path)
+                    for path in parameter.paths(params)
+                )
+                yield from (
+                    Reading(parameter=name, kind=FILES, path=path)
+                    for path in parameter.files(params)
+                )
 
 
 def no_paths(tool: Tool, given: Mapping[str, Any]) -> Iterator[Violation]:
@@ -51,7 +59,9 @@ def no_paths(tool: Tool, given: Mapping[str, Any]) -> Iterator[Violation]:
         why = next((why for path in said if isinstance(path, str) and (why := _no_path(path))), "")
         if why:
             hint = "shorten it; is it a path?"
-            yield Violation((name,), f"is no path: {why}", "path-too-long", hint)
+            yield Violation(
+                path=(name,), message=f"is no path: {why}", rule="path-too-long", hint=hint
+            )
 
 
 def _no_path(path: str) -> str:

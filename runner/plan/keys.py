@@ -3,8 +3,9 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from runner.base.problems import Mark, Problem, shown, suggest
 from runner.catalog import hints
@@ -53,17 +54,24 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
         other = folded.setdefault(name.casefold(), name)
         if other != name:
             why = f"stages '{other}' and '{name}' are one folder on most Macs"
-            yield Problem(node.key_mark, why, "stage-case", "rename one of them")
+            yield Problem(
+                mark=node.key_mark, message=why, rule="stage-case", hint="rename one of them"
+            )
 
 
 def _named(recipe: Recipe, found: Violation) -> Problem:
     """Return the problem of a name that is a template, or of a file's that cannot be a recipe's."""
     said = recipe.tree.get("name")
     if said is not None:
-        return Problem(said.mark, "name is a template", "bad-value", FIXED)
+        return Problem(mark=said.mark, message="name is a template", rule="bad-value", hint=FIXED)
     word = re.sub(r"[^A-Za-z0-9_.-]+", "_", recipe.name).strip("_.-")
     why = f"the recipe takes its file's name, which {found.message}"
-    return Problem(recipe.tree.key_mark, why, found.rule, f"write name: {word or 'NAME'}")
+    return Problem(
+        mark=recipe.tree.key_mark,
+        message=why,
+        rule=found.rule,
+        hint=f"write name: {word or 'NAME'}",
+    )
 
 
 def _lacking(recipe: Recipe, names: Sequence[str]) -> Problem:
@@ -75,7 +83,7 @@ def _lacking(recipe: Recipe, names: Sequence[str]) -> Problem:
         what = " and ".join(f"'{name}'" for name in names)
         why = f"a recipe needs {what}"
         hint = "write version: 1" if "version" in names else "write stages: {NAME: {tool: …}}"
-    return Problem(recipe.tree.key_mark, why, "missing-key", hint)
+    return Problem(mark=recipe.tree.key_mark, message=why, rule="missing-key", hint=hint)
 
 
 def stage_problems(draft: Draft, said: Json, schema: Json, recipe: Recipe) -> list[Problem]:
@@ -98,16 +106,20 @@ def stage_problems(draft: Draft, said: Json, schema: Json, recipe: Recipe) -> li
             hint = (
                 "leave the line out for no limit" if path == ("timeout",) else "write a shorter one"
             )
-            found.append(Violation(path, why, "bad-duration", hint))
+            found.append(Violation(path=path, message=why, rule="bad-duration", hint=hint))
         if length is not None:
             continue
         if isinstance(value, int | float):
             why = f"must be more than 0, not {shown(value)}"
             hint = "leave the line out for no limit" if path == ("timeout",) else "leave it out"
-            found.append(Violation(path, why, "bad-duration", hint))
+            found.append(Violation(path=path, message=why, rule="bad-duration", hint=hint))
         elif isinstance(value, str):
             why = f"must be a duration, not {shown(value)}"
-            found.append(Violation(path, why, "bad-duration", "write 90s, 30m, 2h or 1h30m"))
+            found.append(
+                Violation(
+                    path=path, message=why, rule="bad-duration", hint="write 90s, 30m, 2h or 1h30m"
+                )
+            )
     found += _waits(said.get("retry"), found)
     node = draft.node
     return [placed(one, node, owner, recipe.inherited(locate(node, one.path))) for one in found]
@@ -122,7 +134,12 @@ def _waits(said: Any, found: Sequence[Violation]) -> Iterator[Violation]:
     times = said["backoff"]
     if delay and math.log(delay) + max(tries - 2, 0) * math.log(times) > math.log(LONGEST):
         why = f"makes the last of {tries} tries wait more than {LONGEST // 86_400} days"
-        yield Violation(("retry", "backoff"), why, "bad-duration", "lower it, or attempts")
+        yield Violation(
+            path=("retry", "backoff"),
+            message=why,
+            rule="bad-duration",
+            hint="lower it, or attempts",
+        )
 
 
 def _advised(one: Violation, draft: Draft) -> Violation:
@@ -165,7 +182,9 @@ def placed(found: Violation, node: Node, owner: str, notes: Notes = ()) -> Probl
     made = isinstance(at.value, str) and is_template(at.value)
     if made and found.rule == "wrong-type":
         hint = ""
-    return Problem(mark, sentence(found, owner), found.rule, hint, tuple(notes))
+    return Problem(
+        mark=mark, message=sentence(found, owner), rule=found.rule, hint=hint, notes=tuple(notes)
+    )
 
 
 def sentence(found: Violation, owner: str) -> str:

@@ -1,8 +1,9 @@
 """A compiled recipe -> the secrets it would write into its plan, script and records."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from runner.base.problems import Mark, Problem
 from runner.base.secrets import Mask
@@ -51,7 +52,7 @@ def _of_recipe(plan: Plan, recipe: Recipe, mask: Mask, *, told: bool) -> Iterato
 
 
 def _leak(mark: Mark, what: str, hint: str = _HINT) -> Problem:
-    return Problem(mark, f"{what} would write a secret down", "secret", hint)
+    return Problem(mark=mark, message=f"{what} would write a secret down", rule="secret", hint=hint)
 
 
 def masked(problems: Iterable[Problem], mask: Mask) -> list[Problem]:

@@ -2,23 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from runner.base.constants import RUN_DIR, normal, upward
 
 Json = dict[str, Any]
 
 
-def flat(value: Any) -> Json:
-    """Return the fields of a dataclass by name; nothing is copied, as asdict would."""
-    return {one.name: getattr(value, one.name) for one in fields(value)}
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True, kw_only=True):
     """How often a stage is tried, seconds before the next try, and the factor they grow by."""
 
     attempts: int = 1
@@ -26,8 +22,7 @@ class Retry:
     backoff: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """One command to be: every parameter of its tool, what it makes, and what it waits for.
 
     `expect_at` is where the recipe says each expectation, as ``file:line:column``; `trainer` holds
@@ -52,11 +47,10 @@ class Stage:
 
     def as_dict(self) -> Json:
         """Return the stage as JSON-ready values, which are the stage's own."""
-        return {**flat(self), "retry": flat(self.retry)}
+        return {**asdict(self), "retry": asdict(self.retry)}
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True, dict=True):
     """What will run: stages in order, environment variables they all get, and where it is from.
 
     `track` are the trackers that are told of it, with their options.
@@ -154,7 +148,7 @@ class Plan:
 
     def as_dict(self) -> Json:
         """Return the plan as JSON-ready values, which are the plan's own."""
-        return {**flat(self), "stages": [stage.as_dict() for stage in self.stages]}
+        return {**asdict(self), "stages": [stage.as_dict() for stage in self.stages]}
 
 
 def bind(value: Any, folder: str) -> Any:

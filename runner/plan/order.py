@@ -2,7 +2,8 @@
 
 import heapq
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from runner.base.constants import normal, upward
 from runner.base.problems import Problem
@@ -128,10 +129,10 @@ def _said(stage: Stage, resolver: Resolver) -> set[str]:
 def _overwritten(stage: Stage, resolver: Resolver) -> Iterator[Problem]:
     """Yield a problem for the first path that a stage both reads and writes."""
     made = {normal(path): name for name, path in stage.outputs.items()}
-    for parameter, _, path in readings(stage, resolver.catalog):
-        name = made.get(normal(path))
+    for one in readings(stage, resolver.catalog):
+        name = made.get(normal(one.path))
         if name is not None:
-            why = f"stage '{stage.name}' writes '{path}', which it reads as {parameter}"
+            why = f"stage '{stage.name}' writes '{one.path}', which it reads as {one.parameter}"
             yield _problem(resolver.drafts[stage.name], name, why)
             return
 
@@ -141,4 +142,4 @@ def _problem(draft: Draft, output: str, why: str) -> Problem:
     known = draft.tool.outputs[output] if draft.tool else None
     said = draft.given.get(known.param) if known and known.param else None
     mark = said.mark if said is not None else draft.node.key_mark
-    return Problem(mark, why, "same-output", _HINT)
+    return Problem(mark=mark, message=why, rule="same-output", hint=_HINT)

@@ -8,8 +8,9 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from runner.base.problems import Mark, Problem
 from runner.catalog.tools import Catalog, Parameter, Tool, applies
@@ -21,8 +22,7 @@ MODEL = "model"
 HINT = "a run asks for --trust the first time; for this to be gone, take it out"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class Reach(Struct, frozen=True, kw_only=True):
     """One value that reaches out: where it stands, and what it does; `about` is what it is said of.
 
     `stage` is "" for a key of the recipe.
@@ -65,7 +65,9 @@ def problems(result: Compiled, catalog: Catalog, envelope: Mapping[str, Any]) ->
     for one in reaches(result.plan, catalog, envelope) if result.plan is not None else ():
         about = f" ({', '.join(one.about)})" if one.about else ""
         message = f"{one.parameter} {one.why}{about}"
-        yield Problem(_mark(one, result), message, "trust", HINT, severity="warning")
+        yield Problem(
+            mark=_mark(one, result), message=message, rule="trust", hint=HINT, severity="warning"
+        )
 
 
 def _mark(one: Reach, result: Compiled) -> Mark:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from runner.base.problems import Mark, Problem, offer, shown, suggest
 from runner.catalog.tools import Catalog, Output, applies
@@ -36,8 +37,7 @@ class _DeeperError(Exception):
         self.path, self.node, self.stage, self.depth = path, node, stage, depth
 
 
-@dataclass(slots=True, eq=False)
-class Reads:
+class Reads(Struct, kw_only=True, eq=False):
     """What a value reads: the names it says itself, and what the values behind them read.
 
     `made` are the outputs of stages among all of these. A value far up a chain shares what those
@@ -238,7 +238,14 @@ class Resolver:
         hint = error.hint
         if error.rule == "template-cycle":
             hint = hint or self._of_itself(node)
-        problem = Problem(node.mark, str(error), error.rule, hint, tuple(notes), about=error.about)
+        problem = Problem(
+            mark=node.mark,
+            message=str(error),
+            rule=error.rule,
+            hint=hint,
+            notes=tuple(notes),
+            about=error.about,
+        )
         if problem not in self._read:
             self._read[problem] = frozenset(self._marks(node))
             self.problems.append(problem)

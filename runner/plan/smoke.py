@@ -8,9 +8,10 @@ it: weights of a tiny model never replace real ones.
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
+
+from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR, normal
 from runner.catalog.tools import Catalog, Parameter, Tool, applies, branches, complete, resolve
@@ -46,7 +47,7 @@ def shrink(plan: Plan, catalog: Catalog) -> Plan:
     if any(MODEL_STAGE in stage.after for stage in stages):
         depth = max((stage.params.get("num_layers") or 0 for stage in plan.stages), default=0)
         params = complete(maker.schema, {"path": model, "num_layers": max(2, depth)}, maker.schema)
-        first = Stage(MODEL_STAGE, MODEL_TOOL, params, {"model": model})
+        first = Stage(name=MODEL_STAGE, tool=MODEL_TOOL, params=params, outputs={"model": model})
         stages = (replace(first, description="Make the tiny base model of a smoke run."), *stages)
     return replace(plan, stages=stages, env={**plan.env, **ENV}, smoke=True)
 

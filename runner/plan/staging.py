@@ -6,7 +6,8 @@ is made under another name in the same folder, so that moving it into place is o
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR, normal
 from runner.catalog.tools import Tool

@@ -4,8 +4,9 @@ A parameter's name is its place in the recipe, dotted: ``watch.retention.every``
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from runner.base.problems import offer
 from runner.catalog.tools import Tool, applies, complete

@@ -1,7 +1,8 @@
 """What a recipe says and nothing reads: it would silently drop."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from runner.base.problems import Problem, offer, suggest
 from runner.catalog.validate import unknown, violations
@@ -85,7 +86,9 @@ def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
             hint = f"use it as {{{{ vars.{name} }}}}, or write vars: {{{name}: !reset null}}"
             if len(path) > 1:
                 hint = f"use it as {{{{ vars.{name} }}}}, or !reset it"
-        yield Problem(node.key_mark, why, rule, hint, recipe.inherited(node))
+        yield Problem(
+            mark=node.key_mark, message=why, rule=rule, hint=hint, notes=recipe.inherited(node)
+        )
 
 
 def _unread(
@@ -163,7 +166,7 @@ def _instead(recipe: Recipe, path: Use) -> str:
 def _closed(known: Mapping[str, Node], read: set[Use]) -> set[Use]:
     """Return what is read, and what the vars that are read would read themselves."""
     waiting, seen = list(read), set()
-    whole = Node(known, "", 0, 0)
+    whole = Node(value=known, file="", line=0, column=0)
     while waiting:
         node = locate(whole, waiting.pop())
         texts = () if id(node) in seen else _texts({"": node})
@@ -201,7 +204,9 @@ def _defaults(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
             if name not in tools and not recipe.gaps:
                 hint = "remove it" if not notes else f"write defaults: {{{name}: !reset null}}"
                 why = f"no stage uses '{name}'"
-                yield Problem(node.key_mark, why, "unused-defaults", hint, notes)
+                yield Problem(
+                    mark=node.key_mark, message=why, rule="unused-defaults", hint=hint, notes=notes
+                )
         else:
             strays.append((name, node))
     for name, node in strays:
@@ -210,7 +215,13 @@ def _defaults(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
         if homes:
             hint = f"write defaults: {{{homes[0]}: {{{name}: …}}}}"
         why = f"there is no tool '{name}'"
-        yield Problem(node.key_mark, why, "unused-defaults", hint, recipe.inherited(node))
+        yield Problem(
+            mark=node.key_mark,
+            message=why,
+            rule="unused-defaults",
+            hint=hint,
+            notes=recipe.inherited(node),
+        )
 
 
 def _leaves(section: Mapping[str, Node], above: Use) -> Iterator[tuple[Use, Node]]:

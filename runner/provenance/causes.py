@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from runner.base.problems import Mark
 from runner.catalog.tools import Catalog
@@ -22,8 +23,7 @@ class Absent:
 ABSENT = Absent()
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True, kw_only=True):
     """A plan and where its values come from, by path; of a run only the plan is known.
 
     `places` are its stages', `extends` what each of them extends, `trail` the places that brought
@@ -38,8 +38,7 @@ class Side:
     catalog: Catalog | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True, kw_only=True):
     """A line that made a change: what it says, before and after.
 
     `name` is what the line says ("vars.rank"); a line that is `gone` is the old side's.
@@ -59,12 +58,19 @@ def side(result: Compiled, plan: Plan) -> Side:
     known = {one.path: one for one in origins(plan, result.resolver, real, entries=True)}
     stages = recipe.section("stages")
     extends = {
-        name: Said("extends", said.mark, said.plain())
+        name: Said(name="extends", mark=said.mark, text=said.plain())
         for name, stage in stages.items()
         if (said := stage.get("extends")) is not None
     }
     places = {name: stage.key_mark for name, stage in stages.items()}
-    return Side(plan, known, places, extends, recipe.trail, result.resolver.catalog)
+    return Side(
+        plan=plan,
+        origins=known,
+        places=places,
+        extends=extends,
+        trail=recipe.trail,
+        catalog=result.resolver.catalog,
+    )
 
 
 class Causes:
@@ -108,7 +114,9 @@ class Causes:
                 continue
             old, new = (_text(said), ABSENT) if removed else (ABSENT, _text(said))
             gone = bool(removed) and self._left(said.mark, removed)
-            found.setdefault(said.mark, Cause(said.mark, _label(name), old, new, gone))
+            found.setdefault(
+                said.mark, Cause(mark=said.mark, name=_label(name), old=old, new=new, gone=gone)
+            )
         above = path.rpartition(".")[0]
         return tuple(found.values()) if found or not _own(above) else self.whole(above, removed)
 
@@ -148,7 +156,9 @@ class Causes:
                 origin = side.origins.get(f"{one}[{at}]")
                 if text not in other and origin and origin.said and origin.said.mark:
                     old, new = (text, ABSENT) if gone else (ABSENT, text)
-                    yield Cause(origin.said.mark, _label(path), old, new, gone)
+                    yield Cause(
+                        mark=origin.said.mark, name=_label(path), old=old, new=new, gone=gone
+                    )
 
     def _both(self, path: str) -> tuple[tuple[Side, str], tuple[Side, str]]:
         """Return the sides, each with what it calls `path`."""
@@ -170,14 +180,18 @@ class Causes:
         if brought is not None:
             yield brought
             if moved and now and now.mark:
-                yield _removed(now) or Cause(now.mark, label, _text(was), _text(now))
+                yield _removed(now) or Cause(
+                    mark=now.mark, name=label, old=_text(was), new=_text(now)
+                )
             return
-        texts = (_text(was), _text(now))
+        before, after = _text(was), _text(now)
         fell = _among(now, old) and not _among(was, new)
         if was and was.mark and (now is None or now.mark is None or fell):
-            yield _removed(was, gone=True) or Cause(was.mark, label, *texts, gone=True)
+            yield _removed(was, gone=True) or Cause(
+                mark=was.mark, name=label, old=before, new=after, gone=True
+            )
         elif now is not None and now.mark is not None:
-            yield _removed(now) or Cause(now.mark, label, *texts)
+            yield _removed(now) or Cause(mark=now.mark, name=label, old=before, new=after)
 
     def _moved(self, was: Said | None, now: Said | None) -> bool:
         """Say whether a value is said by a file that took the place of the one that said it."""
@@ -197,10 +211,10 @@ class Causes:
                 continue
             trail = here.trail.get(said.mark.file, ())
             if trail and said.mark.file not in there.trail:
-                return Cause(trail[0], "extends", new=said.mark.file, gone=gone)
+                return Cause(mark=trail[0], name="extends", new=said.mark.file, gone=gone)
             stage = self._inherits(path, said, here, there)
             if stage is not None and stage.mark is not None:
-                return Cause(stage.mark, "extends", new=stage.text, gone=gone)
+                return Cause(mark=stage.mark, name="extends", new=stage.text, gone=gone)
         return None
 
     def _inherits(self, path: str, said: Said, here: Side, there: Side) -> Said | None:
@@ -239,7 +253,7 @@ def _removed(said: Said, *, gone: bool = False) -> Cause | None:
     if said.mark is None or not isinstance(said.text, Removal):
         return None
     old, new = (said.text, ABSENT) if gone else (ABSENT, said.text)
-    return Cause(said.mark, _label(said.name), old, new, gone)
+    return Cause(mark=said.mark, name=_label(said.name), old=old, new=new, gone=gone)
 
 
 def _label(path: str) -> str:

@@ -3,8 +3,10 @@
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.problems import Mark
 from runner.catalog.validate import Path, dotted
@@ -30,8 +32,7 @@ class Removal(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True, kw_only=True):
     """One place that says a value: what it is called, where it stands, and its text there.
 
     `reads` are the names its template reads; `value` is what it became, for a winner.
@@ -44,8 +45,7 @@ class Said:
     reads: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True, kw_only=True):
     """One value: who said it, who was overruled (the nearest first), and what it was made of.
 
     `stage` is "" for what is no stage's; `path` is how ``--set`` calls it. Where the recipe does
@@ -92,7 +92,12 @@ def origins(
             if draft is None:
                 parts = ("stages", stage.name, "params", *path)
                 yield Origin(
-                    stage.name, dotted(path), dotted(parts), value, None, because="--smoke"
+                    stage=stage.name,
+                    name=dotted(path),
+                    path=dotted(parts),
+                    value=value,
+                    said=None,
+                    because="--smoke",
                 )
                 continue
             was = _within(before, path)
@@ -136,7 +141,16 @@ class _Trace:
         losers = _losers(claims, node)
         trail, cut = self.trail(said)
         cut = cut or len(claims) >= self.most
-        return Origin("", said.name, said.name, said.value, said, losers, trail, cut=cut)
+        return Origin(
+            stage="",
+            name=said.name,
+            path=said.name,
+            value=said.value,
+            said=said,
+            losers=losers,
+            trail=trail,
+            cut=cut,
+        )
 
     def parameter(self, draft: Draft, path: Path, value: Any) -> Origin:
         """Return where a parameter of a stage comes from."""
@@ -152,12 +166,35 @@ class _Trace:
             default = value if default is NOTHING else default
             said = self.removal(claims, draft.name, value)
             losers = _losers(claims)
-            return Origin(draft.name, name, whole, value, said, losers, (), default, because, maker)
+            return Origin(
+                stage=draft.name,
+                name=name,
+                path=whole,
+                value=value,
+                said=said,
+                losers=losers,
+                trail=(),
+                default=default,
+                because=because,
+                maker=maker,
+            )
         said = self.said(whole, node, draft.name, value)
         losers = _losers(claims, node)
         trail, cut = self.trail(said)
         cut = cut or len(claims) >= self.most
-        return Origin(draft.name, name, whole, value, said, losers, trail, default, "", maker, cut)
+        return Origin(
+            stage=draft.name,
+            name=name,
+            path=whole,
+            value=value,
+            said=said,
+            losers=losers,
+            trail=trail,
+            default=default,
+            because="",
+            maker=maker,
+            cut=cut,
+        )
 
     def options(self, draft: Draft, *, entries: bool) -> Iterator[Origin]:
         """Yield where each of a stage's own keys comes from, those it has."""
@@ -171,7 +208,16 @@ class _Trace:
             trail, cut = self.trail(said)
             cut = cut or len(claims) >= self.most
             losers = _losers(claims, node)
-            yield Origin(draft.name, dotted(path), name, said.value, said, losers, trail, cut=cut)
+            yield Origin(
+                stage=draft.name,
+                name=dotted(path),
+                path=name,
+                value=said.value,
+                said=said,
+                losers=losers,
+                trail=trail,
+                cut=cut,
+            )
         for path in dict.fromkeys(_everywhere(draft.node, ())):
             there = locate(draft.node, path) is not _parent(draft.node, path)
             if there or path[0] in {PARAMS, "extends", "description"}:
@@ -181,7 +227,14 @@ class _Trace:
             removed = self.removal(claims, draft.name, None)
             if removed is not None:
                 name, losers = dotted(whole), _losers(claims)
-                yield Origin(draft.name, dotted(path), name, None, removed, losers)
+                yield Origin(
+                    stage=draft.name,
+                    name=dotted(path),
+                    path=name,
+                    value=None,
+                    said=removed,
+                    losers=losers,
+                )
 
     def sayer(self, draft: Draft, path: Path) -> Node | None:
         """Return the node that says a parameter, or the template that makes what it is in."""
@@ -204,7 +257,7 @@ class _Trace:
         reads = dict.fromkeys(one for text in _texts(node) for one in self.names(text, stage))
         if value is NOTHING:
             value = self.resolver.fill(node, stage)[0]
-        return Said(name, node.mark, node.plain(), value, tuple(reads))
+        return Said(name=name, mark=node.mark, text=node.plain(), value=value, reads=tuple(reads))
 
     def trail(self, said: Said) -> tuple[tuple[Said, ...], bool]:
         """Return what a value was made of, each once, the nearest first; and whether that is cut.
@@ -248,7 +301,12 @@ class _Trace:
         if name.startswith("env "):
             variable = name.removeprefix("env ")
             said = self.resolver.environ.get(variable)
-            return Said(name, None, "not set" if said is None else "the environment", said)
+            return Said(
+                name=name,
+                mark=None,
+                text="not set" if said is None else "the environment",
+                value=said,
+            )
         words = name.split(".")
         if words[0] == "vars":
             node = locate(self.resolver.recipe.tree, words)
@@ -284,16 +342,16 @@ class _Trace:
             name = dotted(whole[: len(whole) - len(path) + depth])
             waiting += [] if node.over is None else [(node.over, depth)]
             if node.over is not None or node.tag:
-                waiting.append(_Claim(node, name, says=False))
+                waiting.append(_Claim(node=node, name=name, says=False))
             child = _child(node, path[depth]) if depth < len(path) else None
             if node.tag == "reset":
                 continue
             if child is not None:
                 waiting.append((child, depth + 1))
             elif depth == len(path) or self.makes(node, path[depth:]):
-                found.append(_Claim(node, name, says=True))
+                found.append(_Claim(node=node, name=name, says=True))
             elif not isinstance(node.value, dict):
-                found.append(_Claim(node, name, says=False))
+                found.append(_Claim(node=node, name=name, says=False))
         return found
 
     def makes(self, node: Node, path: Path) -> bool:
@@ -312,12 +370,11 @@ class _Trace:
             return None
         node, name = claims[first - 1].node, claims[first - 1].name
         if node.tag:
-            return Said(name, node.key_mark, Removal(f"!{node.tag}"), value)
+            return Said(name=name, mark=node.key_mark, text=Removal(f"!{node.tag}"), value=value)
         return self.said(name, node, stage, value)
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(Struct, frozen=True, kw_only=True):
     """A node that says a value, or that hides what stands below it; `name` is the node's."""
 
     node: Node
@@ -329,7 +386,7 @@ def _losers(claims: Iterable[_Claim], winner: Node | None = None) -> tuple[Said,
     """Return what a value overruled, also what a mapping around it replaced."""
     said = [claim.node for claim in claims if claim.says]
     lost = [node for node in said if winner is None or node.mark != winner.mark]
-    return tuple(Said("", node.mark, node.plain()) for node in lost)
+    return tuple(Said(name="", mark=node.mark, text=node.plain()) for node in lost)
 
 
 def _everywhere(node: Node, above: Path) -> Iterator[Path]:

@@ -1,8 +1,9 @@
 """Origins of values in; what a person reads about them out, and JSON."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from runner.base.formatting import laid_out
 from runner.base.problems import Mark, lines_of, nearest
@@ -18,8 +19,7 @@ MAX_LOSERS = 20
 _SINGULAR = {"stage": "stages", "var": "vars"}
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(Struct, frozen=True, kw_only=True):
     """What is needed to tell of origins: all of them by path, and the texts they stand in."""
 
     known: Mapping[str, Origin]
@@ -78,8 +78,7 @@ class Telling:
             yield f"… ({'more than ' * origin.cut}{left} more behind these)"
 
 
-@dataclass(slots=True)
-class Use:
+class Use(Struct, kw_only=True):
     """One line of a file: what it is called, and the values it became or lost."""
 
     mark: Mark
@@ -171,13 +170,17 @@ def used(rows: Iterable[Origin]) -> list[Use]:
             continue
         for said in (row.said, *row.trail):
             if said is not None and said.mark is not None:
-                use = found.setdefault(said.mark, Use(said.mark, said.name, said.text))
+                use = found.setdefault(
+                    said.mark, Use(mark=said.mark, name=said.name, text=said.text)
+                )
                 own = said is row.said and not isinstance(said.text, Removal)
                 use.name = row.name if own else use.name
                 use.became.setdefault(row.name, []).append(row.stage)
         for loser in row.losers:
             if loser.mark is not None:
-                use = found.setdefault(loser.mark, Use(loser.mark, row.name, loser.text))
+                use = found.setdefault(
+                    loser.mark, Use(mark=loser.mark, name=row.name, text=loser.text)
+                )
                 use.overruled.setdefault(row.name, []).append(row.stage)
     return [found[mark] for mark in sorted(found)]
 

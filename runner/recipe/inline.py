@@ -59,8 +59,8 @@ def _lost(text: str, file: str) -> Iterator[Problem]:
 
 def _problem(text: str, at: int, file: str, why: str) -> Problem:
     line = text.count("\n", 0, at)
-    mark = Mark(file, line + 1, at - text.rfind("\n", 0, at))
-    return Problem(mark, f"{why}, which would be lost", "lost-text")
+    mark = Mark(file=file, line=line + 1, column=at - text.rfind("\n", 0, at))
+    return Problem(mark=mark, message=f"{why}, which would be lost", rule="lost-text")
 
 
 def _quoted(problem: Problem) -> Problem:
@@ -69,4 +69,10 @@ def _quoted(problem: Problem) -> Problem:
         return problem
     hint = "text with such signs needs quotes of its own: PATH='\"…\"'"
     hint = f"{problem.hint}; {hint}" if problem.rule == "yaml-syntax" and problem.hint else hint
-    return Problem(problem.mark, problem.message, problem.rule, hint, problem.notes)
+    return Problem(
+        mark=problem.mark,
+        message=problem.message,
+        rule=problem.rule,
+        hint=hint,
+        notes=problem.notes,
+    )

@@ -2,7 +2,9 @@
 
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.problems import Mark, Problem, shown, suggest
@@ -19,8 +21,7 @@ Beside = Callable[[str], Iterable[str]]
 Trail = tuple[tuple[str, Mark], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True, kw_only=True):
     """One merged tree; `sources` is each file's text, `trail` the places that named each file.
 
     `gaps` says that something in it could not be read, `lost` that a whole file is not in it, so
@@ -29,12 +30,12 @@ class Recipe:
     """
 
     file: str
-    tree: Node = field(repr=False)
-    sources: Mapping[str, str] = field(repr=False)
-    trail: Mapping[str, tuple[Mark, ...]] = field(repr=False)
+    tree: Node
+    sources: Mapping[str, str]
+    trail: Mapping[str, tuple[Mark, ...]]
     gaps: bool = False
     lost: bool = False
-    below: tuple[Node, ...] = field(default=(), repr=False)
+    below: tuple[Node, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,8 +60,7 @@ class Recipe:
         return tuple((mark, "inherited here") for mark in self.trail.get(node.file, ()))
 
 
-@dataclass(slots=True)
-class Loaded:
+class Loaded(Struct, kw_only=True):
     """A recipe, or None where it cannot be put together, with every problem and every text."""
 
     recipe: Recipe | None
@@ -68,8 +68,7 @@ class Loaded:
     sources: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
+class Gathered(Struct, frozen=True, kw_only=True):
     """The files of a recipe, folded: what a caller lays over them is not in it yet.
 
     `tree` is None where they cannot be put together.
@@ -103,7 +102,14 @@ def gather(file: str, read: Read, beside: Beside | None = None) -> Gathered:
         for layer in gathering.layers[1:]:
             tree = merge(tree, layer)
     told = tuple(gathering.problems)
-    return Gathered(file, tree, told, gathering.sources, gathering.trail, gathering.lost)
+    return Gathered(
+        file=file,
+        tree=tree,
+        problems=told,
+        sources=gathering.sources,
+        trail=gathering.trail,
+        lost=gathering.lost,
+    )
 
 
 def fold(found: Gathered, overrides: Overrides | None = None, *, alone: bool = False) -> Loaded:
@@ -112,7 +118,7 @@ def fold(found: Gathered, overrides: Overrides | None = None, *, alone: bool = F
     With `alone` the recipe has no other profiles than those that are chosen.
     """
     over = overrides or Overrides()
-    loaded = Loaded(None, [*found.problems], {**found.sources})
+    loaded = Loaded(recipe=None, problems=[*found.problems], sources={**found.sources})
     if found.tree is None:
         return loaded
     options = (
@@ -126,7 +132,13 @@ def fold(found: Gathered, overrides: Overrides | None = None, *, alone: bool = F
     tree = _settled(tree, loaded.problems)
     gaps = bool(loaded.problems)
     loaded.recipe = Recipe(
-        found.file, tree, loaded.sources, found.trail, gaps, found.lost, tuple(below)
+        file=found.file,
+        tree=tree,
+        sources=loaded.sources,
+        trail=found.trail,
+        gaps=gaps,
+        lost=found.lost,
+        below=tuple(below),
     )
     return loaded
 
@@ -226,7 +238,9 @@ class _Gathering:
         notes = rows if len(rows) > 1 else ()
         self.lost = True
         why = f"{path} extends itself"
-        self.problems.append(Problem(target.mark, why, "extends-cycle", hint, notes))
+        self.problems.append(
+            Problem(mark=target.mark, message=why, rule="extends-cycle", hint=hint, notes=notes)
+        )
 
     def open(self, file: str, trail: Trail) -> Node | None:
         """Return the root of a file, None where it is not a recipe."""
@@ -245,7 +259,7 @@ class _Gathering:
         root = document.root
         if root is None:
             if not document.problems:
-                mark = Mark(file, 1, 1)
+                mark = Mark(file=file, line=1, column=1)
                 self.say(
                     mark,
                     "this file is empty",
@@ -300,12 +314,14 @@ class _Gathering:
         else:
             hint = near
         why = f"cannot read {file}: {error.strerror or error}"
-        self.say(trail[-1][1] if trail else Mark(file, 1, 1), why, "cannot-read", hint)
+        self.say(
+            trail[-1][1] if trail else Mark(file=file, line=1, column=1), why, "cannot-read", hint
+        )
 
     def say(
         self, mark: Mark, why: str, rule: str, hint: str, notes: tuple[tuple[Mark, str], ...] = ()
     ) -> None:
-        self.problems.append(Problem(mark, why, rule, hint, notes))
+        self.problems.append(Problem(mark=mark, message=why, rule=rule, hint=hint, notes=notes))
 
 
 def _first(version: object) -> bool:

@@ -1,7 +1,8 @@
 """Layers of a tree in, one tree out: what is above wins, ``!reset`` and ``!override`` hold."""
 
 from collections.abc import Collection
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from runner.base.problems import Problem, suggest
 from runner.recipe.node import Node
@@ -48,7 +49,9 @@ def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> N
             known = known or [name for name, one in node.value.items() if one.tag != "reset"]
             why = f"!reset removes nothing: no '{key}' is inherited here"
             hint = suggest(key, known, "remove this line")
-            problems.append(Problem(child.key_mark, why, "reset-nothing", hint))
+            problems.append(
+                Problem(mark=child.key_mark, message=why, rule="reset-nothing", hint=hint)
+            )
         else:
             removed[key] = child
     same = len(kept) == len(node.value) and all(kept[key] is node.value[key] for key in kept)

@@ -1,8 +1,10 @@
 """A value that remembers its place and what it replaced: what documents and recipes are made of."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.problems import Mark
 
@@ -17,8 +19,7 @@ class Missing:
 MISSING = Missing()
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Struct, kw_only=True):
     """A value and its place; never changed once made.
 
     `value` is a dict of Nodes, a list of Nodes, or a scalar; `key` the place of its key;
@@ -38,17 +39,16 @@ class Node:
     @property
     def mark(self) -> Mark:
         """The place of the value."""
-        return Mark(self.file, self.line, self.column)
+        return Mark(file=self.file, line=self.line, column=self.column)
 
     @property
     def key_mark(self) -> Mark:
         """The place of the key, or of the value where there is none."""
-        return Mark(self.file, *self.key) if self.key else self.mark
+        return Mark.at(self.file, self.key) if self.key else self.mark
 
     def laid(self, over: "Node | None", tag: str) -> "Node":
         """Return the same value, with what it replaced and another tag."""
-        place = self.file, self.line, self.column, self.key
-        return Node(self.value, *place, tag, over, self.removed)
+        return replace(self, over=over, tag=tag)
 
     def get(self, name: str) -> "Node | None":
         """Return the child of a mapping, None where there is none."""

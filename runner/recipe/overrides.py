@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import accumulate
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.problems import Mark, Problem, listing, offer, suggest
 from runner.recipe.inline import inline
@@ -17,8 +19,7 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PARTS = ("vars", "defaults", "stages")
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(Struct, frozen=True, kw_only=True):
     """What a caller puts on top of the files: profiles, environment, ``PATH=VALUE`` texts.
 
     `without` are those of the last two, by place, that are left out.
@@ -30,8 +31,7 @@ class Overrides:
     without: frozenset[tuple[str, int]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
+class _Option(Struct, frozen=True, kw_only=True):
     """One ``PATH=VALUE``: the line the user sees of it, and at which column the path begins."""
 
     file: str
@@ -47,7 +47,7 @@ class _Option:
 
     def mark(self, count: int = 0) -> Mark:
         """Return the place of the word after the first `count` words."""
-        return Mark(self.file, self.number, self.column(count))
+        return Mark(file=self.file, line=self.number, column=self.column(count))
 
 
 def overlay(
@@ -98,8 +98,10 @@ def _profiles(
     for number, name in enumerate(names, start=1):
         if name not in known:
             why = f"the recipe has no profile '{name}'"
-            mark = Mark(PROFILE, number, 1)
-            problems.append(Problem(mark, why, "unknown-profile", offer(name, known)))
+            mark = Mark(file=PROFILE, line=number, column=1)
+            problems.append(
+                Problem(mark=mark, message=why, rule="unknown-profile", hint=offer(name, known))
+            )
         elif isinstance(fitting[name].value, dict):
             parts = {key: child for key, child in fitting[name].value.items() if key in _PARTS}
             # A tag on the profile is about the profile that it replaces, not about the recipe.
@@ -122,10 +124,19 @@ def _environment(
         start = len(PREFIX) + 1 - len("vars.")
         if len(fits) == 1:
             words = ("vars", fits[0])
-            yield _Option(ENVIRONMENT, number, line, start, words, environ[name])
+            yield _Option(
+                file=ENVIRONMENT,
+                number=number,
+                line=line,
+                start=start,
+                words=words,
+                value=environ[name],
+            )
             continue
-        yield _Option(ENVIRONMENT, number, line, start, (), environ[name])
-        mark = Mark(ENVIRONMENT, number, len(PREFIX) + 1)
+        yield _Option(
+            file=ENVIRONMENT, number=number, line=line, start=start, words=(), value=environ[name]
+        )
+        mark = Mark(file=ENVIRONMENT, line=number, column=len(PREFIX) + 1)
         if fits:
             why, rule = f"{name} fits each of {listing(fits)}", "bad-override"
             hint = f"write --set vars.{fits[0]}=…, or rename one of them"
@@ -134,7 +145,7 @@ def _environment(
             hint = offer(word, known)
         else:
             why, rule, hint = f"{name} names no var", "bad-override", f"write {PREFIX}NAME"
-        problems.append(Problem(mark, why, rule, hint))
+        problems.append(Problem(mark=mark, message=why, rule=rule, hint=hint))
 
 
 def _sets(
@@ -147,18 +158,34 @@ def _sets(
         hint = "write --set stages.NAME.params.PARAMETER=VALUE"
         if not equals or not path:
             why = f"'{_seen(text)}' is not PATH=VALUE"
-            problems.append(Problem(Mark(SET, number, 1), why, "bad-override", hint))
+            problems.append(
+                Problem(
+                    mark=Mark(file=SET, line=number, column=1),
+                    message=why,
+                    rule="bad-override",
+                    hint=hint,
+                )
+            )
             continue
         if path.count(".") > MAX_DEPTH:
             why = f"a path has at most {MAX_DEPTH} names, and this one has {path.count('.') + 1:,}"
-            problems.append(Problem(Mark(SET, number, 1), why, "bad-override", hint))
+            problems.append(
+                Problem(
+                    mark=Mark(file=SET, line=number, column=1),
+                    message=why,
+                    rule="bad-override",
+                    hint=hint,
+                )
+            )
             continue
         words = _words(path, tree)
-        option = _Option(SET, number, _seen(text), 1, words, value)
+        option = _Option(
+            file=SET, number=number, line=_seen(text), start=1, words=words, value=value
+        )
         if "" in words:
             why = f"'{path[:80]}' has an empty name between its dots"
             mark = option.mark(words.index(""))
-            problems.append(Problem(mark, why, "bad-override", hint))
+            problems.append(Problem(mark=mark, message=why, rule="bad-override", hint=hint))
             continue
         yield option
 
@@ -185,11 +212,11 @@ def _layer(tree: Node, option: _Option, problems: list[Problem]) -> Node | None:
     if parsed.problems:
         for problem in parsed.problems:
             marks = [problem.mark, *(mark for mark, _ in problem.notes if mark)]
-            mark, *others = [Mark(option.file, *moved(m.line, m.column)) for m in marks]
+            mark, *others = [Mark.at(option.file, moved(m.line, m.column)) for m in marks]
             notes = tuple(zip(others, (text for _, text in problem.notes), strict=True))
             problems.append(replace(problem, mark=mark, notes=notes))
         return None
-    leaf = _shifted(parsed.root or Node(None, option.file, 1, 1), moved)
+    leaf = _shifted(parsed.root or Node(value=None, file=option.file, line=1, column=1), moved)
     found = _into_list(tree, option)
     layer = _nest(option, leaf)
     found += [problem for _, problem in _foreign(tree, layer, option)]
@@ -203,7 +230,9 @@ def _empty(option: _Option) -> Problem:
     name = option.line.partition("=")[0]
     out = f"unset {name}" if option.file == ENVIRONMENT else "leave it out"
     hint = f"give it a value, or {out}; null is written null"
-    return Problem(option.mark(), f"{name} has no value", "empty-value", hint)
+    return Problem(
+        mark=option.mark(), message=f"{name} has no value", rule="empty-value", hint=hint
+    )
 
 
 def _shifted(node: Node, moved: Callable[[int, int], tuple[int, int]]) -> Node:
@@ -243,7 +272,9 @@ def _nest(option: _Option, leaf: Node) -> Node:
     for at in reversed(range(len(option.words))):
         node = replace(node, key=(option.number, option.column(at)))
         above = option.column(max(at - 1, 0))
-        node = Node({option.words[at]: node}, option.file, option.number, above)
+        node = Node(
+            value={option.words[at]: node}, file=option.file, line=option.number, column=above
+        )
     return node
 
 
@@ -256,7 +287,14 @@ def _into_list(tree: Node, option: _Option) -> list[Problem]:
         if inside or (node is not None and isinstance(node.value, list)):
             whole = f"{before}.{inside[1]}" if inside else before
             why = "a path cannot point into a list: a list is replaced whole"
-            return [Problem(option.mark(at), why, "bad-override", f"write {whole}=[…]")]
+            return [
+                Problem(
+                    mark=option.mark(at),
+                    message=why,
+                    rule="bad-override",
+                    hint=f"write {whole}=[…]",
+                )
+            ]
         node = node.get(word) if node is not None else None
     return []
 
@@ -280,7 +318,7 @@ def _foreign(tree: Node, layer: Node, option: _Option) -> Iterator[tuple[tuple[s
             hint = f"write vars.{'.'.join(option.words)}=…"
         elif name == "params":
             hint = f"write stages.NAME.params.{last}=…"
-        yield (name,), Problem(child.key_mark, why, "override-nothing", hint)
+        yield (name,), Problem(mark=child.key_mark, message=why, rule="override-nothing", hint=hint)
 
 
 def _strays(tree: Node, layer: Node, what: str) -> Iterator[tuple[tuple[str, ...], Problem]]:
@@ -296,7 +334,10 @@ def _strays(tree: Node, layer: Node, what: str) -> Iterator[tuple[tuple[str, ...
             if name not in known:
                 why = f"{what} matches nothing: the recipe has no {one} '{name}'"
                 hint = offer(name, known)
-                yield (section, name), Problem(child.key_mark, why, "override-nothing", hint)
+                yield (
+                    (section, name),
+                    Problem(mark=child.key_mark, message=why, rule="override-nothing", hint=hint),
+                )
 
 
 def _without(layer: Node, paths: Sequence[tuple[str, ...]]) -> Node:

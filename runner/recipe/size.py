@@ -68,7 +68,9 @@ def tried(tree: Node, what: str, number: int, held: int, hint: str) -> Problem |
 
 def beyond(node: Node, what: str, limit: int, hint: str = "split it") -> Problem:
     """Return the problem of what is more than `limit`."""
-    return Problem(node.mark, f"{what}; the limit is {limit:,}", "too-large", hint)
+    return Problem(
+        mark=node.mark, message=f"{what}; the limit is {limit:,}", rule="too-large", hint=hint
+    )
 
 
 def _expectations(tree: Node) -> int:

@@ -7,12 +7,12 @@ used: they are YAML 1.1, and importing mlx_lm changes them for the whole process
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import islice
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark, Problem, suggest
@@ -34,8 +34,7 @@ _COMMA = re.compile(r"[-+]?\d+\s*,\s*\d+(?:[eE][-+]?\d+)?\Z")
 _KINDS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}
 
 
-@dataclass(slots=True)
-class Document:
+class Document(Struct, kw_only=True):
     """A parsed text: `root` is None where a problem made it unreadable; it has so many `values`."""
 
     file: str
@@ -73,7 +72,7 @@ class _Composer(_Parser):  # type: ignore[misc]
 def parse(data: bytes | str, file: str) -> Document:
     """Parse one YAML text; every problem found is in the Document, none is raised."""
     text, problem = _decode(data, file)
-    document = Document(file, text)
+    document = Document(file=file, text=text)
     if problem:
         document.problems.append(problem)
         return document
@@ -82,9 +81,9 @@ def parse(data: bytes | str, file: str) -> Document:
     except yaml.YAMLError as error:
         document.problems.append(syntax(error, text, file))
     except _TooDeepError as error:
-        document.problems.append(too_deep(Mark(file, error.line, error.column)))
+        document.problems.append(too_deep(Mark(file=file, line=error.line, column=error.column)))
     except _TooManyError:
-        document.problems.append(_too_many(Mark(file, *_last(text))))
+        document.problems.append(_too_many(Mark.at(file, _last(text))))
     else:
         builder = _Builder(document)
         document.root = builder.build(top) if top else None
@@ -94,13 +93,13 @@ def parse(data: bytes | str, file: str) -> Document:
 
 def bare(text: str, file: str) -> Document:
     """Read a text that is one plain scalar whatever stands in it; its white space stays."""
-    document = Document(file, text)
+    document = Document(file=file, text=text)
     foreign = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if foreign and not unfit(text):
         error = yaml.reader.ReaderError(file, foreign.start(), ord(foreign[0]), "unicode", "")
         document.problems.append(syntax(error, text, file))
         return document
-    node, builder = Node(None, file, 1, 1), _Builder(document)
+    node, builder = Node(value=None, file=file, line=1, column=1), _Builder(document)
     value = builder.plain(text.strip(), (1, 1))
     node.value = builder.kept(text if isinstance(value, str) else value, node)
     document.root = node
@@ -115,7 +114,12 @@ def tokens(text: str) -> Iterator[Any]:
 def _decode(data: bytes | str, file: str) -> tuple[str, Problem | None]:
     if len(data) > MAX_BYTES:
         why = f"this file has {len(data):,} bytes; a recipe may have {MAX_BYTES:,}"
-        return "", Problem(Mark(file, 1, 1), why, "file-too-large", "is it a recipe?")
+        return "", Problem(
+            mark=Mark(file=file, line=1, column=1),
+            message=why,
+            rule="file-too-large",
+            hint="is it a recipe?",
+        )
     if isinstance(data, str):
         return _word(data, file)
     try:
@@ -124,7 +128,12 @@ def _decode(data: bytes | str, file: str) -> tuple[str, Problem | None]:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         why = f"byte 0x{data[error.start]:02x} is not UTF-8"
-        return "", Problem(Mark(file, line, column), why, "not-utf8", "save the file as UTF-8")
+        return "", Problem(
+            mark=Mark(file=file, line=line, column=column),
+            message=why,
+            rule="not-utf8",
+            hint="save the file as UTF-8",
+        )
 
 
 def _word(text: str, file: str) -> tuple[str, Problem | None]:
@@ -133,8 +142,10 @@ def _word(text: str, file: str) -> tuple[str, Problem | None]:
         text.encode()
     except UnicodeEncodeError as error:
         before = text[: error.start].split("\n")
-        mark = Mark(file, len(before), len(before[-1]) + 1)
-        return "", Problem(mark, "this is not UTF-8", "not-utf8", "write it as UTF-8")
+        mark = Mark(file=file, line=len(before), column=len(before[-1]) + 1)
+        return "", Problem(
+            mark=mark, message="this is not UTF-8", rule="not-utf8", hint="write it as UTF-8"
+        )
     return text, None
 
 
@@ -161,7 +172,7 @@ class _TooManyError(Exception):
 
 def _too_many(mark: Mark) -> Problem:
     why = f"up to here this file has more than {MAX_NODES:,} values: that is the limit"
-    return Problem(mark, why, "too-large", "split it")
+    return Problem(mark=mark, message=why, rule="too-large", hint="split it")
 
 
 def _last(text: str) -> tuple[int, int]:
@@ -213,7 +224,8 @@ class _Builder:
         return None if self.stopped else root
 
     def node(self, raw: Any, key: tuple[int, int] | None, depth: int) -> Node:
-        node = Node(None, self.file, *_place(raw), key)
+        line, column = _place(raw)
+        node = Node(value=None, file=self.file, line=line, column=column, key=key)
         tag = raw.tag
         if tag in _TAGS:
             node.tag, tag = _TAGS[tag], "plain"
@@ -264,7 +276,9 @@ class _Builder:
             return node.mark
         line, column = node.key
         found = re.search(r":\s+(\*)", self.text.splitlines()[line - 1][column - 1 :])
-        return Mark(self.file, line, column + found.start(1)) if found else node.mark
+        return (
+            Mark(file=self.file, line=line, column=column + found.start(1)) if found else node.mark
+        )
 
     def stop(self, mark: Mark, why: str, rule: str, hint: str) -> None:
         self.say(mark, why, rule, hint)
@@ -309,7 +323,15 @@ class _Builder:
                 why = f"'{name}' is given twice; YAML would keep only one of them"
                 notes = ((first, "the first one"),)
                 hint = "remove one of them"
-                self.problems.append(Problem(value.key_mark, why, "duplicate-key", hint, notes))
+                self.problems.append(
+                    Problem(
+                        mark=value.key_mark,
+                        message=why,
+                        rule="duplicate-key",
+                        hint=hint,
+                        notes=notes,
+                    )
+                )
             else:
                 own[name] = value
         if not whole:
@@ -350,10 +372,10 @@ class _Builder:
 
     def key(self, raw: Any, place: tuple[int, int]) -> str | None:
         if not isinstance(raw, yaml.ScalarNode):
-            mark = Mark(self.file, *place)
+            mark = Mark.at(self.file, place)
             if isinstance(raw, yaml.MappingNode) and raw.flow_style:
                 self.say(
-                    Mark(mark.file, mark.line, max(1, mark.column - 1)),
+                    Mark(file=mark.file, line=mark.line, column=max(1, mark.column - 1)),
                     UNQUOTED,
                     "unquoted-template",
                     QUOTE,
@@ -367,9 +389,9 @@ class _Builder:
             if kind is not MISSING:
                 hint = "quote it; a stage or a var needs a name of letters"
                 why = f"a key must be text, not {name or 'null'}"
-                self.say(Mark(self.file, *place), why, "key-not-text", hint)
+                self.say(Mark.at(self.file, place), why, "key-not-text", hint)
             return None
-        known = self.fit(name, Mark(self.file, *place))
+        known = self.fit(name, Mark.at(self.file, place))
         return known if isinstance(known, str) else None
 
     def scalar(self, raw: Any, tag: str, node: Node) -> Any:
@@ -422,7 +444,7 @@ class _Builder:
         try:
             return scalar(text)
         except NumberError as error:
-            mark = Mark(self.file, *place)
+            mark = Mark.at(self.file, place)
             self.say(mark, str(error), error.rule, error.hint)
             return MISSING
 
@@ -440,7 +462,7 @@ class _Builder:
         self.say(mark, f"a recipe has no tag {word}", "unknown-tag", hint)
 
     def say(self, mark: Mark, why: str, rule: str, hint: str = "") -> None:
-        self.problems.append(Problem(mark, why, rule, hint))
+        self.problems.append(Problem(mark=mark, message=why, rule=rule, hint=hint))
 
 
 def _empty(raw: Any, node: Node) -> bool:

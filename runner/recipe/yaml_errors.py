@@ -1,10 +1,10 @@
 """A complaint of YAML's in, a problem in a user's words out, at the place of the mistake."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from runner.base.problems import Mark, Problem
 from runner.recipe.template.allowance import MAX_DEPTH
@@ -16,8 +16,7 @@ _GLUED = re.compile(r"\s*(?:- )?([\w.-]+:)[^\s:/]")
 _WORD = re.compile(r"\s*(?:- )?([\w.-]+)\s*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(Struct, frozen=True, kw_only=True):
     """What PyYAML says: its problem and context, each with its line and column from 1."""
 
     why: str
@@ -45,33 +44,43 @@ def syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     opened = getattr(error, "context_mark", None)
     said = Complaint(
-        str(getattr(error, "problem", None) or error),
-        (at.line + 1, at.column + 1) if at else (1, 1),
-        str(getattr(error, "context", None) or ""),
-        (opened.line + 1, opened.column + 1) if opened else None,
-        text.splitlines(),
+        why=str(getattr(error, "problem", None) or error),
+        at=(at.line + 1, at.column + 1) if at else (1, 1),
+        context=str(getattr(error, "context", None) or ""),
+        opened=(opened.line + 1, opened.column + 1) if opened else None,
+        rows=text.splitlines(),
     )
     place, why, rule, hint = _explained(said)
     notes: tuple[tuple[Mark | None, str], ...] = ()
     if said.opened and "flow" in said.context and "expected ','" in said.why:
         line, column = said.opened
         sign = said.row(line)[column - 1 : column]
-        notes = ((Mark(file, line, column), f"the '{sign}' opened here"),)
-    return Problem(Mark(file, *place), why, rule, hint, notes)
+        notes = ((Mark(file=file, line=line, column=column), f"the '{sign}' opened here"),)
+    return Problem(mark=Mark.at(file, place), message=why, rule=rule, hint=hint, notes=notes)
 
 
 def too_deep(mark: Mark) -> Problem:
     """Return the problem of a value that is nested too deeply."""
-    return Problem(mark, f"nested more than {MAX_DEPTH} levels deep", "too-deep", "flatten it")
+    return Problem(
+        mark=mark,
+        message=f"nested more than {MAX_DEPTH} levels deep",
+        rule="too-deep",
+        hint="flatten it",
+    )
 
 
 def _character(error: Any, text: str, file: str) -> Problem:
     before = text[: error.position] if isinstance(error.position, int) else ""
-    mark = Mark(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+    mark = Mark(file=file, line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
     sign = error.character
     shown = chr(sign) if isinstance(sign, int) else str(sign)
     why = f"the character {shown!r} is not allowed in YAML"
-    return Problem(mark, why, "yaml-syntax", "remove it, or write it as an escape in quotes")
+    return Problem(
+        mark=mark,
+        message=why,
+        rule="yaml-syntax",
+        hint="remove it, or write it as an escape in quotes",
+    )
 
 
 def _explained(said: Complaint) -> tuple[tuple[int, int], str, str, str]:

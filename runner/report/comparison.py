@@ -1,8 +1,9 @@
 """Several runs side by side: what differs, what was better, and whether they can be compared."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from runner.base.visible import code
 from runner.base.visible import markdown as markup
@@ -14,8 +15,7 @@ HIGHER = ("tokens_per_second", "iterations_per_second", "score", "realised_share
 LOWER = ("loss", "ppl", "perplexity", "peak_memory", "seconds")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True, kw_only=True):
     """One parameter or figure of one stage across runs; `best` are the numbers of the better."""
 
     stage: str
@@ -24,8 +24,7 @@ class Line:
     best: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """Runs side by side; `warnings` say why figures may not be comparable."""
 
     runs: tuple[str, ...]
@@ -47,7 +46,10 @@ def comparison(reports: Sequence[Report]) -> Comparison:
     """Return what differs between runs, in the first one's order of stages."""
     runs = tuple(one.manifest.id for one in reports)
     return Comparison(
-        runs, tuple(_parameters(reports)), tuple(_metrics(reports)), tuple(_warnings(reports))
+        runs=runs,
+        parameters=tuple(_parameters(reports)),
+        metrics=tuple(_metrics(reports)),
+        warnings=tuple(_warnings(reports)),
     )
 
 
@@ -65,7 +67,7 @@ def _parameters(reports: Sequence[Report]) -> Iterator[Line]:
         for parameter in dict.fromkeys(key for row in rows for key in row):
             values = tuple(row.get(parameter, ABSENT) for row in rows)
             if any(value != values[0] for value in values):
-                yield Line(name, parameter, values)
+                yield Line(stage=name, name=parameter, values=values)
 
 
 def _planned(one: Report, name: str) -> Json:
@@ -94,7 +96,7 @@ def _metrics(reports: Sequence[Report]) -> Iterator[Line]:
             continue
         for metric in dict.fromkeys(key for row in rows for key in row):
             values = tuple(row.get(metric, ABSENT) for row in rows)
-            yield Line(name, metric, values, _best(metric, values))
+            yield Line(stage=name, name=metric, values=values, best=_best(metric, values))
 
 
 def _best(metric: str, values: Sequence[Any]) -> tuple[int, ...]:

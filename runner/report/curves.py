@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from runner.base.formatting import figure
 
@@ -14,8 +15,7 @@ MOST = 1200
 TICKS = "▁▂▃▄▅▆▇█"
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Struct, frozen=True, kw_only=True):
     """Figures of one unit that belong in one picture."""
 
     title: str
@@ -24,15 +24,14 @@ class Chart:
 
 
 CHARTS = (
-    Chart("Loss", "loss", ("train_loss", "val_loss", "retention_loss")),
-    Chart("Learning rate", "learning rate", ("learning_rate",)),
-    Chart("Speed", "tokens per second", ("tokens_per_second",)),
-    Chart("Peak memory", "GB", ("peak_memory",)),
+    Chart(title="Loss", unit="loss", figures=("train_loss", "val_loss", "retention_loss")),
+    Chart(title="Learning rate", unit="learning rate", figures=("learning_rate",)),
+    Chart(title="Speed", unit="tokens per second", figures=("tokens_per_second",)),
+    Chart(title="Peak memory", unit="GB", figures=("peak_memory",)),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True, kw_only=True):
     """One figure of one stage; x counts iterations, from where the stage before ended."""
 
     stage: str
@@ -40,8 +39,7 @@ class Series:
     points: tuple[Point, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Curves:
+class Curves(Struct, frozen=True, kw_only=True):
     """All series of a run, and where on their axis each stage begins."""
 
     series: tuple[Series, ...] = ()
@@ -59,12 +57,15 @@ def curves(stages: Iterable[tuple[str, Events]], most: int = MOST) -> Curves:
     start = 0.0
     for name, events in stages:
         kept, last = _read(events, start)
-        series = [Series(name, figure, tuple(thin(points, most))) for figure, points in kept]
+        series = [
+            Series(stage=name, figure=figure, points=tuple(thin(points, most)))
+            for figure, points in kept
+        ]
         if series:
             borders.append((name, start))
             found += series
             start = last
-    return Curves(tuple(found), tuple(borders))
+    return Curves(series=tuple(found), borders=tuple(borders))
 
 
 def _read(events: Events, start: float) -> tuple[list[tuple[str, list[Point]]], float]:

@@ -1,8 +1,9 @@
 """How long a run will go on, from what its trainings have shown so far."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from runner.plan.model import Stage
 
@@ -21,7 +22,7 @@ class Outlook:
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = {stage.name: stage for stage in stages if rows(stage)}
         self._done: dict[str, int] = {}
-        self._pace = _Pace("")
+        self._pace = _Pace(stage="")
         self._validation = 0.0
 
     def heard(self, stage: Stage, event: Mapping[str, Any]) -> None:
@@ -37,7 +38,7 @@ class Outlook:
         if before is None or iteration <= before:  # a retry begins again
             return
         if isinstance(speed, int | float) and speed > 0:
-            pace = self._pace if self._pace.stage == stage.name else _Pace(stage.name)
+            pace = self._pace if self._pace.stage == stage.name else _Pace(stage=stage.name)
             step = iteration - before
             self._pace = pace.after(step, step * _batch(stage), step / speed)
 
@@ -62,8 +63,7 @@ class Outlook:
         return sum(known) if known else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Pace:
+class _Pace(Struct, frozen=True, kw_only=True):
     """How many iterations, and rows, of a stage took how long."""
 
     stage: str
@@ -74,7 +74,10 @@ class _Pace:
     def after(self, iterations: int, rows: float, seconds: float) -> "_Pace":
         """Return the pace with more of them."""
         return _Pace(
-            self.stage, self.iterations + iterations, self.rows + rows, self.seconds + seconds
+            stage=self.stage,
+            iterations=self.iterations + iterations,
+            rows=self.rows + rows,
+            seconds=self.seconds + seconds,
         )
 
 

@@ -1,8 +1,9 @@
 """A run in, what there is to say about it out: for a page, for Markdown, for a program."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from msgspec import Struct, field, to_builtins
 
 from runner.base.formatting import duration, figure
 from runner.base.visible import code, line
@@ -16,8 +17,7 @@ from runner.runs.manifest import Manifest, StageRecord, State
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """One parameter: what was asked, what the tool does unasked, and what was seen of it."""
 
     name: str
@@ -31,8 +31,7 @@ class Row:
         return bool(self.planned != self.default)
 
 
-@dataclass(frozen=True, slots=True)
-class StageReport:
+class StageReport(Struct, frozen=True, kw_only=True):
     """One stage: its record, its parameters, and what was seen of its data and its model."""
 
     record: StageRecord
@@ -43,8 +42,7 @@ class StageReport:
     observed: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """One run: `commands` is its script, `recipe` its resolved recipe, `alive` whether it runs.
 
     `notes` are the warnings and budgets that were told before it.
@@ -92,7 +90,7 @@ class Report:
             "notes": self.notes.splitlines(),
             "facts": dict(whole.facts),
             "stages": [_stage(stage) for stage in self.stages],
-            "curves": asdict(self.curves),
+            "curves": to_builtins(self.curves),
         }
 
 
@@ -119,16 +117,33 @@ def report(
         known_to = [tool, catalog.trainer] if tool else [catalog.trainer]
         defaults = {name: p.default for one in known_to for name, p in one.parameters.items()}
         rows = tuple(
-            Row(name, value, defaults.get(name), known.get(name))
+            Row(name=name, planned=value, default=defaults.get(name), verdict=known.get(name))
             for name, value in {**stage.params, **stage.trainer}.items()
         )
         said = sentence(verdicts) if verdicts else "not audited"
         stages.append(
-            StageReport(record, stage.tool, stage.description, rows, said, dict(observed))
+            StageReport(
+                record=record,
+                tool=stage.tool,
+                description=stage.description,
+                rows=rows,
+                audit=said,
+                observed=dict(observed),
+            )
         )
     every = [verdict for verdicts, _ in seen.values() for verdict in verdicts]
     audit = total(every) if every else "no stage has been audited"
-    return Report(manifest, tuple(stages), curves, audit, *texts, alive=alive)
+    commands, recipe, notes = texts
+    return Report(
+        manifest=manifest,
+        stages=tuple(stages),
+        curves=curves,
+        audit=audit,
+        commands=commands,
+        recipe=recipe,
+        notes=notes,
+        alive=alive,
+    )
 
 
 def _stage(stage: StageReport) -> Json:

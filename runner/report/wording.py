@@ -131,7 +131,7 @@ def failed(stage: Stage, record: StageRecord) -> str:
 def changes(failure: Mapping[str, Any]) -> list[str]:
     """Return what to change after a failure, and the words that do so."""
     found = [
-        str(Change(one["path"], one["from"], one["to"], one.get("said", "")))
+        str(Change(path=one["path"], old=one["from"], new=one["to"], said=one.get("said", "")))
         for one in failure.get("changes", ())
     ]
     lines = [f"  change {', '.join(found)}"] if found else []

@@ -3,7 +3,8 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,7 @@ from runner.system import files, hub, machine
 POLL = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True):
     """How an attempt ended: the stage's record, the exit code, whether a retry can help."""
 
     record: StageRecord
@@ -148,7 +148,7 @@ class Attempt:
         self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]
     ) -> Saved | None:
         """Return where a training goes on, None where it starts over; say what is not known yet."""
-        identity = Identity(record.identity).digest
+        identity = Identity(parts=record.identity).digest
         found, why = checkpoints.look(self.place, identity, thorough=True)
         said = states.goes_on(found, self.stage) if found else states.starts_over(why)
         if found is None or record.attempts > 1:
@@ -160,7 +160,7 @@ class Attempt:
         if not self.stage.launch:
             return self.ahead.take(self.stage)
         start = command(self.folder, self.stage.name)
-        invocation = Invocation(tuple(start), (), None, None)
+        invocation = Invocation(command=tuple(start), options=(), config=None, config_path=None)
         launcher = load.catalog().launcher
         launch = bind(dict(self.stage.launch), str(self.folder))
         words = launched(invocation, launch, launcher).arguments
@@ -219,7 +219,7 @@ class Attempt:
         tail = last_lines(self.place / "log.txt")
         if timed_out:
             guidance = f"It ran longer than its timeout of {self.stage.timeout:g} s."
-            found = failures.Failure("timeout", guidance, retry=True)
+            found = failures.Failure(kind="timeout", guidance=guidance, retry=True)
         elif record.exit_code == Exit.AUDIT and not record.audit.get("different"):
             found = failures.UNSEEN
         else:
@@ -238,7 +238,7 @@ class Attempt:
             "log": str(self.place / "log.txt"),
         }
         ended = replace(record, state=State.FAILED, failure=said, ended=machine.now())
-        return Ending(ended, Exit.TIMEOUT if timed_out else code, found.retry)
+        return Ending(record=ended, code=Exit.TIMEOUT if timed_out else code, again=found.retry)
 
     def command(self, changes: Sequence[Change]) -> str:
         """Return the command that goes on with changes that were tried, "" where none was."""
@@ -253,14 +253,14 @@ class Attempt:
         missed = [one for one in judged if not one.held]
         if self.plan.smoke or not missed:
             told = tuple(one.as_dict() for one in missed)
-            return Ending(replace(record, unenforced=told), Exit.OK)
+            return Ending(record=replace(record, unenforced=told), code=Exit.OK)
         why = "\n".join(map(str, missed))
         failure = {
             "kind": MISSED,
             "guidance": why,
             "missed": [one.as_dict() for one in missed],
         }
-        return Ending(replace(record, state=State.FAILED, failure=failure), Exit.EXPECTATION)
+        return Ending(record=replace(record, state=State.FAILED, failure=failure), code=Exit.EXPECTATION)
 
     def scope(self, record: StageRecord) -> dict[str, Any]:
         """Return the names an expectation may read."""

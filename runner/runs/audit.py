@@ -1,7 +1,8 @@
 """Planned against seen: whether every parameter is what the recipe says, as far as it was seen."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,24 +15,25 @@ PARSED, READ = "parser", "tool"
 _NAMED = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """One parameter: what was planned, what the tool's parser made of it, what was seen in use.
 
-    `effective` is ABSENT where nothing in the process shows it beside the parsed value. `seen` is
-    how far it was followed: "parser"; "tool", whose own code read the value; "loader", "trainer",
-    "test" or "end", where it was in use. `equal` is whether everything seen is what was planned:
-    `compare` judges it, once, of the values themselves, and whoever reads a verdict back takes it
-    as it was written. `instead` names the parameter that is used in its place, where one is.
+    `effective` is what was in use, where the process shows it beside the parsed value, and
+    `observed` whether it does. `seen` is how far it was followed: "parser"; "tool", whose own code
+    read the value; "loader", "trainer", "test" or "end", where it was in use. `equal` is whether
+    everything seen is what was planned: `compare` judges it, once, of the values themselves, and
+    whoever reads a verdict back takes it as it was written. `instead` names the parameter that is
+    used in its place, where one is. A verdict is written down as it is.
     """
 
     parameter: str
     planned: Any
     parsed: Any
-    effective: Any = ABSENT
-    seen: str = PARSED
+    effective: Any
+    observed: bool
+    seen: str
     instead: str = ""
-    equal: bool = field(kw_only=True)
+    equal: bool
 
     @property
     def used(self) -> bool:
@@ -44,28 +46,8 @@ class Verdict:
         return self.equal and self.seen == READ
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verdict as JSON-ready values; from_dict reads them back."""
-        return {
-            "parameter": self.parameter,
-            "planned": self.planned,
-            "parsed": self.parsed,
-            "effective": None if self.effective == ABSENT else self.effective,
-            "observed": self.effective != ABSENT,
-            "seen": self.seen,
-            **({"instead": self.instead} if self.instead else {}),
-            "equal": self.equal,
-        }
-
-
-def from_dict(said: Mapping[str, Any]) -> Verdict:
-    """Read a verdict back. Raises KeyError or TypeError where it is none."""
-    effective = said["effective"] if said["observed"] else ABSENT
-    texts = said["parameter"], said["seen"], said.get("instead", "")
-    if not isinstance(said["equal"], bool) or not all(isinstance(one, str) for one in texts):
-        raise TypeError(said)
-    name, seen, instead = texts
-    planned, parsed = said["planned"], said["parsed"]
-    return Verdict(name, planned, parsed, effective, seen, instead, equal=said["equal"])
+        """Return the verdict as JSON-ready values; nothing stands for what is not used instead."""
+        return {key: one for key, one in asdict(self).items() if key != "instead" or one}
 
 
 def compare(
@@ -79,11 +61,12 @@ def compare(
     return [
         _judged(
             Verdict(
-                name,
-                value,
-                parsed.get(name, ABSENT),
-                effective.get(name, ABSENT),
-                seen.get(name, PARSED),
+                parameter=name,
+                planned=value,
+                parsed=parsed.get(name, ABSENT),
+                effective=effective.get(name),
+                observed=name in effective,
+                seen=seen.get(name, PARSED),
                 equal=False,
             ),
             instead.get(name, ""),
@@ -93,7 +76,7 @@ def compare(
 
 
 def _judged(found: Verdict, instead: str) -> Verdict:
-    used = found.effective == ABSENT or same(found.planned, found.effective)
+    used = not found.observed or same(found.planned, found.effective)
     equal = same(found.planned, found.parsed) and used
     return replace(found, equal=equal, instead=instead if found.seen == PARSED else "")
 
@@ -108,7 +91,7 @@ def settled(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
     place = moved(verdict.planned, final) if isinstance(verdict.planned, str) else None
     if place is None or place == verdict.planned or not verdict.equal:
         return verdict
-    effective = ABSENT if verdict.effective == ABSENT else place
+    effective = place if verdict.observed else None
     return replace(verdict, planned=place, parsed=place, effective=effective)
 
 
@@ -173,7 +156,7 @@ def table(verdicts: Iterable[Verdict]) -> list[str]:
             verdict.parameter,
             _short(verdict.planned),
             "-" if verdict.parsed == ABSENT else _short(verdict.parsed),
-            "-" if verdict.effective == ABSENT else _short(verdict.effective),
+            _short(verdict.effective) if verdict.observed else "-",
             verdict.seen,
             "yes" if verdict.equal else "NO",
         )

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from msgspec import Struct, field
+from msgspec.structs import asdict
 from pathlib import Path
 from typing import Any
 
 from runner.base.problems import listing
+from runner.base.values import read_as
 from runner.plan.model import Stage
 from runner.plan.staging import PART
 from runner.runs import digests
@@ -16,8 +18,7 @@ Json = dict[str, Any]
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(Struct, frozen=True, kw_only=True):
     """The state of a training after an iteration: its file, and what it is a state of.
 
     `metrics` are the bytes of metrics.jsonl written by then, `packages` the versions that made it,
@@ -34,19 +35,17 @@ class Saved:
     loop: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> Json:
-        """Return the note as JSON-ready values; from_dict reads them back."""
+        """Return the note as JSON-ready values; `read_note` reads them."""
         return {"format": FORMAT, **asdict(self)}
 
 
-def from_dict(said: Json | None) -> Saved | None:
+def read_note(said: Json | None) -> Saved | None:
     """Return the note, None where it is none of this format."""
-    from msgspec import ValidationError, convert  # few go on with a training
-
     if said is None or said.get("format") != FORMAT:
         return None
     try:
-        found = convert(said, Saved)
-    except (ValidationError, RecursionError):
+        found = read_as(said, Saved)
+    except ValueError:
         return None
     return None if "/" in found.file or found.file in {"", ".", ".."} else found
 
@@ -96,7 +95,7 @@ def look(own: Path, identity: str, *, thorough: bool) -> tuple[Saved | None, str
     folder = place(own)
     if not (folder / NOTE).exists():
         return None, "it was cut off before its first checkpoint"
-    found = from_dict(files.read_json(folder / NOTE))
+    found = read_note(files.read_json(folder / NOTE))
     if found is None:
         return None, "the note of its saved state cannot be read"
     why = unlike(found, identity, packages())

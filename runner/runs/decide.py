@@ -1,7 +1,8 @@
 """What a plan would do on this disk: identities, what is damaged, and whether it can run at all."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 from pathlib import Path
 
 from runner.base.constants import RUN_DIR
@@ -24,8 +25,7 @@ from runner.system.progress import meter
 MEMORY = ".digests.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """What each stage would be made of, what happened to earlier outputs, and what to do."""
 
     wanted: Mapping[str, Identity]
@@ -60,7 +60,7 @@ def decide(
             else one
             for one in actions
         ]
-    decision = Decision(wanted, damaged, actions)
+    decision = Decision(wanted=wanted, damaged=damaged, actions=actions)
     missing = gap(plan, [action.stage for action in actions], _kept(plan, decision, before))
     if missing is not None:
         raise RecipeError(*missing)
@@ -141,7 +141,7 @@ def _kept(plan: Plan, decision: Decision, before: Manifest | None) -> dict[str, 
     for stage in plan.stages:
         record = records.get(stage.name)
         if record is not None and record.state is State.FINISHED:
-            changed = list(decision.wanted[stage.name].changes(Identity(record.identity)))
+            changed = list(decision.wanted[stage.name].changes(Identity(parts=record.identity)))
             kept[stage.name] = listing(changed, 2) or decision.damaged.get(stage.name, "")
     return kept
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 from typing import Any, Literal
 
 from runner.base.constants import RUN_DIR
@@ -14,8 +14,7 @@ from runner.plan.model import Plan, Stage
 from runner.runs.manifest import StageRecord, State
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True, kw_only=True):
     """What a stage's result depends on, part by part; equal identities make equal results.
 
     The parts are hashed and explained from the same mapping, so that "did it change?" and "what
@@ -47,8 +46,7 @@ FIRST = "not run yet"
 MISSED = "expectation"
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True, kw_only=True):
     """What to do with a stage, and why."""
 
     stage: str
@@ -71,7 +69,7 @@ def identities(
             paths = [one.path for one in readings(stage, catalog)]
             read = {f"input {path}": digests[path] for path in paths if path in digests}
             found[stage.name] = Identity(
-                {
+                parts={
                     "tool": stage.tool,
                     "version": _version(tool, versions),
                     "environment": dict(plan.env),
@@ -110,13 +108,13 @@ def schedule(
             cause = "what was expected of it did not hold"
         if cause:
             again.add(stage.name)
-            actions.append(Action(stage.name, "run", cause))
+            actions.append(Action(stage=stage.name, do="run", cause=cause))
         elif record and record.state is State.RUNNING:
-            actions.append(Action(stage.name, "judge", "it was made, and is not in its place yet"))
+            actions.append(Action(stage=stage.name, do="judge", cause="it was made, and is not in its place yet"))
         elif not judged:
-            actions.append(Action(stage.name, "judge", "what is expected of it changed"))
+            actions.append(Action(stage=stage.name, do="judge", cause="what is expected of it changed"))
         else:
-            actions.append(Action(stage.name, "skip", f"finished {records[stage.name].ended}"))
+            actions.append(Action(stage=stage.name, do="skip", cause=f"finished {records[stage.name].ended}"))
     return actions
 
 
@@ -138,7 +136,7 @@ def _cause(
         return FIRST
     missed = record.failure.get("kind") == MISSED
     made = record.state is State.RUNNING and record.prints
-    changed = list(wanted.changes(Identity(record.identity))) if record.identity else []
+    changed = list(wanted.changes(Identity(parts=record.identity))) if record.identity else []
     if record.state is not State.FINISHED and not missed and not made:
         what = f", and {listing(changed, 3)}" if changed else ""
         return f"it {_ENDED[record.state]}{what}"

@@ -1,7 +1,7 @@
 """A plan -> a run: decided, locked, walked."""
 
 import os
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 
 from runner.base.errors import RunError

@@ -1,15 +1,14 @@
 """How a stage ended and the tail of its log in, the class of failure and its way out."""
 
 import re
-from dataclasses import dataclass
+from msgspec import Struct
 
 AUDIT = 6
 KILLED = frozenset({-9, 137})
 CRASHED = frozenset({-11, -6, -10, -5, 139, 134, 138, 133})
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True):
     """A class of failure: its way out, the signs of it in a log, whether a retry can help."""
 
     kind: str
@@ -19,23 +18,23 @@ class Failure:
     smokes: bool = False  # a smoke run does without what is missing
 
 
-UNKNOWN = Failure("unknown", "The last lines of the log say more.")
+UNKNOWN = Failure(kind="unknown", guidance="The last lines of the log say more.")
 DRIFT = Failure(
-    "audit",
-    "What the tool had differs from the plan, as the log's last lines say of each parameter. The "
+    kind="audit",
+    guidance="What the tool had differs from the plan, as the log's last lines say of each parameter. The "
     "stage was stopped there, and nothing of it is handed on.",
 )
 UNSEEN = Failure(
-    "not audited",
-    "The process said that all is well, and ended before what it made was looked at. Nothing of it "
+    kind="not audited",
+    guidance="The process said that all is well, and ended before what it made was looked at. Nothing of it "
     "is handed on: nobody knows what it did.",
 )
 MEMORY = Failure(
-    "out of memory",
-    "The machine ran out of memory. Lower batch_size first (and raise grad_accumulation_steps by "
+    kind="out of memory",
+    guidance="The machine ran out of memory. Lower batch_size first (and raise grad_accumulation_steps by "
     "the same factor to keep the effective batch), then max_seq_length; set grad_checkpoint: true; "
     "or train fewer blocks with num_layers.",
-    (
+    signs=(
         r"Insufficient Memory",
         r"Resource limit \(\d+\) exceeded",
         r"greater than the maximum allowed buffer size",
@@ -44,81 +43,81 @@ MEMORY = Failure(
 )
 
 END = Failure(
-    "killed",
-    "Something killed the process without a word, most likely the system because memory ran out. "
+    kind="killed",
+    guidance="Something killed the process without a word, most likely the system because memory ran out. "
     "Close what else needs memory, or let the stage need less.",
 )
 CRASH = Failure(
-    "crashed",
-    "The process crashed without a word of its own. That is how MLX ends on a CPU, and Metal at "
+    kind="crashed",
+    guidance="The process crashed without a word of its own. That is how MLX ends on a CPU, and Metal at "
     "times, when memory runs out.",
 )
 
 # The most telling first; the signs are from the facts' table of exit codes and texts.
 FAILURES = (
     Failure(
-        "non-finite",
-        "The loss became nan or infinite. Lower learning_rate; with mask_prompt, look for rows "
+        kind="non-finite",
+        guidance="The loss became nan or infinite. Lower learning_rate; with mask_prompt, look for rows "
         "whose prompts are longer than max_seq_length (T71).",
-        (r"NotFiniteError",),
+        signs=(r"NotFiniteError",),
     ),
     Failure(
-        "forgotten",
-        "The training forgot what it was watched for before anything within stop_above was saved, "
+        kind="forgotten",
+        guidance="The training forgot what it was watched for before anything within stop_above was saved, "
         "so nothing is handed over. Lower learning_rate, replay more rows of the first data, or "
         "save_every more often.",
-        (r"ForgottenError",),
+        signs=(r"ForgottenError",),
     ),
     Failure(
-        "cannot go on",
-        "The training was cut off, and cannot go on from the state that was saved. Say continue: "
+        kind="cannot go on",
+        guidance="The training was cut off, and cannot go on from the state that was saved. Say continue: "
         "false to train it from the beginning.",
-        (r"GoOnError",),
+        signs=(r"GoOnError",),
     ),
     Failure(
-        "output",
-        "The tool ended without an error, but what it made is not what it should be: the line "
+        kind="output",
+        guidance="The tool ended without an error, but what it made is not what it should be: the line "
         "above says what is wrong, and what to change.",
-        (r"OutputError",),
+        signs=(r"OutputError",),
     ),
     MEMORY,
     Failure(
-        "GPU watchdog",
-        "macOS stopped the GPU because a step kept the display waiting. Let the display sleep, or "
+        kind="GPU watchdog",
+        guidance="macOS stopped the GPU because a step kept the display waiting. Let the display sleep, or "
         "lower batch_size or max_seq_length.",
-        (r"ErrorImpactingInteractivity",),
+        signs=(r"ErrorImpactingInteractivity",),
         retry=True,
     ),
     Failure(
-        "too many files",
-        "The shell that started the run allows too few open files: mlx-lm asks for leave to open "
+        kind="too many files",
+        guidance="The shell that started the run allows too few open files: mlx-lm asks for leave to open "
         "4096. Start it from a shell whose ulimit -Hn says 4096 or more.",
-        (r"\[Errno (24|23)\]", r"Too many open files", r"not allowed to raise maximum limit"),
+        signs=(r"\[Errno (24|23)\]", r"Too many open files", r"not allowed to raise maximum limit"),
     ),
     Failure(
-        "disk full",
-        "The disk is full, and what was being written is truncated. Free some space, or raise "
+        kind="disk full",
+        guidance="The disk is full, and what was being written is truncated. Free some space, or raise "
         "save_every so that fewer checkpoints are kept, and run again.",
-        (r"No space left on device", r"\[write\] Unable to write"),
+        signs=(r"No space left on device", r"\[write\] Unable to write"),
     ),
     # Before the rest of the hub's: after its work, mlx_lm uploads with a function that 2.0 removed.
     Failure(
-        "hub too new",
-        "Only the upload failed: mlx_lm uploads with a function that huggingface_hub 2.0 removed. "
+        kind="hub too new",
+        guidance="Only the upload failed: mlx_lm uploads with a function that huggingface_hub 2.0 removed. "
         "Leave 'upload_repo' out and add a stage of hf.upload, or install huggingface_hub<2.",
-        (r"no attribute 'upload_large_folder'",),
+        signs=(r"no attribute 'upload_large_folder'",),
     ),
     Failure(
-        "gated model",
-        "The model is gated. Accept its licence on its page, log in with 'hf auth login', and run "
+        kind="gated model",
+        guidance="The model is gated. Accept its licence on its page, log in with 'hf auth login', and run "
         "again.",
-        (r"GatedRepoError", r"Access denied\..* requires approval"),
+        signs=(r"GatedRepoError", r"Access denied\..* requires approval"),
     ),
     Failure(
-        "hub not reachable",
-        "The model or data set is not on this disk, and the hub cannot be reached. Check the "
+        kind="hub not reachable",
+        guidance="The model or data set is not on this disk, and the hub cannot be reached. Check the "
         "network and HF_HUB_OFFLINE, or give a local path.",
-        (
+        signs=(
             r"LocalEntryNotFoundError",
             r"Local entry not found",
             r"OfflineModeIsEnabled",
@@ -132,11 +131,11 @@ FAILURES = (
         smokes=True,
     ),
     Failure(
-        "model not found",
-        "No folder and no hub repository of that name exists: a local path that does not exist is "
+        kind="model not found",
+        guidance="No folder and no hub repository of that name exists: a local path that does not exist is "
         "taken for a hub id (T23). Look at 'model' and 'data', or at the revision and the files. "
         "Of a private repository the hub says the same: log in with 'hf auth login'.",
-        (
+        signs=(
             r"(Repository|Revision|Entry)NotFoundError",
             r"HFValidationError",
             r"404 Client Error",
@@ -145,10 +144,10 @@ FAILURES = (
         ),
     ),
     Failure(
-        "not logged in",
-        "The hub does not know who is asking. Log in with 'hf auth login', or set HF_TOKEN to a "
+        kind="not logged in",
+        guidance="The hub does not know who is asking. Log in with 'hf auth login', or set HF_TOKEN to a "
         "token that may write, and run again.",
-        (
+        signs=(
             r"401 Unauthorized",
             r"403 Forbidden",
             r"Invalid username or password",
@@ -156,16 +155,16 @@ FAILURES = (
         ),
     ),
     Failure(
-        "adapter mismatch",
-        "The adapter does not fit this model. Its rank, keys, num_layers and fine_tune_type must "
+        kind="adapter mismatch",
+        guidance="The adapter does not fit this model. Its rank, keys, num_layers and fine_tune_type must "
         "be those it was trained with (T50-T54).",
-        (r"contains incompatible tensors", r"adapter path does not exist"),
+        signs=(r"contains incompatible tensors", r"adapter path does not exist"),
     ),
     Failure(
-        "damaged model",
-        "A file of weights is cut short, or is none. Get the model again: 'hf download' notices "
+        kind="damaged model",
+        guidance="A file of weights is cut short, or is none. Get the model again: 'hf download' notices "
         "what is incomplete; of a model that a stage made, run that stage again.",
-        (
+        signs=(
             r"invalid data offsets",
             r"Invalid json header length",
             r"\[read\] Unable to read",
@@ -174,37 +173,37 @@ FAILURES = (
         ),
     ),
     Failure(
-        "unsupported model",
-        "The installed mlx-lm does not know this type of model. A newer one may: "
+        kind="unsupported model",
+        guidance="The installed mlx-lm does not know this type of model. A newer one may: "
         "pip install -U mlx-lm. Else choose another model.",
-        (r"Model type \S+ not supported",),
+        signs=(r"Model type \S+ not supported",),
     ),
     Failure(
-        "not a model",
-        "The folder is not a whole model: its config.json, or the shapes in it, do not fit its "
+        kind="not a model",
+        guidance="The folder is not a whole model: its config.json, or the shapes in it, do not fit its "
         "weights. An adapter's folder is none: fuse it first.",
-        (
+        signs=(
             r"No such file or directory: '[^']*config\.json'",
             r"Expected shape .* but received shape",
         ),
     ),
     Failure(
-        "no tokenizer",
-        "The model's folder has no tokenizer that can be loaded. Copy tokenizer.json and "
+        kind="no tokenizer",
+        guidance="The model's folder has no tokenizer that can be loaded. Copy tokenizer.json and "
         "tokenizer_config.json from the original model, or install what the log names.",
-        (r"sentencepiece or tiktoken", r"Can't load tokenizer"),
+        signs=(r"sentencepiece or tiktoken", r"Can't load tokenizer"),
     ),
     Failure(
-        "too few tokens",
-        "The data has fewer tokens than num_samples sequences of sequence_length need (T94). Lower "
+        kind="too few tokens",
+        guidance="The data has fewer tokens than num_samples sequences of sequence_length need (T94). Lower "
         "num_samples, or give more rows.",
-        (r"dataset\.process\(dataset\[perm\[i\]\]\)",),
+        signs=(r"dataset\.process\(dataset\[perm\[i\]\]\)",),
     ),
     Failure(
-        "data",
-        "The data cannot be used as it is. Each split needs at least batch_size rows, one JSON "
+        kind="data",
+        guidance="The data cannot be used as it is. Each split needs at least batch_size rows, one JSON "
         "object a line, all of one format.",
-        (
+        signs=(
             r"JSONDecodeError",
             r"Dataset must have at least",
             r"(Training|Test) set not found",
@@ -214,32 +213,32 @@ FAILURES = (
         ),
     ),
     Failure(
-        "chat template",
-        "The model's chat template refuses a row, or a prompt: the last line of the log says why. "
+        kind="chat template",
+        guidance="The model's chat template refuses a row, or a prompt: the last line of the log says why. "
         "Find the rows: run-recipe data check DATA --model MODEL, both of them folders.",
-        (r"jinja2\.exceptions\.", r'File "<template>"', r"in apply_chat_template\b"),
+        signs=(r"jinja2\.exceptions\.", r'File "<template>"', r"in apply_chat_template\b"),
     ),
     Failure(
-        "data not found",
-        "There is no folder of the name that 'data' says, so that mlx-lm looked for it on the hub, "
+        kind="data not found",
+        guidance="There is no folder of the name that 'data' says, so that mlx-lm looked for it on the hub, "
         "which needs a package more (T23). Paths are relative to the working directory.",
-        (r"No module named 'datasets'",),
+        signs=(r"No module named 'datasets'",),
     ),
     Failure(
-        "not installed",
-        "A package the stage needs is missing; the log's last line names it.",
-        (r"No module named",),
+        kind="not installed",
+        guidance="A package the stage needs is missing; the log's last line names it.",
+        signs=(r"No module named",),
     ),
     Failure(
-        "wrong words",
-        "The installed tool does not take these words: its release is another than the plan was "
+        kind="wrong words",
+        guidance="The installed tool does not take these words: its release is another than the plan was "
         "made for. Ask it first: run-recipe check RECIPE --mlx; and run-recipe doctor.",
-        (r"(?m)^\S+: error: (unrecognized|argument|ambiguous|the following)",),
+        signs=(r"(?m)^\S+: error: (unrecognized|argument|ambiguous|the following)",),
     ),
     Failure(
-        "refused",
-        "The tool refused what it was given; the log's last lines say what, and what to change.",
-        (r"(?m)^error: ",),
+        kind="refused",
+        guidance="The tool refused what it was given; the log's last lines say what, and what to change.",
+        signs=(r"(?m)^error: ",),
     ),
 )
 

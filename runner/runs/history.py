@@ -6,13 +6,14 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import Path
 from typing import Any
 
 from runner.base.constants import RUN_DIR, SUFFIXES
 from runner.base.errors import RecipeError
 from runner.base.problems import listing, suggest
+from runner.base.values import read_as
 from runner.plan.staging import PART
 from runner.runs import audit
 from runner.runs import manifest as manifests
@@ -171,7 +172,7 @@ def look(folder: Path) -> Manifest:
     """Return the manifest of a run folder. Raises DamagedError, which says what is wrong."""
     file = folder / "run.json"
     try:
-        found = manifests.from_dict(reader.read_record(file))
+        found = manifests.read_back(reader.read_record(file))
     except (OSError, ValueError) as error:
         why = f"run.json cannot be read: {reader.reason(error)}"
         raise DamagedError(folder, why) from error
@@ -284,8 +285,8 @@ def verdicts(place: Path) -> list[Verdict]:
     """
     said = disk.read_json(place / "effective.json") or {}
     try:
-        return [audit.from_dict(row) for row in said.get("parameters", ())]
-    except (KeyError, TypeError, AttributeError):
+        return read_as(said.get("parameters", []), list[Verdict])
+    except ValueError:
         return []
 
 

@@ -1,7 +1,7 @@
 """What is about to run, as a value."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from msgspec import Struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,7 @@ def untried(_: "Stage", steps: Sequence[Step]) -> tuple[Change, ...]:
     return tuple(change for step in steps for change in step[0].changes)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(Struct, frozen=True, kw_only=True):
     """Stages of a plan that are to run: in a new run below `runs`, or on from the run `before`.
 
     `compiled` is what the plan was made of, None for a plan alone: nobody can hold that against the

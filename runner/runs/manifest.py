@@ -3,15 +3,16 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict, TypeVar
 
 from runner.base.formatting import laid_out
-from runner.plan.model import Plan, flat
+from runner.base.values import read_as
+from runner.plan.model import Plan
 
 Json = dict[str, Any]
-T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # as schema/envelope.json has it: a folder of the run
 FORMAT = 1
 
@@ -59,8 +60,7 @@ Failed = TypedDict(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StageRecord:
+class StageRecord(Struct, frozen=True, kw_only=True):
     """One stage: times are UTC in ISO 8601, `seconds` its duration, `metrics` its last figures.
 
     `argv` is its whole command as the script has it, `words` what stands behind the tool's name in
@@ -89,11 +89,10 @@ class StageRecord:
 
     def as_json(self) -> Json:
         """Return the record as JSON-ready values, which are the record's own."""
-        return flat(self)
+        return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True, kw_only=True):
     """One run: `folder` is where it lives, `facts` what the machine was.
 
     `options` are the words it was asked for with that make it another run, or put it elsewhere.
@@ -123,9 +122,9 @@ class Manifest:
         return replace(self, stages=rows)
 
     def as_dict(self) -> Json:
-        """Return the manifest as JSON-ready values; from_dict reads them back."""
+        """Return the manifest as JSON-ready values; `read_back` reads them."""
         stages = [record.as_json() for record in self.stages]
-        return {"format": FORMAT, **flat(self), "plan": self.plan.as_dict(), "stages": stages}
+        return {"format": FORMAT, **asdict(self), "plan": self.plan.as_dict(), "stages": stages}
 
 
 class Text:
@@ -143,7 +142,7 @@ class Text:
             "plan": self._plan[1],
             "stages": "[\n" + ",\n".join(map(self._stage, manifest.stages)) + "\n  ]",
         }
-        said = {"format": FORMAT, **flat(manifest)}
+        said = {"format": FORMAT, **asdict(manifest)}
         rows = [f'  "{key}": {parts.get(key) or laid_out(said[key], 2)}' for key in said]
         return "{\n" + ",\n".join(rows) + "\n}\n"
 
@@ -155,12 +154,12 @@ class Text:
         return text
 
 
-def from_dict(said: Json) -> Manifest:
+def read_back(said: Json) -> Manifest:
     """Read a manifest back: each value of its type, and all of it of one piece.
 
     Raises ValueError, with the place of what is wrong, for one that no run of ours has written.
     """
-    found = _typed(said, Manifest)
+    found = read_as(said, Manifest)
     named, known = ([one.name for one in rows] for rows in (found.stages, found.plan.stages))
     if not {*named} <= {*known}:
         raise ValueError("its stages are not those of its plan")
@@ -171,25 +170,10 @@ def from_dict(said: Json) -> Manifest:
     for record in found.stages:
         if not all(map(math.isfinite, (record.seconds, *record.metrics.values()))):
             raise ValueError(f"a figure of {record.name} is no number")
-        _typed([*record.unenforced], list[Judged])
+        read_as([*record.unenforced], list[Judged])
         if record.failure:
-            _typed({**record.failure}, Failed)
+            read_as({**record.failure}, Failed)
     return found
-
-
-def plan_from_dict(said: Json) -> Plan:
-    """Read a plan back. Raises ValueError where it is not one."""
-    return _typed(said, Plan)
-
-
-def _typed(said: Any, kind: type[T]) -> T:
-    """Return JSON as a value whose every part has the type that the class says."""
-    from msgspec import ValidationError, convert  # few read a run back
-
-    try:
-        return convert(said, kind)
-    except (ValidationError, RecursionError) as error:
-        raise ValueError(str(error)) from error
 
 
 def summary(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:

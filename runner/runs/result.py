@@ -1,7 +1,7 @@
 """What a run came to, as values for a program: outputs, figures, times and verdicts by stage."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -9,16 +9,14 @@ from runner.runs.audit import Verdict
 from runner.runs.manifest import Manifest, StageRecord, State
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True, kw_only=True):
     """One expectation: what was expected, and whether it holds."""
 
     expected: str
     held: bool
 
 
-@dataclass(frozen=True, slots=True)
-class StageResult:
+class StageResult(Struct, frozen=True, kw_only=True):
     """What became of one stage.
 
     `started` and `ended` are UTC in ISO 8601, empty where it did not come to that; `seconds` is its
@@ -37,7 +35,7 @@ class StageResult:
     outputs: Mapping[str, Path]
     metrics: Mapping[str, float]
     gates: tuple[Gate, ...] = ()
-    verdicts: tuple[Verdict, ...] = field(default=(), repr=False)
+    verdicts: tuple[Verdict, ...] = ()
     failure: str = ""
     guidance: str = ""
 
@@ -52,8 +50,7 @@ class StageResult:
         return bool(self.verdicts) and all(verdict.equal for verdict in self.verdicts)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True, kw_only=True):
     """What a run came to: its id, its folder, and its stages by name, in their order.
 
     `exit_code` is what the command line would end with; 0 is `ok`. A smoke run's figures mean
@@ -89,15 +86,15 @@ def result(manifest: Manifest, verdicts: Mapping[str, Sequence[Verdict]]) -> Res
         for record in manifest.stages
     }
     return Result(
-        manifest.id,
-        manifest.plan.name,
-        Path(manifest.folder),
-        manifest.state,
-        int(manifest.exit_code),
-        manifest.started,
-        manifest.ended,
-        manifest.plan.smoke,
-        MappingProxyType(stages),
+        id=manifest.id,
+        recipe=manifest.plan.name,
+        folder=Path(manifest.folder),
+        state=manifest.state,
+        exit_code=int(manifest.exit_code),
+        started=manifest.started,
+        ended=manifest.ended,
+        smoke=manifest.plan.smoke,
+        stages=MappingProxyType(stages),
     )
 
 
@@ -105,17 +102,17 @@ def _stage(
     record: StageRecord, tool: str, verdicts: Mapping[str, Sequence[Verdict]]
 ) -> StageResult:
     return StageResult(
-        record.name,
-        tool,
-        record.state,
-        record.started,
-        record.ended,
-        record.seconds,
-        record.attempts,
-        MappingProxyType({name: Path(path) for name, path in record.outputs.items()}),
-        MappingProxyType(dict(record.metrics)),
-        tuple(Gate(text, held) for text, held in record.expectations),
-        tuple(verdicts.get(record.name, ())),
-        str(record.failure.get("kind", "")),
-        str(record.failure.get("guidance", "")),
+        name=record.name,
+        tool=tool,
+        state=record.state,
+        started=record.started,
+        ended=record.ended,
+        seconds=record.seconds,
+        attempts=record.attempts,
+        outputs=MappingProxyType({name: Path(path) for name, path in record.outputs.items()}),
+        metrics=MappingProxyType(dict(record.metrics)),
+        gates=tuple(Gate(expected=text, held=held) for text, held in record.expectations),
+        verdicts=tuple(verdicts.get(record.name, ())),
+        failure=str(record.failure.get("kind", "")),
+        guidance=str(record.failure.get("guidance", "")),
     )

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from msgspec.structs import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -54,17 +54,17 @@ class Walk:
         self.revision = Thread(target=self.look_up, daemon=True)
         self.revision.start()
         known = {record.name: record for record in before.stages} if before else {}
-        records = tuple(known.get(s.name, StageRecord(s.name)) for s in plan.stages)
+        records = tuple(known.get(s.name, StageRecord(name=s.name)) for s in plan.stages)
         started = before.started if before else machine.now()
         self.text = Text()
         self.manifest = Manifest(
-            folder.name,
-            str(folder),
-            plan,
-            machine.facts(),
-            records,
-            State.RUNNING,
-            started,
+            id=folder.name,
+            folder=str(folder),
+            plan=plan,
+            facts=machine.facts(),
+            stages=records,
+            state=State.RUNNING,
+            started=started,
             options=job.options,
         )
 
@@ -200,7 +200,7 @@ class Walk:
         record = self.manifest.stage(stage.name)
         if record.state is not State.RUNNING or not record.prints:
             record = _stopped(record, self.stopper)
-        return Ending(record, _code(interrupt))
+        return Ending(record=record, code=_code(interrupt))
 
     def outdate(self, name: str) -> None:
         """Take back the results of a stage that is about to be made again, and those made of it.
@@ -213,7 +213,7 @@ class Walk:
                 gone.add(other.name)
                 record = manifest.stage(other.name)
                 if record.prints or other.name != name:  # else it may go on where it was cut off
-                    manifest = manifest.with_stage(StageRecord(other.name, prints=record.prints))
+                    manifest = manifest.with_stage(StageRecord(name=other.name, prints=record.prints))
         if manifest != self.manifest:
             self.keep(manifest)
 
@@ -241,7 +241,7 @@ class Walk:
         Places(self.folder, stage).clear(before)
         argv = command(stage, self.catalog).argv
         record = StageRecord(
-            stage.name, State.RUNNING, started=machine.now(), argv=argv, identity=parts
+            name=stage.name, state=State.RUNNING, started=machine.now(), argv=argv, identity=parts
         )
         hear = partial(self.reporter.event, stage)
         delay = stage.retry.delay
@@ -260,7 +260,7 @@ class Walk:
             one.keep = keep or (tool.resumes and attempt > 1)
             ended, timed_out = one.run(record, hear, self.note)
             if ended.exit_code == Exit.OK:
-                return one, Ending(ended, Exit.OK)
+                return one, Ending(record=ended, code=Exit.OK)
             ending = one.failed(ended, timed_out=timed_out)
             if not ending.again or attempt == stage.retry.attempts:
                 break

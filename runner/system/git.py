@@ -4,9 +4,10 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct, field
 
 from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.errors import RecipeError
@@ -49,8 +50,7 @@ _PROGRAM = re.compile(
 )
 
 
-@dataclass(slots=True)
-class Revision:
+class Revision(Struct, kw_only=True):
     """A commit of the repository at `top`; `name` is what the user called it.
 
     `outside` are the files asked for that are not the repository's; they are read as they are now.
@@ -160,7 +160,7 @@ def revision(name: str, file: str) -> Revision:
     said = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if said is None:
         raise _unknown(name, top)
-    return Revision(name, said.decode().strip(), top)
+    return Revision(name=name, commit=said.decode().strip(), top=top)
 
 
 def names(file: str) -> list[str]:
@@ -184,7 +184,7 @@ def fork(one: str, other: str, file: str) -> Revision:
     if said is None:
         hint = "the clone may be too shallow: git fetch --unshallow" if _shallow(first.top) else ""
         raise RecipeError(f"{one} and {other} have no commit in common", hint)
-    return Revision(f"{one}...{other}", said.decode().strip(), first.top)
+    return Revision(name=f"{one}...{other}", commit=said.decode().strip(), top=first.top)
 
 
 def repository(file: str) -> Path:

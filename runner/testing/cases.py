@@ -1,8 +1,10 @@
 """Cases of test files against their recipes, and the commands that snapshots lock."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner import workflow
 from runner.base.constants import ENDING
@@ -27,8 +29,7 @@ SAME = "the recipe says what is locked: it is run-recipe that says it otherwise"
 LONE = "no plan is locked beside the script, which would say more: --snapshot-update writes it"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """A case, what does not hold in it, and the texts its problems point into."""
 
     case: Case
@@ -64,7 +65,7 @@ def run(found: Suite, world: World | None = None) -> list[Outcome]:
             held, hint = compiled.resolver.held, "split the test file"
             told = tried(case.node, "cases", len(found.cases), held, hint)
             if told is not None:
-                return [Outcome(case, [told], {found.file: found.text})]
+                return [Outcome(case=case, problems=[told], sources={found.file: found.text})]
         if compiled is not None:
             workflow.counted(compiled, world)
         outcomes.append(_judged(found, case, loaded, compiled))
@@ -82,7 +83,9 @@ def _judged(found: Suite, case: Case, loaded: Loaded, compiled: Compiled | None)
     if compiled is not None:
         problems += [*compiled.problems, *findings.judged(compiled)]
     told = trial(case, compiled, ordered(problems))
-    return Outcome(case, ordered(told), {**loaded.sources, found.file: found.text})
+    return Outcome(
+        case=case, problems=ordered(told), sources={**loaded.sources, found.file: found.text}
+    )
 
 
 def locked(recipe: str, before: Sequence[str] = ()) -> Mapping[str, Inputs]:
@@ -105,12 +108,11 @@ def locked(recipe: str, before: Sequence[str] = ()) -> Mapping[str, Inputs]:
     if not loaded.recipe.section("stages") and not loaded.problems:
         return {}
     profiles = loaded.recipe.section("profiles")
-    known = {"": Inputs(), **{name: Inputs((name,)) for name in profiles}}
+    known = {"": Inputs(), **{name: Inputs(profiles=(name,)) for name in profiles}}
     return kept | known if loaded.problems else known
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(Struct, frozen=True, kw_only=True):
     """The commands of a recipe as they are locked: the script, and the plan that it is made of."""
 
     script: str
@@ -124,7 +126,7 @@ def commands(recipe: str, inputs: Inputs) -> Locked:
     if found is not None and found.problems:
         raise InvalidRecipeError(found.problems, {found.file: found.text})
     plan = _planned(recipe, inputs)[1]
-    return Locked(script(plan, load.catalog()), locked_plan.written(plan))
+    return Locked(script=script(plan, load.catalog()), plan=locked_plan.written(plan))
 
 
 def changes(recipe: str, inputs: Inputs, before: Locked, after: Locked) -> list[str]:
@@ -140,7 +142,7 @@ def changes(recipe: str, inputs: Inputs, before: Locked, after: Locked) -> list[
     if old is None:
         return [*_words(before.script, after.script, plan), *([LONE] if before.script else [])]
     here = replace(causes.side(compiled, plan), plan=locked_plan.bare(plan))
-    told = [*text.lines(diff.compare(causes.Side(old), here))]
+    told = [*text.lines(diff.compare(causes.Side(plan=old), here))]
     return told or [*_words(before.script, after.script, plan), SAME]
 
 
@@ -150,7 +152,7 @@ def _words(before: str, after: str, plan: Plan) -> Iterator[str]:
 
     was, now = said(before), said(after)
     changes = [
-        diff.Change(stage.name, names.get(word, word), old, new)
+        diff.Change(stage=stage.name, name=names.get(word, word), old=old, new=new)
         for stage in plan.stages
         for names in [_flags(stage)]
         for word, old, new in diff.pairs(was.get(stage.name, {}), now.get(stage.name, {}))

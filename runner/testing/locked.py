@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 
 from runner.base.formatting import laid_out
+from runner.base.values import read_as
 from runner.plan.model import Plan, Stage
-from runner.runs.manifest import plan_from_dict
 
 KEPT = ("name", "tool", "params", "outputs", "launch", "trainer")
 
@@ -23,7 +23,7 @@ def read(text: str) -> Plan | None:
     """Return the plan that was locked; None for a text that holds none."""
     try:
         said = json.loads(text)
-        return plan_from_dict({"file": "", **said}) if isinstance(said, Mapping) else None
+        return read_as({"file": "", **said}, Plan) if isinstance(said, Mapping) else None
     except ValueError:
         return None
 

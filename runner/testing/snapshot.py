@@ -98,7 +98,7 @@ def hold(snapshot: Any, now: Locked) -> Locked | None:
     if same and not _place(plan).exists() and not _updates(plan):
         return None
     same = (plan == now.plan) and same
-    return None if same else Locked(_recalled(script), _recalled(plan))
+    return None if same else Locked(script=_recalled(script), plan=_recalled(plan))
 
 
 def _recalled(snapshot: Any) -> str:

@@ -2,8 +2,9 @@
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from runner.base.constants import ENDING
 from runner.base.problems import Mark, Problem, nearest
@@ -15,8 +16,7 @@ from runner.recipe.size import MAX_CASES, beyond
 from runner.recipe.yaml import parse
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True, kw_only=True):
     """What a recipe is compiled with; the environment is nothing but `environ`."""
 
     profiles: tuple[str, ...] = ()
@@ -25,8 +25,7 @@ class Inputs:
     smoke: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """One case: its name, its inputs, and the node that holds what must be."""
 
     name: str
@@ -34,8 +33,7 @@ class Case:
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
+class Suite(Struct, frozen=True, kw_only=True):
     """A test file; `locked` are the inputs of its snapshots by name, None where it says none.
 
     `said` is the place that names the recipe, None where it is named after the file.
@@ -60,8 +58,13 @@ def lost(found: Suite, beside: Iterable[str]) -> Problem:
         hint = f"did you mean '{meant}'?"
         if found.said is None:
             hint += f" Its tests are called {_stem(meant)}{ENDING}"
-    mark = found.said or Mark(found.file, 1, 1)
-    return Problem(mark, f"there is no recipe '{found.recipe}' to test", "test-of-nothing", hint)
+    mark = found.said or Mark(file=found.file, line=1, column=1)
+    return Problem(
+        mark=mark,
+        message=f"there is no recipe '{found.recipe}' to test",
+        rule="test-of-nothing",
+        hint=hint,
+    )
 
 
 def _stem(file: str) -> str:
@@ -73,8 +76,15 @@ def suite(data: bytes, file: str, schema: Mapping[str, Any]) -> Suite:
     document = parse(data, file)
     recipe = f"{file.removesuffix(ENDING)}.yaml"
     if document.root is None or document.problems:
-        empty = Problem(Mark(file, 1, 1), "this file is empty", "empty-test", _HINT)
-        return Suite(file, recipe, document.text, problems=(*document.problems,) or (empty,))
+        empty = Problem(
+            mark=Mark(file=file, line=1, column=1),
+            message="this file is empty",
+            rule="empty-test",
+            hint=_HINT,
+        )
+        return Suite(
+            file=file, recipe=recipe, text=document.text, problems=(*document.problems,) or (empty,)
+        )
     root = document.root
     found = [placed(one, root, "a test file") for one in violations(schema, root.plain())]
     said = root.get("recipe")
@@ -83,13 +93,23 @@ def suite(data: bytes, file: str, schema: Mapping[str, Any]) -> Suite:
         place = said.mark
         recipe = posixpath.normpath(posixpath.join(posixpath.dirname(file), said.value))
     if found:
-        return Suite(file, recipe, document.text, problems=tuple(found))
-    cases = [Case(name, _inputs(node), node) for name, node in _children(root, "tests")]
+        return Suite(file=file, recipe=recipe, text=document.text, problems=tuple(found))
+    cases = [
+        Case(name=name, inputs=_inputs(node), node=node) for name, node in _children(root, "tests")
+    ]
     if len(cases) > MAX_CASES:
         told = beyond(root, f"this file has {len(cases):,} cases", MAX_CASES)
-        return Suite(file, recipe, document.text, problems=(told,), said=place)
+        return Suite(file=file, recipe=recipe, text=document.text, problems=(told,), said=place)
     locked, twice = _locked(root)
-    return Suite(file, recipe, document.text, tuple(cases), locked, tuple(twice), place)
+    return Suite(
+        file=file,
+        recipe=recipe,
+        text=document.text,
+        cases=tuple(cases),
+        locked=locked,
+        problems=tuple(twice),
+        said=place,
+    )
 
 
 def named(inputs: Inputs) -> str:
@@ -112,7 +132,9 @@ def _locked(root: Node) -> tuple[dict[str, Inputs] | None, list[Problem]]:
         called = str(name.value) if name is not None else named(inputs)
         if called in locked:
             why = f"two snapshots are called '{called}'" if called else "two snapshots have no name"
-            twice.append(Problem(node.mark, why, "snapshot-name", "write name: NAME"))
+            twice.append(
+                Problem(mark=node.mark, message=why, rule="snapshot-name", hint="write name: NAME")
+            )
         locked[called] = inputs
     return locked, twice
 
@@ -123,7 +145,12 @@ def _inputs(node: Node) -> Inputs:
     sets = tuple(f"{path}={word(child)}" for path, child in _children(node, "set"))
     environ = {name: str(child.value) for name, child in _children(node, "env")}
     smoke = locate(node, ["smoke"]).value is True
-    return Inputs((plain,) if isinstance(plain, str) else tuple(plain), sets, environ, smoke)
+    return Inputs(
+        profiles=(plain,) if isinstance(plain, str) else tuple(plain),
+        sets=sets,
+        environ=environ,
+        smoke=smoke,
+    )
 
 
 def _children(node: Node, name: str) -> Iterator[tuple[str, Node]]:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.problems import Mark, Problem, listing, offer, shown, suggest
 from runner.plan.compile import Compiled
@@ -23,11 +25,10 @@ def trial(case: Case, compiled: Compiled | None, problems: Sequence[Problem]) ->
 
     `problems` are all that is found in the recipe; `compiled` is None where it cannot be read.
     """
-    return list(_Trial(case, compiled, problems).failures())
+    return list(_Trial(case=case, compiled=compiled, problems=problems).failures())
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
+class _Trial(Struct, frozen=True, kw_only=True):
     case: Case
     compiled: Compiled | None
     problems: Sequence[Problem]
@@ -138,7 +139,9 @@ class _Trial:
         yield from value.items() if kind is dict else (("", node) for node in value)
 
     def fail(self, mark: Mark, why: str, hint: str = "", notes: Notes = ()) -> Problem:
-        return Problem(mark, f"{self.case.name}: {why}", RULE, hint, tuple(notes))
+        return Problem(
+            mark=mark, message=f"{self.case.name}: {why}", rule=RULE, hint=hint, notes=tuple(notes)
+        )
 
 
 def _filled(node: Node, resolver: Resolver) -> tuple[Any, list[Problem]]:
@@ -148,7 +151,7 @@ def _filled(node: Node, resolver: Resolver) -> tuple[Any, list[Problem]]:
     told = resolver.problems[before:]
     del resolver.problems[before:]
     if value is MISSING and not told:
-        told = [Problem(node.mark, "this cannot be computed", RULE)]
+        told = [Problem(mark=node.mark, message="this cannot be computed", rule=RULE)]
     return value, told
 
 

@@ -262,7 +262,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser, settle, room=room, out="path")
+AHEAD = Ahead(parser=parser, settle=settle, room=room, out="path")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.base.values import read_as
 from runner.catalog import load
+from runner.plan.model import Plan
 from runner.plan.staging import staged
 from runner.runs.decisions import Identity
-from runner.runs.manifest import plan_from_dict
 from runner.runs.outputs import Places
 from runner.worker.observer import DriftError, Host, read_namespace
 from runner.worker.outputs import check
@@ -28,7 +29,7 @@ def host(folder: str, name: str) -> int:
     tool = this.tool
     module, function = tool.main
     if this.stage.trainer or this.stage.continues:
-        identity = Identity(record["identity"]).digest
+        identity = Identity(parts=record["identity"]).digest
         importlib.import_module("runner.worker.train_hooks").install(this, identity)
     _watch_parser(this)
     main = getattr(importlib.import_module(module), function)
@@ -44,7 +45,7 @@ def host(folder: str, name: str) -> int:
 def stage_of(folder: str, name: str) -> tuple[Host, Mapping[str, Any]]:
     """Return a stage, its words in sys.argv, and what the run's manifest records of it."""
     said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
-    plan = plan_from_dict(said["plan"])
+    plan = read_as(said["plan"], Plan)
     stage = plan.stage(name)
     tool = load.installed_catalog().get(stage.tool)
     if tool is None:

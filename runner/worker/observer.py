@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runner.base.formatting import laid_out
 from runner.catalog.tools import Parameter, Tool
 from runner.plan.model import Stage, bind
-from runner.runs.audit import ABSENT, PARSED, READ, Verdict, compare, differences, sentence, settled
+from runner.runs.audit import PARSED, READ, Verdict, compare, differences, sentence, settled
 from runner.runs.journal import Journal
 from runner.system import files, printer
 from runner.worker.observed_namespace import Taken
@@ -102,7 +102,7 @@ class Host:
         """Say what is not as planned, and whether anything is not."""
         wrong = differences(verdicts)
         for verdict in wrong:
-            seen = verdict.parsed if verdict.effective == ABSENT else verdict.effective
+            seen = verdict.effective if verdict.observed else verdict.parsed
             said = f"planned {verdict.planned!r}, but {self.tool.name} has {seen!r}"
             _say(f"{verdict.parameter}: {said}")
         if wrong:

@@ -18,6 +18,8 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from msgspec import Struct
+
 from runner.catalog.tools import Tool
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ class _Reading:
             return functools.partial(_calling, called)
         if called is print or module.partition(".")[0] in _PRINTERS:
             return _silent
-        if isinstance(called, type) and dataclasses.is_dataclass(called):
+        if _is_record(called):
             return called if not hasattr(called, "__post_init__") else self.refuse(called)
         if isinstance(called, types.FunctionType):
             read = called.__globals__.get(_CHECK) == self.allowed  # defined in one that is watched
@@ -253,6 +255,13 @@ class _Calls(ast.NodeTransformer):
 
 
 _FUTURE = 0x1000000  # CO_FUTURE_ANNOTATIONS, from __future__ import annotations
+
+
+def _is_record(called: Any) -> bool:
+    """Say whether a call makes a record: a class whose own code only keeps what it is handed."""
+    return isinstance(called, type) and (
+        dataclasses.is_dataclass(called) or issubclass(called, Struct)
+    )
 
 
 def _is_method(called: Any) -> bool:

@@ -43,8 +43,8 @@ def install(host: Host, identity: str) -> None:
 def _state(host: Host, identity: str) -> State:
     """Return where the training's state is kept; what lies there is one to go on from."""
     folder = checkpoints.place(host.place)
-    before = states.from_dict(files.read_json(folder / checkpoints.NOTE))
+    before = states.read_note(files.read_json(folder / checkpoints.NOTE))
     if before is not None:
         printer.show(states.goes_on(before, host.stage))
         host.observed["went_on_after_iteration"] = before.iteration
-    return State(folder, identity, host.metrics.path, before)
+    return State(folder=folder, identity=identity, metrics=host.metrics.path, before=before)

@@ -304,7 +304,7 @@ def test_one_difference_is_told(name, change, told):
 
 
 def test_a_difference_is_one_line():
-    found = Difference("t", "p", "its default is", "1", "2")
+    found = Difference(tool="t", subject="p", aspect="its default is", ours="1", theirs="2")
     assert str(found) == "t p: its default is 1 in the catalogue, 2 in the installed release"
 
 

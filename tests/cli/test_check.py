@@ -14,14 +14,20 @@ from runner.report.annotations import sarif, workflow_command
 GOOD = "version: 1\nstages: {mix: {tool: data.mix, params: {primary: a, replay: b, seed: 3}}}\n"
 BAD = GOOD.replace("seed", "sed")
 PROBLEM = Problem(
-    Mark("a b/ö.yaml", 3, 7),
-    "50% of it,\nall: wrong",
-    "some-rule",
-    "mend it",
-    ((Mark("base.yaml", 1, 2), "inherited here"), (None, "a note"), (Mark("--set", 1, 1), "said")),
-    "warning",
+    mark=Mark(file="a b/ö.yaml", line=3, column=7),
+    message="50% of it,\nall: wrong",
+    rule="some-rule",
+    hint="mend it",
+    notes=(
+        (Mark(file="base.yaml", line=1, column=2), "inherited here"),
+        (None, "a note"),
+        (Mark(file="--set", line=1, column=1), "said"),
+    ),
+    severity="warning",
 )
-LOOSE = Problem(Mark("--set", 1, 6), "matches nothing", "override-nothing")
+LOOSE = Problem(
+    mark=Mark(file="--set", line=1, column=6), message="matches nothing", rule="override-nothing"
+)
 
 
 @pytest.fixture
@@ -213,7 +219,7 @@ def test_what_would_end_an_annotation_early_is_escaped():
         "::warning file=a b/ö.yaml,line=3,col=7,title=some-rule::50%25 of it,%0Aall: wrong"
         "%0Abase.yaml:1:2: inherited here%0Aa note%0A--set:1:1: said%0Ahint: mend it"
     )
-    named = Problem(Mark("a:b,c.yaml", 1, 1), "x", "y")
+    named = Problem(mark=Mark(file="a:b,c.yaml", line=1, column=1), message="x", rule="y")
     assert workflow_command(named) == "::error file=a%3Ab%2Cc.yaml,line=1,col=1,title=y::x"
     assert workflow_command(LOOSE).startswith("::error title=override-nothing::--set:1:6: ")
 

@@ -59,8 +59,10 @@ def test_what_is_on_the_path_comes_first(place):
 
 def test_a_script_without_its_programs_names_them_and_makes_nothing(place):
     tool = load.catalog().get("mlx_lm.fuse")
-    stage = Stage("fuse", tool.name, dict(tool.defaults), {})
-    done = bash(place, script(Plan("r", "r.yaml", (stage,)), load.catalog()), "system")
+    stage = Stage(name="fuse", tool=tool.name, params=dict(tool.defaults), outputs={})
+    done = bash(
+        place, script(Plan(name="r", file="r.yaml", stages=(stage,)), load.catalog()), "system"
+    )
     assert done.returncode == 1
     assert "mlx_lm.fuse: not found" in done.stderr
     assert "script.sh needs these programs on the PATH" in done.stderr

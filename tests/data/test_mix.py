@@ -310,7 +310,7 @@ def test_each_format_of_mlx_lm_mixes_with_itself(make, row):
 )
 def test_a_row_that_fits_several_formats_has_the_one_mlx_lm_takes(tmp_path, row, name):
     file = folder(tmp_path / "data", row) / "train.jsonl"
-    assert Reader().learn(file, partial(Index, file)).kind == name
+    assert Reader().learn(file, partial(Index, file=file)).kind == name
 
 
 def test_a_file_of_two_formats_is_refused_and_a_line_of_each_named(make, tmp_path):

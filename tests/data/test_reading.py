@@ -93,7 +93,7 @@ def test_a_row_of_another_format_is_named_in_whatever_piece_it_is(rows_in, small
     file = rows_in("in", [*ROWS, {"prompt": "a", "completion": "b"}]) / "train.jsonl"
     small(1000)
     with pytest.raises(ToolError) as caught:
-        Reader().learn(file, partial(Index, file))
+        Reader().learn(file, partial(Index, file=file))
     assert str(caught.value).startswith(f"{file}:1 is text and {file}:201 is completions; ")
 
 
@@ -102,7 +102,7 @@ def test_a_row_that_is_too_long_to_be_held_is_refused(tmp_path, monkeypatch):
     file.write_text(json.dumps({"text": "a"}) + "\n" + json.dumps({"text": "b" * 5000}) + "\n")
     monkeypatch.setattr(pieces.pieces, "__defaults__", (20, 100))
     with pytest.raises(ToolError, match=r"train\.jsonl:2:1: the row is 0 MB long"):
-        Reader().learn(file, partial(Index, file))
+        Reader().learn(file, partial(Index, file=file))
 
 
 def test_the_meter_hears_of_every_piece(rows_in, small):
@@ -110,7 +110,7 @@ def test_the_meter_hears_of_every_piece(rows_in, small):
     heard = []
     small(1000)
     reader = Reader(meter=lambda done, total, what: heard.append((done, total, what)))
-    reader.learn(file, partial(Index, file))
+    reader.learn(file, partial(Index, file=file))
     size = file.stat().st_size
     assert heard[-1] == (size, size, "reading train.jsonl")
     assert [done for done, _, _ in heard] == sorted({done for done, _, _ in heard})

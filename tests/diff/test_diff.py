@@ -753,7 +753,7 @@ def ran(repository, plan):
 
     folder = repository / "runs" / plan.name / "20260101T000000Z-abc"
     folder.mkdir(parents=True)
-    manifest = Manifest(folder.name, str(folder), plan, {}, ())
+    manifest = Manifest(id=folder.name, folder=str(folder), plan=plan, facts={}, stages=())
     (folder / "run.json").write_text(laid_out(manifest.as_dict()), encoding="utf-8")
     return folder
 

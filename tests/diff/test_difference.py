@@ -1,8 +1,7 @@
 """No difference of two plans is dropped: every parameter, every key that a plan or a stage holds."""
 
-from dataclasses import fields, replace
-
 import pytest
+from msgspec.structs import fields, replace
 
 import runner
 from runner.diff.diff import compare
@@ -16,7 +15,7 @@ OTHER = {
     "tool": "data.mix",
     "after": ("a_stage",),
     "timeout": 3.0,
-    "retry": Retry(5),
+    "retry": Retry(attempts=5),
     "expect": ("metrics.x < 1",),
     "allow": ("a-rule",),
     "launch": {"hosts": ["h"]},
@@ -40,7 +39,7 @@ def changed(plan, name, **other):
 
 
 def difference(old, new):
-    return compare(Side(old), Side(new))
+    return compare(Side(plan=old), Side(plan=new))
 
 
 def put(values, path, value):
@@ -51,7 +50,7 @@ def put(values, path, value):
 
 def test_a_plan_is_no_different_from_itself(plan):
     assert not difference(plan, plan)
-    assert not difference(Plan("n", "f", ()), Plan("n", "f", ()))
+    assert not difference(Plan(name="n", file="f", stages=()), Plan(name="n", file="f", stages=()))
 
 
 def test_every_parameter_of_every_stage_is_compared(plan):
@@ -71,13 +70,15 @@ def test_one_and_one_point_nought_and_true_are_three_values(plan):
 
 
 def test_every_key_of_a_stage_is_compared():
-    bare = Plan("n", "f", (Stage("one", "mlx_lm.lora", {}, {}),))
+    bare = Plan(
+        name="n", file="f", stages=(Stage(name="one", tool="mlx_lm.lora", params={}, outputs={}),)
+    )
     for key in {field.name for field in fields(Stage)} - NOT_TOLD - {"name", "params"}:
         assert difference(bare, changed(bare, "one", **{key: OTHER[key]})), key
 
 
 def test_every_key_of_a_plan_is_compared():
-    bare = Plan("n", "f", ())
+    bare = Plan(name="n", file="f", stages=())
     for key in {field.name for field in fields(Plan)} - NOT_TOLD - {"stages", "vars"}:
         assert difference(bare, replace(bare, **{key: OTHER[key]})), key
 

@@ -7,17 +7,18 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.problems import Problem
 from runner.data.rows import ROLES, Features
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(Struct, frozen=True):
     """Files by name, and how the data set `folder` is read."""
 
     files: Mapping[str, bytes]
@@ -34,8 +35,7 @@ class Work:
         return replace(self, options={**self.options, **new})
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """The row that a problem is about: the text a person would edit there."""
 
     work: Work

@@ -85,7 +85,7 @@ def changed(said, kind, sets=()):
     """Return the stage before and with what the failure of a kind tells to change."""
     Path("r.yaml").write_text(f"version: 1{said}", encoding="utf-8")
     profiles = ("fast",) if "profiles:" in said else ()
-    return followed(Trial("r.yaml", profiles, sets, smoke=False), kind)
+    return followed(Trial(file="r.yaml", profiles=profiles, sets=sets, smoke=False), kind)
 
 
 def followed(trial, kind):
@@ -105,7 +105,9 @@ def followed(trial, kind):
 def test_what_a_failure_tells_to_change_holds_wherever_the_value_is_said(how, folder):
     said = RECIPES[how]
     Path("r.yaml").write_text(f"version: 1{said}", encoding="utf-8")
-    trial = Trial("r.yaml", ("fast",) if "profiles:" in said else (), (), smoke=False)
+    trial = Trial(
+        file="r.yaml", profiles=("fast",) if "profiles:" in said else (), sets=(), smoke=False
+    )
     for kind in {find: kind for kind, find in _REMEDIES.items()}.values():
         stage, after, changes = followed(trial, kind)
         for one in changes:

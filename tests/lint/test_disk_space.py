@@ -21,15 +21,35 @@ WEIGHTS = {
     "model.embed_tokens": (1000, 32),
 }
 COUNT = 2 * (64 * 32 + 32 * 64 + 32) + 32000
-FACTS = Known(models={"m": ModelFacts("m", "llama", 2, None, "bfloat16", True, WEIGHTS)})
+FACTS = Known(
+    models={
+        "m": ModelFacts(
+            path="m",
+            model_type="llama",
+            layers=2,
+            quantized_bits=None,
+            dtype="bfloat16",
+            chat_template=True,
+            weights=WEIGHTS,
+        )
+    }
+)
 
 
 def found(tool, outputs=("out",), *, continues=False, known=FACTS, **params):
     made = load.catalog().get(tool)
     full = {**made.defaults, **params}
     outputs = dict(zip(("first",), outputs, strict=True))
-    stage = Stage("s", tool, full, outputs, continues=continues)
-    return need(View(stage, made, frozenset(), Plan("r", "r.yaml", (stage,)), known))
+    stage = Stage(name="s", tool=tool, params=full, outputs=outputs, continues=continues)
+    return need(
+        View(
+            stage=stage,
+            tool=made,
+            given=frozenset(),
+            plan=Plan(name="r", file="r.yaml", stages=(stage,)),
+            known=known,
+        )
+    )
 
 
 LORA = {
@@ -86,9 +106,11 @@ def plan(tmp_path, monkeypatch):
     """A plan of one fusion of a model that is known."""
     tool = load.catalog().get("mlx_lm.fuse")
     params = {**tool.defaults, "model": "m", "adapter_path": "a"}
-    stage = Stage("fuse", "mlx_lm.fuse", params, {"model": "${RUN_DIR}/fuse/model"})
+    stage = Stage(
+        name="fuse", tool="mlx_lm.fuse", params=params, outputs={"model": "${RUN_DIR}/fuse/model"}
+    )
     monkeypatch.setattr(disk_space.read_facts, "models", lambda *_: FACTS.models)
-    return Plan("r", "r.yaml", (stage,))
+    return Plan(name="r", file="r.yaml", stages=(stage,))
 
 
 @pytest.mark.parametrize(

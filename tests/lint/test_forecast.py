@@ -27,8 +27,8 @@ stages:
 """
 KNOWN = Known(
     data={
-        "rows": DataSet("rows", {"train": 170, "valid": 40}),
-        "other": DataSet("other", {"train": 170, "valid": 40}),
+        "rows": DataSet(path="rows", rows={"train": 170, "valid": 40}),
+        "other": DataSet(path="other", rows={"train": 170, "valid": 40}),
     }
 )
 
@@ -64,7 +64,18 @@ def test_replay_and_the_step_to_the_stage_before_are_told(forecasts):
 
 
 def test_without_the_data_the_rest_is_told():
-    one = Forecast("a", 100, 4, 1, None, 100, 10, 1, 2, 1e-5)
+    one = Forecast(
+        stage="a",
+        iterations=100,
+        batch=4,
+        accumulation=1,
+        rows=None,
+        updates=100,
+        warmup=10,
+        checkpoints=1,
+        validations=2,
+        learning_rate=1e-5,
+    )
     assert str(one) == (
         "budget a: 100 iterations of 4 rows, 100 updates, 10.0% of them warm-up, "
         "1 checkpoint, 2 validations, learning rate 1e-05"

@@ -5,7 +5,9 @@ from runner.plan.model import Stage
 
 
 def judged(*expect, places=(), **metrics):
-    stage = Stage("test", "mlx_lm.lora", {}, {}, expect=expect, expect_at=places)
+    stage = Stage(
+        name="test", tool="mlx_lm.lora", params={}, outputs={}, expect=expect, expect_at=places
+    )
     other = {"metrics": {"test_loss": 1.5}}
     scope = {"metrics": metrics, "stages": {"before": other}, "vars": {"most": 1.1}}
     return judge(stage, scope)

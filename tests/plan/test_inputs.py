@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import astuple
 
 import runner
 from runner import workflow
@@ -35,7 +36,7 @@ def plan_of(tmp_path, monkeypatch):
 
 
 def read(plan, name):
-    return [tuple(one) for one in readings(plan.stage(name), load.catalog())]
+    return [astuple(one) for one in readings(plan.stage(name), load.catalog())]
 
 
 def test_it_names_the_parameter_and_the_kind(plan_of):

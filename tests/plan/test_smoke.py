@@ -150,8 +150,13 @@ def outputs_with_a_parameter():
 )
 def test_no_tool_writes_outside_and_each_output_has_a_place_of_its_own(tool, output):
     params = {**dict.fromkeys(tool.parameters), **tool.defaults, **output.when}
-    stage = Stage("a", tool.name, {**params, output.param: "out"}, {output.name: "out"})
-    made = shrink(Plan("r", "r.yaml", (stage,)), schemas.catalog()).stage("a")
+    stage = Stage(
+        name="a",
+        tool=tool.name,
+        params={**params, output.param: "out"},
+        outputs={output.name: "out"},
+    )
+    made = shrink(Plan(name="r", file="r.yaml", stages=(stage,)), schemas.catalog()).stage("a")
     assert made.params[output.param] == output.within("a")
     assert made.outputs == {output.name: output.within("a")}
     places = [one.place for one in tool.outputs.values() if one.place]

@@ -13,7 +13,9 @@ def lora(adapter_path, **params):
     tool = load.catalog().get("mlx_lm.lora")
     full = {**tool.defaults, "model": "m", "data": "d", "adapter_path": adapter_path, **params}
     outputs = {"adapter_path": adapter_path, "adapter_file": f"{adapter_path}/adapters.safetensors"}
-    return Stage("train", tool.name, full, outputs if full["train"] else {}), tool
+    return Stage(
+        name="train", tool=tool.name, params=full, outputs=outputs if full["train"] else {}
+    ), tool
 
 
 def test_an_output_of_the_run_is_made_in_a_folder_of_its_own():

@@ -24,7 +24,15 @@ HEAD = "version: 1\nstages:\n"
 
 def many(count: int, severity: str = "error") -> list[Problem]:
     return [
-        Problem(Mark("r.yaml", at, 1), "wrong", "rule", "", (), severity) for at in range(count)
+        Problem(
+            mark=Mark(file="r.yaml", line=at, column=1),
+            message="wrong",
+            rule="rule",
+            hint="",
+            notes=(),
+            severity=severity,
+        )
+        for at in range(count)
     ]
 
 

@@ -358,10 +358,15 @@ mappings = st.recursive(
 
 def tree(value, file="f"):
     if isinstance(value, dict):
-        return Node({key: tree(child, file) for key, child in value.items()}, file, 1, 1)
+        return Node(
+            value={key: tree(child, file) for key, child in value.items()},
+            file=file,
+            line=1,
+            column=1,
+        )
     if isinstance(value, list):
-        return Node([tree(child, file) for child in value], file, 1, 1)
-    return Node(value, file, 1, 1)
+        return Node(value=[tree(child, file) for child in value], file=file, line=1, column=1)
+    return Node(value=value, file=file, line=1, column=1)
 
 
 def chains(node):

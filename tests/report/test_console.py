@@ -13,10 +13,13 @@ from runner.runs.decisions import FIRST, Action
 from runner.runs.manifest import Manifest, StageRecord, State
 
 TRAIN = Stage(
-    "train", "mlx_lm.lora", {"train": True, "iters": 100, "batch_size": 4}, {"adapter_path": "a"}
+    name="train",
+    tool="mlx_lm.lora",
+    params={"train": True, "iters": 100, "batch_size": 4},
+    outputs={"adapter_path": "a"},
 )
-TEST = Stage("test", "mlx_lm.lora", {"train": False, "test": True}, {})
-OLD = Stage("old", "data.mix", {}, {})
+TEST = Stage(name="test", tool="mlx_lm.lora", params={"train": False, "test": True}, outputs={})
+OLD = Stage(name="old", tool="data.mix", params={}, outputs={})
 STAGES = (OLD, TRAIN, TEST)
 EVENT = {
     "event": "train",
@@ -39,12 +42,18 @@ FAILURE = {
 
 def play(heard):
     """A run: one stage skipped, one finished, one failed."""
-    records = tuple(StageRecord(stage.name) for stage in STAGES)
-    manifest = Manifest("1", "runs/r/1", Plan("r", "r.yaml", STAGES), {}, records)
+    records = tuple(StageRecord(name=stage.name) for stage in STAGES)
+    manifest = Manifest(
+        id="1",
+        folder="runs/r/1",
+        plan=Plan(name="r", file="r.yaml", stages=STAGES),
+        facts={},
+        stages=records,
+    )
     actions = [
-        Action("old", "skip", "finished yesterday"),
-        Action("train", "run", FIRST),
-        Action("test", "run", FIRST),
+        Action(stage="old", do="skip", cause="finished yesterday"),
+        Action(stage="train", do="run", cause=FIRST),
+        Action(stage="test", do="run", cause=FIRST),
     ]
     heard.run_started(manifest, actions)
     for number, (stage, action) in enumerate(zip(STAGES, actions, strict=True), start=1):
@@ -52,8 +61,8 @@ def play(heard):
         if stage is TRAIN:
             heard.event(stage, EVENT)
             heard.event(stage, {"event": "said", "text": "goes on after iteration 4"})
-            heard.stage_ended(stage, StageRecord("train", State.FINISHED, seconds=75.0))
-    failed = StageRecord("test", State.FAILED, exit_code=1, failure=FAILURE)
+            heard.stage_ended(stage, StageRecord(name="train", state=State.FINISHED, seconds=75.0))
+    failed = StageRecord(name="test", state=State.FAILED, exit_code=1, failure=FAILURE)
     heard.stage_ended(TEST, failed)
     heard.run_ended(manifest)
 
@@ -90,10 +99,16 @@ def test_a_terminal_shows_every_stage_its_figures_and_the_time_left(screen):
 def test_a_running_training_has_its_figures_and_what_is_left_in_its_row(screen):
     with reporter("text", "always") as heard:
         heard.run_started(
-            Manifest("1", "f", Plan("r", "r.yaml", (TRAIN,)), {}, ()),
-            [Action("train", "run", FIRST)],
+            Manifest(
+                id="1",
+                folder="f",
+                plan=Plan(name="r", file="r.yaml", stages=(TRAIN,)),
+                facts={},
+                stages=(),
+            ),
+            [Action(stage="train", do="run", cause=FIRST)],
         )
-        heard.stage_started(TRAIN, Action("train", "run", FIRST), 1, 1)
+        heard.stage_started(TRAIN, Action(stage="train", do="run", cause=FIRST), 1, 1)
         heard.event(TRAIN, EVENT)  # the first report says nothing of the speed
         heard._screen.refresh()
         assert "left" not in screen()

@@ -8,7 +8,10 @@ from runner.report.eta import Outlook
 
 def stage(name, iters=0, batch=4):
     return Stage(
-        name, "mlx_lm.lora", {"train": bool(iters), "iters": iters, "batch_size": batch}, {}
+        name=name,
+        tool="mlx_lm.lora",
+        params={"train": bool(iters), "iters": iters, "batch_size": batch},
+        outputs={},
     )
 
 
@@ -59,7 +62,12 @@ def test_it_goes_by_the_mean_speed_so_that_one_slow_report_moves_it_little(outlo
 
 
 def test_the_validations_to_come_are_counted():
-    one = Stage("v", "t", {"train": True, "iters": 105, "batch_size": 1, "steps_per_eval": 25}, {})
+    one = Stage(
+        name="v",
+        tool="t",
+        params={"train": True, "iters": 105, "batch_size": 1, "steps_per_eval": 25},
+        outputs={},
+    )
     outlook = Outlook([one])
     outlook.heard(one, {"event": "val", "iteration": 1, "val_loss": 1.0, "val_time": 9.0})
     outlook.heard(one, report(10, 0.1))

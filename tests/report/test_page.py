@@ -13,7 +13,7 @@ from runner.catalog import load
 from runner.plan.model import Plan, Stage
 from runner.report import gather
 from runner.runs.decisions import Action
-from runner.runs.manifest import Manifest, StageRecord, State, from_dict
+from runner.runs.manifest import Manifest, StageRecord, State, read_back
 from runner.system import files
 
 # What a Chromium asks its maker when it starts, whatever page it shows.
@@ -25,11 +25,21 @@ def finished_run(folder, events=40, **changes):
     """Lay down a run's folder as a run leaves it, with one training and its metrics."""
     tool = load.catalog().get("mlx_lm.lora")
     params = {p.name: p.default for p in tool.parameters.values()} | {"train": True, "data": "d"}
-    stage = Stage("train", "mlx_lm.lora", params, {}, description="Train <it> & see.")
-    record = StageRecord("train", State.FINISHED, seconds=3.0, metrics={"train_loss": 1.5})
-    plan = Plan("demo", "demo.yaml", (stage,), "Ours.")
-    manifest = Manifest(folder.name, str(folder), plan, {"packages": {"mlx": "1"}}, (record,))
-    manifest = from_dict(manifest.as_dict() | {"state": "finished"} | changes)
+    stage = Stage(
+        name="train", tool="mlx_lm.lora", params=params, outputs={}, description="Train <it> & see."
+    )
+    record = StageRecord(
+        name="train", state=State.FINISHED, seconds=3.0, metrics={"train_loss": 1.5}
+    )
+    plan = Plan(name="demo", file="demo.yaml", stages=(stage,), description="Ours.")
+    manifest = Manifest(
+        id=folder.name,
+        folder=str(folder),
+        plan=plan,
+        facts={"packages": {"mlx": "1"}},
+        stages=(record,),
+    )
+    manifest = read_back(manifest.as_dict() | {"state": "finished"} | changes)
     (folder / "train").mkdir(parents=True)
     files.write(folder / "run.json", json.dumps(manifest.as_dict()))
     with (folder / "train" / "metrics.jsonl").open("w", encoding="ascii") as file:
@@ -77,7 +87,7 @@ def test_a_hundred_thousand_points_stay_a_small_page(tmp_path):
 def test_a_failed_run_says_first_what_to_do(tmp_path):
     manifest = finished_run(tmp_path / "run", state="failed")
     failure = {"kind": "out of memory", "guidance": "Set batch_size to 2.", "tail": "[metal] <oom>"}
-    record = StageRecord("train", State.FAILED, failure=failure)
+    record = StageRecord(name="train", state=State.FAILED, failure=failure)
     text = gather.write(manifest.with_stage(record)).read_text(encoding="utf-8")
     assert text.index("Set batch_size to 2.") < text.index("<h2>Stages</h2>")
     assert "[metal] &lt;oom&gt;" in text
@@ -87,7 +97,7 @@ def test_a_run_with_nothing_to_show_yet_has_a_page(tmp_path):
     folder = tmp_path / "run"
     manifest = finished_run(folder, state="running")
     (folder / "train" / "metrics.jsonl").write_bytes(b'{"event": "train", "iter')
-    text = gather.write(manifest.with_stage(StageRecord("train"))).read_text(encoding="utf-8")
+    text = gather.write(manifest.with_stage(StageRecord(name="train"))).read_text(encoding="utf-8")
     assert "cut off" in text
     assert '<i class="pending"' not in text
     assert "<svg" not in text
@@ -117,7 +127,7 @@ def test_a_page_is_left_as_it_is_where_nothing_was_left_to_do(do, kept, tmp_path
     file = gather.write(manifest)
     file.write_text("as it was", encoding="utf-8")
     page = gather.Page()
-    page.run_started(manifest, [Action("train", do, "")])
+    page.run_started(manifest, [Action(stage="train", do=do, cause="")])
     page.run_ended(manifest)
     assert (file.read_text(encoding="utf-8") == "as it was") == kept
 

@@ -1,9 +1,9 @@
 """Reports and comparisons, from values."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from runner.catalog import load
 from runner.plan.expectations import Judgement
@@ -14,7 +14,7 @@ from runner.report.curves import curves
 from runner.report.report import markdown, report
 from runner.report.wording import gates, standing, unenforced
 from runner.runs.audit import compare
-from runner.runs.manifest import Manifest, StageRecord, State, from_dict
+from runner.runs.manifest import Manifest, StageRecord, State, read_back
 from runner.runs.next_steps import going_on
 
 
@@ -22,17 +22,21 @@ def run(name="one", *, rate=1e-5, loss=2.0, smoke=False, data="aa", state=State.
     tool = load.catalog().get("mlx_lm.lora")
     params = {p.name: p.default for p in tool.parameters.values()}
     params |= {"train": True, "model": "m", "data": "d", "learning_rate": rate}
-    stage = Stage("train", "mlx_lm.lora", params, {})
+    stage = Stage(name="train", tool="mlx_lm.lora", params=params, outputs={})
     record = StageRecord(
-        "train",
-        state,
+        name="train",
+        state=state,
         seconds=90.0,
         metrics={"val_loss": loss, "tokens_per_second": 100.0},
         expectations=(("metrics.val_loss <= 2.5", loss <= 2.5),),
         identity={"model": "m", "data": "d", "input d": data},
     )
-    plan = Plan("demo", "demo.yaml", (stage,), "A description.", smoke=smoke)
-    manifest = Manifest(name, f"runs/demo/{name}", plan, {}, (record,), state)
+    plan = Plan(
+        name="demo", file="demo.yaml", stages=(stage,), description="A description.", smoke=smoke
+    )
+    manifest = Manifest(
+        id=name, folder=f"runs/demo/{name}", plan=plan, facts={}, stages=(record,), state=state
+    )
     rows = [{"iteration": 1, "val_loss": loss}]
     seen = {"train": (compare(params, params, {}, {}), {"train_rows": 7})}
     return report(
@@ -69,10 +73,12 @@ def test_markdown_says_gates_figures_and_failures():
 
 def test_a_gate_of_a_smoke_run_says_that_it_stopped_nothing():
     one = run(loss=3.0, smoke=True)
-    missed = Judgement("metrics.val_loss <= 2.5", "", held=False, figures={"metrics.val_loss": 3.0})
+    missed = Judgement(
+        expected="metrics.val_loss <= 2.5", place="", held=False, figures={"metrics.val_loss": 3.0}
+    )
     record = replace(one.manifest.stages[0], unenforced=(missed.as_dict(),))
     whole = one.manifest.with_stage(record)
-    assert from_dict(json.loads(json.dumps(whole.as_dict()))) == whole
+    assert read_back(json.loads(json.dumps(whole.as_dict()))) == whole
     assert unenforced(record) == ["not enforced in a smoke run: metrics.val_loss <= 2.5 (3.000)"]
     assert unenforced(record)[0] in standing(whole, alive=False)
     assert gates(record, smoke=True) == [
@@ -98,11 +104,11 @@ def test_an_option_that_a_remedy_changes_is_said_once():
 def test_why_an_expectation_does_not_hold_is_said_with_every_figure_it_reads():
     two = {"metrics.val_loss": 3.0, "stages.a.metrics.val_loss": 2.0}
     judged = [
-        Judgement("a", "", held=False, figures=two),
-        Judgement("b", "", held=False, figures={}, trouble="nothing measured it"),
-        Judgement("c", "", held=False, figures={}),
+        Judgement(expected="a", place="", held=False, figures=two),
+        Judgement(expected="b", place="", held=False, figures={}, trouble="nothing measured it"),
+        Judgement(expected="c", place="", held=False, figures={}),
     ]
-    record = StageRecord("train", unenforced=tuple(one.as_dict() for one in judged))
+    record = StageRecord(name="train", unenforced=tuple(one.as_dict() for one in judged))
     assert [one.partition("run: ")[2] for one in unenforced(record)] == [
         "a (metrics.val_loss is 3.000, stages.a.metrics.val_loss is 2.000)",
         "b (nothing measured it)",

@@ -7,10 +7,10 @@ import struct
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from runner.base.errors import UnfitError
 from runner.plan.model import Plan, Stage
@@ -46,9 +46,20 @@ stages:
 
 def lone(name="demo"):
     plan = Plan(
-        name, "demo.yaml", (Stage("train", "mlx_lm.lora", {"iters": 2, "train": True}, {}),)
+        name=name,
+        file="demo.yaml",
+        stages=(
+            Stage(name="train", tool="mlx_lm.lora", params={"iters": 2, "train": True}, outputs={}),
+        ),
     )
-    return Manifest("id", "folder", plan, {}, (StageRecord("train"),), State.RUNNING)
+    return Manifest(
+        id="id",
+        folder="folder",
+        plan=plan,
+        facts={},
+        stages=(StageRecord(name="train"),),
+        state=State.RUNNING,
+    )
 
 
 class Broken:
@@ -100,10 +111,15 @@ def test_a_tracker_that_hangs_is_left_behind(monkeypatch, capsys):
 
 def test_a_tracker_that_is_not_installed_is_told_before_the_run(monkeypatch):
     monkeypatch.setattr(trackers.machine, "importable", lambda name: False)
-    plan = Plan("demo", "demo.yaml", (), track={"wandb": {}})
+    plan = Plan(name="demo", file="demo.yaml", stages=(), track={"wandb": {}})
     with pytest.raises(UnfitError, match="track: wandb, and wandb is not installed"):
         trackers.trackers(plan)
-    assert trackers.trackers(Plan("demo", "demo.yaml", (), track={"wandb": {}}, smoke=True)) == []
+    assert (
+        trackers.trackers(
+            Plan(name="demo", file="demo.yaml", stages=(), track={"wandb": {}}, smoke=True)
+        )
+        == []
+    )
 
 
 def records(path):

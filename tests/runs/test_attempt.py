@@ -15,7 +15,7 @@ from runner.runs.manifest import Manifest, StageRecord
 from runner.runs.process import Child
 from runner.runs.signals import Interrupt
 
-STAGE = Stage("s", "model.tiny", {"path": "${RUN_DIR}/s/model"}, {"model": "${RUN_DIR}/s/model"})
+STAGE = Stage(name="s", tool="model.tiny", params={"path": "${RUN_DIR}/s/model"}, outputs={"model": "${RUN_DIR}/s/model"})
 
 
 class Ready:
@@ -35,15 +35,15 @@ class Ready:
 
 def attempt(folder, code):
     tool = load.catalog().get("model.tiny")
-    stage = Stage("s", "model.tiny", {**tool.defaults, **STAGE.params}, STAGE.outputs)
-    plan = Plan("r", "r.yaml", (stage,))
-    manifest = Manifest("1", str(folder), plan, {}, (StageRecord("s"),))
+    stage = Stage(name="s", tool="model.tiny", params={**tool.defaults, **STAGE.params}, outputs=STAGE.outputs)
+    plan = Plan(name="r", file="r.yaml", stages=(stage,))
+    manifest = Manifest(id="1", folder=str(folder), plan=plan, facts={}, stages=(StageRecord(name="s"),))
     ready = Ready(code)
     return ready, Attempt(manifest, stage, tool, ready)
 
 
 def run(one, heard):
-    record, timed_out = one.run(StageRecord("s"), heard.append, lambda record: None)
+    record, timed_out = one.run(StageRecord(name="s"), heard.append, lambda record: None)
     return one.failed(record, timed_out=timed_out)
 
 

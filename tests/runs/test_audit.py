@@ -3,20 +3,20 @@
 import argparse
 import json
 import types
-from dataclasses import replace
+from msgspec.structs import replace
 from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.base.values import read_as
 from runner.report.wording import finished
 from runner.runs.audit import (
     PARSED,
     READ,
     Verdict,
     compare,
-    from_dict,
     sentence,
     settled,
     summary,
@@ -28,7 +28,7 @@ from runner.worker.observed_namespace import Taken
 
 
 def rows(**seen):
-    return [Verdict(name, 1, 1, seen=how, equal=True) for name, how in seen.items()]
+    return [Verdict(parameter=name, planned=1, parsed=1, effective=None, observed=False, seen=how, equal=True) for name, how in seen.items()]
 
 
 def test_each_word_says_how_far_a_parameter_was_followed():
@@ -54,7 +54,7 @@ def test_what_gives_way_is_named_with_what_takes_its_place():
 
 def test_the_terminal_says_the_same_as_the_audit():
     verdicts = rows(a=READ, b=PARSED)
-    record = StageRecord("train", State.FINISHED, seconds=1.0, audit=tally(verdicts))
+    record = StageRecord(name="train", state=State.FINISHED, seconds=1.0, audit=tally(verdicts))
     assert sentence(verdicts).startswith(summary(record.audit))
     assert finished(record) == (
         "finished in 1.0 s, 2 of 2 parameters as planned (1 read by the tool, 1 only parsed)"
@@ -96,7 +96,7 @@ def test_a_verdict_that_was_written_down_is_read_back_as_it_was(pairs):
     parsed = {str(at): as_seen(other) for at, (_, other) in enumerate(pairs)}
     made = compare(planned, parsed, {}, {"0": READ})
     written = [settled(one, {"./data": "moved"}).as_dict() for one in made]
-    read = [from_dict(row) for row in json.loads(json.dumps(written, default=str))]
+    read = read_as(json.loads(json.dumps(written, default=str)), list[Verdict])
     assert [one.equal for one in read] == [one.equal for one in made]
     assert (sentence(read), tally(read)) == (sentence(made), tally(made))
 
@@ -104,14 +104,14 @@ def test_a_verdict_that_was_written_down_is_read_back_as_it_was(pairs):
 def test_a_path_in_another_spelling_is_the_same_once_and_for_all():
     (made,) = compare({"p": "./data/x"}, {"p": PurePosixPath("data/x")}, {}, {})
     assert made.equal
-    assert from_dict(json.loads(json.dumps(made.as_dict(), default=str))).equal
+    assert read_as(json.loads(json.dumps(made.as_dict(), default=str)), Verdict).equal
 
 
 @pytest.mark.parametrize("change", [{"equal": 1}, {"equal": "yes"}, {"parameter": 3}, {"seen": []}])
 def test_what_is_no_verdict_is_not_read_as_one(change):
     said = {**rows(a=READ)[0].as_dict(), **change}
-    with pytest.raises(TypeError):
-        from_dict(said)
+    with pytest.raises(ValueError, match="Expected"):
+        read_as(said, Verdict)
 
 
 def test_a_parsers_result_remembers_what_is_read_of_it_and_not_what_is_copied():

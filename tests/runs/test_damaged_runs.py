@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.cli import main
-from runner.runs.manifest import Manifest, from_dict
+from runner.runs.manifest import Manifest, read_back
 
 pytestmark = pytest.mark.slow
 
@@ -192,6 +192,6 @@ def test_a_damaged_run_is_named_and_the_sound_one_meant(ran, tmp_path):
 def test_a_manifest_is_read_back_as_it_was_written(ran):
     (file,) = ran.glob("runs/r/2*/run.json")
     said = json.loads(file.read_text(encoding="utf-8"))
-    found = from_dict(said)
+    found = read_back(said)
     assert isinstance(found, Manifest)
     assert json.loads(json.dumps(found.as_dict())) == said

@@ -75,7 +75,7 @@ LORA = {
 
 
 def change(kind, tail="", **params):
-    stage = Stage("train", "mlx_lm.lora", {**LORA, **params}, {}, timeout=600.0, continues=True)
+    stage = Stage(name="train", tool="mlx_lm.lora", params={**LORA, **params}, outputs={}, timeout=600.0, continues=True)
     return [str(one) for step in remedies(kind, stage, tail) for one in step[0].changes]
 
 
@@ -120,7 +120,7 @@ def test_a_class_names_the_parameter_to_change_and_to_what(kind, params, tail, e
 
 
 def test_a_change_is_said_as_the_words_that_make_it():
-    stage = Stage("train", "mlx_lm.lora", LORA, {}, timeout=600.0)
+    stage = Stage(name="train", tool="mlx_lm.lora", params=LORA, outputs={}, timeout=600.0)
     words = [
         assignment(stage, one)
         for kind in ("disk full", "timeout")
@@ -134,6 +134,6 @@ def test_a_change_is_said_as_the_words_that_make_it():
 
 
 def test_a_failure_about_a_file_names_the_files():
-    stage = Stage("train", "mlx_lm.lora", LORA, {})
+    stage = Stage(name="train", tool="mlx_lm.lora", params=LORA, outputs={})
     assert subject("gated model", stage) == "This stage has model: some/model, data: data."
     assert subject("out of memory", stage) == ""

@@ -51,7 +51,7 @@ def test_it_comes_after_names_of_any_kind(tmp_path, clock, last):
 
 
 def manifest(folder, **facts):
-    return Manifest("id", str(folder), Plan("r", "r.yaml", ()), facts, (), State.RUNNING)
+    return Manifest(id="id", folder=str(folder), plan=Plan(name="r", file="r.yaml", stages=()), facts=facts, stages=(), state=State.RUNNING)
 
 
 def test_a_run_is_alive_while_its_lock_is_held(tmp_path):
@@ -98,7 +98,7 @@ def test_a_run_is_itself_whatever_it_is_called(tmp_path, monkeypatch, said):
 def written(folder, name, at):
     """A run of a recipe whose manifest was last written at a time."""
     folder.mkdir(parents=True)
-    said = Manifest(folder.name, str(folder), Plan(name, f"{name}.yaml", ()), {}, ())
+    said = Manifest(id=folder.name, folder=str(folder), plan=Plan(name=name, file=f"{name}.yaml", stages=()), facts={}, stages=())
     (folder / "run.json").write_text(json.dumps(said.as_dict()))
     os.utime(folder / "run.json", (at, at))
     return folder.name

@@ -21,7 +21,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def of(folder, path):
-    return Places(folder, Stage("train", "mlx_lm.lora", {}, {"adapter_path": path}))
+    return Places(folder, Stage(name="train", tool="mlx_lm.lora", params={}, outputs={"adapter_path": path}))
 
 
 def make(path, text="weights"):
@@ -74,7 +74,7 @@ def test_what_a_run_made_before_is_kept_once(folder):
     places = of(folder, f"{RUN}/train/adapters")
     for text in ("first", "second", "third"):
         make(folder / "train" / "adapters", text)
-        places.clear(StageRecord("train"))
+        places.clear(StageRecord(name="train"))
         assert not (folder / "train" / "adapters").exists()
     kept = [path.read_text() for path in folder.rglob("*.safetensors")]
     assert kept == ["third"]
@@ -83,7 +83,7 @@ def test_what_a_run_made_before_is_kept_once(folder):
 def test_the_users_own_folder_is_worked_in_and_never_moved(folder, tmp_path):
     mine = make(tmp_path / "mine", "by hand")
     places = of(folder, "mine")
-    places.clear(StageRecord("train", prints={str(mine): {}}))
+    places.clear(StageRecord(name="train", prints={str(mine): {}}))
     assert places.open() == {}
     places.settle()
     assert (mine / "a.safetensors").read_text() == "by hand"
@@ -93,7 +93,7 @@ def test_an_output_outside_that_the_run_itself_made_makes_room(folder, tmp_path)
     places = of(folder, "mine")
     assert places.open() == {"mine": ".mine.part"}
     make(tmp_path / ".mine.part")
-    record = StageRecord("train", prints=places.prints())
+    record = StageRecord(name="train", prints=places.prints())
     places.settle()
     assert (tmp_path / "mine" / "a.safetensors").exists()
     places.clear(record)
@@ -105,7 +105,7 @@ def test_one_that_the_user_changed_since_is_the_users(folder, tmp_path):
     places = of(folder, "mine")
     places.open()
     make(tmp_path / ".mine.part")
-    record = StageRecord("train", prints=places.prints())
+    record = StageRecord(name="train", prints=places.prints())
     places.settle()
     (tmp_path / "mine" / "notes.txt").write_text("keep me")
     places.clear(record)

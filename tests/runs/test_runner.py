@@ -37,10 +37,10 @@ def walk(tmp_path):
     recipe = workflow.load(str(file), environ={})
     plan = workflow.plan(workflow.compiled(recipe, {}), recipe)
     rows = tuple(
-        StageRecord(one, State.FINISHED, prints={path: {".": MADE}})
+        StageRecord(name=one, state=State.FINISHED, prints={path: {".": MADE}})
         for one, path in (("make", "model"), ("four", "four"))
     )
-    before = Manifest("id", str(tmp_path), plan, {}, rows, State.FINISHED)
+    before = Manifest(id="id", folder=str(tmp_path), plan=plan, facts={}, stages=rows, state=State.FINISHED)
     job = Job(plan=plan, names=(), runs=tmp_path, before=before)
     return Walk(job, load.catalog(), Ahead(tmp_path, plan, load.catalog()), Silent())
 
@@ -51,14 +51,14 @@ def test_nothing_is_put_aside_while_it_is_said_to_be_finished(walk, monkeypatch)
 
     monkeypatch.setattr(Places, "clear", killed)
     with pytest.raises(KilledError):
-        walk.tries(walk.plan.stages[0], Identity({}), ())
+        walk.tries(walk.plan.stages[0], Identity(parts={}), ())
     for record in history.read(walk.folder).stages:
         assert record.state is State.PENDING
         assert record.prints, "what stands outside of the run is no longer known to be its own"
 
 
 def test_a_run_that_was_stopped_has_no_stage_that_runs(walk):
-    walk.manifest = walk.manifest.with_stage(StageRecord("make", State.RUNNING))
+    walk.manifest = walk.manifest.with_stage(StageRecord(name="make", state=State.RUNNING))
     walk.end(Exit.INTERRUPTED)
     said = history.read(walk.folder)
     assert [record.state for record in said.stages] == [State.INTERRUPTED, State.FINISHED]

@@ -1,8 +1,9 @@
 """For every rule a recipe that breaks it, and its near neighbour that breaks none."""
 
 import json
-from dataclasses import dataclass
-from dataclasses import replace as change
+
+from msgspec import Struct
+from msgspec.structs import replace as change
 
 from runner import workflow
 from runner.catalog import load as schemas
@@ -12,14 +13,19 @@ from runner.recipe.load import Overrides, load
 
 KEYS = ["self_attn.q_proj", "mlp.up_proj"]
 NOTHING = Known()
-UNSEEN = Finding("model", "no row of 'rows' was tried", "allow this rule where that is meant")
+UNSEEN = Finding(
+    parameter="model",
+    message="no row of 'rows' was tried",
+    hint="allow this rule where that is meant",
+)
 REFUSED = Finding(
-    "model", "the template refuses it", "leave system_prompt out, and begin the prompt with it"
+    parameter="model",
+    message="the template refuses it",
+    hint="leave system_prompt out, and begin the prompt with it",
 )
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """Stages that a rule finds, stages no rule finds, and what is on disk for each."""
 
     bad: dict
@@ -112,7 +118,7 @@ def cosine(steps, end=0.0, warmup=0, peak=1e-5):
 
 
 def model(**facts):
-    return Known(models={"base": change(ModelFacts("base"), **facts)})
+    return Known(models={"base": change(ModelFacts(path="base"), **facts)})
 
 
 def block(shapes):
@@ -125,11 +131,23 @@ def rows(train=8, valid=8, test=8, keys=("messages",), others=(), **own):
     there = {name: count for name, count in counts.items() if count is not None}
     first = {name: frozenset(own.get(f"{name}_keys", keys)) for name in there if there[name]}
     sizes = {name: 100 * count for name, count in there.items()}
-    return Known(data={"rows": DataSet("rows", there, first, others, sizes)})
+    return Known(
+        data={"rows": DataSet(path="rows", rows=there, keys=first, others=others, sizes=sizes)}
+    )
 
 
 def adapter(**changed):
-    shape = Adapter("lora", 8, 20.0, tuple(KEYS), 16, "base", "'old'", 0, "rows")
+    shape = Adapter(
+        fine_tune_type="lora",
+        rank=8,
+        scale=20.0,
+        keys=tuple(KEYS),
+        num_layers=16,
+        base="base",
+        source="'old'",
+        seed=0,
+        data="rows",
+    )
     return Known(adapters={"old": change(shape, **changed)})
 
 
@@ -443,7 +461,7 @@ CASES = {
     "replay-share-not-exact": Case(
         {"a": stage("data.mix", primary="new", replay="old")},
         {"a": stage("data.mix", primary="new", replay="old", tolerance=0.0072)},
-        Known(data={name: DataSet(name, {"train": 12}) for name in ("new", "old")}),
+        Known(data={name: DataSet(path=name, rows={"train": 12}) for name in ("new", "old")}),
     ),
     "no-validation-rows": Case(one(), one(), rows(valid=None, others=("val.jsonl",)), rows()),
     "not-looked-at": Case(one(), one(), Known(unseen={"train": (UNSEEN,)}), NOTHING),
@@ -589,7 +607,7 @@ FURTHER = {
         Case(
             {"a": stage("data.mix", primary="new", replay="old", ratio=0.01)},
             one(),
-            Known(data={name: DataSet(name, {"train": 12}) for name in ("new", "old")}),
+            Known(data={name: DataSet(path=name, rows={"train": 12}) for name in ("new", "old")}),
         ),
     ),
     "a share of more than there is": (
@@ -597,7 +615,12 @@ FURTHER = {
         Case(
             {"a": stage("data.mix", primary="new", replay="old", ratio=0.6)},
             one(),
-            Known(data={"new": DataSet("new", {"train": 12}), "old": DataSet("old", {"train": 3})}),
+            Known(
+                data={
+                    "new": DataSet(path="new", rows={"train": 12}),
+                    "old": DataSet(path="old", rows={"train": 3}),
+                }
+            ),
         ),
     ),
     "the home of another": ("path-not-expanded", Case(one(adapter_path="~bob/x"), one())),

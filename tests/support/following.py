@@ -8,18 +8,18 @@ be tried. PROSE may hold no command and no value to write.
 import posixpath
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 
 import yaml
 from edits import Pair, at, child, insert, letters, offset, pairs, put, remove, rename, said, value
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.problems import Mark, Problem
 
 SET, PROFILE, ENVIRONMENT = "--set", "--profile", "environment"
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """A recipe and what is laid over it; `others` are files beside it that are written anew."""
 
     file: str
@@ -30,8 +30,7 @@ class Case:
     others: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a problem stands: the text a person would edit there."""
 
     case: Case

@@ -172,4 +172,4 @@ def stages(draw: st.DrawFn, tool: Tool) -> Stage:
     assert violations(schema, drawn) == [], drawn
     params = complete(schema, drawn, schema)
     assert violations(schema, params) == [], params
-    return Stage("stage", tool.name, params, {})
+    return Stage(name="stage", tool=tool.name, params=params, outputs={})

@@ -95,7 +95,7 @@ def test_a_parameter_deleted_from_the_recipe_changes_the_commands(line, generate
 def test_a_parameter_deleted_from_the_catalogue_is_an_error(parameter, generated, monkeypatch):
     tool = load.catalog().get("mlx_lm.lora")
     less = {k: v for k, v in tool.schema["properties"].items() if k != parameter}
-    lacking = Tool(tool.name, {**tool.schema, "properties": less})
+    lacking = Tool(name=tool.name, schema={**tool.schema, "properties": less})
     monkeypatch.setitem(load.catalog()._tools, tool.name, lacking)
     with pytest.raises(workflow.InvalidRecipeError, match=f"no parameter '{parameter}'"):
         generated("security_sequential")

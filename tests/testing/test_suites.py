@@ -73,7 +73,11 @@ def test_a_folder_is_searched_but_not_what_packages_and_runs_left_in_it(tmp_path
 def test_what_is_locked_is_the_recipe_and_each_profile_unless_its_test_file_says_more(tmp_path):
     (tmp_path / "a.yaml").write_text(RECIPE + "profiles: {p: {}, q: {}}\n", encoding="utf-8")
     recipe = f"{tmp_path}/a.yaml"
-    assert cases.locked(recipe) == {"": Inputs(), "p": Inputs(("p",)), "q": Inputs(("q",))}
+    assert cases.locked(recipe) == {
+        "": Inputs(),
+        "p": Inputs(profiles=("p",)),
+        "q": Inputs(profiles=("q",)),
+    }
     (tmp_path / "a.test.yaml").write_text("tests: {one: {}}\n", encoding="utf-8")
     assert list(cases.locked(recipe)) == ["", "p", "q"]
     (tmp_path / "a.test.yaml").write_text(
@@ -81,7 +85,7 @@ def test_what_is_locked_is_the_recipe_and_each_profile_unless_its_test_file_says
         encoding="utf-8",
     )
     assert cases.locked(recipe) == {
-        "q+p+smoke": Inputs(("q", "p"), smoke=True),
+        "q+p+smoke": Inputs(profiles=("q", "p"), smoke=True),
         "x": Inputs(sets=("vars.a=[1]",)),
     }
 

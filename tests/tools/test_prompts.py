@@ -102,22 +102,26 @@ def test_a_bad_line_is_told_with_the_way_out(row, said):
 
 
 def test_a_line_without_a_prompt_is_a_category():
-    assert read({"category": "a", "weight": 2}) == Category("a", (), 2.0)
+    assert read({"category": "a", "weight": 2}) == Category(name="a", rules=(), weight=2.0)
 
 
-RULES = tuple(Rule("contain", "x", weight) for weight in (3.0, 1.0))
+RULES = tuple(Rule(kind="contain", wanted="x", weight=weight) for weight in (3.0, 1.0))
 
 
 def test_the_score_of_an_answer_is_the_share_of_its_rules_by_weight():
-    found = [Verdict(RULES[0], held=True), Verdict(RULES[1], held=None)]
+    found = [Verdict(rule=RULES[0], held=True), Verdict(rule=RULES[1], held=None)]
     assert float(score(found)) == 0.75
 
 
 def added(*rows, weights=()):
-    scores = Scores({name: Category(name, (), weight) for name, weight in weights})
+    scores = Scores(
+        {name: Category(name=name, rules=(), weight=weight) for name, weight in weights}
+    )
     for category, weight, is_held in rows:
-        question = Question("prompt", "p", None, category, RULES[:1], weight)
-        scores.add(question, [Verdict(RULES[0], is_held)])
+        question = Question(
+            asked="prompt", prompt="p", id=None, category=category, rules=RULES[:1], weight=weight
+        )
+        scores.add(question, [Verdict(rule=RULES[0], held=is_held)])
     return scores.figures()
 
 
@@ -142,7 +146,7 @@ def test_a_pattern_that_is_given_up_is_no_verdict_and_counts_as_not_held():
         raise TimeoutError
 
     for kind in ("match", "not_match"):
-        (found,) = verdicts((Rule(kind, "x"),), "x", give_up)
+        (found,) = verdicts((Rule(kind=kind, wanted="x"),), "x", give_up)
         assert found.held is None
         assert score([found]) == 0
 

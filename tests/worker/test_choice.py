@@ -15,7 +15,10 @@ RATIOS = st.floats(0.5, 3) | st.none()
 def trainings(draw):
     pairs = draw(st.lists(st.tuples(LOSSES, RATIOS), max_size=8))
     return [
-        Weights(at, f"{at}", loss, None, ratio) for at, (loss, ratio) in enumerate(pairs, start=1)
+        Weights(
+            iteration=at, file=f"{at}", val_loss=loss, retention_loss=None, retention_ratio=ratio
+        )
+        for at, (loss, ratio) in enumerate(pairs, start=1)
     ]
 
 
@@ -36,8 +39,8 @@ def test_nothing_better_within_the_bound_is_left_behind(weights, bound):
 
 
 def test_weights_beyond_the_bound_are_out_of_the_question():
-    kept = Weights(1, "a", 3.0, 1.0, 1.1)
-    forgot = Weights(2, "b", 1.0, 2.0, 1.2)
+    kept = Weights(iteration=1, file="a", val_loss=3.0, retention_loss=1.0, retention_ratio=1.1)
+    forgot = Weights(iteration=2, file="b", val_loss=1.0, retention_loss=2.0, retention_ratio=1.2)
     assert best([kept, forgot], 1.15) == kept
     assert best([kept, forgot], 1.2) == forgot
     assert best([forgot], 1.15) is None

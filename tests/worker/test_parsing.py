@@ -63,7 +63,7 @@ def tool(tmp_path, monkeypatch):
         (tmp_path / f"{name}.py").write_text(text.replace("WORK", work), encoding="utf-8")
         main = f"{name}:main"
         schema = {"properties": {}, "x-tool": {"command": ["mine"], "main": main, **said}}
-        return Tool(name, schema), victim
+        return Tool(name=name, schema=schema), victim
 
     return made
 

@@ -13,7 +13,7 @@ pytest.importorskip("mlx_lm")
 
 from runner.runs.checkpoints import (  # noqa: E402
     NOTE,
-    from_dict,
+    read_note,
 )
 from runner.worker.train.loop import Loop  # noqa: E402
 from runner.worker.train.state import State  # noqa: E402
@@ -63,7 +63,7 @@ class Cut(BaseException):
     """The process is gone."""
 
 
-class Cutting(State):
+class Cutting(State, dict=True):
     """A state whose process is gone when so many batches were drawn."""
 
     cut = 0
@@ -116,10 +116,11 @@ def trained(place, monkeypatch):
         heard = Heard()
         kind = State if cut is None else Cutting
         note = folder / "state" / NOTE
-        before = from_dict(json.loads(note.read_text())) if note.exists() else None
+        before = read_note(json.loads(note.read_text())) if note.exists() else None
         folder.mkdir(exist_ok=True)
-        state = kind(folder / "state", "same", None, before)
-        state.cut = cut
+        state = kind(folder=folder / "state", identity="same", before=before)
+        if cut is not None:
+            state.cut = cut
         measured = {}
         said = {**said, "watch.retention.data": str(place / "data")} if said else {}
         with monkeypatch.context() as patch:

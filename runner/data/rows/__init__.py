@@ -48,7 +48,6 @@ from runner.data.rows.parsing import (
     decode,
     foreign,
     parse,
-    parse_for,
     problem_of,
     quick_parse,
 )
@@ -102,7 +101,6 @@ __all__ = [
     "look",
     "misnamed",
     "parse",
-    "parse_for",
     "problem_of",
     "quick_parse",
     "report",

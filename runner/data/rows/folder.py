@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from shlex import quote
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from runner.base.problems import Mark, Problem, counted, listing, ordered
 from runner.data.rows.parsing import data_of, holding, way
@@ -20,17 +21,19 @@ COUNTED_PADDING = 0.2
 
 def split_problems(survey: Survey) -> Iterator[Problem]:
     """Yield what is wrong with a split as a whole."""
-    mark, batch = Mark(survey.file, 1, 1), survey.use.batch_size
+    mark, batch = Mark(file=survey.file, line=1, column=1), survey.use.batch_size
     if not survey.size:
         message = "the file is empty; mlx-lm stops with an IndexError"
-        yield Problem(mark, message, "split-empty", "write rows, or delete the file")
+        yield Problem(
+            mark=mark, message=message, rule="split-empty", hint="write rows, or delete the file"
+        )
         return
     if survey.use.mask_prompt and survey.format == "text":
         message = (
             "mask_prompt needs prompts and these rows are text; mlx-lm stops with a ValueError"
         )
         hint = "train without mask_prompt, or write chat rows; mlx-lm reads all three files"
-        yield Problem(mark, message, "mask-prompt-with-text", hint)
+        yield Problem(mark=mark, message=message, rule="mask-prompt-with-text", hint=hint)
     yield from _counted(survey, mark)
     if not batch:
         return
@@ -41,7 +44,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
             "mlx-lm stops with a ValueError"
         )
         hint = f"add rows, or set batch_size to at most {survey.rows}"
-        yield Problem(mark, message, "split-smaller-than-batch", hint)
+        yield Problem(mark=mark, message=message, rule="split-smaller-than-batch", hint=hint)
     elif rest and survey.classes.total() == survey.rows:
         lines = unreached(survey.tails, rest)
         message = (
@@ -51,8 +54,15 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
         hint = (
             f"add {counted(batch - rest, 'row')}, or choose a batch_size that divides {survey.rows}"
         )
-        place = Mark(survey.file, lines[0], 1)
-        yield Problem(place, message, "rows-never-reached", hint, (), "warning")
+        place = Mark(file=survey.file, line=lines[0], column=1)
+        yield Problem(
+            mark=place,
+            message=message,
+            rule="rows-never-reached",
+            hint=hint,
+            notes=(),
+            severity="warning",
+        )
     yield from _silent(survey, batch)
     padding = 1 - survey.sums["content"] / (survey.sums["computed"] or 1)
     if survey.sums["computed"] and padding > MOST_PADDING:
@@ -61,7 +71,12 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
             "that follow each other, whatever their lengths"
         )
         yield Problem(
-            mark, message, "batches-mostly-padding", _shorter(survey, batch), (), "warning"
+            mark=mark,
+            message=message,
+            rule="batches-mostly-padding",
+            hint=_shorter(survey, batch),
+            notes=(),
+            severity="warning",
         )
 
 
@@ -90,7 +105,14 @@ def _counted(survey: Survey, mark: Mark) -> Iterator[Problem]:
             f"counts one padding token a row, and the rows have {trained / padding:.1f} others"
         )
         hint = "longer answers make it matter less; compare losses only between such rows"
-        yield Problem(mark, message, "loss-counts-padding", hint, (), "warning")
+        yield Problem(
+            mark=mark,
+            message=message,
+            rule="loss-counts-padding",
+            hint=hint,
+            notes=(),
+            severity="warning",
+        )
 
 
 def _silent(survey: Survey, batch: int) -> Iterator[Problem]:
@@ -106,7 +128,12 @@ def _silent(survey: Survey, batch: int) -> Iterator[Problem]:
         hint = "raise max_seq_length, shorten the prompts before their answers, or remove them"
         rest = "one more batch is so" if more == 1 else f"{more} more batches are so"
         hint += f"; {rest}" * (more > 0 and lines == found[0])
-        yield Problem(Mark(survey.file, lines[0], 1), message, "batch-learns-nothing", hint)
+        yield Problem(
+            mark=Mark(file=survey.file, line=lines[0], column=1),
+            message=message,
+            rule="batch-learns-nothing",
+            hint=hint,
+        )
 
 
 def silent_batches(
@@ -146,8 +173,7 @@ _NAME = re.compile(
 _PACKED = re.compile(r"\.(?:gz|bz2|xz|zst)\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """Every problem of a data folder, and what the rows of each split are like."""
 
     problems: tuple[Problem, ...]
@@ -162,7 +188,7 @@ class Report:
         """Return the report as JSON-ready values."""
         return {
             "problems": [problem.as_dict() for problem in self.problems],
-            "splits": {name: asdict(stats) for name, stats in self.splits.items()},
+            "splits": to_builtins(dict(self.splits)),
         }
 
 
@@ -185,7 +211,9 @@ def report(
     found += _formats_differ(surveys)
     for survey in surveys.values():
         found += ordered([*split_problems(survey), *survey.tally.problems()])
-    return Report(tuple(found), {split: survey.stats() for split, survey in surveys.items()})
+    return Report(
+        problems=tuple(found), splits={split: survey.stats() for split, survey in surveys.items()}
+    )
 
 
 def _repeats(surveys: Mapping[str, Survey]) -> Iterator[tuple[str, int, int, str]]:
@@ -204,7 +232,7 @@ def _repeats(surveys: Mapping[str, Survey]) -> Iterator[tuple[str, int, int, str
 def _repeated(
     surveys: Mapping[str, Survey], split: str, number: int, first: int, other: str
 ) -> None:
-    tally, place = surveys[split].tally, Mark(surveys[other].file, first, 1)
+    tally, place = surveys[split].tally, Mark(file=surveys[other].file, line=first, column=1)
     rule = "row-repeated" if split == other else "row-in-two-splits"
     if not tally.count(rule, number):
         return
@@ -212,8 +240,17 @@ def _repeated(
     if split != other:
         message = f"the row stands in the {other} split, too, in line {first}"
         hint = f"remove one; the {split} loss says nothing of rows the model has seen"
-    mark = Mark(surveys[split].file, number, 1)
-    tally.show(Problem(mark, message, rule, hint, ((place, "the first"),), "warning"))
+    mark = Mark(file=surveys[split].file, line=number, column=1)
+    tally.show(
+        Problem(
+            mark=mark,
+            message=message,
+            rule=rule,
+            hint=hint,
+            notes=((place, "the first"),),
+            severity="warning",
+        )
+    )
 
 
 def misnamed(names: Collection[str], split: str) -> list[str]:
@@ -246,22 +283,29 @@ def _absent(
                 )
             severity = "error" if lost else "warning"
             yield Problem(
-                Mark(f"{folder}/{name}", 1, 1), message, "split-misnamed", hint, (), severity
+                mark=Mark(file=f"{folder}/{name}", line=1, column=1),
+                message=message,
+                rule="split-misnamed",
+                hint=hint,
+                notes=(),
+                severity=severity,
             )
         if wanted in names or wrong:
             continue
-        mark, message = Mark(f"{folder}/{wanted}", 1, 1), f"there is no {wanted}"
+        mark, message = Mark(file=f"{folder}/{wanted}", line=1, column=1), f"there is no {wanted}"
         if split in required:
-            yield Problem(mark, message, "split-missing", "mlx-lm stops without it")
+            yield Problem(
+                mark=mark, message=message, rule="split-missing", hint="mlx-lm stops without it"
+            )
         elif split == "valid":
             message += "; mlx-lm trains without validation and says so in one line"
             yield Problem(
-                mark,
-                message,
-                "split-missing",
-                "keep some rows of train.jsonl out of it, as valid.jsonl",
-                (),
-                "warning",
+                mark=mark,
+                message=message,
+                rule="split-missing",
+                hint="keep some rows of train.jsonl out of it, as valid.jsonl",
+                notes=(),
+                severity="warning",
             )
 
 
@@ -282,5 +326,12 @@ def _formats_differ(surveys: Mapping[str, Survey]) -> Iterator[Problem]:
                 "mlx-lm takes both, and their losses cannot be compared"
             )
             hint = "write both in one format"
-            mark = Mark(survey.file, 1, 1)
-            yield Problem(mark, message, "splits-of-two-formats", hint, (), "warning")
+            mark = Mark(file=survey.file, line=1, column=1)
+            yield Problem(
+                mark=mark,
+                message=message,
+                rule="splits-of-two-formats",
+                hint=hint,
+                notes=(),
+                severity="warning",
+            )

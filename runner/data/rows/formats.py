@@ -17,10 +17,14 @@ def text_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
         yield flaw
     elif not row[key]:
         message = f"has an empty {key}; mlx-lm stops with an IndexError when a batch draws it"
-        yield Flaw("row-empty-text", message, "remove the row", (key,))
+        yield Flaw(rule="row-empty-text", message=message, hint="remove the row", path=(key,))
     elif row[key].isspace():
         yield Flaw(
-            "row-empty-text", f"has only white space as {key}", "remove it", (key,), "warning"
+            rule="row-empty-text",
+            message=f"has only white space as {key}",
+            hint="remove it",
+            path=(key,),
+            severity="warning",
         )
 
 
@@ -40,7 +44,12 @@ def tools_flaws(row: Mapping[str, Any]) -> Iterator[Flaw]:
     tools = row["tools"]
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
         message = f"has {kind(tools)} as tools, not a list of objects"
-        yield Flaw("row-field-type", message, "write JSON schemas, not text", ("tools",))
+        yield Flaw(
+            rule="row-field-type",
+            message=message,
+            hint="write JSON schemas, not text",
+            path=("tools",),
+        )
 
 
 def _string(row: Mapping[str, Any], key: str) -> Flaw | None:
@@ -49,7 +58,12 @@ def _string(row: Mapping[str, Any], key: str) -> Flaw | None:
         return None
     lists = isinstance(value, list)
     hint = "for messages use a chat row: one list under one key" if lists else "write a string"
-    return Flaw("row-field-type", f"has {kind(value)} as {key}, not a string", hint, (key,))
+    return Flaw(
+        rule="row-field-type",
+        message=f"has {kind(value)} as {key}, not a string",
+        hint=hint,
+        path=(key,),
+    )
 
 
 def formats_of(row: Mapping[str, Any], features: Features) -> list[str]:
@@ -68,7 +82,7 @@ def require_format(row: Any, features: Features) -> list[str]:
     """Return the formats of a row that has at least one; else it is a RowError."""
     if not isinstance(row, dict):
         hint = "write one object a line, without [ ] around it" if isinstance(row, list) else ""
-        raise RowError(Flaw("row-not-object", "is not a JSON object", hint))
+        raise RowError(Flaw(rule="row-not-object", message="is not a JSON object", hint=hint))
     found = formats_of(row, features)
     if not found:
         raise RowError(without_format(row, features))
@@ -89,7 +103,13 @@ def two_formats(formats: Sequence[str], wanted: str) -> Flaw:
     """Return the flaw of a row in the wanted format and in others."""
     others = listing(kind for kind in formats if kind != wanted)
     message = f"can be read as {wanted} and as {others}; mlx-lm reads it as {wanted}"
-    return Flaw("row-two-formats", message, "leave only the keys you mean", (), "warning")
+    return Flaw(
+        rule="row-two-formats",
+        message=message,
+        hint="leave only the keys you mean",
+        path=(),
+        severity="warning",
+    )
 
 
 def other_format(row: Mapping[str, Any], found: str, wanted: str, features: Features) -> Flaw:
@@ -101,7 +121,7 @@ def other_format(row: Mapping[str, Any], found: str, wanted: str, features: Feat
         f"is {found} and the first row is {wanted}: mlx-lm reads it as {wanted}, "
         f"and stops with KeyError '{missing}' in the middle of the training"
     )
-    return Flaw("row-other-format", message, "keep one format per file")
+    return Flaw(rule="row-other-format", message=message, hint="keep one format per file")
 
 
 LONGEST = 64
@@ -136,10 +156,10 @@ def chat_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
     if not isinstance(messages, list):
         message = f"has {kind(messages)} as {key}, not a list of messages"
         hint = 'write [{"role": "user", "content": …}, {"role": "assistant", "content": …}]'
-        yield Flaw("row-field-type", message, hint, (key,))
+        yield Flaw(rule="row-field-type", message=message, hint=hint, path=(key,))
     elif not messages:
         message = f"has no message in {key}; mlx-lm stops with a ValueError when a batch draws it"
-        yield Flaw("row-no-messages", message, "remove the row", (key,))
+        yield Flaw(rule="row-no-messages", message=message, hint="remove the row", path=(key,))
     else:
         last = len(messages) - 1
         for at, message in enumerate(messages):
@@ -156,18 +176,30 @@ def _message_flaws(message: Any, at: int, use: Use, *, is_last: bool) -> Iterato
     name = f"{use.features.chat}[{at}]"
     if not isinstance(message, dict):
         hint = 'write {"role": …, "content": …}'
-        yield Flaw("row-field-type", f"has {kind(message)} as {name}, not an object", hint, path)
+        yield Flaw(
+            rule="row-field-type",
+            message=f"has {kind(message)} as {name}, not an object",
+            hint=hint,
+            path=path,
+        )
         return
     share_gpt = "from" in message and "value" in message
     hint = as_chat() if share_gpt else ""
     if "role" not in message:
-        yield Flaw("row-message-without-role", f"has no role in {name}", hint, path)
+        yield Flaw(
+            rule="row-message-without-role", message=f"has no role in {name}", hint=hint, path=path
+        )
     else:
         yield from _role_flaws(message["role"], name, path, use)
     calls = bool(message.get("tool_calls"))
     answers = is_last and not calls and message.get("role") == "assistant"
     if "content" not in message and not calls:
-        yield Flaw("row-message-without-content", f"has no content in {name}", hint, path)
+        yield Flaw(
+            rule="row-message-without-content",
+            message=f"has no content in {name}",
+            hint=hint,
+            path=path,
+        )
     elif not calls or message.get("content") is not None:
         yield from _content_flaws(message["content"], name, path, answers=answers)
 
@@ -175,7 +207,12 @@ def _message_flaws(message: Any, at: int, use: Use, *, is_last: bool) -> Iterato
 def _role_flaws(role: Any, name: str, path: tuple[str | int, ...], use: Use) -> Iterator[Flaw]:
     path = (*path, "role")
     if not isinstance(role, str):
-        yield Flaw("row-field-type", f"has {kind(role)} as role of {name}, not a string", "", path)
+        yield Flaw(
+            rule="row-field-type",
+            message=f"has {kind(role)} as role of {name}, not a string",
+            hint="",
+            path=path,
+        )
     elif role not in use.roles:
         message = (
             f"has the unknown role {shown(role)} in {name}; chat templates leave such a message out"
@@ -185,7 +222,7 @@ def _role_flaws(role: Any, name: str, path: tuple[str | int, ...], use: Use) -> 
         hint = f"did you mean '{meant}'?" if meant else suggest(role, sorted(use.roles))
         adds = f"; --role {quote(role)} adds one" if len(role) <= LONGEST else ""
         otherwise = f"known are {listing(sorted(use.roles))}{adds}"
-        yield Flaw("row-unknown-role", message, hint or otherwise, path)
+        yield Flaw(rule="row-unknown-role", message=message, hint=hint or otherwise, path=path)
 
 
 def _content_flaws(
@@ -197,10 +234,16 @@ def _content_flaws(
             yield empty(f"the content of {name} is empty", path, answer=answers)
     elif text_parts(content) is not None:
         message = f"has a list of parts as content of {name}; many templates print it as it stands"
-        yield Flaw("row-content-parts", message, "join the parts to one string", path, "warning")
+        yield Flaw(
+            rule="row-content-parts",
+            message=message,
+            hint="join the parts to one string",
+            path=path,
+            severity="warning",
+        )
     else:
         message = f"has {kind(content)} as content of {name}, not a string"
-        yield Flaw("row-field-type", message, "", path)
+        yield Flaw(rule="row-field-type", message=message, hint="", path=path)
 
 
 def _order_flaws(messages: Sequence[Any], use: Use) -> Iterator[Flaw]:
@@ -210,19 +253,30 @@ def _order_flaws(messages: Sequence[Any], use: Use) -> Iterator[Flaw]:
     if use.mask_prompt and not last:
         message = "has a single message; with mask_prompt mlx-lm stops with a ValueError there"
         yield Flaw(
-            "row-single-message", message, "write the question, too, or remove the row", path
+            rule="row-single-message",
+            message=message,
+            hint="write the question, too, or remove the row",
+            path=path,
         )
     elif isinstance(role, str) and role in use.roles and role != "assistant":
         masked = f"; with mask_prompt only this message of the {role} is trained"
         message = f"ends with a message of the {role}, not the assistant" + masked * use.mask_prompt
         severity = "error" if use.mask_prompt else "warning"
-        yield Flaw("row-last-not-assistant", message, "end with the answer", path, severity)
+        yield Flaw(
+            rule="row-last-not-assistant",
+            message=message,
+            hint="end with the answer",
+            path=path,
+            severity=severity,
+        )
     elif use.mask_prompt:
         answers = sum(isinstance(m, dict) and m.get("role") == "assistant" for m in messages)
         if answers > 1:
             message = f"has {answers} answers; with mask_prompt mlx-lm trains only the last"
             hint = "write one row per answer, or train without mask_prompt"
-            yield Flaw("row-answers-masked", message, hint, path, "warning")
+            yield Flaw(
+                rule="row-answers-masked", message=message, hint=hint, path=path, severity="warning"
+            )
 
 
 CHECKS: Mapping[str, Callable[[Mapping[str, Any], Use], Iterator[Flaw]]] = {

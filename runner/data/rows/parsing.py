@@ -6,34 +6,24 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cache
-from importlib import import_module
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from runner.base.problems import Mark, Problem, shown
 from runner.data.rows.row import DATA, SPLITS, Flaw, RowError, dotted
 
 Parse = Callable[[bytes], tuple[Any, str]]
-MANY = 1 << 20
-"""So many bytes are worth the import of a faster parser, 20 ms."""
-
-
-def parse_for(size: int) -> Parse:
-    """Return what reads so many bytes of lines: `parse`, or what does the same in less time."""
-    return quick_parse() if size >= MANY else parse
 
 
 @cache
 def quick_parse() -> Parse:
     """Return what decodes a line as `parse` does, which has the last word on all that is not plain.
 
-    It is `parse` itself where msgspec is not installed. That refuses more than Python does (NaN,
-    half a surrogate pair), and accepts nothing else.
+    msgspec refuses more than Python does (NaN, half a surrogate pair), and accepts nothing else.
     """
-    try:
-        msgspec: Any = import_module("msgspec")
-    except ImportError:
-        return parse
     errors = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
     decode = msgspec.json.Decoder().decode
 
@@ -150,7 +140,9 @@ def _twice(text: str, key: str) -> Flaw:
     message = (
         f"has the key {shown(key)} twice{inside}; mlx-lm reads the last, and the other is lost"
     )
-    return Flaw("row-key-twice", message, "leave one of them, or rename one", path)
+    return Flaw(
+        rule="row-key-twice", message=message, hint="leave one of them, or rename one", path=path
+    )
 
 
 def _way(value: Any) -> tuple[str | int, ...] | None:
@@ -179,7 +171,7 @@ def parse(line: bytes) -> tuple[Any, str]:
     except json.JSONDecodeError as error:
         raise RowError(_not_json(body, error)) from error
     except (ValueError, RecursionError) as error:
-        raise RowError(Flaw("row-not-json", f"cannot be read: {error}")) from error
+        raise RowError(Flaw(rule="row-not-json", message=f"cannot be read: {error}")) from error
 
 
 def _carriage_return(body: bytes) -> Flaw:
@@ -188,7 +180,12 @@ def _carriage_return(body: bytes) -> Flaw:
     head = body[: body.index(b"\r")].decode(errors="replace")
     message = "has a carriage return inside; mlx-lm would end the row there"
     return Flaw(
-        "row-carriage-return", message, "end every row with one \\n", (), "error", len(head) + 1
+        rule="row-carriage-return",
+        message=message,
+        hint="end every row with one \\n",
+        path=(),
+        severity="error",
+        column=len(head) + 1,
     )
 
 
@@ -196,7 +193,14 @@ def _not_utf8(body: bytes, error: UnicodeDecodeError) -> Flaw:
     utf16 = body.startswith((b"\xff\xfe", b"\xfe\xff"))
     hint = "the file looks like UTF-16; " * utf16 + "save it as UTF-8"
     column = len(body[: error.start].decode()) + 1
-    return Flaw("row-not-utf8", f"cannot be read: {error}", hint, (), "error", column)
+    return Flaw(
+        rule="row-not-utf8",
+        message=f"cannot be read: {error}",
+        hint=hint,
+        path=(),
+        severity="error",
+        column=column,
+    )
 
 
 def _not_json(body: bytes, error: json.JSONDecodeError) -> Flaw:
@@ -204,29 +208,51 @@ def _not_json(body: bytes, error: json.JSONDecodeError) -> Flaw:
         return BLANK
     if body.startswith(b"\xef\xbb\xbf"):
         message = "is not JSON: Unexpected UTF-8 BOM, and mlx-lm does not skip it"
-        return Flaw("row-byte-order-mark", message, "save the file as UTF-8 without a BOM")
+        return Flaw(
+            rule="row-byte-order-mark", message=message, hint="save the file as UTF-8 without a BOM"
+        )
     message = f"is not JSON: {error.msg} at column {error.colno}"
     hint = "one JSON object a line" if error.msg == "Extra data" or body in {b"[", b"{"} else ""
     if error.msg.startswith("Invalid \\escape"):
         hint = r"in JSON a backslash is written twice: \\"
-    return Flaw("row-not-json", message, hint, (), "error", error.colno)
+    return Flaw(
+        rule="row-not-json",
+        message=message,
+        hint=hint,
+        path=(),
+        severity="error",
+        column=error.colno,
+    )
 
 
-BLANK = Flaw("row-blank", "is blank; mlx-lm cannot read past a blank line, remove it")
+BLANK = Flaw(rule="row-blank", message="is blank; mlx-lm cannot read past a blank line, remove it")
 
 
 def constant_flaw(found: str) -> Flaw:
     """Return the flaw of a row with a NaN or an Infinity."""
     message = f"holds {found}, which is not JSON; mlx-lm reads it, other programs refuse the file"
-    return Flaw("row-constant", message, "write null or a number", (), "warning")
+    return Flaw(
+        rule="row-constant",
+        message=message,
+        hint="write null or a number",
+        path=(),
+        severity="warning",
+    )
 
 
 def problem_of(flaw: Flaw, file: str, number: int, line: bytes) -> Problem:
     """Return the problem that a flaw is in this line of a file."""
     column = flaw.column or (column_of(line.decode(), flaw.path) if flaw.path else 1)
-    mark = Mark(file, number, column)
+    mark = Mark(file=file, line=number, column=column)
     hint = flaw.hint.replace(DATA, quote(data_of(file))) if DATA in flaw.hint else flaw.hint
-    return Problem(mark, f"the row {flaw.message}", flaw.rule, hint, (), flaw.severity)
+    return Problem(
+        mark=mark,
+        message=f"the row {flaw.message}",
+        rule=flaw.rule,
+        hint=hint,
+        notes=(),
+        severity=flaw.severity,
+    )
 
 
 def data_of(file: str) -> str:
@@ -298,7 +324,7 @@ _OBJECTS = (
 )
 
 
-class Other(NamedTuple):
+class Other(Struct, frozen=True, kw_only=True):
     """What a file holds instead of rows, and the command that makes rows of it.
 
     `command` reads stdin and writes stdout; `whole` names its files itself.
@@ -311,7 +337,7 @@ class Other(NamedTuple):
 
 def _packed(by: str, module: str) -> Other:
     script = f"import {module}, shutil, sys; shutil.copyfileobj({module}.open(sys.stdin.buffer), "
-    return Other(f"packed by {by}", f"python3 -c '{script}sys.stdout.buffer)'")
+    return Other(what=f"packed by {by}", command=f"python3 -c '{script}sys.stdout.buffer)'")
 
 
 def _arrow(name: str, module: str) -> Other:
@@ -320,19 +346,19 @@ def _arrow(name: str, module: str) -> Other:
         "for row in p.read_table(sys.argv[1]).to_pylist()]"
     )
     whole = f"python3 -m pip install pyarrow && python3 -c '{script}' {{source}} > {{target}}"
-    return Other(name, whole=whole)
+    return Other(what=name, whole=whole)
 
 
 _ZIP = b"PK\x03\x04"
-_EXCEL = Other("an Excel workbook", whole="save it from Excel as CSV UTF-8")
+_EXCEL = Other(what="an Excel workbook", whole="save it from Excel as CSV UTF-8")
 _BEGINNINGS = {
     b"\x1f\x8b": _packed("gzip", "gzip"),
     b"BZh": _packed("bzip2", "bz2"),
     b"\xfd7zXZ\x00": _packed("xz", "lzma"),
-    b"\x28\xb5\x2f\xfd": Other("packed by zstd", whole="zstd -d {source} -o {target}"),
+    b"\x28\xb5\x2f\xfd": Other(what="packed by zstd", whole="zstd -d {source} -o {target}"),
     b"PAR1": _arrow("Parquet", "parquet"),
     b"ARROW1": _arrow("Arrow", "feather"),
-    _ZIP: Other("a zip archive", whole="python3 -m zipfile -e {source} {folder}"),
+    _ZIP: Other(what="a zip archive", whole="python3 -m zipfile -e {source} {folder}"),
     b"\xd0\xcf\x11\xe0": _EXCEL,
 }
 
@@ -346,7 +372,12 @@ def foreign(head: bytes, file: str, target: str = "") -> Problem | None:
     if found is None:
         return None
     message = f"the file is {found.what}, and mlx-lm reads one JSON object a line"
-    return Problem(Mark(file, 1, 1), message, "split-not-jsonl", way(found, file, target or file))
+    return Problem(
+        mark=Mark(file=file, line=1, column=1),
+        message=message,
+        rule="split-not-jsonl",
+        hint=way(found, file, target or file),
+    )
 
 
 def way(found: Other, source: str, target: str) -> str:
@@ -375,11 +406,13 @@ def _of_bytes(head: bytes) -> Other | None:
     wide = _wide(head)
     if wide:
         script = f'import sys; sys.stdout.buffer.write(open(0, encoding="{wide}").read().encode())'
-        return Other(f"text in {wide.upper()}", f"python3 -c '{script}'")
+        return Other(what=f"text in {wide.upper()}", command=f"python3 -c '{script}'")
     if b"\0" in head and not head.lstrip().startswith(b"{"):
-        return Other("no text", whole="write rows of text into it")
+        return Other(what="no text", whole="write rows of text into it")
     if b"\r" in head.strip() and b"\n" not in head and len(head) < HEAD:
-        return Other("of lines that end with a carriage return alone", "tr '\\r' '\\n'")
+        return Other(
+            what="of lines that end with a carriage return alone", command="tr '\\r' '\\n'"
+        )
     return None
 
 
@@ -407,7 +440,9 @@ def _of_text(head: bytes, file: str) -> Other | None:
         value = f'json.load(rows)["{inside}"]'
         return _table(f"one JSON object, with rows in '{inside}'", value, encoding)
     if _spread(said):
-        return Other("JSON objects over several lines each", f"python3 -c '{_OBJECTS}'")
+        return Other(
+            what="JSON objects over several lines each", command=f"python3 -c '{_OBJECTS}'"
+        )
     delimiter = _delimiter(said[0]) or _named(file, said[0])
     if delimiter:
         more = "" if delimiter == "," else f", delimiter={delimiter!r}".replace("'", '"')
@@ -421,7 +456,7 @@ def _table(what: str, value: str, encoding: str) -> Other:
         f"[print(json.dumps(row)) for row in {value}]"
     )
     other = "" if encoding == "utf-8-sig" else ", not in UTF-8 (Windows-1252 is assumed)"
-    return Other(f"{what}{other}", f"python3 -c '{script}'")
+    return Other(what=f"{what}{other}", command=f"python3 -c '{script}'")
 
 
 def _is_utf8(head: bytes) -> bool:

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 DATA = "{data}"
 """In a hint, the data set that a row stands in."""
 
 
-class Flaw(NamedTuple):
+class Flaw(Struct, frozen=True, kw_only=True):
     """What is wrong with a row, as a sentence whose subject is the row."""
 
     rule: str
@@ -33,8 +34,16 @@ def empty(what: str, path: tuple[str | int, ...], *, answer: bool) -> Flaw:
     """Return the flaw of a field that holds nothing; the model would learn such an answer."""
     if answer:
         message = f"teaches the model to answer with nothing: {what}"
-        return Flaw("row-empty-answer", message, "remove the row", path, "warning")
-    return Flaw("row-empty-field", f"has a gap: {what}", "", path, "warning")
+        return Flaw(
+            rule="row-empty-answer",
+            message=message,
+            hint="remove the row",
+            path=path,
+            severity="warning",
+        )
+    return Flaw(
+        rule="row-empty-field", message=f"has a gap: {what}", hint="", path=path, severity="warning"
+    )
 
 
 def kind(value: Any) -> str:
@@ -55,8 +64,7 @@ SPLITS = ("train", "valid", "test")
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(Struct, frozen=True, kw_only=True):
     """The keys of a row; mlx-lm's ``prompt_feature``, ``chat_feature``, … rename them."""
 
     prompt: str = "prompt"
@@ -65,8 +73,7 @@ class Features:
     text: str = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True, kw_only=True):
     """What the rows will be trained with, and how many problems of a kind to show per file."""
 
     features: Features = Features()
@@ -82,7 +89,7 @@ class Use:
 _ROLE = itemgetter("role")
 
 
-class Row(NamedTuple):
+class Row(Struct, frozen=True, kw_only=True):
     """A row that can be read: its keys and values, its format, the strings it trains on."""
 
     value: Mapping[str, Any]

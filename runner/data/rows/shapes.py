@@ -76,12 +76,12 @@ def without_format(row: Mapping[str, Any], features: Features) -> Flaw:
         message = (
             "holds answers to compare; mlx_lm.lora trains on one answer, and reads none of them"
         )
-        return Flaw("row-of-preferences", message, _chosen(row))
+        return Flaw(rule="row-of-preferences", message=message, hint=_chosen(row))
     message = (
         "has no format mlx-lm knows: a row needs "
         f"{features.prompt} and {features.completion}, {features.chat}, or {features.text}"
     )
-    return Flaw("row-without-format", message, _way_out(row, features))
+    return Flaw(rule="row-without-format", message=message, hint=_way_out(row, features))
 
 
 def unread(row: Mapping[str, Any], read: Collection[str], texts: Sequence[str]) -> Iterator[Flaw]:
@@ -95,16 +95,34 @@ def unread(row: Mapping[str, Any], read: Collection[str], texts: Sequence[str]) 
             f"holds {listing(map(repr, ranked))}, answers to compare: mlx_lm.lora trains on the "
             "one answer that it reads as on any other, and never reads these"
         )
-        yield Flaw("row-of-preferences", message, _chosen(row), (ranked[0],), "warning")
+        yield Flaw(
+            rule="row-of-preferences",
+            message=message,
+            hint=_chosen(row),
+            path=(ranked[0],),
+            severity="warning",
+        )
     elif row.get("label") is False and len(texts) > 1:
         message = "has label false, which marks a bad answer: mlx_lm.lora trains on it all the same"
-        yield Flaw("row-of-preferences", message, "remove the row", ("label",), "warning")
+        yield Flaw(
+            rule="row-of-preferences",
+            message=message,
+            hint="remove the row",
+            path=("label",),
+            severity="warning",
+        )
     said = "\n".join(texts)
     for key in BESIDE:
         value = row.get(key) if key in found and key not in read else None
         if value and not (isinstance(value, str) and value.strip() in said):
             message = f"has '{key}', which mlx-lm never reads: the model would not see it"
-            yield Flaw("row-key-unread", message, _joined(row, key), (key,), "warning")
+            yield Flaw(
+                rule="row-key-unread",
+                message=message,
+                hint=_joined(row, key),
+                path=(key,),
+                severity="warning",
+            )
 
 
 def _chosen(row: Mapping[str, Any]) -> str:

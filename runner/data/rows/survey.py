@@ -2,8 +2,9 @@
 
 from array import array
 from collections import Counter, deque
-from dataclasses import dataclass, field, fields
 from hashlib import sha256
+
+from msgspec import Struct
 
 from runner.data.rows.formats import look, other_format, require_format, two_formats
 from runner.data.rows.parsing import BLANK, Parse, constant_flaw, parse, problem_of
@@ -22,8 +23,7 @@ TEMPLATE = 256
 """So many tokens a chat template adds to a row at most, as is assumed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Struct, frozen=True, kw_only=True):
     """What max_seq_length and the mask do: rows and tokens cut, answers without a trained token.
 
     `trained` tokens are those the loss counts, and `padding` what it counts besides (T74).
@@ -38,8 +38,7 @@ class Tokens:
     padding: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Struct, frozen=True, kw_only=True):
     """What the rows of one file are like; `turns` counts the messages of chats."""
 
     rows: int
@@ -50,7 +49,6 @@ class Stats:
     tokens: Tokens | None = None
 
 
-@dataclass(slots=True)
 class Survey:
     """The rows of one file, or of a piece of it, taken one after the other and forgotten.
 
@@ -59,26 +57,19 @@ class Survey:
     `silent` holds, by number of keys, place and line of the rows without a token to learn.
     """
 
-    file: str
-    format: str | None
-    use: Use
-    rows: int = 0
-    size: int = 0
-    characters: Histogram = field(default_factory=Histogram)
-    turns: Histogram = field(default_factory=Histogram)
-    lengths: Histogram = field(default_factory=Histogram)
-    sums: Counter[str] = field(default_factory=Counter)
-    tally: Tally = field(init=False)
-    seen: list["array[int]"] = field(init=False)
-    tails: dict[int, deque[int]] = field(default_factory=dict)
-    batch: list[int] = field(default_factory=list)
-    unread: int = 0
-    classes: Counter[int] = field(default_factory=Counter)
-    silent: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.tally = Tally(self.use.limit)
+    def __init__(self, *, file: str, format: str | None, use: Use) -> None:  # noqa: A002
+        self.file = file
+        self.format = format
+        self.use = use
+        self.rows = self.size = self.unread = 0
+        self.characters, self.turns, self.lengths = Histogram(), Histogram(), Histogram()
+        self.sums: Counter[str] = Counter()
+        self.tally = Tally(limit=use.limit)
         self.seen = [array("Q") for _ in range(BUCKETS)]
+        self.tails: dict[int, deque[int]] = {}
+        self.batch: list[int] = []
+        self.classes: Counter[int] = Counter()
+        self.silent: dict[int, list[tuple[int, int]]] = {}
 
     def take(
         self, number: int, line: bytes, encode: Encode | None = None, parse: Parse = parse
@@ -111,7 +102,7 @@ class Survey:
             if len(value) > _READ[wanted]:
                 for flaw in unread(value, self._read, texts):
                     self._flawed(flaw, number, line)
-            self._sound(Row(value, wanted, texts), number, line, encode)
+            self._sound(Row(value=value, format=wanted, parts=texts), number, line, encode)
 
     @property
     def _read(self) -> tuple[str, ...]:
@@ -129,14 +120,22 @@ class Survey:
         if lost:
             message = f"has no end within {size / 1e6:.0f} MB; the rest of the file was not read"
         severity = "error" if lost else "warning"
-        self._flawed(Flaw("row-too-long", message, "split it", (), severity), number, b"")
+        self._flawed(
+            Flaw(rule="row-too-long", message=message, hint="split it", path=(), severity=severity),
+            number,
+            b"",
+        )
 
     def _sound(self, row: Row, number: int, line: bytes, encode: Encode | None) -> None:
         try:
             same = identity(row, self.use.features)
         except UnicodeEncodeError:
             message = "holds half of a surrogate pair; the tokenizer stops there with a TypeError"
-            flaw = Flaw("row-lone-surrogate", message, "write the whole character, as UTF-8")
+            flaw = Flaw(
+                rule="row-lone-surrogate",
+                message=message,
+                hint="write the whole character, as UTF-8",
+            )
             self._flawed(flaw, number, line)
             return
         digest = int.from_bytes(sha256(same).digest()[:8])
@@ -202,7 +201,11 @@ class Survey:
         if self.unread < MANY:
             return False
         message = f"is the last of {MANY:,} that are no rows; some after it were not looked at"
-        self._flawed(Flaw("row-too-many", message, "write one JSON object a line"), number, b"")
+        self._flawed(
+            Flaw(rule="row-too-many", message=message, hint="write one JSON object a line"),
+            number,
+            b"",
+        )
         return True
 
     def given_up(self, why: str, number: int) -> None:
@@ -233,8 +236,15 @@ class Survey:
 
     def stats(self) -> Stats:
         """Return what the rows are like."""
-        names = (f.name for f in fields(Tokens) if f.name != "lengths")
+        names = (name for name in Tokens.__struct_fields__ if name != "lengths")
         lengths = self.lengths.spread()
-        seen = Tokens(lengths, **{n: self.sums[n] for n in names}) if lengths.rows else None
+        seen = Tokens(lengths=lengths, **{n: self.sums[n] for n in names}) if lengths.rows else None
         characters, turns = self.characters.spread(), self.turns.spread()
-        return Stats(self.rows, self.size, self.format, characters, turns, seen)
+        return Stats(
+            rows=self.rows,
+            bytes=self.size,
+            format=self.format,
+            characters=characters,
+            turns=turns,
+            tokens=seen,
+        )

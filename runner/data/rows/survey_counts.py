@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from runner.base.problems import Mark, Problem
 
@@ -10,8 +11,7 @@ MANY = 4096
 """So many numbers are counted at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Struct, frozen=True, kw_only=True):
     """How a number is spread over the rows; quantiles are within 1 %."""
 
     rows: int
@@ -23,8 +23,7 @@ class Spread:
     maximum: int
 
 
-@dataclass(slots=True)
-class Histogram:
+class Histogram(Struct, kw_only=True):
     """Counts of whole numbers in buckets that grow with them: exact below 128, then within 1 %.
 
     `recent` are numbers that wait to be counted, many at once.
@@ -69,7 +68,15 @@ class Histogram:
         self.fold()
         rows = self.counts.total()
         median, p90, p99 = (self._quantile(share, rows) for share in (50, 90, 99))
-        return Spread(rows, self.total, self.minimum or 0, median, p90, p99, self.maximum)
+        return Spread(
+            rows=rows,
+            total=self.total,
+            minimum=self.minimum or 0,
+            median=median,
+            p90=p90,
+            p99=p99,
+            maximum=self.maximum,
+        )
 
     def _quantile(self, share: int, rows: int) -> int:
         wanted, seen = -(-rows * share // 100), 0
@@ -82,8 +89,7 @@ class Histogram:
         return 0
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct, kw_only=True):
     """Problems of one file: the first few of each kind, and the number of all."""
 
     limit: int
@@ -118,6 +124,13 @@ class Tally:
             yield from shown
             if rest := self.counts[rule] - len(shown):
                 example = shown[0]
-                mark = Mark(example.mark.file, self.last[rule], 1)
+                mark = Mark(file=example.mark.file, line=self.last[rule], column=1)
                 message = f"{rest} more like the {len(shown)} shown; this is the last"
-                yield Problem(mark, message, rule, example.hint, (), example.severity)
+                yield Problem(
+                    mark=mark,
+                    message=message,
+                    rule=rule,
+                    hint=example.hint,
+                    notes=(),
+                    severity=example.severity,
+                )

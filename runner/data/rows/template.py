@@ -16,7 +16,7 @@ def refused(why: str, row: Row, use: Use) -> Flaw:
     messages = messages_of(row, use)
     what = "the model's chat template" if messages else "the model's tokenizer"
     message = f"is refused by {what}: {_short(why)}; mlx-lm stops when a batch draws it"
-    return Flaw("row-template-error", message, way_out(why, messages))
+    return Flaw(rule="row-template-error", message=message, hint=way_out(why, messages))
 
 
 def given_up(why: str) -> Flaw:
@@ -26,7 +26,7 @@ def given_up(why: str) -> Flaw:
         "and no row after it was tried; mlx-lm does not give up"
     )
     hint = "look at the template; with such a row the training does not get further"
-    return Flaw("row-template-endless", message, hint)
+    return Flaw(rule="row-template-endless", message=message, hint=hint)
 
 
 def way_out(why: str, messages: Sequence[Any]) -> str:

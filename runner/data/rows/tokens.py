@@ -89,14 +89,24 @@ def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: Use) ->
         if alone:
             message += ", and in a batch of such rows the loss is NaN, as is every weight after it"
         hint = f"raise max_seq_length to {size}, or shorten the prompt"
-        yield Flaw("row-answer-lost", message, hint, (), "error" if alone else "warning")
+        yield Flaw(
+            rule="row-answer-lost",
+            message=message,
+            hint=hint,
+            path=(),
+            severity="error" if alone else "warning",
+        )
     elif size > longest:
         message = (
             f"has {counted(size, 'token')} and max_seq_length is {longest}: "
             f"the last {_are(size - longest)} cut off, with the end of the answer"
         )
         yield Flaw(
-            "row-cut", message, f"raise max_seq_length to {size}, or split it", (), "warning"
+            rule="row-cut",
+            message=message,
+            hint=f"raise max_seq_length to {size}, or split it",
+            path=(),
+            severity="warning",
         )
     if use.mask_prompt and prompt is not None:
         yield from _mask_flaws(whole, prompt)
@@ -116,7 +126,7 @@ def _mask_flaws(whole: Sequence[int], prompt: Sequence[int]) -> Iterator[Flaw]:
     )
     hint = "train without mask_prompt, or with a chat template whose start of an answer it repeats"
     severity = "error" if everything else "warning"
-    yield Flaw("row-mask-hides-answer", message, hint, (), severity)
+    yield Flaw(rule="row-mask-hides-answer", message=message, hint=hint, path=(), severity=severity)
 
 
 def _are(number: int) -> str:

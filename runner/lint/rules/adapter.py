@@ -32,7 +32,7 @@ def num_layers_ambiguous(view: View) -> Iterator[Finding]:
     number = view.params["num_layers"]
     if view.trains and (number == 0 or number < -1):
         message = f"num_layers {number} would train all layers"
-        yield Finding("num_layers", message, "write -1 for all layers")
+        yield Finding(parameter="num_layers", message=message, hint="write -1 for all layers")
 
 
 @rule("error", "T40")
@@ -46,7 +46,9 @@ def num_layers_more_than_the_model_has(view: View) -> Iterator[Finding]:
     if view.trains and layers and number > layers:
         has = counted(layers, "layer")
         message = f"the model has {has}, and num_layers is {number}: mlx-lm would stop"
-        yield Finding("num_layers", message, f"write {layers}, or -1 for all layers")
+        yield Finding(
+            parameter="num_layers", message=message, hint=f"write {layers}, or -1 for all layers"
+        )
 
 
 @rule("error", "T41", "T42")
@@ -63,17 +65,23 @@ def keys_match_nothing(view: View) -> Iterator[Finding]:
             continue
         if _PATTERN.search(key):
             message = f"'{key}' would match no module: mlx-lm compares keys letter by letter"
-            yield Finding("lora_parameters.keys", message, "write out every module")
+            yield Finding(
+                parameter="lora_parameters.keys", message=message, hint="write out every module"
+            )
         elif inside and key in inside:
             if len(inside[key]) < _MATRIX:
                 message = f"'{key}' is no linear or embedding layer: mlx-lm would stop"
-                yield Finding("lora_parameters.keys", message, "remove it")
+                yield Finding(parameter="lora_parameters.keys", message=message, hint="remove it")
         elif inside:
             linear = sorted(name for name, shape in inside.items() if len(shape) >= _MATRIX)
             near = [name for name in linear if name.endswith(f".{key}")]
             hint = f"did you mean '{near[0]}'?" if near else suggest(key, linear)
             message = f"'{key}' would match no module of the model"
-            yield Finding("lora_parameters.keys", message, hint or f"there are: {listing(linear)}")
+            yield Finding(
+                parameter="lora_parameters.keys",
+                message=message,
+                hint=hint or f"there are: {listing(linear)}",
+            )
         else:
             yield from _unlikely(key)
 
@@ -90,7 +98,7 @@ def keys_from_the_root(view: View) -> Iterator[Finding]:
         if found:
             message = f"'{key}' would be trained whatever num_layers says"
             hint = f"write '{found[1]}', which is trained in the last num_layers blocks"
-            yield Finding("lora_parameters.keys", message, hint)
+            yield Finding(parameter="lora_parameters.keys", message=message, hint=hint)
 
 
 @rule("warning", "T43")
@@ -102,7 +110,11 @@ def keys_outside_the_blocks(view: View) -> Iterator[Finding]:
     for key in _keys(view):
         if _OUTSIDE.search(key) and not _IN_BLOCK.search(key):
             message = f"'{key}' stands outside of the blocks and would be trained besides them"
-            yield Finding("lora_parameters.keys", message, "remove it if that is not meant")
+            yield Finding(
+                parameter="lora_parameters.keys",
+                message=message,
+                hint="remove it if that is not meant",
+            )
 
 
 @rule("warning", "T45")
@@ -115,7 +127,11 @@ def keys_not_said(view: View) -> Iterator[Finding]:
     full = view.params["fine_tune_type"] == "full"
     if view.trains and not full and "lora_parameters.keys" not in view.given:
         message = "which modules are adapted depends on the version of mlx-lm"
-        yield Finding("lora_parameters", message, "write keys, or 'keys: null' for all of them")
+        yield Finding(
+            parameter="lora_parameters",
+            message=message,
+            hint="write keys, or 'keys: null' for all of them",
+        )
 
 
 @rule("error", "T46")
@@ -127,7 +143,11 @@ def full_ignores_lora_parameters(view: View) -> Iterator[Finding]:
     """
     if view.trains and view.params["fine_tune_type"] == "full" and "lora_parameters" in view.given:
         message = "lora_parameters would be ignored: full fine-tuning has no rank, scale or keys"
-        yield Finding("lora_parameters", message, "remove them, or say lora_parameters: !reset")
+        yield Finding(
+            parameter="lora_parameters",
+            message=message,
+            hint="remove them, or say lora_parameters: !reset",
+        )
 
 
 @rule("error", "T47")
@@ -143,7 +163,7 @@ def full_on_quantized(view: View) -> Iterator[Finding]:
             "fine-tuning would stop at the first step"
         )
         hint = "name a model in full precision, or say fine_tune_type: lora"
-        yield Finding("fine_tune_type", message, hint)
+        yield Finding(parameter="fine_tune_type", message=message, hint=hint)
 
 
 @rule("error", "T48")
@@ -158,11 +178,19 @@ def dora_on_odd_bits(view: View) -> Iterator[Finding]:
         return
     if facts.quantized_bits in UNEVEN:
         message = f"DoRA cannot train on a base of {facts.quantized_bits} bits ({facts.because})"
-        yield Finding("fine_tune_type", message, "use a base of 4 or 8 bits, or the type lora")
+        yield Finding(
+            parameter="fine_tune_type",
+            message=message,
+            hint="use a base of 4 or 8 bits, or the type lora",
+        )
     for key in _keys(view):
         if _OUTSIDE.search(key) and not key.endswith("lm_head"):
             message = f"DoRA cannot train the quantized embedding '{key}'"
-            yield Finding("lora_parameters.keys", message, "remove it, or use the type lora")
+            yield Finding(
+                parameter="lora_parameters.keys",
+                message=message,
+                hint="remove it, or use the type lora",
+            )
 
 
 @rule("error", "T48")
@@ -179,7 +207,11 @@ def dora_on_experts(view: View) -> Iterator[Finding]:
     chosen = [name for name in experts if "conv" not in name and (keys is None or name in keys)]
     if chosen:
         message = f"DoRA cannot train experts such as '{chosen[0]}': mlx-lm would stop"
-        yield Finding("lora_parameters.keys", message, "write keys without them, or the type lora")
+        yield Finding(
+            parameter="lora_parameters.keys",
+            message=message,
+            hint="write keys without them, or the type lora",
+        )
 
 
 def _keys(view: View) -> list[str]:
@@ -194,11 +226,15 @@ def _unlikely(key: str) -> Iterator[Finding]:
     near = squashed.get(key.replace("_", "").casefold())
     if key in _BARE:
         message = f"'{key}' would match no module: keys are paths inside a block"
-        yield Finding("lora_parameters.keys", message, f"write '{_BARE[key]}.{key}'")
+        yield Finding(
+            parameter="lora_parameters.keys", message=message, hint=f"write '{_BARE[key]}.{key}'"
+        )
     elif key in _WHOLE:
         message = f"'{key}' is no linear layer: mlx-lm would stop, or train nothing"
         hint = "write out every module, or 'keys: null' for all of them"
-        yield Finding("lora_parameters.keys", message, hint)
+        yield Finding(parameter="lora_parameters.keys", message=message, hint=hint)
     elif near and near != key:
         message = f"'{key}' would match no module"
-        yield Finding("lora_parameters.keys", message, f"did you mean '{near}'?")
+        yield Finding(
+            parameter="lora_parameters.keys", message=message, hint=f"did you mean '{near}'?"
+        )

@@ -28,11 +28,15 @@ def split_missing(view: View) -> Iterator[Finding]:
         for split in _needed(view):
             if split not in data.rows:
                 message = f"'{data.path}' has no {split}.jsonl: mlx-lm would stop"
-                yield Finding("data", message, _stray(data) or f"add {split}.jsonl")
+                yield Finding(
+                    parameter="data", message=message, hint=_stray(data) or f"add {split}.jsonl"
+                )
         for split, rows in data.rows.items():
             if not rows:
                 message = f"{split}.jsonl of '{data.path}' is empty: mlx-lm would stop"
-                yield Finding("data", message, "add rows, or delete the file")
+                yield Finding(
+                    parameter="data", message=message, hint="add rows, or delete the file"
+                )
 
 
 @rule("error", "T69")
@@ -50,7 +54,11 @@ def batch_larger_than_data(view: View) -> Iterator[Finding]:
                 when = "after the training" if late else "at once"
                 has = f"{counted(rows, 'row')} and a batch {batch}"
                 message = f"{split} has {has}: mlx-lm would stop {when}"
-                yield Finding("batch_size", message, f"use a batch_size of at most {rows}")
+                yield Finding(
+                    parameter="batch_size",
+                    message=message,
+                    hint=f"use a batch_size of at most {rows}",
+                )
 
 
 @rule("warning", "T63")
@@ -67,7 +75,7 @@ def rows_never_trained(view: View) -> Iterator[Finding]:
         fits = [size for size in range(1, 2 * batch) if rows % size == 0]
         near = min(fits, key=lambda size: abs(size - batch))
         hint = f"use a batch_size of {near}, or add {counted(batch - rest, 'row')}"
-        yield Finding("batch_size", message, hint)
+        yield Finding(parameter="batch_size", message=message, hint=hint)
 
 
 @rule("error", tools=("data.mix",))
@@ -89,7 +97,7 @@ def replay_share_not_exact(view: View) -> Iterator[Finding]:
     try:
         replayed(ours, available, share, tolerance)
     except ShareError as error:
-        yield Finding("ratio", str(error), error.hint)
+        yield Finding(parameter="ratio", message=str(error), hint=error.hint)
 
 
 @rule("warning", "T68")
@@ -102,7 +110,7 @@ def no_validation_rows(view: View) -> Iterator[Finding]:
     data = data_of(view)
     if view.trains and data and data.rows and "valid" not in data.rows:
         message = f"'{data.path}' has no valid.jsonl: nothing would be validated"
-        yield Finding("data", message, _stray(data) or "add valid.jsonl")
+        yield Finding(parameter="data", message=message, hint=_stray(data) or "add valid.jsonl")
 
 
 @rule("error", "T73")
@@ -116,7 +124,11 @@ def mask_prompt_without_prompt(view: View) -> Iterator[Finding]:
         plain = [split for split in data.rows if layout(data, split, view.params) == "text"]
         if plain:
             message = f"{listing(plain)} of '{data.path}' is plain text: it has no prompt"
-            yield Finding("mask_prompt", message, "use prompt and completion, or leave it out")
+            yield Finding(
+                parameter="mask_prompt",
+                message=message,
+                hint="use prompt and completion, or leave it out",
+            )
 
 
 @rule("warning", "T66")
@@ -132,7 +144,7 @@ def mixed_formats(view: View) -> Iterator[Finding]:
         if len(set(known.values()) - {""}) > 1:
             said = ", ".join(f"{split} is {name}" for split, name in known.items() if name)
             message = f"the splits of '{data.path}' have different formats: {said}"
-            yield Finding("data", message, "write all splits in one format")
+            yield Finding(parameter="data", message=message, hint="write all splits in one format")
 
 
 @rule("error", "T66")
@@ -147,7 +159,7 @@ def format_unknown(view: View) -> Iterator[Finding]:
         for split, keys in data.keys.items():
             if not layout(data, split, view.params):
                 message = f"{split}.jsonl of '{data.path}' has rows of {listing(sorted(keys))}"
-                yield Finding("data", message, _readable(view, data, split))
+                yield Finding(parameter="data", message=message, hint=_readable(view, data, split))
 
 
 def _readable(view: View, data: DataSet, split: str) -> str:
@@ -184,7 +196,9 @@ def no_chat_template(view: View) -> Iterator[Finding]:
                 from runner.data.rows.shapes import as_text  # as above
 
                 way = as_text(data.path, _features(view))
-                yield Finding("data", message, f"use an instruct model, or {way}")
+                yield Finding(
+                    parameter="data", message=message, hint=f"use an instruct model, or {way}"
+                )
                 return
 
 
@@ -238,7 +252,7 @@ def validates_on_random_rows(view: View) -> Iterator[Finding]:
                     f"stage '{stage}' judges {metric}, which is measured on {drawn} drawn "
                     "anew every time"
                 )
-                yield Finding("val_batches", message, "say val_batches: -1")
+                yield Finding(parameter="val_batches", message=message, hint="say val_batches: -1")
 
 
 @rule("error", "T75")
@@ -250,7 +264,9 @@ def hf_dataset_without_test_split(view: View) -> Iterator[Finding]:
     entries = _entries(view)
     if view.params["test"] and any(entry.get("test_split") is None for entry in entries):
         message = "the stage tests, and hf_dataset names no test_split: mlx-lm would stop"
-        yield Finding("hf_dataset", message, 'say test_split, as "train[-5%:]"')
+        yield Finding(
+            parameter="hf_dataset", message=message, hint='say test_split, as "train[-5%:]"'
+        )
 
 
 @rule("error", "T75")
@@ -262,7 +278,9 @@ def hf_dataset_ignores_features(view: View) -> Iterator[Finding]:
     said = [name for name in _FEATURES if name in view.given]
     if _entries(view) and said:
         message = f"{listing(said)} would be ignored beside hf_dataset"
-        yield Finding(said[0], message, "write it inside the entry of hf_dataset")
+        yield Finding(
+            parameter=said[0], message=message, hint="write it inside the entry of hf_dataset"
+        )
 
 
 @rule("error", "T27")
@@ -273,7 +291,11 @@ def project_name_not_read(view: View) -> Iterator[Finding]:
     """
     if view.params["project_name"] is not None and view.params["report_to"] is None:
         message = "project_name would be ignored: nothing is reported without report_to"
-        yield Finding("project_name", message, "say report_to: wandb or swanlab, or remove it")
+        yield Finding(
+            parameter="project_name",
+            message=message,
+            hint="say report_to: wandb or swanlab, or remove it",
+        )
 
 
 def _needed(view: View) -> list[str]:

@@ -19,7 +19,9 @@ def batch_size_not_divided_by_ranks(view: View) -> Iterator[Finding]:
     size = view.params["batch_size"]
     if count and size % count:
         message = f"a batch of {size} cannot be shared by {count} ranks"
-        yield Finding("batch_size", message, f"say {-(-size // count) * count}")
+        yield Finding(
+            parameter="batch_size", message=message, hint=f"say {-(-size // count) * count}"
+        )
 
 
 @rule("error", tools=())
@@ -31,7 +33,7 @@ def ring_of_one(view: View) -> Iterator[Finding]:
     launch = view.stage.launch
     if launch and launch["backend"] == "ring" and ranks(launch) == 1:
         message = "a ring needs two ranks or more; with one it stops with an error about JSON"
-        yield Finding("launch", message, "say hosts: 2, or remove launch")
+        yield Finding(parameter="launch", message=message, hint="say hosts: 2, or remove launch")
 
 
 @rule("error", tools=())
@@ -45,7 +47,9 @@ def ring_of_names(view: View) -> Iterator[Finding]:
     names = [host for host in hosts if not _is_ip(host)]
     if names:
         message = f"the ring backend takes IPs, and '{names[0]}' is a name"
-        yield Finding("launch", message, "say its IP, or give a hostfile with ips")
+        yield Finding(
+            parameter="launch", message=message, hint="say its IP, or give a hostfile with ips"
+        )
 
 
 @rule("error", tools=())
@@ -56,7 +60,7 @@ def launch_of_one_process_tool(view: View) -> Iterator[Finding]:
     """
     if view.stage.launch and view.stage.tool.startswith(_ALONE):
         message = f"{view.stage.tool} knows nothing of ranks: each would write the same files"
-        yield Finding("launch", message, "remove launch")
+        yield Finding(parameter="launch", message=message, hint="remove launch")
 
 
 def _is_ip(host: str) -> bool:

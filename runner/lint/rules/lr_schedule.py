@@ -36,7 +36,7 @@ def hidden(view: View) -> tuple[float, Finding] | None:
     peak = schedule["arguments"][0]
     message = f"learning_rate {rate:g} would be ignored: the schedule's peak is {peak:g}"
     hint = 'leave it out, or write the peak as "{{ stage.params.learning_rate }}"'
-    return rate, Finding("learning_rate", message, hint)
+    return rate, Finding(parameter="learning_rate", message=message, hint=hint)
 
 
 @rule("error", "T35")
@@ -53,7 +53,7 @@ def warmup_longer_than_training(view: View) -> Iterator[Finding]:
         )
         least = (schedule["warmup"] + 1) * view.params["grad_accumulation_steps"]
         hint = f"say iters: {least} or more, or a warmup below {updates(view.params)}"
-        yield Finding("lr_schedule.warmup", message, hint)
+        yield Finding(parameter="lr_schedule.warmup", message=message, hint=hint)
 
 
 @rule("error", "T35")
@@ -71,7 +71,7 @@ def schedule_shorter_than_training(view: View) -> Iterator[Finding]:
             f"{counted(decay.updates, 'update')}: the decay ends "
             f"{counted(decay.steps, 'update')} after the warm-up"
         )
-        yield Finding("lr_schedule.arguments", message, decay.hint)
+        yield Finding(parameter="lr_schedule.arguments", message=message, hint=decay.hint)
 
 
 @rule("warning", "T35")
@@ -87,7 +87,7 @@ def schedule_stays_at_its_end(view: View) -> Iterator[Finding]:
             f"the learning rate would stay at {decay.end:g} for the last "
             f"{decay.wanted - decay.steps} of {counted(decay.updates, 'update')}"
         )
-        yield Finding("lr_schedule.arguments", message, decay.hint)
+        yield Finding(parameter="lr_schedule.arguments", message=message, hint=decay.hint)
 
 
 @rule("warning", "T35")
@@ -104,7 +104,7 @@ def schedule_longer_than_training(view: View) -> Iterator[Finding]:
             f"{counted(decay.wanted, 'update')} follow{'s' * (decay.wanted == 1)} the warm-up, and "
             f"the decay has {decay.steps}"
         )
-        yield Finding("lr_schedule.arguments", message, decay.hint)
+        yield Finding(parameter="lr_schedule.arguments", message=message, hint=decay.hint)
 
 
 @rule("warning")
@@ -116,7 +116,11 @@ def iters_not_said(view: View) -> Iterator[Finding]:
     """
     if view.trains and "iters" not in view.given:
         message = f"nobody says how long to train: mlx-lm's own {view.params['iters']} iterations"
-        yield Finding("iters", message, "write iters, or budget: {epochs: N} beside params")
+        yield Finding(
+            parameter="iters",
+            message=message,
+            hint="write iters, or budget: {epochs: N} beside params",
+        )
 
 
 @rule("error", "T34")
@@ -134,7 +138,7 @@ def schedule_under_accumulation(view: View) -> Iterator[Finding]:
             f"{counted(decay.updates, 'update')}, and the decay has "
             f"{counted(decay.steps, 'step')}"
         )
-        yield Finding("lr_schedule.arguments", message, decay.hint)
+        yield Finding(parameter="lr_schedule.arguments", message=message, hint=decay.hint)
 
 
 @rule("error", "T36")
@@ -151,7 +155,7 @@ def iters_not_multiple_of_accumulation(view: View) -> Iterator[Finding]:
         message = f"{lost} would change nothing: weights are updated every {group} iterations"
         below = iters - rest
         hint = f"use {below} or {below + group} iters" if below else f"use at least {group} iters"
-        yield Finding("iters", message, hint)
+        yield Finding(parameter="iters", message=message, hint=hint)
 
 
 @rule("error", "T29")
@@ -169,7 +173,7 @@ def adafactor_ignores_learning_rate(view: View) -> Iterator[Finding]:
             "say optimizer_config: {adafactor: {relative_step: false}}, "
             f"or leave {' and '.join(said)} out"
         )
-        yield Finding(said[0], message, hint)
+        yield Finding(parameter=said[0], message=message, hint=hint)
 
 
 @rule("warning", "T38")
@@ -191,7 +195,7 @@ def full_rate_underflows(view: View) -> Iterator[Finding]:
                 f"fine-tuning when the base is {base}"
             )
             hint = "raise it to 1e-4, or convert the base with dtype: float32"
-            yield Finding("learning_rate", message, hint)
+            yield Finding(parameter="learning_rate", message=message, hint=hint)
 
 
 class _Decay:

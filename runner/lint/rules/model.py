@@ -36,7 +36,7 @@ def quantizes_twice(view: View) -> Iterator[Finding]:
             f"the model is quantized to {facts.quantized_bits} bits already ({facts.because}): "
             "nothing would change"
         )
-        yield Finding("quantize", message, "start from the original model")
+        yield Finding(parameter="quantize", message=message, hint="start from the original model")
 
 
 @rule("error", "T86", tools=("mlx_lm.convert",))
@@ -59,7 +59,7 @@ def group_size_does_not_divide(view: View) -> Iterator[Finding]:
         )
         good = [g for g in (128, 64, 32) if g < size and not any(w % g for w in wide.values())]
         hint = f"say q_group_size: {good[0]}" if good and params["q_mode"] == "affine" else ""
-        yield Finding("q_group_size", message, hint)
+        yield Finding(parameter="q_group_size", message=message, hint=hint)
 
 
 @rule("error", "T90", tools=("mlx_lm.dynamic_quant",))
@@ -76,7 +76,11 @@ def bits_out_of_reach(view: View) -> Iterator[Finding]:
             f"{params['target_bpw']:g} bits per weight are out of reach: low and high bits give "
             f"{low:g} to {high:g}"
         )
-        yield Finding("target_bpw", message, "choose a target between them, or other bits")
+        yield Finding(
+            parameter="target_bpw",
+            message=message,
+            hint="choose a target between them, or other bits",
+        )
 
 
 @rule("error", "T90", tools=("mlx_lm.dynamic_quant",))
@@ -93,7 +97,7 @@ def sensitivities_of_other_bits(view: View) -> Iterator[Finding]:
                 f"stage '{maker.name}' measured these sensitivities with {name} {theirs}, and this "
                 f"stage says {ours}: mlx-lm would not notice"
             )
-            yield Finding(name, message, f"say {name}: {theirs}")
+            yield Finding(parameter=name, message=message, hint=f"say {name}: {theirs}")
 
 
 @rule("warning", "T90", tools=("mlx_lm.dynamic_quant",))
@@ -111,7 +115,7 @@ def sensitivities_from_elsewhere(view: View) -> Iterator[Finding]:
         )
         message = f"nothing says whether '{path}' was measured for {low} and {high}, as it is used"
         hint = "make sure of it, and allow this rule; or measure them in a stage of the recipe"
-        yield Finding("sensitivities", message, hint)
+        yield Finding(parameter="sensitivities", message=message, hint=hint)
 
 
 @rule("error", "T90", tools=("mlx_lm.awq",))
@@ -123,7 +127,11 @@ def awq_of_other_model(view: View) -> Iterator[Finding]:
     kind = model_at(view, view.params["model"]).model_type
     if kind and kind not in AWQ:
         message = f"the model is of type {kind}, which mlx_lm.awq does not know"
-        yield Finding("model", message, "use mlx_lm.dwq, mlx_lm.gptq or mlx_lm.dynamic_quant")
+        yield Finding(
+            parameter="model",
+            message=message,
+            hint="use mlx_lm.dwq, mlx_lm.gptq or mlx_lm.dynamic_quant",
+        )
 
 
 @rule("error", "T89", tools=("mlx_lm.dwq",))
@@ -138,7 +146,7 @@ def targets_of_another_run(view: View) -> Iterator[Finding]:
             ours, theirs = view.params[name], maker.params[name]
             if ours != theirs:
                 message = f"stage '{maker.name}' made the targets with {name} {theirs}, not {ours}"
-                yield Finding(name, message, f"say {name}: {theirs}")
+                yield Finding(parameter=name, message=message, hint=f"say {name}: {theirs}")
 
 
 @rule("warning", "T89", tools=("mlx_lm.dwq",))
@@ -150,7 +158,11 @@ def targets_already_there(view: View) -> Iterator[Finding]:
     path = view.params["target_dir"]
     if path in view.known.occupied and view.maker(path) is None:
         message = f"'{path}' is there already, and would be used whatever it was made of"
-        yield Finding("target_dir", message, "make it in a stage with targets_only: true")
+        yield Finding(
+            parameter="target_dir",
+            message=message,
+            hint="make it in a stage with targets_only: true",
+        )
 
 
 @rule("error", "T89", tools=("mlx_lm.dwq",))
@@ -169,7 +181,11 @@ def too_few_samples(view: View) -> Iterator[Finding]:
             f"batch of {params['batch_size']} to validate need {needed}"
         )
         hint = f"say num_samples: {rows - params['batch_size']} at most"
-        yield Finding("num_samples", message, hint if rows > params["batch_size"] else "add rows")
+        yield Finding(
+            parameter="num_samples",
+            message=message,
+            hint=hint if rows > params["batch_size"] else "add rows",
+        )
 
 
 @rule("error", "T93", tools=("mlx_lm.evaluate",))
@@ -189,7 +205,9 @@ def result_name_too_long(view: View) -> Iterator[Finding]:
             f"the result file's name would have about {size} bytes, and {_NAME_BYTES} are allowed: "
             "the results would be lost"
         )
-        yield Finding("tasks", message, "split the tasks over several stages")
+        yield Finding(
+            parameter="tasks", message=message, hint="split the tasks over several stages"
+        )
 
 
 @rule("warning", "T94", tools=("mlx_lm.perplexity",))
@@ -203,7 +221,9 @@ def perplexity_of_training_rows(view: View) -> Iterator[Finding]:
     for stage in view.plan.stages:
         if trains(stage) and normal(stage.params["data"]) == path:
             message = f"the perplexity would be of the rows stage '{stage.name}' is trained on"
-            yield Finding("data_path", message, "give it data that was not trained on")
+            yield Finding(
+                parameter="data_path", message=message, hint="give it data that was not trained on"
+            )
             return
 
 
@@ -229,7 +249,7 @@ def too_few_tokens(view: View) -> Iterator[Finding]:
         )
         fits = most // params["sequence_length"] // 4
         hint = f"say num_samples: {fits} or so" if fits else "add rows, or lower sequence_length"
-        yield Finding("num_samples", message, hint)
+        yield Finding(parameter="num_samples", message=message, hint=hint)
 
 
 @rule("error", "T91", tools=("mlx_lm.generate",))
@@ -245,7 +265,11 @@ def prompt_parts_ignored(view: View) -> Iterator[Finding]:
             if view.params[name] is not None:
                 why = facts.no_template or "the model has no chat template"
                 message = f"{name} would not reach the model: {why}"
-                yield Finding(name, message, "use an instruct model, or write it into the prompt")
+                yield Finding(
+                    parameter=name,
+                    message=message,
+                    hint="use an instruct model, or write it into the prompt",
+                )
 
 
 @rule("error", tools=_LOADERS)
@@ -256,11 +280,11 @@ def model_not_loadable(view: View) -> Iterator[Finding]:
     model*.safetensors, and a tokenizer. Found out later, a broken file costs the load, and an error
     that speaks of something else.
     """
-    for name, kind, path in view.inputs:
-        facts = view.known.models.get(normal(path)) if kind == "model" else None
-        if facts is not None and facts.unloadable and view.maker(path) is None:
-            message = f"mlx-lm could not load the model '{path}': {facts.unloadable}"
-            yield Finding(name, message, facts.way_out)
+    for one in view.inputs:
+        facts = view.known.models.get(normal(one.path)) if one.kind == "model" else None
+        if facts is not None and facts.unloadable and view.maker(one.path) is None:
+            message = f"mlx-lm could not load the model '{one.path}': {facts.unloadable}"
+            yield Finding(parameter=one.parameter, message=message, hint=facts.way_out)
 
 
 _CHAT = ("system_prompt", "prefill_response", "chat_template_config")

@@ -33,7 +33,7 @@ def unusual_number(view: View) -> Iterator[Finding]:
             name = dotted(one.path)
             beyond = f"more than {_FAR} times beyond" if _far(one) else "beyond"
             message = f"{name} is {shown(one.value)}, {beyond} what is usual: {_bound(one)}"
-            yield Finding(name, message, _hint(one), stops=_far(one))
+            yield Finding(parameter=name, message=message, hint=_hint(one), stops=_far(one))
 
 
 def _bound(one: _Number) -> str:

@@ -26,13 +26,13 @@ def path_not_expanded(view: View) -> Iterator[Finding]:
     It would make a folder named ``~`` in the working directory. Write
     ``{{ env('HOME') }}/…``, or a path relative to the recipe with ``{{ recipe.dir }}``.
     """
-    paths = [(name, path) for name, _, path in view.inputs]
+    paths = [(one.parameter, one.path) for one in view.inputs]
     written = {one.param for one in view.tool.outputs.values() if one.param}
     paths += [(name, view.params[name]) for name in sorted(written)]
     for name, path in dict.fromkeys(one for one in paths if isinstance(one[1], str)):
         if _SHELL.search(path.replace(RUN_DIR, "")):
             message = f"'{path}' would be taken letter by letter: nothing fills in {_filled(path)}"
-            yield Finding(name, message, _spelled(path))
+            yield Finding(parameter=name, message=message, hint=_spelled(path))
 
 
 def _filled(path: str) -> str:
@@ -72,7 +72,7 @@ def adapter_path_empty(view: View) -> Iterator[Finding]:
     """
     if view.trains and not view.params["adapter_path"]:
         message = "the adapter would be written into the working directory"
-        yield Finding("adapter_path", message, "leave adapter_path out")
+        yield Finding(parameter="adapter_path", message=message, hint="leave adapter_path out")
 
 
 @rule("error", "T23", tools=())
@@ -82,11 +82,14 @@ def path_not_there(view: View) -> Iterator[Finding]:
     The error is then about the hub, or about a package for data sets, and not about the path.
     """
     written = {output.param for output in view.tool.outputs.values()}
-    for name, kind, path in view.inputs:
+    for one in view.inputs:
+        name, kind, path = one.parameter, one.kind, one.path
         made = view.maker(path) or measured(view, path) or path.startswith(RUN_DIR)
         makes = kind == "cache" and name in written  # made where it is not there
         if path in view.known.absent and not (made or makes) and _local(kind, path):
-            yield Finding(name, f"there is no '{path}'", _way_out(view, kind))
+            yield Finding(
+                parameter=name, message=f"there is no '{path}'", hint=_way_out(view, kind)
+            )
 
 
 @rule("error", "T23")
@@ -99,7 +102,9 @@ def data_is_a_file(view: View) -> Iterator[Finding]:
     path = view.params["data"]
     if path.endswith((".jsonl", ".json", ".csv", ".parquet")) and not view.params["hf_dataset"]:
         message = f"'{path}' is a file, and data is the folder of train.jsonl and valid.jsonl"
-        yield Finding("data", message, f"say {posixpath.dirname(path) or '.'}")
+        yield Finding(
+            parameter="data", message=message, hint=f"say {posixpath.dirname(path) or '.'}"
+        )
 
 
 @rule("warning", "T23", tools=())
@@ -112,7 +117,8 @@ def name_not_there(view: View) -> Iterator[Finding]:
     and for a tool of ours it always is one, since that looks for no rows on the hub.
     """
     rows = view.stage.tool == "mlx_lm.lora" or view.stage.tool.startswith("data.")
-    for name, kind, path in view.inputs:
+    for one in view.inputs:
+        kind, path = one.kind, one.path
         if kind == "dataset":  # what 'datasets' loads is called by one word, too
             continue
         here = "/" not in path or path in view.known.beside
@@ -122,7 +128,9 @@ def name_not_there(view: View) -> Iterator[Finding]:
             if view.stage.tool.startswith("data."):  # which knows no hub
                 message = f"there is no '{path}' here, neither a folder nor a file of rows"
                 stops = True
-            yield Finding(name, message, _way_out(view, kind), stops)
+            yield Finding(
+                parameter=one.parameter, message=message, hint=_way_out(view, kind), stops=stops
+            )
 
 
 @rule("error", tools=())
@@ -139,7 +147,11 @@ def output_unreachable(view: View) -> Iterator[Finding]:
         if output.param and why:
             straight = posixpath.normpath(str(path))
             hint = f"write {straight}" if "/../" in f"{path}/" else "name another folder"
-            yield Finding(output.param, f"nothing can be written to '{path}': {why}", hint)
+            yield Finding(
+                parameter=output.param,
+                message=f"nothing can be written to '{path}': {why}",
+                hint=hint,
+            )
 
 
 @rule("warning", "T58")
@@ -155,7 +167,7 @@ def adapter_path_in_use(view: View) -> Iterator[Finding]:
         adapter = adapter_at(view, path)
         what = "an adapter" if adapter else "files"
         message = f"'{path}' holds {what} already, which would be overwritten or mixed"
-        yield Finding("adapter_path", message, _freed("adapter_path"))
+        yield Finding(parameter="adapter_path", message=message, hint=_freed("adapter_path"))
 
 
 _MODELS = ("mlx_lm.fuse", "mlx_lm.convert", *_QUANTIZERS)
@@ -177,7 +189,7 @@ def model_folder_in_use(view: View) -> Iterator[Finding]:
         then = "mlx-lm would stop" if refuses else "old weights could be loaded with the new ones"
         message = f"'{output}' is there already: {then}"
         stops = view.stage.name in view.known.starting
-        yield Finding(written, message, _freed(written), stops)
+        yield Finding(parameter=written, message=message, hint=_freed(written), stops=stops)
 
 
 def _freed(parameter: str) -> str:
@@ -214,4 +226,4 @@ def two_dashes(view: View) -> Iterator[Finding]:
         value = view.params[name]
         if parameter.flag and "--" in (value if isinstance(value, list) else [value]):
             message = f"{name} is '--', which argparse loses on the way before Python 3.13"
-            yield Finding(name, message, "choose another text")
+            yield Finding(parameter=name, message=message, hint="choose another text")

@@ -22,7 +22,11 @@ def newer_than_installed(view: View) -> Iterator[Finding]:
         new = installed and numbers(installed) < numbers(since)
         if new and name in view.given and view.params[name] != parameter.default:
             message = f"the installed mlx-lm {installed} does not read {name}: {since} does"
-            yield Finding(name, message, "pip install --upgrade mlx-lm, or remove the line")
+            yield Finding(
+                parameter=name,
+                message=message,
+                hint="pip install --upgrade mlx-lm, or remove the line",
+            )
 
 
 @rule("error", tools=_UPLOADS)
@@ -35,4 +39,8 @@ def upload_needs_older_hub(view: View) -> Iterator[Finding]:
     installed = view.known.packages.get("huggingface-hub")
     if installed and numbers(installed) >= (2,) and view.params["upload_repo"]:
         message = f"mlx-lm cannot upload with huggingface_hub {installed}: it would fail at the end"
-        yield Finding("upload_repo", message, "use a stage of hf.upload, or install one below 2")
+        yield Finding(
+            parameter="upload_repo",
+            message=message,
+            hint="use a stage of hf.upload, or install one below 2",
+        )

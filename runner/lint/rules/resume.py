@@ -26,7 +26,11 @@ def resume_type(view: View) -> Iterator[Finding]:
             f"{adapter.source} is of type {adapter.fine_tune_type}, and this stage is of type "
             f"{kind}: most of it would not be loaded"
         )
-        yield Finding("fine_tune_type", message, f"say fine_tune_type: {adapter.fine_tune_type}")
+        yield Finding(
+            parameter="fine_tune_type",
+            message=message,
+            hint=f"say fine_tune_type: {adapter.fine_tune_type}",
+        )
 
 
 @rule("error", "T50")
@@ -41,7 +45,9 @@ def resume_rank_mismatch(view: View) -> Iterator[Finding]:
             f"{adapter.source} has rank {before:g}, and this stage says {now:g}: it would train at "
             f"{before:g}, and fusing would fail later"
         )
-        yield Finding("lora_parameters.rank", message, f"say rank: {before:g}")
+        yield Finding(
+            parameter="lora_parameters.rank", message=message, hint=f"say rank: {before:g}"
+        )
 
 
 @rule("error", "T53")
@@ -56,7 +62,9 @@ def resume_scale(view: View) -> Iterator[Finding]:
             f"{adapter.source} has scale {before:g}, and this stage says {now:g}: the adapter "
             f"would be multiplied by {now / before:g} at once"
         )
-        yield Finding("lora_parameters.scale", message, f"say scale: {before:g}")
+        yield Finding(
+            parameter="lora_parameters.scale", message=message, hint=f"say scale: {before:g}"
+        )
 
 
 @rule("warning", "T53")
@@ -74,7 +82,7 @@ def resume_scale_unknown(view: View) -> Iterator[Finding]:
             f"stage says: {adapter.unscaled}"
         )
         hint = "put its adapter_config.json beside it, or make sure and allow this rule"
-        yield Finding("resume_adapter_file", message, hint)
+        yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
 
 
 @rule("error", "T52")
@@ -97,7 +105,9 @@ def resume_keys(view: View) -> Iterator[Finding]:
         message = f"{adapter.source} has other keys than this stage: {what}"
         null = adapter.whole or before is None
         said = "null, which is all of them" if null else listing(sorted(before or ()), _KEYS)
-        yield Finding("lora_parameters.keys", message, f"its keys are {said}")
+        yield Finding(
+            parameter="lora_parameters.keys", message=message, hint=f"its keys are {said}"
+        )
 
 
 @rule("error", "T51", "T55")
@@ -117,7 +127,7 @@ def resume_num_layers(view: View) -> Iterator[Finding]:
                 f"{adapter.source} trained {_layers(before)}, and this stage trains {_layers(now)}"
             )
             hint = f"say num_layers: {adapter.num_layers}"
-            yield Finding("num_layers", message, hint)
+            yield Finding(parameter="num_layers", message=message, hint=hint)
 
 
 @rule("error", "T56")
@@ -134,16 +144,16 @@ def resume_not_an_adapter(view: View) -> Iterator[Finding]:
     hint = "name an adapter's file, as stages.NAME.adapter_file"
     if maker is not None and not trains(maker):
         message = f"stage '{maker.name}' makes no adapter: training would start from nothing"
-        yield Finding("resume_adapter_file", message, hint)
+        yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
     elif not path.endswith(".safetensors"):
         message = f"'{path}' is no .safetensors file: mlx-lm would stop"
-        yield Finding("resume_adapter_file", message, hint)
+        yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
     elif maker is None and (found := adapter_at(view, path)) and found.unloadable:
         message = f"mlx-lm could not load '{path}': {found.unloadable}"
-        yield Finding("resume_adapter_file", message, found.way_out)
+        yield Finding(parameter="resume_adapter_file", message=message, hint=found.way_out)
     elif _none(view, path):
         message = f"'{path}' holds no adapter: training would start from nothing"
-        yield Finding("resume_adapter_file", message, hint)
+        yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
 
 
 @rule("warning", "T57")
@@ -156,7 +166,7 @@ def same_seed_after_resume(view: View) -> Iterator[Finding]:
     adapter, seed = _resumed(view), view.params["seed"]
     if adapter and adapter.seed == seed and adapter.data == view.params["data"]:
         message = f"{adapter.source} read the same data in the same order, with seed {seed}"
-        yield Finding("seed", message, f"say seed: {seed + 1}")
+        yield Finding(parameter="seed", message=message, hint=f"say seed: {seed + 1}")
 
 
 @rule("error", "T59", tools=())
@@ -170,7 +180,7 @@ def adapter_config_disagrees(view: View) -> Iterator[Finding]:
         if adapter.disagrees:
             message = f"{adapter.source} has {adapter.disagrees}: they are not of one training"
             hint = "train it again, into a folder of its own, or let the file say what it is"
-            yield Finding(name, message, hint)
+            yield Finding(parameter=name, message=message, hint=hint)
 
 
 @rule("warning", "T59", tools=())
@@ -188,7 +198,9 @@ def adapter_config_newer(view: View) -> Iterator[Finding]:
                 f"adapter_config.json of {adapter.source} is {_ago(adapter.newer)} younger than "
                 "the weights: a training that failed may have left it, with another scale"
             )
-            yield Finding(name, message, "train it again, into a folder of its own")
+            yield Finding(
+                parameter=name, message=message, hint="train it again, into a folder of its own"
+            )
 
 
 def _resumed(view: View) -> Adapter | None:
@@ -207,10 +219,10 @@ def _same_type(view: View) -> Adapter | None:
 
 def _read(view: View) -> Iterator[tuple[str, Adapter]]:
     """Yield the adapters a stage reads, with the parameters that name them."""
-    for name, kind, path in view.inputs:
-        adapter = adapter_at(view, path) if kind in {"adapter", "file"} else None
+    for one in view.inputs:
+        adapter = adapter_at(view, one.path) if one.kind in {"adapter", "file"} else None
         if adapter is not None:
-            yield name, adapter
+            yield one.parameter, adapter
 
 
 def _ago(seconds: float) -> str:

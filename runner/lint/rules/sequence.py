@@ -28,7 +28,9 @@ def other_base(view: View) -> Iterator[Finding]:
                 f"this adapter was trained on '{trained}', and the stage puts it on "
                 f"'{view.params['model']}'"
             )
-            yield Finding("model", message, "name the model the adapter was trained on")
+            yield Finding(
+                parameter="model", message=message, hint="name the model the adapter was trained on"
+            )
 
 
 @rule("warning", "T62", tools=_READERS)
@@ -43,7 +45,9 @@ def other_precision(view: View) -> Iterator[Finding]:
         _, (ours, now), (theirs, then) = bases
         if ours == theirs and now != then:
             message = f"this adapter was trained on the base in {then}, and meets it in {now}"
-            yield Finding("model", message, "name the very model it was trained on")
+            yield Finding(
+                parameter="model", message=message, hint="name the very model it was trained on"
+            )
 
 
 @rule("error", "T61", tools=_READERS)
@@ -62,13 +66,17 @@ def adapter_path_is_no_adapter(view: View) -> Iterator[Finding]:
     if path.endswith(".safetensors"):
         message = f"'{posixpath.basename(path)}' is a file, and mlx-lm reads a folder"
         hint = "name the folder; a checkpoint needs one of its own, with adapter_config.json"
-        yield Finding("adapter_path", message, hint)
+        yield Finding(parameter="adapter_path", message=message, hint=hint)
     elif maker is not None and not trains(maker):
         message = f"stage '{maker.name}' makes no adapter"
-        yield Finding("adapter_path", message, "name an adapter, as stages.NAME.adapter_path")
+        yield Finding(
+            parameter="adapter_path",
+            message=message,
+            hint="name an adapter, as stages.NAME.adapter_path",
+        )
     elif maker is None and (found := adapter_at(view, path)) and found.unloadable:
         message = f"mlx-lm could not load the adapter '{path}': {found.unloadable}"
-        yield Finding("adapter_path", message, found.way_out)
+        yield Finding(parameter="adapter_path", message=message, hint=found.way_out)
 
 
 @rule("error", "T61")
@@ -79,7 +87,11 @@ def test_ignores_resume_file(view: View) -> Iterator[Finding]:
     """
     if not view.trains and view.params["resume_adapter_file"] is not None:
         message = "resume_adapter_file would be ignored: a test reads adapter_path"
-        yield Finding("resume_adapter_file", message, "name the adapter's folder as adapter_path")
+        yield Finding(
+            parameter="resume_adapter_file",
+            message=message,
+            hint="name the adapter's folder as adapter_path",
+        )
 
 
 @rule("error", "T80", tools=("mlx_lm.fuse",))
@@ -96,7 +108,7 @@ def fuse_without_dequantize(view: View) -> Iterator[Finding]:
             f"the base is quantized to {facts.quantized_bits} bits ({facts.because}): fused "
             "weights would be rounded again, and the adapter can be lost"
         )
-        yield Finding("dequantize", message, "say dequantize: true")
+        yield Finding(parameter="dequantize", message=message, hint="say dequantize: true")
 
 
 @rule("error", "T82", tools=("mlx_lm.fuse",))
@@ -108,7 +120,11 @@ def gguf_of_other_model(view: View) -> Iterator[Finding]:
     kind = model_at(view, view.params["model"]).model_type
     if view.params["export_gguf"] and kind and kind not in GGUF:
         message = f"the model is of type {kind}, and mlx-lm writes GGUF of {', '.join(GGUF)} only"
-        yield Finding("export_gguf", message, "leave it out, and convert with llama.cpp")
+        yield Finding(
+            parameter="export_gguf",
+            message=message,
+            hint="leave it out, and convert with llama.cpp",
+        )
 
 
 @rule("warning", "T60")
@@ -122,9 +138,9 @@ def best_loss_is_not_the_last(view: View) -> Iterator[Finding]:
         if view.trains and metric == "best_val_loss":
             message = f"stage '{stage}' judges best_val_loss, and the adapter is the last state"
             yield Finding(
-                "steps_per_eval",
-                message,
-                "say keep: best and judge kept_val_loss; or judge val_loss",
+                parameter="steps_per_eval",
+                message=message,
+                hint="say keep: best and judge kept_val_loss; or judge val_loss",
             )
 
 
@@ -141,7 +157,7 @@ def prompt_cache_of_other_model(view: View) -> Iterator[Finding]:
             ours, theirs = view.params[name], maker.params[name]
             if ours != theirs:
                 message = f"the cache of stage '{maker.name}' was made with {name} {theirs}"
-                yield Finding(name, message, f"say {name}: {theirs}")
+                yield Finding(parameter=name, message=message, hint=f"say {name}: {theirs}")
 
 
 def _bases(view: View) -> tuple[str, tuple[str, str], tuple[str, str]] | None:

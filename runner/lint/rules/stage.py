@@ -23,7 +23,11 @@ def timeout_of_seconds(view: View) -> Iterator[Finding]:
     limit = view.stage.timeout
     if limit is not None and limit < _SHORT and not view.stage.tool.startswith(("data.", "model.")):
         message = f"the stage would be stopped after {limit:g} seconds, which hardly loads a model"
-        yield Finding("timeout", message, f"write {limit:g}m for minutes, {limit:g}h for hours")
+        yield Finding(
+            parameter="timeout",
+            message=message,
+            hint=f"write {limit:g}m for minutes, {limit:g}h for hours",
+        )
 
 
 @rule("warning", tools=())
@@ -46,11 +50,15 @@ def command_too_long(view: View) -> Iterator[Finding]:
         if max(sizes, default=0) > WORD:
             message = f"a word of {max(sizes) - 1:,} bytes: Linux takes {WORD - 1:,} in one"
             yield Finding(
-                name, f"{name} makes {message}, and refuses the exported script", _SHORTEN
+                parameter=name,
+                message=f"{name} makes {message}, and refuses the exported script",
+                hint=_SHORTEN,
             )
     if total > WORDS - ENVIRONMENT:
         message = f"the command has {total:,} bytes: macOS takes {WORDS:,} with the environment"
-        yield Finding(longest, f"{message}, and refuses the exported script", _SHORTEN)
+        yield Finding(
+            parameter=longest, message=f"{message}, and refuses the exported script", hint=_SHORTEN
+        )
 
 
 _SHORTEN = "shorten it, or put it where the tool reads a file; a run works as it is"

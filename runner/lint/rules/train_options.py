@@ -19,7 +19,11 @@ def keep_without_training(view: View) -> Iterator[Finding]:
     if not view.trains:
         for key in _said(view):
             message = f"this stage does not train, and '{key}' is about a training"
-            yield Finding(key, message, f"remove it; where it is inherited: {key}: !reset null")
+            yield Finding(
+                parameter=key,
+                message=message,
+                hint=f"remove it; where it is inherited: {key}: !reset null",
+            )
 
 
 @rule("error")
@@ -31,7 +35,11 @@ def trainer_under_launch(view: View) -> Iterator[Finding]:
     """
     if view.trains and view.stage.launch:
         for key in _said(view):
-            yield Finding(key, f"'{key}' works in one process, not on several ranks", "remove one")
+            yield Finding(
+                parameter=key,
+                message=f"'{key}' works in one process, not on several ranks",
+                hint="remove one",
+            )
 
 
 @rule("error", "T60")
@@ -47,7 +55,9 @@ def best_of_one_checkpoint(view: View) -> Iterator[Finding]:
     if save >= iters:
         message = f"nothing is saved before iteration {iters}: the best would always be the last"
         often = max(min(validate, iters // 2), 1)
-        yield Finding("save_every", message, f"save more often: save_every: {often}")
+        yield Finding(
+            parameter="save_every", message=message, hint=f"save more often: save_every: {often}"
+        )
 
 
 @rule("error", "T68")
@@ -62,7 +72,7 @@ def keep_without_validation_rows(view: View) -> Iterator[Finding]:
         message = (
             f"'{data.path}' has no valid.jsonl, and the best is the one of the lowest loss on it"
         )
-        yield Finding("keep", message, "add valid.jsonl, or remove keep")
+        yield Finding(parameter="keep", message=message, hint="add valid.jsonl, or remove keep")
 
 
 @rule("error")
@@ -81,7 +91,9 @@ def watched_split_missing(view: View) -> Iterator[Finding]:
         has = counted(rows, "row") if rows else "no row"
         message = f"{split}.jsonl of '{data.path}' has {has}, and a batch is {batch}"
         yield Finding(
-            DATA, message, "name another data set, another split, or a smaller batch_size"
+            parameter=DATA,
+            message=message,
+            hint="name another data set, another split, or a smaller batch_size",
         )
 
 
@@ -96,7 +108,7 @@ def watched_too_rarely(view: View) -> Iterator[Finding]:
         if every >= iters:
             message = f"nothing is looked at between iteration 0 and the last, {iters}"
             hint = f"say every: {max(1, iters // 10)}"
-            yield Finding("watch.retention.every", message, hint)
+            yield Finding(parameter="watch.retention.every", message=message, hint=hint)
 
 
 @rule("error", "T36")
@@ -112,7 +124,11 @@ def continue_inside_an_update(view: View) -> Iterator[Finding]:
             message = (
                 f"an update takes {batches} iterations, and a checkpoint is saved every {save}"
             )
-            yield Finding("save_every", message, f"say save_every: {_near(save, batches)}")
+            yield Finding(
+                parameter="save_every",
+                message=message,
+                hint=f"say save_every: {_near(save, batches)}",
+            )
 
 
 @rule("error")
@@ -125,7 +141,11 @@ def continue_without_checkpoint(view: View) -> Iterator[Finding]:
         save, iters = view.params["save_every"], view.params["iters"]
         if save >= iters:
             message = f"nothing is saved before iteration {iters}: a cut off training starts over"
-            yield Finding("save_every", message, f"say save_every: {max(1, iters // 4)}")
+            yield Finding(
+                parameter="save_every",
+                message=message,
+                hint=f"say save_every: {max(1, iters // 4)}",
+            )
 
 
 def _said(view: View) -> list[str]:

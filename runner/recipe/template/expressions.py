@@ -6,9 +6,10 @@ Dotted names, which most recipes have nothing but, need no Jinja at all.
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from runner.recipe.template.allowance import Allowance, SpentError
 from runner.recipe.template.evaluator import (
@@ -161,8 +162,7 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Parsed:
+class _Parsed(Struct, frozen=True, kw_only=True, eq=False):
     """An expression's tree, what it reads, and whether it computes with numbers."""
 
     tree: Any
@@ -195,7 +195,9 @@ def _parsed(expression: str) -> _Parsed:
     nodes = list(walk(tree))
     inner = {id(node.node) for node in nodes if type(node).__name__ in {"Getattr", "Getitem"}}
     read = {words for node in nodes if id(node) not in inner and (words := dotted(node))}
-    return _Parsed(tree, frozenset(read), any(hasattr(node, "right") for node in nodes))
+    return _Parsed(
+        tree=tree, names=frozenset(read), computes=any(hasattr(node, "right") for node in nodes)
+    )
 
 
 @cache

@@ -5,9 +5,10 @@ A text that is one whole ``{{ … }}`` keeps the expression's type; there are no
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
 
 from runner.recipe.template.allowance import TOO_LARGE, Allowance, SpentError
 from runner.recipe.template.expressions import SPENT, Names, evaluate, names
@@ -22,8 +23,7 @@ _SIGNS = re.compile(r"\$*(?:\{\{|\{%|\{#|\{(?=\s*(?:vars|stages?|recipe)\.))")
 _SYNTAX = "template-syntax"
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(Struct, frozen=True, kw_only=True):
     """What stands between ``{{`` and ``}}``."""
 
     text: str
@@ -50,7 +50,7 @@ def pieces(text: str) -> tuple[str | Expression, ...]:
         if text.endswith("$", at, start):
             hint = f"write {text[start : end + 2]}; a dollar that is meant is {{{{ '$' }}}}"
             raise TemplateError("'${{' is GitHub's: here the '$' would stay", hint, _SYNTAX)
-        parts.append(Expression(text[start + 2 : end]))
+        parts.append(Expression(text=text[start + 2 : end]))
         at = end + 2
     _literal(text[at:], parts)
     return tuple(parts)

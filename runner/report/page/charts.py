@@ -6,8 +6,9 @@ Colours are CSS variables of the page: one picture serves light, dark and paper.
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from runner.base import visible
 from runner.base.formatting import figure
@@ -26,8 +27,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True, kw_only=True):
     """A chart drawn: its SVG, the key to its colours, and its figures for those who cannot see."""
 
     title: str
@@ -53,7 +53,7 @@ def overlaid(runs: Sequence[tuple[str, Curves]]) -> list[Picture]:
             rows, colors = [], []
             for number, (run, curves) in enumerate(runs):
                 found = [one for one in curves.series if one.figure == name]
-                rows += [Series(run, name, one.points) for one in found]
+                rows += [Series(stage=run, figure=name, points=one.points) for one in found]
                 colors += [number % COLORS] * len(found)
             if len(set(colors)) > 1:
                 borders = runs[0][1].borders
@@ -84,7 +84,9 @@ def _picture(
     blank.uuid = f"chart-{re.sub('[^a-z]+', '-', title.lower())}"
     key = dict(zip((_name(one, by) for one in rows), colors, strict=True))
     svg = _SCRIPTS.sub("", str(blank.render(is_unicode=True)))
-    return Picture(title, svg, tuple(key.items()), tuple(_row(one) for one in rows))
+    return Picture(
+        title=title, svg=svg, key=tuple(key.items()), rows=tuple(_row(one) for one in rows)
+    )
 
 
 def _name(one: Series, by: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from runner.base.errors import ToolError
 from runner.system import reader
@@ -25,8 +26,7 @@ LAG = 16
 """Answers are at most so many batches ahead of the oldest one that is still being made."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What a model said: its text, how many tokens, and whether max_tokens cut it off."""
 
     text: str
@@ -34,8 +34,7 @@ class Answer:
     cut: bool
 
 
-@dataclass(frozen=True)
-class Sampling:
+class Sampling(Struct, frozen=True, kw_only=True):
     """How a token is chosen; a temperature of 0 takes the most likely one."""
 
     temp: float = 0.0
@@ -150,7 +149,7 @@ class Model:
             generator.close()
 
     def _answer(self, said: list[int], *, cut: bool) -> Answer:
-        return Answer(self.tokenizer.decode(said), len(said), cut)
+        return Answer(text=self.tokenizer.decode(said), tokens=len(said), cut=cut)
 
 
 def _fed(

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
+
+from msgspec import Struct, field
 
 from runner.tools.evaluate.prompts import Category, Question, Rule
 
@@ -14,8 +15,7 @@ _NUMBER = re.compile(r"(?<![\d.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-
 _DASH = re.compile(r"(?<=\d)-(?=\d)")
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """Whether an answer holds to a rule; None where the search for a pattern was given up."""
 
     rule: Rule
@@ -55,17 +55,17 @@ def _verdict(rule: Rule, answer: str, search: Search) -> Verdict:
     if isinstance(wanted, int | float):
         seen = last_number(answer)
         near = seen is not None and _near(seen, wanted, rule.tolerance)
-        return Verdict(rule, near, seen)
+        return Verdict(rule=rule, held=near, seen=seen)
     if rule.kind in {"match", "not_match"}:
         try:
-            return Verdict(rule, search(wanted, answer) is (rule.kind == "match"))
+            return Verdict(rule=rule, held=search(wanted, answer) is (rule.kind == "match"))
         except TimeoutError:
-            return Verdict(rule, None)
+            return Verdict(rule=rule, held=None)
     if rule.ignore_case:
         wanted, answer = wanted.casefold(), answer.casefold()
     if rule.kind == "exact":
-        return Verdict(rule, answer.strip() == wanted.strip())
-    return Verdict(rule, (wanted in answer) is (rule.kind == "contain"))
+        return Verdict(rule=rule, held=answer.strip() == wanted.strip())
+    return Verdict(rule=rule, held=(wanted in answer) is (rule.kind == "contain"))
 
 
 def _near(seen: float, wanted: float, tolerance: float) -> bool:
@@ -76,8 +76,7 @@ def _near(seen: float, wanted: float, tolerance: float) -> bool:
     return abs(exact[0] - exact[1]) <= exact[2]
 
 
-@dataclass(slots=True)
-class Sum:
+class Sum(Struct, kw_only=True):
     """What is known of the questions of one category so far."""
 
     rows: int = 0

@@ -8,8 +8,10 @@ import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.problems import listing, offer, shown, suggest
 from runner.data.rows import ROLES, Flaw
@@ -29,8 +31,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """What an answer must be like: one of KINDS, and what it asks for."""
 
     kind: str
@@ -40,8 +41,7 @@ class Rule:
     tolerance: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """A prompt and what its answer is judged by; `asked` says in which of ASKED it came.
 
     `prompt` is a text, or a list of messages.
@@ -55,8 +55,7 @@ class Question:
     weight: float
 
 
-@dataclass(frozen=True, slots=True)
-class Category:
+class Category(Struct, frozen=True, kw_only=True):
     """What holds for every question of a category: rules beside their own, and its weight."""
 
     name: str
@@ -68,7 +67,7 @@ def read(row: Any) -> Question | Category | list[Flaw]:
     """Return what a row says, or everything that is wrong with it."""
     if not isinstance(row, dict):
         hint = 'write {"prompt": …, "rules": […]}'
-        return [Flaw("prompt-not-object", f"is {kind(row)}, not an object", hint)]
+        return [Flaw(rule="prompt-not-object", message=f"is {kind(row)}, not an object", hint=hint)]
     flaws = [*_half_flaws(row, ()), *_flaws(row)]
     if flaws:
         return flaws
@@ -76,8 +75,15 @@ def read(row: Any) -> Question | Category | list[Flaw]:
     weight = float(row.get("weight", 1))
     asked = next((name for name in ASKED if name in row), "")
     if not asked:
-        return Category(row["category"], rules, weight)
-    return Question(asked, row[asked], row.get("id"), row.get("category", ""), rules, weight)
+        return Category(name=row["category"], rules=rules, weight=weight)
+    return Question(
+        asked=asked,
+        prompt=row[asked],
+        id=row.get("id"),
+        category=row.get("category", ""),
+        rules=rules,
+        weight=weight,
+    )
 
 
 def messages_of(question: Question, system_prompt: str | None) -> list[Any] | None:
@@ -94,7 +100,7 @@ def messages_of(question: Question, system_prompt: str | None) -> list[Any] | No
 def _rule(said: Json) -> Rule:
     name = next(name for name in KINDS if name in said)
     options = {key: said[key] for key in _OPTIONS if key in said}
-    return Rule(name, said[name], **options)
+    return Rule(kind=name, wanted=said[name], **options)
 
 
 def _flaws(row: Json) -> Iterator[Flaw]:
@@ -103,7 +109,12 @@ def _flaws(row: Json) -> Iterator[Flaw]:
             hint = suggest(name, _MEMBERS, f"known are {listing(_MEMBERS)}")
             if name in KINDS:
                 hint = f'write "rules": [{{"{name}": …}}]'
-            yield Flaw("prompt-unknown-key", f"has the unknown key '{name}'", hint, (name,))
+            yield Flaw(
+                rule="prompt-unknown-key",
+                message=f"has the unknown key '{name}'",
+                hint=hint,
+                path=(name,),
+            )
     yield from _asked_flaws(row)
     yield from _weight_flaws(row, ())
     if "id" in row and not isinstance(row["id"], str):
@@ -113,7 +124,7 @@ def _flaws(row: Json) -> Iterator[Flaw]:
     rules = row.get("rules", [])
     if not isinstance(rules, list):
         hint = 'write "rules": [{"contain": "…"}]'
-        yield _type(("rules",), "a list", rules)._replace(hint=hint)
+        yield replace(_type(("rules",), "a list", rules), hint=hint)
         return
     for at, said in enumerate(rules):
         yield from _rule_flaws(said, ("rules", at))
@@ -124,7 +135,12 @@ def _half_flaws(value: Any, path: Path) -> Iterator[Flaw]:
     if isinstance(value, str):
         if not value.isascii() and _HALF.search(value):
             why = f"holds half of a surrogate pair in {dotted(path)}"
-            yield Flaw("prompt-lone-surrogate", why, "write the whole character, as UTF-8", path)
+            yield Flaw(
+                rule="prompt-lone-surrogate",
+                message=why,
+                hint="write the whole character, as UTF-8",
+                path=path,
+            )
         return
     pairs = value.items() if isinstance(value, dict) else ()
     for key, inner in enumerate(value) if isinstance(value, list) else pairs:
@@ -136,10 +152,15 @@ def _asked_flaws(row: Json) -> Iterator[Flaw]:
     found = [name for name in ASKED if name in row]
     if len(found) > 1:
         hint = "keep one: a prompt and messages go through the chat template, a text does not"
-        yield Flaw("prompt-asked-twice", f"has both {' and '.join(found)}", hint, (found[1],))
+        yield Flaw(
+            rule="prompt-asked-twice",
+            message=f"has both {' and '.join(found)}",
+            hint=hint,
+            path=(found[1],),
+        )
     elif not found and "category" not in row:
         hint = 'write "prompt": …; a line without one says what holds for a "category"'
-        yield Flaw("prompt-missing", "asks nothing", hint)
+        yield Flaw(rule="prompt-missing", message="asks nothing", hint=hint)
     elif found == ["messages"]:
         yield from _message_flaws(row["messages"])
     elif found:
@@ -147,7 +168,9 @@ def _asked_flaws(row: Json) -> Iterator[Flaw]:
         if not isinstance(value, str):
             yield _type((found[0],), "a text", value)
         elif not value.strip():
-            yield Flaw("prompt-missing", f"has an empty {found[0]}", "", (found[0],))
+            yield Flaw(
+                rule="prompt-missing", message=f"has an empty {found[0]}", hint="", path=(found[0],)
+            )
 
 
 def _message_flaws(messages: Any) -> Iterator[Flaw]:
@@ -158,15 +181,22 @@ def _message_flaws(messages: Any) -> Iterator[Flaw]:
         path: Path = ("messages", at)
         if not isinstance(message, dict) or not isinstance(message.get("content"), str):
             hint = 'write {"role": "user", "content": "…"}'
-            yield Flaw("prompt-message", f"has no message as {dotted(path)}", hint, path)
+            yield Flaw(
+                rule="prompt-message",
+                message=f"has no message as {dotted(path)}",
+                hint=hint,
+                path=path,
+            )
         elif message.get("role") not in ROLES:
             hint = offer(str(message.get("role")), sorted(ROLES))
             why = f"has the role {shown(message.get('role'))} in {dotted(path)}"
-            yield Flaw("prompt-message", why, hint, path)
+            yield Flaw(rule="prompt-message", message=why, hint=hint, path=path)
     last = messages[-1]
     if isinstance(last, dict) and last.get("role") == "assistant":
         why, hint = "ends with an answer", "end with the question: the answer is the model's"
-        yield Flaw("prompt-answered", why, hint, ("messages", len(messages) - 1))
+        yield Flaw(
+            rule="prompt-answered", message=why, hint=hint, path=("messages", len(messages) - 1)
+        )
 
 
 def _category_flaws(name: Any) -> Iterator[Flaw]:
@@ -176,25 +206,30 @@ def _category_flaws(name: Any) -> Iterator[Flaw]:
         word = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789") or "name"
         why = f"has the category {shown(name)}, which cannot end the name of a metric"
         yield Flaw(
-            "prompt-category", why, f"write {word}: its score is score_{word}", ("category",)
+            rule="prompt-category",
+            message=why,
+            hint=f"write {word}: its score is score_{word}",
+            path=("category",),
         )
 
 
 def _rule_flaws(said: Any, path: Path) -> Iterator[Flaw]:
     where = dotted(path)
     if not isinstance(said, dict):
-        yield _type(path, "an object", said)._replace(hint='write {"contain": "…"}')
+        yield replace(_type(path, "an object", said), hint='write {"contain": "…"}')
         return
     kinds = [name for name in said if name in KINDS]
     unknown = [name for name in said if name not in KINDS and name not in _OPTIONS]
     for name in unknown:
         hint = suggest(name, (*KINDS, *_OPTIONS), f"known are {listing(KINDS)}")
         why = f"has the unknown key '{name}' in {where}"
-        yield Flaw("prompt-unknown-key", why, hint, (*path, name))
+        yield Flaw(rule="prompt-unknown-key", message=why, hint=hint, path=(*path, name))
     if len(kinds) != 1:
         if kinds or not unknown:
             why = f"says {' and '.join(kinds) or 'no rule'} in {where}"
-            yield Flaw("prompt-rule", why, f"one of {listing(KINDS)} each", path)
+            yield Flaw(
+                rule="prompt-rule", message=why, hint=f"one of {listing(KINDS)} each", path=path
+            )
         return
     (name,) = kinds
     yield from _wanted_flaws(name, said[name], (*path, name))
@@ -209,7 +244,12 @@ def _wanted_flaws(name: str, value: Any, path: Path) -> Iterator[Flaw]:
     elif not isinstance(value, str):
         yield _type(path, "a text", value)
     elif not value and name != "exact":
-        yield Flaw("prompt-rule", f"has an empty {dotted(path)}, which every answer has", "", path)
+        yield Flaw(
+            rule="prompt-rule",
+            message=f"has an empty {dotted(path)}, which every answer has",
+            hint="",
+            path=path,
+        )
     elif name in {"match", "not_match"}:
         why = ill_formed(value)
         if why:
@@ -217,7 +257,7 @@ def _wanted_flaws(name: str, value: Any, path: Path) -> Iterator[Flaw]:
             plain = {"match": "contain", "not_match": "not_contain"}[name]
             said = json.dumps(value, ensure_ascii=False)
             hint = f'where the text itself is meant: "{plain}": {said}'
-            yield Flaw("prompt-pattern", why, hint, path)
+            yield Flaw(rule="prompt-pattern", message=why, hint=hint, path=path)
 
 
 def _option_flaws(name: str, said: Json, path: Path) -> Iterator[Flaw]:
@@ -225,7 +265,7 @@ def _option_flaws(name: str, said: Json, path: Path) -> Iterator[Flaw]:
         if option in said and name not in kinds:
             why = f"has {option} in {dotted(path)}, which '{name}' does not read"
             hint = "write (?i) in the pattern" if option == "ignore_case" else "remove it"
-            yield Flaw("prompt-rule", why, hint, (*path, option))
+            yield Flaw(rule="prompt-rule", message=why, hint=hint, path=(*path, option))
     if not isinstance(said.get("ignore_case", False), bool):
         yield _type((*path, "ignore_case"), "true or false", said["ignore_case"])
     tolerance = said.get("tolerance", 0)
@@ -256,4 +296,9 @@ def _is_number(value: Any) -> bool:
 
 def _type(path: Path, wanted: str, value: Any) -> Flaw:
     seen = shown(value) if isinstance(value, bool | int | float | str) else kind(value)
-    return Flaw("prompt-type", f"has {seen} as {dotted(path)}, not {wanted}", "", path)
+    return Flaw(
+        rule="prompt-type",
+        message=f"has {seen} as {dotted(path)}, not {wanted}",
+        hint="",
+        path=path,
+    )

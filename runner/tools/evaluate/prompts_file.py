@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.problems import Mark, Problem, counted
 from runner.data.rows import Flaw, RowError, parse
@@ -22,8 +24,7 @@ MOST = 20
 """Problems that are told of one file; the rest are counted."""
 
 
-@dataclass(frozen=True)
-class Prompts:
+class Prompts(Struct, frozen=True, kw_only=True):
     """A file that was read: its problems, its categories, and where each question starts.
 
     `lines` are the questions' line numbers from 1, `rows` how many of each category there are,
@@ -119,7 +120,9 @@ class _Reader:
         """Keep what a line says of a category; it is said once."""
         if found.name in self.said:
             why = f"says category '{found.name}' again, first said at line {self.said[found.name]}"
-            flaw = Flaw("prompt-category", why, "keep one of them", ("category",))
+            flaw = Flaw(
+                rule="prompt-category", message=why, hint="keep one of them", path=("category",)
+            )
             self.tell(number, line, flaw)
         self.said.setdefault(found.name, number)
         self.categories.setdefault(found.name, found)
@@ -128,33 +131,52 @@ class _Reader:
         """Tell what only the whole file shows, and return what was read."""
         sound = not self.problems
         if sound and not self.offsets:
-            self.tell(1, b"", Flaw("prompt-missing", "holds no question, nor does any other"))
+            self.tell(
+                1, b"", Flaw(rule="prompt-missing", message="holds no question, nor does any other")
+            )
         for name, number in self.bare.items():
             if not (name in self.categories and self.categories[name].rules):
                 hint = 'write "rules": [{"contain": "…"}], here or for its category'
-                self.tell(number, b"", Flaw("prompt-rule", "has no rule to judge it by", hint))
+                self.tell(
+                    number,
+                    b"",
+                    Flaw(rule="prompt-rule", message="has no rule to judge it by", hint=hint),
+                )
         for name, number in self.said.items():
             if sound and name not in self.used:
                 why = f"says category '{name}', and no question is of it"
-                self.tell(number, b"", Flaw("prompt-category", why, "remove the line"))
+                self.tell(
+                    number, b"", Flaw(rule="prompt-category", message=why, hint="remove the line")
+                )
         if "" in self.used and len(self.used) > 1:
             why = "has no category, and others have one"
-            self.tell(self.used[""], b"", Flaw("prompt-category", why, "name its category"))
+            self.tell(
+                self.used[""],
+                b"",
+                Flaw(rule="prompt-category", message=why, hint="name its category"),
+            )
         problems = self.problems
         if self.more:
             are = "is" if self.more == 1 else "are"
             why = f"{counted(self.more, 'more problem')} {are} not shown"
             if self.more > MANY:
                 why += ", and the rest of the file was not looked at"
-            problems = [*problems, Problem(Mark(str(self.file), 1, 1), why, "prompt-more")]
+            problems = [
+                *problems,
+                Problem(
+                    mark=Mark(file=str(self.file), line=1, column=1),
+                    message=why,
+                    rule="prompt-more",
+                ),
+            ]
         return Prompts(
-            self.file,
-            tuple(problems),
-            self.categories,
-            self.offsets,
-            self.lines,
-            self.rows,
-            self.chats,
+            file=self.file,
+            problems=tuple(problems),
+            categories=self.categories,
+            offsets=self.offsets,
+            lines=self.lines,
+            rows=self.rows,
+            chats=self.chats,
         )
 
     def tell(self, number: int, line: bytes, flaw: Flaw) -> None:
@@ -163,5 +185,7 @@ class _Reader:
             self.more += 1
             return
         column = flaw.column or (column_of(line.decode(), flaw.path) if flaw.path else 1)
-        mark = Mark(str(self.file), number, column)
-        self.problems.append(Problem(mark, f"the line {flaw.message}", flaw.rule, flaw.hint))
+        mark = Mark(file=str(self.file), line=number, column=column)
+        self.problems.append(
+            Problem(mark=mark, message=f"the line {flaw.message}", rule=flaw.rule, hint=flaw.hint)
+        )

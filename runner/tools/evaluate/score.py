@@ -13,9 +13,10 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from runner.base.errors import Exit, ToolError
 from runner.base.problems import counted, picture
@@ -66,8 +67,7 @@ class Sheet:
         self.stream.flush()
 
 
-@dataclass
-class Scoring:
+class Scoring(Struct, kw_only=True):
     """A model that answers the questions of a file, and what became of them so far."""
 
     prompts: Prompts
@@ -123,14 +123,14 @@ def score(prompts: Prompts, arguments: argparse.Namespace) -> dict[str, Any]:
         model.require_template(f"{prompts.file}:{prompts.chats}")
     with (out / PART).open("w", encoding="utf-8") as stream:
         scoring = Scoring(
-            prompts,
-            model,
-            grade.Scores(prompts.categories),
-            Sheet(stream),
-            arguments.limit,
-            arguments.system_prompt,
-            arguments.chat_template_config,
-            arguments.answer_after,
+            prompts=prompts,
+            model=model,
+            scores=grade.Scores(prompts.categories),
+            sheet=Sheet(stream),
+            limit=arguments.limit,
+            system_prompt=arguments.system_prompt,
+            template=arguments.chat_template_config,
+            answer_after=arguments.answer_after,
         )
         began = time.perf_counter()
         try:
@@ -162,7 +162,9 @@ def _answer_all(scoring: Scoring, arguments: argparse.Namespace) -> None:
         scoring.questions(),
         max_tokens=arguments.max_tokens,
         batch_size=batch_size,
-        sampling=Sampling(arguments.temp, arguments.top_p, arguments.top_k, arguments.min_p),
+        sampling=Sampling(
+            temp=arguments.temp, top_p=arguments.top_p, top_k=arguments.top_k, min_p=arguments.min_p
+        ),
     )
     meter = Meter(scoring.prompts.count(scoring.limit))
     try:
@@ -295,7 +297,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser, prepare=prepare, room=room)
+AHEAD = Ahead(parser=parser, prepare=prepare, room=room)
 
 
 def _positive(text: str) -> int:

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from runner.base import visible
 from runner.base.formatting import figure
@@ -15,8 +15,7 @@ from runner.runs.audit import total
 from runner.runs.manifest import State
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Struct, frozen=True, kw_only=True):
     """What a card is about; `kind` is "model" or "adapter", the rest as the recipe says it."""
 
     repo_id: str

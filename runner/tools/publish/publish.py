@@ -12,9 +12,10 @@ import fnmatch
 import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from runner.base import secrets
 from runner.base.constants import RUN_DIR
@@ -46,8 +47,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+\Z")
 TEXTS = (".json", ".txt", ".jinja", ".py", ".md", "")
 
 
-@dataclass(frozen=True)
-class Parcel:
+class Parcel(Struct, frozen=True, kw_only=True):
     """What a folder gives to upload, by its name there, and what it keeps, with the reason."""
 
     kind: str
@@ -81,7 +81,7 @@ def pack(folder: Path) -> Parcel:
             files[entry.name] = entry
     if not fnmatch.filter(files, needed):
         raise ToolError(f"{folder} has no {needed}: its weights are not there")
-    return Parcel(kind, files, kept)
+    return Parcel(kind=kind, files=files, kept=kept)
 
 
 def _why_kept(entry: Path, kind: str, wanted: Sequence[str]) -> str:
@@ -160,7 +160,7 @@ def publish(arguments: argparse.Namespace) -> dict[str, Any]:
     arguments.out.mkdir(parents=True, exist_ok=True)
     disk.write(arguments.out / CARD, text)
     files[CARD] = arguments.out / CARD
-    _show(arguments, Parcel(parcel.kind, files, parcel.kept))
+    _show(arguments, Parcel(kind=parcel.kind, files=files, kept=parcel.kept))
     record: dict[str, Any] = {
         "tool": "hub.publish",
         "repo_id": arguments.repo_id,
@@ -206,17 +206,17 @@ def prepare(
 def _said(arguments: argparse.Namespace, parcel: Parcel, made: Report | None) -> Published:
     config = disk.read_json(arguments.path / "config.json") or {}
     return Published(
-        arguments.repo_id,
-        parcel.kind,
-        arguments.license,
-        arguments.license_name,
-        arguments.license_link or ("LICENSE" if arguments.license_file else None),
-        arguments.base_model or base_of(arguments.path, made),
-        tuple(arguments.language),
-        tuple(arguments.dataset),
-        tuple(arguments.tag),
-        arguments.description or "",
-        "quantization" in config,
+        repo_id=arguments.repo_id,
+        kind=parcel.kind,
+        license=arguments.license,
+        license_name=arguments.license_name,
+        license_link=arguments.license_link or ("LICENSE" if arguments.license_file else None),
+        base_model=arguments.base_model or base_of(arguments.path, made),
+        language=tuple(arguments.language),
+        datasets=tuple(arguments.dataset),
+        tags=tuple(arguments.tag),
+        description=arguments.description or "",
+        quantized="quantization" in config,
     )
 
 
@@ -279,7 +279,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser, prepare=prepare)
+AHEAD = Ahead(parser=parser, prepare=prepare)
 
 
 def _hub_id(text: str) -> str:

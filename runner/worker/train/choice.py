@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(Struct, frozen=True, kw_only=True):
     """Weights after so many iterations: their file, and the losses that were measured of them.
 
     `retention_ratio` is the retention loss by that before the training. None is not measured.

@@ -13,10 +13,11 @@ import itertools
 import json
 import math
 import shutil
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from runner.base.errors import ForgottenError, NotFiniteError, ToolError
 from runner.base.problems import counted
@@ -62,7 +63,7 @@ class Loop:
         self.rows: Rows | None = None
         self.retained: Rows | None = None
         self.candidates: list[Weights] = []
-        self.newest = Weights(0, "")
+        self.newest = Weights(iteration=0, file="")
         self.start: float | None = None
         self.stopped: int | None = None
 
@@ -145,7 +146,7 @@ class Loop:
         if self.first and self.state is not None:
             self.state.forward(drawn, self.epoch)
         else:
-            self.looked(Weights(0, ""))
+            self.looked(Weights(iteration=0, file=""))
         for done in itertools.count(self.first):
             if done > self.first and not self.after(done):
                 self.stopped = done
@@ -164,7 +165,7 @@ class Loop:
     def after(self, iteration: int) -> bool:
         """Measure the weights of an iteration where that is asked; say whether to go on."""
         saved = iteration % self.args.steps_per_save == 0
-        now = Weights(iteration, f"{iteration:07d}_{FINAL}")
+        now = Weights(iteration=iteration, file=f"{iteration:07d}_{FINAL}")
         if self.retained is not None:
             due = iteration % self.said["watch.retention.every"] == 0
             if due or (saved and self.bound is not None):
@@ -197,7 +198,11 @@ class Loop:
 
     def last(self, iteration: int) -> Weights:
         """Return the last weights, measured as a checkpoint is; where it stopped they were."""
-        known = self.newest if self.newest.iteration == iteration else Weights(iteration, FINAL)
+        known = (
+            self.newest
+            if self.newest.iteration == iteration
+            else Weights(iteration=iteration, file=FINAL)
+        )
         now = replace(known, file=FINAL)
         now = now if now.retention_loss is not None else self.looked(now)
         wanted = self.keeps or not now.within(self.bound)
@@ -250,7 +255,13 @@ class Loop:
 
     @staticmethod
     def _rows(dataset: Any, batches: int, args: Any, seed: int) -> Rows:
-        return Rows(dataset, args.batch_size, batches, args.max_seq_length, seed)
+        return Rows(
+            dataset=dataset,
+            batch_size=args.batch_size,
+            batches=batches,
+            max_seq_length=args.max_seq_length,
+            seed=seed,
+        )
 
 
 def risen(weights: Weights) -> str:

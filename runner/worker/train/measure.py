@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,8 +36,7 @@ class Keys:
         self._seed(seed)
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True, kw_only=True):
     """Rows of one data set and how a trainer reads them; `batches` is -1 for all of them."""
 
     dataset: Any

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from runner.base.errors import GoOnError
 from runner.runs import digests
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 WEIGHTS, OPTIMIZER, DRAWN = "weights.", "optimizer.", "numpy."
 
 
-@dataclass
-class Draws:
+class Draws(Struct, kw_only=True):
     """Numpy's random state, from which mlx-lm draws the order of the data."""
 
     words: Any
@@ -38,7 +38,7 @@ class Draws:
         import numpy as np
 
         kind, words, *rest = np.random.get_state()  # noqa: NPY002  (the one mlx-lm draws from)
-        return cls(words, [kind, *rest])
+        return cls(words=words, rest=[kind, *rest])
 
     def restore(self) -> None:
         """Put the state back."""
@@ -48,8 +48,7 @@ class Draws:
         np.random.set_state((kind, np.array(self.words), *rest))  # noqa: NPY002
 
 
-@dataclass
-class State:
+class State(Struct, kw_only=True):
     """Where a training keeps its state, and what it was when it was cut off, if it was.
 
     `identity` is what of, `metrics` the file of its figures.
@@ -98,12 +97,12 @@ class State:
 
         if self.before is not None:
             words = {name: np.array(words) for name, words in self._of(DRAWN).items()}
-            self.epoch = Draws(words["epoch"], self.before.loop["epoch"])
+            self.epoch = Draws(words=words["epoch"], rest=self.before.loop["epoch"])
             if self.first % batches:
                 self.epoch.restore()
                 for _ in range(self.first % batches):
                     next(drawn)
-            Draws(words["now"], self.before.loop["now"]).restore()
+            Draws(words=words["now"], rest=self.before.loop["now"]).restore()
             self.arrays = {}
 
     def drawing(self, done: int, batches: int) -> None:
@@ -146,7 +145,16 @@ class State:
         size, sha256 = beside.stat().st_size, digests.sha256(beside, lasting=True)
         beside.replace(file)
         files.sync(self.folder)
-        note = Saved(iteration, file.name, size, sha256, written, self.identity, packages(), loop)
+        note = Saved(
+            iteration=iteration,
+            file=file.name,
+            size=size,
+            sha256=sha256,
+            metrics=written,
+            identity=self.identity,
+            packages=packages(),
+            loop=loop,
+        )
         files.write(self.folder / NOTE, json.dumps(note.as_dict()) + "\n")
         for old in self.folder.glob("*.safetensors"):
             if old != file:

@@ -112,7 +112,7 @@ def test_the_tokens_are_those_mlx_lm_trains(theirs, model, row, mask_prompt):
     config = types.SimpleNamespace(mask_prompt=mask_prompt)
     expected, offset = create_dataset([row], theirs, config).process(row)
     parts = {"text": ("text",), "completions": ("prompt", "completion")}
-    known = Known(row, kind, [row[key] for key in parts.get(kind, ())])
+    known = Known(value=row, format=kind, parts=[row[key] for key in parts.get(kind, ())])
     whole, prompt = tokens(known, Use(mask_prompt=mask_prompt), load_tokenizer(model))
     assert list(whole) == list(expected)
     assert len(prompt or ()) == offset

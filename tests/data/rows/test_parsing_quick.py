@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.data.rows import RowError, Use, look, parse, parse_for, quick_parse
+from runner.data.rows import RowError, Use, look, parse, quick_parse
 from runner.data.rows.formats import chat_flaws, plain_texts
 from runner.data.rows.row import strings
-
-pytest.importorskip("msgspec")
 
 
 def read(parser, line):
@@ -117,11 +115,6 @@ def test_no_colon_and_no_escape_hides_a_key_that_stands_twice(row, data):
             line = line.replace(f"{plain}a", f"{escape}a")
     for parser in (parse, quick_parse()):
         assert read(parser, line.encode()).rule == "row-key-twice"
-
-
-def test_a_few_rows_do_not_import_it():
-    assert parse_for(1000) is parse
-    assert parse_for(10_000_000) is quick_parse()
 
 
 MESSAGES = st.lists(

@@ -102,7 +102,7 @@ def test_a_row_that_the_template_refuses_is_found_and_its_hint_mends_it(
     model, template, bad, mended
 ):
     pytest.importorskip("transformers")
-    encode = LocalTokenizer(model(template))
+    encode = LocalTokenizer(path=model(template))
     write([turns(n) if n != 5 else bad for n in range(9)])
     ((rule, line, hint),) = told(check("data", tokenizer=encode, every=False))
     assert (rule, line) == ("row-template-error", 6)
@@ -115,7 +115,7 @@ def test_a_row_that_the_template_refuses_is_found_and_its_hint_mends_it(
 def test_without_a_mask_nobody_asks_for_the_prompt_alone(model):
     pytest.importorskip("transformers")
     template = "{% if messages[-1].role == 'user' %}{{ raise_exception('no answer') }}{% endif %}x"
-    encode = LocalTokenizer(model(template))
+    encode = LocalTokenizer(path=model(template))
     write([turns(n) for n in range(4)])
     said = {"tokenizer": encode, "every": False, "max_seq_length": 2}
     assert told(check("data", **said)) == []
@@ -139,7 +139,7 @@ ENDLESS = {
 @pytest.mark.parametrize("template", ENDLESS.values(), ids=ENDLESS)
 def test_a_template_without_an_end_is_given_up_and_the_rows_are_looked_at(model, template):
     pytest.importorskip("transformers")
-    encode = LocalTokenizer(model(template))
+    encode = LocalTokenizer(path=model(template))
     write([turns(n) for n in range(4)] + [{"messages": []}])
     began = time.process_time()
     report = check("data", tokenizer=encode, every=False)
@@ -234,7 +234,7 @@ def test_a_tokenizer_that_cannot_be_loaded_is_told(model):
     assert said == "r.yaml: no problems in what was looked at"
     assert notes[0].startswith("no row of 'data' was tried with the model's chat template: the tok")
     with pytest.raises(TokenizerError):
-        list(refusals(LocalTokenizer(name), [Chat(1, turns(1)["messages"])]))
+        list(refusals(LocalTokenizer(path=name), [Chat(number=1, messages=turns(1)["messages"])]))
 
 
 @pytest.mark.slow
@@ -243,7 +243,7 @@ def test_a_tokenizer_that_is_no_file_is_told_and_not_waited_for(model):
     Path("tiny/tokenizer.json").unlink()
     os.mkfifo("tiny/tokenizer.json")
     with pytest.raises(TokenizerError, match="pipe"):
-        list(refusals(LocalTokenizer(name), [Chat(1, turns(1)["messages"])]))
+        list(refusals(LocalTokenizer(path=name), [Chat(number=1, messages=turns(1)["messages"])]))
 
 
 # --- the processes

@@ -674,7 +674,7 @@ DAMAGE = [
 
 
 def surveyed(lines: list[bytes]) -> list[tuple[int, str]]:
-    survey = Survey("train.jsonl", first_format(lines, Features()), Use())
+    survey = Survey(file="train.jsonl", format=first_format(lines, Features()), use=Use())
     for number, row in enumerate(lines, 1):
         survey.take(number, row)
     found = report("data", ["train.jsonl"], {"train": survey}, splits=["train"])
@@ -697,7 +697,7 @@ def test_damage_to_one_row_is_found_at_exactly_its_line(rows, damage, data):
 
 @given(FILES, st.integers(1, 9))
 def test_what_is_not_reached_is_what_the_batches_leave_over(rows, batch):
-    survey = Survey("a", None, Use(batch_size=batch))
+    survey = Survey(file="a", format=None, use=Use(batch_size=batch))
     for number, row in enumerate(rows, 1):
         survey.take(number, line(row))
     rest = len(rows) % batch
@@ -722,7 +722,7 @@ def test_the_column_of_a_member_is_where_it_starts(value, data):
 
 
 def test_a_flaw_says_by_default_that_it_is_an_error():
-    assert Flaw("rule", "is wrong").severity == "error"
+    assert Flaw(rule="rule", message="is wrong").severity == "error"
 
 
 def test_the_slugs_are_those_that_the_modules_say():

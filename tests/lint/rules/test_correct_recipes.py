@@ -159,6 +159,9 @@ def test_a_training_on_mixed_rows_breaks_no_rule(params, share, seed):
     }
     stages["kept"]["params"]["batch_size"] = size
     keys = {split: frozenset({"messages"}) for split in ("train", "valid", "test")}
-    counts = dict.fromkeys(keys, first)
-    sets = {name: DataSet(name, counts, keys) for name in ("rows", "more")}
+    counts = {"rows": first, "more": 3 * first}  # as many as a share of three quarters takes
+    sets = {
+        name: DataSet(path=name, rows=dict.fromkeys(keys, one), keys=keys)
+        for name, one in counts.items()
+    }
     assert found(text(stages), Known(data=sets)) == []

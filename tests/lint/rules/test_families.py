@@ -1,7 +1,6 @@
 """What the rules tell apart: paths followed through the plan, names, shapes, near misses."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from cases import (
@@ -29,6 +28,7 @@ from cases import (
     text,
     two,
 )
+from msgspec.structs import replace
 
 from runner.catalog import load
 from runner.lint.lineage import data_at, model_at, origin

@@ -1,10 +1,10 @@
 """Every rule finds its own case, keeps silent at its neighbour, and can be allowed."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from cases import CASES, NOTHING, compiled, found, one, text, trained
+from msgspec.structs import replace
 
 import runner.lint.rule as framework
 from runner import workflow
