@@ -20,8 +20,9 @@ profiles:
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
+    for name, rows in (("a", 17), ("b", 9)):  # 3 replayed rows beside 17 are the default share
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.jsonl").write_text('{"text": "x y"}\n' * rows, encoding="utf-8")
     (tmp_path / "good.yaml").write_text(GOOD.replace("vars: {rate: 1e-4}\n", ""), encoding="utf-8")
     (tmp_path / "bad.yaml").write_text(GOOD, encoding="utf-8")
     return tmp_path

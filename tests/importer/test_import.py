@@ -546,7 +546,7 @@ def test_the_aliases_of_flags_are_those_of_the_installed_parsers():
 
 def test_a_folder_with_a_long_name_names_no_stage(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    long = "x" * 200
+    long = "/".join(["x" * 200] * 5)
     command = f"mlx_lm.lora --train --model o/m --data d --iters 5 --adapter-path {long}\n"
     Path("a.sh").write_text(command, encoding="utf-8")
     found = translation.from_file("a.sh")

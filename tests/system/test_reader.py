@@ -377,7 +377,9 @@ def test_names_that_are_no_utf8_are_names(tmp_path, monkeypatch, call):
         (folder / "d" / "\udcff.jsonl").write_text("{}\n")
     except OSError:
         pytest.skip("this system has UTF-8 names only")
-    (folder / "d" / "train.jsonl").write_text('{"text": "a b"}\n{"text": "c d"}\n')
+    (folder / "d" / "train.jsonl").write_text(
+        "".join(f'{{"text": "row {number}"}}\n' for number in range(40))
+    )
     (folder / "a.yaml").write_text(
         "version: 1\nstages: {a: {tool: data.split, params: {data: d, out: o}}}\n"
     )

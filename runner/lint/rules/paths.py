@@ -113,8 +113,7 @@ def name_not_there(view: View) -> Iterator[Finding]:
 
     It is one without a slash, or one whose folder is here: ``data/rows`` where there is a ``data``.
     The error is then about the hub, or about a package for data sets. Make the folder, run where it
-    is, or write OWNER/NAME if the hub is meant. Before a stage runs it is an error for its rows,
-    and for a tool of ours it always is one, since that looks for no rows on the hub.
+    is, or write OWNER/NAME if the hub is meant. Before a stage runs it is an error for its rows.
     """
     rows = view.stage.tool == "mlx_lm.lora" or view.stage.tool.startswith("data.")
     for one in view.inputs:
@@ -127,7 +126,6 @@ def name_not_there(view: View) -> Iterator[Finding]:
             stops = rows and kind == "data" and view.stage.name in view.known.starting
             if view.stage.tool.startswith("data."):  # which knows no hub
                 message = f"there is no '{path}' here, neither a folder nor a file of rows"
-                stops = True
             yield Finding(
                 parameter=one.parameter, message=message, hint=_way_out(view, kind), stops=stops
             )

@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -370,11 +371,18 @@ def test_the_hubs_cache_is_where_the_hub_says():
 
 def test_nothing_raises_for_paths_no_system_takes():
     stages = {
-        "a": lora(model="x" * 5000, data="d" * 300, resume_adapter_file="a" * 999 + "/b"),
-        "q": convert(hf_path="z" * 300, mlx_path="y" * 5000),
-        "g": stage("mlx_lm.generate", model="m", image=["i.png", "j" * 300]),
+        "a": lora(model="x", data="d", resume_adapter_file="a/b"),
+        "q": convert(hf_path="z", mlx_path="y"),
+        "g": stage("mlx_lm.generate", model="m", image=["i.png", "j"]),
     }
-    seen = look(plan(stages))
+    whole = plan(stages)
+    longer = {
+        "a": {"model": "x" * 5000, "data": "d" * 300, "resume_adapter_file": "a" * 999 + "/b"},
+        "q": {"hf_path": "z" * 300, "mlx_path": "y" * 5000},
+        "g": {"image": ["i.png", "j" * 300]},
+    }
+    grown = tuple(replace(one, params={**one.params, **longer[one.name]}) for one in whole.stages)
+    seen = look(replace(whole, stages=grown))
     assert (seen.adapters, seen.data, seen.models) == ({}, {}, {})
     assert "i.png" in seen.absent
 
