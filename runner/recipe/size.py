@@ -16,7 +16,7 @@ MAX_CASES = 1_000
 MAX_OVERRIDES = 1_000
 """Stages and profiles of a recipe, cases of a test file, values laid over a recipe."""
 MAX_EXPECT = 5_000
-MAX_VALUES = 250_000
+MAX_VALUES = 600_000
 """Values that the stages of a recipe hold, with what they inherit; a list is as many as it has."""
 MAX_TRIED = 100_000
 """The same, over every profile or case that one `check` looks at; each is as much work as EACH."""

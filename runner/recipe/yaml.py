@@ -23,9 +23,9 @@ from runner.recipe.yaml_scalars import NumberError, scalar, unfit
 
 MAX_BYTES = 2 * 1024 * 1024
 SAFE_DEPTH = 5_000
-MAX_NODES = 100_000
+MAX_NODES = 80_000
 """Values of a file, what its aliases expand to with them, and of all files of a recipe."""
-MAX_ALIASED = 100_000
+MAX_ALIASED = 80_000
 
 _MOST = 2 * MAX_NODES + 1
 _TAG = "tag:yaml.org,2002:"
