@@ -3,11 +3,11 @@
 import json
 import os
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cases import Known, after_training, compiled, convert, found, lora, one, stage, text
+from msgspec.structs import replace
 
 from runner.lint import read_facts
 from runner.lint.read_adapter import read_adapter
