@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from runner.runs.result import Result
 
 
-class Files(Protocol):
+class RecipeFiles(Protocol):
     """What recipes are read through: this disk, a World that remembers, or a revision's files."""
 
     def read(self, file: str) -> bytes:
@@ -52,7 +52,7 @@ def read(
     profiles: Sequence[str] = (),
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
-    files: Files = disk,
+    files: RecipeFiles = disk,
     named: str = "",
 ) -> recipes.Loaded:
     """Read a recipe and fold its layers; every problem is in the result.
@@ -68,7 +68,7 @@ def read(
 def gather(
     file: str,
     environ: Mapping[str, str] | None = None,
-    files: Files = disk,
+    files: RecipeFiles = disk,
     named: str = "",
 ) -> recipes.Gathered:
     """Read the files of a recipe, to be folded as often as it is looked at."""
@@ -113,7 +113,7 @@ def load(
     profiles: Sequence[str] = (),
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
-    files: Files = disk,
+    files: RecipeFiles = disk,
 ) -> Recipe:
     """Read a recipe. Raises InvalidRecipeError with every problem of the whole recipe."""
     loaded = read(file, profiles, sets, environ, files)

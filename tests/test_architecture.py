@@ -247,3 +247,12 @@ def test_an_import_inside_a_function_spares_something(name):
         if isinstance(node, ast.Import | ast.ImportFrom)
     )
     assert [ast.unparse(one) for one in local if {*_targets(one)} <= loaded] == []
+
+
+def test_a_class_name_means_one_thing():
+    places = {}
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name)
+    assert {name: homes for name, homes in places.items() if len(homes) > 1} == {}

@@ -32,7 +32,7 @@ _TYPES = {
 }
 
 
-class Difference(Struct, frozen=True, kw_only=True):
+class Drift(Struct, frozen=True, kw_only=True):
     """One thing the catalogue and the installed release do not say alike of a tool."""
 
     tool: str
@@ -48,11 +48,11 @@ class Difference(Struct, frozen=True, kw_only=True):
         )
 
 
-def compare(tool: Tool, seen: Mapping[str, Any]) -> list[Difference]:
+def compare(tool: Tool, seen: Mapping[str, Any]) -> list[Drift]:
     """Return every difference between a tool and what runner.worker.introspect saw of it."""
     flags = {flag: said for said in seen["flags"].values() for flag in said["flags"]}
     named = {said["dest"]: said for said in seen["flags"].values() if not said["flags"]}
-    found: list[Difference] = []
+    found: list[Drift] = []
     known = set()
     for parameter in tool.parameters.values():
         if parameter.emit == "config":
@@ -69,21 +69,21 @@ def compare(tool: Tool, seen: Mapping[str, Any]) -> list[Difference]:
     return [*found, *_file(tool, seen)] if "config" in seen else found
 
 
-def _only_ours(tool: Tool, subject: str, name: str) -> Difference:
-    return Difference(tool=tool.name, subject=subject, aspect="there is", ours=name, theirs="none")
+def _only_ours(tool: Tool, subject: str, name: str) -> Drift:
+    return Drift(tool=tool.name, subject=subject, aspect="there is", ours=name, theirs="none")
 
 
-def _only_theirs(tool: Tool, subject: str, name: str) -> Difference:
-    return Difference(tool=tool.name, subject=subject, aspect="there is", ours="none", theirs=name)
+def _only_theirs(tool: Tool, subject: str, name: str) -> Drift:
+    return Drift(tool=tool.name, subject=subject, aspect="there is", ours="none", theirs=name)
 
 
 def _option(
     tool: Tool, parameter: Parameter, said: Json, config: Mapping[str, Any]
-) -> Iterator[Difference]:
+) -> Iterator[Drift]:
     """Yield what differs about one flag."""
 
-    def differ(aspect: str, ours: Any, theirs: Any) -> Difference:
-        return Difference(
+    def differ(aspect: str, ours: Any, theirs: Any) -> Drift:
+        return Drift(
             tool=tool.name,
             subject=parameter.name,
             aspect=aspect,
@@ -114,7 +114,7 @@ def _option(
             yield differ("its default is", parameter.default, merged)
 
 
-def _choices(tool: Tool, parameter: Parameter, said: Json) -> Iterator[Difference]:
+def _choices(tool: Tool, parameter: Parameter, said: Json) -> Iterator[Drift]:
     """Yield the choices one side has alone; a parser that takes anything may be narrowed by us."""
     if said["choices"] is None:
         return
@@ -138,7 +138,7 @@ def _types(schema: Json) -> set[str]:
     return {said} if isinstance(said, str) else set(said)
 
 
-def _file(tool: Tool, seen: Mapping[str, Any]) -> Iterator[Difference]:
+def _file(tool: Tool, seen: Mapping[str, Any]) -> Iterator[Drift]:
     """Yield what differs about the configuration file: parameters without a flag, nested values."""
     config, reads = seen["config"], seen["reads"]
     own = {name: said for name, said in tool.parameters.items() if said.emit == "config"}
@@ -160,7 +160,7 @@ def _file(tool: Tool, seen: Mapping[str, Any]) -> Iterator[Difference]:
         else:
             if not same(parameter.default, theirs[name]["default"] or None):
                 ours, other = repr(parameter.default), repr(theirs[name]["default"])
-                yield Difference(
+                yield Drift(
                     tool=tool.name, subject=name, aspect="its default is", ours=ours, theirs=other
                 )
             if name in reads:
@@ -174,7 +174,7 @@ def _with_defaults(keys: Json, defaults: Json) -> Json:
     return {**keys, **given}
 
 
-def _selected(tool: Tool, parameter: Parameter, seen: Mapping[str, Any]) -> Iterator[Difference]:
+def _selected(tool: Tool, parameter: Parameter, seen: Mapping[str, Any]) -> Iterator[Drift]:
     """Yield what differs about a mapping with an entry for each choice of a sibling."""
     ours = parameter.schema["properties"]
     for name in seen["config"][parameter.name]:
@@ -187,7 +187,7 @@ def _selected(tool: Tool, parameter: Parameter, seen: Mapping[str, Any]) -> Iter
             yield from _nested(tool, f"{parameter.name}.{name}", shape, seen["optimizers"][name])
 
 
-def _nested(tool: Tool, above: str, shape: Json, theirs: Json) -> Iterator[Difference]:
+def _nested(tool: Tool, above: str, shape: Json, theirs: Json) -> Iterator[Drift]:
     """Yield what differs about the keys of a mapping."""
     ours = shape["properties"]
     defaults = complete(shape, {}, tool.schema)
@@ -199,7 +199,7 @@ def _nested(tool: Tool, above: str, shape: Json, theirs: Json) -> Iterator[Diffe
             yield _only_theirs(tool, subject, "a key")
         elif theirs[name]["required"]:
             if name not in shape.get("required", ()):
-                yield Difference(
+                yield Drift(
                     tool=tool.name,
                     subject=subject,
                     aspect="it must be said:",
@@ -208,7 +208,7 @@ def _nested(tool: Tool, above: str, shape: Json, theirs: Json) -> Iterator[Diffe
                 )
         elif not same(defaults.get(name), theirs[name]["default"]):
             seen = repr(theirs[name]["default"])
-            yield Difference(
+            yield Drift(
                 tool=tool.name,
                 subject=subject,
                 aspect="its default is",
@@ -217,7 +217,7 @@ def _nested(tool: Tool, above: str, shape: Json, theirs: Json) -> Iterator[Diffe
             )
 
 
-def _schedules(tool: Tool, theirs: Json) -> Iterator[Difference]:
+def _schedules(tool: Tool, theirs: Json) -> Iterator[Drift]:
     """Yield what differs about the schedules: which there are, and their arguments in order."""
     for parameter in tool.parameters.values():
         name = parameter.schema.get("properties", {}).get("name", {})
@@ -233,7 +233,7 @@ def _schedules(tool: Tool, theirs: Json) -> Iterator[Difference]:
             elif not same(ours, theirs[schedule]) or list(ours) != list(theirs[schedule]):
                 subject = f"{parameter.name} {schedule}"
                 seen = _listed(theirs[schedule])
-                yield Difference(
+                yield Drift(
                     tool=tool.name,
                     subject=subject,
                     aspect="its arguments are",

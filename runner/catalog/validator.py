@@ -33,7 +33,7 @@ def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
 
     Of a value with more mistakes than anybody mends at once, those that come first.
     """
-    held = _Held(schema=schema)
+    held = _HeldErrors(schema=schema)
     mark = _digest(f"{_signature(held)}{value!r}")
     if mark in _sound:
         return []
@@ -60,25 +60,25 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-class _Held(Struct, frozen=True, kw_only=True, eq=False):
+class _HeldErrors(Struct, frozen=True, kw_only=True, eq=False):
     """A schema that cannot be collected, so that its id stays its own."""
 
     schema: Mapping[str, Any]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and other.schema is self.schema
+        return isinstance(other, _HeldErrors) and other.schema is self.schema
 
     def __hash__(self) -> int:
         return id(self.schema)
 
 
 @lru_cache(maxsize=64)
-def _signature(held: _Held) -> str:
+def _signature(held: _HeldErrors) -> str:
     return _digest(json.dumps(held.schema, sort_keys=True))
 
 
 @lru_cache(maxsize=64)
-def _validator(held: _Held) -> "Draft202012Validator":
+def _validator(held: _HeldErrors) -> "Draft202012Validator":
     """Return jsonschema's validator, which remembers the values that a property has taken.
 
     Stages mostly say the same things: of a thousand, each value is looked at once.

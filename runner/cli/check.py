@@ -51,7 +51,7 @@ def command(
     from runner.cli import check_files
 
     found = check_files.files(recipes, tests=tests)
-    request = check_files.Request(profiles=profiles, sets=sets, mlx=mlx)
+    request = check_files.CheckRequest(profiles=profiles, sets=sets, mlx=mlx)
     every: list[Checked] = []
     for checked in check_files.check(found, recipes, request):
         every.append(checked)

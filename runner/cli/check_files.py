@@ -37,7 +37,7 @@ _ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 # What compiles is imported where there is something to compile: an answer given before needs none.
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class CheckRequest(Struct, frozen=True, kw_only=True):
     """How recipes are looked at; without `profiles`, each recipe also with each of its own."""
 
     profiles: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def check(found: Sequence[str], named: Collection[str], request: Request) -> Iterator[Checked]:
+def check(found: Sequence[str], named: Collection[str], request: CheckRequest) -> Iterator[Checked]:
     """Yield what is wrong with each file; those that are not `named` are of a folder.
 
     Of a folder bases are left out, and recipes without the profiles. Raises RecipeError where no
@@ -118,7 +118,7 @@ def check(found: Sequence[str], named: Collection[str], request: Request) -> Ite
         yield from left
 
 
-def _nobody(left: Sequence[Checked], request: Request) -> RecipeError:
+def _nobody(left: Sequence[Checked], request: CheckRequest) -> RecipeError:
     """Return the error where no recipe of a folder has the profiles."""
     missing = [name for name in request.profiles if any(name in one.lacks for one in left)]
     known = dict.fromkeys(name for one in left for name in _profiles(one.file))
@@ -135,7 +135,7 @@ def _profiles(file: str) -> list[str]:
     return list(recipe.section("profiles")) if recipe else []
 
 
-def _recipe(file: str, request: Request, *, within: bool) -> Checked:
+def _recipe(file: str, request: CheckRequest, *, within: bool) -> Checked:
     question = answers.ask("check", file, request.profiles, request.sets)
     told = None if request.mlx else answers.recall(question)
     if told is not None:
@@ -159,7 +159,7 @@ def _recalled(file: str, told: Mapping[str, Any]) -> Checked:
 
 
 @answering()
-def _looked_at(file: str, request: Request, world: World, *, within: bool) -> Checked:
+def _looked_at(file: str, request: CheckRequest, world: World, *, within: bool) -> Checked:
     from runner import workflow
     from runner.lint import findings, preflight
     from runner.system.progress import WORKERS, meter
@@ -206,7 +206,7 @@ def _with_profiles(
     gathered: "Gathered",
     compiled: "Compiled",
     before: Sequence[Problem],
-    request: Request,
+    request: CheckRequest,
     world: World,
 ) -> Iterator[Problem]:
     """Yield what is wrong with a recipe under each of its profiles alone, and not without them.
@@ -235,7 +235,7 @@ def _with_profiles(
 
 
 def _under(
-    gathered: "Gathered", profile: str, request: Request, world: World, plain: "Plan | None"
+    gathered: "Gathered", profile: str, request: CheckRequest, world: World, plain: "Plan | None"
 ) -> Sequence[Problem]:
     """Return what is wrong with a recipe under a profile that nobody asked for.
 
@@ -283,7 +283,7 @@ def _judged(compiled: "Compiled", world: World, plain: "Plan | None") -> Sequenc
     world.places(preflight.places(compiled.plan))
     before = plain.stages if plain is not None else ()
     changed = [stage.name for stage in compiled.plan.stages if stage not in before]
-    rows = preflight.Rows()
+    rows = preflight.RowFindings()
     preflight.ask(compiled.plan, rows, changed)
     found = findings.judged(compiled, rows.told(preflight.facts(compiled.plan)))
     return findings.once([*found, *rows.problems])

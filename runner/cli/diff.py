@@ -15,7 +15,7 @@ from runner.cli import options
 from runner.system import printer
 
 if TYPE_CHECKING:
-    from runner.diff.sides import Place, Request
+    from runner.diff.sides import DiffRequest, Place
     from runner.diff.text import Review
 
 _ID = re.compile(r"\d{8}T\d{6}Z-")
@@ -55,10 +55,10 @@ def command(
     run (its folder or id, or latest for the recipe's last one). Data is not compared.
     """
     from runner.diff import github, text
-    from runner.diff.sides import Request
+    from runner.diff.sides import DiffRequest
     from runner.recipe.load import Overrides
 
-    request = Request(
+    request = DiffRequest(
         overrides=Overrides(profiles=profiles, environ=os.environ, sets=sets), smoke=smoke
     )
     found = _reviews(words, Path(runs), request)
@@ -81,7 +81,7 @@ def _annotations(found: "Sequence[Review]") -> str:
     return github.annotations(found, git.in_workspace())
 
 
-def _reviews(words: Sequence[str], runs: Path, request: "Request") -> "list[Review]":
+def _reviews(words: Sequence[str], runs: Path, request: "DiffRequest") -> "list[Review]":
     """Return what changes in each recipe that the words name."""
     from runner import workflow
     from runner.diff import sides
@@ -130,7 +130,7 @@ def _is_run(word: str) -> bool:
     return bool(_ID.match(word)) or (Path(word) / "run.json").is_file()
 
 
-def _run(word: str, files: Sequence[str], runs: Path, request: "Request") -> str:
+def _run(word: str, files: Sequence[str], runs: Path, request: "DiffRequest") -> str:
     """Return the run that a word is, "" where it is none; ``latest`` is the recipe's last one.
 
     Where the recipe has no runs, ``latest`` may be a revision.
@@ -147,7 +147,7 @@ def _run(word: str, files: Sequence[str], runs: Path, request: "Request") -> str
     return name if any((runs / name).glob("*/run.json")) else ""
 
 
-def _since_run(files: Sequence[str], run: str, runs: Path, request: "Request") -> "Review":
+def _since_run(files: Sequence[str], run: str, runs: Path, request: "DiffRequest") -> "Review":
     from runner.diff import sides
     from runner.runs import history
 
@@ -156,7 +156,7 @@ def _since_run(files: Sequence[str], run: str, runs: Path, request: "Request") -
     return sides.since(files[0], manifest.plan, f"run {manifest.id}", request)
 
 
-def _against(files: Sequence[str], rev: str, path: str, request: "Request") -> "Review":
+def _against(files: Sequence[str], rev: str, path: str, request: "DiffRequest") -> "Review":
     from runner.diff import sides
     from runner.diff.sides import Place
     from runner.system import git

@@ -85,7 +85,7 @@ PYTHONS = ((3, 11), (3, 13))
 ROOM = 5 * 10**9
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+class HealthFinding(Struct, frozen=True, kw_only=True):
     """One thing looked at: what it is, how it stands, and the way out where it is not good."""
 
     subject: str
@@ -96,7 +96,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 def examine(
     facts: Mapping[str, Any], drift: Sequence[str], unasked: Mapping[str, str] | None = None
-) -> list[Finding]:
+) -> list[HealthFinding]:
     """Return how a machine stands; `drift` are differences between catalogue and mlx-lm.
 
     `unasked` are the tools whose parsers could not be asked, each with the reason.
@@ -106,28 +106,32 @@ def examine(
     return [one for part in (*parts, *more) for one in part]
 
 
-def fit(findings: Sequence[Finding]) -> bool:
+def fit(findings: Sequence[HealthFinding]) -> bool:
     """Say whether recipes can run."""
     return all(finding.level != "unfit" for finding in findings)
 
 
-def _python(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _python(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
     version = facts["python"]
     low, high = PYTHONS
     good = low <= numbers(version)[:2] <= high
     hint = "" if good else "use Python 3.11, 3.12 or 3.13"
-    yield Finding(subject="Python", level="good" if good else "unfit", detail=version, hint=hint)
-    yield Finding(
+    yield HealthFinding(
+        subject="Python", level="good" if good else "unfit", detail=version, hint=hint
+    )
+    yield HealthFinding(
         subject="platform", level="good", detail=f"{facts['platform']}, {facts['cores']} cores"
     )
 
 
-def _mlx(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _mlx(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
     packages, device = facts["packages"], facts.get("device") or {}
     if "mlx" not in packages:
-        yield Finding(subject="MLX", level="unfit", detail="not installed", hint=facts["install"])
+        yield HealthFinding(
+            subject="MLX", level="unfit", detail="not installed", hint=facts["install"]
+        )
     elif "error" in device:
-        yield Finding(
+        yield HealthFinding(
             subject="MLX",
             level="unfit",
             detail=f"{packages['mlx']} does not start: {device['error']}",
@@ -135,84 +139,88 @@ def _mlx(facts: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         memory = device.get("memory")
         size = f", {memory / 2**30:.0f} GiB" if memory else ""
-        yield Finding(
+        yield HealthFinding(
             subject="MLX",
             level="good",
             detail=f"{packages['mlx']} on {device.get('device', '?')}{size}",
         )
     version = packages.get("mlx-lm")
     if version is None:
-        yield Finding(
+        yield HealthFinding(
             subject="mlx-lm", level="unfit", detail="not installed", hint=facts["install"]
         )
     elif numbers(version) < numbers(OLDEST):
         hint = f"run-recipe knows {OLDEST} and newer: pip install --upgrade mlx-lm"
-        yield Finding(subject="mlx-lm", level="unfit", detail=version, hint=hint)
+        yield HealthFinding(subject="mlx-lm", level="unfit", detail=version, hint=hint)
     elif numbers(version)[:2] > numbers(NEWEST)[:2]:
         hint = "newer than what run-recipe was tested with; the check below says what differs"
-        yield Finding(subject="mlx-lm", level="warning", detail=version, hint=hint)
+        yield HealthFinding(subject="mlx-lm", level="warning", detail=version, hint=hint)
     else:
-        yield Finding(subject="mlx-lm", level="good", detail=version)
+        yield HealthFinding(subject="mlx-lm", level="good", detail=version)
     compiles = facts["compiles"] and device.get("device", "").startswith("cpu")
     if compiles and not facts["compiler"]:
         hint = "install one, or set MLX_DISABLE_COMPILE=1; MLX does without and says nothing"
-        yield Finding(
+        yield HealthFinding(
             subject="C++ compiler", level="warning", detail="none for MLX's CPU build", hint=hint
         )
 
 
 def _drift(
     facts: Mapping[str, Any], drift: Sequence[str], unasked: Mapping[str, str]
-) -> Iterator[Finding]:
+) -> Iterator[HealthFinding]:
     if "mlx-lm" not in facts["packages"] or few_files(facts.get("files")):
         return  # nobody could be asked
     for name, why in unasked.items():
         hint = "whether it takes what the catalogue says is not known"
-        yield Finding(
+        yield HealthFinding(
             subject="catalogue", level="warning", detail=f"{name} was not asked: {why}", hint=hint
         )
     if not drift and not unasked:
-        yield Finding(subject="catalogue", level="good", detail="agrees with the installed mlx-lm")
+        yield HealthFinding(
+            subject="catalogue", level="good", detail="agrees with the installed mlx-lm"
+        )
     for difference in drift:
         hint = "a recipe that uses it is refused; install a release that run-recipe knows"
-        yield Finding(subject="catalogue", level="unfit", detail=difference, hint=hint)
+        yield HealthFinding(subject="catalogue", level="unfit", detail=difference, hint=hint)
 
 
-def _scripts(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _scripts(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
     """Say whether an exported script finds its programs from here; a run needs none of them."""
     missing = facts.get("scripts")
     if missing is None or "mlx-lm" not in facts["packages"]:
         return
     if not missing:
-        yield Finding(
+        yield HealthFinding(
             subject="scripts", level="good", detail="of --dry-run find every program from here"
         )
         return
     hint = f'they stand beside Python: export PATH="$PATH:{facts["programs"]}"'
     said = f"of --dry-run would not find {listing(missing, 4)}; a run does not need it"
-    yield Finding(subject="scripts", level="warning", detail=said, hint=hint)
+    yield HealthFinding(subject="scripts", level="warning", detail=said, hint=hint)
 
 
-def _room(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _room(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
     free = facts["free_bytes"]
     level: Level = "good" if free > ROOM else "warning"
     hint = "" if level == "good" else "a fused 1B model takes 3 GB, each checkpoint its adapter"
-    yield Finding(subject="disk", level=level, detail=f"{free / 1e9:.0f} GB free here", hint=hint)
+    yield HealthFinding(
+        subject="disk", level=level, detail=f"{free / 1e9:.0f} GB free here", hint=hint
+    )
     if facts.get("memory_bytes"):
-        yield Finding(
+        yield HealthFinding(
             subject="memory", level="good", detail=f"{facts['memory_bytes'] / 2**30:.0f} GiB"
         )
 
 
-def _files(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _files(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
     why = few_files(facts.get("files"))
     if why:
-        yield Finding(subject="open files", level="unfit", detail=why, hint=MORE_FILES)
+        yield HealthFinding(subject="open files", level="unfit", detail=why, hint=MORE_FILES)
 
 
-def _hub(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _hub(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
     cache = facts["hub_cache"]
     token = "a token is set" if facts["hub_token"] else "no token"
     offline = ", offline by HF_HUB_OFFLINE" if facts["hub_offline"] else ""
     where = cache if facts["hub_cache_exists"] else f"{cache} (not made yet)"
-    yield Finding(subject="hub", level="good", detail=f"{where}, {token}{offline}")
+    yield HealthFinding(subject="hub", level="good", detail=f"{where}, {token}{offline}")

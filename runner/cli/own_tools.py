@@ -9,7 +9,7 @@ from runner.base.errors import Exit, RecipeError
 from runner.cli.guess import is_recipe
 
 
-class Row(NamedTuple):
+class OwnTool(NamedTuple):
     """A tool of ours: the command's name, the module whose ``main`` it calls, its help."""
 
     name: str
@@ -21,40 +21,40 @@ GROUPS = {
     "data": (
         "Work on data sets.",
         (
-            Row(
+            OwnTool(
                 name="mix",
                 module="data.mix",
                 summary="Mix replay rows of an earlier data set into a new one.",
             ),
-            Row(
+            OwnTool(
                 name="split", module="data.split", summary="Deal rows out to train, valid and test."
             ),
-            Row(
+            OwnTool(
                 name="weight",
                 module="data.weight",
                 summary="Repeat rows by a field, so that better ones count more.",
             ),
-            Row(
+            OwnTool(
                 name="sort",
                 module="data.sort",
                 summary="Order rows so that a batch holds rows of similar length.",
             ),
-            Row(
+            OwnTool(
                 name="format",
                 module="data.format",
                 summary="Write rows of one layout in another, without loss.",
             ),
-            Row(name="check", module="data.check", summary="Look at every row of a data set."),
+            OwnTool(name="check", module="data.check", summary="Look at every row of a data set."),
         ),
     ),
     "model": (
         "Work on models.",
-        (Row(name="tiny", module="tools.tiny_model", summary="Make a tiny random model."),),
+        (OwnTool(name="tiny", module="tools.tiny_model", summary="Make a tiny random model."),),
     ),
     "eval": (
         "Judge what a model answers.",
         (
-            Row(
+            OwnTool(
                 name="score",
                 module="tools.evaluate.score",
                 summary="Let a model answer prompts, and score the answers by rules.",
@@ -64,7 +64,7 @@ GROUPS = {
     "hub": (
         "Hand results on.",
         (
-            Row(
+            OwnTool(
                 name="publish",
                 module="tools.publish.publish",
                 summary="Upload a model or an adapter with a card that says how it was made.",
@@ -72,7 +72,7 @@ GROUPS = {
         ),
     ),
 }
-TRAIN = Row(
+TRAIN = OwnTool(
     name="train",
     module="worker.train",
     summary="Train with mlx_lm.lora, and choose which weights to keep.",
@@ -93,7 +93,7 @@ def find(name: str) -> click.Command | None:
     return group
 
 
-def _command(row: Row, *, wraps: bool = False) -> click.Command:
+def _command(row: OwnTool, *, wraps: bool = False) -> click.Command:
     """Return a tool as a command.
 
     One that `wraps` another command takes no recipe, although its name may sound so.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runner.runs.decide import Decision
     from runner.runs.job import Job
     from runner.runs.listener import Reporter
-    from runner.runs.remedies import Change, Step
+    from runner.runs.remedies import Adjustment, Step
     from runner.workflow import Hear
 
 
@@ -138,7 +138,7 @@ def _tried(
     smoke: bool,
     stage: "Stage",
     steps: "Sequence[Step]",
-) -> "tuple[Change, ...]":
+) -> "tuple[Adjustment, ...]":
     """Return the changes that help a stage that failed, tried on its recipe."""
     from runner.cli.tried_remedies import Trial
 

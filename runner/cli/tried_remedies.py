@@ -15,7 +15,7 @@ from runner.plan.compile import Compiled
 from runner.plan.model import Plan, Stage
 from runner.plan.smoke import shrink
 from runner.provenance.origins import Origin, origins
-from runner.runs.remedies import Change, Step, assignment, place
+from runner.runs.remedies import Adjustment, Step, assignment, place
 
 if TYPE_CHECKING:
     from runner.base.problems import Problem
@@ -33,16 +33,16 @@ class Trial(Struct, kw_only=True, dict=True):
     sets: Sequence[str]
     smoke: bool
 
-    def __call__(self, stage: Stage, steps: Sequence[Step]) -> tuple[Change, ...]:
+    def __call__(self, stage: Stage, steps: Sequence[Step]) -> tuple[Adjustment, ...]:
         """Return the changes that hold together, each with the place that says the value now."""
-        kept: tuple[Change, ...] = ()
+        kept: tuple[Adjustment, ...] = ()
         for step in steps:
             kept += next(self.holding(stage, step, kept), ())
         return kept
 
     def holding(
-        self, stage: Stage, step: Step, kept: tuple[Change, ...]
-    ) -> Iterator[tuple[Change, ...]]:
+        self, stage: Stage, step: Step, kept: tuple[Adjustment, ...]
+    ) -> Iterator[tuple[Adjustment, ...]]:
         """Yield the changes that hold beside those `kept`, the plainest first.
 
         Where an option gives the var that a value is made of, the var is changed: nothing would
@@ -55,7 +55,7 @@ class Trial(Struct, kw_only=True, dict=True):
                 if plan is not None and way.works(plan.stage(stage.name)):
                     yield changes
 
-    def planned(self, stage: Stage, changes: Sequence[Change]) -> Plan | None:
+    def planned(self, stage: Stage, changes: Sequence[Adjustment]) -> Plan | None:
         """Return the plan with changes, None where they make an error."""
         more = [assignment(stage, one) for one in changes]
         plan, errors = self.judged(self.compiled(more))
@@ -89,7 +89,7 @@ class Trial(Struct, kw_only=True, dict=True):
             found += findings.judged(result, preflight.facts(plan))
         return plan, {(one.rule, one.message) for one in found if one.severity == "error"}
 
-    def placed(self, stage: Stage, change: Change) -> tuple[Change, Change]:
+    def placed(self, stage: Stage, change: Adjustment) -> tuple[Adjustment, Adjustment]:
         """Return a change with the place that says the value now, and the same made by a var."""
         row = self.rows.get(place(stage, change))
         if row is None or row.said is None or row.said.mark is None:

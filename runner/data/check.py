@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runner.data.read import Progress
-    from runner.data.rows import Report, Stats
+    from runner.data.rows import FolderReport, Stats
 
 COLUMNS = ("split", "format", "rows", "size", "", "min", "median", "90 %", "99 %", "max")
 
@@ -52,7 +52,7 @@ def _unloaded(model: str, why: str) -> RecipeError:
 
 def _report(
     options: argparse.Namespace, tokenizer: LocalTokenizer | None, progress: Progress | None
-) -> Report:
+) -> FolderReport:
     return check(
         options.folder,
         batch_size=options.batch_size,
@@ -73,12 +73,12 @@ def _report(
     )
 
 
-def as_json(report: Report) -> str:
+def as_json(report: FolderReport) -> str:
     """Return the report as JSON."""
     return json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n"
 
 
-def as_text(report: Report) -> str:
+def as_text(report: FolderReport) -> str:
     """Return the problems, then a short table of the statistics."""
     lines = list(pictures(report.problems, {}))
     if report.splits:
@@ -86,7 +86,7 @@ def as_text(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(report: Report) -> Iterator[str]:
+def _table(report: FolderReport) -> Iterator[str]:
     table = [
         COLUMNS,
         *(row for name, stats in report.splits.items() for row in _lines(name, stats)),

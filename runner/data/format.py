@@ -16,10 +16,10 @@ from msgspec import Struct
 from runner.base.errors import ToolError
 from runner.base.problems import counted
 from runner.data import cli
-from runner.data.layouts import LAYOUTS, Keys, LayoutError, Template, converted
+from runner.data.layouts import LAYOUTS, LayoutError, LayoutKeys, Template, converted
 from runner.data.pieces import Piece, each, lines
 from runner.data.reader import Reader, refusal, require_short, splits_of
-from runner.data.refusals import Ahead
+from runner.data.refusals import Precheck
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.rows import SPLITS, Flaw, RowError, parse, quick_parse
 from runner.system import printer
@@ -58,7 +58,7 @@ def convert(
     room(out=out, data=data)
     splits = splits_of(data)
     source, first = _source(splits["train"], keys)
-    work = Work(keys=keys, to=to, drop=tuple(drop), source=source, first=first)
+    work = Conversion(keys=keys, to=to, drop=tuple(drop), source=source, first=first)
     counts: dict[str, int] = {}
     with replacing(target) as folder:
         for name, file in splits.items():
@@ -89,13 +89,13 @@ def settle(
     drop: Sequence[str],
     reader: Reader,
     **_: object,
-) -> Keys:
+) -> LayoutKeys:
     """Return the keys of the layouts. Raises ToolError where the parameters alone cannot hold."""
     try:
         form = None if template is None else Template.of(template)
     except ValueError as error:
         raise ToolError(str(error), "template") from error
-    keys = Keys(
+    keys = LayoutKeys(
         features=reader.features,
         instruction=instruction_feature,
         input=input_feature,
@@ -114,13 +114,13 @@ def prepare(data: Path, *, to: str, drop: Sequence[str], reader: Reader, **rest:
     keys = settle(to=to, drop=drop, reader=reader, **rest)
     splits = splits_of(data)
     source, first = _source(splits["train"], keys)
-    work = Work(keys=keys, to=to, drop=tuple(drop), source=source, first=first)
+    work = Conversion(keys=keys, to=to, drop=tuple(drop), source=source, first=first)
     for file in splits.values():
         for _ in _rows(work, file, reader, {}):
             pass
 
 
-def _rows(work: Work, file: Path, reader: Reader, counts: dict[str, int]) -> Iterator[bytes]:
+def _rows(work: Conversion, file: Path, reader: Reader, counts: dict[str, int]) -> Iterator[bytes]:
     """Yield the rows of a split in the other layout, a piece at a time, and count them."""
     total, done, rows = file.stat().st_size, 0, 0
     for piece, text, number in each(partial(work.piece, file), file, reader.crew):
@@ -134,7 +134,7 @@ def _rows(work: Work, file: Path, reader: Reader, counts: dict[str, int]) -> Ite
     counts[file.stem if file.stem in SPLITS else "train"] = rows
 
 
-def _source(file: Path, keys: Keys) -> tuple[str, str]:
+def _source(file: Path, keys: LayoutKeys) -> tuple[str, str]:
     """Return the layout of the first row, and its place."""
     with opened(file) as stream:
         line = stream.readline(LONGEST)
@@ -146,10 +146,10 @@ def _source(file: Path, keys: Keys) -> tuple[str, str]:
         raise refusal(error.flaw, file, 1, line) from error
 
 
-class Work(Struct, frozen=True, kw_only=True):
+class Conversion(Struct, frozen=True, kw_only=True):
     """What is done to each row; all of them have the layout of the first."""
 
-    keys: Keys
+    keys: LayoutKeys
     to: str
     drop: tuple[str, ...]
     source: str
@@ -185,7 +185,7 @@ class Work(Struct, frozen=True, kw_only=True):
             )
 
 
-def _only(row: dict[str, Any], keys: Keys) -> str:
+def _only(row: dict[str, Any], keys: LayoutKeys) -> str:
     found = keys.layouts(row)
     if len(found) == 1:
         return found[0]
@@ -251,7 +251,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser=parser, settle=settle, prepare=prepare, room=room)
+AHEAD = Precheck(parser=parser, settle=settle, prepare=prepare, room=room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

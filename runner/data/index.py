@@ -55,7 +55,7 @@ class Index(Struct, kw_only=True):
         self.end += later.end
 
 
-class Part(NamedTuple):
+class IndexPart(NamedTuple):
     """Rows of files laid end to end: where they start, their sizes, where they go, their bytes."""
 
     starts: array[int]
@@ -89,7 +89,7 @@ def _bases(indexes: Sequence[Index]) -> list[tuple[int, Path]]:
     return bases
 
 
-def parts(indexes: Sequence[Index], numbers: array[int]) -> Iterator[Part]:
+def parts(indexes: Sequence[Index], numbers: array[int]) -> Iterator[IndexPart]:
     """Yield rows, numbered through all indexes, in parts."""
     starts, sizes, unended = array("Q"), array("I"), []
     for (base, _), index in zip(_bases(indexes), indexes, strict=True):
@@ -103,12 +103,12 @@ def parts(indexes: Sequence[Index], numbers: array[int]) -> Iterator[Part]:
         chosen = itemgetter(*numbers[first : first + PART], 0)
         held = array("I", chosen(sizes)[:-1])
         more = sum(numbers[first : first + PART].count(row) for row in unended)
-        part = Part(array("Q", chosen(starts)[:-1]), held, place, sum(held) + more)
+        part = IndexPart(array("Q", chosen(starts)[:-1]), held, place, sum(held) + more)
         yield part
         place += part.written
 
 
-def _fill(file: Path, bases: Sequence[tuple[int, Path]], part: Part) -> int:
+def _fill(file: Path, bases: Sequence[tuple[int, Path]], part: IndexPart) -> int:
     """Write a part at its place in a file; return its bytes."""
     with file.open("r+b", buffering=1 << 20) as stream:
         stream.seek(part.place)
@@ -116,7 +116,7 @@ def _fill(file: Path, bases: Sequence[tuple[int, Path]], part: Part) -> int:
     return part.written
 
 
-def lines_of(bases: Sequence[tuple[int, Path]], part: Part) -> Iterator[bytes]:
+def lines_of(bases: Sequence[tuple[int, Path]], part: IndexPart) -> Iterator[bytes]:
     """Yield the rows of a part, each with a newline at its end."""
     read, firsts, more = os.pread, [base for base, _ in bases], part.written - sum(part.sizes)
     with ExitStack() as stack:

@@ -75,7 +75,7 @@ class Template(Struct, frozen=True, kw_only=True):
         return prompt, completion
 
 
-class Keys(Struct, frozen=True, kw_only=True, dict=True):
+class LayoutKeys(Struct, frozen=True, kw_only=True, dict=True):
     """The keys of every layout, and the template of a text."""
 
     features: Features = field(default_factory=Features)
@@ -113,7 +113,7 @@ class Keys(Struct, frozen=True, kw_only=True, dict=True):
         return found
 
 
-def converted(row: Json, source: str, target: str, keys: Keys) -> Json:
+def converted(row: Json, source: str, target: str, keys: LayoutKeys) -> Json:
     """Return a row in the target layout. Raises LayoutError where it would lose something."""
     if source == target:
         return row
@@ -143,20 +143,20 @@ def _pair(prompt: str, completion: str) -> list[Json]:
     ]
 
 
-def _of_chat(row: Json, keys: Keys) -> tuple[list[Json], Json]:
+def _of_chat(row: Json, keys: LayoutKeys) -> tuple[list[Json], Json]:
     name = keys.features.chat
     if not isinstance(row[name], list):
         raise LayoutError(f"has no list of messages as '{name}'", (name,))
     return row[name], _without(row, name)
 
 
-def _of_completions(row: Json, keys: Keys) -> tuple[list[Json], Json]:
+def _of_completions(row: Json, keys: LayoutKeys) -> tuple[list[Json], Json]:
     prompt, completion = keys.names["completions"]
     messages = _pair(_text(row, prompt), _text(row, completion))
     return messages, _without(row, prompt, completion)
 
 
-def _of_instruction(row: Json, keys: Keys) -> tuple[list[Json], Json]:
+def _of_instruction(row: Json, keys: LayoutKeys) -> tuple[list[Json], Json]:
     """Join instruction and input; the input stays in the row, so that the way back is open."""
     prompt, more = _text(row, keys.instruction), row.get(keys.input)
     if isinstance(more, str) and more:
@@ -167,7 +167,7 @@ def _of_instruction(row: Json, keys: Keys) -> tuple[list[Json], Json]:
     return messages, _without(row, keys.instruction, keys.response)
 
 
-def _of_text(row: Json, keys: Keys) -> tuple[list[Json], Json]:
+def _of_text(row: Json, keys: LayoutKeys) -> tuple[list[Json], Json]:
     name = keys.features.text
     text, rest = _text(row, name), _without(row, name)
     if keys.template is None:
@@ -178,7 +178,7 @@ def _of_text(row: Json, keys: Keys) -> tuple[list[Json], Json]:
         raise LayoutError(str(error), (name,)) from error
 
 
-def _of_share_gpt(row: Json, _: Keys) -> tuple[list[Json], Json]:
+def _of_share_gpt(row: Json, _: LayoutKeys) -> tuple[list[Json], Json]:
     """Return the turns of ShareGPT as messages; a system text beside them is the first."""
     name = share_gpt(row)
     messages = [_turn(turn, (name, at)) for at, turn in enumerate(row[name])]
@@ -201,7 +201,7 @@ def _turn(turn: Any, path: tuple[str | int, ...]) -> Json:
     return {"role": role, "content": turn["value"], **_without(turn, "from", "value")}
 
 
-def _of_pair(row: Json, keys: Keys) -> tuple[list[Json], Json]:
+def _of_pair(row: Json, keys: LayoutKeys) -> tuple[list[Json], Json]:
     """Return the question and the chosen answer; the other answer stays in the row."""
     chosen, _ = pair_of(row) or ("", "")
     rest = _without(row, chosen)
@@ -241,17 +241,17 @@ def _messages(value: Any, role: str, path: tuple[str | int, ...]) -> list[Json]:
     return [_turn(one, path) for one in said] if turns else said
 
 
-def _to_chat(messages: list[Json], _: Json, keys: Keys) -> Json:
+def _to_chat(messages: list[Json], _: Json, keys: LayoutKeys) -> Json:
     return {keys.features.chat: messages}
 
 
-def _to_completions(messages: list[Json], _: Json, keys: Keys) -> Json:
+def _to_completions(messages: list[Json], _: Json, keys: LayoutKeys) -> Json:
     prompt, completion = keys.names["completions"]
     question, answer = _question(messages, keys)
     return {prompt: question, completion: answer}
 
 
-def _to_instruction(messages: list[Json], rest: Json, keys: Keys) -> Json:
+def _to_instruction(messages: list[Json], rest: Json, keys: LayoutKeys) -> Json:
     question, answer = _question(messages, keys)
     more = rest.get(keys.input)
     if isinstance(more, str) and more:
@@ -259,7 +259,7 @@ def _to_instruction(messages: list[Json], rest: Json, keys: Keys) -> Json:
     return {keys.instruction: question, keys.response: answer}
 
 
-def _to_text(messages: list[Json], _: Json, keys: Keys) -> Json:
+def _to_text(messages: list[Json], _: Json, keys: LayoutKeys) -> Json:
     name = keys.features.text
     if keys.template is not None:
         return {name: keys.template.fill(*_question(messages, keys))}
@@ -269,7 +269,7 @@ def _to_text(messages: list[Json], _: Json, keys: Keys) -> Json:
     raise LayoutError("has messages, and text has no roles", (keys.features.chat,), hint)
 
 
-def _question(messages: list[Json], keys: Keys) -> tuple[str, str]:
+def _question(messages: list[Json], keys: LayoutKeys) -> tuple[str, str]:
     """Return what the user asks and the assistant answers, where there is nothing else."""
     chat, wanted = keys.features.chat, ("user", "assistant")
     for at, message in enumerate(messages):
@@ -294,7 +294,7 @@ def _said(message: Json) -> str | None:
     return content if isinstance(content, str) else None
 
 
-READERS: Mapping[str, Callable[[Json, Keys], tuple[list[Json], Json]]] = {
+READERS: Mapping[str, Callable[[Json, LayoutKeys], tuple[list[Json], Json]]] = {
     "chat": _of_chat,
     "completions": _of_completions,
     "instruction": _of_instruction,
@@ -302,7 +302,7 @@ READERS: Mapping[str, Callable[[Json, Keys], tuple[list[Json], Json]]] = {
     "sharegpt": _of_share_gpt,
     "pair": _of_pair,
 }
-WRITERS: Mapping[str, Callable[[list[Json], Json, Keys], Json]] = {
+WRITERS: Mapping[str, Callable[[list[Json], Json, LayoutKeys], Json]] = {
     "chat": _to_chat,
     "completions": _to_completions,
     "instruction": _to_instruction,

@@ -19,7 +19,7 @@ from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
 from runner.data.pool import Pool
 from runner.data.reader import Reader, chunks, require_equal, splits_of
-from runner.data.refusals import Ahead
+from runner.data.refusals import Precheck
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.replay import ShareError, replayed
 from runner.system import printer
@@ -172,7 +172,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser=parser, settle=settle, prepare=prepare, room=room)
+AHEAD = Precheck(parser=parser, settle=settle, prepare=prepare, room=room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -18,9 +18,9 @@ from runner.data.rows import (
     SPLITS,
     Encode,
     Features,
-    Report,
+    FolderReport,
+    RowUse,
     Survey,
-    Use,
     first_format,
     foreign,
     misnamed,
@@ -57,7 +57,7 @@ def check(
     progress: Progress | None = None,
     workers: int = 1,
     every: bool = True,
-) -> Report:
+) -> FolderReport:
     """Check every row of a data folder, in bounded memory, and say what its splits are like.
 
     Without `every`, rows that could neither be cut nor masked are written by the chat template, and
@@ -65,7 +65,7 @@ def check(
     TokenizerError where it cannot be loaded there. Else more than one worker are spawned processes:
     call it below ``if __name__ == "__main__"`` then, with a tokenizer that can be pickled.
     """
-    use = Use(
+    use = RowUse(
         features=features,
         mask_prompt=mask_prompt,
         batch_size=batch_size,
@@ -76,7 +76,7 @@ def check(
     )
     path = Path(folder)
     if not path.is_dir():
-        return Report(problems=(_no_folder(str(folder)),), splits={})
+        return FolderReport(problems=(_no_folder(str(folder)),), splits={})
     names = sorted(entry.name for entry in path.iterdir())
     files = {split: path / f"{split}.jsonl" for split in splits if f"{split}.jsonl" in names}
     unread = {
@@ -142,7 +142,7 @@ class _Look:
     """A look at files: what their rows are for, who does it, and who hears how far it is."""
 
     def __init__(
-        self, use: Use, encode: Encode | None, step: Callable[[int], None], workers: int
+        self, use: RowUse, encode: Encode | None, step: Callable[[int], None], workers: int
     ) -> None:
         self.use = use
         self.encode = encode

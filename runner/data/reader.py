@@ -19,7 +19,7 @@ from runner.data.rows import (
     Flaw,
     Row,
     RowError,
-    Use,
+    RowUse,
     look,
     parse,
     problem_of,
@@ -95,7 +95,7 @@ def _piece(
     bounds: Bounds | None = None,
 ) -> tuple[T, int]:
     """Return what is learned of a piece of a file, and its size."""
-    found, parse, use = new(), quick_parse(), Use(features=features)
+    found, parse, use = new(), quick_parse(), RowUse(features=features)
     take, number, line = found.take, piece.line, b""
     try:
         for number, line in enumerate(lines(file, piece), piece.line):
@@ -130,7 +130,7 @@ def _format(line: bytes, features: Features, file: Path) -> str:
         raise refusal(error.flaw, file, 1, line) from error
 
 
-def _texts(row: Mapping[str, Any], kind: str, use: Use) -> list[str]:
+def _texts(row: Mapping[str, Any], kind: str, use: RowUse) -> list[str]:
     texts, flaws = look(row, kind, use)
     for flaw in flaws:
         # Roles are the chat template's business, and no tool reads them.

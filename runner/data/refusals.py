@@ -30,7 +30,7 @@ def _nothing(**_: object) -> None:
     """Refuse nothing."""
 
 
-class Ahead(Struct, frozen=True, kw_only=True):
+class Precheck(Struct, frozen=True, kw_only=True):
     """A tool's parser and what may refuse; each takes the arguments by name, without `out`.
 
     `room` takes them with `out`, which is a folder outside of the run, and refuses one that holds

@@ -20,9 +20,9 @@ from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
 from runner.data.reader import Reader, chunks, refusal, splits_of
-from runner.data.refusals import Ahead
+from runner.data.refusals import Precheck
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
-from runner.data.rows import Flaw, Row, RowError, Use, tokens
+from runner.data.rows import Flaw, Row, RowError, RowUse, tokens
 from runner.system import printer
 from runner.system.cells import Cells, StoppedError
 
@@ -40,7 +40,7 @@ class Lengths:
     """Rows by number: where they stand, how long they are, and how many keys they have."""
 
     def __init__(
-        self, *, file: Path, use: Use, encode: LocalTokenizer | None, longest: int
+        self, *, file: Path, use: RowUse, encode: LocalTokenizer | None, longest: int
     ) -> None:
         self.index = Index(file=file)
         self.use = use
@@ -124,7 +124,7 @@ def prepare(
     encode = _tokenizer(model) if model else None
     wanted = [name for name in splits if all_splits or name == "train"]
     # Of a row that is cut, core.rows would count the tokens of its prompt, too.
-    use = Use(features=reader.features, max_seq_length=sys.maxsize)
+    use = RowUse(features=reader.features, max_seq_length=sys.maxsize)
     pads = padded(max_seq_length) if encode else int
     sorts = {}
     for name in wanted:
@@ -277,7 +277,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser=parser, settle=settle, prepare=prepare, room=room, unasked=("model",))
+AHEAD = Precheck(parser=parser, settle=settle, prepare=prepare, room=room, unasked=("model",))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -21,7 +21,7 @@ from runner.base.problems import counted
 from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.reader import Reader, label, member, splits_of
-from runner.data.refusals import Ahead
+from runner.data.refusals import Precheck
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.rows import SPLITS, Features, Flaw, Row, RowError, identity
 from runner.system import printer
@@ -297,7 +297,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser=parser, settle=settle, prepare=prepare, room=room)
+AHEAD = Precheck(parser=parser, settle=settle, prepare=prepare, room=room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

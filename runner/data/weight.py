@@ -23,7 +23,7 @@ from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
 from runner.data.reader import MISSING, Reader, chunks, find, label, splits_of
-from runner.data.refusals import Ahead
+from runner.data.refusals import Precheck
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.system import printer
 
@@ -263,7 +263,7 @@ def _mapping(example: str, text: str) -> dict[str, Any]:
     return value
 
 
-AHEAD = Ahead(parser=parser, settle=settle, prepare=prepare, room=room)
+AHEAD = Precheck(parser=parser, settle=settle, prepare=prepare, room=room)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

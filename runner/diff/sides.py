@@ -53,7 +53,7 @@ class Place(Struct, frozen=True, kw_only=True):
         return True
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class DiffRequest(Struct, frozen=True, kw_only=True):
     """What is laid over both sides, and whether they are compared at toy scale."""
 
     overrides: Overrides
@@ -73,7 +73,7 @@ def spread(words: Sequence[str], old: Place, new: Place) -> Iterator[str]:
         yield from sorted({*_recipes(word, new), *_recipes(word, old)})
 
 
-def reviews(files: Sequence[str], old: Place, new: Place, request: Request) -> Iterator[Review]:
+def reviews(files: Sequence[str], old: Place, new: Place, request: DiffRequest) -> Iterator[Review]:
     """Yield what changes in each recipe from one place to the other; bases are left out."""
     for file in files:
         try:
@@ -95,7 +95,7 @@ def reviews(files: Sequence[str], old: Place, new: Place, request: Request) -> I
                 raise
 
 
-def review(file: str, old: Place, new: Place, request: Request) -> Review:
+def review(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
     """Return what changes in one recipe.
 
     Raises InvalidRecipeError where it is not valid now, RecipeError where it is no recipe.
@@ -151,7 +151,7 @@ def review(file: str, old: Place, new: Place, request: Request) -> Review:
     )
 
 
-def moved(was: str, file: str, old: Place, request: Request) -> Review:
+def moved(was: str, file: str, old: Place, request: DiffRequest) -> Review:
     """Return what changes from one recipe at a revision to another as it is now."""
     then, before = _fitting(was, old, request)
     now, after = compiled(file, Place(), request)
@@ -161,7 +161,7 @@ def moved(was: str, file: str, old: Place, request: Request) -> Review:
     )
 
 
-def between(one: str, other: str, request: Request) -> Review:
+def between(one: str, other: str, request: DiffRequest) -> Review:
     """Return what changes from one recipe to another, both as they are now."""
     then, before = compiled(one, Place(), request)
     now, after = compiled(other, Place(), request)
@@ -170,7 +170,7 @@ def between(one: str, other: str, request: Request) -> Review:
     return Review(recipe=other, before=one, after=other, difference=compare(then, now), notes=notes)
 
 
-def since(file: str, plan: Plan, label: str, request: Request) -> Review:
+def since(file: str, plan: Plan, label: str, request: DiffRequest) -> Review:
     """Return what changes from the plan of a run to a recipe as it is now."""
     if request.smoke and not plan.smoke:
         raise RecipeError("that run is a real run, not a smoke run", "leave --smoke out")
@@ -182,7 +182,7 @@ def since(file: str, plan: Plan, label: str, request: Request) -> Review:
     )
 
 
-def compiled(file: str, place: Place, request: Request) -> tuple[Side, tuple[str, ...]]:
+def compiled(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple[str, ...]]:
     """Return a recipe as one side, and what is to be said of it. Raises InvalidRecipeError."""
     over = request.overrides
     loaded = workflow.read(file, over.profiles, over.sets, over.environ, place)
@@ -207,7 +207,7 @@ def compiled(file: str, place: Place, request: Request) -> tuple[Side, tuple[str
     return side(result, plan), notes
 
 
-def _fitting(file: str, place: Place, request: Request) -> tuple[Side, tuple[str, ...]]:
+def _fitting(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple[str, ...]]:
     """Return an earlier side; an option that did not fit the recipe then is left out, and told."""
     try:
         return compiled(file, place, request)
@@ -239,7 +239,7 @@ def _without(overrides: Overrides, problems: Iterable[Problem]) -> tuple[Overrid
     return kept, left
 
 
-def _gone(file: str, old: Place, new: Place, request: Request) -> Review:
+def _gone(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
     try:
         then, notes = _fitting(file, old, request)
     except InvalidRecipeError:

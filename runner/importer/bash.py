@@ -43,7 +43,7 @@ _ANSI = {sign: sign for sign in "\\'\"?"} | {
 }
 
 
-class Part(Struct, frozen=True, kw_only=True):
+class WordPart(Struct, frozen=True, kw_only=True):
     """A piece of a word: text, a variable (`text` is its name), or what cannot be followed.
 
     `otherwise` is what stands for a variable that is not set, as in ``${NAME:-otherwise}``;
@@ -64,7 +64,7 @@ class Word(Struct, frozen=True, kw_only=True):
     `items` are the words in the brackets of ``NAME=( )``.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[WordPart, ...]
     mark: Mark
     bare: bool = False
     items: "tuple[Word, ...] | None" = None
@@ -76,7 +76,7 @@ class Word(Struct, frozen=True, kw_only=True):
         return "".join(part.text for part in self.parts) if known else None
 
 
-def word(text: str, at: int) -> tuple[tuple[Part, ...], bool, int]:
+def word(text: str, at: int) -> tuple[tuple[WordPart, ...], bool, int]:
     """Return the parts of the word at a place, whether no quote is in it, and where it ends."""
     inner = _Inner(text, at)
     parts, bare = inner.word()
@@ -88,9 +88,9 @@ class _Inner:
 
     def __init__(self, text: str, at: int, depth: int = 0) -> None:
         self.text, self.at, self.depth = text, at, depth
-        self.parts: list[Part] = []
+        self.parts: list[WordPart] = []
 
-    def word(self) -> tuple[tuple[Part, ...], bool]:
+    def word(self) -> tuple[tuple[WordPart, ...], bool]:
         start, bare = self.at, True
         while self.at < len(self.text):
             char = self.text[self.at]
@@ -112,24 +112,24 @@ class _Inner:
         follows = self.text[self.at + 1 : self.at + 2]
         home = follows in {"", "/"} or follows.isspace()
         self.parts.append(
-            Part(kind="variable", text="HOME") if home else Part(kind="text", text="~")
+            WordPart(kind="variable", text="HOME") if home else WordPart(kind="text", text="~")
         )
         self.at += 1
 
     def bare(self, char: str) -> None:
         if char == "\\":
             follows = self.text[self.at + 1 : self.at + 2]
-            self.parts.append(Part(kind="text", text="" if follows == "\n" else follows))
+            self.parts.append(WordPart(kind="text", text="" if follows == "\n" else follows))
             self.at += 2
         elif char == "$" and self.text.startswith("$'", self.at):
             self.ansi()
         elif char in "$`":
             self.dollar()
         elif char in "*?":
-            self.parts.append(Part(kind="unknown", text=char))
+            self.parts.append(WordPart(kind="unknown", text=char))
             self.at += 1
         elif char == "{" and (found := _BRACES.match(self.text, self.at)):
-            self.parts.append(Part(kind="unknown", text=found.group()))
+            self.parts.append(WordPart(kind="unknown", text=found.group()))
             self.at = found.end()
         else:
             self.plain(char, _BARE)
@@ -137,13 +137,13 @@ class _Inner:
     def plain(self, char: str, run: re.Pattern[str]) -> None:
         """Take a character that means itself, and the run of those that follow it."""
         found = run.match(self.text, self.at + 1)
-        self.parts.append(Part(kind="text", text=char + (found.group() if found else "")))
+        self.parts.append(WordPart(kind="text", text=char + (found.group() if found else "")))
         self.at += 1 + (len(found.group()) if found else 0)
 
     def single(self, start: int) -> None:
         end = self.text.find("'", start)
         end = len(self.text) if end < 0 else end
-        self.parts.append(Part(kind="text", text=self.text[start:end]))
+        self.parts.append(WordPart(kind="text", text=self.text[start:end]))
         self.at = end + 1
 
     def double(self, stop: str) -> None:
@@ -151,7 +151,7 @@ class _Inner:
             char = self.text[self.at]
             if char == "\\" and self.text[self.at + 1 : self.at + 2] in {*'$`"\\', "\n"}:
                 follows = self.text[self.at + 1]
-                self.parts.append(Part(kind="text", text="" if follows == "\n" else follows))
+                self.parts.append(WordPart(kind="text", text="" if follows == "\n" else follows))
                 self.at += 2
             elif char in "$`":
                 self.dollar(quoted=True)
@@ -166,7 +166,7 @@ class _Inner:
             return
         said = _ansi(found.group(1)).partition("\0")[0]  # bash ends the text there
         kind: Literal["text", "unknown"] = "unknown" if HALF.search(said) else "text"
-        self.parts.append(Part(kind=kind, text=found.group() if kind == "unknown" else said))
+        self.parts.append(WordPart(kind=kind, text=found.group() if kind == "unknown" else said))
         self.at = found.end()
 
     def dollar(self, *, quoted: bool = False) -> None:
@@ -176,10 +176,10 @@ class _Inner:
         elif text.startswith("${", at):
             self.braced(quoted=quoted)
         elif found := _NAME.match(text, at + 1):
-            self.parts.append(Part(kind="variable", text=found.group(), quoted=quoted))
+            self.parts.append(WordPart(kind="variable", text=found.group(), quoted=quoted))
             self.at = found.end()
         else:
-            self.parts.append(Part(kind="text", text="$"))
+            self.parts.append(WordPart(kind="text", text="$"))
             self.at += 1
 
     def substitution(self, *, quoted: bool) -> None:
@@ -198,11 +198,11 @@ class _Inner:
         said = self.text[start : self.at]
         sum_ = arithmetic.number(said[3:-2]) if said.startswith("$((") else None
         if said in _HERE:
-            self.parts.append(Part(kind="variable", text="PWD", quoted=quoted))
+            self.parts.append(WordPart(kind="variable", text="PWD", quoted=quoted))
         elif sum_ is not None:
-            self.parts.append(Part(kind="text", text=str(sum_)))
+            self.parts.append(WordPart(kind="text", text=str(sum_)))
         elif not re.match(r"`\s*#[^\n]*`\Z", said):  # a comment in a continued line is nothing
-            self.parts.append(Part(kind="unknown", text=said))
+            self.parts.append(WordPart(kind="unknown", text=said))
 
     def braced(self, *, quoted: bool) -> None:
         """Read ``${NAME}``, ``${NAME:-WORD}`` and their kin; others cannot be followed."""
@@ -211,7 +211,7 @@ class _Inner:
         if array:
             whole = quoted or '"' in array.group()
             self.parts.append(
-                Part(
+                WordPart(
                     kind="array",
                     text=array.group(1),
                     sign=array.groups()[-1],
@@ -223,22 +223,22 @@ class _Inner:
             return
         found = _VARIABLE.match(self.text, start)
         if found and found.group(2) == "}":
-            self.parts.append(Part(kind="variable", text=found.group(1), quoted=quoted))
+            self.parts.append(WordPart(kind="variable", text=found.group(1), quoted=quoted))
             self.at = found.end()
             return
         if self.depth == DEEPEST:  # what is nested deeper is one word that nobody reads
-            self.parts.append(Part(kind="unknown", text=self.text[start:]))
+            self.parts.append(WordPart(kind="unknown", text=self.text[start:]))
             self.at = len(self.text)
             return
         inner = _Inner(self.text, found.end() if found else start + 2, self.depth + 1)
         inner.double("}")
         self.at = inner.at
         if found and found.group(2)[-1] == "?":  # what follows is said where it is not set
-            self.parts.append(Part(kind="variable", text=found.group(1), quoted=quoted))
+            self.parts.append(WordPart(kind="variable", text=found.group(1), quoted=quoted))
         elif found:
             other = Word(parts=_joined(inner.parts), mark=Mark(file="", line=1, column=1))
             self.parts.append(
-                Part(
+                WordPart(
                     kind="variable",
                     text=found.group(1),
                     sign=found.group(2)[-1],
@@ -247,33 +247,33 @@ class _Inner:
                 )
             )
         else:
-            self.parts.append(Part(kind="unknown", text=self.text[start : self.at]))
+            self.parts.append(WordPart(kind="unknown", text=self.text[start : self.at]))
 
 
-def document(body: str) -> tuple[Part, ...]:
+def document(body: str) -> tuple[WordPart, ...]:
     """Return the parts of a here-document that bash expands; quotes mean nothing in it."""
     inner = _Inner(body, 0)
     while inner.at < len(body):
         char = body[inner.at]
         if char == "\\" and body[inner.at + 1 : inner.at + 2] in {*"$`\\", "\n"}:
             follows = body[inner.at + 1]
-            inner.parts.append(Part(kind="text", text="" if follows == "\n" else follows))
+            inner.parts.append(WordPart(kind="text", text="" if follows == "\n" else follows))
             inner.at += 2
         elif char in "$`":
             inner.dollar(quoted=True)
         else:
-            inner.parts.append(Part(kind="text", text=char))
+            inner.parts.append(WordPart(kind="text", text=char))
             inner.at += 1
     return _joined(inner.parts)
 
 
-def _joined(parts: list[Part]) -> tuple[Part, ...]:
-    joined: list[Part] = []
+def _joined(parts: list[WordPart]) -> tuple[WordPart, ...]:
+    joined: list[WordPart] = []
     for text, run in groupby(parts, lambda part: part.kind == "text"):
         if not text:
             joined += run
         elif whole := "".join(part.text for part in run):
-            joined.append(Part(kind="text", text=whole))
+            joined.append(WordPart(kind="text", text=whole))
     return tuple(joined)
 
 
@@ -356,7 +356,7 @@ class _Begun(Struct, kw_only=True):
 
 def script(text: str, file: str) -> Script:
     """Read a script."""
-    reader = _Reader(text, file)
+    reader = _BashReader(text, file)
     found = tuple(reader.commands())
     return Script(
         commands=found,
@@ -372,7 +372,7 @@ def is_assignment(word: Word) -> bool:
     return first is not None and first.kind == "text" and bool(_ASSIGNMENT.match(first.text))
 
 
-class _Reader:
+class _BashReader:
     """Walks the text once; `at` is where it is."""
 
     def __init__(self, text: str, file: str) -> None:
@@ -463,7 +463,7 @@ class _Reader:
         end = self.text.find("))", self.at)
         mark = self.mark()
         self.begin(mark)
-        self.begun.words.append(Word(parts=(Part(kind="text", text="(("),), mark=mark))
+        self.begun.words.append(Word(parts=(WordPart(kind="text", text="(("),), mark=mark))
         self.at = len(self.text) if end < 0 else end + 2
 
     def end(self, sign: str) -> Iterator[Command]:
@@ -515,7 +515,7 @@ class _Reader:
                 end = self.text.find("\n", self.at)
                 self.at = len(self.text) if end < 0 else end
             elif char in ";&|<>(":
-                yield Word(parts=(Part(kind="unknown", text=char),), mark=self.mark())
+                yield Word(parts=(WordPart(kind="unknown", text=char),), mark=self.mark())
                 self.at += 1
             else:
                 yield self.read(self.at)
@@ -572,7 +572,8 @@ class _Reader:
             if depth == 0:
                 break
         return Word(
-            parts=(Part(kind="unknown", text=self.text[start : self.at]),), mark=self.mark(start)
+            parts=(WordPart(kind="unknown", text=self.text[start : self.at]),),
+            mark=self.mark(start),
         )
 
     def document(self, ending: Word, *, tabs: bool) -> tuple[Word, tuple[int, int]]:
@@ -591,7 +592,7 @@ class _Reader:
             body = re.sub(r"^\t+", "", body, flags=re.MULTILINE)
         blank = re.sub(r"[^\n]", " ", self.text[start:after])
         self.text = self.text[:start] + blank + self.text[after:]
-        parts = document(body) if ending.bare else (Part(kind="text", text=body),)
+        parts = document(body) if ending.bare else (WordPart(kind="text", text=body),)
         return Word(parts=parts, mark=mark, bare=ending.bare), (start, after)
 
     def read(self, start: int) -> Word:

@@ -87,12 +87,12 @@ def settings(
     file: File, tool: Tool, said: dict[str, Given]
 ) -> tuple[dict[str, Given], list[Problem]]:
     """Return the parameters a file gives beside those that flags have `said`, and what it loses."""
-    reader = _Reader(file, tool, said)
+    reader = _ConfigReader(file, tool, said)
     found = dict(reader.found())
     return found, reader.problems
 
 
-class _Reader:
+class _ConfigReader:
     def __init__(self, file: File, tool: Tool, said: dict[str, Given]) -> None:
         self.file, self.tool, self.said = file, tool, said
         self.problems: list[Problem] = []

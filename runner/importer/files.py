@@ -26,7 +26,7 @@ class UnreadableError(Exception):
         self.problem = problem
 
 
-class Files:
+class ScriptFiles:
     """The files of a script, as far as it has been read; `read` returns those it does not write.
 
     One that is None is written in a way only bash can follow.

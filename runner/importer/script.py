@@ -19,9 +19,9 @@ from runner.base.problems import Mark, Problem
 from runner.catalog.tools import Catalog, Tool
 from runner.importer import arguments, commands, mention
 from runner.importer.arguments import NOT_FOLLOWED, Argument, Given, unfollowed
-from runner.importer.bash import Command, Part, Script, Word, is_assignment, script
+from runner.importer.bash import Command, Script, Word, WordPart, is_assignment, script
 from runner.importer.config_file import settings
-from runner.importer.files import Files, Read, UnreadableError
+from runner.importer.files import Read, ScriptFiles, UnreadableError
 from runner.importer.flow import Flow
 from runner.importer.stages import Adopted, Made, fitted, settle
 from runner.importer.variables import Variables, unfilled
@@ -85,7 +85,7 @@ class _Walk:
         self.adoption = Adoption(file=file)
         self.catalog = catalog
         self.variables = self.adoption.variables
-        self.files = Files(read, self.variables)
+        self.files = ScriptFiles(read, self.variables)
         self.pending: tuple[str, Sequence[str]] | None = None
         self.told: set[Mark] = set()
         self.made = Made()
@@ -464,7 +464,7 @@ class _Walk:
         settle(adopted, self.made, self.variables)
 
 
-def _every(word: Word) -> Iterator[Part]:
+def _every(word: Word) -> Iterator[WordPart]:
     """Yield the parts of a word, and of what stands for those that are not set."""
     for part in word.parts:
         yield part

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark
-from runner.importer.bash import Part, Word
+from runner.importer.bash import Word, WordPart
 
 _SIGN = re.compile("\ue000(\\d+)\ue001")
 _ELEMENT = re.compile(r"\[[^]]*\]=")
@@ -198,19 +198,19 @@ class Variables:
                     return found
         return None
 
-    def _split(self, part: Part, signs: str) -> list[str]:
+    def _split(self, part: WordPart, signs: str) -> list[str]:
         """Return the words that bash makes of a part: of an unquoted value it may make several."""
         plain = self.text(signs)
         loose = part.kind in {"variable", "array"} and not part.quoted
         return plain.split() if loose and re.search(r"\s", plain) else [signs]
 
-    def _stays(self, part: Part, words: list[str]) -> bool:
+    def _stays(self, part: WordPart, words: list[str]) -> bool:
         """Say whether a part makes a word, even if nothing stands in it."""
         if part.kind == "array":
             return bool(words)
         return part.kind != "variable" or part.quoted or any(map(self._said, words))
 
-    def _elements(self, part: Part) -> list[str]:
+    def _elements(self, part: WordPart) -> list[str]:
         """Return the words that an array is, with signs."""
         name = part.text
         self.read.add(name)
@@ -225,12 +225,12 @@ class Variables:
             return [piece for word in words for piece in self._split(part, word) if piece]
         return [" ".join(words)] if part.sign == "*" else words
 
-    def _part(self, part: Part) -> str:
+    def _part(self, part: WordPart) -> str:
         if part.kind == "text":
             return part.text
         return self._unsure(part.text) if part.kind == "unknown" else self._variable(part)
 
-    def _variable(self, part: Part) -> str:
+    def _variable(self, part: WordPart) -> str:
         """Return the sign of a variable: the script's own, or one of the environment."""
         self.read.add(part.text)
         known = self._known.get(part.text)

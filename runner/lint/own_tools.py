@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.catalog.tools import Tool
-    from runner.data.refusals import Ahead
+    from runner.data.refusals import Precheck
     from runner.plan.model import Plan, Stage
 
 _HINT = "allow this rule where that is meant"
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class PrecheckResult(Struct, frozen=True, kw_only=True):
     """What a tool says of a stage: what it refuses, the row at which, and what was not looked at.
 
     None where there is nothing to say.
@@ -42,9 +42,9 @@ class Answer(Struct, frozen=True, kw_only=True):
     unseen: Finding | None = None
 
 
-def asked(plan: Plan, stage: Stage, tool: Tool, *, rows: bool, workers: int = 1) -> Answer:
+def asked(plan: Plan, stage: Stage, tool: Tool, *, rows: bool, workers: int = 1) -> PrecheckResult:
     """Return what the stage's tool, one of ours, says; without `rows` of its parameters alone."""
-    ahead: Ahead = import_module(tool.main[0]).AHEAD
+    ahead: Precheck = import_module(tool.main[0]).AHEAD
     made, absent = _inputs(plan, stage, ahead.unasked)
     words = invoke(stage, tool).arguments
     with Crew(workers) as crew:
@@ -53,10 +53,10 @@ def asked(plan: Plan, stage: Stage, tool: Tool, *, rows: bool, workers: int = 1)
         except ToolError as error:
             return _refusal(stage, error)
         except OSError as error:
-            return Answer(
+            return PrecheckResult(
                 refused=Finding(parameter="", message=f"{stage.tool} would stop: {error}")
             )
-    return Answer(unseen=_unseen(stage, made, left) if rows else None)
+    return PrecheckResult(unseen=_unseen(stage, made, left) if rows else None)
 
 
 def _inputs(plan: Plan, stage: Stage, unasked: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -73,15 +73,15 @@ def _inputs(plan: Plan, stage: Stage, unasked: Sequence[str]) -> tuple[dict[str,
     return made, absent
 
 
-def _refusal(stage: Stage, error: ToolError) -> Answer:
+def _refusal(stage: Stage, error: ToolError) -> PrecheckResult:
     if error.problem is not None:
         note: tuple[Mark | None, str] = (None, f"{stage.tool} would stop there, in '{stage.name}'")
-        return Answer(row=replace(error.problem, notes=(*error.problem.notes, note)))
+        return PrecheckResult(row=replace(error.problem, notes=(*error.problem.notes, note)))
     message, _, hint = str(error).partition("\n    hint: ")
     if not hint:
         message, _, hint = message.partition(". ")
         hint = f"{hint[:1].lower()}{hint[1:]}"
-    return Answer(
+    return PrecheckResult(
         refused=Finding(
             parameter=error.at, message=f"{stage.tool} would stop: {message}", hint=hint
         )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from runner.catalog.project import Project
     from runner.data import read as dataset
-    from runner.data.rows import Encode, Report
+    from runner.data.rows import Encode, FolderReport
     from runner.lint import own_tools
     from runner.lint.facts import Known
     from runner.plan.model import Plan, Stage
@@ -55,7 +55,7 @@ SMALL = 4 << 20
 """A smoke run tokenizes no larger data set: it is there to be quick."""
 
 
-class Reading(Struct, frozen=True, kw_only=True):
+class FolderReading(Struct, frozen=True, kw_only=True):
     """How a stage reads a folder of this disk; `mixed` where a stage of the plan stands between.
 
     `writer` is the model whose template writes its rows.
@@ -71,7 +71,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     writer: chats.Writer
 
 
-class Rows(Struct, kw_only=True):
+class RowFindings(Struct, kw_only=True):
     """What is wrong with rows and prompts.
 
     By stage, `unseen` is what was not looked at, `refused` what the model's chat template does not
@@ -102,7 +102,7 @@ def facts(plan: Plan) -> Known:
 
 def _own(
     plan: Plan, stages: Collection[Stage], *, rows: bool, workers: int = 1
-) -> Iterator[tuple[Stage, own_tools.Answer]]:
+) -> Iterator[tuple[Stage, own_tools.PrecheckResult]]:
     """Yield the stages of our own tools, each with what its tool says of it."""
     for stage in stages:
         tool = load.catalog().get(stage.tool)
@@ -125,7 +125,7 @@ def rows(
     smoke: bool = False,
     workers: int = 1,
     progress: dataset.Progress | None = None,
-) -> Rows:
+) -> RowFindings:
     """Return what is wrong with the rows and prompts that the plan reads from this disk.
 
     A folder that several stages read in the same way is read once. Rows that a stage of the plan
@@ -133,9 +133,9 @@ def rows(
     the tiny model's tokenizer, and nothing is said of the other. Of what lies outside of the
     project `here` nothing is quoted.
     """
-    found = Rows()
+    found = RowFindings()
     chosen = [one for one in plan.stages if stages is None or one.name in stages]
-    seen: dict[Reading, list[Stage]] = {}
+    seen: dict[FolderReading, list[Stage]] = {}
     with ExitStack() as stack:
         tiny = _empty(stack) if smoke else None
         for stage in chosen:
@@ -153,7 +153,9 @@ def rows(
     return found
 
 
-def ask(plan: Plan, found: Rows, names: Collection[str] | None = None, *, workers: int = 1) -> None:
+def ask(
+    plan: Plan, found: RowFindings, names: Collection[str] | None = None, *, workers: int = 1
+) -> None:
     """Add what tools of ours say of a plan's stages; a row that was told is not told again."""
     stages = [one for one in plan.stages if names is None or one.name in names]
     told = {(one.mark.file, one.mark.line, one.rule) for one in found.problems}
@@ -172,7 +174,7 @@ def _empty(stack: ExitStack) -> str:
     return stack.enter_context(TemporaryDirectory())
 
 
-def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
+def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[FolderReading]:
     """Yield how a stage reads folders of this disk, nothing where it reads none."""
     params = stage.params
     if stage.tool != "mlx_lm.lora":
@@ -182,7 +184,7 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[Reading]:
     writer = chats.Writer(model=model, folder=tiny) if tiny else chats.writer(plan, model)
     for path, wanted in _data(stage):
         for folder, mixed in _folders(plan, path):
-            yield Reading(
+            yield FolderReading(
                 folder=folder,
                 batch_size=params["batch_size"],
                 mask_prompt=bool(params["mask_prompt"]),
@@ -231,7 +233,7 @@ def _data(stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _prompts(
-    plan: Plan, stages: Collection[Stage], found: Rows, here: Project, *, smoke: bool
+    plan: Plan, stages: Collection[Stage], found: RowFindings, here: Project, *, smoke: bool
 ) -> None:
     """Add what is wrong with prompts, and expectations of categories that a file of them lacks."""
     ends: dict[str, Collection[str]] = {}
@@ -290,7 +292,7 @@ def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
 
 
 def _check(
-    said: Reading,
+    said: FolderReading,
     allowed: Collection[str],
     *,
     smoke: bool,
@@ -328,12 +330,12 @@ def _check(
     return shown, None if written else writer.absent(f"row of '{said.folder}'")
 
 
-def _chats(report: Report) -> bool:
+def _chats(report: FolderReport) -> bool:
     """Say whether rows go through a chat template."""
     return any(split.format in {"chat", "completions"} for split in report.splits.values())
 
 
-def _encode(said: Reading, *, smoke: bool) -> Encode | None:
+def _encode(said: FolderReading, *, smoke: bool) -> Encode | None:
     """Return the tokenizer for a folder's rows; it is loaded when the first row asks for it."""
     folder = said.writer.folder
     if folder is None:

@@ -25,7 +25,7 @@ _DIFFERENCE = re.compile(rf"{_NAME}(?://{_NAME})?-{_NAME}\Z")
 _HOLE = re.compile(r"\{(\w+)\}")
 
 
-class Part(NamedTuple):
+class Ingredient(NamedTuple):
     """A var or parameter that a value was made of: its name and the node that says it."""
 
     name: str
@@ -37,7 +37,7 @@ class Part(NamedTuple):
         return self.node.mark, f"{self.name} is {shown(self.node.value)} here"
 
 
-def parts(resolver: Resolver, draft: Draft, at: Node) -> list[Part]:
+def parts(resolver: Resolver, draft: Draft, at: Node) -> list[Ingredient]:
     """Return the vars and parameters that a stage's value was made of, where they are said."""
     found = []
     for use in sorted(islice(resolver.fill(at, draft.name)[1].everything(), MAX_PARTS)):
@@ -47,7 +47,7 @@ def parts(resolver: Resolver, draft: Draft, at: Node) -> list[Part]:
         elif use[0] == "stages" and use[2] == "params":
             node = resolver.drafts[use[1]].given.get(use[3])
         if node is not None and not isinstance(node.value, dict | list):
-            found.append(Part(".".join(use), node))
+            found.append(Ingredient(".".join(use), node))
     return found
 
 

@@ -52,7 +52,7 @@ def build(
     resolver = Resolver(recipe, catalog, environ)
     if resolver.full:
         return Compiled(plan=None, problems=resolver.problems, resolver=resolver)
-    builder = _Builder(recipe, resolver, envelope, slugs)
+    builder = _StageBuilder(recipe, resolver, envelope, slugs)
     builder.problems += recipe_problems(recipe, envelope)
     stages = builder.stages()
     description, track = builder.description(), builder.track()
@@ -79,7 +79,7 @@ def build(
     return Compiled(plan=plan, problems=problems, resolver=resolver)
 
 
-class _Builder:
+class _StageBuilder:
     """Makes Stages of Drafts, collecting problems."""
 
     def __init__(

@@ -78,7 +78,7 @@ class Telling(Struct, frozen=True, kw_only=True):
             yield f"… ({'more than ' * origin.cut}{left} more behind these)"
 
 
-class Use(Struct, kw_only=True):
+class LineUse(Struct, kw_only=True):
     """One line of a file: what it is called, and the values it became or lost."""
 
     mark: Mark
@@ -162,16 +162,16 @@ def contributed(rows: Iterable[Origin], file: str) -> list[Origin]:
     ]
 
 
-def used(rows: Iterable[Origin]) -> list[Use]:
+def used(rows: Iterable[Origin]) -> list[LineUse]:
     """Return every line that says something with the values it became, in the order of places."""
-    found: dict[Mark, Use] = {}
+    found: dict[Mark, LineUse] = {}
     for row in rows:
         if not row.stage:
             continue
         for said in (row.said, *row.trail):
             if said is not None and said.mark is not None:
                 use = found.setdefault(
-                    said.mark, Use(mark=said.mark, name=said.name, text=said.text)
+                    said.mark, LineUse(mark=said.mark, name=said.name, text=said.text)
                 )
                 own = said is row.said and not isinstance(said.text, Removal)
                 use.name = row.name if own else use.name
@@ -179,13 +179,13 @@ def used(rows: Iterable[Origin]) -> list[Use]:
         for loser in row.losers:
             if loser.mark is not None:
                 use = found.setdefault(
-                    loser.mark, Use(mark=loser.mark, name=row.name, text=loser.text)
+                    loser.mark, LineUse(mark=loser.mark, name=row.name, text=loser.text)
                 )
                 use.overruled.setdefault(row.name, []).append(row.stage)
     return [found[mark] for mark in sorted(found)]
 
 
-def used_text(uses: Iterable[Use], telling: Telling) -> str:
+def used_text(uses: Iterable[LineUse], telling: Telling) -> str:
     """Return what each line became, file by file."""
     lines: list[str] = []
     file = ""
@@ -200,7 +200,7 @@ def used_text(uses: Iterable[Use], telling: Telling) -> str:
     return "\n".join(lines)
 
 
-def used_dict(use: Use) -> Json:
+def used_dict(use: LineUse) -> Json:
     """Return one line and what it became as JSON-ready values."""
     mark = use.mark
     return {
@@ -214,7 +214,7 @@ def used_dict(use: Use) -> Json:
     }
 
 
-def _line(use: Use) -> str:
+def _line(use: LineUse) -> str:
     if isinstance(use.text, Removal):
         return f"{_bare(use.name)}: {use.text}"
     return f"{use.name}: {laid_out(use.text, width=10_000)}"

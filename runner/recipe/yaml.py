@@ -85,7 +85,7 @@ def parse(data: bytes | str, file: str) -> Document:
     except _TooManyError:
         document.problems.append(_too_many(Mark.at(file, _last(text))))
     else:
-        builder = _Builder(document)
+        builder = _NodeBuilder(document)
         document.root = builder.build(top) if top else None
         document.values = builder.nodes
     return document
@@ -99,7 +99,7 @@ def bare(text: str, file: str) -> Document:
         error = yaml.reader.ReaderError(file, foreign.start(), ord(foreign[0]), "unicode", "")
         document.problems.append(syntax(error, text, file))
         return document
-    node, builder = Node(value=None, file=file, line=1, column=1), _Builder(document)
+    node, builder = Node(value=None, file=file, line=1, column=1), _NodeBuilder(document)
     value = builder.plain(text.strip(), (1, 1))
     node.value = builder.kept(text if isinstance(value, str) else value, node)
     document.root = node
@@ -205,7 +205,7 @@ def _refuse_depth(text: str) -> None:
             depth -= 1
 
 
-class _Builder:
+class _NodeBuilder:
     """Turns PyYAML's node graph into our tree, expanding aliases within bounds."""
 
     def __init__(self, document: Document) -> None:

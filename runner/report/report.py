@@ -17,7 +17,7 @@ from runner.runs.manifest import Manifest, StageRecord, State
 Json = dict[str, Any]
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class ParameterRow(Struct, frozen=True, kw_only=True):
     """One parameter: what was asked, what the tool does unasked, and what was seen of it."""
 
     name: str
@@ -37,7 +37,7 @@ class StageReport(Struct, frozen=True, kw_only=True):
     record: StageRecord
     tool: str
     description: str
-    rows: tuple[Row, ...]
+    rows: tuple[ParameterRow, ...]
     audit: str
     observed: Mapping[str, Any] = field(default_factory=dict)
 
@@ -117,7 +117,9 @@ def report(
         known_to = [tool, catalog.trainer] if tool else [catalog.trainer]
         defaults = {name: p.default for one in known_to for name, p in one.parameters.items()}
         rows = tuple(
-            Row(name=name, planned=value, default=defaults.get(name), verdict=known.get(name))
+            ParameterRow(
+                name=name, planned=value, default=defaults.get(name), verdict=known.get(name)
+            )
             for name, value in {**stage.params, **stage.trainer}.items()
         )
         said = sentence(verdicts) if verdicts else "not audited"

@@ -12,7 +12,7 @@ from runner.runs.audit import summary
 from runner.runs.decisions import FIRST, Action
 from runner.runs.manifest import Manifest, StageRecord, State
 from runner.runs.next_steps import going_on
-from runner.runs.remedies import Change
+from runner.runs.remedies import Adjustment
 
 
 def why(action: Action) -> str:
@@ -131,7 +131,7 @@ def failed(stage: Stage, record: StageRecord) -> str:
 def changes(failure: Mapping[str, Any]) -> list[str]:
     """Return what to change after a failure, and the words that do so."""
     found = [
-        str(Change(path=one["path"], old=one["from"], new=one["to"], said=one.get("said", "")))
+        str(Adjustment(path=one["path"], old=one["from"], new=one["to"], said=one.get("said", "")))
         for one in failure.get("changes", ())
     ]
     lines = [f"  change {', '.join(found)}"] if found else []

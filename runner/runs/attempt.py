@@ -28,8 +28,8 @@ from runner.runs.manifest import Manifest, StageRecord, State
 from runner.runs.next_steps import going_on, rehearsal
 from runner.runs.outputs import Places
 from runner.runs.process import Child
-from runner.runs.remedies import Change, assignment, remedies, subject
-from runner.runs.warm_start import Ahead, command
+from runner.runs.remedies import Adjustment, assignment, remedies, subject
+from runner.runs.warm_start import WarmStart, command
 from runner.system import files, hub, machine
 
 POLL = 0.05
@@ -54,7 +54,7 @@ class Attempt:
         manifest: Manifest,
         stage: Stage,
         tool: Tool,
-        ahead: Ahead,
+        ahead: WarmStart,
         coming: Sequence[Stage] = (),
         *,
         goes_on: bool = False,
@@ -240,7 +240,7 @@ class Attempt:
         ended = replace(record, state=State.FAILED, failure=said, ended=machine.now())
         return Ending(record=ended, code=Exit.TIMEOUT if timed_out else code, again=found.retry)
 
-    def command(self, changes: Sequence[Change]) -> str:
+    def command(self, changes: Sequence[Adjustment]) -> str:
         """Return the command that goes on with changes that were tried, "" where none was."""
         if not changes or self.advise is untried:
             return ""

@@ -14,14 +14,14 @@ from runner.runs.job import Job
 from runner.runs.listener import Reporter
 from runner.runs.lock import lock
 from runner.runs.manifest import Manifest
-from runner.runs.runner import Walk
-from runner.runs.warm_start import Ahead
+from runner.runs.runner import Run
+from runner.runs.warm_start import WarmStart
 
 RUNNERS = 100
 """So many runners may take a name for a new run before this one does."""
 
 
-def execute(job: Job, decision: Decision, ahead: Ahead, reporter: Reporter) -> Manifest:
+def execute(job: Job, decision: Decision, ahead: WarmStart, reporter: Reporter) -> Manifest:
     """Do what was decided for a job; `ahead` is what was started for it already.
 
     Raises RecipeError before anything is made where the run cannot work.
@@ -32,16 +32,16 @@ def execute(job: Job, decision: Decision, ahead: Ahead, reporter: Reporter) -> M
     ready(plan, catalog, decision)
     folder = Path(before.folder) if before else _made(plan, job.runs, ahead)
     if ahead.folder != folder:
-        ahead = Ahead(folder, plan, catalog)
+        ahead = WarmStart(folder, plan, catalog)
     with lock(folder), awake():
         now = history.read(folder) if before else None
         if now is not None and now != before:  # another runner went on while we decided
             job = replace(job, before=now)
             decision = decide(plan, catalog, job.names, now, job.runs)
-        return Walk(job, catalog, ahead, reporter).walk(decision.actions, decision.wanted)
+        return Run(job, catalog, ahead, reporter).walk(decision.actions, decision.wanted)
 
 
-def _made(plan: Plan, runs: Path, ahead: Ahead) -> Path:
+def _made(plan: Plan, runs: Path, ahead: WarmStart) -> Path:
     """Return the folder of a new run, made now."""
     if _is_no_text(runs):
         why = f"MLX takes no path that is not UTF-8: {str(runs)!a}"

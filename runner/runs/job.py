@@ -5,7 +5,7 @@ from msgspec import Struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.runs.remedies import Change, Step
+from runner.runs.remedies import Adjustment, Step
 
 if TYPE_CHECKING:
     from runner.cache.inputs import World
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from runner.plan.model import Plan, Stage
     from runner.runs.manifest import Manifest
 
-Advise = Callable[["Stage", Sequence[Step]], tuple[Change, ...]]
+Advise = Callable[["Stage", Sequence[Step]], tuple[Adjustment, ...]]
 """A failed stage and the ways out of it -> the changes that hold."""
 
 
-def untried(_: "Stage", steps: Sequence[Step]) -> tuple[Change, ...]:
+def untried(_: "Stage", steps: Sequence[Step]) -> tuple[Adjustment, ...]:
     """Return the plainest changes, of a plan whose recipe is not known."""
     return tuple(change for step in steps for change in step[0].changes)
 

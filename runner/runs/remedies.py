@@ -13,7 +13,7 @@ _LEAST = {"max_seq_length": 256, "num_layers": 1, "num_samples": 1, "sequence_le
 _LONGER, _GENTLER, _EACH = 2, 10, 2
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class Adjustment(Struct, frozen=True, kw_only=True):
     """One parameter, or a stage's own key, as it is and as it could be.
 
     `said` is where it is said now, `target` the path that changes it where that is not its own.
@@ -37,11 +37,11 @@ class Change(Struct, frozen=True, kw_only=True):
 class Way(Struct, frozen=True, kw_only=True):
     """Changes that belong together, and the values that the stage must have where they worked."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[Adjustment, ...]
     effect: Mapping[str, Any]
 
     @classmethod
-    def of(cls, *changes: Change) -> "Way":
+    def of(cls, *changes: Adjustment) -> "Way":
         """Return the way whose effect is that each change holds."""
         return cls(changes=changes, effect={one.path: one.new for one in changes})
 
@@ -75,19 +75,19 @@ def _memory(stage: Stage, _: str) -> Iterator[Step]:
     batch = params.get("batch_size")
     if isinstance(batch, int) and batch > 1:
         smaller = max(1, batch // _EACH)
-        less = Change(path="batch_size", old=batch, new=smaller)
+        less = Adjustment(path="batch_size", old=batch, new=smaller)
         group = params.get("grad_accumulation_steps")
         if isinstance(group, int) and params.get("train"):
-            more = Change(path="grad_accumulation_steps", old=group, new=group * batch // smaller)
+            more = Adjustment(path="grad_accumulation_steps", old=group, new=group * batch // smaller)
             yield (Way.of(less, more), Way.of(less))
         else:
             yield (Way.of(less),)
     if params.get("train") and params.get("grad_checkpoint") is False:
-        yield (Way.of(Change(path="grad_checkpoint", old=False, new=True)),)
+        yield (Way.of(Adjustment(path="grad_checkpoint", old=False, new=True)),)
     for name in _HALVES:
         held = params.get(name)
         if isinstance(held, int) and held // _EACH >= _LEAST[name]:
-            yield (Way.of(Change(path=name, old=held, new=held // _EACH)),)
+            yield (Way.of(Adjustment(path=name, old=held, new=held // _EACH)),)
 
 
 def _shorter(stage: Stage, tail: str) -> Iterator[Step]:
@@ -100,10 +100,10 @@ def _shorter(stage: Stage, tail: str) -> Iterator[Step]:
 def _gentler(stage: Stage, _: str) -> Iterator[Step]:
     """Yield a tenth of the learning rate that counts: the schedule's, where there is one."""
     schedule, rate = stage.params.get("lr_schedule"), stage.params.get("learning_rate")
-    lower = Change(path="learning_rate", old=rate, new=_tenth(rate)) if isinstance(rate, int | float) else None
+    lower = Adjustment(path="learning_rate", old=rate, new=_tenth(rate)) if isinstance(rate, int | float) else None
     if isinstance(schedule, Mapping) and schedule.get("arguments"):
         old = list(schedule["arguments"])
-        peak = Change(path="lr_schedule.arguments", old=old, new=[_tenth(old[0]), *old[1:]])
+        peak = Adjustment(path="lr_schedule.arguments", old=old, new=[_tenth(old[0]), *old[1:]])
         follows = lower and Way(changes=(lower,), effect={peak.path: peak.new, lower.path: lower.new})
         both = lower and Way.of(lower, peak)
         yield tuple(way for way in (Way.of(peak), follows, both) if way)
@@ -115,31 +115,31 @@ def _fewer(stage: Stage, _: str) -> Iterator[Step]:
     """Yield fewer checkpoints: two of the training."""
     every, iters = stage.params.get("save_every"), stage.params.get("iters")
     if isinstance(every, int) and isinstance(iters, int) and every * _EACH < iters:
-        yield (Way.of(Change(path="save_every", old=every, new=iters // _EACH)),)
+        yield (Way.of(Adjustment(path="save_every", old=every, new=iters // _EACH)),)
 
 
 def _rows(stage: Stage, tail: str) -> Iterator[Step]:
     """Yield the batch that fits the rows the log speaks of."""
     found = re.search(r"at least batch_size=(\d+) examples but only has (\d+)", tail)
     if found and int(found[2]):
-        yield (Way.of(Change(path="batch_size", old=stage.params.get("batch_size"), new=int(found[2]))),)
+        yield (Way.of(Adjustment(path="batch_size", old=stage.params.get("batch_size"), new=int(found[2]))),)
 
 
 def _tokens(stage: Stage, _: str) -> Iterator[Step]:
     for name in ("num_samples", "sequence_length"):
         held = stage.params.get(name)
         if isinstance(held, int) and held > 1:
-            yield (Way.of(Change(path=name, old=held, new=held // _EACH)),)
+            yield (Way.of(Adjustment(path=name, old=held, new=held // _EACH)),)
 
 
 def _patient(stage: Stage, _: str) -> Iterator[Step]:
     if stage.timeout:
-        yield (Way.of(Change(path="timeout", old=stage.timeout, new=stage.timeout * _LONGER)),)
+        yield (Way.of(Adjustment(path="timeout", old=stage.timeout, new=stage.timeout * _LONGER)),)
 
 
 def _afresh(stage: Stage, _: str) -> Iterator[Step]:
     if stage.continues:
-        yield (Way.of(Change(path="continue", old=True, new=False)),)
+        yield (Way.of(Adjustment(path="continue", old=True, new=False)),)
 
 
 _REMEDIES: Mapping[str, Callable[[Stage, str], Iterator[Step]]] = {
@@ -172,12 +172,12 @@ _NAMES = ("model", "hf_path", "repo_id", "adapter_path", "resume_adapter_file", 
 _OWN = frozenset({"timeout", "continue"})
 
 
-def assignment(stage: Stage, change: Change) -> str:
+def assignment(stage: Stage, change: Adjustment) -> str:
     """Return a change as the PATH=VALUE of --set."""
     return f"{change.target or place(stage, change)}={said(change.new)}"
 
 
-def place(stage: Stage, change: Change) -> str:
+def place(stage: Stage, change: Adjustment) -> str:
     """Return the path of the value that a change is about."""
     inside = "" if change.path in _OWN else "params."
     return f"stages.{stage.name}.{inside}{change.path}"

@@ -28,7 +28,7 @@ from runner.runs.journal import Journal
 from runner.runs.listener import Reporter
 from runner.runs.manifest import Manifest, StageRecord, State, Text
 from runner.runs.outputs import Places
-from runner.runs.warm_start import Ahead
+from runner.runs.warm_start import WarmStart
 from runner.system import files, git, machine
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -37,10 +37,10 @@ RESERVE, RESERVED = ".reserve", 1 << 18
 GIT_PATIENCE, GIT_LIMIT = 10.0, 30.0
 
 
-class Walk:
+class Run:
     """One run directory and what is known of it."""
 
-    def __init__(self, job: Job, catalog: Catalog, ahead: Ahead, reporter: Reporter) -> None:
+    def __init__(self, job: Job, catalog: Catalog, ahead: WarmStart, reporter: Reporter) -> None:
         plan, before = job.plan, job.before
         self.advise = job.advise
         self.plan = plan

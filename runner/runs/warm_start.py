@@ -23,7 +23,7 @@ from runner.system import machine
 LIGHT = "runner."
 
 
-class Ahead:
+class WarmStart:
     """The children that wait for their stages to begin, by the names of these."""
 
     def __init__(self, folder: Path, plan: Plan, catalog: Catalog) -> None:
@@ -81,11 +81,11 @@ class Ahead:
 
 
 @contextmanager
-def early(job: Job, catalog: Catalog) -> Iterator[Ahead]:
+def early(job: Job, catalog: Catalog) -> Iterator[WarmStart]:
     """Start the first stage's child of a new run while its recipe is still looked at."""
     plan, before = job.plan, job.before
     folder = Path(before.folder) if before else history.fresh(job.runs, plan.name)
-    ahead = Ahead(folder, plan, catalog)
+    ahead = WarmStart(folder, plan, catalog)
     try:
         if before is None:
             ahead.start(stage for stage in plan.stages if stage.name in job.names)

@@ -23,7 +23,7 @@ from runner.system import files as disk
 from runner.testing import locked as locked_plan
 from runner.testing.suite import Case, Inputs, Suite, lost, suite
 from runner.testing.trial import trial
-from runner.workflow import Files
+from runner.workflow import RecipeFiles
 
 SAME = "the recipe says what is locked: it is run-recipe that says it otherwise"
 LONE = "no plan is locked beside the script, which would say more: --snapshot-update writes it"
@@ -37,7 +37,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str]
 
 
-def read(file: str, files: Files = disk) -> Suite:
+def read(file: str, files: RecipeFiles = disk) -> Suite:
     """Read a test file; every problem is in the result, and a recipe that is not there is the only.
 
     Raises OSError.

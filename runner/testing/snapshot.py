@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from syrupy.location import PyTestLocation
 
 
-class Script(SingleFileSnapshotExtension):
+class ScriptSnapshot(SingleFileSnapshotExtension):
     """A snapshot is a script, named for its recipe and what lies over it: NAME[PROFILE].sh."""
 
     _write_mode = WriteMode.TEXT
@@ -50,7 +50,7 @@ class Script(SingleFileSnapshotExtension):
         return found
 
 
-class Planned(Script):
+class PlanSnapshot(ScriptSnapshot):
     """What a script is made of, which explains how it changed: NAME[PROFILE].plan.json."""
 
     file_extension = "plan.json"
@@ -63,9 +63,9 @@ def root_of(recipe: Path, name: str, root: Path) -> Path:
     script beside it does, and `root` is taken where none does. So it is the same wherever pytest is
     called from, and in a project without settings of pytest.
     """
-    folder = recipe.parent / Script.snapshot_dirname
-    own = folder / f"{name}.{Script.file_extension}"
-    for script in (own, *sorted(folder.glob(f"*.{Script.file_extension}"))):
+    folder = recipe.parent / ScriptSnapshot.snapshot_dirname
+    own = folder / f"{name}.{ScriptSnapshot.file_extension}"
+    for script in (own, *sorted(folder.glob(f"*.{ScriptSnapshot.file_extension}"))):
         said = made_from(reader.read_text(script, reader.SCRIPT)) if script.is_file() else None
         above = PurePosixPath(said).parts[:-1] if said else None
         if (
@@ -78,11 +78,12 @@ def root_of(recipe: Path, name: str, root: Path) -> Path:
 
 def variants_of(recipe: Path) -> list[str]:
     """Return the names of what is locked of a recipe, '' for the recipe as it is."""
-    folder = recipe.parent / Script.snapshot_dirname
+    folder = recipe.parent / ScriptSnapshot.snapshot_dirname
     stem = re.escape(recipe.stem)
-    named = re.compile(rf"{stem}(?:\[(.*)\])?\.{Script.file_extension}", re.DOTALL)
+    named = re.compile(rf"{stem}(?:\[(.*)\])?\.{ScriptSnapshot.file_extension}", re.DOTALL)
     found = [
-        named.fullmatch(path.name) for path in sorted(folder.glob(f"*.{Script.file_extension}"))
+        named.fullmatch(path.name)
+        for path in sorted(folder.glob(f"*.{ScriptSnapshot.file_extension}"))
     ]
     return [match[1] or "" for match in found if match]
 
@@ -93,7 +94,7 @@ def hold(snapshot: Any, now: Locked) -> Locked | None:
     Two empty texts mean that nothing is locked yet; None that all is equal, or written anew. A
     script that is locked without its plan, as earlier releases did, is held alone.
     """
-    script, plan = snapshot.use_extension(Script), snapshot.use_extension(Planned)
+    script, plan = snapshot.use_extension(ScriptSnapshot), snapshot.use_extension(PlanSnapshot)
     same = script == now.script
     if same and not _place(plan).exists() and not _updates(plan):
         return None
@@ -121,6 +122,6 @@ def _updates(snapshot: Any) -> bool:
 
 def keep(snapshot: Any) -> None:
     """Count what is locked as used: the recipe is there, and cannot say its commands."""
-    for locked in (snapshot.use_extension(Script), snapshot.use_extension(Planned)):
+    for locked in (snapshot.use_extension(ScriptSnapshot), snapshot.use_extension(PlanSnapshot)):
         if _place(locked).exists():
             _ = locked == reader.read_text(_place(locked), reader.SCRIPT)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner.base.errors import ToolError
-from runner.data.refusals import Ahead
+from runner.data.refusals import Precheck
 from runner.system import printer, reader
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser=parser, settle=settle, room=room, out="path")
+AHEAD = Precheck(parser=parser, settle=settle, room=room, out="path")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -18,7 +18,7 @@ from runner.plan.model import Plan
 from runner.plan.staging import staged
 from runner.runs.decisions import Identity
 from runner.runs.outputs import Places
-from runner.worker.observer import DriftError, Host, read_namespace
+from runner.worker.observer import DriftError, Observer, read_namespace
 from runner.worker.outputs import check
 
 
@@ -42,7 +42,7 @@ def host(folder: str, name: str) -> int:
     return 0
 
 
-def stage_of(folder: str, name: str) -> tuple[Host, Mapping[str, Any]]:
+def stage_of(folder: str, name: str) -> tuple[Observer, Mapping[str, Any]]:
     """Return a stage, its words in sys.argv, and what the run's manifest records of it."""
     said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
     plan = read_as(said["plan"], Plan)
@@ -51,7 +51,7 @@ def stage_of(folder: str, name: str) -> tuple[Host, Mapping[str, Any]]:
     if tool is None:
         raise KeyError(stage.tool)
     moves = Places(Path(folder), stage).known()
-    this = Host(folder, staged(stage, tool, moves), tool, moves, smoke=plan.smoke)
+    this = Observer(folder, staged(stage, tool, moves), tool, moves, smoke=plan.smoke)
     record = next(row for row in said["stages"] if row["name"] == name)
     sys.argv = [" ".join(tool.command), *record["words"]]
     this.argv = tuple(record["words"])
@@ -69,7 +69,7 @@ def _called(main: Callable[[], Any]) -> None:
             raise
 
 
-def _watch_parser(this: Host) -> None:
+def _watch_parser(this: Observer) -> None:
     """Compare what the tool's own parser makes of the words, before anything is loaded."""
     original = argparse.ArgumentParser.parse_args
 

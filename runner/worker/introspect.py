@@ -17,7 +17,7 @@ from runner.catalog import load
 from runner.catalog.tools import Tool
 from runner.system import printer
 from runner.worker import guard
-from runner.worker.observer import Host, read_namespace
+from runner.worker.observer import Observer, read_namespace
 from runner.worker.parsing import command_of, parser_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def describe(tool: Tool) -> Json:
     return said
 
 
-def install(host: Host) -> None:
+def install(host: Observer) -> None:
     """Compare what a click command makes of the words, before it does anything."""
     command = command_of(host.tool)
     if command is None:

@@ -35,24 +35,24 @@ class Taken:
         """
         taken = self
 
-        class Told(argparse.Namespace):
+        class ParsedArguments(argparse.Namespace):
             def __getattribute__(self, name: str) -> Any:
                 if name != "__dict__":
                     taken.add(name)
                 return super().__getattribute__(name)
 
         with self.deaf():
-            return Told(**vars(namespace))
+            return ParsedArguments(**vars(namespace))
 
     def merged(self, namespace: types.SimpleNamespace) -> types.SimpleNamespace:
         """Return what mlx_lm.lora merged, telling; it asks for all of it only to keep a record."""
         taken = self
 
-        class Told(types.SimpleNamespace):
+        class MergedSettings(types.SimpleNamespace):
             def __getattribute__(self, name: str) -> Any:
                 if name != "__dict__":
                     taken.add(name)
                 return super().__getattribute__(name)
 
         self.names.clear()
-        return Told(**vars(namespace))
+        return MergedSettings(**vars(namespace))

@@ -32,7 +32,7 @@ class OutputError(RuntimeError):
     """A stage ended without an error, and what it made is not what it should be."""
 
 
-class Host:
+class Observer:
     """One stage in this process: its plan, what was seen of it, and where that is written.
 
     Its outputs are made at the places in `moves`; in what is written they are where they belong.

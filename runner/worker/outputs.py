@@ -6,10 +6,10 @@ from typing import Any
 from runner.plan.model import bind
 from runner.system import files as disk
 from runner.worker import weights
-from runner.worker.observer import Host, OutputError
+from runner.worker.observer import Observer, OutputError
 
 
-def check(host: Host) -> None:
+def check(host: Observer) -> None:
     """Look at every output of a stage. Raises OutputError."""
     for name, said in host.stage.outputs.items():
         path = Path(bind(said, host.folder))
@@ -30,7 +30,7 @@ def check(host: Host) -> None:
     host.end()
 
 
-def _adapter(file: Path, host: Host) -> None:
+def _adapter(file: Path, host: Observer) -> None:
     """Check that an adapter's tensors are finite, and that training changed them (T44, T71)."""
     import mlx.core as mx
 

@@ -8,7 +8,7 @@ from runner.catalog.tools import Tool
 from runner.system import printer
 from runner.worker import guard, parsing
 from runner.worker.host import stage_of
-from runner.worker.observer import AUDIT, Host, read_namespace
+from runner.worker.observer import AUDIT, Observer, read_namespace
 
 NOT_ASKED = 75
 """The exit code of a tool whose parser is not reached without running something else."""
@@ -36,7 +36,7 @@ def _made(tool: Tool, words: list[str]) -> Mapping[str, Any]:
     return parsing.merged(tool, words)
 
 
-def _differs(this: Host, seen: Mapping[str, Any]) -> bool:
+def _differs(this: Observer, seen: Mapping[str, Any]) -> bool:
     """Say what was read otherwise; what stands in a file that nobody merged was not asked for."""
     if this.tool.config_flag is None:
         this.parsed = read_namespace(this.tool, this.planned, seen)

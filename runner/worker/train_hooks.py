@@ -13,12 +13,12 @@ from runner.runs import checkpoints
 from runner.runs import checkpoints as states
 from runner.system import files, printer
 from runner.worker import train
-from runner.worker.observer import Host
+from runner.worker.observer import Observer
 from runner.worker.train.loop import Loop
-from runner.worker.train.state import State
+from runner.worker.train.state import TrainingState
 
 
-def install(host: Host, identity: str) -> None:
+def install(host: Observer, identity: str) -> None:
     """Put a stage's keep, watch and continue around what its tool trains with, and hear them.
 
     `identity` is the digest of what the stage is made of.
@@ -40,11 +40,11 @@ def install(host: Host, identity: str) -> None:
     loop.install(importlib.import_module(host.tool.main[0]))
 
 
-def _state(host: Host, identity: str) -> State:
+def _state(host: Observer, identity: str) -> TrainingState:
     """Return where the training's state is kept; what lies there is one to go on from."""
     folder = checkpoints.place(host.place)
     before = states.read_note(files.read_json(folder / checkpoints.NOTE))
     if before is not None:
         printer.show(states.goes_on(before, host.stage))
         host.observed["went_on_after_iteration"] = before.iteration
-    return State(folder=folder, identity=identity, metrics=host.metrics.path, before=before)
+    return TrainingState(folder=folder, identity=identity, metrics=host.metrics.path, before=before)

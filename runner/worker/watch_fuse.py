@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.plan.model import bind
-from runner.worker.observer import Host, OutputError
+from runner.worker.observer import Observer, OutputError
 from runner.worker.weights import quantization, shards
 
 LOOKED_AT = 24
@@ -22,7 +22,7 @@ DROWNED = 0.1
 _MANTISSA = {"bfloat16": 8, "float16": 11, "float32": 24}
 
 
-def install(host: Host) -> None:
+def install(host: Observer) -> None:
     """Remember how mlx_lm.fuse loads base and adapter, and compare at the end."""
     fuse: Any = importlib.import_module("mlx_lm.fuse")
     if not hasattr(fuse, "load"):
@@ -37,7 +37,7 @@ def install(host: Host) -> None:
     fuse.load = load
 
 
-def _compare(host: Host, load: Callable[[], Any]) -> None:
+def _compare(host: Observer, load: Callable[[], Any]) -> None:
     """Measure how much of the adapter is in the fused weights. Raises OutputError (T80).
 
     Base and adapter are loaded anew, lazily: one module at a time is in memory.
@@ -70,7 +70,7 @@ def share(added: float, left: float, noise: float, size: int) -> float:
     return left / added
 
 
-def _lost(folder: Path, kept: float, change: float, step: float, host: Host) -> str:
+def _lost(folder: Path, kept: float, change: float, step: float, host: Observer) -> str:
     if not change:
         return f"{folder}: the adapter is all zeros, so that the fused model is the base"
     left = "nothing" if round(kept, 2) <= 0 else f"{kept:.0%}"
@@ -139,7 +139,7 @@ def _step(inner: Any) -> float:
 class _Fused:
     """The weights of a fused model, read where they are asked for."""
 
-    def __init__(self, folder: Path, host: Host) -> None:
+    def __init__(self, folder: Path, host: Observer) -> None:
         import mlx.core as mx
 
         self.said = quantization(folder)

@@ -12,7 +12,7 @@ from runner.base.errors import NotFiniteError
 from runner.base.values import same
 from runner.plan.training_math import learning_rate, updates
 from runner.system import files
-from runner.worker.observer import Host
+from runner.worker.observer import Observer
 from runner.worker.watch_rows import features, sources
 
 # TrainingArgs' names where they are not lora's own.
@@ -41,7 +41,7 @@ WRAPPED = (
 )
 
 
-def install(host: Host) -> None:
+def install(host: Observer) -> None:
     """Wrap what mlx_lm.lora calls, without changing what it does."""
     lora = importlib.import_module("mlx_lm.lora")
     watch = Watch(host, lora)
@@ -55,7 +55,7 @@ def install(host: Host) -> None:
 class Watch:
     """One wrapper for each function that lora.py calls by name."""
 
-    def __init__(self, host: Host, lora: Any) -> None:
+    def __init__(self, host: Observer, lora: Any) -> None:
         self.host = host
         self.lora = lora
         self.trained = False

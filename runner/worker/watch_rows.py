@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.values import same
-from runner.worker.observer import Host
+from runner.worker.observer import Observer
 
 _LOADERS = ("load_local_dataset", "load_hf_dataset", "load_custom_hf_dataset")
 # What mlx-lm's data sets call the keys of their rows.
@@ -21,7 +21,7 @@ _KEYS = {
 
 
 @contextmanager
-def sources(host: Host) -> Iterator[None]:
+def sources(host: Observer) -> Iterator[None]:
     """Record which folder or data set is read, while mlx-lm loads its rows."""
     module = importlib.import_module("mlx_lm.tuner.datasets")
     before = {name: getattr(module, name) for name in _LOADERS if hasattr(module, name)}
@@ -34,7 +34,7 @@ def sources(host: Host) -> Iterator[None]:
             setattr(module, name, original)
 
 
-def _recording(host: Host, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+def _recording(host: Observer, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     def load(first: Any, *rest: Any, **named: Any) -> Any:
         if name == "load_custom_hf_dataset":
             host.effective["hf_dataset"] = copy.deepcopy(first.hf_dataset)
@@ -46,7 +46,7 @@ def _recording(host: Host, name: str, original: Callable[..., Any]) -> Callable[
     return load
 
 
-def features(host: Host, sets: Iterable[Any]) -> None:
+def features(host: Observer, sets: Iterable[Any]) -> None:
     """Record the keys that the rows of these data sets are read by."""
     if host.planned["hf_dataset"] is not None:  # its entries say them (T75)
         return

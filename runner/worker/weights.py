@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.system import files as disk
-from runner.worker.observer import Host, OutputError
+from runner.worker.observer import Observer, OutputError
 
 Json = dict[str, Any]
 _LEAD = 8
@@ -33,7 +33,7 @@ def header(file: Path) -> Json:
     return found
 
 
-def look(folder: Path, host: Host) -> None:
+def look(folder: Path, host: Observer) -> None:
     """Look at a model a stage made. Raises OutputError."""
     files = shards(folder, host)
     tensors = {name: entry for file in files for name, entry in header(file).items()}
@@ -44,7 +44,7 @@ def look(folder: Path, host: Host) -> None:
         _left_out(folder, tensors, host)
 
 
-def shards(folder: Path, host: Host) -> list[Path]:
+def shards(folder: Path, host: Observer) -> list[Path]:
     """Return the files of a model's weights: no other may stand beside them (T81)."""
     index = disk.read_json(folder / "model.safetensors.index.json")
     there = {file.name: file for file in sorted(folder.glob("model*.safetensors"))}
@@ -82,7 +82,7 @@ def quantization(folder: Path) -> Json:
     return (disk.read_json(folder / "config.json") or {}).get("quantization") or {}
 
 
-def _bits(folder: Path, tensors: Mapping[str, Json], host: Host) -> None:
+def _bits(folder: Path, tensors: Mapping[str, Json], host: Observer) -> None:
     """Check that layers have the bits that were asked for, counted off their shapes (T85)."""
     said, asked = quantization(folder), host.planned["q_bits"]
     found = dict(_counted(tensors, said))
@@ -111,7 +111,7 @@ def _counted(tensors: Mapping[str, Json], said: Json) -> Iterator[tuple[str, flo
             yield module, words * _WORD / (entry["shape"][-1] * group)
 
 
-def _left_out(folder: Path, tensors: Mapping[str, Json], host: Host) -> None:
+def _left_out(folder: Path, tensors: Mapping[str, Json], host: Observer) -> None:
     """Check that no layer stayed as it was because the groups do not divide it (T86)."""
     size = quantization(folder).get("group_size")
     modules = [name.removesuffix(".weight") for name in tensors if name.endswith(".weight")]

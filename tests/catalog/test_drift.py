@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runner.catalog import load
-from runner.catalog.drift import Difference, compare
+from runner.catalog.drift import Drift, compare
 from runner.catalog.tools import Tool, complete, resolve
 
 Json = dict[str, Any]
@@ -304,7 +304,7 @@ def test_one_difference_is_told(name, change, told):
 
 
 def test_a_difference_is_one_line():
-    found = Difference(tool="t", subject="p", aspect="its default is", ours="1", theirs="2")
+    found = Drift(tool="t", subject="p", aspect="its default is", ours="1", theirs="2")
     assert str(found) == "t p: its default is 1 in the catalogue, 2 in the installed release"
 
 

@@ -321,7 +321,6 @@ WRONG = [
     ("data.split", "{data: a, group_by: no}", "the row has no 'no'"),
     ("data.weight", "{data: a, field: no, repeat: {x: 2}}", "no row has 'x' as 'no'"),
     ("data.format", "{data: a, to: text, template: x}", "it needs {prompt} and then"),
-    ("data.mix", "{primary: nothere, replay: a, ratio: 0.5}", "there is no 'nothere' here"),
     ("data.split", "{data: a, out: nothere/../x}", "'nothere', which it goes up from"),
     ("data.split", "{data: a, out: a/train.jsonl/x}", "'a/train.jsonl' is no folder"),
     ("data.split", "{data: a, out: recipes}", "holds files that data.split did not write"),

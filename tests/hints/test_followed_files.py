@@ -23,7 +23,7 @@ from runner.data.rows.parsing import foreign
 from runner.lint import disk_space, installed
 from runner.lint.loading import adapter_faults, model_faults
 from runner.lint.read_adapter import CONFIG, WEIGHTS, read_adapter
-from runner.runs.runner import Walk
+from runner.runs.runner import Run
 from runner.system import machine
 from runner.worker.watch_fuse import LEAST, _lost, share
 
@@ -126,19 +126,19 @@ def test_a_table_is_written_as_rows(name, head, tmp_path, monkeypatch):
 
 
 def test_a_disk_that_is_full_lets_go_on_where_it_has_room(type_in, monkeypatch):  # noqa: F811
-    act = Walk.act
+    act = Run.act
 
     def full(self, action, *more):
         if action.stage == "more":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs")
         return act(self, action, *more)
 
-    monkeypatch.setattr(Walk, "act", full)
+    monkeypatch.setattr(Run, "act", full)
     code, said = type_in("run-recipe two.yaml")
     assert code == 1, said
     (hint,) = (one for one in LEAD.findall(said) if "then go on" in one)
     assert hint == "free some space, then go on with --resume: what was finished is kept"
-    monkeypatch.setattr(Walk, "act", act)
+    monkeypatch.setattr(Run, "act", act)
     code, said = type_in("run-recipe two.yaml --resume")
     assert code == 0, said
     assert "mix: skipped, finished" in said

@@ -77,7 +77,7 @@ class Broken:
 
 def test_a_tracker_that_fails_is_said_once_and_stops_nothing(monkeypatch, capsys):
     monkeypatch.setattr(
-        trackers.importlib, "import_module", lambda _: type("M", (), {"Tracker": Broken})
+        trackers.importlib, "import_module", lambda _: type("M", (), {"connect": Broken})
     )
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "correct-horse-battery")
     listener, manifest = Listener("mlflow", {}), lone()
@@ -99,7 +99,7 @@ def test_a_tracker_that_hangs_is_left_behind(monkeypatch, capsys):
             release.wait(30)
 
     monkeypatch.setattr(
-        trackers.importlib, "import_module", lambda _: type("M", (), {"Tracker": Slow})
+        trackers.importlib, "import_module", lambda _: type("M", (), {"connect": Slow})
     )
     monkeypatch.setattr(trackers, "PATIENCE", 0.05)
     listener = Listener("mlflow", {})

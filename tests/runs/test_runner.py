@@ -14,8 +14,8 @@ from runner.runs.decisions import Identity
 from runner.runs.job import Job
 from runner.runs.manifest import Manifest, StageRecord, State
 from runner.runs.outputs import Places
-from runner.runs.runner import Walk
-from runner.runs.warm_start import Ahead
+from runner.runs.runner import Run
+from runner.runs.warm_start import WarmStart
 
 RECIPE = """
 version: 1
@@ -42,7 +42,7 @@ def walk(tmp_path):
     )
     before = Manifest(id="id", folder=str(tmp_path), plan=plan, facts={}, stages=rows, state=State.FINISHED)
     job = Job(plan=plan, names=(), runs=tmp_path, before=before)
-    return Walk(job, load.catalog(), Ahead(tmp_path, plan, load.catalog()), Silent())
+    return Run(job, load.catalog(), WarmStart(tmp_path, plan, load.catalog()), Silent())
 
 
 def test_nothing_is_put_aside_while_it_is_said_to_be_finished(walk, monkeypatch):

@@ -34,11 +34,11 @@ if os.environ.get("RUN_RECIPE_PARENT"):
     if "END":
         mix.mix = mixed
     else:
-        written = observer.Host.write
+        written = observer.Observer.write
         def write(host, verdicts, **named):
             host.planned["ratio"] = 0.25
             written(host, host.verdicts(), **named)
-        observer.Host.write = write
+        observer.Observer.write = write
 """
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from runner import workflow
 from runner.catalog import load
-from runner.runs.warm_start import Ahead
+from runner.runs.warm_start import WarmStart
 from runner.system import machine
 
 TOOL = """
@@ -124,7 +124,7 @@ class Spawned:
 
 @pytest.fixture
 def early(plan, tmp_path, monkeypatch):
-    found = Ahead(tmp_path, plan, load.catalog())
+    found = WarmStart(tmp_path, plan, load.catalog())
     monkeypatch.setattr(found, "_spawn", lambda stage: Spawned(stage.name))
     monkeypatch.setattr(machine, "cores", lambda: 2)
     return found

@@ -92,12 +92,12 @@ def test_a_model_without_one_quantized_layer_is_not_called_quantized(models):
 def host(tmp_path):
     """What the end is looked at with: a stage of convert that was to quantize."""
     from runner.catalog import load
-    from runner.worker.observer import Host
+    from runner.worker.observer import Observer
 
     tool = load.catalog().get("mlx_lm.convert")
     params = {**tool.defaults, "hf_path": "base", "quantize": True, "q_bits": 4}
     stage = types.SimpleNamespace(name="q", params=params, allow=(), outputs={}, trainer={})
-    return Host(str(tmp_path), stage, tool)
+    return Observer(str(tmp_path), stage, tool)
 
 
 def saved(folder, name="model.safetensors", **tensors):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.tools.evaluate.grade import Scores, Verdict, last_number, score, verdicts
-from runner.tools.evaluate.prompts import Category, Question, Rule, read
+from runner.tools.evaluate.grade import Grade, Scores, last_number, score, verdicts
+from runner.tools.evaluate.prompts import AnswerRule, Category, Question, read
 from runner.tools.evaluate.prompts_file import survey
 
 
@@ -105,11 +105,11 @@ def test_a_line_without_a_prompt_is_a_category():
     assert read({"category": "a", "weight": 2}) == Category(name="a", rules=(), weight=2.0)
 
 
-RULES = tuple(Rule(kind="contain", wanted="x", weight=weight) for weight in (3.0, 1.0))
+RULES = tuple(AnswerRule(kind="contain", wanted="x", weight=weight) for weight in (3.0, 1.0))
 
 
 def test_the_score_of_an_answer_is_the_share_of_its_rules_by_weight():
-    found = [Verdict(rule=RULES[0], held=True), Verdict(rule=RULES[1], held=None)]
+    found = [Grade(rule=RULES[0], held=True), Grade(rule=RULES[1], held=None)]
     assert float(score(found)) == 0.75
 
 
@@ -121,7 +121,7 @@ def added(*rows, weights=()):
         question = Question(
             asked="prompt", prompt="p", id=None, category=category, rules=RULES[:1], weight=weight
         )
-        scores.add(question, [Verdict(rule=RULES[0], held=is_held)])
+        scores.add(question, [Grade(rule=RULES[0], held=is_held)])
     return scores.figures()
 
 
@@ -146,7 +146,7 @@ def test_a_pattern_that_is_given_up_is_no_verdict_and_counts_as_not_held():
         raise TimeoutError
 
     for kind in ("match", "not_match"):
-        (found,) = verdicts((Rule(kind=kind, wanted="x"),), "x", give_up)
+        (found,) = verdicts((AnswerRule(kind=kind, wanted="x"),), "x", give_up)
         assert found.held is None
         assert score([found]) == 0
 

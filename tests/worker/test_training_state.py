@@ -16,7 +16,7 @@ from runner.runs.checkpoints import (  # noqa: E402
     read_note,
 )
 from runner.worker.train.loop import Loop  # noqa: E402
-from runner.worker.train.state import State  # noqa: E402
+from runner.worker.train.state import TrainingState  # noqa: E402
 
 FINAL = "adapters.safetensors"
 SCHEDULE = {"name": "cosine_decay", "arguments": [1e-3, 12, 1e-5], "warmup": 2}
@@ -63,7 +63,7 @@ class Cut(BaseException):
     """The process is gone."""
 
 
-class Cutting(State, dict=True):
+class Cutting(TrainingState, dict=True):
     """A state whose process is gone when so many batches were drawn."""
 
     cut = 0
@@ -114,7 +114,7 @@ def trained(place, monkeypatch):
         args = {"model": str(place / "model"), "data": str(place / "data")}
         args = types.SimpleNamespace(**{**known, **args, "adapter_path": str(folder)})
         heard = Heard()
-        kind = State if cut is None else Cutting
+        kind = TrainingState if cut is None else Cutting
         note = folder / "state" / NOTE
         before = read_note(json.loads(note.read_text())) if note.exists() else None
         folder.mkdir(exist_ok=True)

@@ -173,7 +173,7 @@ _NAME = re.compile(
 _PACKED = re.compile(r"\.(?:gz|bz2|xz|zst)\Z")
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class FolderReport(Struct, frozen=True, kw_only=True):
     """Every problem of a data folder, and what the rows of each split are like."""
 
     problems: tuple[Problem, ...]
@@ -200,7 +200,7 @@ def report(
     splits: Sequence[str] = SPLITS,
     required: Collection[str] = ("train",),
     heads: Mapping[str, bytes] | None = None,
-) -> Report:
+) -> FolderReport:
     """Put the surveys of a folder's splits together; `names` are the files in it.
 
     `heads` are the beginnings of those that `misnamed` finds.
@@ -211,7 +211,7 @@ def report(
     found += _formats_differ(surveys)
     for survey in surveys.values():
         found += ordered([*split_problems(survey), *survey.tally.problems()])
-    return Report(
+    return FolderReport(
         problems=tuple(found), splits={split: survey.stats() for split, survey in surveys.items()}
     )
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from runner.base.problems import listing, shown, suggest
 from runner.data.rows.parsing import parse
-from runner.data.rows.row import Features, Flaw, RowError, Use, empty, kind, strings, text_parts
+from runner.data.rows.row import Features, Flaw, RowError, RowUse, empty, kind, strings, text_parts
 from runner.data.rows.shapes import as_chat, without_format
 
 
-def text_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
+def text_flaws(row: Mapping[str, Any], use: RowUse) -> Iterator[Flaw]:
     """Yield what is wrong with a row of text."""
     key = use.features.text
     if flaw := _string(row, key):
@@ -28,7 +28,7 @@ def text_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
         )
 
 
-def completion_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
+def completion_flaws(row: Mapping[str, Any], use: RowUse) -> Iterator[Flaw]:
     """Yield what is wrong with a row of prompt and completion."""
     for key in (use.features.prompt, use.features.completion):
         if flaw := _string(row, key):
@@ -128,7 +128,7 @@ LONGEST = 64
 """Characters of a role that may be meant as one."""
 
 
-def plain_texts(row: Mapping[str, Any], use: Use) -> list[str] | None:
+def plain_texts(row: Mapping[str, Any], use: RowUse) -> list[str] | None:
     """Return the texts of a chat at whose flaws nobody has to look, None where one may be.
 
     Nearly all are known roles and texts, with an answer at the end.
@@ -149,7 +149,7 @@ def plain_texts(row: Mapping[str, Any], use: Use) -> list[str] | None:
     return texts if role == "assistant" else None
 
 
-def chat_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
+def chat_flaws(row: Mapping[str, Any], use: RowUse) -> Iterator[Flaw]:
     """Yield what is wrong with a row of messages."""
     key = use.features.chat
     messages = row[key]
@@ -171,7 +171,7 @@ def chat_flaws(row: Mapping[str, Any], use: Use) -> Iterator[Flaw]:
         yield from tools_flaws(row)
 
 
-def _message_flaws(message: Any, at: int, use: Use, *, is_last: bool) -> Iterator[Flaw]:
+def _message_flaws(message: Any, at: int, use: RowUse, *, is_last: bool) -> Iterator[Flaw]:
     path: tuple[str | int, ...] = (use.features.chat, at)
     name = f"{use.features.chat}[{at}]"
     if not isinstance(message, dict):
@@ -204,7 +204,7 @@ def _message_flaws(message: Any, at: int, use: Use, *, is_last: bool) -> Iterato
         yield from _content_flaws(message["content"], name, path, answers=answers)
 
 
-def _role_flaws(role: Any, name: str, path: tuple[str | int, ...], use: Use) -> Iterator[Flaw]:
+def _role_flaws(role: Any, name: str, path: tuple[str | int, ...], use: RowUse) -> Iterator[Flaw]:
     path = (*path, "role")
     if not isinstance(role, str):
         yield Flaw(
@@ -246,7 +246,7 @@ def _content_flaws(
         yield Flaw(rule="row-field-type", message=message, hint="", path=path)
 
 
-def _order_flaws(messages: Sequence[Any], use: Use) -> Iterator[Flaw]:
+def _order_flaws(messages: Sequence[Any], use: RowUse) -> Iterator[Flaw]:
     last = len(messages) - 1
     path = (use.features.chat, last)
     role = messages[last].get("role")
@@ -279,14 +279,14 @@ def _order_flaws(messages: Sequence[Any], use: Use) -> Iterator[Flaw]:
             )
 
 
-CHECKS: Mapping[str, Callable[[Mapping[str, Any], Use], Iterator[Flaw]]] = {
+CHECKS: Mapping[str, Callable[[Mapping[str, Any], RowUse], Iterator[Flaw]]] = {
     "completions": completion_flaws,
     "chat": chat_flaws,
     "text": text_flaws,
 }
 
 
-def look(row: Mapping[str, Any], kind: str, use: Use) -> tuple[list[str] | None, list[Flaw]]:
+def look(row: Mapping[str, Any], kind: str, use: RowUse) -> tuple[list[str] | None, list[Flaw]]:
     """Return the strings of a row, None where a flaw is an error; and its flaws."""
     texts = plain_texts(row, use) if kind == "chat" else None
     if texts is not None:

@@ -73,7 +73,7 @@ class Features(Struct, frozen=True, kw_only=True):
     text: str = "text"
 
 
-class Use(Struct, frozen=True, kw_only=True):
+class RowUse(Struct, frozen=True, kw_only=True):
     """What the rows will be trained with, and how many problems of a kind to show per file."""
 
     features: Features = Features()

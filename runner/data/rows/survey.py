@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from runner.data.rows.formats import look, other_format, require_format, two_formats
 from runner.data.rows.parsing import BLANK, Parse, constant_flaw, parse, problem_of
-from runner.data.rows.row import Flaw, Row, RowError, Use, identity
+from runner.data.rows.row import Flaw, Row, RowError, RowUse, identity
 from runner.data.rows.shapes import unread
 from runner.data.rows.survey_counts import Histogram, Spread, Tally
 from runner.data.rows.template import given_up, refused
@@ -57,7 +57,7 @@ class Survey:
     `silent` holds, by number of keys, place and line of the rows without a token to learn.
     """
 
-    def __init__(self, *, file: str, format: str | None, use: Use) -> None:  # noqa: A002
+    def __init__(self, *, file: str, format: str | None, use: RowUse) -> None:  # noqa: A002
         self.file = file
         self.format = format
         self.use = use

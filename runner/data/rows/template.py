@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from runner.data.rows.row import Flaw, Row, Use
+from runner.data.rows.row import Flaw, Row, RowUse
 from runner.data.rows.tokens import messages_of
 
 MOST = 300
 """So many characters are shown of what a template says."""
 
 
-def refused(why: str, row: Row, use: Use) -> Flaw:
+def refused(why: str, row: Row, use: RowUse) -> Flaw:
     """Return the flaw of a row that the template does not take."""
     messages = messages_of(row, use)
     what = "the model's chat template" if messages else "the model's tokenizer"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from runner.base.problems import counted
-from runner.data.rows.row import Flaw, Row, Use
+from runner.data.rows.row import Flaw, Row, RowUse
 
 
 class Encode(Protocol):
@@ -26,7 +26,7 @@ class Encode(Protocol):
         ...  # pragma: no cover
 
 
-def messages_of(row: Row, use: Use) -> Sequence[Any]:
+def messages_of(row: Row, use: RowUse) -> Sequence[Any]:
     """Return the messages that mlx-lm makes of a row, none of a row of text."""
     if row.format == "text":
         return ()
@@ -40,14 +40,14 @@ def messages_of(row: Row, use: Use) -> Sequence[Any]:
     return found
 
 
-def write(row: Row, use: Use, encode: Encode) -> None:
+def write(row: Row, use: RowUse, encode: Encode) -> None:
     """Let the chat template write a row as it is written in a training. Raises ValueError."""
     messages = messages_of(row, use)
     if messages:
         encode(messages, tools=row.value.get("tools"), tokenize=False)
 
 
-def tokens(row: Row, use: Use, encode: Encode) -> tuple[Sequence[int], Sequence[int] | None]:
+def tokens(row: Row, use: RowUse, encode: Encode) -> tuple[Sequence[int], Sequence[int] | None]:
     """Return the tokens of a row and, where it matters, those mlx-lm takes for its prompt."""
     if row.format == "text":
         return encode(row.parts[0]), None
@@ -64,7 +64,7 @@ def tokens(row: Row, use: Use, encode: Encode) -> tuple[Sequence[int], Sequence[
         return whole, None  # mlx-lm writes no prompt alone without a mask
 
 
-def targets(size: int, start: int, use: Use) -> tuple[int, int]:
+def targets(size: int, start: int, use: RowUse) -> tuple[int, int]:
     """Return how many tokens of a row the loss counts, and how many of padding (T74).
 
     `size` and `start` are the tokens of the row and of its masked prompt. mlx-lm counts the steps
@@ -76,7 +76,7 @@ def targets(size: int, start: int, use: Use) -> tuple[int, int]:
     return max(end - first, 0), int(first <= end < use.max_seq_length)
 
 
-def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: Use) -> Iterator[Flaw]:
+def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: RowUse) -> Iterator[Flaw]:
     """Yield what max_seq_length and the mask do to a row of these tokens."""
     size, longest = len(whole), use.max_seq_length
     start = 0 if prompt is None else len(prompt)

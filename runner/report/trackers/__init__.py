@@ -120,8 +120,8 @@ class Listener(Silent):
     def _work(self, manifest: Manifest) -> None:
         """Tell the tracker everything in turn; after its first failure nothing more."""
         try:
-            kind = importlib.import_module(f"runner.report.trackers.{self.name}").Tracker
-            tracker = cast("Tracker", kind(self._options, manifest))
+            connect = importlib.import_module(f"runner.report.trackers.{self.name}").connect
+            tracker = cast("Tracker", connect(self._options, manifest))
             while (call := self._calls.get()) is not None:
                 call(tracker)
         except Exception as error:  # noqa: BLE001  (whatever a service does, the training goes on)

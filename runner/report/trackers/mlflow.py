@@ -12,7 +12,7 @@ LONGEST = 6000
 BATCH = 100
 
 
-class Tracker:
+class Mlflow:
     """One run of an MLflow experiment."""
 
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
@@ -46,3 +46,6 @@ class Tracker:
     def end(self, *, good: bool) -> None:
         """Close the run as finished or failed."""
         self._client.set_terminated(self._run, "FINISHED" if good else "FAILED")
+
+
+connect = Mlflow

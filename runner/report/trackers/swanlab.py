@@ -7,7 +7,7 @@ from typing import Any
 from runner.runs.manifest import Manifest
 
 
-class Tracker:
+class Swanlab:
     """One run of a project there."""
 
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
@@ -33,3 +33,6 @@ class Tracker:
     def end(self, *, good: bool) -> None:
         """Close the run."""
         self._swanlab.finish(state="success" if good else "crashed")
+
+
+connect = Swanlab

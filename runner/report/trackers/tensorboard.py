@@ -7,7 +7,7 @@ from typing import Any
 from runner.runs.manifest import Manifest
 
 
-class Tracker:
+class Tensorboard:
     """One folder of event files."""
 
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
@@ -32,3 +32,6 @@ class Tracker:
         """Close the files."""
         self._writer.add_text("state", "finished" if good else "failed")
         self._writer.close()
+
+
+connect = Tensorboard

@@ -8,7 +8,7 @@ from typing import Any
 from runner.runs.manifest import Manifest
 
 
-class Tracker:
+class Trackio:
     """One run of a project there."""
 
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
@@ -41,3 +41,6 @@ class Tracker:
         """Close the run with its verdict."""
         self._run.log({"finished": int(good)})
         self._run.finish()
+
+
+connect = Trackio

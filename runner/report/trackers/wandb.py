@@ -6,7 +6,7 @@ from typing import Any
 from runner.runs.manifest import Manifest
 
 
-class Tracker:
+class Wandb:
     """One run of a project there."""
 
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
@@ -34,3 +34,6 @@ class Tracker:
     def end(self, *, good: bool) -> None:
         """Close the run."""
         self._run.finish(exit_code=0 if good else 1)
+
+
+connect = Wandb

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from runner.tools.evaluate.prompts import Category, Question, Rule
+from runner.tools.evaluate.prompts import AnswerRule, Category, Question
 
 Search = Callable[[str, str], bool]
 # A comma parts thousands; a sign after a digit is a dash.
@@ -15,10 +15,10 @@ _NUMBER = re.compile(r"(?<![\d.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-
 _DASH = re.compile(r"(?<=\d)-(?=\d)")
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class Grade(Struct, frozen=True, kw_only=True):
     """Whether an answer holds to a rule; None where the search for a pattern was given up."""
 
-    rule: Rule
+    rule: AnswerRule
     held: bool | None
     seen: float | None = None
 
@@ -33,12 +33,12 @@ class Verdict(Struct, frozen=True, kw_only=True):
         return {**said, "held": self.held}
 
 
-def verdicts(rules: Sequence[Rule], answer: str, search: Search) -> list[Verdict]:
+def verdicts(rules: Sequence[AnswerRule], answer: str, search: Search) -> list[Grade]:
     """Return a verdict for each rule; `search` may give a pattern up with a TimeoutError."""
     return [_verdict(rule, answer, search) for rule in rules]
 
 
-def score(found: Sequence[Verdict]) -> Fraction:
+def score(found: Sequence[Grade]) -> Fraction:
     """Return the share of the rules that hold, by their weights."""
     whole = sum(Fraction(str(one.rule.weight)) for one in found)
     return sum((Fraction(str(one.rule.weight)) for one in found if one.held), Fraction()) / whole
@@ -50,22 +50,22 @@ def last_number(answer: str) -> float | None:
     return float(found[-1].replace(",", "")) if found else None
 
 
-def _verdict(rule: Rule, answer: str, search: Search) -> Verdict:
+def _verdict(rule: AnswerRule, answer: str, search: Search) -> Grade:
     wanted = rule.wanted
     if isinstance(wanted, int | float):
         seen = last_number(answer)
         near = seen is not None and _near(seen, wanted, rule.tolerance)
-        return Verdict(rule=rule, held=near, seen=seen)
+        return Grade(rule=rule, held=near, seen=seen)
     if rule.kind in {"match", "not_match"}:
         try:
-            return Verdict(rule=rule, held=search(wanted, answer) is (rule.kind == "match"))
+            return Grade(rule=rule, held=search(wanted, answer) is (rule.kind == "match"))
         except TimeoutError:
-            return Verdict(rule=rule, held=None)
+            return Grade(rule=rule, held=None)
     if rule.ignore_case:
         wanted, answer = wanted.casefold(), answer.casefold()
     if rule.kind == "exact":
-        return Verdict(rule=rule, held=answer.strip() == wanted.strip())
-    return Verdict(rule=rule, held=(wanted in answer) is (rule.kind == "contain"))
+        return Grade(rule=rule, held=answer.strip() == wanted.strip())
+    return Grade(rule=rule, held=(wanted in answer) is (rule.kind == "contain"))
 
 
 def _near(seen: float, wanted: float, tolerance: float) -> bool:
@@ -98,7 +98,7 @@ class Scores:
         self._sums: dict[str, Sum] = {}
         self.undecided = 0
 
-    def add(self, question: Question, found: Sequence[Verdict]) -> None:
+    def add(self, question: Question, found: Sequence[Grade]) -> None:
         """Add the verdicts on one answer."""
         one = self._sums.setdefault(question.category, Sum())
         weight = Fraction(str(question.weight))

@@ -31,7 +31,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
-class Rule(Struct, frozen=True, kw_only=True):
+class AnswerRule(Struct, frozen=True, kw_only=True):
     """What an answer must be like: one of KINDS, and what it asks for."""
 
     kind: str
@@ -51,7 +51,7 @@ class Question(Struct, frozen=True, kw_only=True):
     prompt: Any
     id: str | None
     category: str
-    rules: tuple[Rule, ...]
+    rules: tuple[AnswerRule, ...]
     weight: float
 
 
@@ -59,7 +59,7 @@ class Category(Struct, frozen=True, kw_only=True):
     """What holds for every question of a category: rules beside their own, and its weight."""
 
     name: str
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[AnswerRule, ...] = ()
     weight: float = 1.0
 
 
@@ -97,10 +97,10 @@ def messages_of(question: Question, system_prompt: str | None) -> list[Any] | No
     return [*system, {"role": "user", "content": question.prompt}]
 
 
-def _rule(said: Json) -> Rule:
+def _rule(said: Json) -> AnswerRule:
     name = next(name for name in KINDS if name in said)
     options = {key: said[key] for key in _OPTIONS if key in said}
-    return Rule(kind=name, wanted=said[name], **options)
+    return AnswerRule(kind=name, wanted=said[name], **options)
 
 
 def _flaws(row: Json) -> Iterator[Flaw]:

@@ -12,7 +12,7 @@ from runner.base.problems import Mark, Problem, counted
 from runner.data.rows import Flaw, RowError, parse
 from runner.data.rows.parsing import column_of
 from runner.system.reader import lines, opened
-from runner.tools.evaluate.prompts import Category, Question, Rule, read
+from runner.tools.evaluate.prompts import AnswerRule, Category, Question, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,14 +59,14 @@ class Prompts(Struct, frozen=True, kw_only=True):
                 if limit is None or seen[found.category] <= limit:
                     yield line, replace(found, rules=self._rules(found))
 
-    def _rules(self, question: Question) -> tuple[Rule, ...]:
+    def _rules(self, question: Question) -> tuple[AnswerRule, ...]:
         known = self.categories.get(question.category)
         return (*(known.rules if known else ()), *question.rules)
 
 
 def survey(file: Path) -> Prompts:
     """Read every line of a prompts file and keep the places of its questions. Raises OSError."""
-    reader = _Reader(file)
+    reader = _PromptsReader(file)
     with opened(file) as stream:
         offset = 0
         for number, line in enumerate(lines(stream), 1):
@@ -77,7 +77,7 @@ def survey(file: Path) -> Prompts:
     return reader.end()
 
 
-class _Reader:
+class _PromptsReader:
     """Reads lines and remembers what only the whole file can tell."""
 
     def __init__(self, file: Path) -> None:

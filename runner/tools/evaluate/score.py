@@ -20,7 +20,7 @@ from msgspec import Struct, field
 
 from runner.base.errors import Exit, ToolError
 from runner.base.problems import counted, picture
-from runner.data.refusals import Ahead
+from runner.data.refusals import Precheck
 from runner.system import printer
 from runner.tools.evaluate import grade
 from runner.tools.evaluate.answers import Answer, Model, Sampling, refuse_code
@@ -166,7 +166,7 @@ def _answer_all(scoring: Scoring, arguments: argparse.Namespace) -> None:
             temp=arguments.temp, top_p=arguments.top_p, top_k=arguments.top_k, min_p=arguments.min_p
         ),
     )
-    meter = Meter(scoring.prompts.count(scoring.limit))
+    meter = AnswerMeter(scoring.prompts.count(scoring.limit))
     try:
         for number, answer in answers:
             scoring.take(number, answer)
@@ -206,7 +206,7 @@ def _patience(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-class Meter:
+class AnswerMeter:
     """How far it is: one line for a terminal; elsewhere one each tenth of the way, or minute."""
 
     def __init__(self, total: int) -> None:
@@ -231,7 +231,7 @@ class Meter:
 
 
 def _sample(
-    line: int, question: Question, answer: Answer, found: Sequence[grade.Verdict]
+    line: int, question: Question, answer: Answer, found: Sequence[grade.Grade]
 ) -> dict[str, Any]:
     known = {"id": question.id, "category": question.category}
     return {
@@ -297,7 +297,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser=parser, prepare=prepare, room=room)
+AHEAD = Precheck(parser=parser, prepare=prepare, room=room)
 
 
 def _positive(text: str) -> int:

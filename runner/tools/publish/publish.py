@@ -22,7 +22,7 @@ from runner.base.constants import RUN_DIR
 from runner.base.errors import Exit, ToolError
 from runner.base.problems import counted
 from runner.catalog import load
-from runner.data.refusals import Ahead
+from runner.data.refusals import Precheck
 from runner.report import gather
 from runner.runs import history
 from runner.system import files as disk
@@ -279,7 +279,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Ahead(parser=parser, prepare=prepare)
+AHEAD = Precheck(parser=parser, prepare=prepare)
 
 
 def _hub_id(text: str) -> str:

@@ -11,7 +11,7 @@ from runner.base.errors import GoOnError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runner.worker.train.state import State
+    from runner.worker.train.state import TrainingState
 
 
 @contextmanager
@@ -52,7 +52,7 @@ class Counted:
         self.before = before
 
     @classmethod
-    def of(cls, wrapped: Any, state: State | None) -> Any:
+    def of(cls, wrapped: Any, state: TrainingState | None) -> Any:
         """Return what is to be called: the callback itself where nothing was trained before."""
         return cls(wrapped, state.tokens) if wrapped and state and state.first else wrapped
 

@@ -25,12 +25,12 @@ from runner.plan.train_options import DATA
 from runner.system import files
 from runner.worker.train.choice import Weights, best
 from runner.worker.train.count import Counted, counting
-from runner.worker.train.measure import Keys, Rows
+from runner.worker.train.measure import MeasuredRows, RandomState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from runner.worker.train.state import State
+    from runner.worker.train.state import TrainingState
 
 FINAL = "adapters.safetensors"
 LAST = "last_adapters.safetensors"
@@ -50,7 +50,7 @@ class Loop:
         said: Mapping[str, Any],
         hear: Callable[[str, Mapping[str, Any]], None],
         seen: Callable[[Mapping[str, Any]], None],
-        state: State | None = None,
+        state: TrainingState | None = None,
     ) -> None:
         self.said = said
         self.hear = hear
@@ -60,8 +60,8 @@ class Loop:
         self.keeps = said.get("keep") == "best"
         self.bound: float | None = said.get("watch.retention.stop_above")
         self.seed = 0
-        self.rows: Rows | None = None
-        self.retained: Rows | None = None
+        self.rows: MeasuredRows | None = None
+        self.retained: MeasuredRows | None = None
         self.candidates: list[Weights] = []
         self.newest = Weights(iteration=0, file="")
         self.start: float | None = None
@@ -69,7 +69,7 @@ class Loop:
 
     def install(self, lora: Any) -> None:
         """Put this around what mlx_lm.lora calls by name."""
-        self.keys = Keys()
+        self.keys = RandomState()
         lora.load_dataset = self.load_dataset(lora.load_dataset)
         lora.train = self.train(lora.train)
 
@@ -254,8 +254,8 @@ class Loop:
         self.hear("kept", known)
 
     @staticmethod
-    def _rows(dataset: Any, batches: int, args: Any, seed: int) -> Rows:
-        return Rows(
+    def _rows(dataset: Any, batches: int, args: Any, seed: int) -> MeasuredRows:
+        return MeasuredRows(
             dataset=dataset,
             batch_size=args.batch_size,
             batches=batches,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _WORD = 32
 
 
-class Keys:
+class RandomState:
     """MLX's random state, which can be read and, in all releases, only be seeded.
 
     The state is the key of a seed: its two halves.
@@ -36,7 +36,7 @@ class Keys:
         self._seed(seed)
 
 
-class Rows(Struct, frozen=True, kw_only=True):
+class MeasuredRows(Struct, frozen=True, kw_only=True):
     """Rows of one data set and how a trainer reads them; `batches` is -1 for all of them."""
 
     dataset: Any
@@ -45,7 +45,7 @@ class Rows(Struct, frozen=True, kw_only=True):
     max_seq_length: int
     seed: int
 
-    def loss(self, model: Any, keys: Keys) -> float:
+    def loss(self, model: Any, keys: RandomState) -> float:
         """Return the mean loss of a token; every call reads the same rows."""
         trainer = importlib.import_module("mlx_lm.tuner.trainer")
         with aside(model, keys, self.seed):
@@ -60,7 +60,7 @@ class Rows(Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def aside(model: Any, keys: Keys, seed: int) -> Iterator[None]:
+def aside(model: Any, keys: RandomState, seed: int) -> Iterator[None]:
     """Leave numpy's and MLX's random states, and the model's mode, as they are found."""
     import numpy as np
 

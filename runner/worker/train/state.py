@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from runner.worker.train.measure import Keys
+    from runner.worker.train.measure import RandomState
 
 WEIGHTS, OPTIMIZER, DRAWN = "weights.", "optimizer.", "numpy."
 
@@ -48,7 +48,7 @@ class Draws(Struct, kw_only=True):
         np.random.set_state((kind, np.array(self.words), *rest))  # noqa: NPY002
 
 
-class State(Struct, kw_only=True):
+class TrainingState(Struct, kw_only=True):
     """Where a training keeps its state, and what it was when it was cut off, if it was.
 
     `identity` is what of, `metrics` the file of its figures.
@@ -67,7 +67,7 @@ class State(Struct, kw_only=True):
         """The iterations that were done before."""
         return self.before.iteration if self.before else 0
 
-    def restore(self, model: Any, optimizer: Any, keys: Keys) -> Mapping[str, Any]:
+    def restore(self, model: Any, optimizer: Any, keys: RandomState) -> Mapping[str, Any]:
         """Bring model, optimizer and MLX's random state to where they were; return the rest.
 
         Numpy's is put back by forward, when the batches are drawn. Raises GoOnError.
@@ -118,7 +118,12 @@ class State(Struct, kw_only=True):
             self.tokens += max(0, min(end, last) - max(start, 1) + 1)
 
     def save(
-        self, iteration: int, model: Any, optimizer: Any, keys: Keys, choice: Mapping[str, Any]
+        self,
+        iteration: int,
+        model: Any,
+        optimizer: Any,
+        keys: RandomState,
+        choice: Mapping[str, Any],
     ) -> None:
         """Keep the state after an iteration, in place of the one before, whole or not at all."""
         mx = importlib.import_module("mlx.core")

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from runner.data.read import check
-from runner.data.rows import Features, RowError, Use, formats_of, parse, require_format, tokens
+from runner.data.rows import Features, RowError, RowUse, formats_of, parse, require_format, tokens
 from runner.data.rows import Row as Known
 from runner.data.tokenizer import load_tokenizer
 
@@ -113,7 +113,7 @@ def test_the_tokens_are_those_mlx_lm_trains(theirs, model, row, mask_prompt):
     expected, offset = create_dataset([row], theirs, config).process(row)
     parts = {"text": ("text",), "completions": ("prompt", "completion")}
     known = Known(value=row, format=kind, parts=[row[key] for key in parts.get(kind, ())])
-    whole, prompt = tokens(known, Use(mask_prompt=mask_prompt), load_tokenizer(model))
+    whole, prompt = tokens(known, RowUse(mask_prompt=mask_prompt), load_tokenizer(model))
     assert list(whole) == list(expected)
     assert len(prompt or ()) == offset
 
@@ -160,6 +160,6 @@ def test_the_loss_counts_the_tokens_and_the_padding_that_are_said(size, start):
     batch, lengths = next(iterate_batches(rows, batch_size=1, max_seq_length=20))
     logits = mx.zeros((1, batch.shape[1] - 1, 4))
     loss, counted = default_loss(lambda _: logits, batch, lengths)
-    said = targets(size, start, Use(mask_prompt=True, max_seq_length=20))
+    said = targets(size, start, RowUse(mask_prompt=True, max_seq_length=20))
     assert counted.item() == sum(said)
     assert mx.isnan(loss).item() is (sum(said) == 0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.data.rows import RowError, Use, look, parse, quick_parse
+from runner.data.rows import RowError, RowUse, look, parse, quick_parse
 from runner.data.rows.formats import chat_flaws, plain_texts
 from runner.data.rows.row import strings
 
@@ -139,7 +139,7 @@ MESSAGES = st.lists(
 )
 def test_a_chat_nobody_looks_at_has_no_flaw(messages, tools, mask):
     row = {"messages": messages, "tools": tools}
-    use = Use(mask_prompt=mask)
+    use = RowUse(mask_prompt=mask)
     texts = plain_texts(row, use)
     if texts is not None:
         assert list(chat_flaws(row, use)) == []
@@ -148,5 +148,5 @@ def test_a_chat_nobody_looks_at_has_no_flaw(messages, tools, mask):
 
 def test_a_plain_chat_is_not_looked_at_twice():
     plain = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    assert plain_texts({"messages": plain}, Use()) == ["a", "b"]
-    assert look({"messages": plain}, "chat", Use()) == (["a", "b"], [])
+    assert plain_texts({"messages": plain}, RowUse()) == ["a", "b"]
+    assert look({"messages": plain}, "chat", RowUse()) == (["a", "b"], [])

@@ -200,7 +200,7 @@ def verdict(**params):
     shape = {"lora_parameters": {"keys": ["self_attn.q_proj"]}}
     stages = {"a": {"tool": "mlx_lm.lora", "params": {**LORA, **shape, "batch_size": 2, **params}}}
     Path("r.yaml").write_text(json.dumps({"version": 1, "stages": stages}))
-    (found,) = check_files.check(["r.yaml"], ["r.yaml"], check_files.Request())
+    (found,) = check_files.check(["r.yaml"], ["r.yaml"], check_files.CheckRequest())
     return found.verdict, [problem.message for problem in found.problems]
 
 

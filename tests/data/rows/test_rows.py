@@ -19,8 +19,8 @@ from runner.data.rows import (
     Features,
     Flaw,
     Histogram,
+    RowUse,
     Survey,
-    Use,
     column_of,
     first_format,
     report,
@@ -500,8 +500,8 @@ def test_quantiles_are_within_one_percent(values):
 # --- tokens
 
 
-LONG = Use(mask_prompt=True, max_seq_length=10)
-PLAIN = Use(max_seq_length=10)
+LONG = RowUse(mask_prompt=True, max_seq_length=10)
+PLAIN = RowUse(max_seq_length=10)
 
 
 @pytest.mark.parametrize(
@@ -674,7 +674,7 @@ DAMAGE = [
 
 
 def surveyed(lines: list[bytes]) -> list[tuple[int, str]]:
-    survey = Survey(file="train.jsonl", format=first_format(lines, Features()), use=Use())
+    survey = Survey(file="train.jsonl", format=first_format(lines, Features()), use=RowUse())
     for number, row in enumerate(lines, 1):
         survey.take(number, row)
     found = report("data", ["train.jsonl"], {"train": survey}, splits=["train"])
@@ -697,7 +697,7 @@ def test_damage_to_one_row_is_found_at_exactly_its_line(rows, damage, data):
 
 @given(FILES, st.integers(1, 9))
 def test_what_is_not_reached_is_what_the_batches_leave_over(rows, batch):
-    survey = Survey(file="a", format=None, use=Use(batch_size=batch))
+    survey = Survey(file="a", format=None, use=RowUse(batch_size=batch))
     for number, row in enumerate(rows, 1):
         survey.take(number, line(row))
     rest = len(rows) % batch
