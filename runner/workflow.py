@@ -287,8 +287,8 @@ def run(job: "Job", hear: Hear) -> "Result":
     from runner.runs.warm_start import early
 
     catalog = schemas.installed_catalog()
-    trusting.require(job.plan, catalog, job.names, given=job.trust)
-    with signals.heeded(), early(job, catalog) as ahead:
+    trusting.require(job.plan, catalog, job.names, consent=job.trust)
+    with signals.interrupts(), early(job, catalog) as ahead:
         decision = decide(job.plan, catalog, job.names, job.before, job.runs)
         found = look(job, decision, ahead.folder)
         if job.before is None:  # what was looked at is sound: the second's imports may begin, too

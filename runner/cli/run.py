@@ -193,7 +193,7 @@ def _nothing_to_do(
     from runner.lint.findings import Findings
     from runner.runs import idle_resume
 
-    known = idle_resume.known(asked, runs, resume, smoke=smoke)
+    known = idle_resume.recall(asked, runs, resume, smoke=smoke)
     if known is None:
         return None
     before, notes = known

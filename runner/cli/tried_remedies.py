@@ -96,7 +96,7 @@ class Trial(Struct, kw_only=True, dict=True):
             return change, change
         made = [one for one in row.trail if one.mark]
         where = [f"said at {row.said.mark}", *(f"{one.name} at {one.mark}" for one in made)]
-        own = replace(change, said=", ".join(where))
+        own = replace(change, source=", ".join(where))
         same = [o.name for o in made if o.name.startswith("vars.") and o.value == change.old]
         return own, replace(own, target=same[-1]) if same else own
 

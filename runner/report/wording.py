@@ -131,7 +131,9 @@ def failed(stage: Stage, record: StageRecord) -> str:
 def changes(failure: Mapping[str, Any]) -> list[str]:
     """Return what to change after a failure, and the words that do so."""
     found = [
-        str(Adjustment(path=one["path"], old=one["from"], new=one["to"], said=one.get("said", "")))
+        str(
+            Adjustment(path=one["path"], old=one["from"], new=one["to"], source=one.get("said", ""))
+        )
         for one in failure.get("changes", ())
     ]
     lines = [f"  change {', '.join(found)}"] if found else []

@@ -88,7 +88,7 @@ class Attempt:
         events: list[Mapping[str, Any]] = []
         child: Child | None = None
         try:
-            with signals.held():
+            with signals.shield():
                 child = self.child()
                 record = replace(record, words=self.prepare(record, hear))
                 note(record)
@@ -107,13 +107,13 @@ class Attempt:
                 child.finish()
         if code == 0 and self.stage.launch:
             code = launch.code(self.log())
-        metrics = {**manifests.summary(events), **self.left()}
+        metrics = {**manifests.summary(events), **self.report_figures()}
         audit = self.audit()
         if code == 0 and (audit.get("different") or not history.audited(self.place)):
             code = Exit.AUDIT  # whatever its process said: what nobody has looked at is not well
         return replace(record, exit_code=code, metrics=metrics, audit=audit), timed_out
 
-    def made(self, record: StageRecord) -> StageRecord:
+    def with_outputs(self, record: StageRecord) -> StageRecord:
         """Return the record of a stage that ended well, with what it made."""
         self.places.correct()
         return replace(record, outputs=self.outputs(), prints=self.places.prints())
@@ -138,22 +138,22 @@ class Attempt:
         if log.exists():
             log.replace(self.place / f"log.{machine.stamp()}.txt")
         here = staged(self.stage, self.tool, self.places.open(keep=self.keep or before is not None))
-        said = invoke(here, self.tool)
-        if said.config is not None:
-            text = str(bind(said.config, str(self.folder)))
+        invocation = invoke(here, self.tool)
+        if invocation.config is not None:
+            text = str(bind(invocation.config, str(self.folder)))
             files.write(self.place / "config.json", text, lasting=False)
-        return tuple(bind([*said.arguments], str(self.folder)))
+        return tuple(bind([*invocation.arguments], str(self.folder)))
 
     def before(
         self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]
     ) -> Saved | None:
-        """Return where a training goes on, None where it starts over; say what is not known yet."""
+        """Return where a training goes on, None where it starts over; say what is not stage_of yet."""
         identity = Identity(parts=record.identity).digest
-        found, why = checkpoints.look(self.place, identity, thorough=True)
-        said = states.goes_on(found, self.stage) if found else states.starts_over(why)
-        if found is None or record.attempts > 1:
-            hear({"event": "said", "text": said})
-        return found
+        state, why = checkpoints.look(self.place, identity, thorough=True)
+        text = states.goes_on(state, self.stage) if state else states.starts_over(why)
+        if state is None or record.attempts > 1:
+            hear({"event": "said", "text": text})
+        return state
 
     def child(self) -> Child:
         """Return the stage's process: the one that waits for it, or its ranks' launcher."""
@@ -200,45 +200,45 @@ class Attempt:
         """Return the end of the stage's log, enough for what every rank said of its end."""
         return last_lines(self.place / "log.txt", count=2000)
 
-    def left(self) -> dict[str, float]:
+    def report_figures(self) -> dict[str, float]:
         """Return the figures a tool left in a file of its own."""
         if self.tool.report is None:
             return {}
-        here = staged(self.stage, self.tool, self.places.known())
+        here = staged(self.stage, self.tool, self.places.parts())
         path = bind(self.tool.report.format(**here.params), str(self.folder))
-        found = files.read_json(Path(path)) or {}
-        return {name: value for name, value in found.items() if self.tool.measured(name)}
+        figures = files.read_json(Path(path)) or {}
+        return {name: value for name, value in figures.items() if self.tool.measured(name)}
 
     def audit(self) -> dict[str, int]:
         """Return how many parameters were compared, how many differ, and how far they were seen."""
         rows = history.verdicts(self.place)
         return tally(rows) if rows else {}
 
-    def failed(self, record: StageRecord, *, timed_out: bool) -> Ending:
+    def diagnose(self, record: StageRecord, *, timed_out: bool) -> Ending:
         """Say how the stage failed, and whether trying again can help."""
         tail = last_lines(self.place / "log.txt")
         if timed_out:
             guidance = f"It ran longer than its timeout of {self.stage.timeout:g} s."
-            found = failures.Failure(kind="timeout", guidance=guidance, retry=True)
+            failure = failures.Failure(kind="timeout", guidance=guidance, retry=True)
         elif record.exit_code == Exit.AUDIT and not record.audit.get("different"):
-            found = failures.UNSEEN
+            failure = failures.UNSEEN
         else:
-            found = failures.classify(record.exit_code or 0, tail)
+            failure = failures.classify(record.exit_code or 0, tail)
         code = Exit.AUDIT if record.exit_code == Exit.AUDIT else Exit.STAGE_FAILED
-        changes = self.advise(self.stage, remedies(found.kind, self.stage, tail))
-        rehearse = found.smokes and not self.plan.smoke
+        changes = self.advise(self.stage, remedies(failure.kind, self.stage, tail))
+        rehearse = failure.smokes and not self.plan.smoke
         without = f"Without the hub the recipe is tried by: {rehearsal(self.manifest)}"
-        about = bind(subject(found.kind, self.stage), str(self.folder))
-        said = {
-            "kind": found.kind,
-            "guidance": f"{found.guidance} {about} {without if rehearse else ''}".rstrip(),
+        about = bind(subject(failure.kind, self.stage), str(self.folder))
+        note = {
+            "kind": failure.kind,
+            "guidance": f"{failure.guidance} {about} {without if rehearse else ''}".rstrip(),
             "changes": [change.as_dict() for change in changes],
             "try": self.command(changes),
             "tail": tail,
             "log": str(self.place / "log.txt"),
         }
-        ended = replace(record, state=State.FAILED, failure=said, ended=machine.now())
-        return Ending(record=ended, code=Exit.TIMEOUT if timed_out else code, again=found.retry)
+        outcome = replace(record, state=State.FAILED, failure=note, ended=machine.now())
+        return Ending(record=outcome, code=Exit.TIMEOUT if timed_out else code, again=failure.retry)
 
     def command(self, changes: Sequence[Adjustment]) -> str:
         """Return the command that goes on with changes that were tried, "" where none was."""
@@ -248,28 +248,28 @@ class Attempt:
 
     def judge(self, record: StageRecord) -> Ending:
         """Hold a finished stage against its expectations; a smoke run's figures mean nothing."""
-        judged = judge(self.stage, self.scope(record))
-        record = replace(record, expectations=tuple((one.expected, one.held) for one in judged))
-        missed = [one for one in judged if not one.held]
-        if self.plan.smoke or not missed:
-            told = tuple(one.as_dict() for one in missed)
-            return Ending(record=replace(record, unenforced=told), code=Exit.OK)
-        why = "\n".join(map(str, missed))
+        judgements = judge(self.stage, self.scope(record))
+        record = replace(record, expectations=tuple((one.expected, one.held) for one in judgements))
+        misses = [one for one in judgements if not one.held]
+        if self.plan.smoke or not misses:
+            notes = tuple(one.as_dict() for one in misses)
+            return Ending(record=replace(record, unenforced=notes), code=Exit.OK)
+        why = "\n".join(map(str, misses))
         failure = {
             "kind": MISSED,
             "guidance": why,
-            "missed": [one.as_dict() for one in missed],
+            "missed": [one.as_dict() for one in misses],
         }
         return Ending(record=replace(record, state=State.FAILED, failure=failure), code=Exit.EXPECTATION)
 
     def scope(self, record: StageRecord) -> dict[str, Any]:
         """Return the names an expectation may read."""
-        known = {stage.name: stage for stage in self.plan.stages}
+        stage_of = {stage.name: stage for stage in self.plan.stages}
         rows = [row for row in self.manifest.stages if row.name != record.name]
         stages = {
             row.name: {
-                **known[row.name].outputs,
-                "params": known[row.name].params,
+                **stage_of[row.name].outputs,
+                "params": stage_of[row.name].params,
                 "metrics": row.metrics,
             }
             for row in (*rows, record)

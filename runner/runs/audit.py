@@ -59,7 +59,7 @@ def compare(
 ) -> list[Verdict]:
     """Return a verdict for every planned parameter, in the plan's order."""
     return [
-        _judged(
+        _verdict(
             Verdict(
                 parameter=name,
                 planned=value,
@@ -75,10 +75,10 @@ def compare(
     ]
 
 
-def _judged(found: Verdict, instead: str) -> Verdict:
-    used = not found.observed or same(found.planned, found.effective)
-    equal = same(found.planned, found.parsed) and used
-    return replace(found, equal=equal, instead=instead if found.seen == PARSED else "")
+def _verdict(verdict: Verdict, instead: str) -> Verdict:
+    in_effect = not verdict.observed or same(verdict.planned, verdict.effective)
+    equal = same(verdict.planned, verdict.parsed) and in_effect
+    return replace(verdict, equal=equal, instead=instead if verdict.seen == PARSED else "")
 
 
 def differences(verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -86,7 +86,7 @@ def differences(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if not verdict.equal]
 
 
-def settled(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
+def settle(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
     """Return a verdict on a path that is as planned with the place it will be moved to."""
     place = moved(verdict.planned, final) if isinstance(verdict.planned, str) else None
     if place is None or place == verdict.planned or not verdict.equal:
@@ -109,34 +109,34 @@ def tally(verdicts: Iterable[Verdict]) -> dict[str, int]:
 def summary(counts: Mapping[str, int]) -> str:
     """Return a tally in words; one of an earlier release does not say how far it looked."""
     equal = counts["parameters"] - counts["different"]
-    said = f"{equal} of {counted(counts['parameters'], 'parameter')} as planned"
+    text = f"{equal} of {counted(counts['parameters'], 'parameter')} as planned"
     if "used" not in counts or not equal:
-        return said
+        return text
     used, read = counts["used"], counts["read"]
     parsed = equal - used - read
     if parsed == equal:
-        return f"{said} (only parsed)"
+        return f"{text} (only parsed)"
     parts = {"seen in use": used, "read by the tool": read, "only parsed": parsed}
-    return f"{said} ({', '.join(f'{count} {how}' for how, count in parts.items() if count)})"
+    return f"{text} ({', '.join(f'{count} {how}' for how, count in parts.items() if count)})"
 
 
 def total(verdicts: Iterable[Verdict]) -> str:
     """Return the audit of several stages in one line: its tally, and what is not as planned."""
     rows = list(verdicts)
     names = [verdict.parameter for verdict in differences(rows)]
-    said = [summary(tally(rows)), *([f"not as planned: {_names(names)}"] if names else [])]
-    return "; ".join(said)
+    parts = [summary(tally(rows)), *([f"not as planned: {_names(names)}"] if names else [])]
+    return "; ".join(parts)
 
 
 def sentence(verdicts: Iterable[Verdict]) -> str:
     """Return the audit of a stage in one line: as `total`, and what was only parsed."""
     rows = list(verdicts)
     counts = tally(rows)
-    said = [total(rows)]
+    parts = [total(rows)]
     if counts["used"] or counts["read"]:
         idle = [one for one in rows if one.equal and not one.used and not one.read]
-        said += [f"only parsed: {_names(map(_why, idle))}"] if idle else []
-    return "; ".join(said)
+        parts += [f"only parsed: {_names(map(_why, idle))}"] if idle else []
+    return "; ".join(parts)
 
 
 def _why(verdict: Verdict) -> str:

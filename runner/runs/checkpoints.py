@@ -39,15 +39,15 @@ class Saved(Struct, frozen=True, kw_only=True):
         return {"format": FORMAT, **asdict(self)}
 
 
-def read_note(said: Json | None) -> Saved | None:
+def read_note(note: Json | None) -> Saved | None:
     """Return the note, None where it is none of this format."""
-    if said is None or said.get("format") != FORMAT:
+    if note is None or note.get("format") != FORMAT:
         return None
     try:
-        found = read_as(said, Saved)
+        state = read_as(note, Saved)
     except ValueError:
         return None
-    return None if "/" in found.file or found.file in {"", ".", ".."} else found
+    return None if "/" in state.file or state.file in {"", ".", ".."} else state
 
 
 def unlike(saved: Saved, identity: str, packages: Mapping[str, str]) -> str:
@@ -63,8 +63,8 @@ def goes_on(saved: Saved, stage: Stage) -> str:
     iters, done = stage.params["iters"], saved.iteration
     update = done // stage.params["grad_accumulation_steps"]
     what = "the schedule" if stage.params["lr_schedule"] else "the optimizer"
-    left = f"{iters - done} remain, {what} at update {update}"
-    return f"goes on after iteration {done} of {iters}: {left}"
+    rest = f"{iters - done} remain, {what} at update {update}"
+    return f"goes on after iteration {done} of {iters}: {rest}"
 
 
 def starts_over(why: str) -> str:
@@ -95,28 +95,28 @@ def look(own: Path, identity: str, *, thorough: bool) -> tuple[Saved | None, str
     folder = place(own)
     if not (folder / NOTE).exists():
         return None, "it was cut off before its first checkpoint"
-    found = read_note(files.read_json(folder / NOTE))
-    if found is None:
+    state = read_note(files.read_json(folder / NOTE))
+    if state is None:
         return None, "the note of its saved state cannot be read"
-    why = unlike(found, identity, packages())
+    why = unlike(state, identity, packages())
     if why:
         return None, why
-    if not _whole(folder / found.file, found, thorough=thorough):
-        return None, f"its saved state {found.file} is damaged"
-    return found, ""
+    if not _whole(folder / state.file, state, thorough=thorough):
+        return None, f"its saved state {state.file} is damaged"
+    return state, ""
 
 
-def _whole(file: Path, found: Saved, *, thorough: bool) -> bool:
+def _whole(file: Path, state: Saved, *, thorough: bool) -> bool:
     try:
-        same = file.stat().st_size == found.size
-        return same and (not thorough or digests.sha256(file) == found.sha256)
+        same = file.stat().st_size == state.size
+        return same and (not thorough or digests.sha256(file) == state.sha256)
     except OSError:
         return False
 
 
-def cut(metrics: Path, found: Saved | None) -> None:
+def cut(metrics: Path, state: Saved | None) -> None:
     """Leave of a stage's metrics those that were written before its state was saved, or none."""
-    if found is None:
+    if state is None:
         metrics.unlink(missing_ok=True)
     elif metrics.exists():
-        os.truncate(metrics, min(found.metrics, metrics.stat().st_size))
+        os.truncate(metrics, min(state.metrics, metrics.stat().st_size))

@@ -28,7 +28,7 @@ MEMORY = ".digests.json"
 class Decision(Struct, frozen=True, kw_only=True):
     """What each stage would be made of, what happened to earlier outputs, and what to do."""
 
-    wanted: Mapping[str, Identity]
+    identities: Mapping[str, Identity]
     damaged: Mapping[str, str]
     actions: Sequence[Action]
 
@@ -43,25 +43,25 @@ def decide(
     """
     records = {record.name: record for record in before.stages} if before else {}
     versions = machine.packages() | {"run_recipe": "1"}
-    wanted = identities(plan, catalog, versions, _inputs(plan, catalog, runs))
+    identity_of = identities(plan, catalog, versions, _inputs(plan, catalog, runs))
     damaged = {}
     for stage in plan.stages:
         record = records.get(stage.name)
-        said = _damage(record, Places(Path(before.folder), stage)) if record and before else ""
-        if said:
-            damaged[stage.name] = said
+        damage = _damage(record, Places(Path(before.folder), stage)) if record and before else ""
+        if damage:
+            damaged[stage.name] = damage
     doubted = _doubted(plan, before.plan) if before else ()
-    actions = schedule(plan, names, wanted, records, damaged, doubted)
+    actions = schedule(plan, names, identity_of, records, damaged, doubted)
     if before is not None:
         again = {action.stage for action in actions if action.do == "run"}
         actions = [
-            _with_state(one, plan.stage(one.stage), wanted, before, again)
+            _with_state(one, plan.stage(one.stage), identity_of, before, again)
             if one.do == "run" and was_cut_off(records.get(one.stage))
             else one
             for one in actions
         ]
-    decision = Decision(wanted=wanted, damaged=damaged, actions=actions)
-    missing = gap(plan, [action.stage for action in actions], _kept(plan, decision, before))
+    decision = Decision(identities=identity_of, damaged=damaged, actions=actions)
+    missing = gap(plan, [action.stage for action in actions], _reasons(plan, decision, before))
     if missing is not None:
         raise RecipeError(*missing)
     return decision
@@ -81,7 +81,7 @@ def _doubted(plan: Plan, before: Plan) -> set[str]:
 def _with_state(
     action: Action,
     stage: Stage,
-    wanted: Mapping[str, Identity],
+    identity_of: Mapping[str, Identity],
     before: Manifest,
     again: Collection[str],
 ) -> Action:
@@ -90,11 +90,11 @@ def _with_state(
         return action
     remade = [name for name in stage.after if name in again]
     place = Path(before.folder) / stage.name
-    found, why = checkpoints.look(place, wanted[stage.name].digest, thorough=False)
+    state, why = checkpoints.look(place, identity_of[stage.name].digest, thorough=False)
     if remade:
-        found, why = None, f"stage {remade[0]} runs again"
-    said = states.goes_on(found, stage) if found else states.starts_over(why)
-    return replace(action, cause=f"{action.cause}; {said}")
+        state, why = None, f"stage {remade[0]} runs again"
+    text = states.goes_on(state, stage) if state else states.starts_over(why)
+    return replace(action, cause=f"{action.cause}; {text}")
 
 
 def _inputs(plan: Plan, catalog: Catalog, runs: Path) -> dict[str, str]:
@@ -102,58 +102,58 @@ def _inputs(plan: Plan, catalog: Catalog, runs: Path) -> dict[str, str]:
     paths = {one.path for stage in plan.stages for one in readings(stage, catalog)}
     memory = digests.Memory(runs / MEMORY)
     with meter() as progress:
-        found = {
+        digest_of = {
             path: digests.digest(memory.prints(Path(path), progress))
             for path in sorted(paths)
             if RUN_DIR not in path and Path(path).exists() and plan.maker(path) is None
         }
     memory.save()
-    return found
+    return digest_of
 
 
 def _damage(record: StageRecord, places: Places) -> str:
     """Return what happened to the outputs a stage made, '' where they are intact."""
-    for path, known in record.prints.items():
+    for path, prints in record.prints.items():
         if path not in places.finals:
             return f"its record names {path}, which is no output of it"
-        said = digests.difference(places.now(path), known)
-        if said:
-            return said
+        difference = digests.difference(places.now(path), prints)
+        if difference:
+            return difference
     return ""
 
 
 def own(plan: Plan, before: Manifest, damaged: Collection[str]) -> set[str]:
     """Return the outputs an earlier run made and nobody changed since: they make room for new."""
-    made = {record.name: [Path(path) for path in record.prints] for record in before.stages}
+    paths = {record.name: [Path(path) for path in record.prints] for record in before.stages}
     return {
-        said
+        output
         for stage in plan.stages
-        for said in stage.outputs.values()
-        for path in made.get(stage.name, ())
-        if stage.name not in damaged and Path(str(bind(said, before.folder))).is_relative_to(path)
+        for output in stage.outputs.values()
+        for path in paths.get(stage.name, ())
+        if stage.name not in damaged and Path(str(bind(output, before.folder))).is_relative_to(path)
     }
 
 
-def _kept(plan: Plan, decision: Decision, before: Manifest | None) -> dict[str, str]:
+def _reasons(plan: Plan, decision: Decision, before: Manifest | None) -> dict[str, str]:
     """Return for each stage of an earlier run why its result is not this plan's; '' where it is."""
     records = {record.name: record for record in before.stages} if before else {}
-    kept = {}
+    reasons = {}
     for stage in plan.stages:
         record = records.get(stage.name)
         if record is not None and record.state is State.FINISHED:
-            changed = list(decision.wanted[stage.name].changes(Identity(parts=record.identity)))
-            kept[stage.name] = listing(changed, 2) or decision.damaged.get(stage.name, "")
-    return kept
+            changed = list(decision.identities[stage.name].changes(Identity(parts=record.identity)))
+            reasons[stage.name] = listing(changed, 2) or decision.damaged.get(stage.name, "")
+    return reasons
 
 
 def ready(plan: Plan, catalog: Catalog, decision: Decision) -> None:
     """Raise UnfitError where this machine lacks what a stage that will run imports."""
     for action in decision.actions:
         if action.do == "run":
-            _installed(plan.stage(action.stage), catalog)
+            _require_modules(plan.stage(action.stage), catalog)
 
 
-def _installed(stage: Stage, catalog: Catalog) -> None:
+def _require_modules(stage: Stage, catalog: Catalog) -> None:
     """Raise where what a stage imports is not there."""
     tool = tool_of(stage, catalog)
     module = tool.main[0].partition(".")[0]
@@ -164,8 +164,8 @@ def _installed(stage: Stage, catalog: Catalog) -> None:
         raise UnfitError(f"stage '{stage.name}' runs {stage.tool}: {few}", MORE_FILES)
     reporters = str(stage.params.get("report_to") or "").split(",")
     rows = ["datasets"] if "dataset" in {one.kind for one in readings(stage, catalog)} else []
-    needed = ("mlx", module, *tool.needs, *rows, *reporters)
-    absent = [name for name in needed if name and not machine.importable(name)]
+    modules = ("mlx", module, *tool.needs, *rows, *reporters)
+    absent = [name for name in modules if name and not machine.importable(name)]
     if absent:
         why = f"stage '{stage.name}' runs {stage.tool}, and {absent[0]} is not installed here"
         mlx = absent[0].startswith("mlx")

@@ -61,14 +61,14 @@ def identities(
     plan: Plan, catalog: Catalog, versions: Mapping[str, str], digests: Mapping[str, str]
 ) -> dict[str, Identity]:
     """Return each stage's identity; `digests` are those of local paths that stages read."""
-    found: dict[str, Identity] = {}
+    result: dict[str, Identity] = {}
     for stage in plan.stages:
         tool = catalog.get(stage.tool)
         if tool is not None:
-            upstream = {f"stage {name}": found[name].digest for name in stage.after}
+            upstream = {f"stage {name}": result[name].digest for name in stage.after}
             paths = [one.path for one in readings(stage, catalog)]
             read = {f"input {path}": digests[path] for path in paths if path in digests}
-            found[stage.name] = Identity(
+            result[stage.name] = Identity(
                 parts={
                     "tool": stage.tool,
                     "version": _version(tool, versions),
@@ -80,13 +80,13 @@ def identities(
                     **upstream,
                 }
             )
-    return found
+    return result
 
 
 def schedule(
     plan: Plan,
     names: Sequence[str],
-    wanted: Mapping[str, Identity],
+    identity_of: Mapping[str, Identity],
     records: Mapping[str, StageRecord],
     damaged: Mapping[str, str],
     doubted: Collection[str] = (),
@@ -101,17 +101,17 @@ def schedule(
         if stage.name not in names:
             continue
         record = records.get(stage.name)
-        said = tuple(text for text, _ in record.expectations) if record else ()
-        judged = said == stage.expect and stage.name not in doubted
-        cause = _cause(stage, wanted[stage.name], record, damaged, again)
-        if not cause and judged and record and record.failure.get("kind") == MISSED:
+        expectations = tuple(text for text, _ in record.expectations) if record else ()
+        is_judged = expectations == stage.expect and stage.name not in doubted
+        cause = _cause(stage, identity_of[stage.name], record, damaged, again)
+        if not cause and is_judged and record and record.failure.get("kind") == MISSED:
             cause = "what was expected of it did not hold"
         if cause:
             again.add(stage.name)
             actions.append(Action(stage=stage.name, do="run", cause=cause))
         elif record and record.state is State.RUNNING:
             actions.append(Action(stage=stage.name, do="judge", cause="it was made, and is not in its place yet"))
-        elif not judged:
+        elif not is_judged:
             actions.append(Action(stage=stage.name, do="judge", cause="what is expected of it changed"))
         else:
             actions.append(Action(stage=stage.name, do="skip", cause=f"finished {records[stage.name].ended}"))
@@ -126,7 +126,7 @@ def was_cut_off(record: StageRecord | None) -> bool:
 
 def _cause(
     stage: Stage,
-    wanted: Identity,
+    identity: Identity,
     record: StageRecord | None,
     damaged: Mapping[str, str],
     again: set[str],
@@ -134,10 +134,10 @@ def _cause(
     """Return why a stage must run, '' where it need not."""
     if record is None or record.state is State.PENDING:
         return FIRST
-    missed = record.failure.get("kind") == MISSED
-    made = record.state is State.RUNNING and record.prints
-    changed = list(wanted.changes(Identity(parts=record.identity))) if record.identity else []
-    if record.state is not State.FINISHED and not missed and not made:
+    is_miss = record.failure.get("kind") == MISSED
+    is_unplaced = record.state is State.RUNNING and record.prints
+    changed = list(identity.changes(Identity(parts=record.identity))) if record.identity else []
+    if record.state is not State.FINISHED and not is_miss and not is_unplaced:
         what = f", and {listing(changed, 3)}" if changed else ""
         return f"it {_ENDED[record.state]}{what}"
     if changed:

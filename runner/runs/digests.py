@@ -27,30 +27,30 @@ UNREAD = frozenset({".DS_Store", ".localized", ".cache", "README.md"})
 
 def prints(
     path: Path,
-    known: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
     *,
     lasting: bool = False,
     progress: Progress | None = None,
 ) -> Json:
     """Return size, times, inode and SHA-256 of each file below `path`, by its path inside.
 
-    A file that is alike in all that `known` says of it is not read again: what may be moved has no
+    A file that is alike in all that `before` says of it is not read again: what may be moved has no
     ctime there, which moving changes. With `lasting` each
     file that is read is on the disk, not only in memory, before its print is returned. `progress`
     hears the bytes read and those to read.
     """
-    known = known or {}
-    found = [*_files(path)]
-    files = {name: file for name, file, _ in found}
-    stats = {name: said for name, _, said in found}
-    stale = [name for name, said in stats.items() if not _alike(known.get(name, {}), said)]
+    before = before or {}
+    rows = [*_files(path)]
+    files = {name: file for name, file, _ in rows}
+    stats = {name: status for name, _, status in rows}
+    stale = [name for name, status in stats.items() if not _alike(before.get(name, {}), status)]
     meter = _Meter(sum(stats[name]["size"] for name in stale), progress)
 
     def hashed(name: str) -> str:
         return sha256(Path(files[name]), meter, lasting=lasting)
 
     if not stale:
-        return {name: {**said, "sha256": known[name]["sha256"]} for name, said in stats.items()}
+        return {name: {**status, "sha256": before[name]["sha256"]} for name, status in stats.items()}
     from concurrent.futures import ThreadPoolExecutor  # what is known needs none
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
@@ -60,8 +60,8 @@ def prints(
             meter.stopped = True  # else a large file would be read to its end first
             raise
     return {
-        name: {**said, "sha256": fresh.get(name) or known[name]["sha256"]}
-        for name, said in stats.items()
+        name: {**status, "sha256": fresh.get(name) or before[name]["sha256"]}
+        for name, status in stats.items()
     }
 
 
@@ -93,63 +93,63 @@ class Memory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known = {n: said for n, said in (disk.read_json(path) or {}).items() if _prints(said)}
+        self._prints = {n: rows for n, rows in (disk.read_json(path) or {}).items() if _prints(rows)}
         self._new = False
 
     def prints(self, path: Path, progress: Progress | None = None) -> Json:
         """Return the prints of a path, reading only what is not known."""
         name, now = str(path.resolve()), time.time_ns()
-        known = self._known.get(name, {})
-        found = prints(path, known, progress=progress)
-        kept = {
-            inside: said
-            for inside, said in found.items()
-            if max(said["mtime"], said["ctime"]) < now - disk.RACE
+        before = self._prints.get(name, {})
+        result = prints(path, before, progress=progress)
+        lasting = {
+            inside: row
+            for inside, row in result.items()
+            if max(row["mtime"], row["ctime"]) < now - disk.RACE
         }
-        if kept != known:
-            self._known[name] = kept
+        if lasting != before:
+            self._prints[name] = lasting
             self._new = True
-        return found
+        return result
 
     def save(self) -> None:
         """Keep what is known of paths that are still there; without a place for it, do without."""
         if self._new:
-            here = {name: said for name, said in self._known.items() if Path(name).exists()}
+            here = {name: rows for name, rows in self._prints.items() if Path(name).exists()}
             with suppress(OSError):
                 disk.write(self.path, json.dumps(here), lasting=False)
             self._new = False
 
 
-def _prints(said: Any) -> bool:
+def _prints(value: Any) -> bool:
     """Say whether a value is prints of a path, as this release remembers them."""
-    rows = said.values() if isinstance(said, dict) else (None,)
+    rows = value.values() if isinstance(value, dict) else (None,)
     return all(isinstance(row, dict) and isinstance(row.get("sha256"), str) for row in rows)
 
 
-def digest(found: Mapping[str, Any]) -> str:
+def digest(files: Mapping[str, Any]) -> str:
     """Return one digest for the prints of a path."""
-    text = "\n".join(f"{name} {found[name]['sha256']}" for name in sorted(found))
+    text = "\n".join(f"{name} {files[name]['sha256']}" for name in sorted(files))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def difference(path: Path, known: Mapping[str, Any]) -> str:
-    """Return what is no longer as in `known` below `path`, '' where all is; reads on doubt only."""
+def difference(path: Path, before: Mapping[str, Any]) -> str:
+    """Return what is no longer as in `before` below `path`, '' where all is; reads on doubt only."""
     if not path.exists():
         return f"{path} is gone"
-    now = prints(path, known)
-    for name in sorted(known.keys() | now.keys()):
+    now = prints(path, before)
+    for name in sorted(before.keys() | now.keys()):
         if name not in now:
             return f"{path / name} is gone"
-        if name not in known:
+        if name not in before:
             return f"{path / name} is new"
-        if now[name]["sha256"] != known[name]["sha256"]:
+        if now[name]["sha256"] != before[name]["sha256"]:
             return f"{path / name} was changed"
     return ""
 
 
 def sha256(path: Path, meter: Callable[[int], None] | None = None, *, lasting: bool = False) -> str:
     """Return the SHA-256 of a file; `meter` hears of each chunk; with `lasting` the disk has it."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     with reader.unbuffered(path) as file:
         if lasting:
             with suppress(OSError):  # a file system that cannot
@@ -157,10 +157,10 @@ def sha256(path: Path, meter: Callable[[int], None] | None = None, *, lasting: b
         # One small piece of memory for all of it: new ones for large chunks cost a tenth more.
         chunk = memoryview(bytearray(CHUNK))
         while count := file.readinto(chunk):
-            found.update(chunk[:count])
+            digest.update(chunk[:count])
             if meter is not None:
                 meter(count)
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
 def _files(path: Path) -> Iterator[tuple[str, str, Json]]:
@@ -169,17 +169,17 @@ def _files(path: Path) -> Iterator[tuple[str, str, Json]]:
     Of thousands of files a Path each would take longer than the rest.
     """
     top = str(path)
-    said = _stat(top)
-    if said:
-        yield ".", top, said
+    status = _stat(top)
+    if status:
+        yield ".", top, status
         return
     for folder, below, names in os.walk(top, onerror=_raise):
         below[:] = [name for name in below if name not in UNREAD]
         for name in names:
             file = os.path.join(folder, name)  # noqa: PTH118
-            said = {} if name in UNREAD or name.startswith("._") else _stat(file)
-            if said:
-                yield file[len(top) :].lstrip(os.sep).replace(os.sep, "/"), file, said
+            status = {} if name in UNREAD or name.startswith("._") else _stat(file)
+            if status:
+                yield file[len(top) :].lstrip(os.sep).replace(os.sep, "/"), file, status
 
 
 def _raise(error: OSError) -> None:
@@ -189,18 +189,18 @@ def _raise(error: OSError) -> None:
 def _stat(path: str) -> Json:
     """Return what a file is recognised by; nothing of what is no file, or a link to nowhere."""
     try:
-        said = os.stat(path)  # noqa: PTH116
+        status = os.stat(path)  # noqa: PTH116
     except OSError as error:
         if error.errno in _NOWHERE:
             return {}
         raise
-    if not stat.S_ISREG(said.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return {}
-    times = {"mtime": said.st_mtime_ns, "ctime": said.st_ctime_ns}
-    return {"size": said.st_size, **times, "inode": said.st_ino}
+    times = {"mtime": status.st_mtime_ns, "ctime": status.st_ctime_ns}
+    return {"size": status.st_size, **times, "inode": status.st_ino}
 
 
-def _alike(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def _alike(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Say whether a file is the one that is known, so far as can be seen without reading it."""
-    sure = known.keys() >= {"size", "mtime", "inode", "sha256"}
-    return sure and all(known.get(name, said) == said for name, said in now.items())
+    sure = before.keys() >= {"size", "mtime", "inode", "sha256"}
+    return sure and all(before.get(name, value) == value for name, value in now.items())

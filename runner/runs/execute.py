@@ -30,7 +30,7 @@ def execute(job: Job, decision: Decision, ahead: WarmStart, reporter: Reporter) 
     if before is not None and idle_resume.done(plan, before, decision):
         return idle_resume.tell(before, decision, reporter)
     ready(plan, catalog, decision)
-    folder = Path(before.folder) if before else _made(plan, job.runs, ahead)
+    folder = Path(before.folder) if before else _new_folder(plan, job.runs, ahead)
     if ahead.folder != folder:
         ahead = WarmStart(folder, plan, catalog)
     with lock(folder), awake():
@@ -38,17 +38,17 @@ def execute(job: Job, decision: Decision, ahead: WarmStart, reporter: Reporter) 
         if now is not None and now != before:  # another runner went on while we decided
             job = replace(job, before=now)
             decision = decide(plan, catalog, job.names, now, job.runs)
-        return Run(job, catalog, ahead, reporter).walk(decision.actions, decision.wanted)
+        return Run(job, catalog, ahead, reporter).walk(decision.actions, decision.identities)
 
 
-def _made(plan: Plan, runs: Path, ahead: WarmStart) -> Path:
+def _new_folder(plan: Plan, runs: Path, ahead: WarmStart) -> Path:
     """Return the folder of a new run, made now."""
     if _is_no_text(runs):
         why = f"MLX takes no path that is not UTF-8: {str(runs)!a}"
         raise RunError(why, "choose another --runs")
     folder = ahead.folder
     try:
-        history.found(runs)
+        history.make_folder(runs)
         for _ in range(RUNNERS):
             try:
                 folder.mkdir(parents=True)

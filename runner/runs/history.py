@@ -43,11 +43,11 @@ def folders(folder: Path) -> list[Path]:
     if (target := _nowhere(folder)) is not None:
         why = f"{folder} is a link to {target}, which is not there"
         raise RecipeError(why, "mount or make it, or name another folder with --runs")
-    found = {path.parent for path in folder.glob("*/*/run.json") if not path.parent.is_symlink()}
-    return sorted(found, key=lambda path: path.name)
+    paths = {path.parent for path in folder.glob("*/*/run.json") if not path.parent.is_symlink()}
+    return sorted(paths, key=lambda path: path.name)
 
 
-def found(runs: Path) -> None:
+def make_folder(runs: Path) -> None:
     """Make the folder that holds the runs where there is none, and let git leave it alone.
 
     A folder that is there is its owner's, with what git is told of it. Raises OSError.
@@ -89,12 +89,12 @@ def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
     Raises RecipeError for a recipe that has none while others have.
     """
     name = _name(recipe) if recipe else None
-    known = [one for path in folders(runs) if (one := _sound(path)) is not None]
-    names = sorted({one.plan.name for one in known})
-    if name is not None and known and name not in names:
+    sound_runs = [one for path in folders(runs) if (one := _sound(path)) is not None]
+    names = sorted({one.plan.name for one in sound_runs})
+    if name is not None and sound_runs and name not in names:
         hint = suggest(name, names, f"there are: {listing(names)}")
         raise RecipeError(f"there are no runs of '{name}'", hint)
-    return [one for one in known if name in {None, one.plan.name}]
+    return [one for one in sound_runs if name in {None, one.plan.name}]
 
 
 def find(runs: Path, run: str | None) -> Manifest:
@@ -103,22 +103,22 @@ def find(runs: Path, run: str | None) -> Manifest:
     That is also meant by ``latest`` and by None. A damaged one that was not meant by its own name
     is named, and left out. Raises RecipeError.
     """
-    known = sorted(folders(runs), key=_worked_on)
+    paths = sorted(folders(runs), key=_worked_on)
     if run is None or run == LATEST:
-        chosen = known
+        candidates = paths
     elif os.path.lexists(Path(run) / "run.json"):
-        return look(_itself(Path(run), known))
+        return look(_itself(Path(run), paths))
     else:
         name = _name(run)
-        chosen = [one for one in known if one.name == run or one.parent.name == name]
-        if len(chosen) == 1:
-            return look(chosen[0])
-    found = next((one for path in reversed(chosen) if (one := _sound(path)) is not None), None)
-    if found is None:
+        candidates = [one for one in paths if one.name == run or one.parent.name == name]
+        if len(candidates) == 1:
+            return look(candidates[0])
+    manifest = next((one for path in reversed(candidates) if (one := _sound(path)) is not None), None)
+    if manifest is None:
         why = f"there is no run '{run}'" if run else f"there are no runs in {runs}"
-        ids = listing([one.name for one in reversed(known)], 4)
+        ids = listing([one.name for one in reversed(paths)], 4)
         raise RecipeError(why, f"there are: {ids}" if ids else "run a recipe first")
-    return found
+    return manifest
 
 
 def _worked_on(folder: Path) -> tuple[int, str]:
@@ -132,7 +132,7 @@ def _worked_on(folder: Path) -> tuple[int, str]:
         return 0, folder.name
 
 
-def _itself(path: Path, known: Sequence[Path]) -> Path:
+def _itself(path: Path, paths: Sequence[Path]) -> Path:
     """Return a run's folder by its own name, as ``latest`` and ``.`` are not.
 
     It is spelled as the run itself did, by which it knows what it made.
@@ -140,7 +140,7 @@ def _itself(path: Path, known: Sequence[Path]) -> Path:
     real = path.resolve()
     here = Path.cwd().resolve()
     near = real.relative_to(here) if real.is_relative_to(here) and real != here else real
-    return next((one for one in known if one.resolve() == real), near)
+    return next((one for one in paths if one.resolve() == real), near)
 
 
 def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
@@ -172,19 +172,19 @@ def look(folder: Path) -> Manifest:
     """Return the manifest of a run folder. Raises DamagedError, which says what is wrong."""
     file = folder / "run.json"
     try:
-        found = manifests.read_back(reader.read_record(file))
+        manifest = manifests.read_back(reader.read_record(file))
     except (OSError, ValueError) as error:
         why = f"run.json cannot be read: {reader.reason(error)}"
         raise DamagedError(folder, why) from error
-    for record in found.stages:
+    for record in manifest.stages:
         if (folder / record.name).is_symlink():
             raise DamagedError(folder, f"{record.name} is a link")
-    return _here(found, str(folder))
+    return _here(manifest, str(folder))
 
 
-def _here(found: Manifest, folder: str) -> Manifest:
+def _here(manifest: Manifest, folder: str) -> Manifest:
     """Return a run as of the folder it lies in now: it may have been moved, copied, or renamed."""
-    lead = f"{found.folder}/"
+    lead = f"{manifest.folder}/"
 
     def now(path: str) -> str:
         return f"{folder}/{path.removeprefix(lead)}" if path.startswith(lead) else path
@@ -192,12 +192,12 @@ def _here(found: Manifest, folder: str) -> Manifest:
     stages = tuple(
         replace(
             one,
-            prints={now(path): said for path, said in one.prints.items()},
+            prints={now(path): prints for path, prints in one.prints.items()},
             outputs={name: now(path) for name, path in one.outputs.items()},
         )
-        for one in found.stages
+        for one in manifest.stages
     )
-    return replace(found, folder=folder, stages=stages if found.folder != folder else found.stages)
+    return replace(manifest, folder=folder, stages=stages if manifest.folder != folder else manifest.stages)
 
 
 def read(folder: Path) -> Manifest | None:
@@ -223,7 +223,7 @@ def own(manifest: Manifest) -> Manifest:
     Raises DamagedError for a link, a pipe or a device where a record or an unfinished output lies.
     """
     folder = Path(manifest.folder)
-    for path in _written(folder, manifest):
+    for path in _files_of(folder, manifest):
         mode = path.lstat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             what = "a link" if stat.S_ISLNK(mode) else "no file"
@@ -231,14 +231,14 @@ def own(manifest: Manifest) -> Manifest:
     return manifest
 
 
-def _written(folder: Path, manifest: Manifest) -> Iterator[Path]:
+def _files_of(folder: Path, manifest: Manifest) -> Iterator[Path]:
     """Yield all that lies in a run's folder, but for what its stages have made and finished."""
     yield from folder.iterdir()
     for stage in manifest.plan.stages:
         place = folder / stage.name
-        made = {place / path.split("/")[2] for path in stage.outputs.values() if _inside(path)}
+        outputs = {place / path.split("/")[2] for path in stage.outputs.values() if _inside(path)}
         if place.is_dir():
-            yield from (one for one in place.iterdir() if one not in made)
+            yield from (one for one in place.iterdir() if one not in outputs)
         for above, names, files in os.walk(place / PART):
             yield from (Path(above, name) for name in (*names, *files))
 
@@ -260,22 +260,22 @@ def link(folder: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _name(said: str) -> str:
+def _name(recipe: str) -> str:
     """Return the name of a recipe from its file or its name."""
-    return Path(said).stem if said.endswith(SUFFIXES) else said
+    return Path(recipe).stem if recipe.endswith(SUFFIXES) else recipe
 
 
 def alive(manifest: Manifest) -> bool:
     """Say whether a runner works on it: whether its lock is held."""
     from runner.runs import lock  # not on every system
 
-    return manifest.state is State.RUNNING and lock.held(Path(manifest.folder))
+    return manifest.state is State.RUNNING and lock.is_held(Path(manifest.folder))
 
 
 def audits(manifest: Manifest) -> dict[str, list[Verdict]]:
     """Return the verdicts of each stage that was audited, by its name."""
-    found = {one.name: verdicts(Path(manifest.folder) / one.name) for one in manifest.stages}
-    return {name: rows for name, rows in found.items() if rows}
+    rows_of = {one.name: verdicts(Path(manifest.folder) / one.name) for one in manifest.stages}
+    return {name: rows for name, rows in rows_of.items() if rows}
 
 
 def verdicts(place: Path) -> list[Verdict]:
@@ -283,17 +283,17 @@ def verdicts(place: Path) -> list[Verdict]:
 
     A file that is damaged, or that another release of ours wrote otherwise, is no audit.
     """
-    said = disk.read_json(place / "effective.json") or {}
+    report = disk.read_json(place / "effective.json") or {}
     try:
-        return read_as(said.get("parameters", []), list[Verdict])
+        return read_as(report.get("parameters", []), list[Verdict])
     except ValueError:
         return []
 
 
 def observed(place: Path) -> Mapping[str, Any]:
     """Return what was observed beside the parameters of the stage in a folder."""
-    found = (disk.read_json(place / "effective.json") or {}).get("observed")
-    return found if isinstance(found, dict) else {}
+    facts = (disk.read_json(place / "effective.json") or {}).get("observed")
+    return facts if isinstance(facts, dict) else {}
 
 
 def audited(place: Path) -> bool:

@@ -25,18 +25,18 @@ def keep(
 
     The `whole` of it was looked at, or only what some stages read.
     """
-    said = {"name": plan.name, "digest": plan.digest, "notes": [*notes], "whole": whole}
-    answers.keep(question, world, json.dumps(said))
+    note = {"name": plan.name, "digest": plan.digest, "notes": [*notes], "whole": whole}
+    answers.keep(question, world, json.dumps(note))
 
 
 def sound(question: Path | None, plan: Plan) -> list[str] | None:
     """Return the notes on a plan whose whole was looked at before; None where that is not known."""
-    said = json.loads(answers.recall(question) or "{}")
-    found: list[str] = said.get("notes", [])
-    return found if said.get("digest") == plan.digest and said["whole"] else None
+    note = json.loads(answers.recall(question) or "{}")
+    notes: list[str] = note.get("notes", [])
+    return notes if note.get("digest") == plan.digest and note["whole"] else None
 
 
-def known(
+def recall(
     question: Path | None, runs: Path, run: str, *, smoke: bool
 ) -> tuple[Manifest, list[str]] | None:
     """Return the run to go on from, if the recipe would become its very plan again, and the notes.
@@ -46,9 +46,9 @@ def known(
     answer = answers.recall(question)
     if answer is None:
         return None
-    said = json.loads(answer)
-    before = history.to_resume(runs, run, said["name"], smoke=smoke)
-    return (before, said["notes"]) if before.plan.digest == said["digest"] else None
+    note = json.loads(answer)
+    before = history.to_resume(runs, run, note["name"], smoke=smoke)
+    return (before, note["notes"]) if before.plan.digest == note["digest"] else None
 
 
 def at_rest(before: Manifest, catalog: Catalog, runs: Path) -> Decision | None:

@@ -23,9 +23,9 @@ def lock(folder: Path) -> Iterator[None]:
     holder = folder / HOLDER
     handle = _acquire(folder)
     try:
-        said = {"pid": os.getpid(), "host": socket.gethostname(), "since": machine.now()}
+        holder_facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": machine.now()}
         with suppress(OSError):  # only for the message; the lock is held
-            files.write(holder, json.dumps(said) + "\n")
+            files.write(holder, json.dumps(holder_facts) + "\n")
         yield
     finally:
         with suppress(OSError):
@@ -47,7 +47,7 @@ def _acquire(folder: Path) -> int:
         except BlockingIOError as error:
             if time.monotonic() > end:
                 os.close(handle)
-                who = _named(files.read_json(folder / HOLDER) or {})
+                who = _holder(files.read_json(folder / HOLDER) or {})
                 raise RunError(
                     f"{folder} is being run by {who}", "wait for it, or stop it"
                 ) from error
@@ -58,7 +58,7 @@ def _acquire(folder: Path) -> int:
             return handle
 
 
-def held(folder: Path) -> bool:
+def is_held(folder: Path) -> bool:
     """Say whether a runner holds a run's folder; whatever a dead one left behind says nothing."""
     try:
         handle = os.open(folder / NAME, os.O_RDONLY | os.O_NONBLOCK)
@@ -75,7 +75,7 @@ def held(folder: Path) -> bool:
     return False
 
 
-def _named(said: dict[str, object]) -> str:
-    where = said.get("host")
+def _holder(facts: dict[str, object]) -> str:
+    where = facts.get("host")
     there = f" on {where}" if where not in {None, socket.gethostname()} else ""
-    return f"process {said.get('pid', '?')}{there} since {said.get('since', '?')}"
+    return f"process {facts.get('pid', '?')}{there} since {facts.get('since', '?')}"

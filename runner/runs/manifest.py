@@ -37,7 +37,7 @@ class Print(TypedDict):
     ctime: NotRequired[int]
 
 
-class Judged(TypedDict):
+class JudgementNote(TypedDict):
     """An expectation that was judged: the figures it read, by name, or why it has no answer."""
 
     expected: str
@@ -46,8 +46,8 @@ class Judged(TypedDict):
 
 
 _Change = TypedDict("_Change", {"path": str, "from": Any, "to": Any})
-Failed = TypedDict(
-    "Failed",
+FailureNote = TypedDict(
+    "FailureNote",
     {
         "kind": str,
         "guidance": str,
@@ -55,7 +55,7 @@ Failed = TypedDict(
         "log": NotRequired[str],
         "changes": NotRequired[list[_Change]],
         "try": NotRequired[str],
-        "missed": NotRequired[list[Judged]],
+        "missed": NotRequired[list[JudgementNote]],
     },
 )
 
@@ -142,38 +142,38 @@ class Text:
             "plan": self._plan[1],
             "stages": "[\n" + ",\n".join(map(self._stage, manifest.stages)) + "\n  ]",
         }
-        said = {"format": FORMAT, **asdict(manifest)}
-        rows = [f'  "{key}": {parts.get(key) or laid_out(said[key], 2)}' for key in said]
+        values = {"format": FORMAT, **asdict(manifest)}
+        rows = [f'  "{key}": {parts.get(key) or laid_out(values[key], 2)}' for key in values]
         return "{\n" + ",\n".join(rows) + "\n}\n"
 
     def _stage(self, record: StageRecord) -> str:
-        known, text = self._stages.get(record.name, (None, ""))
-        if known is not record:
+        before, text = self._stages.get(record.name, (None, ""))
+        if before is not record:
             text = "    " + laid_out(record.as_json(), 4)
             self._stages[record.name] = (record, text)
         return text
 
 
-def read_back(said: Json) -> Manifest:
+def read_back(values: Json) -> Manifest:
     """Read a manifest back: each value of its type, and all of it of one piece.
 
     Raises ValueError, with the place of what is wrong, for one that no run of ours has written.
     """
-    found = read_as(said, Manifest)
-    named, known = ([one.name for one in rows] for rows in (found.stages, found.plan.stages))
-    if not {*named} <= {*known}:
+    manifest = read_as(values, Manifest)
+    record_names, plan_names = ([one.name for one in rows] for rows in (manifest.stages, manifest.plan.stages))
+    if not {*record_names} <= {*plan_names}:
         raise ValueError("its stages are not those of its plan")
-    if any(len({*names}) != len(names) for names in (named, known)):
+    if any(len({*names}) != len(names) for names in (record_names, plan_names)):
         raise ValueError("two of its stages have one name")
-    if not all(map(_NAME.fullmatch, known)):
+    if not all(map(_NAME.fullmatch, plan_names)):
         raise ValueError("its stages have names that no stage has")
-    for record in found.stages:
+    for record in manifest.stages:
         if not all(map(math.isfinite, (record.seconds, *record.metrics.values()))):
             raise ValueError(f"a figure of {record.name} is no number")
-        read_as([*record.unenforced], list[Judged])
+        read_as([*record.unenforced], list[JudgementNote])
         if record.failure:
-            read_as({**record.failure}, Failed)
-    return found
+            read_as({**record.failure}, FailureNote)
+    return manifest
 
 
 def summary(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:

@@ -20,13 +20,13 @@ def going_on(manifest: Manifest, *more: str) -> str:
 
 def _without(options: Sequence[str], paths: Collection[str]) -> list[str]:
     """Return options, each a name and its value, without those that set one of these paths."""
-    dropped = {
+    places = {
         at + word
         for at, (name, value) in enumerate(pairwise(options))
         if name == "--set" and value.partition("=")[0] in paths
         for word in (0, 1)
     }
-    return [word for at, word in enumerate(options) if at not in dropped]
+    return [word for at, word in enumerate(options) if at not in places]
 
 
 def rehearsal(manifest: Manifest) -> str:

@@ -42,25 +42,25 @@ class Places:
             if not os.path.lexists(final):
                 continue
             inside = self.own in final.parents
-            known = record.prints.get(str(final))
-            if inside or (known and not digests.difference(final, known)):
-                aside = self.folder / REPLACED / self.stage.name if inside else _hidden(final)
+            prints = record.prints.get(str(final))
+            if inside or (prints and not digests.difference(final, prints)):
+                aside = self.folder / REPLACED / self.stage.name if inside else _hidden_path(final)
                 _replace(self.own if inside else final, aside)
 
     def open(self, *, keep: bool = False) -> dict[str, str]:
         """Return where each output is made, with nothing there yet unless it is to `keep`."""
-        chosen = {}
+        part_of = {}
         for final, part in beside(self.stage).items():
-            if _taken(self._path(final)):
+            if _is_occupied(self._path(final)):
                 continue
-            chosen[final] = part
+            part_of[final] = part
             if not keep or self._path(part).is_symlink():
                 _remove(self._path(part))
         if not keep or (self.own / PART).is_symlink():
             _remove(self.own / PART)
         (self.own / PART).mkdir(parents=True, exist_ok=True)
-        disk.write(self.own / NOTE, json.dumps(chosen, indent=2) + "\n", lasting=False)
-        return chosen
+        disk.write(self.own / NOTE, json.dumps(part_of, indent=2) + "\n", lasting=False)
+        return part_of
 
     def prints(self) -> dict[str, Any]:
         """Return the prints of each output by its final path, read where it is now.
@@ -74,7 +74,7 @@ class Places:
 
     def settle(self) -> None:
         """Move what was made to its place; done twice it does nothing."""
-        for final, part in self.known().items():
+        for final, part in self.parts().items():
             old, new = self._path(part), self._path(final)
             if os.path.lexists(old):
                 old.replace(new)
@@ -85,20 +85,20 @@ class Places:
         """Let the texts that name the place where an output was made name its final place."""
         moves = {
             str(bind(part, str(self.folder))): str(bind(final, str(self.folder)))
-            for final, part in self.known().items()
+            for final, part in self.parts().items()
         }
         for part in moves:
             for file in _texts(Path(part)):
                 _rename_in(file, moves)
 
-    def known(self) -> dict[str, str]:
+    def parts(self) -> dict[str, str]:
         """Return where the outputs are made, by their final places.
 
         The note in the run's folder only says which of this stage's: another place is not believed.
         """
-        said = disk.read_json(self.own / NOTE) or {}
+        note = disk.read_json(self.own / NOTE) or {}
         return {
-            final: part for final, part in beside(self.stage).items() if said.get(final) == part
+            final: part for final, part in beside(self.stage).items() if note.get(final) == part
         }
 
     @property
@@ -109,19 +109,19 @@ class Places:
     def now(self, final: str) -> Path:
         """Return where an output is now: its place, or where it waits to be moved there."""
         if not os.path.lexists(final):
-            for path, part in self.known().items():
-                if str(self._path(path)) == final and os.path.lexists(made := self._path(part)):
-                    return made
+            for path, part in self.parts().items():
+                if str(self._path(path)) == final and os.path.lexists(place := self._path(part)):
+                    return place
         return Path(final)
 
     def _finals(self) -> list[Path]:
         return [self._path(path) for path in beside(self.stage)]
 
-    def _path(self, said: str) -> Path:
-        return Path(str(bind(said, str(self.folder))))
+    def _path(self, text: str) -> Path:
+        return Path(str(bind(text, str(self.folder))))
 
 
-def _taken(path: Path) -> bool:
+def _is_occupied(path: Path) -> bool:
     """Say whether something of the user's stands there; an empty folder is nothing."""
     if path.is_dir() and not path.is_symlink():
         return any(path.iterdir())
@@ -131,12 +131,12 @@ def _taken(path: Path) -> bool:
 def _movable(prints: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return prints without what moving a file changes."""
     return {
-        name: {key: value for key, value in said.items() if key != "ctime"}
-        for name, said in prints.items()
+        name: {key: value for key, value in row.items() if key != "ctime"}
+        for name, row in prints.items()
     }
 
 
-def _hidden(path: Path) -> Path:
+def _hidden_path(path: Path) -> Path:
     return path.with_name(f".{path.name}{REPLACED}")
 
 
@@ -154,8 +154,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _texts(made: Path) -> Iterator[Path]:
-    files = made.rglob("*") if made.is_dir() else iter((made,))
+def _texts(place: Path) -> Iterator[Path]:
+    files = place.rglob("*") if place.is_dir() else iter((place,))
     for file in files:
         if file.suffix in _TEXTS and file.is_file() and file.stat().st_size <= TEXT.most:
             yield file

@@ -100,16 +100,16 @@ class Child:
         """
         source = self._process.stdout
         assert source is not None  # noqa: S101
-        shown = visible.stream()
+        show = visible.stream()
         with file, source:
             data = b"-"
             while data:
                 some = select.select([source], [], [], IDLE)[0]
                 data = os.read(source.fileno(), CHUNK) if some else b"-"
-                told = mask.feed(data) if some else b""
+                text = mask.feed(data) if some else b""
                 if not (some and data):
-                    told += mask.flush()
-                self._put(file, shown(told, not data))
+                    text += mask.flush()
+                self._put(file, show(text, not data))
         self._quiet.set()
 
     def _put(self, file: BinaryIO, data: bytes) -> None:

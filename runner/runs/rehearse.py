@@ -47,5 +47,5 @@ def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
             )
             if done.returncode != 0:
                 lines = [line for line in done.stderr.splitlines() if line.strip()]
-                said = "\n".join(lines[-4:]).replace(name, "RUN_DIR")
-                yield stage.name, said, done.returncode != NOT_ASKED
+                text = "\n".join(lines[-4:]).replace(name, "RUN_DIR")
+                yield stage.name, text, done.returncode != NOT_ASKED

@@ -16,22 +16,22 @@ _LONGER, _GENTLER, _EACH = 2, 10, 2
 class Adjustment(Struct, frozen=True, kw_only=True):
     """One parameter, or a stage's own key, as it is and as it could be.
 
-    `said` is where it is said now, `target` the path that changes it where that is not its own.
+    `source` is where it is said now, `target` the path that changes it where that is not its own.
     """
 
     path: str
     old: Any
     new: Any
-    said: str = ""
+    source: str = ""
     target: str = ""
 
     def __str__(self) -> str:
-        where = f" ({self.said})" if self.said else ""
+        where = f" ({self.source})" if self.source else ""
         return f"{self.path}: {said(self.old)} -> {said(self.new)}{where}"
 
     def as_dict(self) -> Json:
         """Return the change as JSON-ready values."""
-        return {"path": self.path, "from": self.old, "to": self.new, "said": self.said}
+        return {"path": self.path, "from": self.old, "to": self.new, "said": self.source}
 
 
 class Way(Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class Way(Struct, frozen=True, kw_only=True):
 
     def works(self, stage: Stage) -> bool:
         """Say whether a stage has the values that these changes are for."""
-        return all(value(stage, path) == wanted for path, wanted in self.effect.items())
+        return all(value(stage, path) == target for path, target in self.effect.items())
 
 
 Step = tuple[Way, ...]
@@ -63,10 +63,10 @@ def remedies(kind: str, stage: Stage, tail: str) -> tuple[Step, ...]:
 def value(stage: Stage, path: str) -> Any:
     """Return what a stage has at a change's path; None where it has nothing."""
     own = {"timeout": stage.timeout, "continue": stage.continues}
-    found: Any = own if path in _OWN else stage.params
+    result: Any = own if path in _OWN else stage.params
     for name in path.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found
+        result = result.get(name) if isinstance(result, Mapping) else None
+    return result
 
 
 def _memory(stage: Stage, _: str) -> Iterator[Step]:
@@ -85,15 +85,15 @@ def _memory(stage: Stage, _: str) -> Iterator[Step]:
     if params.get("train") and params.get("grad_checkpoint") is False:
         yield (Way.of(Adjustment(path="grad_checkpoint", old=False, new=True)),)
     for name in _HALVES:
-        held = params.get(name)
-        if isinstance(held, int) and held // _EACH >= _LEAST[name]:
-            yield (Way.of(Adjustment(path=name, old=held, new=held // _EACH)),)
+        before = params.get(name)
+        if isinstance(before, int) and before // _EACH >= _LEAST[name]:
+            yield (Way.of(Adjustment(path=name, old=before, new=before // _EACH)),)
 
 
 def _shorter(stage: Stage, tail: str) -> Iterator[Step]:
-    wanted = {"batch_size", "max_seq_length"}
+    names = {"batch_size", "max_seq_length"}
     for step in _memory(stage, tail):
-        if step[0].changes[0].path in wanted:
+        if step[0].changes[0].path in names:
             yield step
 
 
@@ -120,16 +120,16 @@ def _fewer(stage: Stage, _: str) -> Iterator[Step]:
 
 def _rows(stage: Stage, tail: str) -> Iterator[Step]:
     """Yield the batch that fits the rows the log speaks of."""
-    found = re.search(r"at least batch_size=(\d+) examples but only has (\d+)", tail)
-    if found and int(found[2]):
-        yield (Way.of(Adjustment(path="batch_size", old=stage.params.get("batch_size"), new=int(found[2]))),)
+    match = re.search(r"at least batch_size=(\d+) examples but only has (\d+)", tail)
+    if match and int(match[2]):
+        yield (Way.of(Adjustment(path="batch_size", old=stage.params.get("batch_size"), new=int(match[2]))),)
 
 
 def _tokens(stage: Stage, _: str) -> Iterator[Step]:
     for name in ("num_samples", "sequence_length"):
-        held = stage.params.get(name)
-        if isinstance(held, int) and held > 1:
-            yield (Way.of(Adjustment(path=name, old=held, new=held // _EACH)),)
+        before = stage.params.get(name)
+        if isinstance(before, int) and before > 1:
+            yield (Way.of(Adjustment(path=name, old=before, new=before // _EACH)),)
 
 
 def _patient(stage: Stage, _: str) -> Iterator[Step]:
@@ -187,8 +187,8 @@ def subject(kind: str, stage: Stage) -> str:
     """Return which of a stage's values a failure may be about, '' where it is about none."""
     if kind not in _NAMED:
         return ""
-    said = [f"{name}: {value}" for name in _NAMES if (value := stage.params.get(name))]
-    return f"This stage has {', '.join(said)}." if said else ""
+    parts = [f"{name}: {value}" for name in _NAMES if (value := stage.params.get(name))]
+    return f"This stage has {', '.join(parts)}." if parts else ""
 
 
 def _tenth(rate: float) -> float:

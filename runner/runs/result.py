@@ -111,7 +111,7 @@ def _stage(
         attempts=record.attempts,
         outputs=MappingProxyType({name: Path(path) for name, path in record.outputs.items()}),
         metrics=MappingProxyType(dict(record.metrics)),
-        gates=tuple(Gate(expected=text, held=held) for text, held in record.expectations),
+        gates=tuple(Gate(expected=text, held=holds) for text, holds in record.expectations),
         verdicts=tuple(verdicts.get(record.name, ())),
         failure=str(record.failure.get("kind", "")),
         guidance=str(record.failure.get("guidance", "")),

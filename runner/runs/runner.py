@@ -53,9 +53,9 @@ class Run:
         self.git: dict[str, Any] = {}
         self.revision = Thread(target=self.look_up, daemon=True)
         self.revision.start()
-        known = {record.name: record for record in before.stages} if before else {}
-        records = tuple(known.get(s.name, StageRecord(name=s.name)) for s in plan.stages)
-        started = before.started if before else machine.now()
+        record_of = {record.name: record for record in before.stages} if before else {}
+        records = tuple(record_of.get(s.name, StageRecord(name=s.name)) for s in plan.stages)
+        start = before.started if before else machine.now()
         self.text = Text()
         self.manifest = Manifest(
             id=folder.name,
@@ -64,11 +64,11 @@ class Run:
             facts=machine.facts(),
             stages=records,
             state=State.RUNNING,
-            started=started,
+            started=start,
             options=job.options,
         )
 
-    def walk(self, actions: Sequence[Action], wanted: Mapping[str, Identity]) -> Manifest:
+    def walk(self, actions: Sequence[Action], identity_of: Mapping[str, Identity]) -> Manifest:
         """Do what was decided; stop at the first stage that does not end well."""
         code = Exit.OK
         try:
@@ -77,7 +77,7 @@ class Run:
             for number, action in enumerate(actions, start=1):
                 stage = self.plan.stage(action.stage)
                 self.reporter.stage_started(stage, action, number, len(actions))
-                ending = self.act(action, actions[number:], wanted)
+                ending = self.act(action, actions[number:], identity_of)
                 if ending is not None:
                     self.reporter.stage_ended(stage, ending.record)
                     code = ending.code
@@ -103,11 +103,11 @@ class Run:
     def give_up(self, error: OSError) -> None:
         """Write down that the disk failed, where it still takes that."""
         kind = "disk full" if error.errno in FULL else "disk"
-        said = {"kind": kind, "guidance": f"{error.filename or self.folder}: {error.strerror}."}
+        failure = {"kind": kind, "guidance": f"{error.filename or self.folder}: {error.strerror}."}
         manifest = self.manifest
         for record in manifest.stages:
             if record.state is State.RUNNING and not record.prints:
-                manifest = manifest.with_stage(replace(record, state=State.FAILED, failure=said))
+                manifest = manifest.with_stage(replace(record, state=State.FAILED, failure=failure))
         with suppress(OSError):
             self.keep(manifest)
             self.end(Exit.STAGE_FAILED)
@@ -122,7 +122,7 @@ class Run:
         self.reporter.run_started(self.manifest, actions)
 
     def act(
-        self, action: Action, rest: Sequence[Action], wanted: Mapping[str, Identity]
+        self, action: Action, rest: Sequence[Action], identity_of: Mapping[str, Identity]
     ) -> Ending | None:
         """Do what was decided for one stage; None where that is nothing."""
         stage = self.plan.stage(action.stage)
@@ -131,7 +131,7 @@ class Run:
         if action.do == "judge":
             return self.judge(stage)
         coming = [self.plan.stage(one.stage) for one in rest if one.do == "run"]
-        return self.stage(stage, wanted[stage.name], coming)
+        return self.stage(stage, identity_of[stage.name], coming)
 
     def end(self, code: Exit) -> Manifest:
         """Close the run; a signal that comes meanwhile does not leave it open."""
@@ -141,13 +141,13 @@ class Run:
             Exit.TERMINATED: State.INTERRUPTED,
         }
         state = states.get(code, State.FAILED)
-        with signals.held():
+        with signals.shield():
             self.revision.join(GIT_PATIENCE)
             (self.folder / RESERVE).unlink(missing_ok=True)
             manifest = self.manifest
             for record in manifest.stages if state is State.INTERRUPTED else ():
                 if record.state is State.RUNNING and not record.prints:
-                    manifest = manifest.with_stage(_stopped(record, self.stopper))
+                    manifest = manifest.with_stage(_interruption(record, self.stopper))
             self.keep(replace(manifest, state=state, ended=machine.now(), exit_code=int(code)))
             self.journal.write(event="run-ended", at=self.manifest.ended, state=state)
         self.reporter.run_ended(self.manifest)
@@ -182,24 +182,24 @@ class Run:
 
         Signals wait meanwhile: what is made is not given up.
         """
-        begun = time.monotonic()
+        start = time.monotonic()
         try:
             last, ending = self.tries(stage, identity, coming)
         except KeyboardInterrupt as interrupt:
-            last, ending = None, self.stopped(stage, interrupt)
-        with signals.held():
+            last, ending = None, self.interruption(stage, interrupt)
+        with signals.shield():
             if last is not None and ending.code == Exit.OK:
-                ending = last.settle(self.record(last.made(ending.record)))
-            seconds = round(time.monotonic() - begun, 3)
-            ended = replace(ending.record, ended=machine.now(), seconds=seconds)
-            return replace(ending, record=self.record(ended))
+                ending = last.settle(self.record(last.with_outputs(ending.record)))
+            seconds = round(time.monotonic() - start, 3)
+            outcome = replace(ending.record, ended=machine.now(), seconds=seconds)
+            return replace(ending, record=self.record(outcome))
 
-    def stopped(self, stage: Stage, interrupt: KeyboardInterrupt) -> Ending:
+    def interruption(self, stage: Stage, interrupt: KeyboardInterrupt) -> Ending:
         """Return how a stage ended that a signal stopped."""
         self.stopper = _name(interrupt)
         record = self.manifest.stage(stage.name)
         if record.state is not State.RUNNING or not record.prints:
-            record = _stopped(record, self.stopper)
+            record = _interruption(record, self.stopper)
         return Ending(record=record, code=_code(interrupt))
 
     def outdate(self, name: str) -> None:
@@ -207,10 +207,10 @@ class Run:
 
         Their prints stay: what stands outside of the run is known by them to be the run's own.
         """
-        gone, manifest = {name}, self.manifest
+        outdated_names, manifest = {name}, self.manifest
         for other in self.plan.stages:
-            if other.name == name or gone & set(other.after):
-                gone.add(other.name)
+            if other.name == name or outdated_names & set(other.after):
+                outdated_names.add(other.name)
                 record = manifest.stage(other.name)
                 if record.prints or other.name != name:  # else it may go on where it was cut off
                     manifest = manifest.with_stage(StageRecord(name=other.name, prints=record.prints))
@@ -221,7 +221,7 @@ class Run:
         """Hold what was made before against what is expected of it now."""
         record = replace(self.manifest.stage(stage.name), failure={})
         attempt = Attempt(self.manifest, stage, tool_of(stage, self.catalog), self.ahead)
-        with signals.held():
+        with signals.shield():
             ending = attempt.settle(record)
             return replace(ending, record=self.record(ending.record))
 
@@ -258,10 +258,10 @@ class Run:
                 advise=self.advise,
             )
             one.keep = keep or (tool.resumes and attempt > 1)
-            ended, timed_out = one.run(record, hear, self.note)
-            if ended.exit_code == Exit.OK:
-                return one, Ending(record=ended, code=Exit.OK)
-            ending = one.failed(ended, timed_out=timed_out)
+            outcome, timed_out = one.run(record, hear, self.note)
+            if outcome.exit_code == Exit.OK:
+                return one, Ending(record=outcome, code=Exit.OK)
+            ending = one.diagnose(outcome, timed_out=timed_out)
             if not ending.again or attempt == stage.retry.attempts:
                 break
             kind = ending.record.failure["kind"]
@@ -273,7 +273,7 @@ class Run:
         return one, ending
 
 
-def _stopped(record: StageRecord, stopper: str) -> StageRecord:
+def _interruption(record: StageRecord, stopper: str) -> StageRecord:
     """Return the record of a stage that was stopped; one that is made misses only its place."""
     failure = {"kind": "interrupted", "guidance": f"{stopper} stopped it."}
     return replace(record, state=State.INTERRUPTED, failure=failure)

@@ -16,7 +16,7 @@ class Interrupt(KeyboardInterrupt):
         self.number = number
 
 
-class _Held:
+class _Shield:
     """How often signals are held back, and the first that came meanwhile."""
 
     depth = 0
@@ -24,12 +24,12 @@ class _Held:
 
 
 @contextmanager
-def heeded() -> Iterator[None]:
+def interrupts() -> Iterator[None]:
     """Raise Interrupt in the main thread for as long as a run lasts."""
     try:
         # What nohup had ignored stays ignored.
-        wanted = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
-        before = {sign: signal.signal(sign, _heard) for sign in wanted}
+        numbers = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+        before = {sign: signal.signal(sign, _receive) for sign in numbers}
     except ValueError:  # not the main thread: the caller's signals are the caller's
         before = {}
     try:
@@ -37,27 +37,27 @@ def heeded() -> Iterator[None]:
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)
-        _Held.depth, _Held.pending = 0, None
+        _Shield.depth, _Shield.pending = 0, None
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def shield() -> Iterator[None]:
     """Hold a first signal back until the end, where it raises Interrupt.
 
     A second one is heard at once.
     """
-    _Held.depth += 1
+    _Shield.depth += 1
     try:
         yield
     finally:
-        _Held.depth -= 1
-        if _Held.depth == 0 and _Held.pending is not None:
-            number, _Held.pending = _Held.pending, None
+        _Shield.depth -= 1
+        if _Shield.depth == 0 and _Shield.pending is not None:
+            number, _Shield.pending = _Shield.pending, None
             raise Interrupt(number)
 
 
-def _heard(number: int, _: FrameType | None) -> None:
-    if _Held.depth and _Held.pending is None:
-        _Held.pending = number
+def _receive(number: int, _: FrameType | None) -> None:
+    if _Shield.depth and _Shield.pending is None:
+        _Shield.pending = number
         return
     raise Interrupt(number)

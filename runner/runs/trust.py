@@ -20,17 +20,17 @@ from runner.system import files
 NAME = "trusted"
 
 
-def require(plan: Plan, catalog: Catalog, names: Collection[str], *, given: bool) -> None:
+def require(plan: Plan, catalog: Catalog, names: Collection[str], *, consent: bool) -> None:
     """Raise RecipeError where a plan lets others do what nobody gave leave for yet.
 
-    `names` are the stages that will run; with `given` leave is given now, and remembered.
+    `names` are the stages that will run; with `consent` leave is given now, and remembered.
     """
-    found = reach.reaches(plan, catalog, load.envelope())
-    asked = [one for one in found if not one.stage or one.stage in names]
-    known = _known() if asked else set()
-    new = [one for one in asked if one.digest not in known]
-    if new and given:
-        _remember({*known, *(one.digest for one in new)})
+    reaches = reach.reaches(plan, catalog, load.envelope())
+    questions = [one for one in reaches if not one.stage or one.stage in names]
+    digests = _digests() if questions else set()
+    new = [one for one in questions if one.digest not in digests]
+    if new and consent:
+        _remember({*digests, *(one.digest for one in new)})
     elif new:
         rows = "".join(f"\n  {one}" for one in new)
         why = f"{counted(len(new), 'value')} of this recipe may do more than train here:{rows}"
@@ -43,7 +43,7 @@ def _file() -> Path | None:
     return place / "trust" / NAME if place else None
 
 
-def _known() -> set[str]:
+def _digests() -> set[str]:
     file = _file()
     with suppress(OSError, ValueError):
         return set(folder.read(file).decode("ascii").split()) if file else set()

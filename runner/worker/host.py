@@ -50,7 +50,7 @@ def stage_of(folder: str, name: str) -> tuple[Observer, Mapping[str, Any]]:
     tool = load.installed_catalog().get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
-    moves = Places(Path(folder), stage).known()
+    moves = Places(Path(folder), stage).parts()
     this = Observer(folder, staged(stage, tool, moves), tool, moves, smoke=plan.smoke)
     record = next(row for row in said["stages"] if row["name"] == name)
     sys.argv = [" ".join(tool.command), *record["words"]]

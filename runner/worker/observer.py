@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runner.base.formatting import laid_out
 from runner.catalog.tools import Parameter, Tool
 from runner.plan.model import Stage, bind
-from runner.runs.audit import PARSED, READ, Verdict, compare, differences, sentence, settled
+from runner.runs.audit import PARSED, READ, Verdict, compare, differences, sentence, settle
 from runner.runs.journal import Journal
 from runner.system import files, printer
 from runner.worker.observed_namespace import Taken
@@ -122,7 +122,7 @@ class Observer:
             "argv": [*self.tool.command, *self.argv],
             "ended": ended,
             "summary": sentence(verdicts),
-            "parameters": [settled(verdict, self.final).as_dict() for verdict in verdicts],
+            "parameters": [settle(verdict, self.final).as_dict() for verdict in verdicts],
             "observed": self.observed,
         }
         text = laid_out(json.loads(json.dumps(said, default=str)))

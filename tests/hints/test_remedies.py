@@ -138,7 +138,7 @@ def test_a_variable_that_decides_is_overruled(folder, monkeypatch):
     monkeypatch.setenv("RECIPE_VARS_LR", "1e-3")
     _, after, (one,) = changed(RECIPES["by a var"], "non-finite")
     assert (one.new, after.params["learning_rate"]) == (1e-4, 1e-4)
-    assert one.said == "said at r.yaml:4:18, vars.lr at environment:1:16"
+    assert one.source == "said at r.yaml:4:18, vars.lr at environment:1:16"
 
 
 def test_the_place_that_decides_is_named(folder):

@@ -75,7 +75,7 @@ def test_other_rows_in_such_a_file_are_another_stage(plan_of, tmp_path):
     catalog, found = load.catalog(), []
     for text in ("{}", "{ }"):
         (tmp_path / "kept/t.jsonl").write_text(text)
-        found.append(decide(plan, catalog, ["a"], None, tmp_path).wanted["a"])
+        found.append(decide(plan, catalog, ["a"], None, tmp_path).identities["a"])
     assert [*found[0].changes(found[1])] == ["input kept/t.jsonl changed"]
 
 

@@ -44,7 +44,7 @@ def attempt(folder, code):
 
 def run(one, heard):
     record, timed_out = one.run(StageRecord(name="s"), heard.append, lambda record: None)
-    return one.failed(record, timed_out=timed_out)
+    return one.diagnose(record, timed_out=timed_out)
 
 
 def test_a_signal_while_the_process_starts_leaves_none_behind(tmp_path, monkeypatch):
@@ -58,7 +58,7 @@ def test_a_signal_while_the_process_starts_leaves_none_behind(tmp_path, monkeypa
 
     monkeypatch.setattr(one, "prepare", interrupted)
     heard = []
-    with signals.heeded(), pytest.raises(Interrupt) as stop:
+    with signals.interrupts(), pytest.raises(Interrupt) as stop:
         run(one, heard)
     assert stop.value.number == signal.SIGTERM
     assert heard[-1]["text"].startswith("stopping")

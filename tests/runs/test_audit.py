@@ -18,7 +18,7 @@ from runner.runs.audit import (
     Verdict,
     compare,
     sentence,
-    settled,
+    settle,
     summary,
     table,
     tally,
@@ -95,7 +95,7 @@ def test_a_verdict_that_was_written_down_is_read_back_as_it_was(pairs):
     planned = {str(at): one for at, (one, _) in enumerate(pairs)}
     parsed = {str(at): as_seen(other) for at, (_, other) in enumerate(pairs)}
     made = compare(planned, parsed, {}, {"0": READ})
-    written = [settled(one, {"./data": "moved"}).as_dict() for one in made]
+    written = [settle(one, {"./data": "moved"}).as_dict() for one in made]
     read = read_as(json.loads(json.dumps(written, default=str)), list[Verdict])
     assert [one.equal for one in read] == [one.equal for one in made]
     assert (sentence(read), tally(read)) == (sentence(made), tally(made))

@@ -77,7 +77,7 @@ def test_the_second_runner_is_told_who_is_the_first(tmp_path):
         first.wait()
         assert (tmp_path / lock.HOLDER).exists()
         with lock.lock(tmp_path):
-            assert lock.held(tmp_path)
+            assert lock.is_held(tmp_path)
         assert not (tmp_path / lock.HOLDER).exists()
 
 
@@ -118,15 +118,15 @@ def test_the_last_run_is_the_one_that_was_worked_on_last(tmp_path):
 
 def test_git_leaves_a_new_folder_of_runs_alone_and_an_old_one_is_its_owners(tmp_path):
     runs = tmp_path / "some" / "runs"
-    history.found(runs)
+    history.make_folder(runs)
     assert (runs / ".gitignore").read_text().splitlines()[-1] == "*"
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     (runs / "run.json").write_text("{}")
     status = ["git", "-C", str(tmp_path), "status", "--porcelain", "-uall"]
     assert subprocess.run(status, check=True, capture_output=True).stdout == b""
     (runs / ".gitignore").write_text("mine")
-    history.found(runs)
+    history.make_folder(runs)
     assert (runs / ".gitignore").read_text() == "mine"
     (runs / ".gitignore").unlink()
-    history.found(runs)
+    history.make_folder(runs)
     assert not (runs / ".gitignore").exists()

@@ -69,6 +69,6 @@ def test_a_signal_while_a_run_is_closed_leaves_it_closed(walk, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(walk.revision, "join", struck)
-    with signals.heeded(), pytest.raises(signals.Interrupt):
+    with signals.interrupts(), pytest.raises(signals.Interrupt):
         walk.end(Exit.OK)
     assert history.read(walk.folder).state is State.FINISHED

@@ -120,7 +120,7 @@ def told():
 def required(*, given=False):
     plan = compiled().plan
     names = [stage.name for stage in plan.stages]
-    trust.require(plan, load.catalog(), names, given=given)
+    trust.require(plan, load.catalog(), names, consent=given)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -220,7 +220,7 @@ def test_where_nothing_is_kept_leave_is_asked_for_each_time(here, monkeypatch):
 
 def test_a_stage_that_does_not_run_asks_for_nothing(here):
     written(STAGES["remote code"])
-    trust.require(compiled().plan, load.catalog(), (), given=False)
+    trust.require(compiled().plan, load.catalog(), (), consent=False)
 
 
 def test_a_run_stops_before_it_makes_anything_and_a_smoke_run_needs_no_leave(

@@ -363,7 +363,7 @@ def test_runs_behind_a_link_to_nowhere_are_not_said_to_be_none(target, tmp_path,
     with pytest.raises(RecipeError, match="is a link to"):
         history.folders(Path("runs"))
     with pytest.raises(OSError, match="which is not there"):
-        history.found(Path("runs"))
+        history.make_folder(Path("runs"))
 
 
 # names and texts that nobody expects

@@ -68,7 +68,8 @@ class Live(Plain):
         """Show that a stage runs; one that is skipped is done."""
         self._lead = f"[{number}/{total}] {stage.name}:"
         row = self._rows[stage.name]
-        row.state = State.FINISHED if action.do == "skip" else State.RUNNING
+        state = State.FINISHED if action.do == "skip" else State.RUNNING
+        row.record = StageRecord(name=stage.name, state=state)
         row.begun = time.monotonic()
         row.said = f"skipped, {action.cause}" if action.do == "skip" else stage.tool
         if action.do == "skip":
@@ -88,7 +89,7 @@ class Live(Plain):
         """Show how a stage ended; a failure is told above in full."""
         self._outlook.ended(stage)
         row = self._rows[stage.name]
-        row.state, row.seconds = record.state, record.seconds
+        row.record = record
         good = record.state is State.FINISHED
         row.said = wording.finished(record) if good else str(record.failure.get("kind", "stopped"))
         if not good:
@@ -150,9 +151,9 @@ class _Row:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.state = State.PENDING
+        self.record = StageRecord(name=stage.name)
         self.said = ""
-        self.begun = self.seconds = 0.0
+        self.begun = 0.0
         self._done = 0
         self._figures: dict[str, str] = {}
 
@@ -167,8 +168,9 @@ class _Row:
 
     def cells(self) -> tuple[RenderableType, ...]:
         """Return sign, name, progress, figures and time."""
-        runs = self.state is State.RUNNING
-        sign: RenderableType = Spinner("dots") if runs else Text(*_SIGNS[self.state])
+        state = self.record.state
+        runs = state is State.RUNNING
+        sign: RenderableType = Spinner("dots") if runs else Text(*_SIGNS[state])
         iters = self.stage.params.get("iters") if self.stage.params.get("train") else None
         bar: RenderableType = ""
         if runs and iters:
@@ -176,7 +178,7 @@ class _Row:
         elif runs:
             bar = ProgressBar(pulse=True, width=_BAR)
         done = f"{self._done}/{iters}" if runs and iters else ""
-        seconds = time.monotonic() - self.begun if runs else self.seconds
+        seconds = time.monotonic() - self.begun if runs else self.record.seconds
         spent = duration(seconds) if runs or seconds else ""
         return (
             sign,
