@@ -105,7 +105,7 @@ def _reviews(words: Sequence[str], runs: Path, request: "DiffRequest") -> "list[
         if len(files) == 1 and not Path(files[0]).exists():
             workflow.load(files[0])  # says what is wrong with its name
         raise
-    found = list(sides.spread(files, old, new))
+    found = list(sides.recipe_files(files, old, new))
     if not found:
         raise RecipeError(f"there is no recipe in {', '.join(files)}", "name files or their folder")
     return list(sides.reviews(found, old, new, request))
@@ -163,7 +163,7 @@ def _against(files: Sequence[str], rev: str, path: str, request: "DiffRequest") 
 
     _one(files, "one file of a revision")
     revision = git.revision(rev, files[0])
-    return sides.moved(revision.named(path), files[0], Place(revision=revision), request)
+    return sides.across(revision.named(path), files[0], Place(revision=revision), request)
 
 
 def _one(files: Sequence[str], what: str) -> None:

@@ -46,21 +46,23 @@ def command(
     compiled = workflow.compiled(loaded)
     plan = workflow.plan(compiled, loaded, smoke=smoke)
     rows = list(origins(plan, compiled.resolver, compiled.plan if smoke else None))
-    telling = show.Telling(known={row.path: row for row in rows}, sources=loaded.sources)
+    formatter = show.Formatter(origins={row.path: row for row in rows}, sources=loaded.sources)
     # A line that lost contributes nothing, and is asked for nevertheless.
     rows = _chosen(rows, loaded, paths, None if used else file, changed=changed)
     if used:
-        lines = [one for one in show.used(rows) if not file or one.mark.file == _file(loaded, file)]
+        lines = [
+            one for one in show.line_uses(rows) if not file or one.mark.file == _file(loaded, file)
+        ]
         if style == "json":
-            printer.show_rows(show.used_dict(one) for one in lines)
+            printer.show_rows(show.line_use_dict(one) for one in lines)
         else:
-            printer.show(show.used_text(lines, telling))
+            printer.show(show.line_uses_text(lines, formatter))
             if any(row.cut for row in rows):
                 printer.say(f"what stands behind more than {MAX_FOLLOWED} values is left out")
     elif style == "json":
-        printer.show_rows(show.as_dict(row, telling) for row in rows)
+        printer.show_rows(show.as_dict(row, formatter) for row in rows)
     elif rows:
-        printer.show(show.text(rows, plan, telling))
+        printer.show(show.text(rows, plan, formatter))
     return Exit.OK
 
 
@@ -77,7 +79,7 @@ def _chosen(
 
     found = _at(rows, paths) if paths else list(rows)
     if file:
-        found = show.contributed(found, _file(recipe, file))
+        found = show.contributions(found, _file(recipe, file))
     return [row for row in found if row.stage and row.changed] if changed else found
 
 

@@ -92,10 +92,10 @@ class Trial(Struct, kw_only=True, dict=True):
     def placed(self, stage: Stage, change: Adjustment) -> tuple[Adjustment, Adjustment]:
         """Return a change with the place that says the value now, and the same made by a var."""
         row = self.rows.get(place(stage, change))
-        if row is None or row.said is None or row.said.mark is None:
+        if row is None or row.winner is None or row.winner.mark is None:
             return change, change
         made = [one for one in row.trail if one.mark]
-        where = [f"said at {row.said.mark}", *(f"{one.name} at {one.mark}" for one in made)]
+        where = [f"said at {row.winner.mark}", *(f"{one.name} at {one.mark}" for one in made)]
         own = replace(change, source=", ".join(where))
         same = [o.name for o in made if o.name.startswith("vars.") and o.value == change.old]
         return own, replace(own, target=same[-1]) if same else own

@@ -57,13 +57,13 @@ class Difference(Struct, frozen=True, kw_only=True):
     @property
     def values(self) -> tuple[Change, ...]:
         """Every value that changes, also those of stages that come or go."""
-        return (*self.changes, *(one for told in self.whole.values() for one in told))
+        return (*self.changes, *(one for changes in self.whole.values() for one in changes))
 
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages that change, in the order they are told; a removed one has its old name."""
-        told = (change.stage for change in self.changes if change.stage)
-        return tuple(dict.fromkeys((*self.added, *self.removed, *self.renamed, *told)))
+        names = (change.stage for change in self.changes if change.stage)
+        return tuple(dict.fromkeys((*self.added, *self.removed, *self.renamed, *names)))
 
 
 def compare(old: Side, new: Side) -> Difference:
@@ -84,10 +84,10 @@ def compare(old: Side, new: Side) -> Difference:
     catalog = new.catalog or old.catalog
     whole = {}
     for name in (*added, *removed):
-        gone = removed if name in removed else ()
-        stage = then[name] if gone else now[name]
+        all_removed = removed if name in removed else ()
+        stage = then[name] if all_removed else now[name]
         tool = catalog.get(stage.tool) if catalog else None
-        whole[name] = tuple(_entire(stage, tool, old if gone else new, causes, gone))
+        whole[name] = tuple(_entire(stage, tool, old if all_removed else new, causes, all_removed))
     return Difference(
         added=added,
         removed=removed,
@@ -134,7 +134,9 @@ def _stage(old: Stage, new: Stage, causes: Causes, then: Plan, now: Plan) -> Ite
             new=new.tool,
             causes=causes.of(f"stages.{name}.tool"),
         )
-        changes = [one for one in changes if causes.meant(f"stages.{name}.params.{one.name}")]
+        changes = [
+            one for one in changes if causes.has_statement(f"stages.{name}.params.{one.name}")
+        ]
     for path, was, is_now in pairs(_keys(old), _keys(new)):
         changes.append(
             Change(
@@ -174,17 +176,19 @@ def _entire(
     """
     defaults = dict(leaves(tool.defaults)) if tool else {}
     bare = Stage(name=stage.name, tool=stage.tool, params={}, outputs={})
-    said: dict[str, tuple[str, Any]] = {}
+    entries: dict[str, tuple[str, Any]] = {}
     for inside, value in leaves(stage.params):
         name = dotted(inside)
         whole = f"stages.{stage.name}.params.{name}"
-        known = side.origins.get(whole)
-        meant = known is None or known.said or known.losers  # not placed in the run directory
-        if meant and not _same(value, defaults.get(inside, ABSENT)):
-            said[name] = (whole, value)
+        origin = side.origins.get(whole)
+        in_recipe = (
+            origin is None or origin.winner or origin.losers
+        )  # not placed in the run directory
+        if in_recipe and not _same(value, defaults.get(inside, ABSENT)):
+            entries[name] = (whole, value)
     for name, _, value in pairs(_keys(bare), _keys(stage)):
-        said[name] = (f"stages.{stage.name}.{name}", value)
-    for name, (path, value) in said.items():
+        entries[name] = (f"stages.{stage.name}.{name}", value)
+    for name, (path, value) in entries.items():
         why = causes.whole(path, removed)
         old, new = (value, ABSENT) if removed else (ABSENT, value)
         yield Change(stage=stage.name, name=name, old=old, new=new, causes=why)
@@ -192,8 +196,8 @@ def _entire(
 
 def _keys(stage: Stage) -> dict[str, Any]:
     """Return a stage's own keys as a recipe names them: whatever a plan holds, but words on it."""
-    said = {key: value for key, value in stage.as_dict().items() if key not in _OTHER}
-    lists = {key: [*value] if isinstance(value, tuple) else value for key, value in said.items()}
+    keys = {key: value for key, value in stage.as_dict().items() if key not in _OTHER}
+    lists = {key: [*value] if isinstance(value, tuple) else value for key, value in keys.items()}
     lists["continue"] = lists.pop("continues")
     return {**lists, **stage.trainer}
 
@@ -201,7 +205,7 @@ def _keys(stage: Stage) -> dict[str, Any]:
 def _limits(stage: Stage, plan: Plan) -> dict[str, Any]:
     """Return the vars that a stage's expectations read, with their values."""
     read = {
-        name for name in plan.vars for said in stage.expect if re.search(rf"\bvars\.{name}\b", said)
+        name for name in plan.vars for text in stage.expect if re.search(rf"\bvars\.{name}\b", text)
     }
     return {"vars": {name: plan.vars[name] for name in plan.vars if name in read}}
 
@@ -240,50 +244,50 @@ def _same(old: Any, new: Any) -> bool:
 
 def _carried(plan: Plan, changed: set[str]) -> tuple[str, ...]:
     """Return the stages that do not change and read, even through others, from one that does."""
-    reached = set(changed)
+    stale = set(changed)
     for stage in plan.stages:
-        if reached & {*stage.after}:
-            reached.add(stage.name)
-    return tuple(stage.name for stage in plan.stages if stage.name in reached - changed)
+        if stale & {*stage.after}:
+            stale.add(stage.name)
+    return tuple(stage.name for stage in plan.stages if stage.name in stale - changed)
 
 
 def _renamed(old: Plan, new: Plan) -> dict[str, str]:
     """Return new name -> old one of each stage that is another's work under a new name."""
-    found: dict[str, str] = {}
-    while more := _alike(_with_names(old, found), new):
-        found |= more
-    return found
+    matches: dict[str, str] = {}
+    while more := _alike(_with_names(old, matches), new):
+        matches |= more
+    return matches
 
 
 def _alike(old: Plan, new: Plan) -> dict[str, str]:
     """Return the best match of each stage that only one plan has, the most alike first."""
-    gone = [stage for stage in old.stages if stage.name not in {one.name for one in new.stages}]
-    come = [stage for stage in new.stages if stage.name not in {one.name for one in old.stages}]
-    pairs = [(_likeness(was, now), was.name, now.name) for was in gone for now in come]
-    found: dict[str, str] = {}
+    only_old = [stage for stage in old.stages if stage.name not in {one.name for one in new.stages}]
+    only_new = [stage for stage in new.stages if stage.name not in {one.name for one in old.stages}]
+    pairs = [(_likeness(was, now), was.name, now.name) for was in only_old for now in only_new]
+    matches: dict[str, str] = {}
     for share, was, now in sorted(pairs, key=lambda pair: -pair[0]):
-        if share >= ALIKE and now not in found and was not in found.values():
-            found[now] = was
-    return found
+        if share >= ALIKE and now not in matches and was not in matches.values():
+            matches[now] = was
+    return matches
 
 
 def _likeness(old: Stage, new: Stage) -> float:
     """Return the share of two stages' parameters that are equal, but for where they write."""
     if old.tool != new.tool:
         return 0.0
-    moved = _moved(old.params, old.name, new.name)
-    was = {path: json.dumps(value) for path, value in leaves(moved)}
+    params = _with_folder(old.params, old.name, new.name)
+    was = {path: json.dumps(value) for path, value in leaves(params)}
     now = {path: json.dumps(value) for path, value in leaves(new.params)}
     return sum(was.get(path) == value for path, value in now.items()) / len({*was, *now})
 
 
-def _moved(value: Any, old: str, new: str) -> Any:
+def _with_folder(value: Any, old: str, new: str) -> Any:
     """Return a value with one stage's place in the run directory called by its new name."""
     if isinstance(value, str):
         return value.replace(f"{RUN_DIR}/{old}/", f"{RUN_DIR}/{new}/")
     if isinstance(value, Mapping):
-        return {key: _moved(child, old, new) for key, child in value.items()}
-    return [_moved(child, old, new) for child in value] if isinstance(value, list) else value
+        return {key: _with_folder(child, old, new) for key, child in value.items()}
+    return [_with_folder(child, old, new) for child in value] if isinstance(value, list) else value
 
 
 def _with_names(plan: Plan, renamed: Mapping[str, str]) -> Plan:
@@ -293,8 +297,8 @@ def _with_names(plan: Plan, renamed: Mapping[str, str]) -> Plan:
     for stage in plan.stages:
         params, expect = dict(stage.params), stage.expect
         for was, now in names.items():
-            params = _moved(params, was, now)
-            expect = tuple(said.replace(f"stages.{was}.", f"stages.{now}.") for said in expect)
+            params = _with_folder(params, was, now)
+            expect = tuple(text.replace(f"stages.{was}.", f"stages.{now}.") for text in expect)
         after = tuple(names.get(name, name) for name in stage.after)
         name = names.get(stage.name, stage.name)
         stages.append(replace(stage, name=name, params=params, expect=expect, after=after))

@@ -17,8 +17,8 @@ from runner.diff.text import (
     headline,
     label,
     many,
+    notable,
     order,
-    told,
     touches,
     values,
 )
@@ -30,12 +30,12 @@ LIMIT = 60_000  # characters; a comment on GitHub holds 65,536
 def markdown(reviews: Sequence[Review]) -> str:
     """Return what changes as a comment on a pull request, cut where GitHub would refuse it."""
     rows = ["### What MLX will be told", "", count(reviews)]
-    for review in told(reviews):
+    for review in notable(reviews):
         rows += _markdown(review)
-    found = touches(reviews) if len(reviews) > 1 else []
-    if found:
+    lines = touches(reviews) if len(reviews) > 1 else []
+    if lines:
         rows += ["", "#### By line", "", "| line | touches |", "|---|---|"]
-        for touch in found:
+        for touch in lines:
             line = f"{reviewing.place(touch.cause)} {label(touch.cause)}"
             where = "<br>".join(
                 f"{code(recipe)}: {', '.join(map(code, stages))}"
@@ -45,21 +45,23 @@ def markdown(reviews: Sequence[Review]) -> str:
     return _cut(rows)
 
 
-def annotations(reviews: Sequence[Review], named: Named = str) -> str:
+def annotations(reviews: Sequence[Review], path_of: Named = str) -> str:
     """Return GitHub's workflow commands: a notice at each line that changes something.
 
-    `named` says what a file is called in the workspace, which is where GitHub looks for it.
+    `path_of` says what a file is called in the workspace, which is where GitHub looks for it.
     """
-    said = [_touched(touch, named) for touch in touches(reviews)]
+    notices = [_touched(touch, path_of) for touch in touches(reviews)]
     for review in reviews:
-        said += _whole(review, named) if review.state != "compared" else _stages(review, named)
+        notices += (
+            _whole(review, path_of) if review.state != "compared" else _stages(review, path_of)
+        )
         loose = [one for one in review.difference.changes if not one.causes]
         rows = [_row(review.recipe, one, values(one)) for one in loose]
-        said += [notice("notice", {"title": "changed"}, "\n".join(rows))] if rows else []
-    return "\n".join((*said, notice("notice", {"title": "run-recipe diff"}, count(reviews))))
+        notices += [notice("notice", {"title": "changed"}, "\n".join(rows))] if rows else []
+    return "\n".join((*notices, notice("notice", {"title": "run-recipe diff"}, count(reviews))))
 
 
-def _touched(touch: Touch, named: Named) -> str:
+def _touched(touch: Touch, path_of: Named) -> str:
     """Return a line and all that it changes; one that is gone has no line to point at any more."""
     rows = [
         _row(recipe, change, values(change))
@@ -68,86 +70,89 @@ def _touched(touch: Touch, named: Named) -> str:
         for change in changes
     ]
     cause = touch.cause
-    where = place(cause.mark, named, line=not cause.gone)
+    where = place(cause.mark, path_of, line=not cause.gone)
     return notice("notice", {**where, "title": label(cause) or "changed"}, "\n".join(rows))
 
 
-def _stages(review: Review, named: Named) -> Iterator[str]:
+def _stages(review: Review, path_of: Named) -> Iterator[str]:
     """Yield what becomes of whole stages, each at its place; of a removed one that is the file."""
-    found = review.difference
-    for title, names in (("new stage", found.added), ("removed stage", found.removed)):
+    difference = review.difference
+    for title, names in (("new stage", difference.added), ("removed stage", difference.removed)):
         for name in names:
-            where = place(found.marks.get(name), named, line=name in found.added)
-            rows = [_row(review.recipe, one, alone(one)) for one in found.whole.get(name, ())]
-            head = f"{review.recipe}: {name} ({found.tools.get(name, '')})"
+            where = place(difference.marks.get(name), path_of, line=name in difference.added)
+            rows = [_row(review.recipe, one, alone(one)) for one in difference.whole.get(name, ())]
+            head = f"{review.recipe}: {name} ({difference.tools.get(name, '')})"
             yield notice("notice", {**where, "title": title}, "\n".join((head, *rows)))
-    for name, old in found.renamed.items():
-        where = place(found.marks.get(name), named)
+    for name, old in difference.renamed.items():
+        where = place(difference.marks.get(name), path_of)
         text = f"{review.recipe}: {old} is now called {name}"
         yield notice("notice", {**where, "title": "renamed stage"}, text)
-    if found.order:
-        then, now = found.order
+    if difference.order:
+        then, now = difference.order
         first = next(name for was, name in zip(then, now, strict=True) if was != name)
-        where = place(found.marks.get(first), named)
-        text = f"{review.recipe}: {order(found)}"
+        where = place(difference.marks.get(first), path_of)
+        text = f"{review.recipe}: {order(difference)}"
         yield notice("notice", {**where, "title": "another order"}, text)
 
 
-def _whole(review: Review, named: Named) -> Iterator[str]:
+def _whole(review: Review, path_of: Named) -> Iterator[str]:
     """Yield what is to be said of a recipe that is new, gone or not valid: no single line is."""
-    found = review.difference
-    stages = [f"{name} ({found.tools.get(name, '')})" for name in (*found.added, *found.removed)]
+    difference = review.difference
+    stages = [
+        f"{name} ({difference.tools.get(name, '')})"
+        for name in (*difference.added, *difference.removed)
+    ]
     text = "\n".join((f"{review.recipe}: {headline(review)}", *review.notes, *stages))
     level = "error" if review.state == "invalid" else "notice"
     title = {"new": "new recipe", "gone": "removed recipe"}.get(review.state, "not valid")
-    file = place(Mark(file=review.recipe, line=1, column=1), named, line=False)
+    file = place(Mark(file=review.recipe, line=1, column=1), path_of, line=False)
     yield notice(level, {**file, "title": title}, text)
 
 
-def _row(recipe: str, change: Change, said: str) -> str:
+def _row(recipe: str, change: Change, text: str) -> str:
     inside = f"{change.stage}." if change.stage else ""
-    return f"{recipe}: {inside}{change.name} {said}"
+    return f"{recipe}: {inside}{change.name} {text}"
 
 
 def _markdown(review: Review) -> Iterator[str]:
-    found = review.difference
+    difference = review.difference
     yield from ("", f"#### {code(review.recipe)}", "", markup(headline(review)))
     yield from (f"> {markup(note)}" for note in review.notes)
     yield ""
-    yield from _listed(found)
-    if found.values:
+    yield from _listed(difference)
+    if difference.values:
         yield from (
             "",
             "| stages | parameter | before -> after | because of |",
             "|---|---|---|---|",
         )
-    for stages, changes in grouped(found):
+    for stages, changes in grouped(difference):
         yield from (_cells(stages, one, values(one)) for one in changes)
-    for name, entire in found.whole.items():
-        sign = "+" if name in found.added else "-"
+    for name, entire in difference.whole.items():
+        sign = "+" if name in difference.added else "-"
         yield from (_cells((name,), one, f"{sign} {alone(one)}") for one in entire)
-    if found.carried:
-        yield from ("", f"Made anew, for they read what changed: {', '.join(found.carried)}.")
+    if difference.carried:
+        yield from ("", f"Made anew, for they read what changed: {', '.join(difference.carried)}.")
 
 
-def _listed(found: Difference) -> Iterator[str]:
+def _listed(difference: Difference) -> Iterator[str]:
     """Yield what becomes of whole stages as a list."""
-    for sign, names in (("added", found.added), ("removed", found.removed)):
+    for sign, names in (("added", difference.added), ("removed", difference.removed)):
         for name in names:
-            mark = found.marks.get(name)
+            mark = difference.marks.get(name)
             gone = "gone: " * (sign == "removed")
             at = f", {code(f'{gone}{mark.file}:{mark.line}')}" if mark else ""
-            yield f"- stage {code(name)} {sign} ({code(found.tools.get(name, ''))}{at})"
-    for name, old in found.renamed.items():
+            yield f"- stage {code(name)} {sign} ({code(difference.tools.get(name, ''))}{at})"
+    for name, old in difference.renamed.items():
         yield f"- stage {code(old)} is now called {code(name)}"
-    if found.order:
-        yield f"- order: {' → '.join(map(code, found.order[1]))}"
+    if difference.order:
+        yield f"- order: {' → '.join(map(code, difference.order[1]))}"
 
 
-def _cells(stages: Sequence[str], change: Change, said: str) -> str:
+def _cells(stages: Sequence[str], change: Change, text: str) -> str:
     """Return one value as a row of the table."""
     who = ", ".join(map(code, stages))
-    return f"| {who} | {code(change.name)} | {code(said)} | {code(because(change))} |"
+    return f"| {who} | {code(change.name)} | {code(text)} | {code(because(change))} |"
 
 
 def _cut(rows: Sequence[str]) -> str:

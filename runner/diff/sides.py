@@ -64,7 +64,7 @@ class BaseError(RecipeError):
     """A file that other recipes extend, without stages of its own."""
 
 
-def spread(words: Sequence[str], old: Place, new: Place) -> Iterator[str]:
+def recipe_files(words: Sequence[str], old: Place, new: Place) -> Iterator[str]:
     """Yield the recipes that words name: files as they are, of a folder those of either side."""
     for word in words:
         if not Path(word).is_dir():
@@ -104,8 +104,8 @@ def review(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
         why = f"{file} is not in the repository at {old.revision.top}"
         raise RecipeError(why, "compare recipes of one repository at a time")
     if not new.has(file) and old.has(file):
-        return _gone(file, old, new, request)
-    now, notes = compiled(file, new, request)
+        return _removed_recipe(file, old, new, request)
+    now, notes = compiled_side(file, new, request)
     was, name = file, ""
     if not old.has(file) and old.revision:
         was = old.revision.before(file, new.revision) or ""
@@ -122,39 +122,44 @@ def review(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
     try:
         then, more = _fitting(was, old, request)
     except InvalidRecipeError as error:
-        said = (f"it was not valid in {old}, and all of it counts as new", *_first(error.problems))
+        reasons = (
+            f"it was not valid in {old}, and all of it counts as new",
+            *_first(error.problems),
+        )
         return Review(
             recipe=file,
             before=str(old),
             after=str(new),
             difference=compare(_nothing(now), now),
             state="new",
-            notes=(*notes, *said),
+            notes=(*notes, *reasons),
         )
     except BaseError:
-        said = (f"it had no stages of its own in {old}",)
+        reasons = (f"it had no stages of its own in {old}",)
         return Review(
             recipe=file,
             before=str(old),
             after=str(new),
             difference=compare(_nothing(now), now),
             state="new",
-            notes=(*notes, *said),
+            notes=(*notes, *reasons),
         )
-    told = dict.fromkeys((*notes, *([name] if name else ()), *more, *_outside(old), *_outside(new)))
+    all_notes = dict.fromkeys(
+        (*notes, *([name] if name else ()), *more, *_outside(old), *_outside(new))
+    )
     return Review(
         recipe=file,
         before=str(old),
         after=str(new),
         difference=compare(then, now),
-        notes=tuple(told),
+        notes=tuple(all_notes),
     )
 
 
-def moved(was: str, file: str, old: Place, request: DiffRequest) -> Review:
+def across(was: str, file: str, old: Place, request: DiffRequest) -> Review:
     """Return what changes from one recipe at a revision to another as it is now."""
     then, before = _fitting(was, old, request)
-    now, after = compiled(file, Place(), request)
+    now, after = compiled_side(file, Place(), request)
     notes = tuple(dict.fromkeys((*before, *after, *_outside(old))))
     return Review(
         recipe=file, before=f"{was} in {old}", after=NOW, difference=compare(then, now), notes=notes
@@ -163,8 +168,8 @@ def moved(was: str, file: str, old: Place, request: DiffRequest) -> Review:
 
 def between(one: str, other: str, request: DiffRequest) -> Review:
     """Return what changes from one recipe to another, both as they are now."""
-    then, before = compiled(one, Place(), request)
-    now, after = compiled(other, Place(), request)
+    then, before = compiled_side(one, Place(), request)
+    now, after = compiled_side(other, Place(), request)
     then = replace(then, plan=replace(then.plan, name=now.plan.name))
     notes = tuple(dict.fromkeys((*before, *after)))
     return Review(recipe=other, before=one, after=other, difference=compare(then, now), notes=notes)
@@ -174,7 +179,7 @@ def since(file: str, plan: Plan, label: str, request: DiffRequest) -> Review:
     """Return what changes from the plan of a run to a recipe as it is now."""
     if request.smoke and not plan.smoke:
         raise RecipeError("that run is a real run, not a smoke run", "leave --smoke out")
-    now, notes = compiled(file, Place(), replace(request, smoke=plan.smoke))
+    now, notes = compiled_side(file, Place(), replace(request, smoke=plan.smoke))
     if plan.smoke and not request.smoke:
         notes = (*notes, "that run is a smoke run: the recipe is compared with it at toy scale")
     return Review(
@@ -182,17 +187,17 @@ def since(file: str, plan: Plan, label: str, request: DiffRequest) -> Review:
     )
 
 
-def compiled(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple[str, ...]]:
+def compiled_side(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple[str, ...]]:
     """Return a recipe as one side, and what is to be said of it. Raises InvalidRecipeError."""
     over = request.overrides
-    loaded = workflow.read(file, over.profiles, over.sets, over.environ, place)
-    recipe = loaded.recipe
-    if recipe is not None and recipe.tree.get("stages") is None and not loaded.problems:
+    source = workflow.read(file, over.profiles, over.sets, over.environ, place)
+    recipe = source.recipe
+    if recipe is not None and recipe.tree.get("stages") is None and not source.problems:
         hint = "name the recipes that extend it, or their folder"
         raise BaseError(f"{file} has no stages of its own", hint)
-    if recipe is None or loaded.problems:
+    if recipe is None or source.problems:
         environ = request.overrides.environ
-        raise InvalidRecipeError(workflow.problems(loaded, environ), loaded.sources)
+        raise InvalidRecipeError(workflow.problems(source, environ), source.sources)
     result = workflow.compiled(recipe, request.overrides.environ)
     notes: tuple[str, ...] = ()
     unknown = [problem for problem in result.problems if problem.rule == "budget-no-rows"]
@@ -210,36 +215,36 @@ def compiled(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple
 def _fitting(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple[str, ...]]:
     """Return an earlier side; an option that did not fit the recipe then is left out, and told."""
     try:
-        return compiled(file, place, request)
+        return compiled_side(file, place, request)
     except InvalidRecipeError as error:
-        kept, left = _without(request.overrides, error.problems)
-        if not left:
+        overrides, misfits = _without(request.overrides, error.problems)
+        if not misfits:
             raise
-        found, notes = compiled(file, place, replace(request, overrides=kept))
-        return found, (*notes, f"laid over the new side only: {listing(left)}")
+        side, notes = compiled_side(file, place, replace(request, overrides=overrides))
+        return side, (*notes, f"laid over the new side only: {listing(misfits)}")
 
 
 def _without(overrides: Overrides, problems: Iterable[Problem]) -> tuple[Overrides, list[str]]:
     """Return the overrides without those that have a problem of their own, and these."""
     bad = {(problem.mark.file, problem.mark.line - 1) for problem in problems}
     variables = sorted(name for name in overrides.environ if name.startswith(PREFIX))
-    left = [
+    misfits = [
         *(f"--profile {one}" for at, one in enumerate(overrides.profiles) if (PROFILE, at) in bad),
         *(name for at, name in enumerate(variables) if (ENVIRONMENT, at) in bad),
         *(f"--set {one}" for at, one in enumerate(overrides.sets) if (SET, at) in bad),
     ]
-    gone = {name for at, name in enumerate(variables) if (ENVIRONMENT, at) in bad}
-    kept = Overrides(
+    names = {name for at, name in enumerate(variables) if (ENVIRONMENT, at) in bad}
+    rest = Overrides(
         profiles=tuple(
             one for at, one in enumerate(overrides.profiles) if (PROFILE, at) not in bad
         ),
-        environ={name: said for name, said in overrides.environ.items() if name not in gone},
+        environ={name: value for name, value in overrides.environ.items() if name not in names},
         sets=tuple(one for at, one in enumerate(overrides.sets) if (SET, at) not in bad),
     )
-    return kept, left
+    return rest, misfits
 
 
-def _gone(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
+def _removed_recipe(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
     try:
         then, notes = _fitting(file, old, request)
     except InvalidRecipeError:

@@ -42,19 +42,19 @@ class Touch(Struct, kw_only=True):
 
 def touches(reviews: Iterable[Review]) -> list[Touch]:
     """Return each line that changes something, with all that it changes."""
-    found: dict[tuple[Mark, bool], Touch] = {}
+    by_line: dict[tuple[Mark, bool], Touch] = {}
     for review in reviews:
         for change in review.difference.changes:
             for cause in change.causes:
-                touch = found.setdefault((cause.mark, cause.gone), Touch(cause=cause))
+                touch = by_line.setdefault((cause.mark, cause.gone), Touch(cause=cause))
                 stages = touch.recipes.setdefault(review.recipe, {})
                 stages.setdefault(change.stage, []).append(change)
-    return [found[key] for key in sorted(found)]
+    return [by_line[key] for key in sorted(by_line)]
 
 
 def text(reviews: Sequence[Review]) -> str:
     """Return what changes as a person reads it on a screen."""
-    lines = [line for review in told(reviews) for line in _text(review)]
+    lines = [line for review in notable(reviews) for line in _text(review)]
     if len(reviews) > 1:
         touched = [line for touch in touches(reviews) for line in _touch(touch)]
         lines += ["", "by line:", *touched] if touched else []
@@ -62,7 +62,7 @@ def text(reviews: Sequence[Review]) -> str:
     return "\n".join(lines)
 
 
-def told(reviews: Sequence[Review]) -> list[Review]:
+def notable(reviews: Sequence[Review]) -> list[Review]:
     """Return the reviews that say something; one alone always does."""
     return [
         one
@@ -100,7 +100,7 @@ def _rows(changes: Sequence[Change], say: Callable[[Change], str]) -> Iterator[s
     """Yield values that change, a line each, with the lines that made them."""
     width = max((len(change.name) for change in changes), default=0)
     for change in changes:
-        causes = "".join(f"  <- {said}" for said in [because(change)] if said)
+        causes = "".join(f"  <- {text}" for text in [because(change)] if text)
         yield f"{change.name:{width}}  {say(change)}{causes}"
 
 
@@ -111,20 +111,20 @@ def order(difference: Difference) -> str:
 
 def alone(change: Change) -> str:
     """Return the one value of a stage that comes or goes."""
-    return _said(change.name, change.old if change.new is ABSENT else change.new)
+    return _value_text(change.name, change.old if change.new is ABSENT else change.new)
 
 
 def grouped(difference: Difference) -> list[tuple[tuple[str, ...], list[Change]]]:
     """Return the changes by stage; stages that change alike stand together, "" alone."""
-    known: dict[str, list[Change]] = {}
+    by_stage: dict[str, list[Change]] = {}
     for change in difference.changes:
-        known.setdefault(change.stage, []).append(change)
-    found: dict[str, tuple[tuple[str, ...], list[Change]]] = {}
-    for stage, changes in known.items():
+        by_stage.setdefault(change.stage, []).append(change)
+    groups: dict[str, tuple[tuple[str, ...], list[Change]]] = {}
+    for stage, changes in by_stage.items():
         key = repr((not stage, [replace(change, stage="") for change in changes]))
-        names = found[key][0] if key in found else ()
-        found[key] = ((*names, stage) if stage else (), changes)
-    return list(found.values())
+        names = groups[key][0] if key in groups else ()
+        groups[key] = ((*names, stage) if stage else (), changes)
+    return list(groups.values())
 
 
 def values(change: Change) -> str:
@@ -137,7 +137,7 @@ def values(change: Change) -> str:
         words += [f"- {', '.join(map(_value, went))}"] if went else []
         if words:
             return "  ".join(words)
-    return f"{_said(change.name, old)} -> {_said(change.name, new)}"
+    return f"{_value_text(change.name, old)} -> {_value_text(change.name, new)}"
 
 
 def because(change: Change) -> str:
@@ -190,13 +190,13 @@ def count(reviews: Sequence[Review]) -> str:
     """Return how many recipes, stages and values change."""
     changed = [one for one in reviews if one.difference or one.state == "new"]
     stages = sum(len(one.difference.stages) for one in changed)
-    told = sum(len(one.difference.values) for one in changed)
+    total = sum(len(one.difference.values) for one in changed)
     bad = sum(one.state == "invalid" for one in reviews)
     more = f"; {bad} not valid" if bad else ""
     if not changed:
         return f"nothing changes in {many(len(reviews) - bad, 'recipe')}{more}"
     of = f"{len(changed)} of {many(len(reviews), 'recipe')} change{'s' * (len(changed) == 1)}"
-    return f"{of}: {many(stages, 'stage')}, {many(told, 'value')}{more}"
+    return f"{of}: {many(stages, 'stage')}, {many(total, 'value')}{more}"
 
 
 def _stage(name: str, difference: Difference) -> str:
@@ -210,8 +210,8 @@ def at(mark: Mark | None, *, gone: bool = False) -> str:
 
 
 def _cause(cause: Cause, name: str) -> str:
-    said = "" if cause.name in {name, name.partition("[")[0]} else f" {cause.name}"
-    return f"{place(cause)}{said}{_removal(cause)}"
+    own_name = "" if cause.name in {name, name.partition("[")[0]} else f" {cause.name}"
+    return f"{place(cause)}{own_name}{_removal(cause)}"
 
 
 def place(cause: Cause) -> str:
@@ -236,11 +236,11 @@ def label(cause: Cause) -> str:
 
 def _removal(cause: Cause) -> str:
     """Return the tag of a line that takes away what is inherited, "" for any other line."""
-    said = cause.old if cause.gone else cause.new
-    return f" {said}" if isinstance(said, Removal) else ""
+    text = cause.old if cause.gone else cause.new
+    return f" {text}" if isinstance(text, Removal) else ""
 
 
-def _said(name: str, value: Any) -> str:
+def _value_text(name: str, value: Any) -> str:
     if value is ABSENT:
         return "(nothing)"
     if name in _DURATIONS and isinstance(value, int | float):
@@ -253,21 +253,21 @@ def _value(value: Any) -> str:
 
 
 def _review(review: Review) -> Json:
-    found = review.difference
+    difference = review.difference
     return {
         "recipe": review.recipe,
         "before": review.before,
         "after": review.after,
         "state": review.state,
         "notes": [*review.notes],
-        "changes": bool(found),
-        "added": [*found.added],
-        "removed": [*found.removed],
-        "renamed": {**found.renamed},
-        "order": [[*names] for names in found.order] if found.order else None,
+        "changes": bool(difference),
+        "added": [*difference.added],
+        "removed": [*difference.removed],
+        "renamed": {**difference.renamed},
+        "order": [[*names] for names in difference.order] if difference.order else None,
         "stages": {
-            name: {"tool": found.tools.get(name, ""), **_where(found.marks.get(name))}
-            for name in (*found.added, *found.removed, *found.renamed)
+            name: {"tool": difference.tools.get(name, ""), **_where(difference.marks.get(name))}
+            for name in (*difference.added, *difference.removed, *difference.renamed)
         },
         "values": [
             {
@@ -276,9 +276,9 @@ def _review(review: Review) -> Json:
                 **_there(old=one.old, new=one.new),
                 "causes": [_cause_dict(cause) for cause in one.causes],
             }
-            for one in found.values
+            for one in difference.values
         ],
-        "carried": [*found.carried],
+        "carried": [*difference.carried],
     }
 
 
@@ -295,8 +295,8 @@ def _cause_dict(cause: Cause) -> Json:
     }
 
 
-def _there(**known: Any) -> Mapping[str, Any]:
-    return {name: value for name, value in known.items() if value is not ABSENT}
+def _there(**values: Any) -> Mapping[str, Any]:
+    return {name: value for name, value in values.items() if value is not ABSENT}
 
 
 def many(number: int, what: str) -> str:

@@ -21,7 +21,7 @@ from runner.plan.inheritance import Draft
 from runner.plan.inputs import FILES, Reading, readings
 from runner.plan.model import Plan, Stage
 from runner.plan.resolve import Resolver
-from runner.provenance.origins import made_of
+from runner.provenance.origins import dependencies
 from runner.recipe.node import Node, locate
 
 Severity = Literal["error", "warning", "note"]
@@ -190,7 +190,7 @@ def _placed(
     recipe, mark = resolver.recipe, _place(draft, parameter)
     made = [
         (said.mark, f"{said.name} is {shown(said.value)} here")
-        for said in made_of(resolver, draft, tuple(parameter.split(".")))
+        for said in dependencies(resolver, draft, tuple(parameter.split(".")))
         if said.mark is not None and not isinstance(said.value, dict | list)
     ]
     own = nearest(recipe, (place for place, _ in made), mark)

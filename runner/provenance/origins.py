@@ -32,7 +32,7 @@ class Removal(str):
     __slots__ = ()
 
 
-class Said(Struct, frozen=True, kw_only=True):
+class Statement(Struct, frozen=True, kw_only=True):
     """One place that says a value: what it is called, where it stands, and its text there.
 
     `reads` are the names its template reads; `value` is what it became, for a winner.
@@ -46,10 +46,10 @@ class Said(Struct, frozen=True, kw_only=True):
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """One value: who said it, who was overruled (the nearest first), and what it was made of.
+    """One value: who won, who was overruled (the nearest first), and what it was made of.
 
     `stage` is "" for what is no stage's; `path` is how ``--set`` calls it. Where the recipe does
-    not say it, `because` is the reason, and `said` what took it away, None where nothing did.
+    not say it, `because` is the reason, and `winner` what took it away, None where nothing did.
     `default` is that of `maker`, NOTHING for none. `trail` are the vars and parameters behind its
     templates, each once. `cut` says that there is more of either than is followed.
     """
@@ -58,9 +58,9 @@ class Origin(Struct, frozen=True, kw_only=True):
     name: str
     path: str
     value: Any
-    said: Said | None
-    losers: tuple[Said, ...] = ()
-    trail: tuple[Said, ...] = ()
+    winner: Statement | None
+    losers: tuple[Statement, ...] = ()
+    trail: tuple[Statement, ...] = ()
     default: Any = NOTHING
     because: str = ""
     maker: str = ""
@@ -79,11 +79,11 @@ def origins(
 
     `real` is the plan that a smoke plan was made of; `entries` are those of lists, beside them.
     """
-    held = sum(1 for _ in _spread(resolver.recipe.section("vars"), ()))
-    held += sum(len(stage.params) for stage in plan.stages)
-    trace = _Trace(resolver, max(1, min(MAX_FOLLOWED, MAX_STEPS // max(1, held))))
+    count = sum(1 for _ in _leaf_nodes(resolver.recipe.section("vars"), ()))
+    count += sum(len(stage.params) for stage in plan.stages)
+    trace = _Trace(resolver, max(1, min(MAX_FOLLOWED, MAX_STEPS // max(1, count))))
     for part in ("vars", "track"):
-        for path, node in _spread(resolver.recipe.section(part), (part,)):
+        for path, node in _leaf_nodes(resolver.recipe.section(part), (part,)):
             yield trace.whole(path, node)
     for stage in plan.stages:
         draft = resolver.drafts.get(stage.name)
@@ -96,22 +96,22 @@ def origins(
                     name=dotted(path),
                     path=dotted(parts),
                     value=value,
-                    said=None,
+                    winner=None,
                     because="--smoke",
                 )
                 continue
             was = _within(before, path)
-            found = trace.parameter(draft, path, was)
-            yield found if was == value else _shrunk(found, value)
+            origin = trace.parameter(draft, path, was)
+            yield origin if was == value else _smoke_origin(origin, value)
         if draft is not None:
             yield from trace.options(draft, entries=entries)
 
 
-def made_of(resolver: Resolver, draft: Draft, path: Path) -> tuple[Said, ...]:
+def dependencies(resolver: Resolver, draft: Draft, path: Path) -> tuple[Statement, ...]:
     """Return the vars and parameters that a stage's parameter is made of, as the recipe says it."""
     trace = _Trace(resolver)
     node = trace.sayer(draft, path)
-    return () if node is None else trace.trail(trace.said(dotted(path), node, draft.name))[0]
+    return () if node is None else trace.trail(trace.statement(dotted(path), node, draft.name))[0]
 
 
 def leaves(values: Any, above: Path = (), *, entries: bool = False) -> Iterator[tuple[Path, Any]]:
@@ -132,21 +132,21 @@ class _Trace:
     def __init__(self, resolver: Resolver, most: int = MAX_FOLLOWED) -> None:
         self.resolver = resolver
         self.most = most
-        self.followed: dict[str, Said | None] = {}
+        self.statements: dict[str, Statement | None] = {}
 
     def whole(self, path: Path, node: Node) -> Origin:
         """Return where a value of the whole recipe comes from."""
-        said = self.said(".".join(map(str, path)), node, "")
+        statement = self.statement(".".join(map(str, path)), node, "")
         claims = self.claims(self.resolver.recipe.tree, path, path)
         losers = _losers(claims, node)
-        trail, cut = self.trail(said)
+        trail, cut = self.trail(statement)
         cut = cut or len(claims) >= self.most
         return Origin(
             stage="",
-            name=said.name,
-            path=said.name,
-            value=said.value,
-            said=said,
+            name=statement.name,
+            path=statement.name,
+            value=statement.value,
+            winner=statement,
             losers=losers,
             trail=trail,
             cut=cut,
@@ -160,34 +160,34 @@ class _Trace:
         node = self.sayer(draft, path)
         claims = self.every(draft, path)
         if node is None:
-            placed = len(path) == 1 and value != default
-            because = "placed in the run directory" if placed else f"{maker} default"
+            in_run_dir = len(path) == 1 and value != default
+            because = "placed in the run directory" if in_run_dir else f"{maker} default"
             # What only the parameters beside it bring about is its own default.
             default = value if default is NOTHING else default
-            said = self.removal(claims, draft.name, value)
+            statement = self.removal(claims, draft.name, value)
             losers = _losers(claims)
             return Origin(
                 stage=draft.name,
                 name=name,
                 path=whole,
                 value=value,
-                said=said,
+                winner=statement,
                 losers=losers,
                 trail=(),
                 default=default,
                 because=because,
                 maker=maker,
             )
-        said = self.said(whole, node, draft.name, value)
+        statement = self.statement(whole, node, draft.name, value)
         losers = _losers(claims, node)
-        trail, cut = self.trail(said)
+        trail, cut = self.trail(statement)
         cut = cut or len(claims) >= self.most
         return Origin(
             stage=draft.name,
             name=name,
             path=whole,
             value=value,
-            said=said,
+            winner=statement,
             losers=losers,
             trail=trail,
             default=default,
@@ -199,21 +199,21 @@ class _Trace:
     def options(self, draft: Draft, *, entries: bool) -> Iterator[Origin]:
         """Yield where each of a stage's own keys comes from, those it has."""
         own = draft.node.value if isinstance(draft.node.value, dict) else {}
-        known = {name: node for name, node in own.items() if name not in {PARAMS, "extends"}}
-        for path, node in _spread(known, (), entries=entries):
+        keys = {name: node for name, node in own.items() if name not in {PARAMS, "extends"}}
+        for path, node in _leaf_nodes(keys, (), entries=entries):
             value = node.plain() if path[0] in FIXED else NOTHING
             name = dotted(("stages", draft.name, *path))
-            said = self.said(name, node, draft.name, value)
+            statement = self.statement(name, node, draft.name, value)
             claims = self.claims(draft.node, path, ("stages", draft.name, *path))
-            trail, cut = self.trail(said)
+            trail, cut = self.trail(statement)
             cut = cut or len(claims) >= self.most
             losers = _losers(claims, node)
             yield Origin(
                 stage=draft.name,
                 name=dotted(path),
                 path=name,
-                value=said.value,
-                said=said,
+                value=statement.value,
+                winner=statement,
                 losers=losers,
                 trail=trail,
                 cut=cut,
@@ -224,15 +224,15 @@ class _Trace:
                 continue
             whole = ("stages", draft.name, *path)
             claims = self.claims(draft.node, path, whole)
-            removed = self.removal(claims, draft.name, None)
-            if removed is not None:
+            removal = self.removal(claims, draft.name, None)
+            if removal is not None:
                 name, losers = dotted(whole), _losers(claims)
                 yield Origin(
                     stage=draft.name,
                     name=dotted(path),
                     path=name,
                     value=None,
-                    said=removed,
+                    winner=removal,
                     losers=losers,
                 )
 
@@ -240,11 +240,11 @@ class _Trace:
         """Return the node that says a parameter, or the template that makes what it is in."""
         node = locate(draft.given, path)
         if node is _parent(draft.given, path):
-            made = isinstance(node.value, str)
+            is_text = isinstance(node.value, str)
             depth = next(
                 (at for at in range(1, len(path)) if locate(draft.given, path[:at]) is node), 0
             )
-            if not made or not depth:
+            if not is_text or not depth:
                 return None
             inside = self.resolver.fill(node, draft.name)[0]
             return None if _within(inside, path[depth:]) is NOTHING else node
@@ -252,32 +252,34 @@ class _Trace:
             return replace(node, value=f"budget: {budget.plain()}")
         return node
 
-    def said(self, name: str, node: Node, stage: str, value: Any = NOTHING) -> Said:
+    def statement(self, name: str, node: Node, stage: str, value: Any = NOTHING) -> Statement:
         """Return what a node says, and the names its templates read."""
         reads = dict.fromkeys(one for text in _texts(node) for one in self.names(text, stage))
         if value is NOTHING:
             value = self.resolver.fill(node, stage)[0]
-        return Said(name=name, mark=node.mark, text=node.plain(), value=value, reads=tuple(reads))
+        return Statement(
+            name=name, mark=node.mark, text=node.plain(), value=value, reads=tuple(reads)
+        )
 
-    def trail(self, said: Said) -> tuple[tuple[Said, ...], bool]:
+    def trail(self, statement: Statement) -> tuple[tuple[Statement, ...], bool]:
         """Return what a value was made of, each once, the nearest first; and whether that is cut.
 
         A name is followed once, however many values it stands behind.
         """
-        found: dict[str, Said] = {}
-        waiting = deque(said.reads)
+        statements: dict[str, Statement] = {}
+        waiting = deque(statement.reads)
         while waiting:
             name = waiting.popleft()
-            if name in found or name == said.name:
+            if name in statements or name == statement.name:
                 continue
-            if len(found) == self.most:
-                return tuple(found.values()), True
-            if name not in self.followed:
-                self.followed[name] = self.follow(name)
-            if one := self.followed[name]:
-                found[name] = one
+            if len(statements) == self.most:
+                return tuple(statements.values()), True
+            if name not in self.statements:
+                self.statements[name] = self.follow(name)
+            if one := self.statements[name]:
+                statements[name] = one
                 waiting += one.reads
-        return tuple(found.values()), False
+        return tuple(statements.values()), False
 
     def names(self, text: str, stage: str) -> Iterator[str]:
         """Yield the vars, parameters and variables a text reads, as a path calls them."""
@@ -296,26 +298,26 @@ class _Trace:
         output = draft.tool.outputs.get(words[2]) if draft and draft.tool else None
         return ("stages", words[1], "params", output.param) if output and output.param else words
 
-    def follow(self, name: str) -> Said | None:
+    def follow(self, name: str) -> Statement | None:
         """Return the place that says a named value, None where the recipe does not."""
         if name.startswith("env "):
             variable = name.removeprefix("env ")
-            said = self.resolver.environ.get(variable)
-            return Said(
+            value = self.resolver.environ.get(variable)
+            return Statement(
                 name=name,
                 mark=None,
-                text="not set" if said is None else "the environment",
-                value=said,
+                text="not set" if value is None else "the environment",
+                value=value,
             )
         words = name.split(".")
         if words[0] == "vars":
             node = locate(self.resolver.recipe.tree, words)
-            return self.said(name, node, "")
+            return self.statement(name, node, "")
         draft = self.resolver.drafts.get(words[1])
         if draft is None or words[2] != "params":
             return None
-        found = self.sayer(draft, tuple(words[3:]))
-        return self.said(name, found, draft.name) if found else None
+        parameter_node = self.sayer(draft, tuple(words[3:]))
+        return self.statement(name, parameter_node, draft.name) if parameter_node else None
 
     def every(self, draft: Draft, path: Path) -> "list[_Claim]":
         """Return every claim on a parameter: its stage's, then that of its tool's defaults."""
@@ -331,12 +333,12 @@ class _Trace:
 
         `whole` is what ``--set`` calls it.
         """
-        found: list[_Claim] = []
+        claims: list[_Claim] = []
         waiting: list[tuple[Node, int] | _Claim] = [(root, 0)]
-        while waiting and len(found) < self.most:
+        while waiting and len(claims) < self.most:
             here = waiting.pop()
             if isinstance(here, _Claim):
-                found.append(here)
+                claims.append(here)
                 continue
             node, depth = here
             name = dotted(whole[: len(whole) - len(path) + depth])
@@ -349,29 +351,31 @@ class _Trace:
             if child is not None:
                 waiting.append((child, depth + 1))
             elif depth == len(path) or self.makes(node, path[depth:]):
-                found.append(_Claim(node=node, name=name, says=True))
+                claims.append(_Claim(node=node, name=name, says=True))
             elif not isinstance(node.value, dict):
-                found.append(_Claim(node=node, name=name, says=False))
-        return found
+                claims.append(_Claim(node=node, name=name, says=False))
+        return claims
 
     def makes(self, node: Node, path: Path) -> bool:
         """Say whether a template makes a mapping with something at `path`."""
         if not (isinstance(node.value, str) and render.is_template(node.value)):
             return False
-        told = len(self.resolver.problems)
+        count = len(self.resolver.problems)
         inside = self.resolver.fill(node, "")[0]
-        del self.resolver.problems[told:]  # what is overruled may well be wrong
+        del self.resolver.problems[count:]  # what is overruled may well be wrong
         return _within(inside, path) is not NOTHING
 
-    def removal(self, claims: "Sequence[_Claim]", stage: str, value: Any) -> Said | None:
+    def removal(self, claims: "Sequence[_Claim]", stage: str, value: Any) -> Statement | None:
         """Return what took a value away that is said nowhere any more, None where nothing did."""
         first = next((at for at, claim in enumerate(claims) if claim.says), 0)
         if not first:
             return None
         node, name = claims[first - 1].node, claims[first - 1].name
         if node.tag:
-            return Said(name=name, mark=node.key_mark, text=Removal(f"!{node.tag}"), value=value)
-        return self.said(name, node, stage, value)
+            return Statement(
+                name=name, mark=node.key_mark, text=Removal(f"!{node.tag}"), value=value
+            )
+        return self.statement(name, node, stage, value)
 
 
 class _Claim(Struct, frozen=True, kw_only=True):
@@ -382,11 +386,11 @@ class _Claim(Struct, frozen=True, kw_only=True):
     says: bool
 
 
-def _losers(claims: Iterable[_Claim], winner: Node | None = None) -> tuple[Said, ...]:
+def _losers(claims: Iterable[_Claim], winner: Node | None = None) -> tuple[Statement, ...]:
     """Return what a value overruled, also what a mapping around it replaced."""
-    said = [claim.node for claim in claims if claim.says]
-    lost = [node for node in said if winner is None or node.mark != winner.mark]
-    return tuple(Said(name="", mark=node.mark, text=node.plain()) for node in lost)
+    nodes = [claim.node for claim in claims if claim.says]
+    losers = [node for node in nodes if winner is None or node.mark != winner.mark]
+    return tuple(Statement(name="", mark=node.mark, text=node.plain()) for node in losers)
 
 
 def _everywhere(node: Node, above: Path) -> Iterator[Path]:
@@ -402,29 +406,29 @@ def _everywhere(node: Node, above: Path) -> Iterator[Path]:
 def _child(node: Node, step: str | int) -> Node | None:
     """Return what a mapping or a list has at a step, also where it was removed."""
     if isinstance(node.value, dict):
-        found: Node | None = node.value.get(step)
-        return (node.removed or {}).get(str(step)) if found is None else found
+        child: Node | None = node.value.get(step)
+        return (node.removed or {}).get(str(step)) if child is None else child
     inside = isinstance(node.value, list) and isinstance(step, int) and step < len(node.value)
     return node.value[step] if inside else None
 
 
-def _shrunk(origin: Origin, value: Any) -> Origin:
+def _smoke_origin(origin: Origin, value: Any) -> Origin:
     """Return the origin of a value that a smoke run puts in another's place."""
-    losers = (origin.said, *origin.losers) if origin.said else origin.losers
-    return replace(origin, value=value, said=None, losers=losers, because="--smoke")
+    losers = (origin.winner, *origin.losers) if origin.winner else origin.losers
+    return replace(origin, value=value, winner=None, losers=losers, because="--smoke")
 
 
-def _spread(
-    known: Mapping[Any, Node], above: Path, *, entries: bool = False
+def _leaf_nodes(
+    nodes: Mapping[Any, Node], above: Path, *, entries: bool = False
 ) -> Iterator[tuple[Path, Node]]:
-    for name, node in known.items():
+    for name, node in nodes.items():
         path = (*above, name)
         if isinstance(node.value, dict) and node.value:
-            yield from _spread(node.value, path, entries=entries)
+            yield from _leaf_nodes(node.value, path, entries=entries)
             continue
         yield path, node
         if entries and isinstance(node.value, list):
-            yield from _spread(dict(enumerate(node.value)), path, entries=True)
+            yield from _leaf_nodes(dict(enumerate(node.value)), path, entries=True)
 
 
 def _texts(node: Node) -> Iterator[str]:

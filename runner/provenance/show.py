@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from runner.base.formatting import laid_out
 from runner.base.problems import Mark, lines_of, nearest
 from runner.plan.model import Plan
-from runner.provenance.origins import NOTHING, Origin, Removal, Said
+from runner.provenance.origins import NOTHING, Origin, Removal, Statement
 from runner.recipe.merge import ENVIRONMENT, SET
 from runner.recipe.template.render import is_template
 
@@ -19,10 +19,10 @@ MAX_LOSERS = 20
 _SINGULAR = {"stage": "stages", "var": "vars"}
 
 
-class Telling(Struct, frozen=True, kw_only=True):
+class Formatter(Struct, frozen=True, kw_only=True):
     """What is needed to tell of origins: all of them by path, and the texts they stand in."""
 
-    known: Mapping[str, Origin]
+    origins: Mapping[str, Origin]
     sources: Mapping[str, str]
 
     def place(self, mark: Mark) -> str:
@@ -30,8 +30,8 @@ class Telling(Struct, frozen=True, kw_only=True):
         if mark.file not in {SET, ENVIRONMENT}:
             return f"{mark.file}:{mark.line}"
         rows = lines_of(self.sources.get(mark.file, ""))
-        said = rows[mark.line - 1] if 0 < mark.line <= len(rows) else ""
-        return f"{SET} {said}" if mark.file == SET else said
+        line = rows[mark.line - 1] if 0 < mark.line <= len(rows) else ""
+        return f"{SET} {line}" if mark.file == SET else line
 
     def row(self, origin: Origin) -> str:
         """Return one value with who said it and who was overruled."""
@@ -39,43 +39,49 @@ class Telling(Struct, frozen=True, kw_only=True):
 
     def chain(self, origin: Origin) -> str:
         """Return who said a value, and everyone it overrules."""
-        first = self.said(origin.said) if origin.said else origin.because
-        if origin.said and origin.because:
+        first = self.statement(origin.winner) if origin.winner else origin.because
+        if origin.winner and origin.because:
             first += f" ({origin.because})"
         nearest = origin.losers[:MAX_LOSERS]
-        words = [first, *(self.said(loser, loses=True) for loser in nearest)]
+        words = [first, *(self.statement(loser, loses=True) for loser in nearest)]
         if origin.losers[MAX_LOSERS:]:
             words.append(f"{len(origin.losers) - MAX_LOSERS} more")
         if origin.default is not NOTHING and origin.because != f"{origin.maker} default":
             words.append(f"{origin.maker} default {laid_out(origin.default, width=80)}")
         return " over ".join(words)
 
-    def said(self, said: Said, *, loses: bool = False) -> str:
+    def statement(self, statement: Statement, *, loses: bool = False) -> str:
         """Return a place with its text where that tells more than the value does."""
-        where = self.place(said.mark) if said.mark else str(said.text)
-        if isinstance(said.text, Removal):
-            return f"{where} {said.text}"
-        written = said.text if isinstance(said.text, str) else laid_out(said.text, width=10_000)
-        scalar = not isinstance(said.text, dict | list)
-        plain = loses and scalar and said.mark and said.mark.file not in {SET, ENVIRONMENT}
-        tells = plain or is_template(written) or written.startswith("budget:")
-        return f"{where} {written}" if tells else where
+        where = self.place(statement.mark) if statement.mark else str(statement.text)
+        if isinstance(statement.text, Removal):
+            return f"{where} {statement.text}"
+        text = (
+            statement.text
+            if isinstance(statement.text, str)
+            else laid_out(statement.text, width=10_000)
+        )
+        scalar = not isinstance(statement.text, dict | list)
+        plain = (
+            loses and scalar and statement.mark and statement.mark.file not in {SET, ENVIRONMENT}
+        )
+        tells = plain or is_template(text) or text.startswith("budget:")
+        return f"{where} {text}" if tells else where
 
     @property
     def most(self) -> int:
         """How many lines are told of what a value was made of: of many values fewer each."""
-        return max(1, min(MAX_TRAIL, MAX_LINES // max(1, len(self.known))))
+        return max(1, min(MAX_TRAIL, MAX_LINES // max(1, len(self.origins))))
 
     def trail(self, origin: Origin) -> Iterator[str]:
         """Yield what a value was made of, a line each, and how many are left out."""
-        for said in origin.trail[: self.most]:
-            whole = self.known.get(said.name)
-            value = laid_out(said.value, width=80)
-            chain = self.chain(whole) if whole else self.said(said)
-            yield f"{said.name} = {value}  <- {chain}"
-        left = len(origin.trail) - self.most
-        if left > 0:
-            yield f"… ({'more than ' * origin.cut}{left} more behind these)"
+        for statement in origin.trail[: self.most]:
+            whole = self.origins.get(statement.name)
+            value = laid_out(statement.value, width=80)
+            chain = self.chain(whole) if whole else self.statement(statement)
+            yield f"{statement.name} = {value}  <- {chain}"
+        rest = len(origin.trail) - self.most
+        if rest > 0:
+            yield f"… ({'more than ' * origin.cut}{rest} more behind these)"
 
 
 class LineUse(Struct, kw_only=True):
@@ -88,7 +94,7 @@ class LineUse(Struct, kw_only=True):
     overruled: dict[str, list[str]] = field(default_factory=dict)
 
 
-def text(rows: Iterable[Origin], plan: Plan, telling: Telling) -> str:
+def text(rows: Iterable[Origin], plan: Plan, formatter: Formatter) -> str:
     """Return values with their places, stage by stage."""
     lines: list[str] = []
     group = ""
@@ -98,12 +104,12 @@ def text(rows: Iterable[Origin], plan: Plan, telling: Telling) -> str:
         if head != group:
             group = head
             lines.append(head)
-        lines.append(f"  {telling.row(row)}")
-        lines += [f"      {line}" for line in telling.trail(row)]
+        lines.append(f"  {formatter.row(row)}")
+        lines += [f"      {line}" for line in formatter.trail(row)]
     return "\n".join(lines)
 
 
-def as_dict(row: Origin, telling: Telling) -> Json:
+def as_dict(row: Origin, formatter: Formatter) -> Json:
     """Return one value with its places as JSON-ready values."""
     return {
         "path": row.path,
@@ -113,10 +119,15 @@ def as_dict(row: Origin, telling: Telling) -> Json:
         "changed": row.changed,
         **_chain(row),
         "trail": [
-            {"name": one.name, "value": one.value, **_said(one), **_overruled(one, telling)}
-            for one in row.trail[: telling.most]
+            {
+                "name": one.name,
+                "value": one.value,
+                **_statement_dict(one),
+                **_overrides(one, formatter),
+            }
+            for one in row.trail[: formatter.most]
         ],
-        **({"left_out": True} if row.cut or len(row.trail) > telling.most else {}),
+        **({"left_out": True} if row.cut or len(row.trail) > formatter.most else {}),
     }
 
 
@@ -134,58 +145,63 @@ def near(rows: Sequence[Origin], path: str) -> str:
         return f"write {plural}.{rest}"
     words = path.removeprefix("stages.").replace(".params.", ".", 1)
     stages = dict.fromkeys(row.stage for row in rows if row.stage)
-    known = [f"{row.stage}.{row.name}" for row in rows if row.stage]
-    known += [*stages, *(row.path for row in rows if not row.stage)]
-    parts = {name[:at] for name in known for at in range(len(name)) if name[at] == "."}
-    beside = [name for name in (*known, *sorted(parts)) if name.count(".") == words.count(".")]
-    near = nearest(words, beside) or nearest(words, known) or _inside(rows, words)
+    names = [f"{row.stage}.{row.name}" for row in rows if row.stage]
+    names += [*stages, *(row.path for row in rows if not row.stage)]
+    parts = {name[:at] for name in names for at in range(len(name)) if name[at] == "."}
+    beside = [name for name in (*names, *sorted(parts)) if name.count(".") == words.count(".")]
+    near = nearest(words, beside) or nearest(words, names) or _inside(rows, words)
     otherwise = "paths look like STAGE.PARAMETER, STAGE, vars.NAME or PARAMETER"
     return f"did you mean '{near}'?" if near else otherwise
 
 
 def _inside(rows: Sequence[Origin], words: str) -> str:
     """Return the path of the value that is called so inside of a mapping, "" for none."""
-    named: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for row in (row for row in rows if row.stage and "." in row.name):
         last = row.name.rpartition(".")[2]
-        named.setdefault(f"{row.stage}.{last}", f"{row.stage}.{row.name}")
-        named.setdefault(last, row.name)
-    return named.get(nearest(words, named), "")
+        paths.setdefault(f"{row.stage}.{last}", f"{row.stage}.{row.name}")
+        paths.setdefault(last, row.name)
+    return paths.get(nearest(words, paths), "")
 
 
-def contributed(rows: Iterable[Origin], file: str) -> list[Origin]:
+def contributions(rows: Iterable[Origin], file: str) -> list[Origin]:
     """Return the values that a file says, or something they are made of."""
     return [
         row
         for row in rows
-        if any(said.mark and said.mark.file == file for said in (row.said, *row.trail) if said)
+        if any(
+            statement.mark and statement.mark.file == file
+            for statement in (row.winner, *row.trail)
+            if statement
+        )
     ]
 
 
-def used(rows: Iterable[Origin]) -> list[LineUse]:
+def line_uses(rows: Iterable[Origin]) -> list[LineUse]:
     """Return every line that says something with the values it became, in the order of places."""
-    found: dict[Mark, LineUse] = {}
+    uses: dict[Mark, LineUse] = {}
     for row in rows:
         if not row.stage:
             continue
-        for said in (row.said, *row.trail):
-            if said is not None and said.mark is not None:
-                use = found.setdefault(
-                    said.mark, LineUse(mark=said.mark, name=said.name, text=said.text)
+        for statement in (row.winner, *row.trail):
+            if statement is not None and statement.mark is not None:
+                use = uses.setdefault(
+                    statement.mark,
+                    LineUse(mark=statement.mark, name=statement.name, text=statement.text),
                 )
-                own = said is row.said and not isinstance(said.text, Removal)
+                own = statement is row.winner and not isinstance(statement.text, Removal)
                 use.name = row.name if own else use.name
                 use.became.setdefault(row.name, []).append(row.stage)
         for loser in row.losers:
             if loser.mark is not None:
-                use = found.setdefault(
+                use = uses.setdefault(
                     loser.mark, LineUse(mark=loser.mark, name=row.name, text=loser.text)
                 )
                 use.overruled.setdefault(row.name, []).append(row.stage)
-    return [found[mark] for mark in sorted(found)]
+    return [uses[mark] for mark in sorted(uses)]
 
 
-def used_text(uses: Iterable[LineUse], telling: Telling) -> str:
+def line_uses_text(uses: Iterable[LineUse], formatter: Formatter) -> str:
     """Return what each line became, file by file."""
     lines: list[str] = []
     file = ""
@@ -193,14 +209,14 @@ def used_text(uses: Iterable[LineUse], telling: Telling) -> str:
         if use.mark.file != file:
             file = use.mark.file
             lines.append(file)
-        lines.append(f"  {telling.place(use.mark).removeprefix(f'{file}:')} {_line(use)}")
+        lines.append(f"  {formatter.place(use.mark).removeprefix(f'{file}:')} {_line(use)}")
         lines += [f"      -> {name} of {', '.join(stages)}" for name, stages in use.became.items()]
         for name, stages in use.overruled.items():
             lines.append(f"      overruled: {name} of {', '.join(stages)}")
     return "\n".join(lines)
 
 
-def used_dict(use: LineUse) -> Json:
+def line_use_dict(use: LineUse) -> Json:
     """Return one line and what it became as JSON-ready values."""
     mark = use.mark
     return {
@@ -241,18 +257,18 @@ def _chain(row: Origin) -> Json:
     default = {} if row.default is NOTHING else {"default": row.default, "default_of": row.maker}
     return {
         **default,
-        "winner": {**(_said(row.said) if row.said else {}), **because},
-        "losers": [_said(loser) for loser in row.losers],
+        "winner": {**(_statement_dict(row.winner) if row.winner else {}), **because},
+        "losers": [_statement_dict(loser) for loser in row.losers],
     }
 
 
-def _overruled(said: Said, telling: Telling) -> Json:
+def _overrides(statement: Statement, formatter: Formatter) -> Json:
     """Return whom a value that another was made of overrules."""
-    whole = telling.known.get(said.name)
-    return {key: told for key, told in _chain(whole).items() if key != "winner"} if whole else {}
+    whole = formatter.origins.get(statement.name)
+    return {key: value for key, value in _chain(whole).items() if key != "winner"} if whole else {}
 
 
-def _said(said: Said) -> Json:
-    mark = said.mark
+def _statement_dict(statement: Statement) -> Json:
+    mark = statement.mark
     where = {"file": mark.file, "line": mark.line, "column": mark.column} if mark else {}
-    return {**where, "text": said.text, "reads": [*said.reads]}
+    return {**where, "text": statement.text, "reads": [*statement.reads]}
