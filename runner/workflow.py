@@ -17,8 +17,8 @@ from runner.lint import findings, rule
 from runner.lint.findings import Findings
 from runner.plan import compile as compiling
 from runner.plan import reach
-from runner.plan.compile import Compiled
-from runner.plan.leaks import leaks, masked
+from runner.plan.compile import Compilation
+from runner.plan.leaks import leaks, mask_problems
 from runner.plan.model import Plan
 from runner.plan.order import gap
 from runner.plan.smoke import MODEL_STAGE, shrink
@@ -104,7 +104,7 @@ def fold(
     mask = _mask(environ)
     own = loaded.sources.keys() - found.sources.keys()
     loaded.sources |= {name: mask.text(loaded.sources[name]) for name in own}
-    loaded.problems[:] = masked(loaded.problems, mask)
+    loaded.problems[:] = mask_problems(loaded.problems, mask)
     return loaded
 
 
@@ -130,18 +130,18 @@ def problems(loaded: recipes.Loaded, environ: Mapping[str, str] | None = None) -
 
 
 @answering()
-def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
+def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compilation:
     """Compile a recipe; every problem is in the result.
 
     A stage's ``budget`` needs the rows of its data: they are counted, and the recipe compiled anew.
     """
     result, mask = _counted(recipe, environ), _mask(environ)
     found = list(leaks(result, recipe, mask))
-    problems = ordered(masked([*result.problems, *found], mask))
+    problems = ordered(mask_problems([*result.problems, *found], mask))
     return replace(result, plan=None if found else result.plan, problems=problems)
 
 
-def reaching(result: Compiled) -> list[Problem]:
+def reaching(result: Compilation) -> list[Problem]:
     """Return a warning at each value of a compiled recipe that a run asks leave for."""
     return list(reach.problems(result, schemas.catalog(), schemas.envelope()))
 
@@ -150,7 +150,7 @@ def _mask(environ: Mapping[str, str] | None) -> Mask:
     return hub.mask() if environ is None else Mask(hub.secrets(environ))
 
 
-def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
+def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compilation:
     """Compile a recipe, and once more where a budget needed the rows of its data."""
     result = drafted(recipe, environ)
     if result.plan is None or not budgeted(result):
@@ -164,12 +164,12 @@ def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compiled:
     return drafted(told, environ)
 
 
-def budgeted(result: Compiled) -> bool:
+def budgeted(result: Compilation) -> bool:
     """Say whether a stage has a ``budget``, which is made of rows on this disk."""
     return any(draft.node.get("budget") for draft in result.resolver.drafts.values())
 
 
-def counted(result: Compiled, world: "World") -> "World":
+def counted(result: Compilation, world: "World") -> "World":
     """Let a world remember the rows, too, that a budget counted; it is returned."""
     if budgeted(result):
         from runner.lint import preflight  # most recipes have no budget
@@ -180,14 +180,14 @@ def counted(result: Compiled, world: "World") -> "World":
 
 
 @resting()
-def drafted(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compiled:
+def drafted(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compilation:
     """Compile a recipe without counting rows: a budget says nothing of ``iters`` yet."""
     known = os.environ if environ is None else environ
     with verdicts.remembered():
         return compiling.build(recipe, schemas.catalog(), schemas.envelope(), known, rule.rules())
 
 
-def plan(result: Compiled, recipe: Recipe, *, smoke: bool = False) -> Plan:
+def plan(result: Compilation, recipe: Recipe, *, smoke: bool = False) -> Plan:
     """Return the plan of a compiled recipe. Raises InvalidRecipeError."""
     if result.plan is None:
         raise InvalidRecipeError(result.problems, recipe.sources)
@@ -256,7 +256,7 @@ def prepare(
 
 def job(
     whole: Plan,
-    made: Compiled | None,
+    made: Compilation | None,
     *,
     runs: Path,
     names: tuple[str, ...],

@@ -146,7 +146,7 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
         when: Mapping[str, Any] = self.schema["x-tool"].get("metrics_when", {}).get(metric, {})
         return when
 
-    def measured(self, name: str) -> bool:
+    def has_metric(self, name: str) -> bool:
         """Say whether a stage of this tool may leave a figure of that name behind."""
         return name in self.metrics or self.family(name) is not None
 
@@ -268,7 +268,7 @@ class Catalog:
             self._tools[name] = Tool(name=name, schema=self._read(name), release=self.release)
         return self._tools[name]
 
-    def named(self, word: str) -> list[str]:
+    def ending_in(self, word: str) -> list[str]:
         """Return the tools that a word may be short for: its own name, or those that end so."""
         if word in self.names:
             return [word]

@@ -37,7 +37,7 @@ class Violation(Struct, frozen=True, kw_only=True):
     """One thing a schema refuses: where in the value, in words, by which rule.
 
     `key` says that it is the key at `path` and not its value; `about` is what the message is
-    about, where that is not what stands at `path`; `wanted` are the types that would do; `short`
+    about, where that is not what stands at `path`; `types` are the types that would do; `short`
     says it of a difference that is too small, with its two names as holes; `names` are the keys it
     asks for.
     """
@@ -48,7 +48,7 @@ class Violation(Struct, frozen=True, kw_only=True):
     hint: str = ""
     key: bool = False
     about: Path | None = None
-    wanted: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
     short: str = ""
     names: tuple[str, ...] = ()
 
@@ -322,7 +322,7 @@ def _wrong_type(
     else:
         seen = shown(value) if isinstance(value, bool | int | float) else kind(value)
     message = f"must be {wanted}, not {seen}"
-    return Violation(path=path, message=message, rule="wrong-type", hint=hint, wanted=tuple(names))
+    return Violation(path=path, message=message, rule="wrong-type", hint=hint, types=tuple(names))
 
 
 def _wrong_value(error: Any) -> tuple[str, str, str]:

@@ -28,7 +28,7 @@ from runner.cache.inputs import World
 from runner.recipe import find
 
 if TYPE_CHECKING:
-    from runner.plan.compile import Compiled
+    from runner.plan.compile import Compilation
     from runner.plan.model import Plan
     from runner.recipe.load import Gathered, Loaded
 
@@ -204,7 +204,7 @@ def _is_base(loaded: "Loaded") -> bool:
 
 def _with_profiles(
     gathered: "Gathered",
-    compiled: "Compiled",
+    compiled: "Compilation",
     before: Sequence[Problem],
     request: CheckRequest,
     world: World,
@@ -219,7 +219,7 @@ def _with_profiles(
     recipe = compiled.resolver.recipe
     names = list(recipe.section("profiles"))
     hint = "name those to look at: run-recipe check RECIPE --profile NAME"
-    if large := tried(recipe.tree, "profiles", len(names), compiled.resolver.held, hint):
+    if large := tried(recipe.tree, "profiles", len(names), compiled.resolver.size, hint):
         yield large
         return
     told = {(problem.mark, problem.rule) for problem in before}
@@ -271,7 +271,7 @@ def _either(names: Sequence[str]) -> str:
     return " or ".join(names) if len(names) <= MAX_NOTES else listing(names)
 
 
-def _judged(compiled: "Compiled", world: World, plain: "Plan | None") -> Sequence[Problem]:
+def _judged(compiled: "Compilation", world: World, plain: "Plan | None") -> Sequence[Problem]:
     """Return what the rules find in a recipe under a profile, with what this disk knows.
 
     Stages that are as in the `plain` plan were asked there of what they read.

@@ -25,7 +25,7 @@ from runner.system import printer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.plan.compile import Compiled
+    from runner.plan.compile import Compilation
 
 VARIABLE = "_RUN_RECIPE_COMPLETE"
 _BASH = """\
@@ -240,7 +240,7 @@ def paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Compl
     return [item for item in found if item.value.startswith(incomplete)]
 
 
-def _paths(compiled: "Compiled", incomplete: str) -> Iterator[CompletionItem[str]]:
+def _paths(compiled: "Compilation", incomplete: str) -> Iterator[CompletionItem[str]]:
     recipe = compiled.resolver.recipe
     for name in _leaves(recipe.tree.get("vars")):
         yield CompletionItem(f"vars.{name}=")
@@ -262,7 +262,7 @@ def _leaves(node: Any, above: str = "") -> Iterator[str]:
             yield f"{above}{name}"
 
 
-def _values(path: str, compiled: "Compiled") -> list[str]:
+def _values(path: str, compiled: "Compilation") -> list[str]:
     words = path.split(".")
     draft = compiled.resolver.drafts.get(words[1]) if len(words) == 4 else None  # noqa: PLR2004
     tool = draft.tool if draft else None
@@ -283,7 +283,7 @@ def _named(ctx: click.Context, section: str, incomplete: str) -> list[Completion
     ]
 
 
-def _compiled(ctx: click.Context) -> "Compiled | None":
+def _compiled(ctx: click.Context) -> "Compilation | None":
     """Return the recipe on the line, compiled; None where there is none that can be read."""
     from runner import workflow
 

@@ -29,7 +29,7 @@ def command(name: str | None, drift: bool, style: str) -> int:
         else:
             printer.show(text)
         return Exit.OK
-    fits = catalog.named(name)
+    fits = catalog.ending_in(name)
     tool = catalog.get(fits[0]) if len(fits) == 1 else None
     if tool is None:
         from runner.base.problems import listing, suggest

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from runner import workflow
 from runner.catalog import load
 from runner.lint import findings, preflight
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.plan.model import Plan, Stage
 from runner.plan.smoke import shrink
 from runner.provenance.origins import Origin, origins
@@ -67,11 +67,11 @@ class Trial(Struct, kw_only=True, dict=True):
         return self.judged(self.unchanged)[1]
 
     @cached_property
-    def unchanged(self) -> Compiled:
+    def unchanged(self) -> Compilation:
         """The recipe as it was asked for."""
         return self.compiled(())
 
-    def compiled(self, more: Sequence[str]) -> Compiled:
+    def compiled(self, more: Sequence[str]) -> Compilation:
         """Return the recipe with further options, compiled."""
         environ = dict(os.environ)
         loaded = workflow.read(self.file, self.profiles, (*self.sets, *more), environ)
@@ -80,7 +80,7 @@ class Trial(Struct, kw_only=True, dict=True):
         result = workflow.compiled(loaded.recipe, environ)
         return replace(result, problems=[*loaded.problems, *result.problems])
 
-    def judged(self, result: Compiled) -> tuple[Plan | None, set[tuple[str, str]]]:
+    def judged(self, result: Compilation) -> tuple[Plan | None, set[tuple[str, str]]]:
         """Return what would run, and the errors that stand in its way."""
         found: list[Problem] = list(result.problems)
         plan = result.plan

@@ -72,8 +72,8 @@ def _value(value: Any, plan: Plan) -> Any:
         return [_value(child, plan) for child in value]
     if not isinstance(value, str):
         return value
-    made = next((path for path in upward(value) if path in plan.made), None)
+    made = next((path for path in upward(value) if path in plan.outputs_by_path), None)
     if RUN_DIR in value and made is not None:
-        stage, output = plan.made[made]
+        stage, output = plan.outputs_by_path[made]
         return f"{{{{ stages.{stage}.{output} }}}}{literal(value.removeprefix(made))}"
     return literal(value)

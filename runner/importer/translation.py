@@ -19,7 +19,7 @@ from runner.importer.prune import concede, prune
 from runner.importer.prune import planned as stages_of
 from runner.importer.script import Adoption
 from runner.lint import preflight
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.recipe import find
 from runner.recipe import load as recipes
 from runner.system import files, reader
@@ -181,7 +181,7 @@ def _asks(problem: Problem) -> bool:
     return problem.rule == "undefined" and problem.about[:1] == ("env",)
 
 
-def _compiled(text: str, name: str) -> tuple[recipes.Loaded, Compiled | None]:
+def _compiled(text: str, name: str) -> tuple[recipes.Loaded, Compilation | None]:
     """Compile a recipe that is no file yet, in an empty environment."""
     data = text.encode("utf-8", "surrogatepass")  # half a character is told as what is no UTF-8
     loaded = recipes.load(name, lambda file: data if file == name else files.read(file))

@@ -12,7 +12,7 @@ from runner.catalog import load, project
 from runner.lint import rule
 from runner.lint.facts import Known
 from runner.lint.rule import View
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.plan.model import Plan
 from runner.system.gc_paused import resting
 
@@ -39,7 +39,7 @@ class Findings(Struct, frozen=True, kw_only=True):
         return [*pictures(self.problems, self.sources), *self.notes]
 
 
-def views_of(result: Compiled) -> list[View]:
+def views_of(result: Compilation) -> list[View]:
     """Return what rules and forecasts see of each stage, with what this disk knows."""
     from runner.lint import preflight  # most recipes compile without the disk
 
@@ -47,7 +47,7 @@ def views_of(result: Compiled) -> list[View]:
     return list(rule.views(result, load.catalog(), facts))
 
 
-def forecasts(result: Compiled, smaller: Plan | None = None) -> "list[Forecast]":
+def forecasts(result: Compilation, smaller: Plan | None = None) -> "list[Forecast]":
     """Return what each training of a compiled recipe amounts to, or of a smoke plan made of it."""
     from runner.lint.forecast import forecast  # a dry run needs none of it
 
@@ -56,7 +56,7 @@ def forecasts(result: Compiled, smaller: Plan | None = None) -> "list[Forecast]"
 
 
 def examined(
-    result: Compiled,
+    result: Compilation,
     stages: Collection[str] | None = None,
     *,
     plan: Plan | None = None,
@@ -104,7 +104,7 @@ def once(found: Sequence[Problem]) -> list[Problem]:
 
 @answering()
 @resting()
-def judged(result: Compiled, known: Known | None = None) -> list[Problem]:
+def judged(result: Compilation, known: Known | None = None) -> list[Problem]:
     """Return what the rules find in a compiled recipe, with what is known of its files."""
     return rule.problems(result, load.catalog(), known)
 

@@ -10,7 +10,7 @@ from runner.base.problems import Problem, counted
 from runner.lint.facts import DataSet
 from runner.lint.lineage import data_at, data_of, mix_of
 from runner.lint.rule import View
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.plan.training_math import updates
 from runner.recipe.load import Recipe
 from runner.recipe.node import Node
@@ -107,7 +107,7 @@ def iterations(rows: int, batch_size: int, epochs: Fraction) -> int | None:
 
 
 def derived(
-    recipe: Recipe, compiled: Compiled, views: Mapping[str, View]
+    recipe: Recipe, compiled: Compilation, views: Mapping[str, View]
 ) -> tuple[Recipe, list[Problem]]:
     """Return the recipe with ``iters`` said by each stage's ``budget: {epochs: N}``."""
     stages = dict(recipe.section("stages"))
@@ -117,7 +117,7 @@ def derived(
         view = views.get(name)
         if said is None or view is None:
             continue
-        iters = _iters(view, said, problems, given=draft.given.get("iters"))
+        iters = _iters(view, said, problems, given=draft.params.get("iters"))
         params = stages[name].get("params") or replace(said, value={})
         node = replace(said, value=iters, key=said.key, over=params.value.get("iters"))
         inside = replace(params, value={**params.value, "iters": node})

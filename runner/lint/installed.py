@@ -6,12 +6,12 @@ from runner.base.errors import UnfitError
 from runner.base.problems import Mark, Problem
 from runner.catalog import load
 from runner.catalog.drift import compare
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.runs.rehearse import rehearse
 from runner.system import machine
 
 
-def rehearsed(result: Compiled) -> list[Problem]:
+def rehearsed(result: Compilation) -> list[Problem]:
     """Return what the installed tools' own parsers refuse, or read differently, of a recipe."""
     whole, drafts = result.plan, result.resolver.drafts
     if whole is None:

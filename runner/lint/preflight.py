@@ -23,7 +23,7 @@ from runner.lint import chats, read_facts
 from runner.lint.facts import Finding
 from runner.plan.expectations import unknown_figures
 from runner.plan.inputs import readings
-from runner.plan.train_options import watched
+from runner.plan.train_options import watch_data
 from runner.runs.warm_start import LIGHT
 from runner.system import files
 
@@ -227,7 +227,7 @@ def _data(stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
     params = stage.params
     if params["hf_dataset"] is None:
         yield str(params["data"]), tuple(split for split in ("train", "test") if params[split])
-    path = watched(stage.trainer)
+    path = watch_data(stage.trainer)
     if path is not None:
         yield path, (stage.trainer["watch.retention.split"],)
 

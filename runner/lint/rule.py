@@ -16,7 +16,7 @@ from runner.base.problems import Mark, Problem, ordered, shown
 from runner.catalog.tools import Catalog, Tool
 from runner.lint.facts import Finding, Known
 from runner.plan.blame import nearest
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.plan.inheritance import Draft
 from runner.plan.inputs import FILES, Reading, readings
 from runner.plan.model import Plan, Stage
@@ -140,13 +140,13 @@ def examine(view: View) -> Iterator[tuple[Rule, Finding]]:
                 yield known, finding
 
 
-def views(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> Iterator[View]:
+def views(compiled: Compilation, catalog: Catalog, known: Known | None = None) -> Iterator[View]:
     """Yield the View of every stage of a compiled recipe; none where it has no plan."""
     for stage in compiled.plan.stages if compiled.plan else ():
         tool = catalog.get(stage.tool)
         draft = compiled.resolver.drafts.get(stage.name)
         if tool is not None and draft is not None and compiled.plan is not None:
-            given = frozenset(_said(draft.given))
+            given = frozenset(_said(draft.params))
             inputs = tuple(one for one in readings(stage, catalog) if one.kind != FILES)
             yield View(
                 stage=stage,
@@ -158,7 +158,7 @@ def views(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> I
             )
 
 
-def problems(compiled: Compiled, catalog: Catalog, known: Known | None = None) -> list[Problem]:
+def problems(compiled: Compilation, catalog: Catalog, known: Known | None = None) -> list[Problem]:
     """Return what the rules find in a compiled recipe, each at its place in the files."""
     found = []
     for view in views(compiled, catalog, known):
@@ -211,8 +211,8 @@ def _said(node: Node, above: str = "") -> set[str]:
 def _place(draft: Draft, parameter: str) -> Mark:
     """Return where a parameter or a stage's own key is said, else where its parameters are."""
     words = parameter.split(".")
-    node = locate(draft.given, words)
-    if node is draft.given:
+    node = locate(draft.params, words)
+    if node is draft.params:
         own = locate(draft.node, words)
         return (own if own is not draft.node else draft.node.get("params") or own).key_mark
     return node.mark

@@ -39,16 +39,16 @@ class Ingredient(NamedTuple):
 
 def parts(resolver: Resolver, draft: Draft, at: Node) -> list[Ingredient]:
     """Return the vars and parameters that a stage's value was made of, where they are said."""
-    found = []
+    ingredients = []
     for use in sorted(islice(resolver.fill(at, draft.name)[1].everything(), MAX_PARTS)):
         node = None
         if use[0] == "vars":
             node = locate(resolver.recipe.tree, use)
         elif use[0] == "stages" and use[2] == "params":
-            node = resolver.drafts[use[1]].given.get(use[3])
+            node = resolver.drafts[use[1]].params.get(use[3])
         if node is not None and not isinstance(node.value, dict | list):
-            found.append(Ingredient(".".join(use), node))
-    return found
+            ingredients.append(Ingredient(".".join(use), node))
+    return ingredients
 
 
 def distance(recipe: Recipe, file: str) -> int:
@@ -58,76 +58,78 @@ def distance(recipe: Recipe, file: str) -> int:
     return 2 if file.startswith(BUILTIN) else 1
 
 
-def nearest(recipe: Recipe, made: Iterable[Mark], mark: Mark) -> Mark | None:
+def nearest(recipe: Recipe, marks: Iterable[Mark], mark: Mark) -> Mark | None:
     """Return which of these places is the user's own, where `mark` is in a file further away."""
-    near = sorted(made, key=lambda one: distance(recipe, one.file))
-    closer = near and distance(recipe, near[0].file) < distance(recipe, mark.file)
-    return near[0] if closer else None
+    candidates = sorted(marks, key=lambda one: distance(recipe, one.file))
+    closer = candidates and distance(recipe, candidates[0].file) < distance(recipe, mark.file)
+    return candidates[0] if closer else None
 
 
-def computed(node: Node) -> bool:
+def is_computed(node: Node) -> bool:
     """Say whether a node computes its value, and does not only hand on another one's."""
     if not isinstance(node.value, str) or not render.is_template(node.value):
         return False
     try:
-        said = render.pieces(node.value)
+        segments = render.pieces(node.value)
     except TemplateError:
         return False
-    whole = said[0] if len(said) == 1 else None
+    whole = segments[0] if len(segments) == 1 else None
     return not isinstance(whole, render.Expression) or not re.fullmatch(_NAME, whole.text)
 
 
-def led(problem: Problem, found: Violation, draft: Draft, at: Node, resolver: Resolver) -> Problem:
+def at_source(
+    problem: Problem, violation: Violation, draft: Draft, at: Node, resolver: Resolver
+) -> Problem:
     """Return a problem with a made value, at the nearest of the user's values it was made of.
 
     One whose template stands no further away than they do is returned as it is.
     """
-    made = parts(resolver, draft, at)
-    mark = nearest(resolver.recipe, (part.node.mark for part in made), problem.mark)
+    ingredients = parts(resolver, draft, at)
+    mark = nearest(resolver.recipe, (part.node.mark for part in ingredients), problem.mark)
     if mark is None:
         return problem
-    others = [part.note for part in made if part.node.mark != mark]
+    others = [part.note for part in ingredients if part.node.mark != mark]
     here = (at.mark, f"made here: {at.value}")
     problem = replace(problem, mark=mark, notes=(here, *others))
-    if not computed(at):
-        return replace(problem, hint=found.hint)
-    names = [_called(part.name, draft) for part in made if not computed(part.node)]
+    if not is_computed(at):
+        return replace(problem, hint=violation.hint)
+    names = [_short_name(part.name, draft) for part in ingredients if not is_computed(part.node)]
     hint = f"it is made of {' and '.join(names)}: change one of them"
-    return _short(replace(problem, hint=hint), found, draft, at, resolver)
+    return _short(replace(problem, hint=hint), violation, draft, at, resolver)
 
 
 def _short(
-    problem: Problem, found: Violation, draft: Draft, at: Node, resolver: Resolver
+    problem: Problem, violation: Violation, draft: Draft, at: Node, resolver: Resolver
 ) -> Problem:
     """Say of a difference of two values that one is too small for the other.
 
     The first may be counted in groups, as iterations are whose gradients make one update.
     """
     fits = _DIFFERENCE.match(str(at.value).strip().removeprefix("{{").removesuffix("}}"))
-    if not fits or not found.short:
+    if not fits or not violation.short:
         return problem
-    whole, group, taken = fits[1], fits[2], fits[3]
+    whole, group, part = fits[1], fits[2], fits[3]
     values = {
         name: resolver.fill(replace(at, value=f"{{{{ {name} }}}}"), draft.name)[0]
-        for name in (whole, taken, group)
+        for name in (whole, part, group)
         if name
     }
     if not all(isinstance(value, int | float) for value in values.values()):
         return problem
     by = values.get(group, 1)
-    words = {name.rpartition(".")[2]: shown(values[name]) for name in (whole, taken)}
-    more, less = (_called(name, draft) for name in (whole, taken))
-    budgeted = more == "iters" and draft.node.get("budget") is not None
-    enough, room = values[taken] * by + by - 1, values[whole] // by
-    up = "raise epochs" if budgeted else f"raise {more} above {shown(enough)}"
+    words = {name.rpartition(".")[2]: shown(values[name]) for name in (whole, part)}
+    more, less = (_short_name(name, draft) for name in (whole, part))
+    by_budget = more == "iters" and draft.node.get("budget") is not None
+    enough, room = values[part] * by + by - 1, values[whole] // by
+    up = "raise epochs" if by_budget else f"raise {more} above {shown(enough)}"
     hint = f"{up}, or set {less} below {shown(room)}" if room > 0 else up
-    if set(_HOLE.findall(found.short)) != words.keys():
+    if set(_HOLE.findall(violation.short)) != words.keys():
         return replace(problem, hint=hint)
-    grouped = f": {_called(group, draft)} is {by}" if by != 1 else ""
-    return replace(problem, message=found.short.format_map(words) + grouped, hint=hint)
+    grouped = f": {_short_name(group, draft)} is {by}" if by != 1 else ""
+    return replace(problem, message=violation.short.format_map(words) + grouped, hint=hint)
 
 
-def _called(name: str, draft: Draft) -> str:
+def _short_name(name: str, draft: Draft) -> str:
     """Return a value's name as it is written: a parameter of the stage itself by its own."""
     own = f"stages.{draft.name}.params."
     return name.removeprefix("stage.params.").removeprefix(own)

@@ -16,7 +16,7 @@ from runner.plan import train_options as training
 from runner.plan.expectations import expectations
 from runner.plan.inheritance import FIXED, Draft
 from runner.plan.inputs import no_paths
-from runner.plan.keys import from_template, placed, recipe_problems, seconds, stage_problems
+from runner.plan.keys import from_template, problem_at, recipe_problems, seconds, stage_problems
 from runner.plan.model import Plan, Retry, Stage
 from runner.plan.order import collisions, following, in_order
 from runner.plan.resolve import Resolver, incomplete
@@ -27,7 +27,7 @@ from runner.recipe.node import Node, locate
 from runner.recipe.template.render import is_template
 
 
-class Compiled(Struct, kw_only=True):
+class Compilation(Struct, kw_only=True):
     """A plan, or None where an error stands in its way, with every problem found."""
 
     plan: Plan | None
@@ -44,14 +44,14 @@ def build(
     envelope: Json,
     environ: Mapping[str, str],
     slugs: Collection[str] = (),
-) -> Compiled:
+) -> Compilation:
     """Turn a recipe into a plan.
 
     `envelope` is schema/envelope.json, `environ` is for env(), `slugs` are the rules there are.
     """
     resolver = Resolver(recipe, catalog, environ)
     if resolver.full:
-        return Compiled(plan=None, problems=resolver.problems, resolver=resolver)
+        return Compilation(plan=None, problems=resolver.problems, resolver=resolver)
     builder = _StageBuilder(recipe, resolver, envelope, slugs)
     builder.problems += recipe_problems(recipe, envelope)
     stages = builder.stages()
@@ -63,20 +63,20 @@ def build(
         builder.circle(circle)
     builder.problems += profile_problems(recipe, resolver, builder.schema)
     builder.problems += unused(recipe, resolver)
-    found = builder.causes([*builder.problems, *builder.shared()])
-    problems = ordered([*found, *resolver.first(found)])
+    direct = builder.causes([*builder.problems, *builder.shared()])
+    problems = ordered([*direct, *resolver.first(direct)])
     plan = None
     if whole and not any(problem.severity == "error" for problem in problems):
-        judged = resolver.named(line for stage in stages for line in stage.expect)
+        variables = resolver.vars_of(line for stage in stages for line in stage.expect)
         plan = Plan(
             name=recipe.name,
             file=recipe.file,
             stages=tuple(stages),
             description=description,
-            vars=judged,
+            vars=variables,
             track=track,
         )
-    return Compiled(plan=plan, problems=problems, resolver=resolver)
+    return Compilation(plan=plan, problems=problems, resolver=resolver)
 
 
 class _StageBuilder:
@@ -104,8 +104,8 @@ class _StageBuilder:
         drafts = self.resolver.drafts.values()
         begun = []
         for draft in drafts:
-            begun.append((draft, *self.begun(draft)))
-            if self.told() > MAX_ERRORS:
+            begun.append((draft, *self.begin(draft)))
+            if self.problem_count() > MAX_ERRORS:
                 why = f"more than {MAX_ERRORS:,} problems up to here: what follows is not looked at"
                 mark = draft.node.key_mark
                 self.problems.append(
@@ -118,33 +118,33 @@ class _StageBuilder:
             if (stage := self.stage(draft, options, uses)) is not None
         ]
 
-    def begun(self, draft: Draft) -> tuple[Json, frozenset[Use]]:
+    def begin(self, draft: Draft) -> tuple[Json, frozenset[Use]]:
         """Return a stage's own keys and the outputs it reads; sound parameters are put aside."""
-        before = self.told()
+        before = self.problem_count()
         options, uses = self.options(draft)
         tool = self.tool(draft)
-        given, read = self.resolver.fill(draft.given, draft.name)
+        values, read = self.resolver.fill(draft.params, draft.name)
         if tool is not None:
-            self.check(draft, tool, given)
+            self.check(draft, tool, values)
             # A var that several stages read is told once: what it made of them is looked at itself.
-            if before == self.told() and not (incomplete(options) or incomplete(given)):
-                self.params[draft.name] = self.full(draft, tool, given)
+            if before == self.problem_count() and not (incomplete(options) or incomplete(values)):
+                self.params[draft.name] = self.full(draft, tool, values)
         around = self.trainers[draft.name] = self.trainer(draft, options)
-        if before == self.told() and draft.name in self.params:
+        if before == self.problem_count() and draft.name in self.params:
             self.settings[draft.name] = {**self.params[draft.name], **around}
-        return options, uses | read.made
+        return options, uses | read.outputs
 
-    def told(self) -> int:
+    def problem_count(self) -> int:
         """Return how many problems are told so far."""
         return len(self.problems) + len(self.resolver.problems) + self.handed
 
     def stage(self, draft: Draft, options: Json, uses: frozenset[Use]) -> Stage | None:
         """Return the finished stage, None where a problem stands in its way."""
-        before = self.told()
-        expect, judged = expectations(draft, self.resolver, self.settings)
-        after = self.after(draft, uses, judged)
+        before = self.problem_count()
+        expect, expect_uses = expectations(draft, self.resolver, self.settings)
+        after = self.after(draft, uses, expect_uses)
         launch = self.launch(draft, options)
-        if draft.name not in self.params or draft.tool is None or before != self.told():
+        if draft.name not in self.params or draft.tool is None or before != self.problem_count():
             return None
         retry = options.get("retry", {})
         return Stage(
@@ -170,53 +170,53 @@ class _StageBuilder:
 
     def launch(self, draft: Draft, options: Json) -> Json:
         """Return every parameter of the launcher, none where the stage names none."""
-        said = options.get("launch")
-        if not said or not isinstance(said, dict):
+        declared = options.get("launch")
+        if not declared or not isinstance(declared, dict):
             return {}  # what is no mapping is told by the shape of the recipe
         launcher = self.resolver.catalog.launcher
-        found = violations(launcher.schema, launching.given(said))
+        refusals = violations(launcher.schema, launching.arguments(declared))
         node = draft.node.get("launch") or draft.node
-        self.problems += [placed(one, node, "launch") for one in found]
-        return {} if found else launching.full(launching.given(said), launcher)
+        self.problems += [problem_at(one, node, "launch") for one in refusals]
+        return {} if refusals else launching.full(launching.arguments(declared), launcher)
 
     def trainer(self, draft: Draft, options: Json) -> Json:
         """Return every parameter of what stands around the trainer, none where it stands alone."""
         trainer = self.resolver.catalog.trainer
-        said = training.given(options)
-        found = list(training.refused(said, trainer))
-        for one in found:
+        declared = training.options(options)
+        refusals = list(training.refusals(declared, trainer))
+        for one in refusals:
             notes = self.recipe.inherited(locate(draft.node, one.path))
-            self.problems.append(placed(one, draft.node, f"stage '{draft.name}'", notes))
-        return {} if found else training.full(said, trainer)
+            self.problems.append(problem_at(one, draft.node, f"stage '{draft.name}'", notes))
+        return {} if refusals else training.full(declared, trainer)
 
     def options(self, draft: Draft) -> tuple[Json, frozenset[Use]]:
         """Return a stage's own keys, filled in, and the outputs they read."""
         node = draft.node
         if not isinstance(node.value, dict):
-            if not node.told():
+            if not node.unreadable():
                 why = f"stage '{draft.name}' must be a mapping, not {shown(node.plain())}"
                 hint = "write {tool: NAME, params: {…}}"
                 self.problems.append(
                     Problem(mark=node.mark, message=why, rule="not-a-mapping", hint=hint)
                 )
             return {}, frozenset()
-        said: Json = {}
+        own: Json = {}
         uses: frozenset[Use] = frozenset()
         for key, child in node.value.items():
             if key in {"params", "expect", "tool", "extends", "needs"}:
                 plain = child.plain()
-                said[key] = {} if key == "params" and isinstance(plain, dict) else plain
+                own[key] = {} if key == "params" and isinstance(plain, dict) else plain
             else:
-                said[key], read = self.resolver.fill(child, draft.name)
-                uses |= read.made
-        self.problems += stage_problems(draft, said, self.schema, self.recipe)
-        self.allowed(draft)
-        return said, uses
+                own[key], read = self.resolver.fill(child, draft.name)
+                uses |= read.outputs
+        self.problems += stage_problems(draft, own, self.schema, self.recipe)
+        self.check_slugs(draft)
+        return own, uses
 
-    def allowed(self, draft: Draft) -> None:
+    def check_slugs(self, draft: Draft) -> None:
         """Tell each slug a stage allows that no rule has."""
-        said = draft.node.get("allow")
-        for slug in said.value if said is not None and isinstance(said.value, list) else ():
+        allow = draft.node.get("allow")
+        for slug in allow.value if allow is not None and isinstance(allow.value, list) else ():
             if self.slugs and isinstance(slug.value, str) and slug.value not in self.slugs:
                 hint = suggest(slug.value, self.slugs, "see: run-recipe rules")
                 why = f"there is no rule '{slug.value}'"
@@ -226,57 +226,59 @@ class _StageBuilder:
 
     def tool(self, draft: Draft) -> Tool | None:
         """Return a stage's tool; one that does not exist is a problem."""
-        said = draft.node.get("tool")
-        if draft.tool is None and said is not None and isinstance(said.value, str):
-            name = said.value
-            known = self.resolver.catalog.names
-            endings = self.resolver.catalog.named(name)
-            near = f"did you mean '{endings[0]}'?" if len(endings) == 1 else offer(name, known)
-            why, hint = f"there is no tool '{name}'", near
+        declared = draft.node.get("tool")
+        if draft.tool is None and declared is not None and isinstance(declared.value, str):
+            name = declared.value
+            tools = self.resolver.catalog.names
+            endings = self.resolver.catalog.ending_in(name)
+            offered = f"did you mean '{endings[0]}'?" if len(endings) == 1 else offer(name, tools)
+            why, hint = f"there is no tool '{name}'", offered
             if is_template(name):
-                self.resolver.mentioned(name)
+                self.resolver.mention(name)
                 why, hint = "tool is a template", FIXED
-            notes = self.recipe.inherited(said)
+            notes = self.recipe.inherited(declared)
             self.problems.append(
-                Problem(mark=said.mark, message=why, rule="unknown-tool", hint=hint, notes=notes)
+                Problem(
+                    mark=declared.mark, message=why, rule="unknown-tool", hint=hint, notes=notes
+                )
             )
         return draft.tool
 
-    def check(self, draft: Draft, tool: Tool, given: Json) -> None:
+    def check(self, draft: Draft, tool: Tool, params: Json) -> None:
         """Tell what the tool's schema refuses in a stage's parameters."""
         beside = self.beside(draft, tool)
         if not draft.sound:
             return
         whole = self.anchor(draft)
-        for one in (*violations(tool.schema, given), *no_paths(tool, given)):
-            found = self.moved(one)
-            if found.rule == "missing-key" and (beside or self.recipe.lost):
+        for one in (*violations(tool.schema, params), *no_paths(tool, params)):
+            violation = self.with_place(one)
+            if violation.rule == "missing-key" and (beside or self.recipe.lost):
                 continue
-            if beside and not found.path:
+            if beside and not violation.path:
                 continue
-            at = locate(draft.given, found.path)
-            made = blame.parts(self.resolver, draft, at) if found.path else []
-            notes = (*(part.note for part in made), *self.recipe.inherited(at))
-            problem = placed(found, whole, tool.name, notes)
-            if is_template(str(found.path[-1:])):
-                self.resolver.mentioned(str(found.path[-1]))
-            if isinstance(at.value, str) and is_template(at.value) and found.wanted:
-                value: Any = given
-                for step in found.path:
+            at = locate(draft.params, violation.path)
+            ingredients = blame.parts(self.resolver, draft, at) if violation.path else []
+            notes = (*(part.note for part in ingredients), *self.recipe.inherited(at))
+            problem = problem_at(violation, whole, tool.name, notes)
+            if is_template(str(violation.path[-1:])):
+                self.resolver.mention(str(violation.path[-1]))
+            if isinstance(at.value, str) and is_template(at.value) and violation.types:
+                value: Any = params
+                for step in violation.path:
                     value = value[step]
-                problem = replace(problem, hint=from_template(found, at.value, value))
-            if made:
-                problem = blame.led(problem, found, draft, at, self.resolver)
-            if blame.computed(at):
-                self.follows[_key(problem)] = {part.node.mark for part in made}
-            self.tell(draft, found.path, problem)
+                problem = replace(problem, hint=from_template(violation, at.value, value))
+            if ingredients:
+                problem = blame.at_source(problem, violation, draft, at, self.resolver)
+            if blame.is_computed(at):
+                self.follows[_key(problem)] = {part.node.mark for part in ingredients}
+            self.tell(draft, violation.path, problem)
 
-    def moved(self, found: Violation) -> Violation:
+    def with_place(self, violation: Violation) -> Violation:
         """Return a violation; of a stage's own key among its parameters, with where it belongs."""
-        stray = found.rule == "unknown-key" and len(found.path) == 1
-        if not stray or found.path[0] not in self.schema["properties"]:
-            return found
-        return replace(found, hint=f"write {found.path[0]}: … beside params, not in it")
+        stray = violation.rule == "unknown-key" and len(violation.path) == 1
+        if not stray or violation.path[0] not in self.schema["properties"]:
+            return violation
+        return replace(violation, hint=f"write {violation.path[0]}: … beside params, not in it")
 
     def beside(self, draft: Draft, tool: Tool) -> bool:
         """Say whether a stage has parameters where they do not belong, told already."""
@@ -291,7 +293,7 @@ class _StageBuilder:
         if (
             not path
             or problem.mark in self.own(draft)
-            or (node and node.mark == locate(draft.given, path).mark)
+            or (node and node.mark == locate(draft.params, path).mark)
         ):
             self.problems.append(problem)
         else:
@@ -301,8 +303,8 @@ class _StageBuilder:
     def own(self, draft: Draft) -> set[Mark]:
         """Return the places of a stage's own parameters."""
         if draft.name not in self.marks:
-            said = self.recipe.section("stages")[draft.name].get("params")
-            below = said.value.values() if said and isinstance(said.value, dict) else ()
+            params = self.recipe.section("stages")[draft.name].get("params")
+            below = params.value.values() if params and isinstance(params.value, dict) else ()
             self.marks[draft.name] = {one.mark for one in below}
         return self.marks[draft.name]
 
@@ -315,61 +317,65 @@ class _StageBuilder:
                 note = (None, f"in {what} {listing(names, 5)}")
                 yield replace(problem, notes=(*problem.notes, note))
 
-    def causes(self, found: Sequence[Problem]) -> list[Problem]:
+    def causes(self, problems: Sequence[Problem]) -> list[Problem]:
         """Return the problems, without those of values computed with a value told by another."""
-        sure = [one for one in found if _key(one) not in self.follows and one.severity == "error"]
-        told = {mark for one in sure for mark in (one.mark, *(mark for mark, _ in one.notes))}
-        return [one for one in found if not self.follows.get(_key(one), set()) & told]
+        sure = [
+            one for one in problems if _key(one) not in self.follows and one.severity == "error"
+        ]
+        marks = {mark for one in sure for mark in (one.mark, *(mark for mark, _ in one.notes))}
+        return [one for one in problems if not self.follows.get(_key(one), set()) & marks]
 
     def anchor(self, draft: Draft) -> Node:
         """Return a stage's parameters at the place of the stage where it has none of its own."""
         own = self.recipe.section("stages")[draft.name].get("params")
         mark = (own or draft.node).key_mark
-        return Node(value=draft.given.value, file=mark.file, line=mark.line, column=mark.column)
+        return Node(value=draft.params.value, file=mark.file, line=mark.line, column=mark.column)
 
-    def full(self, draft: Draft, tool: Tool, given: Json) -> Json:
+    def full(self, draft: Draft, tool: Tool, params: Json) -> Json:
         """Return every parameter of the tool with its value."""
-        made = {
+        makers = {
             output.param: output
             for output in tool.outputs.values()
-            if output.param and output.param not in given
+            if output.param and output.param not in params
         }
-        placed = {
+        places = {
             name: place
-            for name, output in made.items()
+            for name, output in makers.items()
             if self.resolver.makes(draft, output)
-            and (place := self.resolver.placed(draft, name)) is not None
+            and (place := self.resolver.place(draft, name)) is not None
         }
-        return complete(tool.schema, {**given, **placed}, tool.schema)
+        return complete(tool.schema, {**params, **places}, tool.schema)
 
-    def after(self, draft: Draft, uses: Iterable[Use], judged: Iterable[Use]) -> tuple[str, ...]:
+    def after(
+        self, draft: Draft, uses: Iterable[Use], expect_uses: Iterable[Use]
+    ) -> tuple[str, ...]:
         """Return the stages this one waits for: those it reads from, and its ``needs``."""
-        waits = {use[1] for use in {*uses, *judged} if use[0] == "stages"}
+        waits = {use[1] for use in {*uses, *expect_uses} if use[0] == "stages"}
         waits.discard(draft.name)
         waits |= {draft.name for use in uses if use[:2] == ("made", draft.name)}
-        said = draft.node.get("needs")
-        for need in said.value if said is not None and isinstance(said.value, list) else ():
+        needs = draft.node.get("needs")
+        for need in needs.value if needs is not None and isinstance(needs.value, list) else ():
             if isinstance(need.value, str):
                 self.need(draft, need, waits)
         return tuple(sorted(waits & self.places.keys(), key=self.places.__getitem__))
 
     def need(self, draft: Draft, need: Node, waits: set[str]) -> None:
-        known = self.resolver.drafts
+        stages = self.resolver.drafts
         notes = self.recipe.inherited(need)
         if need.value == draft.name:
             why, rule, hint = f"'{draft.name}' needs itself", "stage-cycle", "remove it"
-        elif need.value in known:
+        elif need.value in stages:
             waits.add(need.value)
             return
         elif is_template(need.value):
-            self.resolver.mentioned(need.value)
+            self.resolver.mention(need.value)
             why, rule, hint = f"'{draft.name}' needs a template", "unknown-stage", FIXED
         else:
             why, rule = (
                 f"'{draft.name}' needs '{need.value}', which is not a stage",
                 "unknown-stage",
             )
-            hint = offer(need.value, Others(known, draft.name))
+            hint = offer(need.value, Others(stages, draft.name))
         if not self.recipe.lost:
             self.problems.append(
                 Problem(mark=need.mark, message=why, rule=rule, hint=hint, notes=notes)
@@ -390,15 +396,15 @@ class _StageBuilder:
 
     def track(self) -> Json:
         """Return the trackers the recipe names, with their options filled in."""
-        said = self.recipe.tree.get("track")
-        return self.resolver.fill(said, "")[0] if said is not None else {}
+        declared = self.recipe.tree.get("track")
+        return self.resolver.fill(declared, "")[0] if declared is not None else {}
 
     def description(self) -> str:
         """Return the recipe's description, filled in."""
-        said = self.recipe.tree.get("description")
-        if said is None or not isinstance(said.value, str):
+        declared = self.recipe.tree.get("description")
+        if declared is None or not isinstance(declared.value, str):
             return ""
-        value, _ = self.resolver.fill(said, "")
+        value, _ = self.resolver.fill(declared, "")
         return value if isinstance(value, str) else ""
 
 

@@ -25,10 +25,10 @@ def expectations(
 
     `params` are those of sound stages, and of what stands around their trainers.
     """
-    said = draft.node.get("expect")
+    declared = draft.node.get("expect")
     uses: set[Use] = set()
     texts = []
-    for line in said.value if said is not None and isinstance(said.value, list) else ():
+    for line in declared.value if declared is not None and isinstance(declared.value, list) else ():
         if isinstance(line.value, str) and line.value.strip():
             texts.append((line.value, str(line.mark)))
             try:
@@ -58,21 +58,21 @@ def _read(
                 uses.add(("stages", other, "metrics"))
                 measures = True
             case ("vars" | "stages" | "stage" | "recipe", _, *_):
-                uses |= resolver.read(words, draft.name).made
+                uses |= resolver.read(words, draft.name).outputs
             case _:
-                raise _undefined(words, draft, _measured(draft, params, resolver.catalog.trainer))
+                raise _undefined(words, draft, _metrics(draft, params, resolver.catalog.trainer))
     if is_figure(text):
         why = f"'{text.strip()[:80]}' is neither true nor false"
         raise TemplateError(why, "compare it with a number")
     if not measures:
         why = "this expectation reads no metric: it is true or false before the stage runs"
-        known = [f"metrics.{name}" for name in _measured(draft, params, resolver.catalog.trainer)]
-        hint = f"compare one of: {listing(known, 5)}" if known else "remove it"
+        metrics = [f"metrics.{name}" for name in _metrics(draft, params, resolver.catalog.trainer)]
+        hint = f"compare one of: {listing(metrics, 5)}" if metrics else "remove it"
         raise TemplateError(why, hint, "expect-no-metric")
     return uses
 
 
-def _measured(draft: Draft, params: Mapping[str, Mapping[str, object]], trainer: Tool) -> list[str]:
+def _metrics(draft: Draft, params: Mapping[str, Mapping[str, object]], trainer: Tool) -> list[str]:
     """Return the metrics that a stage measures with its parameters, the tool's first one first."""
     return [
         name
@@ -98,22 +98,22 @@ def _metric(
     tool = draft.tool
     if tool is None:
         raise ToldError
-    given = params.get(draft.name)
+    own = params.get(draft.name)
     if tool.watch == TRAINING and metric in trainer.metrics:
-        wanted = None if given is None else lacks(metric, given, trainer)
-        if wanted is not None:
+        remedy = None if own is None else lacks(metric, own, trainer)
+        if remedy is not None:
             why = f"stage '{draft.name}' measures no '{metric}'"
-            raise TemplateError(why, f"it would with '{wanted}'", "undefined")
+            raise TemplateError(why, f"it would with '{remedy}'", "undefined")
         return
-    if not tool.measured(metric):
+    if not tool.has_metric(metric):
         why = f"{tool.name} measures no '{metric}'"
         hint = offer(metric, tool.metrics) if tool.metrics else f"{tool.name} has no metrics"
         raise TemplateError(why, hint, "undefined")
     when = tool.measures(metric)
-    if given is not None and not applies({"when": when}, given):
-        wanted = ", ".join(f"{name}: {shown(value)}" for name, value in when.items())
+    if own is not None and not applies({"when": when}, own):
+        remedy = ", ".join(f"{name}: {shown(value)}" for name, value in when.items())
         why = f"stage '{draft.name}' measures no '{metric}'"
-        raise TemplateError(why, f"it would with '{wanted}'", "undefined")
+        raise TemplateError(why, f"it would with '{remedy}'", "undefined")
 
 
 def unknown_figures(
@@ -130,10 +130,10 @@ def unknown_figures(
                 owner = stages.get(words[1], stage) if words[0] == "stages" else stage
                 tool = catalog.get(owner.tool)
                 parameter = tool.family(words[-1]) if tool and "metrics" in words else None
-                known = ends.get(str(owner.params[parameter])) if parameter else None
-                if tool is None or known is None:
+                endings = ends.get(str(owner.params[parameter])) if parameter else None
+                if tool is None or endings is None:
                     continue
-                figures = [f"{lead}{end}" for lead in tool.families for end in sorted(known)]
+                figures = [f"{lead}{end}" for lead in tool.families for end in sorted(endings)]
                 if words[-1] not in figures:
                     why = f"stage '{owner.name}' measures no '{words[-1]}'"
                     file, line, column = place.rsplit(":", 2)
@@ -143,14 +143,14 @@ def unknown_figures(
                     )
 
 
-def _undefined(words: Use, draft: Draft, known: Sequence[str]) -> TemplateError:
+def _undefined(words: Use, draft: Draft, measures: Sequence[str]) -> TemplateError:
     tool: Tool | None = draft.tool
     every = tool.metrics if tool else ()
     why = f"'{'.'.join(words)}' is not defined in an expectation"
     if words[0] in every:
         hint = f"write metrics.{words[0]}"
     elif words == ("metrics",):
-        hint = f"write metrics.{known[0]}" if known else "this stage measures nothing"
+        hint = f"write metrics.{measures[0]}" if measures else "this stage measures nothing"
     elif words[0] == "metrics":
         hint = "a metric is a number: write metrics.NAME"
     else:
@@ -177,8 +177,8 @@ class Judgement(Struct, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the judgement as JSON-ready values."""
-        said = {"expected": self.expected, "place": self.place, "held": self.held}
-        return {**said, "figures": dict(self.figures), "trouble": self.trouble}
+        record = {"expected": self.expected, "place": self.place, "held": self.held}
+        return {**record, "figures": dict(self.figures), "trouble": self.trouble}
 
 
 def judge(stage: Stage, scope: Mapping[str, Any]) -> list[Judgement]:
@@ -186,21 +186,21 @@ def judge(stage: Stage, scope: Mapping[str, Any]) -> list[Judgement]:
     places: Sequence[str] = stage.expect_at or [""] * len(stage.expect)
     pairs = zip(stage.expect, places, strict=True)
     allowance = Allowance()
-    return [_judged(text, place, scope, allowance) for text, place in pairs]
+    return [_judgement(text, place, scope, allowance) for text, place in pairs]
 
 
-def _judged(text: str, place: str, scope: Mapping[str, Any], allowance: Allowance) -> Judgement:
+def _judgement(text: str, place: str, scope: Mapping[str, Any], allowance: Allowance) -> Judgement:
     try:
         figures = dict(_figures(text, scope))
-        held = evaluate(text, scope, allowance)
+        value = evaluate(text, scope, allowance)
     except TemplateError as error:
         hint = f" ({error.hint})" if error.hint else ""
         return Judgement(
             expected=text, place=place, held=False, figures={}, trouble=f"{error}{hint}"
         )
-    trouble = "" if isinstance(held, bool) else f"it is {_short(held)}, neither true nor false"
+    trouble = "" if isinstance(value, bool) else f"it is {_short(value)}, neither true nor false"
     return Judgement(
-        expected=text, place=place, held=held is True, figures=figures, trouble=trouble
+        expected=text, place=place, held=value is True, figures=figures, trouble=trouble
     )
 
 

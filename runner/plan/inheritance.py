@@ -32,42 +32,46 @@ class Draft(Struct, frozen=True, kw_only=True):
     name: str
     node: Node
     tool: Tool | None
-    given: Node
+    params: Node
     sound: bool = True
 
 
 def drafts(recipe: Recipe, catalog: Catalog, problems: list[Problem]) -> dict[str, Draft]:
     """Return the recipe's stages by name, as they are written. Raises TooLargeError."""
     inheritance = _Inheritance(recipe, problems)
-    held = 0
+    size = 0
     defaults = recipe.section("defaults")
-    found = {}
+    stages = {}
     for name in recipe.section("stages"):
         node = settle(inheritance.whole(name), problems, keep=("params",))
-        found[name] = _draft(name, node, catalog, defaults, problems)
+        stages[name] = _draft(name, node, catalog, defaults, problems)
         if name in inheritance.broken:
-            found[name] = replace(found[name], sound=False)
-        held += count(node) + count(found[name].given)
-        if held > MAX_VALUES:
-            what = f"up to '{name}' the stages hold {held:,} values with what they inherit"
-            raise TooLargeError(beyond(found[name].node, what, MAX_VALUES))
-    return found
+            stages[name] = replace(stages[name], sound=False)
+        size += count(node) + count(stages[name].params)
+        if size > MAX_VALUES:
+            what = f"up to '{name}' the stages hold {size:,} values with what they inherit"
+            raise TooLargeError(beyond(stages[name].node, what, MAX_VALUES))
+    return stages
 
 
 def _draft(
     name: str, node: Node, catalog: Catalog, defaults: Mapping[str, Node], problems: list[Problem]
 ) -> Draft:
-    said = node.get("tool")
-    tool = catalog.get(said.value) if said is not None and isinstance(said.value, str) else None
-    given = node.get("params")
+    name_node = node.get("tool")
+    tool = (
+        catalog.get(name_node.value)
+        if name_node is not None and isinstance(name_node.value, str)
+        else None
+    )
+    params = node.get("params")
     sound = isinstance(node.value, dict)
-    if given is None or not isinstance(given.value, dict):
-        sound = sound and given is None
-        given = Node(value={}, file=node.file, line=node.line, column=node.column, key=node.key)
+    if params is None or not isinstance(params.value, dict):
+        sound = sound and params is None
+        params = Node(value={}, file=node.file, line=node.line, column=node.column, key=node.key)
     below = defaults.get(tool.name) if tool else None
     if below is not None and isinstance(below.value, dict):
-        given = merge(below, given)
-    return Draft(name=name, node=node, tool=tool, given=settle(given, problems), sound=sound)
+        params = merge(below, params)
+    return Draft(name=name, node=node, tool=tool, params=settle(params, problems), sound=sound)
 
 
 class _Inheritance:
@@ -75,7 +79,7 @@ class _Inheritance:
 
     def __init__(self, recipe: Recipe, problems: list[Problem]) -> None:
         self.recipe = recipe
-        self.known = recipe.section("stages")
+        self.stages = recipe.section("stages")
         self.problems = problems
         self.merged: dict[str, Node] = {}
         self.broken: set[str] = set()
@@ -83,11 +87,15 @@ class _Inheritance:
     def whole(self, name: str) -> Node:
         """Return a stage laid over the stages it extends."""
         for stage in reversed(self.chain(name)):
-            own = self.known[stage]
-            said = own.get("extends")
-            parent = self.merged.get(said.value) if said and isinstance(said.value, str) else None
-            if parent is not None and said is not None:
-                if said.value in self.broken:
+            own = self.stages[stage]
+            extends = own.get("extends")
+            parent = (
+                self.merged.get(extends.value)
+                if extends and isinstance(extends.value, str)
+                else None
+            )
+            if parent is not None and extends is not None:
+                if extends.value in self.broken:
                     self.broken.add(stage)
                 own = _over(parent, own)
             self.merged[stage] = own
@@ -98,27 +106,27 @@ class _Inheritance:
         chain: dict[str, None] = {}
         while name not in self.merged:
             chain[name] = None
-            said = self.known[name].get("extends")
-            if said is None:
+            extends = self.stages[name].get("extends")
+            if extends is None:
                 break
-            problem = self.problem(name, said, chain)
+            problem = self.problem(name, extends, chain)
             if problem is not None:
                 self.problems += problem
                 self.broken |= chain.keys()
                 break
-            name = said.value
+            name = extends.value
         return list(chain)
 
-    def problem(self, name: str, said: Node, chain: Mapping[str, None]) -> list[Problem] | None:
+    def problem(self, name: str, extends: Node, chain: Mapping[str, None]) -> list[Problem] | None:
         """Return what is wrong with what a stage extends, None where nothing is."""
-        parent = said.value
-        notes = self.recipe.inherited(said)
+        parent = extends.value
+        notes = self.recipe.inherited(extends)
         if not isinstance(parent, str):
             return []  # told by the shape of the recipe
         if "{{" in parent:
             return [
                 Problem(
-                    mark=said.mark,
+                    mark=extends.mark,
                     message=f"'{name}' extends a template",
                     rule="bad-extends",
                     hint=FIXED,
@@ -131,18 +139,18 @@ class _Inheritance:
             why = f"stages extend each other in a circle: {circle}"
             hint = "remove this line" if parent == name else "remove one of these lines"
             return [
-                Problem(mark=said.mark, message=why, rule="stage-cycle", hint=hint, notes=notes)
+                Problem(mark=extends.mark, message=why, rule="stage-cycle", hint=hint, notes=notes)
             ]
-        if parent not in self.known:
+        if parent not in self.stages:
             why = f"'{name}' extends '{parent}', which is not a stage"
-            hint = offer(parent, Others(self.known, name))
+            hint = offer(parent, Others(self.stages, name))
             lost = self.recipe.lost
             return (
                 []
                 if lost
                 else [
                     Problem(
-                        mark=said.mark, message=why, rule="unknown-stage", hint=hint, notes=notes
+                        mark=extends.mark, message=why, rule="unknown-stage", hint=hint, notes=notes
                     )
                 ]
             )

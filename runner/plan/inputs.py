@@ -49,14 +49,18 @@ def readings(stage: Stage, catalog: Catalog) -> Iterator[Reading]:
                 )
 
 
-def no_paths(tool: Tool, given: Mapping[str, Any]) -> Iterator[Violation]:
+def no_paths(tool: Tool, params: Mapping[str, Any]) -> Iterator[Violation]:
     """Yield each parameter whose value is no path on any system, before one is asked for it."""
-    made = {output.param for output in tool.outputs.values()}
+    writes = {output.param for output in tool.outputs.values()}
     for name, parameter in tool.parameters.items():
-        if name not in given or not (name in made or "x-input" in parameter.schema):
+        if name not in params or not (name in writes or "x-input" in parameter.schema):
             continue
-        said = parameter.paths(given) if "x-input" in parameter.schema else iter((given[name],))
-        why = next((why for path in said if isinstance(path, str) and (why := _no_path(path))), "")
+        candidates = (
+            parameter.paths(params) if "x-input" in parameter.schema else iter((params[name],))
+        )
+        why = next(
+            (why for path in candidates if isinstance(path, str) and (why := _no_path(path))), ""
+        )
         if why:
             hint = "shorten it; is it a path?"
             yield Violation(

@@ -32,26 +32,33 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
     if "version" in bare:
         bare["version"] = 1  # each file's own is judged where it is read
     bare.setdefault("name", recipe.name)  # which is the file's then
-    found = violations(envelope, bare)
-    meant = {name for one in found if one.rule == "unknown-key" for name in one.names}
-    for said in found:
-        one = said
-        if one.rule == "missing-key":
-            lacking = [n for n in envelope["required"] if n not in bare and n not in meant]
+    refusals = violations(envelope, bare)
+    near_misses = {
+        name
+        for violation in refusals
+        if violation.rule == "unknown-key"
+        for name in violation.names
+    }
+    for refusal in refusals:
+        violation = refusal
+        if violation.rule == "missing-key":
+            lacking = [n for n in envelope["required"] if n not in bare and n not in near_misses]
             if lacking and not recipe.lost:
                 yield _lacking(recipe, lacking)
             continue
-        at = locate(tree, one.path)
-        if one.rule == "unknown-key" and str(one.path[-1]).startswith("x-"):
-            one = replace(one, hint="an anchor may stand where it is first used; or use vars")
-        one = _of_null(one, at)
-        if one.path == ("name",) and ("name" not in tree.value or is_template(str(at.value))):
-            yield _named(recipe, one)
+        at = locate(tree, violation.path)
+        if violation.rule == "unknown-key" and str(violation.path[-1]).startswith("x-"):
+            violation = replace(
+                violation, hint="an anchor may stand where it is first used; or use vars"
+            )
+        violation = _of_null(violation, at)
+        if violation.path == ("name",) and ("name" not in tree.value or is_template(str(at.value))):
+            yield _bad_name(recipe, violation)
         else:
-            yield placed(one, tree, "a recipe", recipe.inherited(at))
-    folded: dict[str, str] = {}
+            yield problem_at(violation, tree, "a recipe", recipe.inherited(at))
+    folders: dict[str, str] = {}
     for name, node in recipe.section("stages").items():
-        other = folded.setdefault(name.casefold(), name)
+        other = folders.setdefault(name.casefold(), name)
         if other != name:
             why = f"stages '{other}' and '{name}' are one folder on most Macs"
             yield Problem(
@@ -59,17 +66,17 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
             )
 
 
-def _named(recipe: Recipe, found: Violation) -> Problem:
+def _bad_name(recipe: Recipe, violation: Violation) -> Problem:
     """Return the problem of a name that is a template, or of a file's that cannot be a recipe's."""
-    said = recipe.tree.get("name")
-    if said is not None:
-        return Problem(mark=said.mark, message="name is a template", rule="bad-value", hint=FIXED)
+    node = recipe.tree.get("name")
+    if node is not None:
+        return Problem(mark=node.mark, message="name is a template", rule="bad-value", hint=FIXED)
     word = re.sub(r"[^A-Za-z0-9_.-]+", "_", recipe.name).strip("_.-")
-    why = f"the recipe takes its file's name, which {found.message}"
+    why = f"the recipe takes its file's name, which {violation.message}"
     return Problem(
         mark=recipe.tree.key_mark,
         message=why,
-        rule=found.rule,
+        rule=violation.rule,
         hint=f"write name: {word or 'NAME'}",
     )
 
@@ -86,19 +93,19 @@ def _lacking(recipe: Recipe, names: Sequence[str]) -> Problem:
     return Problem(mark=recipe.tree.key_mark, message=why, rule="missing-key", hint=hint)
 
 
-def stage_problems(draft: Draft, said: Json, schema: Json, recipe: Recipe) -> list[Problem]:
-    """Return what is wrong with a stage's own keys; `said` are their values, filled in."""
+def stage_problems(draft: Draft, options: Json, schema: Json, recipe: Recipe) -> list[Problem]:
+    """Return what is wrong with a stage's own keys; `options` are their values, filled in."""
     owner = f"stage '{draft.name}'"
-    found = []
-    for one in violations(schema, said):
+    refusals = []
+    for one in violations(schema, options):
         if one.rule == "missing-key" and (not draft.sound or recipe.lost):
             continue
-        found.append(_of_null(_advised(one, draft), locate(draft.node, one.path)))
+        refusals.append(_of_null(_advised(one, draft), locate(draft.node, one.path)))
     for path in (("timeout",), ("retry", "delay")):
-        value: Any = said
+        value: Any = options
         for step in path:
             value = value.get(step) if isinstance(value, dict) else None
-        if any(one.path == path for one in found):
+        if any(one.path == path for one in refusals):
             continue
         length = seconds(value)
         if length is not None and length > LONGEST:
@@ -106,32 +113,34 @@ def stage_problems(draft: Draft, said: Json, schema: Json, recipe: Recipe) -> li
             hint = (
                 "leave the line out for no limit" if path == ("timeout",) else "write a shorter one"
             )
-            found.append(Violation(path=path, message=why, rule="bad-duration", hint=hint))
+            refusals.append(Violation(path=path, message=why, rule="bad-duration", hint=hint))
         if length is not None:
             continue
         if isinstance(value, int | float):
             why = f"must be more than 0, not {shown(value)}"
             hint = "leave the line out for no limit" if path == ("timeout",) else "leave it out"
-            found.append(Violation(path=path, message=why, rule="bad-duration", hint=hint))
+            refusals.append(Violation(path=path, message=why, rule="bad-duration", hint=hint))
         elif isinstance(value, str):
             why = f"must be a duration, not {shown(value)}"
-            found.append(
+            refusals.append(
                 Violation(
                     path=path, message=why, rule="bad-duration", hint="write 90s, 30m, 2h or 1h30m"
                 )
             )
-    found += _waits(said.get("retry"), found)
+    refusals += _waits(options.get("retry"), refusals)
     node = draft.node
-    return [placed(one, node, owner, recipe.inherited(locate(node, one.path))) for one in found]
+    return [
+        problem_at(one, node, owner, recipe.inherited(locate(node, one.path))) for one in refusals
+    ]
 
 
-def _waits(said: Any, found: Sequence[Violation]) -> Iterator[Violation]:
+def _waits(retry: Any, refusals: Sequence[Violation]) -> Iterator[Violation]:
     """Yield the violation of a delay that grows beyond any duration from try to try."""
-    sound = isinstance(said, dict) and not any(one.path[:1] == ("retry",) for one in found)
-    if not sound or not isinstance(said.get("backoff"), int | float):
+    sound = isinstance(retry, dict) and not any(one.path[:1] == ("retry",) for one in refusals)
+    if not sound or not isinstance(retry.get("backoff"), int | float):
         return
-    tries, delay = said.get("attempts", 1), seconds(said.get("delay")) or 0.0
-    times = said["backoff"]
+    tries, delay = retry.get("attempts", 1), seconds(retry.get("delay")) or 0.0
+    times = retry["backoff"]
     if delay and math.log(delay) + max(tries - 2, 0) * math.log(times) > math.log(LONGEST):
         why = f"makes the last of {tries} tries wait more than {LONGEST // 86_400} days"
         yield Violation(
@@ -169,49 +178,57 @@ def _of_null(one: Violation, at: Node) -> Violation:
     return one
 
 
-def placed(found: Violation, node: Node, owner: str, notes: Notes = ()) -> Problem:
+def problem_at(violation: Violation, node: Node, owner: str, notes: Notes = ()) -> Problem:
     """Return a violation of `node`, which a person calls `owner`, as a problem at its place."""
-    at = locate(node, found.path)
-    mark = at.key_mark if found.key or found.rule == "missing-key" else at.mark
-    hint = found.hint
-    if found.rule == "unknown-key" and is_template(str(found.path[-1])):
+    at = locate(node, violation.path)
+    mark = at.key_mark if violation.key or violation.rule == "missing-key" else at.mark
+    hint = violation.hint
+    if violation.rule == "unknown-key" and is_template(str(violation.path[-1])):
         hint = "templates are filled in in values, not in keys: write the name out"
-    elif found.rule == "bad-name" and not hint:
-        word = re.sub(r"\W+", "_", str(found.path[-1])).strip("_")
+    elif violation.rule == "bad-name" and not hint:
+        word = re.sub(r"\W+", "_", str(violation.path[-1])).strip("_")
         hint = f"write {'_' if word[:1].isdigit() else ''}{word or 'a name'}"
-    made = isinstance(at.value, str) and is_template(at.value)
-    if made and found.rule == "wrong-type":
+    is_filled = isinstance(at.value, str) and is_template(at.value)
+    if is_filled and violation.rule == "wrong-type":
         hint = ""
     return Problem(
-        mark=mark, message=sentence(found, owner), rule=found.rule, hint=hint, notes=tuple(notes)
+        mark=mark,
+        message=sentence(violation, owner),
+        rule=violation.rule,
+        hint=hint,
+        notes=tuple(notes),
     )
 
 
-def sentence(found: Violation, owner: str) -> str:
+def sentence(violation: Violation, owner: str) -> str:
     """Return what a violation says of what a person calls `owner`."""
-    inside = dotted(found.path[:-1])
-    if found.rule == "unknown-key":
+    inside = dotted(violation.path[:-1])
+    if violation.rule == "unknown-key":
         what = "" if inside or " " in owner else "parameter "
-        return f"{inside or owner} has no {what}'{found.path[-1]}'"
-    if found.rule == "bad-name":
-        return f"{_SINGULAR.get(inside, inside)} '{found.path[-1]}' {found.message}"
-    if found.rule == "not-read":
-        return found.message
-    subject = found.path if found.about is None else found.about
-    return f"{dotted(subject) or owner} {found.message}"
+        return f"{inside or owner} has no {what}'{violation.path[-1]}'"
+    if violation.rule == "bad-name":
+        return f"{_SINGULAR.get(inside, inside)} '{violation.path[-1]}' {violation.message}"
+    if violation.rule == "not-read":
+        return violation.message
+    subject = violation.path if violation.about is None else violation.about
+    return f"{dotted(subject) or owner} {violation.message}"
 
 
-def from_template(found: Violation, said: str, value: Any) -> str:
+def from_template(violation: Violation, template: str, value: Any) -> str:
     """Return the way out where a template made the wrong value."""
-    return hints.of_template(value, found.wanted, said)
+    return hints.of_template(value, violation.types, template)
 
 
-def seconds(said: Any) -> float | None:
+def seconds(duration: Any) -> float | None:
     """Return a duration in seconds from a number or text like ``1h30m``; None if it is neither."""
-    if isinstance(said, int | float) and not isinstance(said, bool):
-        return float(said) if said > 0 else None
-    found = _DURATION.match(said.replace(" ", "")) if isinstance(said, str) and said else None
-    if not found:
+    if isinstance(duration, int | float) and not isinstance(duration, bool):
+        return float(duration) if duration > 0 else None
+    fit = (
+        _DURATION.match(duration.replace(" ", ""))
+        if isinstance(duration, str) and duration
+        else None
+    )
+    if not fit:
         return None
-    parts = [float(part or 0) for part in found.groups()]
+    parts = [float(part or 0) for part in fit.groups()]
     return (parts[0] * 3600 + parts[1] * 60 + parts[2]) or None

@@ -12,17 +12,17 @@ AUDIT = 6
 _FAILED = re.compile(r"Node with rank (\d+) (?:exited with code (-?\d+)|was killed)")
 
 
-def given(said: Mapping[str, Any]) -> Json:
+def arguments(declared: Mapping[str, Any]) -> Json:
     """Return what a stage says with ``hosts: N`` written as N ranks on this machine."""
-    hosts = said.get("hosts")
+    hosts = declared.get("hosts")
     if type(hosts) is not int:
-        return dict(said)
-    return {**said, "hosts": [LOCAL], "repeat_hosts": hosts}
+        return dict(declared)
+    return {**declared, "hosts": [LOCAL], "repeat_hosts": hosts}
 
 
-def full(said: Mapping[str, Any], launcher: Tool) -> Json:
+def full(arguments: Mapping[str, Any], launcher: Tool) -> Json:
     """Return every parameter of the launcher."""
-    return complete(launcher.schema, said, launcher.schema)
+    return complete(launcher.schema, arguments, launcher.schema)
 
 
 def ranks(launch: Mapping[str, Any]) -> int | None:
@@ -37,7 +37,7 @@ def code(log: str) -> int:
 
     A rank that found another plan than ours ends the stage as its own process would.
     """
-    ended = [found.group(2) for found in _FAILED.finditer(log)]
-    if str(AUDIT) in ended:
+    codes = [match.group(2) for match in _FAILED.finditer(log)]
+    if str(AUDIT) in codes:
         return AUDIT
-    return 1 if ended else 0
+    return 1 if codes else 0

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from runner.base.problems import Mark, Problem
 from runner.base.secrets import Mask
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.plan.model import Plan
 from runner.recipe.load import Recipe
 
@@ -17,15 +17,15 @@ _HINT = (
 )
 
 
-def leaks(result: Compiled, recipe: Recipe, mask: Mask) -> Iterator[Problem]:
+def leaks(result: Compilation, recipe: Recipe, mask: Mask) -> Iterator[Problem]:
     """Yield a problem for each place of the plan that holds a secret; never its value."""
     if result.plan is not None:
-        found = list(_of_stages(result, mask))
-        yield from found
-        yield from _of_recipe(result.plan, recipe, mask, told=bool(found))
+        in_stages = list(_of_stages(result, mask))
+        yield from in_stages
+        yield from _of_recipe(result.plan, recipe, mask, in_stages=bool(in_stages))
 
 
-def _of_stages(result: Compiled, mask: Mask) -> Iterator[Problem]:
+def _of_stages(result: Compilation, mask: Mask) -> Iterator[Problem]:
     for stage in result.plan.stages if result.plan else ():
         own = {"name": stage.name, "description": stage.description, "expect": stage.expect}
         holding = {**own, **stage.trainer, **stage.launch, **stage.params}
@@ -34,14 +34,14 @@ def _of_stages(result: Compiled, mask: Mask) -> Iterator[Problem]:
         draft = result.resolver.drafts[stage.name]
         for name, value in holding.items():
             if any(map(mask.finds, _texts(value))):
-                node = draft.given.get(name) or draft.node.get(name) or draft.node.get("launch")
+                node = draft.params.get(name) or draft.node.get(name) or draft.node.get("launch")
                 node = draft.node if node is None or name == "name" else node
                 yield _leak(node.mark, f"'{name}'")
 
 
-def _of_recipe(plan: Plan, recipe: Recipe, mask: Mask, *, told: bool) -> Iterator[Problem]:
+def _of_recipe(plan: Plan, recipe: Recipe, mask: Mask, *, in_stages: bool) -> Iterator[Problem]:
     for name, node in recipe.section("vars").items():
-        if name in plan.vars and any(map(mask.finds, _texts(plan.vars[name]))) and not told:
+        if name in plan.vars and any(map(mask.finds, _texts(plan.vars[name]))) and not in_stages:
             yield _leak(node.mark, f"vars.{name}")
     whole = {"name": plan.name, "description": plan.description, "track": plan.track}
     for name, value in whole.items():
@@ -55,37 +55,37 @@ def _leak(mark: Mark, what: str, hint: str = _HINT) -> Problem:
     return Problem(mark=mark, message=f"{what} would write a secret down", rule="secret", hint=hint)
 
 
-def masked(problems: Iterable[Problem], mask: Mask) -> list[Problem]:
+def mask_problems(problems: Iterable[Problem], mask: Mask) -> list[Problem]:
     """Return problems whose words hold no secret."""
-    found = list(problems)
-    whole = "\n".join(said for one in found for said in _words(one))
+    whole_list = list(problems)
+    whole = "\n".join(words for one in whole_list for words in _words(one))
     if mask.text(whole) == whole:
-        return found  # looked at in one piece: of thousands each alone takes a second
+        return whole_list  # looked at in one piece: of thousands each alone takes a second
     return [
         replace(
             one,
             message=mask.text(one.message),
             hint=mask.text(one.hint),
-            notes=tuple((mark, mask.text(said)) for mark, said in one.notes),
+            notes=tuple((mark, mask.text(words)) for mark, words in one.notes),
         )
-        for one in found
+        for one in whole_list
     ]
 
 
 def _words(problem: Problem) -> Iterator[str]:
     yield from (problem.message, problem.hint)
-    yield from (said for _, said in problem.notes)
+    yield from (text for _, text in problem.notes)
 
 
 def _texts(value: Any) -> list[str]:
-    found, waiting = [], [value]
+    texts, waiting = [], [value]
     while waiting:
         one = waiting.pop()
         if isinstance(one, str):
-            found.append(one)
+            texts.append(one)
         elif isinstance(one, Mapping):
-            found += map(str, one)
+            texts += map(str, one)
             waiting += one.values()
         elif isinstance(one, list | tuple):
             waiting += one
-    return found
+    return texts

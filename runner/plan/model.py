@@ -67,18 +67,18 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
 
     def stage(self, name: str) -> Stage:
         """Return the stage called `name`; raises KeyError."""
-        return self._named[name]
+        return self._by_name[name]
 
     def maker(self, path: str | None, reader: Stage | None = None) -> Stage | None:
         """Return the first stage that makes `path`, or the folder it lies in, for another."""
-        if path not in self._found:
-            self._found[path] = self._makers_of(path)
-        return next((stage for stage in self._found[path] if stage is not reader), None)
+        if path not in self._makers_by_path:
+            self._makers_by_path[path] = self._makers_of(path)
+        return next((stage for stage in self._makers_by_path[path] if stage is not reader), None)
 
     def _makers_of(self, path: str | None) -> tuple[Stage, ...]:
         """Return the stages that make a path, or a folder it lies in, as they stand."""
-        found = {at for made in upward(path or "") for at in self._makers.get(made, ())}
-        return tuple(self.stages[at] for at in sorted(found))
+        places = {at for folder in upward(path or "") for at in self._makers.get(folder, ())}
+        return tuple(self.stages[at] for at in sorted(places))
 
     def of_tool(self, tool: str) -> tuple[Stage, ...]:
         """Return the stages of a tool, as they stand."""
@@ -89,28 +89,28 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
         return self._places[stage.name]
 
     @cached_property
-    def judged(self) -> Mapping[str, list[tuple[str, str]]]:
+    def expected_metrics(self) -> Mapping[str, list[tuple[str, str]]]:
         """The metrics that expectations read, by stage: each with the stage that reads it."""
         from runner.recipe.template.expressions import names  # a plan read back needs none
 
-        found: dict[str, list[tuple[str, str]]] = {}
+        readers: dict[str, list[tuple[str, str]]] = {}
         for stage in self.stages:
             for words in (words for line in stage.expect for words in names(line)):
                 match words:
                     case ("metrics", metric):
-                        found.setdefault(stage.name, []).append((metric, stage.name))
+                        readers.setdefault(stage.name, []).append((metric, stage.name))
                     case ("stages", name, "metrics", metric):
-                        found.setdefault(name, []).append((metric, stage.name))
-        return found
+                        readers.setdefault(name, []).append((metric, stage.name))
+        return readers
 
     @cached_property
-    def made(self) -> Mapping[str, tuple[str, str]]:
+    def outputs_by_path(self) -> Mapping[str, tuple[str, str]]:
         """The stage and the output that a path is, by path; the first where there are several."""
-        found: dict[str, tuple[str, str]] = {}
+        owners: dict[str, tuple[str, str]] = {}
         for stage in self.stages:
             for name, path in stage.outputs.items():
-                found.setdefault(path, (stage.name, name))
-        return found
+                owners.setdefault(path, (stage.name, name))
+        return owners
 
     @cached_property
     def digest(self) -> str:
@@ -119,19 +119,19 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
         return blake2b(text.encode(), digest_size=16).hexdigest()
 
     @cached_property
-    def _named(self) -> Mapping[str, Stage]:
+    def _by_name(self) -> Mapping[str, Stage]:
         return {stage.name: stage for stage in reversed(self.stages)}
 
     @cached_property
-    def _found(self) -> dict[str | None, tuple[Stage, ...]]:
+    def _makers_by_path(self) -> dict[str | None, tuple[Stage, ...]]:
         return {}
 
     @cached_property
     def _tools(self) -> Mapping[str, tuple[Stage, ...]]:
-        found: dict[str, list[Stage]] = {}
+        tools: dict[str, list[Stage]] = {}
         for stage in self.stages:
-            found.setdefault(stage.tool, []).append(stage)
-        return {tool: tuple(stages) for tool, stages in found.items()}
+            tools.setdefault(stage.tool, []).append(stage)
+        return {tool: tuple(stages) for tool, stages in tools.items()}
 
     @cached_property
     def _places(self) -> Mapping[str, int]:
@@ -140,11 +140,11 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _makers(self) -> Mapping[str, list[int]]:
         """The places of the stages that make a path, by path."""
-        found: dict[str, list[int]] = {}
+        makers: dict[str, list[int]] = {}
         for at, stage in enumerate(self.stages):
             for path in stage.outputs.values():
-                found.setdefault(normal(path), []).append(at)
-        return found
+                makers.setdefault(normal(path), []).append(at)
+        return makers
 
     def as_dict(self) -> Json:
         """Return the plan as JSON-ready values, which are the plan's own."""

@@ -19,25 +19,25 @@ def following(stages: Sequence[Stage], catalog: Catalog) -> list[Stage]:
 
     A path that is written out, or stands in a var, hands on as a reference does.
     """
-    made: dict[str, str] = {}
-    found = []
+    owner: dict[str, str] = {}
+    linked = []
     for stage in stages:
         read = (one.path for one in readings(stage, catalog))
-        makers = {maker for path in read if (maker := _maker(path, made))}
+        makers = {maker for path in read if (maker := _maker(path, owner))}
         if not makers <= {*stage.after, stage.name}:
             names = {*stage.after, *makers} - {stage.name}
             after = tuple(one.name for one in stages if one.name in names)
-            found.append(replace(stage, after=after))
+            linked.append(replace(stage, after=after))
         else:
-            found.append(stage)
+            linked.append(stage)
         for path in stage.outputs.values():
-            made.setdefault(normal(path), stage.name)
-    return found
+            owner.setdefault(normal(path), stage.name)
+    return linked
 
 
-def _maker(path: str, made: Mapping[str, str]) -> str | None:
+def _maker(path: str, owner: Mapping[str, str]) -> str | None:
     """Return the stage that makes a path, or the folder it lies in."""
-    return next((made[one] for one in upward(path) if one in made), None)
+    return next((owner[one] for one in upward(path) if one in owner), None)
 
 
 def in_order(stages: Sequence[Stage]) -> tuple[list[Stage], list[str]]:
@@ -74,20 +74,20 @@ def _circle(waits: Mapping[str, set[str]]) -> list[str]:
     return [*list(trail)[trail[name] :], name] if name else []
 
 
-def gap(plan: Plan, names: Collection[str], kept: Mapping[str, str]) -> tuple[str, str] | None:
+def gap(plan: Plan, names: Collection[str], results: Mapping[str, str]) -> tuple[str, str] | None:
     """Return why the named stages cannot run alone, and the way out; None where they can.
 
-    `kept` are the stages with a result of an earlier run, each with why it is not this plan's.
+    `results` are the stages with a result of an earlier run, each with why it is not this plan's.
     """
     for stage in plan.stages:
         for name in stage.after if stage.name in names else ():
-            if name in names or kept.get(name) == "":
+            if name in names or results.get(name) == "":
                 continue
-            said = f"stage '{stage.name}' reads from {name}, which"
-            if name in kept:
-                return f"{said} is not as planned: {kept[name]}", f"run it too: --from {name}"
+            reason = f"stage '{stage.name}' reads from {name}, which"
+            if name in results:
+                return f"{reason} is not as planned: {results[name]}", f"run it too: --from {name}"
             hint = f"run it too: --from {name}, or go on from a run that has it: --resume"
-            return f"{said} would not run", hint
+            return f"{reason} would not run", hint
     return None
 
 
@@ -101,12 +101,12 @@ def collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem]
         draft = resolver.drafts[stage.name]
         if stage.name not in stage.after:  # else it is told as a circle
             yield from _overwritten(stage, resolver)
-        told: set[str] = set()
+        others: set[str] = set()
         for name, path in stage.outputs.items():
             whole = normal(path)
             first = owner.setdefault(whole, stage.name)
-            if first not in {stage.name, *told}:
-                told.add(first)
+            if first not in {stage.name, *others}:
+                others.add(first)
                 why = f"stage '{stage.name}' writes '{path}', as stage '{first}' does"
                 yield _problem(draft, name, why)
     for stage in stages:
@@ -114,13 +114,17 @@ def collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem]
         for name, path in stage.outputs.items():
             whole = normal(path)
             above = next((one for one in upward(whole) if owner.get(one, own) != own), None)
-            if above is not None and owner[whole] == own and name in _said(stage, resolver):
+            if (
+                above is not None
+                and owner[whole] == own
+                and name in _parameter_outputs(stage, resolver)
+            ):
                 other = owner[above]
                 why = f"stage '{stage.name}' writes '{path}' inside '{above}' of stage '{other}'"
                 yield _problem(resolver.drafts[stage.name], name, why)
 
 
-def _said(stage: Stage, resolver: Resolver) -> set[str]:
+def _parameter_outputs(stage: Stage, resolver: Resolver) -> set[str]:
     """Return the outputs whose path is a parameter."""
     tool = resolver.drafts[stage.name].tool
     return {name for name, output in (tool.outputs if tool else {}).items() if output.param}
@@ -128,9 +132,9 @@ def _said(stage: Stage, resolver: Resolver) -> set[str]:
 
 def _overwritten(stage: Stage, resolver: Resolver) -> Iterator[Problem]:
     """Yield a problem for the first path that a stage both reads and writes."""
-    made = {normal(path): name for name, path in stage.outputs.items()}
+    names = {normal(path): name for name, path in stage.outputs.items()}
     for one in readings(stage, resolver.catalog):
-        name = made.get(normal(one.path))
+        name = names.get(normal(one.path))
         if name is not None:
             why = f"stage '{stage.name}' writes '{one.path}', which it reads as {one.parameter}"
             yield _problem(resolver.drafts[stage.name], name, why)
@@ -139,7 +143,7 @@ def _overwritten(stage: Stage, resolver: Resolver) -> Iterator[Problem]:
 
 def _problem(draft: Draft, output: str, why: str) -> Problem:
     """Return a problem at the parameter that says an output's path, else at the stage."""
-    known = draft.tool.outputs[output] if draft.tool else None
-    said = draft.given.get(known.param) if known and known.param else None
-    mark = said.mark if said is not None else draft.node.key_mark
+    place = draft.tool.outputs[output] if draft.tool else None
+    declared = draft.params.get(place.param) if place and place.param else None
+    mark = declared.mark if declared is not None else draft.node.key_mark
     return Problem(mark=mark, message=why, rule="same-output", hint=_HINT)

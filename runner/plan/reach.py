@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from runner.base.problems import Mark, Problem
 from runner.catalog.tools import Catalog, Parameter, Tool, applies
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.plan.model import Plan, Stage
 
 Json = dict[str, Any]
@@ -42,8 +42,8 @@ class Reach(Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """What names this very value: neither the stage's name nor the recipe's is part of it."""
-        said = json.dumps([self.parameter, self.value, self.about], sort_keys=True, default=str)
-        return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        text = json.dumps([self.parameter, self.value, self.about], sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def reaches(plan: Plan, catalog: Catalog, envelope: Mapping[str, Any]) -> list[Reach]:
@@ -51,16 +51,18 @@ def reaches(plan: Plan, catalog: Catalog, envelope: Mapping[str, Any]) -> list[R
 
     In a smoke run no model is anybody's, and nobody is told.
     """
-    found = [one for stage in plan.stages for one in _launched(stage, catalog.launcher)]
+    result = [one for stage in plan.stages for one in _of_launch(stage, catalog.launcher)]
     if not plan.smoke:
         for stage in plan.stages:
             tool = catalog.get(stage.tool)
-            found += _of_stage(stage, tool) if tool is not None else ()
-        found += _tracked(plan, envelope)
-    return found
+            result += _of_stage(stage, tool) if tool is not None else ()
+        result += _of_trackers(plan, envelope)
+    return result
 
 
-def problems(result: Compiled, catalog: Catalog, envelope: Mapping[str, Any]) -> Iterator[Problem]:
+def problems(
+    result: Compilation, catalog: Catalog, envelope: Mapping[str, Any]
+) -> Iterator[Problem]:
     """Yield a warning at each value of a compiled recipe that reaches out."""
     for one in reaches(result.plan, catalog, envelope) if result.plan is not None else ():
         about = f" ({', '.join(one.about)})" if one.about else ""
@@ -70,12 +72,12 @@ def problems(result: Compiled, catalog: Catalog, envelope: Mapping[str, Any]) ->
         )
 
 
-def _mark(one: Reach, result: Compiled) -> Mark:
+def _mark(one: Reach, result: Compilation) -> Mark:
     draft = result.resolver.drafts.get(one.stage)
     steps = one.parameter.split(".")
     node = result.resolver.recipe.tree if draft is None else draft.node
     if draft is not None and steps[0] != "launch":
-        node = draft.given
+        node = draft.params
     for step in steps:
         inner = node.get(step) if isinstance(node.value, dict) else None
         if inner is None:
@@ -86,16 +88,18 @@ def _mark(one: Reach, result: Compiled) -> Mark:
 
 def _of_stage(stage: Stage, tool: Tool) -> Iterator[Reach]:
     for name, parameter in tool.parameters.items():
-        said = parameter.schema.get("x-trust", {})
-        if not applies(said, stage.params):
+        trust = parameter.schema.get("x-trust", {})
+        if not applies(trust, stage.params):
             continue
         for value in _reaching(parameter, stage.params.get(name)):
-            about = _sent(stage, value, said["sends"]) if "sends" in said else _models(stage, tool)
+            about = (
+                _sent(stage, value, trust["sends"]) if "sends" in trust else _models(stage, tool)
+            )
             yield Reach(
                 stage=stage.name,
                 parameter=name,
                 value=value,
-                why=said["why"],
+                why=trust["why"],
                 about=tuple(about),
             )
 
@@ -115,7 +119,7 @@ def _models(stage: Stage, tool: Tool) -> Iterator[str]:
             yield f"{name}: {value}"
 
 
-def _launched(stage: Stage, launcher: Tool) -> Iterator[Reach]:
+def _of_launch(stage: Stage, launcher: Tool) -> Iterator[Reach]:
     for name, parameter in launcher.parameters.items():
         for value in _reaching(parameter, stage.launch.get(name)):
             why = parameter.schema["x-trust"]["why"]
@@ -128,11 +132,11 @@ def _launched(stage: Stage, launcher: Tool) -> Iterator[Reach]:
             )
 
 
-def _tracked(plan: Plan, envelope: Mapping[str, Any]) -> Iterator[Reach]:
-    known = envelope["properties"]["track"]["properties"]
+def _of_trackers(plan: Plan, envelope: Mapping[str, Any]) -> Iterator[Reach]:
+    trackers = envelope["properties"]["track"]["properties"]
     for tracker, options in plan.track.items():
-        whole = known[tracker].get("x-trust")
-        if whole is not None and not _kept(options, whole["unless"]):
+        whole = trackers[tracker].get("x-trust")
+        if whole is not None and not _stays_here(options, whole["unless"]):
             place = options.get(whole["about"], "")
             yield Reach(
                 stage="",
@@ -142,41 +146,45 @@ def _tracked(plan: Plan, envelope: Mapping[str, Any]) -> Iterator[Reach]:
                 about=(str(place),) if place else (),
             )
         for name, value in options.items():
-            said = known[tracker]["properties"].get(name, {}).get("x-trust")
-            if said is not None and not re.match(said.get("unless", r"(?!)"), str(value)):
+            trust = trackers[tracker]["properties"].get(name, {}).get("x-trust")
+            if trust is not None and not re.match(trust.get("unless", r"(?!)"), str(value)):
                 parameter = f"track.{tracker}.{name}"
                 yield Reach(
-                    stage="", parameter=parameter, value=value, why=said["why"], about=(str(value),)
+                    stage="",
+                    parameter=parameter,
+                    value=value,
+                    why=trust["why"],
+                    about=(str(value),),
                 )
 
 
-def _kept(options: Mapping[str, Any], unless: Mapping[str, Collection[Any]]) -> bool:
+def _stays_here(options: Mapping[str, Any], unless: Mapping[str, Collection[Any]]) -> bool:
     """Say whether options of a tracker keep all on this machine."""
     return any(options.get(name) in values for name, values in unless.items())
 
 
 def _reaching(parameter: Parameter, value: Any) -> Iterator[Any]:
     """Yield the value of a parameter where it reaches out."""
-    said = parameter.schema.get("x-trust")
-    if said is None or not value:
+    trust = parameter.schema.get("x-trust")
+    if trust is None or not value:
         return
-    if "key" in said:
-        if said["key"] in _true(value):
-            yield {said["key"]: True}
+    if "key" in trust:
+        if trust["key"] in _true(value):
+            yield {trust["key"]: True}
         return
     parts = list(value) if isinstance(value, list | dict) else [str(value)]
-    if not all(re.fullmatch(said.get("unless", r"(?!)"), str(part)) for part in parts):
+    if not all(re.fullmatch(trust.get("unless", r"(?!)"), str(part)) for part in parts):
         yield value
 
 
 def _true(value: Any) -> set[str]:
     """Return the keys that say something true, however deep they stand."""
-    found, waiting = set(), [value]
+    keys, waiting = set(), [value]
     while waiting:
         one = waiting.pop()
         if isinstance(one, Mapping):
-            found |= {key for key, said in one.items() if said}
+            keys |= {key for key, child in one.items() if child}
             waiting += one.values()
         elif isinstance(one, list):
             waiting += one
-    return found
+    return keys

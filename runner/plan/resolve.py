@@ -40,40 +40,42 @@ class _DeeperError(Exception):
 class Reads(Struct, kw_only=True, eq=False):
     """What a value reads: the names it says itself, and what the values behind them read.
 
-    `made` are the outputs of stages among all of these. A value far up a chain shares what those
+    `outputs` are the outputs of stages among all of these. A value far up a chain shares what those
     below it read, or a chain would take the square of its length.
     """
 
     names: set[Use] = field(default_factory=set)
     inside: "list[Reads]" = field(default_factory=list)
-    made: frozenset[Use] = frozenset()
+    outputs: frozenset[Use] = frozenset()
 
     def note(self, uses: Iterable[Use]) -> None:
         """Add names that the value says itself."""
-        found = set(uses)
-        self.names |= found
-        made = {use for use in found if _makes(use)} - self.made
-        if made:
-            self.made |= made
+        new = set(uses)
+        self.names |= new
+        outputs = {use for use in new if _makes(use)} - self.outputs
+        if outputs:
+            self.outputs |= outputs
 
     def share(self, other: "Reads") -> None:
         """Add a value behind one of its names, with all that it reads."""
         if other.names or other.inside:
             self.inside.append(other)
-        if not other.made <= self.made:
-            self.made = other.made if self.made <= other.made else self.made | other.made
+        if not other.outputs <= self.outputs:
+            self.outputs = (
+                other.outputs if self.outputs <= other.outputs else self.outputs | other.outputs
+            )
 
     def everything(self) -> Iterator[Use]:
         """Yield each name that is read anywhere behind the value, once."""
-        told: set[Use] = set()
-        seen = {id(self)}
+        past: set[Use] = set()
+        visited = {id(self)}
         waiting = [self]
         while waiting:
             here = waiting.pop()
-            yield from sorted(here.names - told)
-            told |= here.names
-            waiting += [one for one in here.inside if id(one) not in seen]
-            seen.update(map(id, here.inside))
+            yield from sorted(here.names - past)
+            past |= here.names
+            waiting += [one for one in here.inside if id(one) not in visited]
+            visited.update(map(id, here.inside))
 
 
 def _makes(use: Use) -> bool:
@@ -113,18 +115,18 @@ class Resolver:
         self._scope = scope(self)
 
     @property
-    def held(self) -> int:
+    def size(self) -> int:
         """How many values the recipe holds, with what its stages inherit."""
         nodes = [draft.node for draft in self.drafts.values()]
         return sum(map(count, (*nodes, *self.recipe.section("vars").values())))
 
     def fill(self, node: Node, stage: str) -> tuple[Any, Reads]:
         """Return a node's value with its templates filled in for a stage, and what they read."""
-        return self._tracked(lambda: self._fill(node), stage)
+        return self._record(lambda: self._fill(node), stage)
 
     def read(self, words: Use, stage: str) -> Reads:
         """Return what a dotted name reads in a stage; raises TemplateError where it is none."""
-        return self._tracked(lambda: evaluate(".".join(words), self._scope, self.allowance), stage)[
+        return self._record(lambda: evaluate(".".join(words), self._scope, self.allowance), stage)[
             1
         ]
 
@@ -134,12 +136,12 @@ class Resolver:
 
     def outputs(self, draft: Draft) -> dict[str, str]:
         """Return every output of a stage by name, as paths."""
-        found = {}
+        paths = {}
         for name, output in (draft.tool.outputs if draft.tool else {}).items():
             if self.makes(draft, output):
                 with suppress(ToldError):  # its own value is told, and no path
-                    found[name] = self._chained(partial(self.output, draft.name, name))
-        return {name: path for name, path in found.items() if isinstance(path, str)}
+                    paths[name] = self._chained(partial(self.output, draft.name, name))
+        return {name: path for name, path in paths.items() if isinstance(path, str)}
 
     def makes(self, draft: Draft, output: Output) -> bool:
         """Say whether a stage makes an output, False where that cannot be known."""
@@ -148,14 +150,14 @@ class Resolver:
         except TemplateError:
             return False
 
-    def placed(self, draft: Draft, param: str) -> str | None:
+    def place(self, draft: Draft, param: str) -> str | None:
         """Return where the runner puts an output the recipe does not name, None for the rest."""
         for output in draft.tool.outputs.values() if draft.tool else ():
             if output.param == param and output.place and self._makes(draft, output):
                 return output.within(draft.name)
         return None
 
-    def named(self, texts: Iterable[str]) -> dict[str, Any]:
+    def vars_of(self, texts: Iterable[str]) -> dict[str, Any]:
         """Return the vars that these expressions read, with their values."""
         read = {words[1] for text in texts for words in names(text) if words[0] == "vars"}
         return {name: self._chained(partial(self._var, name)) for name in sorted(read)}
@@ -178,9 +180,9 @@ class Resolver:
         if output is None:
             raise _no_output(draft, name)
         if not self._makes(draft, output):
-            wanted = ", ".join(f"{k}: {shown(v)}" for k, v in output.when.items())
+            condition = ", ".join(f"{k}: {shown(v)}" for k, v in output.when.items())
             why = f"stage '{stage}' makes no '{name}'"
-            raise TemplateError(why, f"it would with '{wanted}'", "undefined")
+            raise TemplateError(why, f"it would with '{condition}'", "undefined")
         self._note({("stages", stage, name), ("made", stage, name)})
         if output.param:
             return self.parameter(stage, output.param)
@@ -194,18 +196,18 @@ class Resolver:
         if draft.tool is None:
             raise ToldError
         if name not in draft.tool.parameters:
-            known = draft.tool.schema.get("x-not", {}).get(name)
-            hint = known or suggest(name, draft.tool.parameters)
+            reason = draft.tool.schema.get("x-not", {}).get(name)
+            hint = reason or suggest(name, draft.tool.parameters)
             raise TemplateError(f"{draft.tool.name} has no parameter '{name}'", hint, "undefined")
-        given = draft.given.get(name)
+        declared = draft.params.get(name)
         self._note({("stages", stage, "params", name)})
         for output in draft.tool.outputs.values():
             if output.param == name and name not in output.when and self._makes(draft, output):
                 self._note({("stages", stage, output.name)})
-        if given is None:
-            placed = self.placed(draft, name)
-            return draft.tool.defaults.get(name) if placed is None else placed
-        return self._once(("stages", stage, "params", name), given, stage)
+        if declared is None:
+            place = self.place(draft, name)
+            return draft.tool.defaults.get(name) if place is None else place
+        return self._once(("stages", stage, "params", name), declared, stage)
 
     def variable(self, path: Use, node: Node) -> Any:
         """Return the value of a var, filled in once."""
@@ -225,7 +227,7 @@ class Resolver:
         What a broken template reads counts as read: that is not a second mistake.
         """
         if isinstance(node.value, str):
-            self.mentioned(node.value)
+            self.mention(node.value)
         if isinstance(error, ToldError) or (error.rule == SPENT and self._spent):
             return
         self._spent = self._spent or error.rule == SPENT
@@ -256,8 +258,8 @@ class Resolver:
         What computes with a value of the wrong type fails, too: that is not a second mistake.
         """
         errors = [one for one in others if one.severity == "error"]
-        told = {mark for one in errors for mark in (one.mark, *(mark for mark, _ in one.notes))}
-        return [one for one in self.problems if not self._read.get(one, frozenset()) & told]
+        marks = {mark for one in errors for mark in (one.mark, *(mark for mark, _ in one.notes))}
+        return [one for one in self.problems if not self._read.get(one, frozenset()) & marks]
 
     def _of_itself(self, node: Node) -> str:
         """Return the way out for a value that reads itself, or the mapping that it stands in."""
@@ -265,10 +267,12 @@ class Resolver:
             owner = self._stage if words[0] == "stage" else words[1] if words[1:] else ""
             draft = self.drafts.get(owner)
             path = words[words.index("params") + 1 :] if draft and "params" in words else ()
-            said = locate(draft.given, path) if draft and len(path) > 1 else node
-            if not isinstance(said.value, dict | list) and not render.is_template(str(said.value)):
+            target = locate(draft.params, path) if draft and len(path) > 1 else node
+            if not isinstance(target.value, dict | list) and not render.is_template(
+                str(target.value)
+            ):
                 name = ".".join(words)
-                return f"write {shown(said.value)} for {name}: no value reads what it is part of"
+                return f"write {shown(target.value)} for {name}: no value reads what it is part of"
         return "write a value in its place"
 
     def _marks(self, node: Node) -> Iterator[Mark]:
@@ -278,18 +282,18 @@ class Resolver:
         except TemplateError:
             return
         for words in read:
-            said: Node | None = None
+            source: Node | None = None
             if words[0] == "vars":
-                said = locate(self.recipe.tree, words)
+                source = locate(self.recipe.tree, words)
             elif "params" in words[1:3]:
                 draft = self.drafts.get(self._stage if words[0] == "stage" else words[1])
-                said = draft.given.get(words[-1]) if draft else None
-            if said is not None and said is not node:
-                yield said.mark
+                source = draft.params.get(words[-1]) if draft else None
+            if source is not None and source is not node:
+                yield source.mark
 
-    def mentioned(self, text: str) -> None:
+    def mention(self, text: str) -> None:
         """Count every var that a text mentions as read."""
-        self.used |= {("vars", *found[1].split(".")[1:]) for found in _VARS.finditer(text)}
+        self.used |= {("vars", *match[1].split(".")[1:]) for match in _VARS.finditer(text)}
 
     def _var(self, name: str) -> Any:
         return render.plain(self._scope["vars"].lookup(name), self.allowance)
@@ -298,18 +302,20 @@ class Resolver:
         if draft.tool is None:
             return False
         values = {name: self.parameter(draft.name, name) for name in output.when}
-        if any(type(values[name]) is not type(said) for name, said in output.when.items()):
+        if any(
+            type(values[name]) is not type(condition) for name, condition in output.when.items()
+        ):
             raise ToldError  # a value of the wrong type says neither yes nor no
         return applies({"when": output.when}, values)
 
-    def _tracked(self, work: Callable[[], T], stage: str) -> tuple[T, Reads]:
+    def _record(self, work: Callable[[], T], stage: str) -> tuple[T, Reads]:
         """Do `work` for a stage, however long its chain is; return its result and what it reads."""
 
-        def recorded() -> tuple[T, Reads]:
+        def recording() -> tuple[T, Reads]:
             with self._recording() as uses, self._inside(stage):
                 return work(), uses
 
-        return self._chained(recorded)
+        return self._chained(recording)
 
     def _chained(self, work: Callable[[], T]) -> T:
         """Do `work`; a value at the end of a long row is made first, so that any row will do."""
@@ -360,8 +366,8 @@ class Resolver:
                 self._row -= 1
             self._trail.popitem()
             self._values[path] = (value, uses)
-        value, seen = self._values[path]
-        self._share(seen)
+        value, reads = self._values[path]
+        self._share(reads)
         if incomplete(value):
             raise ToldError
         return value
@@ -400,29 +406,29 @@ class Resolver:
         except TemplateError as error:
             self.tell(node, error)
             return MISSING
-        value, seen = self._texts[key]
-        self._share(seen)
+        value, reads = self._texts[key]
+        self._share(reads)
         return value
 
     def _branches(self, text: str) -> None:
         """Count the vars of branches not taken as read; raises TemplateError for an unknown one."""
-        known: Vars = self._scope["vars"]
+        variables: Vars = self._scope["vars"]
         for words in render.reads(text):
             if words[0] == "vars":
-                known.check(words[1:])
+                variables.check(words[1:])
                 self._note({words})
 
     def _note(self, uses: Iterable[Use]) -> None:
         """Remember uses for the value now being filled in, and so for those that read it."""
-        known = set(uses)
-        self.used |= known
+        names = set(uses)
+        self.used |= names
         if self._uses:
-            self._uses[-1].note(known)
+            self._uses[-1].note(names)
 
-    def _share(self, seen: Reads) -> None:
+    def _share(self, reads: Reads) -> None:
         """Remember what a value that was made before reads, for the one now being filled in."""
         if self._uses:
-            self._uses[-1].share(seen)
+            self._uses[-1].share(reads)
 
     @contextmanager
     def _recording(self) -> Iterator[Reads]:
@@ -455,7 +461,7 @@ def incomplete(value: Any) -> bool:
 
 def _no_output(draft: Draft, name: str) -> TemplateError:
     tool = draft.tool
-    known = [*(tool.outputs if tool else ()), "params"]
+    candidates = [*(tool.outputs if tool else ()), "params"]
     if name in (tool.parameters if tool else ()):
         hint = f"a parameter is stages.{draft.name}.params.{name}"
     elif name == "metrics":
@@ -463,6 +469,6 @@ def _no_output(draft: Draft, name: str) -> TemplateError:
     elif tool and name in tool.metrics:
         hint = f"a metric is stages.{draft.name}.metrics.{name}"
     else:
-        hint = offer(name, known)
+        hint = offer(name, candidates)
     what = tool.name if tool else "this stage"
     return TemplateError(f"{what} has no output '{name}'", hint, "undefined")

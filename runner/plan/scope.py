@@ -62,8 +62,8 @@ def scope(lookup: Lookup) -> dict[str, Any]:
 class Vars(Scope):
     """``vars`` in a template, and any mapping inside it."""
 
-    def __init__(self, lookup: Lookup, known: Mapping[str, Node], path: Use) -> None:
-        self._lookup, self.known, self.path = lookup, known, path
+    def __init__(self, lookup: Lookup, nodes: Mapping[str, Node], path: Use) -> None:
+        self._lookup, self.nodes, self.path = lookup, nodes, path
         self._sorted: list[str] | None = None
         self.title = ".".join(("vars", *path))
 
@@ -77,13 +77,13 @@ class Vars(Scope):
 
     def names(self) -> Iterable[str]:
         """Return the names of the vars."""
-        return self.known
+        return self.nodes
 
     def whole(self) -> Any:
         """Return the whole mapping, every value filled in."""
         return {
             name: child.whole() if isinstance(child := self.lookup(name), Scope) else child
-            for name in self.known
+            for name in self.nodes
         }
 
     def check(self, words: Use) -> None:
@@ -96,25 +96,25 @@ class Vars(Scope):
     def _dashed(self, name: str) -> bool:
         """Say whether a known name goes on with a dash, which an expression reads as a minus."""
         if self._sorted is None:
-            self._sorted = sorted(self.known)
+            self._sorted = sorted(self.nodes)
         at = bisect_left(self._sorted, f"{name}-")
         return self._sorted[at : at + 1] != [] and self._sorted[at].startswith(f"{name}-")
 
     def _node(self, name: str) -> Node:
-        node = self.known.get(name)
+        node = self.nodes.get(name)
         if node is not None:
             return node
-        said = self._lookup.recipe.tree.get("vars")
-        unread = said is not None and not isinstance(said.value, dict)
+        section = self._lookup.recipe.tree.get("vars")
+        unread = section is not None and not isinstance(section.value, dict)
         dashed = self._dashed(name)
         if unread or dashed or self._lookup.recipe.lost:
             raise ToldError
-        if not self.known and not self.path:
+        if not self.nodes and not self.path:
             hint = f"the recipe has no vars: write vars: {{{name}: …}}"
             raise TemplateError(f"vars has no '{name}'", hint, "undefined")
-        hint, near = offer(name, self.known), nearest(name, self.known)
-        meant = ("vars", *self.path, near) if near else ()
-        raise TemplateError(f"{self.title} has no '{name}'", hint, "undefined", meant)
+        hint, neighbour = offer(name, self.nodes), nearest(name, self.nodes)
+        suggestion = ("vars", *self.path, neighbour) if neighbour else ()
+        raise TemplateError(f"{self.title} has no '{name}'", hint, "undefined", suggestion)
 
 
 class _Recipe(Scope):
@@ -190,9 +190,9 @@ class _Metrics(Scope):
     title = "metrics"
 
     def lookup(self, _: str) -> Any:
-        raise self.refused()
+        raise self.refusal()
 
-    def refused(self) -> TemplateError:
+    def refusal(self) -> TemplateError:
         """Return the error of what is measured later, as a whole and in each of its names."""
         hint = "write it as an 'expect' line of the stage"
         return TemplateError("metrics exist only in 'expect'", hint, "undefined")
@@ -215,31 +215,31 @@ class _Env(Function):
         if secret_name(name):
             hint = "the tools read it from the environment themselves"
             raise TemplateError(f"'{name}' looks like a secret; it would stand in the plan", hint)
-        said = self._lookup.environ.get(name)
-        if said is None:
+        text = self._lookup.environ.get(name)
+        if text is None:
             if default is _UNSET:
                 hint = f"set it, or write env('{name}', DEFAULT)"
                 why = f"the environment has no {name}"
                 raise TemplateError(why, hint, "undefined", about=("env", name))
             return default
-        if not said.strip() and said != default:
+        if not text.strip() and text != default:
             out = "unset it" if default is _UNSET else "unset it for the default"
             hint = f"give it a value, or {out}: unset {name}"
             hint += f"; where an empty text is meant, write env('{name}', '')"
             raise TemplateError(f"{name} is empty in the environment", hint, "empty-value")
         if default is _UNSET or isinstance(default, str) or default is None:
-            return said
-        return _typed(name, said, default)
+            return text
+        return _convert(name, text, default)
 
 
-def _typed(name: str, said: str, default: Any) -> Any:
+def _convert(name: str, text: str, default: Any) -> Any:
     """Return an environment variable's text as a value of its default's type."""
     try:
-        value = scalar(said.strip())
+        value = scalar(text.strip())
     except ValueError:
-        value = said
+        value = text
     if isinstance(default, float) and type(value) is int:
         value = float(value)
     if type(value) is type(default) or (type(default) is int and type(value) is float):
         return value
-    raise TemplateError(f"{name} must be {kind(default)}, as its default is, not {said!r}")
+    raise TemplateError(f"{name} must be {kind(default)}, as its default is, not {text!r}")

@@ -17,7 +17,7 @@ from runner.base.constants import RUN_DIR, normal
 from runner.catalog.tools import Catalog, Parameter, Tool, applies, branches, complete, resolve
 from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage
-from runner.plan.staging import moved
+from runner.plan.staging import relocate_path
 from runner.plan.training_math import least_iterations
 
 Json = dict[str, Any]
@@ -33,7 +33,7 @@ def shrink(plan: Plan, catalog: Catalog) -> Plan:
     maker = catalog.get(MODEL_TOOL)
     if maker is None:
         raise KeyError(MODEL_TOOL)
-    plan = _inside(_kept(plan, catalog), catalog)
+    plan = _inside(_without_uploads(plan, catalog), catalog)
     factor = _factor(plan, catalog)
     model = f"{RUN_DIR}/{MODEL_STAGE}/model"
     fetched = tuple(f"{RUN_DIR}/{stage.name}/" for stage in plan.stages if _fetches(stage, catalog))
@@ -52,15 +52,15 @@ def shrink(plan: Plan, catalog: Catalog) -> Plan:
     return replace(plan, stages=stages, env={**plan.env, **ENV}, smoke=True)
 
 
-def _kept(plan: Plan, catalog: Catalog) -> Plan:
+def _without_uploads(plan: Plan, catalog: Catalog) -> Plan:
     """Return the plan without stages that no smoke run may run: what uploads."""
-    gone = {
+    skip = {
         s.name for s in plan.stages if _tool(s, catalog).schema["x-tool"].get("smoke") == "skip"
     }
     stages = tuple(
-        replace(stage, after=tuple(name for name in stage.after if name not in gone))
+        replace(stage, after=tuple(name for name in stage.after if name not in skip))
         for stage in plan.stages
-        if stage.name not in gone
+        if stage.name not in skip
     )
     return replace(plan, stages=stages)
 
@@ -82,18 +82,18 @@ def _inside(plan: Plan, catalog: Catalog) -> Plan:
 def _reading(stage: Stage, read: Collection[str], moves: Mapping[str, str]) -> Stage:
     """Return a stage whose parameters that `read` name what earlier ones make where it is now."""
 
-    def found(value: Any) -> Any:
+    def relocate(value: Any) -> Any:
         if isinstance(value, list):
-            return [found(child) for child in value]
+            return [relocate(child) for child in value]
         if isinstance(value, dict):
-            return {name: found(child) for name, child in value.items()}
-        return moved(value, moves) if isinstance(value, str) else value
+            return {name: relocate(child) for name, child in value.items()}
+        return relocate_path(value, moves) if isinstance(value, str) else value
 
-    def there(said: Mapping[str, Any], above: str = "") -> Json:
-        return {name: found(v) if f"{above}{name}" in read else v for name, v in said.items()}
+    def fill(section: Mapping[str, Any], above: str = "") -> Json:
+        return {name: relocate(v) if f"{above}{name}" in read else v for name, v in section.items()}
 
-    launch = there(stage.launch, "launch.")
-    return replace(stage, params=there(stage.params), trainer=there(stage.trainer), launch=launch)
+    launch = fill(stage.launch, "launch.")
+    return replace(stage, params=fill(stage.params), trainer=fill(stage.trainer), launch=launch)
 
 
 def _elsewhere(stage: Stage, tool: Tool) -> Iterator[tuple[str, str]]:
@@ -126,8 +126,8 @@ def _factor(plan: Plan, catalog: Catalog) -> Fraction:
             stage.params[parameter.name]
             for stage in plan.stages
             for parameter in _tool(stage, catalog).parameters.values()
-            if (said := parameter.schema.get("x-smoke", {})).get("total")
-            and applies(said, stage.params)
+            if (rule := parameter.schema.get("x-smoke", {})).get("total")
+            and applies(rule, stage.params)
         ),
         default=MAX_ITERATIONS,
     )
@@ -172,11 +172,11 @@ def _scaled(schema: Json) -> bool:
 def _small(schema: Json, value: Any, factor: Fraction, root: Json) -> Any:
     """Return a value at toy scale, counts inside mappings and lists included."""
     schema = resolve(schema, root)
-    said = schema.get("x-smoke", {})
-    if "value" in said:
-        return said["value"]
-    if "at_most" in said and type(value) is int:
-        return min(value, said["at_most"]) if value > 0 else said["at_most"]
+    rule = schema.get("x-smoke", {})
+    if "value" in rule:
+        return rule["value"]
+    if "at_most" in rule and type(value) is int:
+        return min(value, rule["at_most"]) if value > 0 else rule["at_most"]
     if _scaled(schema) and type(value) is int and value > 0:
         return max(1, math.floor(value / factor))
     if isinstance(value, dict):

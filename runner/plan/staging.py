@@ -18,34 +18,34 @@ PART = ".part"
 
 def roots(paths: Iterable[str]) -> list[str]:
     """Return the paths that lie in no other of them."""
-    known = list(dict.fromkeys(paths))
-    return [path for path in known if not any(_inside(path, o) for o in known if o != path)]
+    unique = list(dict.fromkeys(paths))
+    return [path for path in unique if not any(_inside(path, o) for o in unique if o != path)]
 
 
 def beside(stage: Stage) -> dict[str, str]:
     """Return for each outermost output of a stage where it is made until it is whole."""
     own = f"{RUN_DIR}/{stage.name}/"
-    found = {}
+    places = {}
     for path in roots(stage.outputs.values()):
         folder, name = posixpath.split(normal(path))
-        hidden = posixpath.join(folder, f".{name}{PART}")
+        temporary = posixpath.join(folder, f".{name}{PART}")
         inside = path.removeprefix(own)
-        found[path] = f"{own}{PART}/{inside}" if path.startswith(own) else hidden
-    return found
+        places[path] = f"{own}{PART}/{inside}" if path.startswith(own) else temporary
+    return places
 
 
-def staged(stage: Stage, tool: Tool, places: Mapping[str, str]) -> Stage:
+def relocate(stage: Stage, tool: Tool, places: Mapping[str, str]) -> Stage:
     """Return the stage with its outputs at their other places; `places` as from beside."""
-    made = {tool.outputs[name].param for name in stage.outputs} - {None}
+    own = {tool.outputs[name].param for name in stage.outputs} - {None}
     params = {
-        name: moved(value, places) if name in made and isinstance(value, str) else value
+        name: relocate_path(value, places) if name in own and isinstance(value, str) else value
         for name, value in stage.params.items()
     }
-    outputs = {name: moved(path, places) for name, path in stage.outputs.items()}
+    outputs = {name: relocate_path(path, places) for name, path in stage.outputs.items()}
     return replace(stage, params=params, outputs=outputs)
 
 
-def moved(path: str, places: Mapping[str, str]) -> str:
+def relocate_path(path: str, places: Mapping[str, str]) -> str:
     """Return a path at its other place; one that lies in none of the places as it is."""
     for old, new in places.items():
         if normal(path) == normal(old):

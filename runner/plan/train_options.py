@@ -18,31 +18,31 @@ DATA = f"{_RETENTION}data"
 TRAINING = "watch_lora"  # the watch of tools that have a trainer to stand around
 
 
-def given(said: Mapping[str, Any]) -> Json:
+def options(declared: Mapping[str, Any]) -> Json:
     """Return what a stage says of its trainer, by dotted names."""
-    flat = {"keep": said["keep"]} if "keep" in said else {}
-    watch = said.get("watch")
+    flat = {"keep": declared["keep"]} if "keep" in declared else {}
+    watch = declared.get("watch")
     retention = watch.get("retention") if isinstance(watch, Mapping) else None
     if isinstance(retention, Mapping):
         flat |= {f"{_RETENTION}{name}": value for name, value in retention.items()}
     return flat
 
 
-def refused(said: Mapping[str, Any], trainer: Tool) -> Iterator[Violation]:
+def refusals(options: Mapping[str, Any], trainer: Tool) -> Iterator[Violation]:
     """Yield what the schema refuses, each at its place in the recipe."""
-    for one in violations(trainer.schema, dict(said)):
+    for one in violations(trainer.schema, dict(options)):
         name, *inside = one.path
         path = tuple(str(name).split("."))
         hint = one.hint
         if one.rule == "unknown-key":
-            known = [own.removeprefix(_RETENTION) for own in trainer.parameters if "." in own]
-            hint = trainer.schema["x-not"].get(name) or offer(path[-1], known)
+            names = [own.removeprefix(_RETENTION) for own in trainer.parameters if "." in own]
+            hint = trainer.schema["x-not"].get(name) or offer(path[-1], names)
         yield replace(one, path=(*path, *inside), hint=hint)
 
 
-def full(said: Mapping[str, Any], trainer: Tool) -> Json:
+def full(options: Mapping[str, Any], trainer: Tool) -> Json:
     """Return every parameter that does something; none where the trainer stands alone."""
-    whole = complete(trainer.schema, said, trainer.schema)
+    whole = complete(trainer.schema, options, trainer.schema)
     watches = whole[DATA] is not None
     if whole["keep"] == "last" and not watches:
         return {}
@@ -61,10 +61,10 @@ def nested(trainer: Mapping[str, Any]) -> Json:
     return tree
 
 
-def watched(trainer: Mapping[str, Any]) -> str | None:
+def watch_data(trainer: Mapping[str, Any]) -> str | None:
     """Return the data set that is evaluated while a stage trains, None where none is."""
-    found = trainer.get(DATA)
-    return None if found is None else str(found)
+    data = trainer.get(DATA)
+    return None if data is None else str(data)
 
 
 def lacks(metric: str, trainer: Mapping[str, Any], tool: Tool) -> str | None:
@@ -73,7 +73,7 @@ def lacks(metric: str, trainer: Mapping[str, Any], tool: Tool) -> str | None:
     None is returned where it measures it.
     """
     if metric.startswith("retention_"):
-        return None if watched(trainer) else "watch: {retention: {data: …}}"
+        return None if watch_data(trainer) else "watch: {retention: {data: …}}"
     when = tool.measures(metric)
     return None if applies({"when": when}, trainer) else "keep: best"
 
@@ -89,19 +89,19 @@ def line(kind: str, figures: Mapping[str, Any]) -> str:
         case "checkpoint":
             return f"{at}, the checkpoint's validation loss {figures['checkpoint_val_loss']:.3f}"
         case "kept":
-            return _kept(figures)
+            return _weights(figures)
     return ""
 
 
-def _kept(figures: Mapping[str, Any]) -> str:
+def _weights(figures: Mapping[str, Any]) -> str:
     """Return which weights are handed over, and why not the last."""
     last = f"the last, of iteration {figures['last_iteration']}{_loss(figures, 'last_val_loss')}"
-    stopped = figures.get("stopped_iteration")
-    stop = "" if stopped is None else f"stopped at iteration {stopped}, and "
+    cut = figures.get("stopped_iteration")
+    stop = "" if cut is None else f"stopped at iteration {cut}, and "
     if figures["kept_iteration"] == figures["last_iteration"]:
         return f"{stop}kept {last}"
-    kept = f"those of iteration {figures['kept_iteration']}{_loss(figures, 'kept_val_loss')}"
-    return f"{stop}kept {kept}, not {last}"
+    source = f"those of iteration {figures['kept_iteration']}{_loss(figures, 'kept_val_loss')}"
+    return f"{stop}kept {source}, not {last}"
 
 
 def _loss(figures: Mapping[str, Any], name: str) -> str:

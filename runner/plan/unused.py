@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from runner.base.problems import Problem, offer, suggest
 from runner.catalog.validate import unknown, violations
-from runner.plan.keys import Json, placed
+from runner.plan.keys import Json, problem_at
 from runner.plan.resolve import Resolver
 from runner.plan.scope import Use
 from runner.recipe.load import Recipe
@@ -38,9 +38,9 @@ def profile_problems(recipe: Recipe, resolver: Resolver, stage_schema: Json) -> 
                 continue
             for key in node.value if isinstance(node.value, dict) else ():
                 if key not in stage_schema["properties"]:
-                    yield placed(unknown(stage_schema, (), key), node, f"stage '{name}'")
-            said = node.get("tool")
-            tool = resolver.catalog.get(said.value) if said is not None else draft.tool
+                    yield problem_at(unknown(stage_schema, (), key), node, f"stage '{name}'")
+            declared = node.get("tool")
+            tool = resolver.catalog.get(declared.value) if declared is not None else draft.tool
             params = node.get("params")
             if tool is not None and params is not None and isinstance(params.value, dict):
                 yield from _unknown(tool.schema, params, tool.name)
@@ -51,17 +51,17 @@ def profile_problems(recipe: Recipe, resolver: Resolver, stage_schema: Json) -> 
 
 
 def _unknown(schema: Json, node: Node, owner: str) -> Iterator[Problem]:
-    for found in violations(schema, node.plain()):
-        if found.rule == "unknown-key":
-            yield placed(found, node, owner)
+    for violation in violations(schema, node.plain()):
+        if violation.rule == "unknown-key":
+            yield problem_at(violation, node, owner)
 
 
 def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
-    known = recipe.section("vars")
-    read = _closed(known, {use[1:] for use in resolver.used if use[0] == "vars"})
+    variables = recipe.section("vars")
+    read = _closure(variables, {use[1:] for use in resolver.used if use[0] == "vars"})
     fallbacks = "\n".join(_texts(recipe.section("defaults")))
     since = _Layers(recipe)
-    for path, node in _unread(known, (), read):
+    for path, node in _unread(variables, (), read):
         if not path[0].isidentifier():
             continue
         since_then = since.read(path, node)
@@ -79,9 +79,13 @@ def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
             beside = [
                 key for key in locate(recipe.tree, ("vars", *path[:-1])).value if key != path[-1]
             ]
-            near = suggest(path[-1], beside)
-            if near:
-                why, hint, rule = f"an override matches nothing: {why}", near, "override-nothing"
+            neighbour = suggest(path[-1], beside)
+            if neighbour:
+                why, hint, rule = (
+                    f"an override matches nothing: {why}",
+                    neighbour,
+                    "override-nothing",
+                )
         elif inherited:
             hint = f"use it as {{{{ vars.{name} }}}}, or write vars: {{{name}: !reset null}}"
             if len(path) > 1:
@@ -115,21 +119,21 @@ class _Layers:
 
     def __init__(self, recipe: Recipe) -> None:
         self.below = recipe.below
-        self.known: dict[int, set[Use]] = {len(self.below): set()}
+        self.reads: dict[int, set[Use]] = {len(self.below): set()}
 
     def read(self, path: Use, node: Node) -> set[Use]:
         """Return the vars that were read when the layer was laid that says the var at `path`.
 
         A profile reads what the files say, whether it is chosen or not.
         """
-        said = (at for at, layer in enumerate(self.below) if _at(layer, path).mark == node.mark)
-        first = next(said, len(self.below))
-        if first not in self.known:
-            self.known[first] = {use for layer in self.below[first:] for use in _read_in(layer)}
+        layers = (at for at, layer in enumerate(self.below) if _at(layer, path).mark == node.mark)
+        first = next(layers, len(self.below))
+        if first not in self.reads:
+            self.reads[first] = {use for layer in self.below[first:] for use in _read_in(layer)}
             if first == 0:
                 profiles = self.below[0].get("profiles")
-                self.known[0] |= _within(self.below[0], (profiles,) if profiles else ())
-        return self.known[first]
+                self.reads[0] |= _within(self.below[0], (profiles,) if profiles else ())
+        return self.reads[first]
 
 
 def _at(layer: Node, path: Use) -> Node:
@@ -146,8 +150,10 @@ def _within(tree: Node, parts: Iterable[Node]) -> set[Use]:
     """Return the vars that parts of a tree read, also through other vars of it."""
     texts = [text for part in parts for text in _texts({"": part})]
     read = {words[1:] for text in texts for words in _reads(text, bare=True) if words[0] == "vars"}
-    known = tree.get("vars")
-    return _closed(known.value if known and isinstance(known.value, dict) else {}, read)
+    variables = tree.get("vars")
+    return _closure(
+        variables.value if variables and isinstance(variables.value, dict) else {}, read
+    )
 
 
 def _instead(recipe: Recipe, path: Use) -> str:
@@ -163,14 +169,14 @@ def _instead(recipe: Recipe, path: Use) -> str:
     return "leave it out"
 
 
-def _closed(known: Mapping[str, Node], read: set[Use]) -> set[Use]:
+def _closure(variables: Mapping[str, Node], read: set[Use]) -> set[Use]:
     """Return what is read, and what the vars that are read would read themselves."""
-    waiting, seen = list(read), set()
-    whole = Node(value=known, file="", line=0, column=0)
+    waiting, visited = list(read), set()
+    whole = Node(value=variables, file="", line=0, column=0)
     while waiting:
         node = locate(whole, waiting.pop())
-        texts = () if id(node) in seen else _texts({"": node})
-        seen.add(id(node))
+        texts = () if id(node) in visited else _texts({"": node})
+        visited.add(id(node))
         for text in texts:
             for words in _reads(text):
                 if words[0] == "vars" and words[1:] not in read:
@@ -192,15 +198,15 @@ def _reads(text: str, *, bare: bool = False) -> Iterator[Use]:
 
 def _defaults(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
     tools = {draft.tool.name: draft.tool for draft in resolver.drafts.values() if draft.tool}
-    known = resolver.catalog.names
+    tool_names = resolver.catalog.names
     strays = []
     for name, node in recipe.section("defaults").items():
         notes = recipe.inherited(node)
-        if name in known and not isinstance(node.value, dict):
-            for found in violations({"type": "object"}, node.plain()):
-                what = replace(found, hint="write {PARAMETER: VALUE}, or remove it")
-                yield placed(what, node, f"defaults.{name}", notes)
-        elif name in known:
+        if name in tool_names and not isinstance(node.value, dict):
+            for violation in violations({"type": "object"}, node.plain()):
+                what = replace(violation, hint="write {PARAMETER: VALUE}, or remove it")
+                yield problem_at(what, node, f"defaults.{name}", notes)
+        elif name in tool_names:
             if name not in tools and not recipe.gaps:
                 hint = "remove it" if not notes else f"write defaults: {{{name}: !reset null}}"
                 why = f"no stage uses '{name}'"
@@ -211,7 +217,7 @@ def _defaults(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
             strays.append((name, node))
     for name, node in strays:
         homes = [tool.name for tool in tools.values() if name in tool.parameters]
-        hint = offer(name, known)
+        hint = offer(name, tool_names)
         if homes:
             hint = f"write defaults: {{{homes[0]}: {{{name}: …}}}}"
         why = f"there is no tool '{name}'"

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from runner.base.problems import Mark
 from runner.catalog.tools import Catalog
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.plan.model import Plan
 from runner.provenance.origins import Origin, Removal, Statement, origins
 
@@ -51,7 +51,7 @@ class Cause(Struct, frozen=True, kw_only=True):
     gone: bool = False
 
 
-def side(result: Compiled, plan: Plan) -> Side:
+def side(result: Compilation, plan: Plan) -> Side:
     """Return a compiled recipe as one side; `plan` is its plan, or the smoke plan made of it."""
     recipe = result.resolver.recipe
     real = result.plan if plan.smoke else None

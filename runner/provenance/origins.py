@@ -238,11 +238,11 @@ class _Trace:
 
     def sayer(self, draft: Draft, path: Path) -> Node | None:
         """Return the node that says a parameter, or the template that makes what it is in."""
-        node = locate(draft.given, path)
-        if node is _parent(draft.given, path):
+        node = locate(draft.params, path)
+        if node is _parent(draft.params, path):
             is_text = isinstance(node.value, str)
             depth = next(
-                (at for at in range(1, len(path)) if locate(draft.given, path[:at]) is node), 0
+                (at for at in range(1, len(path)) if locate(draft.params, path[:at]) is node), 0
             )
             if not is_text or not depth:
                 return None

@@ -62,12 +62,12 @@ class Node(Struct, kw_only=True):
             return [child.plain() for child in self.value]
         return self.value
 
-    def told(self) -> bool:
+    def unreadable(self) -> bool:
         """Say whether this value, or one inside it, could not be read."""
         if isinstance(self.value, dict):
-            return any(child.told() for child in self.value.values())
+            return any(child.unreadable() for child in self.value.values())
         if isinstance(self.value, list):
-            return any(child.told() for child in self.value)
+            return any(child.unreadable() for child in self.value)
         return self.value is MISSING
 
     def losers(self) -> Iterator["Node"]:

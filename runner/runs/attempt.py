@@ -15,7 +15,7 @@ from runner.command.argv import Invocation, invoke, launched
 from runner.plan import launch
 from runner.plan.expectations import judge
 from runner.plan.model import Plan, Stage, bind
-from runner.plan.staging import staged
+from runner.plan.staging import relocate
 from runner.runs import checkpoints, failures, history, signals
 from runner.runs import checkpoints as states
 from runner.runs import manifest as manifests
@@ -137,7 +137,7 @@ class Attempt:
         log = self.place / "log.txt"
         if log.exists():
             log.replace(self.place / f"log.{machine.stamp()}.txt")
-        here = staged(self.stage, self.tool, self.places.open(keep=self.keep or before is not None))
+        here = relocate(self.stage, self.tool, self.places.open(keep=self.keep or before is not None))
         invocation = invoke(here, self.tool)
         if invocation.config is not None:
             text = str(bind(invocation.config, str(self.folder)))
@@ -204,10 +204,10 @@ class Attempt:
         """Return the figures a tool left in a file of its own."""
         if self.tool.report is None:
             return {}
-        here = staged(self.stage, self.tool, self.places.parts())
+        here = relocate(self.stage, self.tool, self.places.parts())
         path = bind(self.tool.report.format(**here.params), str(self.folder))
         figures = files.read_json(Path(path)) or {}
-        return {name: value for name, value in figures.items() if self.tool.measured(name)}
+        return {name: value for name, value in figures.items() if self.tool.has_metric(name)}
 
     def audit(self) -> dict[str, int]:
         """Return how many parameters were compared, how many differ, and how far they were seen."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.base.problems import counted, listing
 from runner.base.values import same
-from runner.plan.staging import moved
+from runner.plan.staging import relocate_path
 
 ABSENT = "(absent)"
 PARSED, READ = "parser", "tool"
@@ -88,7 +88,7 @@ def differences(verdicts: Iterable[Verdict]) -> list[Verdict]:
 
 def settle(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
     """Return a verdict on a path that is as planned with the place it will be moved to."""
-    place = moved(verdict.planned, final) if isinstance(verdict.planned, str) else None
+    place = relocate_path(verdict.planned, final) if isinstance(verdict.planned, str) else None
     if place is None or place == verdict.planned or not verdict.equal:
         return verdict
     effective = place if verdict.observed else None

@@ -9,7 +9,7 @@ from runner.runs.remedies import Adjustment, Step
 
 if TYPE_CHECKING:
     from runner.cache.inputs import World
-    from runner.plan.compile import Compiled
+    from runner.plan.compile import Compilation
     from runner.plan.model import Plan, Stage
     from runner.runs.manifest import Manifest
 
@@ -35,7 +35,7 @@ class Job(Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     runs: Path
     before: "Manifest | None" = None
-    compiled: "Compiled | None" = None
+    compiled: "Compilation | None" = None
     trust: bool = False
     options: tuple[str, ...] = ()
     advise: Advise = untried

@@ -14,7 +14,7 @@ from runner.cache.inputs import World
 from runner.catalog import load
 from runner.command.script import said, script
 from runner.lint import findings
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.plan.model import Plan, Stage
 from runner.recipe import find
 from runner.recipe.load import Loaded
@@ -62,7 +62,7 @@ def run(found: Suite, world: World | None = None) -> list[Outcome]:
         loaded = workflow.fold(gathered, *_laid_over(case.inputs))
         compiled = _compiled(loaded, case.inputs)
         if number == 1 and compiled is not None:
-            held, hint = compiled.resolver.held, "split the test file"
+            held, hint = compiled.resolver.size, "split the test file"
             told = tried(case.node, "cases", len(found.cases), held, hint)
             if told is not None:
                 return [Outcome(case=case, problems=[told], sources={found.file: found.text})]
@@ -78,7 +78,7 @@ def judge(found: Suite, case: Case) -> Outcome:
     return _judged(found, case, loaded, _compiled(loaded, case.inputs))
 
 
-def _judged(found: Suite, case: Case, loaded: Loaded, compiled: Compiled | None) -> Outcome:
+def _judged(found: Suite, case: Case, loaded: Loaded, compiled: Compilation | None) -> Outcome:
     problems = list(loaded.problems)
     if compiled is not None:
         problems += [*compiled.problems, *findings.judged(compiled)]
@@ -166,7 +166,7 @@ def _flags(stage: Stage) -> Mapping[str, str]:
     return {one.flag: one.name for one in tool.parameters.values() if one.flag} if tool else {}
 
 
-def _planned(recipe: str, inputs: Inputs) -> tuple[Compiled, Plan]:
+def _planned(recipe: str, inputs: Inputs) -> tuple[Compilation, Plan]:
     loaded = _load(recipe, inputs)
     compiled = _compiled(loaded, inputs)
     if compiled is None or loaded.recipe is None or loaded.problems:
@@ -183,7 +183,7 @@ def _laid_over(inputs: Inputs) -> tuple[Sequence[str], Sequence[str], Mapping[st
     return inputs.profiles, inputs.sets, inputs.environ
 
 
-def _compiled(loaded: Loaded, inputs: Inputs) -> Compiled | None:
+def _compiled(loaded: Loaded, inputs: Inputs) -> Compilation | None:
     return workflow.compiled(loaded.recipe, inputs.environ) if loaded.recipe else None
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from runner.base.constants import ENDING
 from runner.base.problems import Mark, Problem, nearest
 from runner.catalog.validate import violations
-from runner.plan.keys import placed
+from runner.plan.keys import problem_at
 from runner.recipe.inline import word
 from runner.recipe.node import Node, locate
 from runner.recipe.size import MAX_CASES, beyond
@@ -86,7 +86,7 @@ def suite(data: bytes, file: str, schema: Mapping[str, Any]) -> Suite:
             file=file, recipe=recipe, text=document.text, problems=(*document.problems,) or (empty,)
         )
     root = document.root
-    found = [placed(one, root, "a test file") for one in violations(schema, root.plain())]
+    found = [problem_at(one, root, "a test file") for one in violations(schema, root.plain())]
     said = root.get("recipe")
     place = None
     if said is not None and isinstance(said.value, str):

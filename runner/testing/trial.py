@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from runner.base.problems import Mark, Problem, listing, offer, shown, suggest
-from runner.plan.compile import Compiled
+from runner.plan.compile import Compilation
 from runner.plan.resolve import Resolver
 from runner.recipe.node import MISSING, Node, locate
 from runner.recipe.template.expressions import names
@@ -20,7 +20,7 @@ Notes = Sequence[tuple[Mark | None, str]]
 _NOTHING = object()
 
 
-def trial(case: Case, compiled: Compiled | None, problems: Sequence[Problem]) -> list[Problem]:
+def trial(case: Case, compiled: Compilation | None, problems: Sequence[Problem]) -> list[Problem]:
     """Return what does not hold, each at its place in the test file.
 
     `problems` are all that is found in the recipe; `compiled` is None where it cannot be read.
@@ -30,7 +30,7 @@ def trial(case: Case, compiled: Compiled | None, problems: Sequence[Problem]) ->
 
 class _Trial(Struct, frozen=True, kw_only=True):
     case: Case
-    compiled: Compiled | None
+    compiled: Compilation | None
     problems: Sequence[Problem]
 
     def failures(self) -> Iterator[Problem]:
@@ -79,7 +79,7 @@ class _Trial(Struct, frozen=True, kw_only=True):
             wanted = ", ".join(map(str, said.plain()))
             yield self.fail(said.mark, f"the stages are [{', '.join(there)}], not [{wanted}]")
 
-    def parameter(self, path: str, node: Node, compiled: Compiled) -> Iterator[Problem]:
+    def parameter(self, path: str, node: Node, compiled: Compilation) -> Iterator[Problem]:
         wanted, told = _filled(node, compiled.resolver)
         yield from (self.fail(one.mark, one.message, one.hint) for one in told)
         if told or compiled.plan is None:
@@ -97,7 +97,7 @@ class _Trial(Struct, frozen=True, kw_only=True):
             why = f"'{path}' is a stage"
             yield self.fail(node.key_mark, why, f"name a parameter: {path}.NAME")
             return
-        given = compiled.resolver.drafts[str(words[0])].given
+        given = compiled.resolver.drafts[str(words[0])].params
         for steps, one, other in _unlike(value, wanted):
             place = locate(given, (*words[1:], *steps))
             exact = locate(given, (*words[1:], *steps)[:-1]) is not place

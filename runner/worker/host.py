@@ -15,7 +15,7 @@ from typing import Any
 from runner.base.values import read_as
 from runner.catalog import load
 from runner.plan.model import Plan
-from runner.plan.staging import staged
+from runner.plan.staging import relocate
 from runner.runs.decisions import Identity
 from runner.runs.outputs import Places
 from runner.worker.observer import DriftError, Observer, read_namespace
@@ -51,7 +51,7 @@ def stage_of(folder: str, name: str) -> tuple[Observer, Mapping[str, Any]]:
     if tool is None:
         raise KeyError(stage.tool)
     moves = Places(Path(folder), stage).parts()
-    this = Observer(folder, staged(stage, tool, moves), tool, moves, smoke=plan.smoke)
+    this = Observer(folder, relocate(stage, tool, moves), tool, moves, smoke=plan.smoke)
     record = next(row for row in said["stages"] if row["name"] == name)
     sys.argv = [" ".join(tool.command), *record["words"]]
     this.argv = tuple(record["words"])

@@ -245,7 +245,7 @@ def validates_on_random_rows(view: View) -> Iterator[Finding]:
     rows = data.rows.get("valid") if data else None
     enough = asked == -1 or (rows is not None and asked * view.params["batch_size"] >= rows)
     if view.trains and not enough:
-        for metric, stage in view.plan.judged.get(view.stage.name, ()):
+        for metric, stage in view.plan.expected_metrics.get(view.stage.name, ()):
             if metric in {"val_loss", "best_val_loss"}:
                 drawn = "one batch" if asked == 1 else f"{asked} batches"
                 message = (

@@ -134,7 +134,7 @@ def best_loss_is_not_the_last(view: View) -> Iterator[Finding]:
     mlx-lm saves the last state, not the best. Say ``keep: best`` and judge ``kept_val_loss``; or
     judge ``val_loss``, or the ``test_loss`` of a stage that tests the adapter.
     """
-    for metric, stage in view.plan.judged.get(view.stage.name, ()):
+    for metric, stage in view.plan.expected_metrics.get(view.stage.name, ()):
         if view.trains and metric == "best_val_loss":
             message = f"stage '{stage}' judges best_val_loss, and the adapter is the last state"
             yield Finding(

@@ -6,7 +6,7 @@ from runner.base.problems import counted
 from runner.lint.facts import Finding
 from runner.lint.lineage import data_at, data_of
 from runner.lint.rule import View, rule
-from runner.plan.train_options import DATA, watched
+from runner.plan.train_options import DATA, watch_data
 
 
 @rule("error", tools=())
@@ -81,7 +81,7 @@ def watched_split_missing(view: View) -> Iterator[Finding]:
 
     It is read in batches of the stage's batch_size, as the validation rows are.
     """
-    path = watched(view.stage.trainer) if view.trains else None
+    path = watch_data(view.stage.trainer) if view.trains else None
     data = data_at(view, path) if path else None
     if data is None or not data.rows:
         return
@@ -103,7 +103,7 @@ def watched_too_rarely(view: View) -> Iterator[Finding]:
 
     It could not stop anything. Say a smaller ``every``.
     """
-    if view.trains and watched(view.stage.trainer):
+    if view.trains and watch_data(view.stage.trainer):
         every, iters = view.stage.trainer["watch.retention.every"], view.params["iters"]
         if every >= iters:
             message = f"nothing is looked at between iteration 0 and the last, {iters}"
@@ -151,7 +151,7 @@ def continue_without_checkpoint(view: View) -> Iterator[Finding]:
 def _said(view: View) -> list[str]:
     """Return the keys a stage says about its training."""
     trainer = view.stage.trainer
-    said = {"keep": trainer.get("keep") == "best", "watch": bool(watched(trainer))}
+    said = {"keep": trainer.get("keep") == "best", "watch": bool(watch_data(trainer))}
     return [key for key, there in {**said, "continue": view.stage.continues}.items() if there]
 
 

@@ -276,7 +276,7 @@ def _called(function: Function, given: list[Any], named: dict[str, Any]) -> Any:
 def _valued(value: Any) -> Any:
     """Return a value that is one; raises TemplateError for a group of values or a function."""
     if isinstance(value, Scope):
-        raise value.refused()
+        raise value.refusal()
     return value
 
 

@@ -137,7 +137,7 @@ def _word(expression: str, scope: Mapping[str, Any], allowance: Allowance) -> st
     """Return the value of an expression that stands inside text."""
     value = evaluate(expression, scope, allowance)
     if isinstance(value, Scope):
-        raise value.refused()
+        raise value.refusal()
     value = plain(value, allowance)
     if value is not None and not isinstance(value, list | dict):
         return as_text(value)

@@ -51,9 +51,9 @@ class Scope:
 
     def whole(self) -> Any:
         """Return everything below this name as plain values, where that makes sense."""
-        raise self.refused()
+        raise self.refusal()
 
-    def refused(self) -> TemplateError:
+    def refusal(self) -> TemplateError:
         """Return the error of a group of values that is used as one."""
         known = listing(self.names())
         hint = f"add one of: .{known.replace(', ', ', .')}" if known else "it holds nothing yet"
@@ -71,6 +71,6 @@ class Function(Scope):
         hint = self.example.replace("NAME", name)
         raise TemplateError(f"{self.title} is a function", f"write {hint}", "undefined")
 
-    def refused(self) -> TemplateError:
+    def refusal(self) -> TemplateError:
         """Return the error of a function that is not called."""
         return TemplateError(f"{self.title} is a function", f"write {self.example}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from runner.base.errors import ToolError, TrainingError
 from runner.catalog import load
 from runner.catalog.validate import dotted
-from runner.plan.train_options import TRAINING, full, line, refused
+from runner.plan.train_options import TRAINING, full, line, refusals
 from runner.system import printer
 from runner.worker.train.loop import Loop
 
@@ -48,7 +48,7 @@ def parsed(words: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
     trainer = load.catalog().trainer
     said = vars(parser().parse_args(words))
     command = said.pop("command")
-    for one in refused(said, trainer):
+    for one in refusals(said, trainer):
         raise ToolError(f"{dotted(one.path)} {one.message}")
     return full(said, trainer), command[1:] if command[:1] == ["--"] else command
 
