@@ -183,7 +183,7 @@ def counted(result: Compilation, world: "World") -> "World":
 def drafted(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compilation:
     """Compile a recipe without counting rows: a budget says nothing of ``iters`` yet."""
     known = os.environ if environ is None else environ
-    with verdicts.remembered():
+    with verdicts.memory():
         return compiling.build(recipe, schemas.catalog(), schemas.envelope(), known, rule.rules())
 
 

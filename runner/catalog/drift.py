@@ -48,25 +48,27 @@ class Drift(Struct, frozen=True, kw_only=True):
         )
 
 
-def compare(tool: Tool, seen: Mapping[str, Any]) -> list[Drift]:
+def compare(tool: Tool, introspection: Mapping[str, Any]) -> list[Drift]:
     """Return every difference between a tool and what runner.worker.introspect saw of it."""
-    flags = {flag: said for said in seen["flags"].values() for flag in said["flags"]}
-    named = {said["dest"]: said for said in seen["flags"].values() if not said["flags"]}
-    found: list[Drift] = []
-    known = set()
+    flags = {flag: option for option in introspection["flags"].values() for flag in option["flags"]}
+    positionals = {
+        option["dest"]: option for option in introspection["flags"].values() if not option["flags"]
+    }
+    differences: list[Drift] = []
+    dests = set()
     for parameter in tool.parameters.values():
         if parameter.emit == "config":
             continue
-        said = {**named, **flags}.get(str(parameter.flag))
-        if said is None:
-            found.append(_only_ours(tool, parameter.name, str(parameter.flag)))
+        option = {**positionals, **flags}.get(str(parameter.flag))
+        if option is None:
+            differences.append(_only_ours(tool, parameter.name, str(parameter.flag)))
             continue
-        known.add(said["dest"])
-        found += _option(tool, parameter, said, seen.get("config", {}))
-    for name, said in seen["flags"].items():
-        if said["dest"] not in known and name != tool.config_flag:
-            found.append(_only_theirs(tool, said["dest"], name))
-    return [*found, *_file(tool, seen)] if "config" in seen else found
+        dests.add(option["dest"])
+        differences += _option(tool, parameter, option, introspection.get("config", {}))
+    for name, option in introspection["flags"].items():
+        if option["dest"] not in dests and name != tool.config_flag:
+            differences.append(_only_theirs(tool, option["dest"], name))
+    return [*differences, *_file(tool, introspection)] if "config" in introspection else differences
 
 
 def _only_ours(tool: Tool, subject: str, name: str) -> Drift:
@@ -78,7 +80,7 @@ def _only_theirs(tool: Tool, subject: str, name: str) -> Drift:
 
 
 def _option(
-    tool: Tool, parameter: Parameter, said: Json, config: Mapping[str, Any]
+    tool: Tool, parameter: Parameter, option: Json, config: Mapping[str, Any]
 ) -> Iterator[Drift]:
     """Yield what differs about one flag."""
 
@@ -92,56 +94,56 @@ def _option(
         )
 
     action, counts = _TAKES[parameter.emit]
-    if said["action"] != action:
-        yield differ("it travels as", action, said["action"])
-    elif said["nargs"] not in counts:
-        yield differ("its words number", counts[0], said["nargs"])
-    if said["dest"] != parameter.schema["x-arg"].get("dest", parameter.name):
-        yield differ("its name is", parameter.name, said["dest"])
+    if option["action"] != action:
+        yield differ("it travels as", action, option["action"])
+    elif option["nargs"] not in counts:
+        yield differ("its words number", counts[0], option["nargs"])
+    if option["dest"] != parameter.schema["x-arg"].get("dest", parameter.name):
+        yield differ("its name is", parameter.name, option["dest"])
     types = _types(parameter.schema) - {"null"}
-    if types and not types & _TYPES.get(said["type"], types):
-        yield differ("its type is", sorted(types), said["type"])
-    yield from _choices(tool, parameter, said)
-    off = [flag for flag in said["flags"] if flag.startswith("--no-")]
+    if types and not types & _TYPES.get(option["type"], types):
+        yield differ("its type is", sorted(types), option["type"])
+    yield from _choices(tool, parameter, option)
+    off = [flag for flag in option["flags"] if flag.startswith("--no-")]
     if parameter.off is not None and parameter.off not in off:
         yield differ("it is turned off by", parameter.off, off)
-    if said["required"]:
+    if option["required"]:
         if not _certain(tool, parameter.name):
             yield differ("it must be said:", False, True)
     else:
-        merged = said["default"] if said["default"] is not None else config.get(parameter.name)
+        merged = option["default"] if option["default"] is not None else config.get(parameter.name)
         if not same(parameter.default, merged):
             yield differ("its default is", parameter.default, merged)
 
 
-def _choices(tool: Tool, parameter: Parameter, said: Json) -> Iterator[Drift]:
+def _choices(tool: Tool, parameter: Parameter, option: Json) -> Iterator[Drift]:
     """Yield the choices one side has alone; a parser that takes anything may be narrowed by us."""
-    if said["choices"] is None:
+    if option["choices"] is None:
         return
     ours = [choice for choice in parameter.schema.get("enum", ()) if choice is not None]
     for choice in ours:
-        if choice not in said["choices"]:
+        if choice not in option["choices"]:
             yield _only_ours(tool, parameter.name, f"the choice {choice!r}")
-    for choice in said["choices"]:
+    for choice in option["choices"]:
         if choice not in ours:
             yield _only_theirs(tool, parameter.name, f"the choice {choice!r}")
 
 
 def _certain(tool: Tool, name: str) -> bool:
     """Say whether a parameter has a value in every plan: the recipe's, or the runner's place."""
-    placed = {o.param for o in tool.outputs.values() if o.place and not o.when}
-    return name in tool.schema.get("required", ()) or name in placed
+    places = {o.param for o in tool.outputs.values() if o.place and not o.when}
+    return name in tool.schema.get("required", ()) or name in places
 
 
 def _types(schema: Json) -> set[str]:
-    said = schema.get("type", [])
-    return {said} if isinstance(said, str) else set(said)
+    types = schema.get("type", [])
+    return {types} if isinstance(types, str) else set(types)
 
 
-def _file(tool: Tool, seen: Mapping[str, Any]) -> Iterator[Drift]:
+def _file(tool: Tool, introspection: Mapping[str, Any]) -> Iterator[Drift]:
     """Yield what differs about the configuration file: parameters without a flag, nested values."""
-    config, reads = seen["config"], seen["reads"]
-    own = {name: said for name, said in tool.parameters.items() if said.emit == "config"}
+    config, reads = introspection["config"], introspection["reads"]
+    own = {name: one for name, one in tool.parameters.items() if one.emit == "config"}
     declared = {name: {"required": False, "default": value} for name, value in config.items()}
     theirs = {**reads[""], **declared}
     file = str(tool.config_flag).lstrip("-")
@@ -154,7 +156,7 @@ def _file(tool: Tool, seen: Mapping[str, Any]) -> Iterator[Drift]:
             continue
         shape = resolve(parameter.schema, tool.schema)
         if "x-select" in shape:
-            yield from _selected(tool, parameter, seen)
+            yield from _selection(tool, parameter, introspection)
         elif isinstance(theirs[name]["default"], dict):
             yield from _nested(tool, name, shape, _with_defaults(reads[name], config[name]))
         else:
@@ -165,26 +167,30 @@ def _file(tool: Tool, seen: Mapping[str, Any]) -> Iterator[Drift]:
                 )
             if name in reads:
                 yield from _nested(tool, name, shape, reads[name])
-    yield from _schedules(tool, seen["schedules"])
+    yield from _schedules(tool, introspection["schedules"])
 
 
 def _with_defaults(keys: Json, defaults: Json) -> Json:
     """Return the keys a part of the file is read by, at the defaults that the whole part has."""
-    given = {name: {"required": False, "default": value} for name, value in defaults.items()}
-    return {**keys, **given}
+    options = {name: {"required": False, "default": value} for name, value in defaults.items()}
+    return {**keys, **options}
 
 
-def _selected(tool: Tool, parameter: Parameter, seen: Mapping[str, Any]) -> Iterator[Drift]:
+def _selection(
+    tool: Tool, parameter: Parameter, introspection: Mapping[str, Any]
+) -> Iterator[Drift]:
     """Yield what differs about a mapping with an entry for each choice of a sibling."""
     ours = parameter.schema["properties"]
-    for name in seen["config"][parameter.name]:
+    for name in introspection["config"][parameter.name]:
         if name not in ours:
             yield _only_theirs(tool, parameter.name, f"an entry {name!r}")
     for name, shape in ours.items():
-        if name not in seen["optimizers"]:
+        if name not in introspection["optimizers"]:
             yield _only_ours(tool, parameter.name, f"an entry {name!r}")
         else:
-            yield from _nested(tool, f"{parameter.name}.{name}", shape, seen["optimizers"][name])
+            yield from _nested(
+                tool, f"{parameter.name}.{name}", shape, introspection["optimizers"][name]
+            )
 
 
 def _nested(tool: Tool, above: str, shape: Json, theirs: Json) -> Iterator[Drift]:
@@ -207,13 +213,13 @@ def _nested(tool: Tool, above: str, shape: Json, theirs: Json) -> Iterator[Drift
                     theirs="True",
                 )
         elif not same(defaults.get(name), theirs[name]["default"]):
-            seen = repr(theirs[name]["default"])
+            default = repr(theirs[name]["default"])
             yield Drift(
                 tool=tool.name,
                 subject=subject,
                 aspect="its default is",
                 ours=repr(defaults.get(name)),
-                theirs=seen,
+                theirs=default,
             )
 
 
@@ -232,13 +238,13 @@ def _schedules(tool: Tool, theirs: Json) -> Iterator[Drift]:
                 yield _only_ours(tool, parameter.name, f"the schedule {schedule!r}")
             elif not same(ours, theirs[schedule]) or list(ours) != list(theirs[schedule]):
                 subject = f"{parameter.name} {schedule}"
-                seen = _listed(theirs[schedule])
+                signature = _argument_list(theirs[schedule])
                 yield Drift(
                     tool=tool.name,
                     subject=subject,
                     aspect="its arguments are",
-                    ours=_listed(ours),
-                    theirs=seen,
+                    ours=_argument_list(ours),
+                    theirs=signature,
                 )
 
 
@@ -246,18 +252,18 @@ def _arguments(schema: Json, schedule: str) -> Json:
     """Return a schedule's arguments as the catalogue has them, like a function's signature."""
     for rule in schema["allOf"]:
         if rule["if"]["properties"]["name"]["const"] == schedule:
-            said = rule["then"]["properties"]["arguments"]
-            least = said.get("minItems", schema["properties"]["arguments"]["minItems"])
+            arguments = rule["then"]["properties"]["arguments"]
+            least = arguments.get("minItems", schema["properties"]["arguments"]["minItems"])
             return {
                 place["title"]: {"required": at < least, "default": place.get("default")}
-                for at, place in enumerate(said["prefixItems"])
+                for at, place in enumerate(arguments["prefixItems"])
             }
     return {}
 
 
-def _listed(arguments: Json) -> str:
+def _argument_list(arguments: Json) -> str:
     words = [
-        name if said["required"] else f"{name}={said['default']}"
-        for name, said in arguments.items()
+        name if argument["required"] else f"{name}={argument['default']}"
+        for name, argument in arguments.items()
     ]
     return f"({', '.join(words)})"

@@ -19,8 +19,8 @@ _TEMPLATE = {
 }  # an editor reads !reset as '' or 'null'
 _OR_TEMPLATE = {"$ref": "#/definitions/template"}
 _ANY = {"$ref": "#/definitions/any tool"}
-_TOLD = 3  # of how many tools a parameter of several is described
-_KEPT = (
+_MAX_DESCRIPTIONS = 3  # of how many tools a parameter of several is described
+_KEYWORDS = (
     "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
     "multipleOf", "minLength", "minItems", "maxItems", "uniqueItems", "pattern",
 )  # fmt: skip
@@ -41,7 +41,7 @@ def recipe_schema(envelope: Json, catalog: Catalog) -> Json:
         "enumDescriptions": [tool.description for tool in tools.values()],
     }
     _around(stage["properties"], catalog.trainer.schema)
-    _launched(stage["properties"]["launch"], catalog.launcher.schema)
+    _fill_launch(stage["properties"]["launch"], catalog.launcher.schema)
     stage["allOf"] = [
         {
             "if": {"properties": {"tool": {"const": name}}, "required": ["tool"]},
@@ -79,12 +79,12 @@ def _any(tools: Mapping[str, Json]) -> Json:
     """Return the parameters of all tools as those of one, for a stage whose tool is not said."""
     every: dict[str, dict[str, Json]] = {}
     for tool, params in tools.items():
-        for name, said in params["properties"].items():
-            every.setdefault(name, {})[tool] = said
+        for name, schema in params["properties"].items():
+            every.setdefault(name, {})[tool] = schema
     return {
         "type": "object",
         "description": "Parameters of the tool of the stage that this one extends.",
-        "properties": {name: _shared(name, said) for name, said in every.items()},
+        "properties": {name: _shared(name, schema) for name, schema in every.items()},
         "additionalProperties": False,
     }
 
@@ -93,16 +93,16 @@ def _shared(name: str, tools: Mapping[str, Json]) -> Json:
     """Return what a parameter is in each of the tools that have it."""
     if len(tools) == 1:
         return {"$ref": f"#/definitions/{next(iter(tools))}/properties/{name}"}
-    told: dict[str, list[str]] = {}
-    for tool, said in tools.items():
-        told.setdefault(said["description"], []).append(tool)
-    lines = [f"{', '.join(names)}: {what}" for what, names in told.items()]
-    rest = [tool for names in [*told.values()][_TOLD:] for tool in names]
-    lines[_TOLD:] = [f"Also of {', '.join(rest)}."] if rest else []
-    shown = _distinct(one for said in tools.values() for one in said["examples"])[:1]
-    shapes = (shape for said in tools.values() for shape in said["anyOf"])
+    descriptions: dict[str, list[str]] = {}
+    for tool, schema in tools.items():
+        descriptions.setdefault(schema["description"], []).append(tool)
+    lines = [f"{', '.join(names)}: {what}" for what, names in descriptions.items()]
+    rest = [tool for names in [*descriptions.values()][_MAX_DESCRIPTIONS:] for tool in names]
+    lines[_MAX_DESCRIPTIONS:] = [f"Also of {', '.join(rest)}."] if rest else []
+    sample = _distinct(one for schema in tools.values() for one in schema["examples"])[:1]
+    shapes = (shape for schema in tools.values() for shape in schema["anyOf"])
     bare = ({key: one[key] for key in one if key != "default"} for one in shapes)
-    return {"description": "\n\n".join(lines), "examples": shown, "anyOf": _distinct(bare)}
+    return {"description": "\n\n".join(lines), "examples": sample, "anyOf": _distinct(bare)}
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
@@ -117,13 +117,13 @@ def _around(keys: Json, trainer: Json) -> None:
     lead = "watch.retention."
     retention["additionalProperties"] = False
     retention["properties"] = {
-        name.removeprefix(lead): _parameter(said, trainer)
-        for name, said in trainer["properties"].items()
+        name.removeprefix(lead): _parameter(schema, trainer)
+        for name, schema in trainer["properties"].items()
         if name.startswith(lead)
     }
 
 
-def _launched(launch: Json, launcher: Json) -> None:
+def _fill_launch(launch: Json, launcher: Json) -> None:
     """Put the launcher's parameters into a stage's ``launch``; ``hosts: N`` is N ranks here."""
     launch["properties"] = _object(launcher, launcher)["properties"]
     launch["properties"]["hosts"]["anyOf"].append({"type": "integer", "minimum": 1})
@@ -132,7 +132,7 @@ def _launched(launch: Json, launcher: Json) -> None:
 
 def _object(schema: Json, root: Json) -> Json:
     properties = {
-        name: _parameter(said, root) for name, said in schema.get("properties", {}).items()
+        name: _parameter(child, root) for name, child in schema.get("properties", {}).items()
     }
     return {
         "type": "object",
@@ -147,32 +147,32 @@ def _parameter(schema: Json, root: Json) -> Json:
 
     The default stands inside, so that an editor which fills a mapping in does not write them all.
     """
-    said = resolve(schema, root)
-    shape = {key: said[key] for key in (*_KEPT, "default") if key in said}
-    if "properties" in said:
-        shape |= _object(said, root)
+    full = resolve(schema, root)
+    shape = {key: full[key] for key in (*_KEYWORDS, "default") if key in full}
+    if "properties" in full:
+        shape |= _object(full, root)
         shape.pop("description")
-        shape["type"] = said.get("type", "object")
-    if isinstance(said.get("items"), dict):
-        item = _parameter(said["items"], root)
+        shape["type"] = full.get("type", "object")
+    if isinstance(full.get("items"), dict):
+        item = _parameter(full["items"], root)
         shape["items"] = {key: item[key] for key in item if key not in ("description", "examples")}
-    known = {"description": _told(said), "examples": examples(said, root)}
-    known = {key: value for key, value in known.items() if value}
+    about = {"description": _description(full), "examples": examples(full, root)}
+    about = {key: value for key, value in about.items() if value}
     if (
         shape.get("type") in ("string", ["string", "null"])
         and not {"enum", "pattern"} & shape.keys()
     ):
         shape.pop("minLength", None)  # a template is text, and what !reset writes is empty text
-        return {**known, "anyOf": [shape]}
+        return {**about, "anyOf": [shape]}
     reset = [{"type": "null"}] if shape.get("type") == "object" else []  # what !reset writes
-    return {**known, "anyOf": [shape, _OR_TEMPLATE, *reset]}
+    return {**about, "anyOf": [shape, _OR_TEMPLATE, *reset]}
 
 
-def _told(said: Json) -> str:
+def _description(schema: Json) -> str:
     """Return what an editor shows beside a parameter: what it does, and its default in words."""
-    default = said.get("default")
-    told: str = said.get("description", "")
-    return f"{told} Default: {laid_out(default)}." if default not in (None, {}, [], "") else told
+    default = schema.get("default")
+    text: str = schema.get("description", "")
+    return f"{text} Default: {laid_out(default)}." if default not in (None, {}, [], "") else text
 
 
 def _plain(value: Any) -> Any:

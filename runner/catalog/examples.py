@@ -20,49 +20,51 @@ _EMPTY: tuple[Any, ...] = (None, {}, [], "")
 
 def examples(schema: Json, root: Json) -> list[Any]:
     """Return values to show for a parameter; none where only a person could think of one."""
-    said = resolve(schema, root)
-    if "examples" in said:
-        return list(said["examples"])
-    hint = _HINT.fullmatch(said.get("x-hint", ""))
-    shown = parse(hint.group(1), "").root if hint else None
-    if shown is not None:
-        return [shown.plain()]
-    kind = said.get("x-input", {}).get("kind")
-    return [_INPUTS[kind]] if kind in _INPUTS else _derived(said, root)
+    full = resolve(schema, root)
+    if "examples" in full:
+        return list(full["examples"])
+    hint = _HINT.fullmatch(full.get("x-hint", ""))
+    example = parse(hint.group(1), "").root if hint else None
+    if example is not None:
+        return [example.plain()]
+    kind = full.get("x-input", {}).get("kind")
+    return [_INPUTS[kind]] if kind in _INPUTS else _derive(full, root)
 
 
-def _derived(said: Json, root: Json) -> list[Any]:
+def _derive(schema: Json, root: Json) -> list[Any]:
     """Return a value that the schema allows: another choice than the default where it has some."""
-    default = said.get("default")
-    if "const" in said:
-        return [said["const"]]
-    if "enum" in said:
-        return [one for one in said["enum"] if one not in (None, default)][:1] or [default]
-    if "boolean" in kinds(said):
+    default = schema.get("default")
+    if "const" in schema:
+        return [schema["const"]]
+    if "enum" in schema:
+        return [one for one in schema["enum"] if one not in (None, default)][:1] or [default]
+    if "boolean" in kinds(schema):
         return [default is not True]
     if default not in _EMPTY:
         return [default]
-    if "properties" in said:
-        return _inside(said, root)
-    return [_least(said)] if {"integer", "number"} & {*kinds(said)} else []
+    if "properties" in schema:
+        return _inside(schema, root)
+    return [_least(schema)] if {"integer", "number"} & {*kinds(schema)} else []
 
 
-def _inside(said: Json, root: Json) -> list[Any]:
+def _inside(schema: Json, root: Json) -> list[Any]:
     """Return a mapping with what it needs, or else with the first of its entries."""
-    names = said.get("required") or list(said["properties"])[:1]
-    made = {name: examples(said["properties"][name], root)[:1] for name in names}
-    return [{name: found[0] for name, found in made.items()}] if all(made.values()) else []
+    names = schema.get("required") or list(schema["properties"])[:1]
+    members = {name: examples(schema["properties"][name], root)[:1] for name in names}
+    return (
+        [{name: choices[0] for name, choices in members.items()}] if all(members.values()) else []
+    )
 
 
-def _least(said: Mapping[str, Any]) -> float:
+def _least(schema: Mapping[str, Any]) -> float:
     """Return the least number that is not nothing, within the bounds."""
-    least = max(said.get("minimum", 1), said.get("exclusiveMinimum", 0))
-    most = said.get("maximum", said.get("exclusiveMaximum"))
+    least = max(schema.get("minimum", 1), schema.get("exclusiveMinimum", 0))
+    most = schema.get("maximum", schema.get("exclusiveMaximum"))
     number = least or 1
     return most / 2 if most is not None and number >= most else number
 
 
-def kinds(said: Mapping[str, Any]) -> list[str]:
+def kinds(schema: Mapping[str, Any]) -> list[str]:
     """Return the types a schema allows."""
-    found = said.get("type", [])
-    return [found] if isinstance(found, str) else list(found)
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else list(types)

@@ -16,89 +16,89 @@ _UNITS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[hms])+")
 
 
-def of_type(value: Any, wanted: Sequence[str], path: Sequence[str | int]) -> str:
+def of_type(value: Any, types: Sequence[str], path: Sequence[str | int]) -> str:
     """Return the way out where a value has the wrong type."""
     if value is None:
         inside = path and isinstance(path[-1], int)
         out = "leave the line out: mlx-lm would read null as 'use the default'"
         return "remove this entry" if inside else out
     if isinstance(value, str):
-        return _of_text(value, wanted, path)
+        return _of_text(value, types, path)
     if isinstance(value, bool):
-        return "put it in quotes" if "string" in wanted else ""
+        return "put it in quotes" if "string" in types else ""
     if isinstance(value, int | float):
-        return _of_number(value, wanted)
+        return _of_number(value, types)
     alone = isinstance(value, list) and len(value) == 1 and isinstance(value[0], str | int)
-    return f"write {value[0]}, without [ ]" if alone and "string" in wanted else ""
+    return f"write {value[0]}, without [ ]" if alone and "string" in types else ""
 
 
-def of_template(value: Any, wanted: Sequence[str], said: str) -> str:
+def of_template(value: Any, types: Sequence[str], template: str) -> str:
     """Return the way out where a template made a value of the wrong type."""
-    expression = said.strip().removeprefix("{{").removesuffix("}}").strip()
+    expression = template.strip().removeprefix("{{").removesuffix("}}").strip()
     hint = ""
-    if isinstance(value, dict) and value and "object" not in wanted:
+    if isinstance(value, dict) and value and "object" not in types:
         hint = f"{expression} holds {', '.join(value)}: add .{next(iter(value))}"
-    elif isinstance(value, float) and "integer" in wanted:
+    elif isinstance(value, float) and "integer" in types:
         alone = re.fullmatch(r"[\w.]+|\w+\([^()]*\)", expression)
         whole = f"{expression} | int" if alone else f"({expression}) | int"
         divides = "write // to divide whole numbers, or " if "/" in expression else "write "
         hint = f"{divides}{{{{ {whole} }}}}"
-    elif isinstance(value, str) and {"integer", "number"} & set(wanted):
-        hint = _of_text_for_number(value, said)
+    elif isinstance(value, str) and {"integer", "number"} & set(types):
+        hint = _of_text_for_number(value, template)
     elif value is None:
         hint = "it is null where it is said: give it a value there"
     return hint
 
 
-def _of_text_for_number(value: str, said: str) -> str:
-    name = re.search(r"env\(\s*['\"](\w+)['\"]\s*\)", said)
+def _of_text_for_number(value: str, template: str) -> str:
+    name = re.search(r"env\(\s*['\"](\w+)['\"]\s*\)", template)
     if name:
         return f"give env a number as default: env('{name[1]}', 1)"
-    if said[:1] in _CURLY:
-        return f"{said[0]} is no quote to YAML: write '{said.strip(_QUOTES)}'"
-    if said != said.strip() or not (said.startswith("{{") and said.endswith("}}")):
+    if template[:1] in _CURLY:
+        return f"{template[0]} is no quote to YAML: write '{template.strip(_QUOTES)}'"
+    if template != template.strip() or not (template.startswith("{{") and template.endswith("}}")):
         return "let nothing stand beside the {{ }}, not even a space"
     hint = _of_digits(value.strip())
     return f"where it is said, {hint}" if hint else ""
 
 
-def unread(name: str, properties: Mapping[str, Any], chosen: object = None) -> str:
+def unread(name: str, properties: Mapping[str, Any], selection: object = None) -> str:
     """Return where a key belongs that stands beside the mapping it should be in."""
     homes = [
         home
-        for home, said in properties.items()
-        if isinstance(said, dict) and name in said.get("properties", ())
+        for home, child in properties.items()
+        if isinstance(child, dict) and name in child.get("properties", ())
     ]
-    home = chosen if chosen in homes else homes[0] if len(homes) == 1 else None
+    home = selection if selection in homes else homes[0] if len(homes) == 1 else None
     return f"write {home}: {{{name}: …}}" if home else ""
 
 
 def quotient(schema: Mapping[str, Any], name: str, beside: Any) -> tuple[str, float] | None:
     """Return the key, and its value, that a key of other libraries says by another beside it."""
-    said = schema.get("x-quotient", {}).get(name)
-    if said is None or not isinstance(beside, Mapping) or said["is"] in beside:
+    rule = schema.get("x-quotient", {}).get(name)
+    if rule is None or not isinstance(beside, Mapping) or rule["is"] in beside:
         return None
-    whole, part = beside.get(name), beside.get(said["by"])
+    whole, part = beside.get(name), beside.get(rule["by"])
     if type(whole) not in {int, float} or type(part) not in {int, float} or not part:
         return None
-    return said["is"], whole / part
+    return rule["is"], whole / part
 
 
-def _of_number(value: float, wanted: Sequence[str]) -> str:
-    if "boolean" in wanted and value in {0, 1}:
+def _of_number(value: float, types: Sequence[str]) -> str:
+    if "boolean" in types and value in {0, 1}:
         return f"write {'true' if value else 'false'}"
-    if isinstance(value, float) and "integer" in wanted and value.is_integer():
+    if isinstance(value, float) and "integer" in types and value.is_integer():
         return f"write {int(value)}"
-    return "put it in quotes" if "string" in wanted else ""
+    return "put it in quotes" if "string" in types else ""
 
 
-def _of_text(text: str, wanted: Sequence[str], path: Sequence[str | int]) -> str:
+def _of_text(text: str, types: Sequence[str], path: Sequence[str | int]) -> str:
     word = text.strip().casefold()
-    if "boolean" in wanted and word in (*_YES, *_NO):
+    if "boolean" in types and word in (*_YES, *_NO):
         return f"write {'true' if word in _YES else 'false'}, without quotes"
-    if {"integer", "number"} & set(wanted):
+    if {"integer", "number"} & set(types):
         return _of_digits(text.strip())
-    if "array" in wanted and text.strip() and "{{" not in text:
+    if "array" in types and text.strip() and "{{" not in text:
         return f"put it in [ ]: {path[-1] if path else 'NAME'}: [{text}]"
     return ""
 

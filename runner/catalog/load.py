@@ -44,5 +44,5 @@ def test_schema() -> Json:
 
 
 def _json(path: Path) -> Json:
-    loaded: Json = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+    value: Json = json.loads(path.read_text(encoding="utf-8"))
+    return value

@@ -26,15 +26,15 @@ _KEY = re.compile(rb"^(?:\xef\xbb\xbf)?([^\s#:'\"\[\]{}-][^\s:]*)\s*:(?:\s|$)", 
 
 
 class Project(Struct, frozen=True, kw_only=True):
-    """The folder that holds all that is shown of what `named`, a file, is made of."""
+    """The folder that holds all that is shown of what `entry`, a file, is made of."""
 
-    named: str
+    entry: str
     top: Path
 
     def holds(self, file: str) -> bool:
         """Say whether a file is the project's own, or shipped; a link is where it leads."""
         return (
-            file == self.named or file.startswith(BUILTIN) or _real(file).is_relative_to(self.top)
+            file == self.entry or file.startswith(BUILTIN) or _real(file).is_relative_to(self.top)
         )
 
     def quotes(self, problem: Problem) -> Problem:
@@ -49,26 +49,26 @@ class Project(Struct, frozen=True, kw_only=True):
     def recipes(self, read: Read) -> Read:
         """Return what reads recipes; another file is refused with an OSError."""
 
-        def checked(file: str) -> bytes:
+        def checked_read(file: str) -> bytes:
             data = self._read(file, read, "a recipe", load.envelope()["properties"])
-            if file != self.named and not file.startswith(BUILTIN):
+            if file != self.entry and not file.startswith(BUILTIN):
                 _suffix(file, SUFFIXES, "a recipe's")
             return data
 
-        return checked
+        return checked_read
 
     def settings(self, read: Read) -> Read:
         """Return what reads the configurations of commands; another file is refused likewise."""
 
-        def checked(file: str) -> bytes:
+        def checked_read(file: str) -> bytes:
             if not self.holds(file):
                 _suffix(file, SUFFIXES, "a configuration's outside of the project")
             catalog = load.catalog()
             tools = filter(None, map(catalog.get, catalog.names))
-            known = {name for tool in tools for name in tool.parameters}
-            return self._read(file, read, "a configuration", known)
+            keys = {name for tool in tools for name in tool.parameters}
+            return self._read(file, read, "a configuration", keys)
 
-        return checked
+        return checked_read
 
     def _read(self, file: str, read: Read, what: str, keys: Collection[str]) -> bytes:
         """Return a file's bytes; outside, one with other keys is not `what` it is read as."""
@@ -79,12 +79,12 @@ class Project(Struct, frozen=True, kw_only=True):
         return data
 
 
-def of(named: str) -> Project:
+def of(entry: str) -> Project:
     """Return the project of a file that a user names, which may be none of this disk."""
-    folder = _real(named).parent
+    folder = _real(entry).parent
     home = _real(os.path.expanduser("~"))  # noqa: PTH111  (a user may have none)
     top = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
-    return Project(named=named, top=folder if top == home else top)
+    return Project(entry=entry, top=folder if top == home else top)
 
 
 def _bare(text: str) -> str:
@@ -97,10 +97,10 @@ def _suffix(file: str, endings: tuple[str, ...], whose: str) -> None:
         raise OSError(errno.EACCES, why, file)
 
 
-def _has_only(data: bytes, known: Collection[str]) -> bool:
+def _has_only(data: bytes, names: Collection[str]) -> bool:
     """Say whether all keys at a text's left edge are known ones, and some are there."""
-    keys = {found.decode("utf-8", "replace") for found in _KEY.findall(data)}
-    return bool(keys) and all(key in known or key.startswith("x-") for key in keys)
+    keys = {match.decode("utf-8", "replace") for match in _KEY.findall(data)}
+    return bool(keys) and all(key in names or key.startswith("x-") for key in keys)
 
 
 def _real(file: str) -> Path:

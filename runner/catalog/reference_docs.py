@@ -31,15 +31,15 @@ _NO_DEFAULT = object()
 def pages(envelope: Json, tests: Json, catalog: Catalog) -> dict[str, str]:
     """Return the text of each page by its file's name: the index, and one for each tool."""
     tools = [tool for name in catalog.names if (tool := catalog.get(name))]
-    made = {INDEX: _index(envelope, tests, catalog, tools)}
-    return made | {f"{tool.name}.md": _page(tool) for tool in tools}
+    index = {INDEX: _index(envelope, tests, catalog, tools)}
+    return index | {f"{tool.name}.md": _page(tool) for tool in tools}
 
 
 def _index(envelope: Json, tests: Json, catalog: Catalog, tools: Sequence[Tool]) -> str:
     stage, trainer = envelope["$defs"]["stage"], catalog.trainer
     keep = {"keep": trainer.schema["properties"]["keep"]}
     own = {**stage, "properties": stage["properties"] | keep}
-    listed = [[f"[{tool.name}]({tool.name}.md)", tool.description] for tool in tools]
+    rows = [[f"[{tool.name}]({tool.name}.md)", tool.description] for tool in tools]
     case = tests["definitions"]["case"]
     return _text(
         _HEAD,
@@ -62,7 +62,7 @@ def _index(envelope: Json, tests: Json, catalog: Catalog, tools: Sequence[Tool])
         case["description"],
         *_keys(case, tests),
         "## The tools",
-        _table(["tool", "what it does"], listed),
+        _table(["tool", "what it does"], rows),
     )  # fmt: skip
 
 
@@ -78,15 +78,15 @@ def _page(tool: Tool) -> str:
         *_parameters(tool),
         *_outputs(tool),
         *(["## Metrics", *_metrics(tool)] if tool.metrics else ()),
-        *_refused(tool),
+        *_refusals(tool),
     )
 
 
 def _keys(schema: Json, root: Json) -> Iterator[str]:
     """Yield the table of the keys of a mapping, each mapping's own after it."""
     rows = [
-        [f"`{one.name}`", _kind(one.said), _example(one.said, root), _about(one.said)]
-        for one in _walked(schema, root)
+        [f"`{one.name}`", _kind(one.schema), _example(one.schema, root), _about(one.schema)]
+        for one in _walk(schema, root)
     ]
     yield _table(["key", "type", "example", "what it is"], rows)
 
@@ -96,13 +96,13 @@ def _parameters(tool: Tool) -> Iterator[str]:
     rows = [
         [
             f"`{one.name}`",
-            _kind(one.said),
-            "required" if one.needed else _default(one.said),
-            _example(one.said, tool.schema),
+            _kind(one.schema),
+            "required" if one.required else _default(one.schema),
+            _example(one.schema, tool.schema),
             _way(tool, one.outer),
-            _about(one.said),
+            _about(one.schema),
         ]
-        for one in _walked(tool.schema, tool.schema)
+        for one in _walk(tool.schema, tool.schema)
     ]
     yield _table(["parameter", "type", "default", "example", "travels as", "what it does"], rows)
 
@@ -112,80 +112,80 @@ class _Key(NamedTuple):
 
     name: str
     outer: str
-    said: Json
-    needed: bool
+    schema: Json
+    required: bool
 
 
-def _walked(schema: Json, root: Json, above: str = "", outer: str = "") -> Iterator[_Key]:
+def _walk(schema: Json, root: Json, above: str = "", outer: str = "") -> Iterator[_Key]:
     """Yield each key of a schema, those of a mapping after the mapping itself."""
     for name, raw in schema.get("properties", {}).items():
         key = _Key(f"{above}{name}", outer or name, resolve(raw, root), _needs(schema, name))
         yield key
-        yield from _walked(key.said, root, f"{key.name}.", key.outer)
-        entry, many = _entries(key.said)
-        if isinstance(key.said.get(many), dict) and "$ref" not in key.said[many]:
-            yield from _walked(key.said[many], root, f"{key.name}{entry}.", key.outer)
+        yield from _walk(key.schema, root, f"{key.name}.", key.outer)
+        entry, many = _entries(key.schema)
+        if isinstance(key.schema.get(many), dict) and "$ref" not in key.schema[many]:
+            yield from _walk(key.schema[many], root, f"{key.name}{entry}.", key.outer)
 
 
 def _needs(schema: Json, name: str) -> bool:
     return name in schema.get("required", ())
 
 
-def _entries(said: Json) -> tuple[str, str]:
+def _entries(schema: Json) -> tuple[str, str]:
     """Return what stands in a key's name for each of its entries, and where their schema is."""
-    return ("[]", "items") if "array" in kinds(said) else (".NAME", "additionalProperties")
+    return ("[]", "items") if "array" in kinds(schema) else (".NAME", "additionalProperties")
 
 
-def _kind(said: Json) -> str:
+def _kind(schema: Json) -> str:
     """Return what values are allowed, in words."""
-    if "const" in said:
-        return f"`{laid_out(said['const'])}`"
-    choices = said.get("enum")
+    if "const" in schema:
+        return f"`{laid_out(schema['const'])}`"
+    choices = schema.get("enum")
     if choices:
         return ", ".join(f"`{_plain(one)}`" for one in choices)
-    items = kinds(said["items"]) if isinstance(said.get("items"), dict) else []
+    items = kinds(schema["items"]) if isinstance(schema.get("items"), dict) else []
     many = f"array of {' or '.join(items)}" if items else "array"
-    words = " or ".join(many if one == "array" else one for one in kinds(said)) or "any"
-    bounds = [f"{word} {laid_out(said[key])}" for key, word in _BOUNDS.items() if key in said]
-    return ", ".join([words, *bounds, *_size(said)])
+    words = " or ".join(many if one == "array" else one for one in kinds(schema)) or "any"
+    bounds = [f"{word} {laid_out(schema[key])}" for key, word in _BOUNDS.items() if key in schema]
+    return ", ".join([words, *bounds, *_size(schema)])
 
 
-def _size(said: Json) -> Iterator[str]:
-    least, most = said.get("minItems"), said.get("maxItems")
+def _size(schema: Json) -> Iterator[str]:
+    least, most = schema.get("minItems"), schema.get("maxItems")
     if least is not None and least == most:
         yield f"{least} of them"
     elif most is not None:
         yield f"{least or 0} to {most} of them"
-    elif least and "array" in kinds(said):
+    elif least and "array" in kinds(schema):
         yield f"at least {least}"
 
 
-def _default(said: Json) -> str:
-    default = said.get("default", _NO_DEFAULT)
-    told = "" if default is _NO_DEFAULT else f"`{laid_out(default)}`"
-    before = said.get("x-default-before", {})
-    return told + "".join(
+def _default(schema: Json) -> str:
+    default = schema.get("default", _NO_DEFAULT)
+    text = "" if default is _NO_DEFAULT else f"`{laid_out(default)}`"
+    before = schema.get("x-default-before", {})
+    return text + "".join(
         f"; `{laid_out(value)}` before mlx-lm {release}" for release, value in before.items()
     )
 
 
-def _example(said: Json, root: Json) -> str:
-    shown = examples(said, root)
-    return f"`{_plain(shown[0])}`" if shown else ""
+def _example(schema: Json, root: Json) -> str:
+    values = examples(schema, root)
+    return f"`{_plain(values[0])}`" if values else ""
 
 
 def _plain(value: Any) -> str:
     """Return a value as a recipe says it on one line."""
-    said = value if isinstance(value, str) else laid_out(value, width=10_000)
-    quoted = isinstance(value, str) and (value.startswith("{{") or "\n" in value)
-    return laid_out(value) if quoted or said == "" else said
+    text = value if isinstance(value, str) else laid_out(value, width=10_000)
+    in_quotes = isinstance(value, str) and (value.startswith("{{") or "\n" in value)
+    return laid_out(value) if in_quotes or text == "" else text
 
 
-def _about(said: Json) -> str:
+def _about(schema: Json) -> str:
     """Return what a parameter does, and since which release it is there."""
-    since = said.get("x-since")
-    told = str(said.get("description", "")) + (f" Since mlx-lm {since}." if since else "")
-    return _safe(told)
+    since = schema.get("x-since")
+    text = str(schema.get("description", "")) + (f" Since mlx-lm {since}." if since else "")
+    return _safe(text)
 
 
 def _way(tool: Tool, name: str) -> str:
@@ -211,11 +211,11 @@ def _outputs(tool: Tool) -> Iterator[str]:
     yield "## Outputs"
     yield "What another stage reads as `{{ stages.NAME.OUTPUT }}`."
     rows = []
-    for name, made in tool.outputs.items():
-        where = f"`{made.path}`"
-        if made.param:
-            where = f"`{made.param}`; `{made.place}` in the stage's folder where it is left out"
-        rows.append([f"`{name}`", where, _when(made.when)])
+    for name, output in tool.outputs.items():
+        where = f"`{output.path}`"
+        if output.param:
+            where = f"`{output.param}`; `{output.place}` in the stage's folder where it is left out"
+        rows.append([f"`{name}`", where, _when(output.when)])
     yield _table(["output", "where", "when"], rows)
 
 
@@ -231,25 +231,25 @@ def _metrics(tool: Tool, otherwise: str = "always") -> Iterator[str]:
         yield _table(["metric", "when"], rows)
 
 
-def _refused(tool: Tool) -> Iterator[str]:
+def _refusals(tool: Tool) -> Iterator[str]:
     """Yield what is refused of parameters together, and the names people write instead."""
     parts = (
         rule.get(word, {}) for rule in tool.schema.get("allOf", ()) for word in ("then", "else")
     )
-    told = [part["x-message"] for part in parts if "x-message" in part]
-    if told:
+    messages = [part["x-message"] for part in parts if "x-message" in part]
+    if messages:
         yield "## Together"
         yield "What is refused of values that are right by themselves: a stage that"
-        yield "\n".join(f"- {_safe(one)}" for one in dict.fromkeys(told))
+        yield "\n".join(f"- {_safe(one)}" for one in dict.fromkeys(messages))
     others = tool.schema.get("x-not", {})
     if others:
         yield "## Other names"
-        yield _table(["not", "but"], [[f"`{name}`", _safe(said)] for name, said in others.items()])
+        yield _table(["not", "but"], [[f"`{name}`", _safe(hint)] for name, hint in others.items()])
 
 
-def _when(said: Mapping[str, Any], otherwise: str = "always") -> str:
-    told = (f"`{name}: {_plain(value)}`" for name, value in said.items())
-    return ", ".join(told) or otherwise
+def _when(when: Mapping[str, Any], otherwise: str = "always") -> str:
+    terms = (f"`{name}: {_plain(value)}`" for name, value in when.items())
+    return ", ".join(terms) or otherwise
 
 
 def _safe(text: str) -> str:
@@ -259,11 +259,11 @@ def _safe(text: str) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table; a column that is empty in every row is left out."""
     cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    kept = [at for at in range(len(head)) if any(row[at] for row in cells)]
+    columns = [at for at in range(len(head)) if any(row[at] for row in cells)]
     lines = [
-        [head[at] for at in kept],
-        ["---"] * len(kept),
-        *([row[at] for at in kept] for row in cells),
+        [head[at] for at in columns],
+        ["---"] * len(columns),
+        *([row[at] for at in columns] for row in cells),
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

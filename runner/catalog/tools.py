@@ -42,11 +42,11 @@ class Parameter(Struct, frozen=True, kw_only=True):
         """Whether it changes what is printed and not what is made."""
         return bool(self.schema.get("x-cosmetic"))
 
-    def read(self, seen: Any) -> Any:
+    def read(self, value: Any) -> Any:
         """Return what the tool's own parser holds for it as a recipe says it."""
-        return json.loads(seen) if self.emit == "json" and isinstance(seen, str) else seen
+        return json.loads(value) if self.emit == "json" and isinstance(value, str) else value
 
-    def rewritten(self, text: str) -> str:
+    def rewrite(self, text: str) -> str:
         """Return what the tool makes of a text after its parser, as ``x-rewrites`` says."""
         for old, new in self.schema.get("x-rewrites", {}).items():
             text = text.replace(old, new)
@@ -54,8 +54,8 @@ class Parameter(Struct, frozen=True, kw_only=True):
 
     def input_kind(self, params: Mapping[str, Any]) -> str | None:
         """Return what the parameter reads ("model", "data", "adapter", "file", …), if it reads."""
-        said = self.schema.get("x-input")
-        return said["kind"] if said and applies(said, params) else None
+        source = self.schema.get("x-input")
+        return source["kind"] if source and applies(source, params) else None
 
     def paths(self, params: Mapping[str, Any]) -> Iterator[str]:
         """Yield the paths it names, of a list each, of an object that under the key ``at``."""
@@ -160,8 +160,8 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
     @property
     def families(self) -> Mapping[str, str]:
         """How the names of further figures begin, and the parameter that gives their ends."""
-        said: Mapping[str, str] = self.schema["x-tool"].get("metric_families", {})
-        return said
+        leads: Mapping[str, str] = self.schema["x-tool"].get("metric_families", {})
+        return leads
 
     @property
     def report(self) -> str | None:
@@ -187,7 +187,7 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
     def parameters(self) -> Mapping[str, Parameter]:
         """Its parameters by name, in the order of the catalogue."""
         return MappingProxyType(
-            {name: _parameter(name, said) for name, said in self.schema["properties"].items()}
+            {name: _parameter(name, child) for name, child in self.schema["properties"].items()}
         )
 
     @cached_property
@@ -203,8 +203,8 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def outputs(self) -> Mapping[str, Output]:
         """What it makes, by the name used in ``stages.NAME.OUTPUT``."""
-        said = self.schema["x-tool"]["outputs"]
-        return MappingProxyType({name: _output(name, entry) for name, entry in said.items()})
+        entries = self.schema["x-tool"]["outputs"]
+        return MappingProxyType({name: _output(name, entry) for name, entry in entries.items()})
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
@@ -222,12 +222,12 @@ def at(schema: Json, release: str | None) -> Json:
     if release is None:
         return schema
     here = numbers(release)
-    known = {
-        name: {**said, **_default_at(said, here)}
-        for name, said in schema["properties"].items()
-        if numbers(said.get("x-since", "0")) <= here
+    properties = {
+        name: {**child, **_default_at(child, here)}
+        for name, child in schema["properties"].items()
+        if numbers(child.get("x-since", "0")) <= here
     }
-    return {**schema, "properties": known}
+    return {**schema, "properties": properties}
 
 
 def _default_at(schema: Json, release: tuple[int, ...]) -> Json:
@@ -284,17 +284,19 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(child)
 
 
-def applies(said: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+def applies(rule: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     """Say whether the ``when`` of an annotation holds for these parameters."""
-    when: Mapping[str, Any] = said.get("when", {})
+    when: Mapping[str, Any] = rule.get("when", {})
     return when.items() <= params.items()
 
 
 def branches(schema: Json, value: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
     """Yield the properties of the conditional branches that hold for `value`."""
     for branch in schema.get("allOf", ()):
-        wanted = branch.get("if", {}).get("properties", {})
-        if wanted and all(value.get(key) == said.get("const") for key, said in wanted.items()):
+        conditions = branch.get("if", {}).get("properties", {})
+        if conditions and all(
+            value.get(key) == condition.get("const") for key, condition in conditions.items()
+        ):
             yield from branch.get("then", {}).get("properties", {}).items()
 
 
@@ -303,34 +305,42 @@ def resolve(schema: Json, root: Json) -> Json:
     target = schema.get("$ref")
     if target is None:
         return schema
-    found = root
+    definition = root
     for word in target.removeprefix("#/").split("/"):
-        found = found[word]
-    return {**found, **{key: value for key, value in schema.items() if key != "$ref"}}
+        definition = definition[word]
+    return {**definition, **{key: value for key, value in schema.items() if key != "$ref"}}
 
 
-def complete(schema: Json, given: Mapping[str, Any], root: Json) -> Json:
-    """Return `given` with every default filled in, nested objects included, in schema order.
+def complete(schema: Json, values: Mapping[str, Any], root: Json) -> Json:
+    """Return `values` with every default filled in, nested objects included, in schema order.
 
     Of an object with ``x-select`` only the entry named by that sibling is filled in (T30).
     """
     full: Json = {}
     properties = schema.get("properties", {})
-    for name, said in properties.items():
-        if name in given:
-            full[name] = _completed(said, given[name], root)
-        elif "default" in said:
-            full[name] = _completed(said, said["default"], root)
-    for name, said in properties.items():
-        if "x-select" not in said:
+    for name, child in properties.items():
+        if name in values:
+            full[name] = _complete_value(child, values[name], root)
+        elif "default" in child:
+            full[name] = _complete_value(child, child["default"], root)
+    for name, child in properties.items():
+        if "x-select" not in child:
             continue
-        chosen, own = full.get(said["x-select"]), full.get(name)
-        if isinstance(chosen, str) and isinstance(own, dict) and chosen in said["properties"]:
-            full[name] = {chosen: _completed(said["properties"][chosen], own.get(chosen, {}), root)}
+        selection, own = full.get(child["x-select"]), full.get(name)
+        if (
+            isinstance(selection, str)
+            and isinstance(own, dict)
+            and selection in child["properties"]
+        ):
+            full[name] = {
+                selection: _complete_value(
+                    child["properties"][selection], own.get(selection, {}), root
+                )
+            }
     return full
 
 
-def _completed(schema: Json, value: Any, root: Json) -> Any:
+def _complete_value(schema: Json, value: Any, root: Json) -> Any:
     if value is None or isinstance(value, str | bool | float):
         return value
     schema = resolve(schema, root)
@@ -340,14 +350,14 @@ def _completed(schema: Json, value: Any, root: Json) -> Any:
         return dict(value)
     if isinstance(value, list):
         item = schema.get("items", {})
-        return [_completed(item, entry, root) for entry in value]
+        return [_complete_value(item, entry, root) for entry in value]
     if schema.get("type") == "number" and type(value) is int:
         return float(value)
     return value
 
 
-def _text(said: Any) -> str | None:
-    return None if said is None else str(said)
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _parameter(name: str, schema: Json) -> Parameter:
@@ -366,11 +376,11 @@ def _parameter(name: str, schema: Json) -> Parameter:
     )
 
 
-def _output(name: str, said: Json) -> Output:
+def _output(name: str, entry: Json) -> Output:
     return Output(
         name=name,
-        param=said.get("param"),
-        place=said.get("place"),
-        path=said.get("path"),
-        when=said.get("when", {}),
+        param=entry.get("param"),
+        place=entry.get("place"),
+        path=entry.get("path"),
+        when=entry.get("when", {}),
     )

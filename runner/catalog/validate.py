@@ -64,15 +64,17 @@ def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
     )
     plain = list(islice(every, validator.MAX_ERRORS))
     bad = {violation.path for violation in plain}
-    found = [*plain, *_unselected(schema, value, bad)]
+    result = [*plain, *_unselected(schema, value, bad)]
     for error in errors:
         rule = _rule(error)
         if rule and not _doubtful(rule, error, value, schema, bad):
-            found += _explain(error, schema, value)
+            result += _explain(error, schema, value)
     if validator.MAX_ERRORS in {len(errors), len(plain)}:
         why = f"has at least {validator.MAX_ERRORS:,} mistakes: the others are not looked for"
-        found.append(Violation(path=(), message=why, rule="more-problems", hint="mend these first"))
-    return _once(found)
+        result.append(
+            Violation(path=(), message=why, rule="more-problems", hint="mend these first")
+        )
+    return _once(result)
 
 
 def dotted(path: Path) -> str:
@@ -130,33 +132,35 @@ def _unselected(schema: Mapping[str, Any], value: Any, bad: set[Path]) -> Iterat
     """Yield each entry of an ``x-select`` mapping that the chosen sibling does not name (T30)."""
     if not isinstance(value, dict):
         return
-    for name, said in schema.get("properties", {}).items():
-        if "x-select" not in said:
+    for name, child in schema.get("properties", {}).items():
+        if "x-select" not in child:
             continue
-        selector = said["x-select"]
+        selector = child["x-select"]
         entries = value.get(name)
         if not isinstance(entries, dict) or (selector,) in bad:
             continue
-        chosen = value.get(selector, schema["properties"][selector].get("default"))
-        if chosen is MISSING:
+        selection = value.get(selector, schema["properties"][selector].get("default"))
+        if selection is MISSING:
             continue
         for entry in entries:
-            if entry != chosen and entry in said["properties"]:
+            if entry != selection and entry in child["properties"]:
                 default = "" if selector in value else " (its default)"
-                message = f"{selector} is {chosen}{default}: mlx-lm reads only {name}.{chosen}"
-                own = said["properties"].get(chosen, {}).get("properties", {})
+                message = (
+                    f"{selector} is {selection}{default}: mlx-lm reads only {name}.{selection}"
+                )
+                own = child["properties"].get(selection, {}).get("properties", {})
                 inside = entries[entry] if isinstance(entries[entry], dict) else {}
-                moves = chosen not in entries and inside.keys() <= own.keys()
-                hint = f"write {selector}: {entry}" + f", or {name}: {{{chosen}: …}}" * moves
+                moves = selection not in entries and inside.keys() <= own.keys()
+                hint = f"write {selector}: {entry}" + f", or {name}: {{{selection}: …}}" * moves
                 path = (name, entry)
                 yield Violation(
                     path=path, message=message, rule="not-read", hint=hint, key=True, about=()
                 )
 
 
-def _once(found: Iterable[Violation]) -> list[Violation]:
+def _once(every: Iterable[Violation]) -> list[Violation]:
     """Return the violations in order, each mistake told once."""
-    all_of_them = list(found)
+    all_of_them = list(every)
     mistyped = {v.path for v in all_of_them if v.rule == "wrong-type"}
     once: dict[Any, Violation] = {}
     for v in sorted(all_of_them, key=lambda v: len(v.path)):
@@ -166,35 +170,35 @@ def _once(found: Iterable[Violation]) -> list[Violation]:
     for v in once.values():
         if v.rule == "missing-key":
             lacking.setdefault(v.path, []).append(v)
-    kept = [v for v in once.values() if v.rule != "missing-key"]
+    result = [v for v in once.values() if v.rule != "missing-key"]
     for path, missing in lacking.items():
         names = tuple(name for v in missing for name in v.names)
         *first, last = (f"'{name}'" for name in names)
         message = f"needs {', '.join(first)} and {last}" if first else f"needs {last}"
-        kept.append(
+        result.append(
             Violation(
                 path=path, message=message, rule="missing-key", hint=missing[0].hint, names=names
             )
         )
-    return sorted(kept, key=lambda v: [str(step) for step in v.path])
+    return sorted(result, key=lambda v: [str(step) for step in v.path])
 
 
 def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violation]:
     """Turn one of jsonschema's errors into our words."""
     path = tuple(error.absolute_path)
     schema = error.schema if isinstance(error.schema, Mapping) else {}
-    said, about = _message(error, root)
+    text, about = _message(error, root)
     if error.validator == "additionalProperties":
-        chosen = value.get(schema.get("x-select", "")) if isinstance(value, dict) else None
+        selection = value.get(schema.get("x-select", "")) if isinstance(value, dict) else None
         for name in error.instance:
             if name not in schema.get("properties", {}):
-                yield unknown(schema, path, name, chosen, error.instance)
+                yield unknown(schema, path, name, selection, error.instance)
     elif "propertyNames" in error.absolute_schema_path:
         name = str(error.instance)
         hint = str(schema.get("x-hint", ""))
-        yield Violation(path=(*path, name), message=said, rule="bad-name", hint=hint, key=True)
-    elif said:
-        yield _told(error, root, said, about)
+        yield Violation(path=(*path, name), message=text, rule="bad-name", hint=hint, key=True)
+    elif text:
+        yield _own_words(error, root, text, about)
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
@@ -209,7 +213,7 @@ def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violat
         yield Violation(path=path, message=message, rule=rule, hint=hint)
 
 
-def _told(error: Any, root: Mapping[str, Any], said: str, about: Path | None) -> Violation:
+def _own_words(error: Any, root: Mapping[str, Any], text: str, about: Path | None) -> Violation:
     """Return what a schema's own message says; of several arguments, which one it is about."""
     path = tuple(error.absolute_path)
     if error.validator in _BOUNDS and "prefixItems" in error.absolute_schema_path:
@@ -219,38 +223,38 @@ def _told(error: Any, root: Mapping[str, Any], said: str, about: Path | None) ->
             path=path,
             message=message,
             rule=rule,
-            hint=f"the {(about or path)[-1]} {said}",
+            hint=f"the {(about or path)[-1]} {text}",
             short=short,
         )
     place = _reader(error, root, path)
     bare = error.validator == "required" and "properties" not in error.schema
-    wanted = error.validator_value if bare else ()
-    names = tuple(name for name in wanted if name not in error.instance)
+    required = error.validator_value if bare else ()
+    names = tuple(name for name in required if name not in error.instance)
     return Violation(
-        path=place, message=said, rule="bad-value", key=bool(_rule(error)), about=about, names=names
+        path=place, message=text, rule="bad-value", key=bool(_rule(error)), about=about, names=names
     )
 
 
 def unknown(
-    schema: Mapping[str, Any], path: Path, name: str, chosen: object = None, beside: Any = None
+    schema: Mapping[str, Any], path: Path, name: str, selection: object = None, beside: Any = None
 ) -> Violation:
     """Return the violation of a key that the schema of its mapping does not know.
 
     `beside` is the mapping it stands in.
     """
-    known = schema.get("properties", {})
-    meant = hints.quotient(schema, name, beside)
+    properties = schema.get("properties", {})
+    ratio = hints.quotient(schema, name, beside)
     hint = (
-        f"did you mean {meant[0]}: {meant[1]} ({name} / {schema['x-quotient'][name]['by']})?"
-        if meant
+        f"did you mean {ratio[0]}: {ratio[1]} ({name} / {schema['x-quotient'][name]['by']})?"
+        if ratio
         else ""
     )
-    called = schema.get("x-called", {}).get(name)
-    hint = f"they are called {called}" if called else hint
-    hint = hint or schema.get("x-not", {}).get(name) or hints.unread(name, known, chosen)
-    near = called or nearest(str(name), known)
-    hint = hint or (f"did you mean '{near}'?" if near else str(schema.get("x-hint", "")))
-    names = (near,) if near else ()
+    alias = schema.get("x-called", {}).get(name)
+    hint = f"they are called {alias}" if alias else hint
+    hint = hint or schema.get("x-not", {}).get(name) or hints.unread(name, properties, selection)
+    neighbour = alias or nearest(str(name), properties)
+    hint = hint or (f"did you mean '{neighbour}'?" if neighbour else str(schema.get("x-hint", "")))
+    names = (neighbour,) if neighbour else ()
     return Violation(
         path=(*path, name),
         message=f"unknown '{name}'",
@@ -276,8 +280,8 @@ def _reader(error: Any, root: Any, path: Path) -> Path:
     schema: Any = root
     for step in steps:
         schema = schema[step]
-    given = error.instance if isinstance(error.instance, dict) else {}
-    return next(((*path, name) for name in _read(schema["if"]) if name in given), path)
+    value = error.instance if isinstance(error.instance, dict) else {}
+    return next(((*path, name) for name in _read(schema["if"]) if name in value), path)
 
 
 def _message(error: Any, root: Any) -> tuple[str, Path | None]:
@@ -286,7 +290,7 @@ def _message(error: Any, root: Any) -> tuple[str, Path | None]:
     A wrong type inside a plain parameter is said in our own words.
     """
     steps = list(error.absolute_schema_path)
-    found: tuple[str, Path | None] = ("", None)
+    result: tuple[str, Path | None] = ("", None)
     about: list[str | int] = []
     schema: Any = root
     for at, step in enumerate(steps):
@@ -301,27 +305,27 @@ def _message(error: Any, root: Any) -> tuple[str, Path | None]:
         elif step in {"items", "additionalProperties"}:
             about += list(error.absolute_path)[len(about) : len(about) + 1] or [step]
         if isinstance(schema, dict) and "x-message" in schema:
-            found = (schema["x-message"], tuple(about))
-    leaf = found[1] is not None and list(found[1]) == list(error.absolute_path)
-    return ("", None) if error.validator == "type" and leaf else found
+            result = (schema["x-message"], tuple(about))
+    leaf = result[1] is not None and list(result[1]) == list(error.absolute_path)
+    return ("", None) if error.validator == "type" and leaf else result
 
 
 def _wrong_type(
     path: Path, value: Any, expected: str | list[str], schema: Mapping[str, Any]
 ) -> Violation:
     names = [expected] if isinstance(expected, str) else expected
-    wanted = " or ".join(_TYPES[name] for name in names)
-    said = str(schema.get("x-hint", ""))
+    expectation = " or ".join(_TYPES[name] for name in names)
+    own_hint = str(schema.get("x-hint", ""))
     whole = {"object", "array"} & set(names) and value is not None
     # Whoever wrote the schema knows its entries; that a text is one of them is but a guess.
-    hint = (said if whole else "") or hints.of_type(value, names, path) or said
+    hint = (own_hint if whole else "") or hints.of_type(value, names, path) or own_hint
     if isinstance(value, float) and not math.isfinite(value):
-        wanted, hint = "a finite number", ""
+        expectation, hint = "a finite number", ""
     if isinstance(value, str):
-        seen = f"the text {shown(value)}"
+        actual = f"the text {shown(value)}"
     else:
-        seen = shown(value) if isinstance(value, bool | int | float) else kind(value)
-    message = f"must be {wanted}, not {seen}"
+        actual = shown(value) if isinstance(value, bool | int | float) else kind(value)
+    message = f"must be {expectation}, not {actual}"
     return Violation(path=path, message=message, rule="wrong-type", hint=hint, types=tuple(names))
 
 
@@ -334,9 +338,9 @@ def _wrong_value(error: Any) -> tuple[str, str, str]:
         return f"must be {_BOUNDS[keyword]} {limit}, not {shown(value)}", "out-of-range", hint
     if keyword == "enum":
         choices = listing((c if isinstance(c, str) else shown(c) for c in limit), 20)
-        known = [choice for choice in limit if isinstance(choice, str)]
+        texts = [choice for choice in limit if isinstance(choice, str)]
         otherwise = str(error.schema.get("x-hint", ""))
-        hint = suggest(value, known, otherwise) if isinstance(value, str) else otherwise
+        hint = suggest(value, texts, otherwise) if isinstance(value, str) else otherwise
         return f"must be one of {choices}, not {shown(value)}", "not-a-choice", hint
     if keyword.startswith("min"):
         if limit == 1:

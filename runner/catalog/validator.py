@@ -33,15 +33,15 @@ def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
 
     Of a value with more mistakes than anybody mends at once, those that come first.
     """
-    held = _HeldErrors(schema=schema)
-    mark = _digest(f"{_signature(held)}{value!r}")
+    source = _SchemaKey(schema=schema)
+    mark = _digest(f"{_signature(source)}{value!r}")
     if mark in _sound:
         return []
-    found = list(islice(_validator(held).iter_errors(value), MAX_ERRORS))
-    if not found:
+    result = list(islice(_validator(source).iter_errors(value), MAX_ERRORS))
+    if not result:
         _sound.add(mark)
         _learned.append(mark)
-    return found
+    return result
 
 
 def remember(marks: Iterable[str]) -> None:
@@ -49,7 +49,7 @@ def remember(marks: Iterable[str]) -> None:
     _sound.update(marks)
 
 
-def learned() -> list[str]:
+def new_marks() -> list[str]:
     """Return what was found sound since the last call, to be remembered."""
     new = _learned.copy()
     _learned.clear()
@@ -60,25 +60,25 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-class _HeldErrors(Struct, frozen=True, kw_only=True, eq=False):
+class _SchemaKey(Struct, frozen=True, kw_only=True, eq=False):
     """A schema that cannot be collected, so that its id stays its own."""
 
     schema: Mapping[str, Any]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _HeldErrors) and other.schema is self.schema
+        return isinstance(other, _SchemaKey) and other.schema is self.schema
 
     def __hash__(self) -> int:
         return id(self.schema)
 
 
 @lru_cache(maxsize=64)
-def _signature(held: _HeldErrors) -> str:
-    return _digest(json.dumps(held.schema, sort_keys=True))
+def _signature(source: _SchemaKey) -> str:
+    return _digest(json.dumps(source.schema, sort_keys=True))
 
 
 @lru_cache(maxsize=64)
-def _validator(held: _HeldErrors) -> "Draft202012Validator":
+def _validator(source: _SchemaKey) -> "Draft202012Validator":
     """Return jsonschema's validator, which remembers the values that a property has taken.
 
     Stages mostly say the same things: of a thousand, each value is looked at once.
@@ -87,20 +87,20 @@ def _validator(held: _HeldErrors) -> "Draft202012Validator":
 
     good: set[tuple[int, str]] = set()
 
-    def properties(validator: Any, said: Any, value: Any, _: Any) -> Iterator[Any]:
-        for name, schema in said.items() if isinstance(value, dict) else ():
+    def properties(validator: Any, children: Any, value: Any, _: Any) -> Iterator[Any]:
+        for name, schema in children.items() if isinstance(value, dict) else ():
             if name not in value:
                 continue
             mark = (id(schema), repr(value[name]))
             if mark not in good:
-                found = list(validator.descend(value[name], schema, path=name, schema_path=name))
-                yield from found
-                if not found:
+                errors = list(validator.descend(value[name], schema, path=name, schema_path=name))
+                yield from errors
+                if not errors:
                     good.add(mark)
 
     keywords = {"properties": _unless_missing(properties)}
     strict: Any = extend(_strict(), validators=keywords)  # type: ignore[no-untyped-call]
-    validator: Draft202012Validator = strict(held.schema)
+    validator: Draft202012Validator = strict(source.schema)
     return validator
 
 
@@ -120,39 +120,39 @@ def _strict() -> "type[Draft202012Validator]":
     )
     checks = {**Draft202012Validator.VALIDATORS, "pattern": _pattern}
     keywords = {name: _unless_missing(check) for name, check in checks.items()}
-    keywords["uniqueItems"] = _of_known(keywords["uniqueItems"])
+    keywords["uniqueItems"] = _without_missing(keywords["uniqueItems"])
     strict: type[Draft202012Validator] = extend(  # type: ignore[no-untyped-call]
         Draft202012Validator, validators=keywords, type_checker=checker
     )
     return strict
 
 
-def _pattern(_: Any, said: str, value: Any, __: Any) -> Iterator[Any]:
+def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[Any]:
     """Judge a pattern as JSON Schema means it: its ``$`` is the end, not before a last newline."""
     from jsonschema import ValidationError
 
-    if isinstance(value, str) and not _compiled(said).search(value):
-        yield ValidationError(f"{value!r} does not match {said!r}")
+    if isinstance(value, str) and not _regex(pattern).search(value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _regex(pattern: str) -> re.Pattern[str]:
     ends = {"$": r"\Z"}
     return re.compile(_PART.sub(lambda part: ends.get(part[0], part[0]), pattern))
 
 
-def _of_known(check: Any) -> Any:
+def _without_missing(check: Any) -> Any:
     """Return a keyword that looks at the entries of a list that could be made: others are alike."""
 
-    def keyword(validator: Any, said: Any, value: Any, schema: Any) -> Any:
-        known = [one for one in value if one is not MISSING] if isinstance(value, list) else value
-        return check(validator, said, known, schema)
+    def keyword(validator: Any, argument: Any, value: Any, schema: Any) -> Any:
+        entries = [one for one in value if one is not MISSING] if isinstance(value, list) else value
+        return check(validator, argument, entries, schema)
 
     return keyword
 
 
 def _unless_missing(check: Any) -> Any:
-    def keyword(validator: Any, said: Any, value: Any, schema: Any) -> Any:
-        return () if value is MISSING else check(validator, said, value, schema) or ()
+    def keyword(validator: Any, argument: Any, value: Any, schema: Any) -> Any:
+        return () if value is MISSING else check(validator, argument, value, schema) or ()
 
     return keyword

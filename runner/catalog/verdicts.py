@@ -18,11 +18,11 @@ MOST = 1 << 20
 
 
 @contextmanager
-def remembered() -> Iterator[None]:
+def memory() -> Iterator[None]:
     """Let the validator know what was found sound before, and keep what it learns meanwhile."""
     _remember(_file())
     yield
-    _keep(validator.learned(), _file())
+    _keep(validator.new_marks(), _file())
 
 
 @functools.cache
@@ -44,8 +44,8 @@ def _keep(marks: Sequence[str], file: Path | None) -> None:
 
 def _file() -> Path | None:
     place = folder.folder()
-    found = importlib.util.find_spec("jsonschema")
-    if place is None or found is None or found.origin is None:
+    spec = importlib.util.find_spec("jsonschema")
+    if place is None or spec is None or spec.origin is None:
         return None
-    judge = f"{__version__} {found.origin} {Path(found.origin).stat().st_mtime_ns}"
+    judge = f"{__version__} {spec.origin} {Path(spec.origin).stat().st_mtime_ns}"
     return place / f"sound-{hashlib.blake2b(judge.encode(), digest_size=8).hexdigest()}"

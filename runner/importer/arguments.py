@@ -190,7 +190,7 @@ class _Parser:
         return None
 
     def value(self, parameter: Parameter, word: Argument) -> None:
-        word = replace(word, text=parameter.rewritten(word.text))  # a recipe says what is reached
+        word = replace(word, text=parameter.rewrite(word.text))  # a recipe says what is reached
         known = self.follow(parameter.name, word)
         if not known and parameter.emit != "repeat":
             self.keep(parameter, MISSING, word)

@@ -41,8 +41,8 @@ def test_numbers_are_finite_and_whole_numbers_whole(value, good):
 def test_what_was_sound_is_not_judged_again_and_what_was_not_is(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(validator, "_sound", set())
-    validator.learned()
-    with verdicts.remembered():
+    validator.new_marks()
+    with verdicts.memory():
         assert validator.errors(SCHEMA, {"count": 77}) == []
         assert validator.errors(SCHEMA, {"count": "77"}) != []
     (file,) = (tmp_path / "cache").iterdir()
@@ -50,7 +50,7 @@ def test_what_was_sound_is_not_judged_again_and_what_was_not_is(monkeypatch, tmp
     monkeypatch.setattr(validator, "_sound", set())
     verdicts._remember.cache_clear()
     monkeypatch.setattr(validator, "_validator", lambda held: pytest.fail("judged again"))
-    with verdicts.remembered():
+    with verdicts.memory():
         assert validator.errors(SCHEMA, {"count": 77}) == []
         for schema, value in ((SCHEMA, {"count": 78}), ({**SCHEMA, "title": "x"}, {"count": 77})):
             with pytest.raises(pytest.fail.Exception, match="judged again"):
@@ -67,7 +67,7 @@ def test_a_cache_that_cannot_be_used_is_done_without(harm, monkeypatch, tmp_path
         folder.mkdir()
         verdicts._file().write_bytes(b"\xff\xfe")
     verdicts._remember.cache_clear()
-    with verdicts.remembered():
+    with verdicts.memory():
         assert validator.errors(SCHEMA, {"count": 1000}) == []
     assert harm != "none" or not folder.exists()
 
