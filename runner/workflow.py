@@ -54,7 +54,7 @@ def read(
     environ: Mapping[str, str] | None = None,
     files: RecipeFiles = disk,
     named: str = "",
-) -> recipes.Loaded:
+) -> recipes.LoadResult:
     """Read a recipe and fold its layers; every problem is in the result.
 
     In the texts it was read from, which pictures of problems show, secrets are masked, and files
@@ -70,7 +70,7 @@ def gather(
     environ: Mapping[str, str] | None = None,
     files: RecipeFiles = disk,
     named: str = "",
-) -> recipes.Gathered:
+) -> recipes.SourceTree:
     """Read the files of a recipe, to be folded as often as it is looked at."""
     here = project.of(named or file)
     found = recipes.gather(file, here.recipes(files.read), files.beside)
@@ -84,14 +84,14 @@ def gather(
 @answering()
 @resting()
 def fold(
-    found: recipes.Gathered,
+    found: recipes.SourceTree,
     profiles: Sequence[str] = (),
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     *,
     alone: bool = False,
     without: Collection[tuple[str, int]] = (),
-) -> recipes.Loaded:
+) -> recipes.LoadResult:
     """Lay over a recipe what a caller says; with `alone` it has no other profiles than these.
 
     `without` are the places of options, ``(file, line)``, that are left out.
@@ -122,7 +122,7 @@ def load(
     return loaded.recipe
 
 
-def problems(loaded: recipes.Loaded, environ: Mapping[str, str] | None = None) -> list[Problem]:
+def problems(loaded: recipes.LoadResult, environ: Mapping[str, str] | None = None) -> list[Problem]:
     """Return every problem of a recipe, those of its layers and those of its stages."""
     if loaded.recipe is None:
         return loaded.problems

@@ -30,7 +30,7 @@ from runner.recipe import find
 if TYPE_CHECKING:
     from runner.plan.compile import Compilation
     from runner.plan.model import Plan
-    from runner.recipe.load import Gathered, Loaded
+    from runner.recipe.load import LoadResult, SourceTree
 
 _UNREAD = {"unused-var", "unused-defaults", "override-nothing", "unknown-key"}
 _ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
@@ -76,7 +76,7 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
     found = []
     for path in paths:
         if path.endswith(_ROWS):
-            hint = find.rows_checked(posixpath.dirname(path) or ".")
+            hint = find.rows_hint(posixpath.dirname(path) or ".")
             raise RecipeError(f"{path} holds rows, and no recipe", hint)
     for file in find.recipes(paths):
         found.append(file)
@@ -89,7 +89,7 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
         where = ", ".join(paths)
         hint = "a recipe has 'version' and 'stages'"
         if rows := find.of_rows(paths):
-            hint += f"; {find.rows_checked(rows)}"
+            hint += f"; {find.rows_hint(rows)}"
         raise RecipeError(f"there is no recipe in {where}", hint)
     return list(dict.fromkeys(found))
 
@@ -192,7 +192,7 @@ def _looked_at(file: str, request: CheckRequest, world: World, *, within: bool) 
     return Checked(file=file, problems=problems, sources=loaded.sources, budgets=budgets, base=base)
 
 
-def _is_base(loaded: "Loaded") -> bool:
+def _is_base(loaded: "LoadResult") -> bool:
     """Say whether a file can be read and has no stages, whatever is laid over it."""
     from runner.recipe.merge import ENVIRONMENT, SET
     from runner.recipe.overrides import PROFILE
@@ -203,7 +203,7 @@ def _is_base(loaded: "Loaded") -> bool:
 
 
 def _with_profiles(
-    gathered: "Gathered",
+    gathered: "SourceTree",
     compiled: "Compilation",
     before: Sequence[Problem],
     request: CheckRequest,
@@ -214,12 +214,12 @@ def _with_profiles(
     Rows are read again only by the tools of ours that a profile changes. What is too much to look
     at is no "no problems".
     """
-    from runner.recipe.size import tried
+    from runner.recipe.size import too_often
 
     recipe = compiled.resolver.recipe
     names = list(recipe.section("profiles"))
     hint = "name those to look at: run-recipe check RECIPE --profile NAME"
-    if large := tried(recipe.tree, "profiles", len(names), compiled.resolver.size, hint):
+    if large := too_often(recipe.tree, "profiles", len(names), compiled.resolver.size, hint):
         yield large
         return
     told = {(problem.mark, problem.rule) for problem in before}
@@ -235,7 +235,7 @@ def _with_profiles(
 
 
 def _under(
-    gathered: "Gathered", profile: str, request: CheckRequest, world: World, plain: "Plan | None"
+    gathered: "SourceTree", profile: str, request: CheckRequest, world: World, plain: "Plan | None"
 ) -> Sequence[Problem]:
     """Return what is wrong with a recipe under a profile that nobody asked for.
 

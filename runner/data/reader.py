@@ -27,7 +27,7 @@ from runner.data.rows import (
     require_format,
     strings,
 )
-from runner.recipe.find import rows_checked
+from runner.recipe.find import rows_hint
 from runner.system.reader import LONGEST, opened
 from runner.system.workers import Crew
 
@@ -142,7 +142,7 @@ def _texts(row: Mapping[str, Any], kind: str, use: RowUse) -> list[str]:
 def refusal(flaw: Flaw, file: Path, number: int, line: bytes) -> ToolError:
     """Return the error of a row, with its place and how to find all others."""
     problem = problem_of(flaw, str(file), number, line)
-    every = f"\n    {rows_checked(str(file.parent))}" * (flaw.rule in SLUGS)
+    every = f"\n    {rows_hint(str(file.parent))}" * (flaw.rule in SLUGS)
     return ToolError(picture(problem, {}) + every, problem=problem)
 
 

@@ -58,7 +58,7 @@ def from_file(file: str, schema: str = "", leave_out: Sequence[str] = ()) -> Imp
         hint = "import reads no text with U+E000 or U+E001 in it"
         raise RecipeError(f"{file} holds a character of private use", hint)
     if file.endswith(".jsonl") or (not file.endswith(".json") and _rows(text)):
-        hint = find.rows_checked(str(Path(file).parent))
+        hint = find.rows_hint(str(Path(file).parent))
         raise RecipeError(f"{file} holds rows of data, and no commands", hint)
     if file.endswith(".json"):
         return _of_adapter(text, file, schema)
@@ -168,7 +168,7 @@ def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Import
     )
 
 
-def _readable(loaded: recipes.Loaded, file: str) -> None:
+def _readable(loaded: recipes.LoadResult, file: str) -> None:
     """Refuse a recipe that could not be read back. Raises RecipeError."""
     told = next((one for one in loaded.problems if one.rule in _UNREADABLE), None)
     if told is not None:
@@ -181,7 +181,7 @@ def _asks(problem: Problem) -> bool:
     return problem.rule == "undefined" and problem.about[:1] == ("env",)
 
 
-def _compiled(text: str, name: str) -> tuple[recipes.Loaded, Compilation | None]:
+def _compiled(text: str, name: str) -> tuple[recipes.LoadResult, Compilation | None]:
     """Compile a recipe that is no file yet, in an empty environment."""
     data = text.encode("utf-8", "surrogatepass")  # half a character is told as what is no UTF-8
     loaded = recipes.load(name, lambda file: data if file == name else files.read(file))

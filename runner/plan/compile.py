@@ -252,7 +252,7 @@ class _StageBuilder:
         whole = self.anchor(draft)
         for one in (*violations(tool.schema, params), *no_paths(tool, params)):
             violation = self.with_place(one)
-            if violation.rule == "missing-key" and (beside or self.recipe.lost):
+            if violation.rule == "missing-key" and (beside or self.recipe.missing_files):
                 continue
             if beside and not violation.path:
                 continue
@@ -376,7 +376,7 @@ class _StageBuilder:
                 "unknown-stage",
             )
             hint = offer(need.value, Others(stages, draft.name))
-        if not self.recipe.lost:
+        if not self.recipe.missing_files:
             self.problems.append(
                 Problem(mark=need.mark, message=why, rule=rule, hint=hint, notes=notes)
             )

@@ -144,10 +144,10 @@ class _Inheritance:
         if parent not in self.stages:
             why = f"'{name}' extends '{parent}', which is not a stage"
             hint = offer(parent, Others(self.stages, name))
-            lost = self.recipe.lost
+            files_are_missing = self.recipe.missing_files
             return (
                 []
-                if lost
+                if files_are_missing
                 else [
                     Problem(
                         mark=extends.mark, message=why, rule="unknown-stage", hint=hint, notes=notes

@@ -43,7 +43,7 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
         violation = refusal
         if violation.rule == "missing-key":
             lacking = [n for n in envelope["required"] if n not in bare and n not in near_misses]
-            if lacking and not recipe.lost:
+            if lacking and not recipe.missing_files:
                 yield _lacking(recipe, lacking)
             continue
         at = locate(tree, violation.path)
@@ -98,7 +98,7 @@ def stage_problems(draft: Draft, options: Json, schema: Json, recipe: Recipe) ->
     owner = f"stage '{draft.name}'"
     refusals = []
     for one in violations(schema, options):
-        if one.rule == "missing-key" and (not draft.sound or recipe.lost):
+        if one.rule == "missing-key" and (not draft.sound or recipe.missing_files):
             continue
         refusals.append(_of_null(_advised(one, draft), locate(draft.node, one.path)))
     for path in (("timeout",), ("retry", "delay")):

@@ -166,7 +166,7 @@ class Resolver:
         """Return the stage called `name`; raises TemplateError where there is none."""
         if name in self.drafts:
             return self.drafts[name]
-        if self.recipe.lost or not self.drafts:
+        if self.recipe.missing_files or not self.drafts:
             raise ToldError
         why = f"the recipe has no stage '{name}'"
         raise TemplateError(why, offer(name, self.drafts), "undefined")

@@ -107,7 +107,7 @@ class Vars(Scope):
         section = self._lookup.recipe.tree.get("vars")
         unread = section is not None and not isinstance(section.value, dict)
         dashed = self._dashed(name)
-        if unread or dashed or self._lookup.recipe.lost:
+        if unread or dashed or self._lookup.recipe.missing_files:
             raise ToldError
         if not self.nodes and not self.path:
             hint = f"the recipe has no vars: write vars: {{{name}: …}}"

@@ -55,8 +55,8 @@ def suites(paths: Iterable[str]) -> Iterator[str]:
 
 def _suites(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
-        found = _files(Path(path)) if is_folder(Path(path)) else ()
-        yield from (one.as_posix() for one in sorted(found) if is_suite(one))
+        files = _files(Path(path)) if is_folder(Path(path)) else ()
+        yield from (one.as_posix() for one in sorted(files) if is_suite(one))
 
 
 def of_rows(paths: Iterable[str]) -> str | None:
@@ -64,7 +64,7 @@ def of_rows(paths: Iterable[str]) -> str | None:
     return next((path for path in paths if any(Path(path).glob("*.jsonl"))), None)
 
 
-def rows_checked(folder: str) -> str:
+def rows_hint(folder: str) -> str:
     """Return what to run to have the rows of a folder checked."""
     there = [split for split in SPLITS if Path(folder, f"{split}.jsonl").exists()]
     command = ["run-recipe", "data", "check", folder]
@@ -78,14 +78,16 @@ def is_recipe(path: Path) -> bool:
 
     The resolved recipe that a run keeps is none.
     """
-    if not _named(path.name) or (path.name == KEPT and (path.parent / "run.json").exists()):
+    if not _has_recipe_suffix(path.name) or (
+        path.name == KEPT and (path.parent / "run.json").exists()
+    ):
         return False
     return reads_as_recipe(path.name, _read(path))
 
 
 def reads_as_recipe(name: str, text: bytes) -> bool:
     """Say whether a file of this name and text is meant as a recipe."""
-    if not _named(name):
+    if not _has_recipe_suffix(name):
         return False
     keys = set(_KEYS.findall(text))
     ours = len(keys) > 1 and bool(keys & {b"stages", b"extends"}) and not _LIST.search(text)
@@ -120,7 +122,7 @@ def _foreign(folder: Path) -> bool:
     return hidden or (folder / "pyvenv.cfg").exists()
 
 
-def _named(name: str) -> bool:
+def _has_recipe_suffix(name: str) -> bool:
     """Say whether a file may be a recipe by its name: what is none is not opened."""
     return name.endswith(SUFFIXES) and not name.endswith(ENDING)
 

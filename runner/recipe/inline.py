@@ -24,14 +24,14 @@ _LOST = {
 
 def inline(text: str, file: str) -> Document:
     """Read one value; every problem is in the Document. An empty text is nobody's value."""
-    said = text.strip()
-    if not said.startswith(_STRUCTURE) or said.startswith("{{"):
+    value = text.strip()
+    if not value.startswith(_STRUCTURE) or value.startswith("{{"):
         return bare(text, file)
     document = parse(text, file)
-    lost = None if document.problems else next(_lost(text, file), None)
-    if lost is not None:
-        document.problems.append(lost)
-    document.problems = [_quoted(one) for one in document.problems]
+    problem = None if document.problems else next(_losses(text, file), None)
+    if problem is not None:
+        document.problems.append(problem)
+    document.problems = [_with_quotes_hint(one) for one in document.problems]
     return document
 
 
@@ -42,7 +42,7 @@ def word(node: Node) -> str:
     return f"!override {flow(node.plain())}" if node.tag else flow(node.plain())
 
 
-def _lost(text: str, file: str) -> Iterator[Problem]:
+def _losses(text: str, file: str) -> Iterator[Problem]:
     """Yield what YAML would pass over in a text that it can read."""
     end = 0
     for token in tokens(text):
@@ -63,7 +63,7 @@ def _problem(text: str, at: int, file: str, why: str) -> Problem:
     return Problem(mark=mark, message=f"{why}, which would be lost", rule="lost-text")
 
 
-def _quoted(problem: Problem) -> Problem:
+def _with_quotes_hint(problem: Problem) -> Problem:
     """Return a problem with the way out of a word, where it is one of YAML's signs."""
     if problem.rule not in {"yaml-syntax", "lost-text", "unknown-tag"}:
         return problem

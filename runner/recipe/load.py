@@ -14,7 +14,7 @@ from runner.recipe.overrides import PREFIX, Overrides, overlay
 from runner.recipe.size import MAX_FILES, too_large
 from runner.recipe.yaml import MAX_NODES, parse
 
-__all__ = ["Loaded", "Overrides", "Recipe", "load"]
+__all__ = ["LoadResult", "Overrides", "Recipe", "load"]
 
 Read = Callable[[str], bytes]
 Beside = Callable[[str], Iterable[str]]
@@ -24,9 +24,9 @@ Trail = tuple[tuple[str, Mark], ...]
 class Recipe(Struct, frozen=True, kw_only=True):
     """One merged tree; `sources` is each file's text, `trail` the places that named each file.
 
-    `gaps` says that something in it could not be read, `lost` that a whole file is not in it, so
-    that nobody takes what is missing for a mistake of its own. `below` are the trees that the
-    caller's layers were laid over: the files, then each profile, then the environment.
+    `gaps` says that something in it could not be read, `missing_files` that a whole file is not in
+    it, so that nobody takes what is missing for a mistake of its own. `below` are the trees that
+    the caller's layers were laid over: the files, then each profile, then the environment.
     """
 
     file: str
@@ -34,15 +34,15 @@ class Recipe(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str]
     trail: Mapping[str, tuple[Mark, ...]]
     gaps: bool = False
-    lost: bool = False
+    missing_files: bool = False
     below: tuple[Node, ...] = ()
 
     @property
     def name(self) -> str:
         """The recipe's name: what it says, else the file's stem."""
-        said = self.tree.get("name")
-        if said is not None and isinstance(said.value, str):
-            return said.value
+        node = self.tree.get("name")
+        if node is not None and isinstance(node.value, str):
+            return node.value
         return posixpath.splitext(posixpath.basename(self.file.removeprefix(BUILTIN)))[0]
 
     @property
@@ -60,7 +60,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
         return tuple((mark, "inherited here") for mark in self.trail.get(node.file, ()))
 
 
-class Loaded(Struct, kw_only=True):
+class LoadResult(Struct, kw_only=True):
     """A recipe, or None where it cannot be put together, with every problem and every text."""
 
     recipe: Recipe | None
@@ -68,7 +68,7 @@ class Loaded(Struct, kw_only=True):
     sources: dict[str, str]
 
 
-class Gathered(Struct, frozen=True, kw_only=True):
+class SourceTree(Struct, frozen=True, kw_only=True):
     """The files of a recipe, folded: what a caller lays over them is not in it yet.
 
     `tree` is None where they cannot be put together.
@@ -79,12 +79,12 @@ class Gathered(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...]
     sources: Mapping[str, str]
     trail: Mapping[str, tuple[Mark, ...]]
-    lost: bool
+    missing_files: bool
 
 
 def load(
     file: str, read: Read, overrides: Overrides | None = None, beside: Beside | None = None
-) -> Loaded:
+) -> LoadResult:
     """Read a recipe and its parents through `read` (path -> bytes, OSError) and fold them.
 
     `beside` names the files near a path that cannot be read.
@@ -92,7 +92,7 @@ def load(
     return fold(gather(file, read, beside), overrides)
 
 
-def gather(file: str, read: Read, beside: Beside | None = None) -> Gathered:
+def gather(file: str, read: Read, beside: Beside | None = None) -> SourceTree:
     """Read a recipe and its parents, which is done once however often it is looked at."""
     gathering = _Gathering(read, beside or (lambda _: ()))
     gathering.lay(file, ())
@@ -101,55 +101,56 @@ def gather(file: str, read: Read, beside: Beside | None = None) -> Gathered:
         tree = gathering.layers[0]
         for layer in gathering.layers[1:]:
             tree = merge(tree, layer)
-    told = tuple(gathering.problems)
-    return Gathered(
+    return SourceTree(
         file=file,
         tree=tree,
-        problems=told,
+        problems=tuple(gathering.problems),
         sources=gathering.sources,
         trail=gathering.trail,
-        lost=gathering.lost,
+        missing_files=gathering.missing_files,
     )
 
 
-def fold(found: Gathered, overrides: Overrides | None = None, *, alone: bool = False) -> Loaded:
+def fold(
+    files: SourceTree, overrides: Overrides | None = None, *, alone: bool = False
+) -> LoadResult:
     """Lay over a recipe's files what a caller says.
 
     With `alone` the recipe has no other profiles than those that are chosen.
     """
     over = overrides or Overrides()
-    loaded = Loaded(recipe=None, problems=[*found.problems], sources={**found.sources})
-    if found.tree is None:
-        return loaded
+    result = LoadResult(recipe=None, problems=[*files.problems], sources={**files.sources})
+    if files.tree is None:
+        return result
     options = (
         len(over.sets) + len(over.profiles) + sum(name.startswith(PREFIX) for name in over.environ)
     )
-    if large := [*too_large(found.tree, options)]:
-        loaded.problems += large
-        return loaded
-    tree = _only(found.tree, over.profiles) if alone else found.tree
-    *below, tree = overlay(tree, over, loaded.sources, loaded.problems)
-    tree = _settled(tree, loaded.problems)
-    gaps = bool(loaded.problems)
-    loaded.recipe = Recipe(
-        file=found.file,
+    if large := [*too_large(files.tree, options)]:
+        result.problems += large
+        return result
+    tree = _only(files.tree, over.profiles) if alone else files.tree
+    *below, tree = overlay(tree, over, result.sources, result.problems)
+    tree = _settled(tree, result.problems)
+    gaps = bool(result.problems)
+    result.recipe = Recipe(
+        file=files.file,
         tree=tree,
-        sources=loaded.sources,
-        trail=found.trail,
+        sources=result.sources,
+        trail=files.trail,
         gaps=gaps,
-        lost=found.lost,
+        missing_files=files.missing_files,
         below=tuple(below),
     )
-    return loaded
+    return result
 
 
 def _only(tree: Node, names: Collection[str]) -> Node:
     """Return a recipe without the profiles that are not named."""
-    said = tree.get("profiles")
-    if said is None or not isinstance(said.value, dict):
+    profiles = tree.get("profiles")
+    if profiles is None or not isinstance(profiles.value, dict):
         return tree
-    kept = {name: said.value[name] for name in names if name in said.value}
-    return replace(tree, value={**tree.value, "profiles": replace(said, value=kept)})
+    selection = {name: profiles.value[name] for name in names if name in profiles.value}
+    return replace(tree, value={**tree.value, "profiles": replace(profiles, value=selection)})
 
 
 def _settled(tree: Node, problems: list[Problem]) -> Node:
@@ -173,7 +174,7 @@ class _Gathering:
         self.sources: dict[str, str] = {}
         self.trail: dict[str, tuple[Mark, ...]] = {}
         self.layers: list[Node] = []
-        self.lost = self.full = False
+        self.missing_files = self.full = False
         self.values = 0
 
     def lay(self, file: str, trail: Trail) -> None:
@@ -189,7 +190,7 @@ class _Gathering:
         self.trail[file] = tuple(mark for _, mark in reversed(trail))
         root = self.open(file, trail)
         if root is None:
-            self.lost = True
+            self.missing_files = True
             return
         for target in self.targets(root):
             path = _join(file, target.value)
@@ -200,18 +201,18 @@ class _Gathering:
                 self.lay(path, here)
         # A parent's name and description are its own.
         own = {"extends"} if not trail else {"extends", "name", "description"}
-        kept = {key: child for key, child in root.value.items() if key not in own}
-        self.layers.append(replace(root, value=kept))
+        children = {key: child for key, child in root.value.items() if key not in own}
+        self.layers.append(replace(root, value=children))
 
     def targets(self, root: Node) -> list[Node]:
         """Return the file names of ``extends``, each with its place."""
-        said = root.get("extends")
-        if said is None:
+        extends = root.get("extends")
+        if extends is None:
             return []
         good = []
-        for target in said.value if isinstance(said.value, list) else [said]:
+        for target in extends.value if isinstance(extends.value, list) else [extends]:
             if target.value is MISSING:
-                self.lost = True
+                self.missing_files = True
                 continue
             if not isinstance(target.value, str) or not target.value:
                 why = "'extends' takes a file name or a list of them"
@@ -222,7 +223,7 @@ class _Gathering:
             else:
                 good.append(target)
                 continue
-            self.lost = True
+            self.missing_files = True
             self.say(target.mark, why, "bad-extends", hint)
         return good
 
@@ -236,7 +237,7 @@ class _Gathering:
         )
         hint = "remove one of these lines" if len(rows) > 1 else "remove this line"
         notes = rows if len(rows) > 1 else ()
-        self.lost = True
+        self.missing_files = True
         why = f"{path} extends itself"
         self.problems.append(
             Problem(mark=target.mark, message=why, rule="extends-cycle", hint=hint, notes=notes)
@@ -293,26 +294,26 @@ class _Gathering:
         """Tell that a recipe has too much, once."""
         if self.full:
             return
-        self.full = self.lost = True
+        self.full = self.missing_files = True
         hint = "put what they say into fewer"
         self.say(trail[-1][1], f"this recipe has {what}", "too-large", hint)
 
     def unreadable(self, file: str, error: OSError, trail: Trail) -> None:
         stems = {posixpath.splitext(name)[0]: name for name in self.beside(file)}
-        near = suggest(posixpath.splitext(file)[0], stems)
+        neighbour = suggest(posixpath.splitext(file)[0], stems)
         for stem, name in stems.items():
-            near = near.replace(f"'{stem}'", f"'{name}'")
+            neighbour = neighbour.replace(f"'{stem}'", f"'{name}'")
         if set(file) & set("*?[") and not trail:
             hint = "let the shell expand it, without quotes, or name the folder"
         elif isinstance(error, IsADirectoryError):
             hint = "name a file in it"
         elif file.startswith(BUILTIN):
-            known = ", ".join(self.beside(file))
-            hint = near or f"there are: {known}"
+            names = ", ".join(self.beside(file))
+            hint = neighbour or f"there are: {names}"
         elif trail:
-            hint = near or "paths of 'extends' are relative to the file that says so"
+            hint = neighbour or "paths of 'extends' are relative to the file that says so"
         else:
-            hint = near
+            hint = neighbour
         why = f"cannot read {file}: {error.strerror or error}"
         self.say(
             trail[-1][1] if trail else Mark(file=file, line=1, column=1), why, "cannot-read", hint

@@ -19,18 +19,18 @@ def merge(below: Node, above: Node) -> Node:
     """
     if above.tag or not (isinstance(above.value, dict) and isinstance(below.value, dict)):
         tag = above.tag or ("override" if below.tag else "")
-        return above.laid(_last(above, below), tag)
-    merged = dict(below.value)
+        return above.with_loser(_last(above, below), tag)
+    children = dict(below.value)
     for key, child in above.value.items():
-        merged[key] = merge(merged[key], child) if key in merged else child
+        children[key] = merge(children[key], child) if key in children else child
     # What an option adds to a mapping does not move the mapping out of its file.
     base = below if above.file in {SET, ENVIRONMENT} else above
     # The line that hides what is still below it stays known as the one that does.
-    hidden = replace(below, value={}) if below.tag or below.over else None
-    over = above.over if hidden is None else _last(above, hidden)
+    loser = replace(below, value={}) if below.tag or below.over else None
+    over = above.over if loser is None else _last(above, loser)
     removed = {**(below.removed or {}), **(above.removed or {})}
-    left = {key: child for key, child in removed.items() if key not in merged}
-    return replace(base, value=merged, tag=below.tag, over=over, removed=left or None)
+    resets = {key: child for key, child in removed.items() if key not in children}
+    return replace(base, value=children, tag=below.tag, over=over, removed=resets or None)
 
 
 def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> Node:
@@ -40,22 +40,24 @@ def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> N
     """
     if not isinstance(node.value, dict):
         return node
-    kept, removed = {}, dict(node.removed or {})
-    known: list[str] = []
+    children, removed = {}, dict(node.removed or {})
+    names: list[str] = []
     for key, child in node.value.items():
         if child.tag != "reset":
-            kept[key] = child if key in keep else settle(child, problems)
+            children[key] = child if key in keep else settle(child, problems)
         elif child.over is None:
-            known = known or [name for name, one in node.value.items() if one.tag != "reset"]
+            names = names or [name for name, one in node.value.items() if one.tag != "reset"]
             why = f"!reset removes nothing: no '{key}' is inherited here"
-            hint = suggest(key, known, "remove this line")
+            hint = suggest(key, names, "remove this line")
             problems.append(
                 Problem(mark=child.key_mark, message=why, rule="reset-nothing", hint=hint)
             )
         else:
             removed[key] = child
-    same = len(kept) == len(node.value) and all(kept[key] is node.value[key] for key in kept)
-    return node if same else replace(node, value=kept, removed=removed or None)
+    same = len(children) == len(node.value) and all(
+        children[key] is node.value[key] for key in children
+    )
+    return node if same else replace(node, value=children, removed=removed or None)
 
 
 def _last(above: Node, below: Node) -> Node:

@@ -46,7 +46,7 @@ class Node(Struct, kw_only=True):
         """The place of the key, or of the value where there is none."""
         return Mark.at(self.file, self.key) if self.key else self.mark
 
-    def laid(self, over: "Node | None", tag: str) -> "Node":
+    def with_loser(self, over: "Node | None", tag: str) -> "Node":
         """Return the same value, with what it replaced and another tag."""
         return replace(self, over=over, tag=tag)
 

@@ -15,7 +15,7 @@ from runner.recipe.template.allowance import MAX_DEPTH
 
 PREFIX = "RECIPE_VARS_"
 PROFILE = "--profile"
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PARTS = ("vars", "defaults", "stages")
 
 
@@ -62,13 +62,13 @@ def overlay(
     if options:
         sources[ENVIRONMENT] = "\n".join(option.line for option in options)
     without = overrides.without
-    trees.append(_laid(trees[-1], options, without, problems))
+    trees.append(_lay(trees[-1], options, without, problems))
     options = [*_sets(trees[-1], overrides.sets, sources, problems)]
-    trees.append(_laid(trees[-1], options, without, problems))
+    trees.append(_lay(trees[-1], options, without, problems))
     return tuple(trees)
 
 
-def _laid(
+def _lay(
     tree: Node,
     options: Iterable[_Option],
     without: Collection[tuple[str, int]],
@@ -87,20 +87,22 @@ def _profiles(
     tree: Node, names: Sequence[str], sources: dict[str, str], problems: list[Problem]
 ) -> Iterator[Node]:
     """Yield the recipe with one more of the chosen profiles each time."""
-    known = {name: one for name, one in _children(tree, "profiles").items() if one.tag != "reset"}
+    profiles = {
+        name: one for name, one in _children(tree, "profiles").items() if one.tag != "reset"
+    }
     fitting: dict[str, Node] = {}
-    for name, profile in known.items():
+    for name, profile in profiles.items():
         strays = [*_strays(tree, profile, f"profile '{name}'")]
         problems += [problem for _, problem in strays]
         fitting[name] = _without(profile, [path for path, _ in strays])
     if names:
         sources[PROFILE] = "\n".join(names)
     for number, name in enumerate(names, start=1):
-        if name not in known:
+        if name not in profiles:
             why = f"the recipe has no profile '{name}'"
             mark = Mark(file=PROFILE, line=number, column=1)
             problems.append(
-                Problem(mark=mark, message=why, rule="unknown-profile", hint=offer(name, known))
+                Problem(mark=mark, message=why, rule="unknown-profile", hint=offer(name, profiles))
             )
         elif isinstance(fitting[name].value, dict):
             parts = {key: child for key, child in fitting[name].value.items() if key in _PARTS}
@@ -113,14 +115,14 @@ def _environment(
     tree: Node, environ: Mapping[str, str], problems: list[Problem]
 ) -> Iterator[_Option]:
     """Yield the variables that are meant for the recipe's vars."""
-    known = _children(tree, "vars")
+    variables = _children(tree, "vars")
     names = sorted(name for name in environ if name.startswith(PREFIX))
     for number, name in enumerate(names, start=1):
         word = name.removeprefix(PREFIX)
-        fits = [one for one in known if one == word] or [
-            one for one in known if one.upper() == word.upper()
+        fits = [one for one in variables if one == word] or [
+            one for one in variables if one.upper() == word.upper()
         ]
-        line = _seen(f"{name}={environ[name]}")
+        line = _one_line(f"{name}={environ[name]}")
         start = len(PREFIX) + 1 - len("vars.")
         if len(fits) == 1:
             words = ("vars", fits[0])
@@ -142,7 +144,7 @@ def _environment(
             hint = f"write --set vars.{fits[0]}=…, or rename one of them"
         elif word:
             why, rule = f"{name}: the recipe has no var '{word.lower()}'", "override-nothing"
-            hint = offer(word, known)
+            hint = offer(word, variables)
         else:
             why, rule, hint = f"{name} names no var", "bad-override", f"write {PREFIX}NAME"
         problems.append(Problem(mark=mark, message=why, rule=rule, hint=hint))
@@ -152,12 +154,12 @@ def _sets(
     tree: Node, sets: Sequence[str], sources: dict[str, str], problems: list[Problem]
 ) -> Iterator[_Option]:
     if sets:
-        sources[SET] = "\n".join(map(_seen, sets))
+        sources[SET] = "\n".join(map(_one_line, sets))
     for number, text in enumerate(sets, start=1):
         path, equals, value = text.partition("=")
         hint = "write --set stages.NAME.params.PARAMETER=VALUE"
         if not equals or not path:
-            why = f"'{_seen(text)}' is not PATH=VALUE"
+            why = f"'{_one_line(text)}' is not PATH=VALUE"
             problems.append(
                 Problem(
                     mark=Mark(file=SET, line=number, column=1),
@@ -180,7 +182,7 @@ def _sets(
             continue
         words = _words(path, tree)
         option = _Option(
-            file=SET, number=number, line=_seen(text), start=1, words=words, value=value
+            file=SET, number=number, line=_one_line(text), start=1, words=words, value=value
         )
         if "" in words:
             why = f"'{path[:80]}' has an empty name between its dots"
@@ -190,9 +192,9 @@ def _sets(
         yield option
 
 
-def _seen(text: str) -> str:
+def _one_line(text: str) -> str:
     """Return an option as the one line that its problems show, each character at its place."""
-    return _UNSEEN.sub(" ", text)
+    return _INVISIBLE.sub(" ", text)
 
 
 def _layer(tree: Node, option: _Option, problems: list[Problem]) -> Node | None:
@@ -203,26 +205,26 @@ def _layer(tree: Node, option: _Option, problems: list[Problem]) -> Node | None:
     if not option.value.strip():
         problems.append(_empty(option))
         return None
-    parsed = inline(option.value, option.file)
+    document = inline(option.value, option.file)
     starts = [0, *accumulate(len(row) + 1 for row in option.value.split("\n"))]
 
-    def moved(line: int, column: int) -> tuple[int, int]:
+    def move(line: int, column: int) -> tuple[int, int]:
         return option.number, lead + starts[min(line, len(starts)) - 1] + column
 
-    if parsed.problems:
-        for problem in parsed.problems:
+    if document.problems:
+        for problem in document.problems:
             marks = [problem.mark, *(mark for mark, _ in problem.notes if mark)]
-            mark, *others = [Mark.at(option.file, moved(m.line, m.column)) for m in marks]
+            mark, *others = [Mark.at(option.file, move(m.line, m.column)) for m in marks]
             notes = tuple(zip(others, (text for _, text in problem.notes), strict=True))
             problems.append(replace(problem, mark=mark, notes=notes))
         return None
-    leaf = _shifted(parsed.root or Node(value=None, file=option.file, line=1, column=1), moved)
-    found = _into_list(tree, option)
+    leaf = _shift(document.root or Node(value=None, file=option.file, line=1, column=1), move)
+    refusals = _into_list(tree, option)
     layer = _nest(option, leaf)
-    found += [problem for _, problem in _foreign(tree, layer, option)]
-    found += [problem for _, problem in _strays(tree, layer, "an override")]
-    problems += found
-    return None if found else layer
+    refusals += [problem for _, problem in _foreign(tree, layer, option)]
+    refusals += [problem for _, problem in _strays(tree, layer, "an override")]
+    problems += refusals
+    return None if refusals else layer
 
 
 def _empty(option: _Option) -> Problem:
@@ -235,15 +237,15 @@ def _empty(option: _Option) -> Problem:
     )
 
 
-def _shifted(node: Node, moved: Callable[[int, int], tuple[int, int]]) -> Node:
+def _shift(node: Node, move: Callable[[int, int], tuple[int, int]]) -> Node:
     """Return a tree with its places moved to where the user sees them."""
     value = node.value
     if isinstance(value, dict):
-        value = {key: _shifted(child, moved) for key, child in value.items()}
+        value = {key: _shift(child, move) for key, child in value.items()}
     elif isinstance(value, list):
-        value = [_shifted(child, moved) for child in value]
-    line, column = moved(node.line, node.column)
-    key = moved(*node.key) if node.key else None
+        value = [_shift(child, move) for child in value]
+    line, column = move(node.line, node.column)
+    key = move(*node.key) if node.key else None
     return replace(node, value=value, line=line, column=column, key=key)
 
 
@@ -256,13 +258,13 @@ def _words(path: str, tree: Node) -> tuple[str, ...]:
     node: Node | None = tree
     rest: str | None = path
     while rest is not None:
-        known = node.value if node is not None and isinstance(node.value, dict) else {}
-        fits = [key for key in known if rest == key or rest.startswith(f"{key}.")]
+        children = node.value if node is not None and isinstance(node.value, dict) else {}
+        fits = [key for key in children if rest == key or rest.startswith(f"{key}.")]
         count = 2 if words == ["defaults"] else 1
         word = max(fits, key=len) if fits else ".".join(rest.split(".")[:count])
         words.append(word)
         rest = rest[len(word) + 1 :] if len(rest) > len(word) else None
-        node = known.get(word)
+        node = children.get(word)
     return tuple(words)
 
 
@@ -327,13 +329,13 @@ def _strays(tree: Node, layer: Node, what: str) -> Iterator[tuple[tuple[str, ...
     Where the recipe has no stages at all, that is told alone.
     """
     for section, one in (("vars", "var"), ("stages", "stage")):
-        known = _children(tree, section)
+        names = _children(tree, section)
         if section == "stages" and tree.get(section) is None:
             continue
         for name, child in _children(layer, section).items():
-            if name not in known:
+            if name not in names:
                 why = f"{what} matches nothing: the recipe has no {one} '{name}'"
-                hint = offer(name, known)
+                hint = offer(name, names)
                 yield (
                     (section, name),
                     Problem(mark=child.key_mark, message=why, rule="override-nothing", hint=hint),
@@ -344,18 +346,18 @@ def _without(layer: Node, paths: Sequence[tuple[str, ...]]) -> Node:
     """Return a layer without the children at these paths of two words."""
     if not isinstance(layer.value, dict):
         return layer
-    kept = {}
+    sections = {}
     for section, child in layer.value.items():
-        gone = {path[1] for path in paths if path[0] == section}
-        if gone:
-            kept[section] = replace(
-                child, value={k: v for k, v in child.value.items() if k not in gone}
+        names = {path[1] for path in paths if path[0] == section}
+        if names:
+            sections[section] = replace(
+                child, value={k: v for k, v in child.value.items() if k not in names}
             )
         else:
-            kept[section] = child
-    return replace(layer, value=kept)
+            sections[section] = child
+    return replace(layer, value=sections)
 
 
 def _children(tree: Node, name: str) -> dict[str, Node]:
-    said = tree.get(name)
-    return said.value if said is not None and isinstance(said.value, dict) else {}
+    node = tree.get(name)
+    return node.value if node is not None and isinstance(node.value, dict) else {}

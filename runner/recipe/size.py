@@ -27,15 +27,15 @@ MAX_LAID = 10_000_000
 
 def count(node: Node) -> int:
     """Return how many values a node is."""
-    found, waiting = 0, [node]
+    total, waiting = 0, [node]
     while waiting:
         value = waiting.pop().value
-        found += 1
+        total += 1
         if isinstance(value, dict):
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
-    return found
+    return total
 
 
 def too_large(tree: Node, options: int) -> Iterator[Problem]:
@@ -46,24 +46,24 @@ def too_large(tree: Node, options: int) -> Iterator[Problem]:
         ("values laid over it", options, MAX_OVERRIDES),
         ("lines of 'expect'", _expectations(tree), MAX_EXPECT),
     )
-    for what, found, limit in limits:
-        if found > limit:
-            yield beyond(tree, f"this recipe has {found:,} {what}", limit)
+    for what, number, limit in limits:
+        if number > limit:
+            yield beyond(tree, f"this recipe has {number:,} {what}", limit)
             return
-    if options > EACH and (held := options * count(tree)) > MAX_LAID:
-        yield beyond(tree, f"{options:,} values laid over so large a recipe are {held:,}", MAX_LAID)
+    if options > EACH and (work := options * count(tree)) > MAX_LAID:
+        yield beyond(tree, f"{options:,} values laid over so large a recipe are {work:,}", MAX_LAID)
 
 
-def tried(tree: Node, what: str, number: int, held: int, hint: str) -> Problem | None:
-    """Return the problem of looking at a recipe of `held` values too often, None where it is not.
+def too_often(tree: Node, what: str, number: int, size: int, hint: str) -> Problem | None:
+    """Return the problem of looking at a recipe of `size` values too often, None where it is not.
 
     `what` is what is looked at so many times: ``profiles``.
     """
-    whole = number * (held + EACH)
+    whole = number * (size + EACH)
     if whole <= MAX_TRIED:
         return None
-    said = f"{number:,} {what} of a recipe of {held:,} values are {whole:,} to look at"
-    return beyond(tree, said, MAX_TRIED, hint)
+    reason = f"{number:,} {what} of a recipe of {size:,} values are {whole:,} to look at"
+    return beyond(tree, reason, MAX_TRIED, hint)
 
 
 def beyond(node: Node, what: str, limit: int, hint: str = "split it") -> Problem:
@@ -74,10 +74,10 @@ def beyond(node: Node, what: str, limit: int, hint: str = "split it") -> Problem
 
 
 def _expectations(tree: Node) -> int:
-    said = (stage.get("expect") for stage in _children(tree, "stages").values())
-    return sum(len(one.value) for one in said if one is not None and isinstance(one.value, list))
+    lists = (stage.get("expect") for stage in _children(tree, "stages").values())
+    return sum(len(one.value) for one in lists if one is not None and isinstance(one.value, list))
 
 
 def _children(tree: Node, name: str) -> Mapping[str, Node]:
-    said = tree.get(name)
-    return said.value if said is not None and isinstance(said.value, dict) else {}
+    node = tree.get(name)
+    return node.value if node is not None and isinstance(node.value, dict) else {}

@@ -101,7 +101,7 @@ def bare(text: str, file: str) -> Document:
         return document
     node, builder = Node(value=None, file=file, line=1, column=1), _NodeBuilder(document)
     value = builder.plain(text.strip(), (1, 1))
-    node.value = builder.kept(text if isinstance(value, str) else value, node)
+    node.value = builder.safe_text(text if isinstance(value, str) else value, node)
     document.root = node
     return document
 
@@ -213,7 +213,7 @@ class _NodeBuilder:
         self.text = document.text
         self.texts: dict[str, str] = {}
         self.problems = document.problems
-        self.seen: set[int] = set()
+        self.collections: set[int] = set()
         self.open: set[int] = set()
         self.nodes = 0
         self.aliased = 0
@@ -233,24 +233,28 @@ class _NodeBuilder:
             node.value = self.scalar(raw, tag, node)
         elif self.enter(raw, node, depth):
             self.open.add(id(raw))
-            known = self.standard(tag, "map" if isinstance(raw, yaml.MappingNode) else "seq", node)
+            is_standard = self.standard(
+                tag, "map" if isinstance(raw, yaml.MappingNode) else "seq", node
+            )
             inside = self.mapping if isinstance(raw, yaml.MappingNode) else self.sequence
             value = inside(raw, depth)
-            node.value = value if known else MISSING
+            node.value = value if is_standard else MISSING
             self.open.discard(id(raw))
         if node.tag == "reset" and depth and not (node.value is None or node.value in ({}, [])):
-            shown = raw.value if isinstance(raw, yaml.ScalarNode) else "the value"
-            hint = f"write {shown} without !reset to set it; !reset alone removes what is inherited"
+            literal = raw.value if isinstance(raw, yaml.ScalarNode) else "the value"
+            hint = (
+                f"write {literal} without !reset to set it; !reset alone removes what is inherited"
+            )
             self.say(node.mark, "!reset takes no value", "reset-value", hint)
             node.value, node.tag = MISSING, ""
         return node
 
     def enter(self, raw: Any, node: Node, depth: int) -> bool:
         """Count a collection against the bounds; False where one is passed."""
-        known = id(raw) in self.seen
-        self.seen.add(id(raw))
+        is_alias = id(raw) in self.collections
+        self.collections.add(id(raw))
         self.nodes += len(raw.value) + 1
-        self.aliased += (len(raw.value) + 1) if known or self.aliased_above() else 0
+        self.aliased += (len(raw.value) + 1) if is_alias or self.aliased_above() else 0
         if self.stopped:
             return False
         if id(raw) in self.open:
@@ -275,9 +279,9 @@ class _NodeBuilder:
         if node.key is None:
             return node.mark
         line, column = node.key
-        found = re.search(r":\s+(\*)", self.text.splitlines()[line - 1][column - 1 :])
+        match = re.search(r":\s+(\*)", self.text.splitlines()[line - 1][column - 1 :])
         return (
-            Mark(file=self.file, line=line, column=column + found.start(1)) if found else node.mark
+            Mark(file=self.file, line=line, column=column + match.start(1)) if match else node.mark
         )
 
     def stop(self, mark: Mark, why: str, rule: str, hint: str) -> None:
@@ -286,8 +290,8 @@ class _NodeBuilder:
 
     def sequence(self, raw: Any, depth: int) -> list[Node]:
         items = [self.node(item, None, depth + 1) for item in raw.value]
-        for item, said in zip(items, raw.value, strict=True):
-            if _empty(said, item):
+        for item, source in zip(items, raw.value, strict=True):
+            if _empty(source, item):
                 self.empty(item, "an entry of this list", "write its value, or remove the entry")
         for item in items:
             if item.tag:
@@ -299,7 +303,7 @@ class _NodeBuilder:
     def mapping(self, raw: Any, depth: int) -> dict[str, Node] | Missing:
         """Return a mapping's children; MISSING where a key is none, for nothing is sure then."""
         own: dict[str, Node] = {}
-        merged: dict[str, Node] = {}
+        defaults: dict[str, Node] = {}
         whole = True
         before: tuple[Any, Node] | None = None
         for raw_key, raw_value in raw.value:
@@ -317,7 +321,7 @@ class _NodeBuilder:
                 self.empty(value, f"'{name}'", hint)
             if name == "<<" and raw_key.tag == "plain":
                 for key, child in self.merge_key(value):
-                    merged.setdefault(key, child)
+                    defaults.setdefault(key, child)
             elif name in own:
                 first = own[name].key_mark
                 why = f"'{name}' is given twice; YAML would keep only one of them"
@@ -336,7 +340,7 @@ class _NodeBuilder:
                 own[name] = value
         if not whole:
             return MISSING
-        return {**merged, **own} if merged else own
+        return {**defaults, **own} if defaults else own
 
     def comma(self, before: tuple[Any, Node], raw_key: Any, raw_value: Any) -> bool:
         """Say whether an entry is the end of a number with a decimal comma, and tell it.
@@ -345,11 +349,11 @@ class _NodeBuilder:
         """
         raw, value = before
         parts = [one.value for one in (raw, raw_key) if isinstance(one, yaml.ScalarNode)]
-        said = self.text[raw.start_mark.index : raw_key.end_mark.index]
+        whole = self.text[raw.start_mark.index : raw_key.end_mark.index]
         bare = isinstance(raw_value, yaml.ScalarNode) and not raw_value.value
-        if not bare or len(parts) != 2 or not _COMMA.match(said):  # noqa: PLR2004
+        if not bare or len(parts) != 2 or not _COMMA.match(whole):  # noqa: PLR2004
             return False
-        why = f"'{said}' is {parts[0]} and a key {parts[1]} to YAML, where a comma ends a value"
+        why = f"'{whole}' is {parts[0]} and a key {parts[1]} to YAML, where a comma ends a value"
         self.say(value.mark, why, "decimal-comma", f"write {'.'.join(parts)}, with a point")
         value.value = MISSING
         return True
@@ -391,17 +395,17 @@ class _NodeBuilder:
                 why = f"a key must be text, not {name or 'null'}"
                 self.say(Mark.at(self.file, place), why, "key-not-text", hint)
             return None
-        known = self.fit(name, Mark.at(self.file, place))
-        return known if isinstance(known, str) else None
+        safe = self.fit(name, Mark.at(self.file, place))
+        return safe if isinstance(safe, str) else None
 
     def scalar(self, raw: Any, tag: str, node: Node) -> Any:
         if tag == "plain":
             value = self.plain(raw.value, (node.line, node.column))
         else:
             value = self.tagged(raw.value, tag, node.mark)
-        return self.kept(value, node)
+        return self.safe_text(value, node)
 
-    def kept(self, value: Any, node: Node) -> Any:
+    def safe_text(self, value: Any, node: Node) -> Any:
         """Return a scalar that no command is broken by; what would is a problem."""
         if not isinstance(value, str):
             return value

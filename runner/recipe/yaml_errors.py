@@ -43,18 +43,18 @@ def syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
         return _character(error, text, file)
     at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     opened = getattr(error, "context_mark", None)
-    said = Complaint(
+    complaint = Complaint(
         why=str(getattr(error, "problem", None) or error),
         at=(at.line + 1, at.column + 1) if at else (1, 1),
         context=str(getattr(error, "context", None) or ""),
         opened=(opened.line + 1, opened.column + 1) if opened else None,
         rows=text.splitlines(),
     )
-    place, why, rule, hint = _explained(said)
+    place, why, rule, hint = _explain(complaint)
     notes: tuple[tuple[Mark | None, str], ...] = ()
-    if said.opened and "flow" in said.context and "expected ','" in said.why:
-        line, column = said.opened
-        sign = said.row(line)[column - 1 : column]
+    if complaint.opened and "flow" in complaint.context and "expected ','" in complaint.why:
+        line, column = complaint.opened
+        sign = complaint.row(line)[column - 1 : column]
         notes = ((Mark(file=file, line=line, column=column), f"the '{sign}' opened here"),)
     return Problem(mark=Mark.at(file, place), message=why, rule=rule, hint=hint, notes=notes)
 
@@ -83,36 +83,38 @@ def _character(error: Any, text: str, file: str) -> Problem:
     )
 
 
-def _explained(said: Complaint) -> tuple[tuple[int, int], str, str, str]:
+def _explain(complaint: Complaint) -> tuple[tuple[int, int], str, str, str]:
     """Return place, message, rule and hint of a complaint."""
-    line, column = said.at
+    line, column = complaint.at
     for number in (line, line - 1):
-        found = _TEMPLATE.search(said.row(number))
-        if found:
-            return (number, found.start(1) + 1), UNQUOTED, "unquoted-template", QUOTE
-    place, why, hint = _spelling(said) or _told(said, said.row(line)[column - 1 : column])
+        match = _TEMPLATE.search(complaint.row(number))
+        if match:
+            return (number, match.start(1) + 1), UNQUOTED, "unquoted-template", QUOTE
+    place, why, hint = _spelling(complaint) or _meaning(
+        complaint, complaint.row(line)[column - 1 : column]
+    )
     return place, why, "yaml-syntax", hint
 
 
-def _spelling(said: Complaint) -> tuple[tuple[int, int], str, str] | None:
+def _spelling(complaint: Complaint) -> tuple[tuple[int, int], str, str] | None:
     """Return a slip of the keyboard near the place, which YAML only notices later."""
-    line = said.at[0]
-    first = said.opened[0] if said.opened else line
-    for number in (first, line, said.above(line)):
-        at = said.row(number).find("\u00a0")
+    line = complaint.at[0]
+    first = complaint.opened[0] if complaint.opened else line
+    for number in (first, line, complaint.above(line)):
+        at = complaint.row(number).find("\u00a0")
         if at >= 0:
             why = "a no-break space is no space to YAML"
             return (number, at + 1), why, "type a plain space instead"
-    if "mapping values" not in said.why and "expected ':'" not in said.why:
+    if "mapping values" not in complaint.why and "expected ':'" not in complaint.why:
         return None
-    above = said.above(line)
-    row = said.row(above)
+    above = complaint.above(line)
+    row = complaint.row(above)
     glued, word = _GLUED.match(row), _WORD.match(row)
     if glued:
         why = f"a space is missing after '{glued[1]}'"
         hint = f"write '{glued[1]} {row[glued.end(1) :].strip()}'"
         return (above, glued.start(1) + 1), why, hint
-    if word and "mapping values" in said.why:
+    if word and "mapping values" in complaint.why:
         why = f"a ':' is missing after '{word[1]}'"
         return (above, word.start(1) + 1), why, f"write '{word[1]}:'"
     return None
@@ -140,17 +142,17 @@ _MEANINGS = (
 )  # fmt: skip
 
 
-def _told(said: Complaint, sign: str) -> tuple[tuple[int, int], str, str]:
+def _meaning(complaint: Complaint, sign: str) -> tuple[tuple[int, int], str, str]:
     """Return what YAML's own words mean."""
     if sign == "\t":
-        return said.at, "a tab cannot indent", "YAML indents with spaces, never with tabs"
-    if "did not find expected key" in said.why:
+        return complaint.at, "a tab cannot indent", "YAML indents with spaces, never with tabs"
+    if "did not find expected key" in complaint.why:
         if sign == ":":
-            return said.at, "a key is missing before ':'", "write it"
+            return complaint.at, "a key is missing before ':'", "write it"
         hint = "indent it as far as the lines it belongs to"
-        return said.at, "this line is indented unlike those around it", hint
+        return complaint.at, "this line is indented unlike those around it", hint
     for why, context, meaning, hint, opened in _MEANINGS:
-        if why in said.why and context in said.context:
-            place = (said.opened if opened else None) or said.at
+        if why in complaint.why and context in complaint.context:
+            place = (complaint.opened if opened else None) or complaint.at
             return place, meaning.replace("{sign}", sign), hint.replace("{sign}", sign)
-    return said.at, said.why, ""
+    return complaint.at, complaint.why, ""

@@ -21,23 +21,23 @@ def flow(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(flow, value))}]"
     if isinstance(value, str):
-        return value if _plain(value) else _quoted(value)
+        return value if _plain(value) else _quote(value)
     if isinstance(value, float) and not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     return repr(value) if isinstance(value, float) else json.dumps(value)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Return a text in double quotes; YAML takes some characters for the end of a line."""
 
-    def escaped(found: re.Match[str]) -> str:
-        char = found.group()
+    def escape(match: re.Match[str]) -> str:
+        char = match.group()
         code = ord(char)
         return (
             char if char.isprintable() else f"\\u{code:04x}" if code < _WIDE else f"\\U{code:08x}"
         )
 
-    whole = re.sub(r"[^ -~]", escaped, json.dumps(text, ensure_ascii=False))
+    whole = re.sub(r"[^ -~]", escape, json.dumps(text, ensure_ascii=False))
     return visible.json_text(whole)
 
 
@@ -53,4 +53,4 @@ def _plain(text: str) -> bool:
 
 def key(name: str) -> str:
     """Return a key of a mapping as YAML."""
-    return name if _plain(name) else _quoted(name)
+    return name if _plain(name) else _quote(name)

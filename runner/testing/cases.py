@@ -17,8 +17,8 @@ from runner.lint import findings
 from runner.plan.compile import Compilation
 from runner.plan.model import Plan, Stage
 from runner.recipe import find
-from runner.recipe.load import Loaded
-from runner.recipe.size import tried
+from runner.recipe.load import LoadResult
+from runner.recipe.size import too_often
 from runner.system import files as disk
 from runner.testing import locked as locked_plan
 from runner.testing.suite import Case, Inputs, Suite, lost, suite
@@ -63,7 +63,7 @@ def run(found: Suite, world: World | None = None) -> list[Outcome]:
         compiled = _compiled(loaded, case.inputs)
         if number == 1 and compiled is not None:
             held, hint = compiled.resolver.size, "split the test file"
-            told = tried(case.node, "cases", len(found.cases), held, hint)
+            told = too_often(case.node, "cases", len(found.cases), held, hint)
             if told is not None:
                 return [Outcome(case=case, problems=[told], sources={found.file: found.text})]
         if compiled is not None:
@@ -78,7 +78,7 @@ def judge(found: Suite, case: Case) -> Outcome:
     return _judged(found, case, loaded, _compiled(loaded, case.inputs))
 
 
-def _judged(found: Suite, case: Case, loaded: Loaded, compiled: Compilation | None) -> Outcome:
+def _judged(found: Suite, case: Case, loaded: LoadResult, compiled: Compilation | None) -> Outcome:
     problems = list(loaded.problems)
     if compiled is not None:
         problems += [*compiled.problems, *findings.judged(compiled)]
@@ -175,7 +175,7 @@ def _planned(recipe: str, inputs: Inputs) -> tuple[Compilation, Plan]:
     return compiled, workflow.plan(compiled, loaded.recipe, smoke=inputs.smoke)
 
 
-def _load(recipe: str, inputs: Inputs, named: str = "") -> Loaded:
+def _load(recipe: str, inputs: Inputs, named: str = "") -> LoadResult:
     return workflow.read(recipe, *_laid_over(inputs), named=named)
 
 
@@ -183,7 +183,7 @@ def _laid_over(inputs: Inputs) -> tuple[Sequence[str], Sequence[str], Mapping[st
     return inputs.profiles, inputs.sets, inputs.environ
 
 
-def _compiled(loaded: Loaded, inputs: Inputs) -> Compilation | None:
+def _compiled(loaded: LoadResult, inputs: Inputs) -> Compilation | None:
     return workflow.compiled(loaded.recipe, inputs.environ) if loaded.recipe else None
 
 

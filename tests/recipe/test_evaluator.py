@@ -10,7 +10,7 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from runner.recipe.template.allowance import Allowance
-from runner.recipe.template.filters import FILTERS, GONE, TESTS
+from runner.recipe.template.filters import FILTERS, OMISSIONS, TESTS
 from runner.recipe.template.render import fill
 from runner.recipe.template.sandbox import TemplateError
 
@@ -36,7 +36,7 @@ LITERALS = st.sampled_from(
 def _expressions():
     def larger(inner):
         pairs = st.sampled_from(SIGNS)
-        piped = st.sampled_from([*FILTERS, *GONE, "tojson"])
+        piped = st.sampled_from([*FILTERS, *OMISSIONS, "tojson"])
         asked = st.sampled_from([*TESTS, "defined"])
         methods = st.sampled_from(["upper()", "get('a')", "items()", "find('a')", "count(1)", "x"])
         return st.one_of(

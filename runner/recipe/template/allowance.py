@@ -90,7 +90,7 @@ class Allowance:
                 raise SpentError(TOO_LARGE)
         return size
 
-    def made(self, value: Any) -> Any:
+    def charge(self, value: Any) -> Any:
         """Return a value that was made, counting what it takes; raises SpentError."""
         if type(value) is int and value.bit_length() > MAX_DIGITS * 3:
             raise SpentError(TOO_LARGE)

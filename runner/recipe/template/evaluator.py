@@ -12,7 +12,7 @@ from typing import Any
 from runner.base.problems import offer, suggest
 from runner.recipe.template import operators
 from runner.recipe.template.allowance import MAX_DEPTH, Allowance
-from runner.recipe.template.filters import GONE, Library, gone, ranged
+from runner.recipe.template.filters import OMISSIONS, Library, omission, ranged
 from runner.recipe.template.operators import kind
 from runner.recipe.template.sandbox import Function, OperationError, Scope, TemplateError
 
@@ -46,7 +46,7 @@ def judges(tree: Any) -> bool:
     return True
 
 
-def known(tree: Any, names: Mapping[str, tuple[str, ...]]) -> None:
+def check(tree: Any, names: Mapping[str, tuple[str, ...]]) -> None:
     """Raise TemplateError for what no recipe's expression has, also in a branch not taken.
 
     `names` are the filters and the tests there are.
@@ -55,8 +55,8 @@ def known(tree: Any, names: Mapping[str, tuple[str, ...]]) -> None:
         what = type(node).__name__
         if what in {"Filter", "Test"}:
             kind_of = what.lower()
-            if node.name in GONE and node.name not in names[kind_of]:
-                raise gone(node.name, kind_of)
+            if node.name in OMISSIONS and node.name not in names[kind_of]:
+                raise omission(node.name, kind_of)
             if node.name not in names[kind_of]:
                 hint = suggest(
                     node.name, names[kind_of], "for whole numbers: int; for others: float, round"
@@ -66,7 +66,7 @@ def known(tree: Any, names: Mapping[str, tuple[str, ...]]) -> None:
             raise OperationError(_ELSE, "write A if B else C", SYNTAX)
         if what in {"Filter", "Test", "Call"} and (node.dyn_args or node.dyn_kwargs):
             raise OperationError("'*' does not spread arguments here", "write them out", SYNTAX)
-        if what not in _KNOWN:
+        if what not in _NODES:
             raise OperationError("this is no expression of a recipe", "", SYNTAX)
 
 
@@ -111,15 +111,15 @@ class Evaluator:
 
     def operand(self, node: Any) -> Any:
         """Return a node's value; raises TemplateError where it is a group of values."""
-        return _valued(self.value(node))
+        return _require_value(self.value(node))
 
     def _const(self, node: Any) -> Any:
         if isinstance(node.value, float) and math.isinf(node.value):
             raise OperationError("a number is too large")
-        return self._allowance.made(node.value)
+        return self._allowance.charge(node.value)
 
     def _templatedata(self, node: Any) -> Any:
-        return self._allowance.made(node.data)
+        return self._allowance.charge(node.data)
 
     def _name(self, node: Any) -> Any:
         name = node.name
@@ -132,31 +132,31 @@ class Evaluator:
     def _functions(self) -> Mapping[str, Function]:
         return {
             "range": Function("range", FUNCTIONS["range"], ranged(self._allowance)),
-            "dict": Function("dict", FUNCTIONS["dict"], lambda **named: named),
+            "dict": Function("dict", FUNCTIONS["dict"], lambda **keywords: keywords),
         }
 
     def _list(self, node: Any) -> list[Any]:
-        made: list[Any] = self._allowance.made([self.operand(item) for item in node.items])
-        return made
+        values: list[Any] = self._allowance.charge([self.operand(item) for item in node.items])
+        return values
 
     _tuple = _list
 
     def _dict(self, node: Any) -> dict[str, Any]:
-        made = {}
+        mapping = {}
         for pair in node.items:
             key = self.operand(pair.key)
             if not isinstance(key, str):
                 raise OperationError(f"a key must be text, not {kind(key)}", "put it in quotes")
-            if key in made:
+            if key in mapping:
                 raise OperationError(f"'{key}' is given twice", "remove one of them")
-            made[key] = self.operand(pair.value)
-        self._allowance.made(made)
-        return made
+            mapping[key] = self.operand(pair.value)
+        self._allowance.charge(mapping)
+        return mapping
 
     def _concat(self, node: Any) -> str:
         words = [operators.text(self.operand(one)) for one in node.nodes]
         self._allowance.hold(sum(map(len, words)))
-        return operators.joined(words)
+        return operators.join(words)
 
     def _condexpr(self, node: Any) -> Any:
         return self.value(node.expr1 if self.operand(node.test) else node.expr2)
@@ -171,41 +171,45 @@ class Evaluator:
         return +self.operand(node.node)
 
     def _and(self, node: Any, left: Any) -> Any:
-        return self.operand(node.right) if _valued(left) else left
+        return self.operand(node.right) if _require_value(left) else left
 
     def _or(self, node: Any, left: Any) -> Any:
-        return left if _valued(left) else self.operand(node.right)
+        return left if _require_value(left) else self.operand(node.right)
 
     def _binary(self, node: Any, left: Any) -> Any:
         right = self.operand(node.right)
         sign = _SIGNS[type(node).__name__]
-        return operators.binary(sign, _valued(left), right, self._allowance)
+        return operators.binary(sign, _require_value(left), right, self._allowance)
 
     def _compare(self, node: Any) -> bool:
         left = self.operand(node.expr)
         for link in node.ops:
             right = self.operand(link.expr)
-            if not operators.compared(link.op, left, right, self._allowance):
+            if not operators.compare(link.op, left, right, self._allowance):
                 return False
             left = right
         return True
 
     def _filter(self, node: Any, value: Any) -> Any:
-        given, named = self._arguments(node)
+        arguments, keywords = self._arguments(node)
         library = self._library
-        return library.call(node.name, library.filters, _valued(value), *given, **named)
+        return library.call(
+            node.name, library.filters, _require_value(value), *arguments, **keywords
+        )
 
     def _test(self, node: Any, value: Any) -> Any:
-        given, named = self._arguments(node)
+        arguments, keywords = self._arguments(node)
         library = self._library
-        return library.call(node.name, library.tests, _valued(value), *given, **named)
+        return library.call(node.name, library.tests, _require_value(value), *arguments, **keywords)
 
     def _getattr(self, node: Any, owner: Any) -> Any:
         return attribute(owner, node.attr, ".".join(dotted(node.node)))
 
     def _getitem(self, node: Any, owner: Any) -> Any:
         if type(node.arg).__name__ == "Slice":
-            return self._allowance.made(operators.entry(_valued(owner), self._slice(node.arg)))
+            return self._allowance.charge(
+                operators.entry(_require_value(owner), self._slice(node.arg))
+            )
         key = self.operand(node.arg)
         if isinstance(owner, Scope):
             return owner.lookup(str(key))
@@ -218,24 +222,24 @@ class Evaluator:
         return slice(*ends)
 
     def _call(self, node: Any, owner: Any = None) -> Any:
-        given, named = self._arguments(node)
+        arguments, keywords = self._arguments(node)
         if type(node.node).__name__ == "Getattr":
             name = node.node.attr
             if isinstance(owner, Scope):
                 owner = owner.lookup(name)
             elif not (isinstance(owner, Mapping) and name in owner):
-                return self._library.method(owner, name, *given, **named)
+                return self._library.method(owner, name, *arguments, **keywords)
             else:
                 owner = owner[name]
         elif type(node.node).__name__ == "Name":
             owner = self._name(node.node)
         if not isinstance(owner, Function):
             raise OperationError(f"{kind(owner)} is no function", "remove the ( )")
-        return self._allowance.made(_called(owner, given, named))
+        return self._allowance.charge(_call_function(owner, arguments, keywords))
 
     def _arguments(self, node: Any) -> tuple[list[Any], dict[str, Any]]:
-        named = {one.key: self.operand(one.value) for one in node.kwargs}
-        return [self.operand(one) for one in node.args], named
+        keywords = {one.key: self.operand(one.value) for one in node.kwargs}
+        return [self.operand(one) for one in node.args], keywords
 
 
 def attribute(owner: Any, name: str, title: str) -> Any:
@@ -265,15 +269,15 @@ def dotted(node: Any) -> tuple[str, ...]:
     return (node.name, *reversed(words)) if type(node).__name__ == "Name" else ()
 
 
-def _called(function: Function, given: list[Any], named: dict[str, Any]) -> Any:
+def _call_function(function: Function, arguments: list[Any], keywords: dict[str, Any]) -> Any:
     try:
-        return function.call(*given, **named)
+        return function.call(*arguments, **keywords)
     except TypeError as error:
         why = f"{function.title}: {str(error).partition('() ')[2] or error}"
         raise OperationError(why, f"write {function.example}") from error
 
 
-def _valued(value: Any) -> Any:
+def _require_value(value: Any) -> Any:
     """Return a value that is one; raises TemplateError for a group of values or a function."""
     if isinstance(value, Scope):
         raise value.refusal()
@@ -282,14 +286,14 @@ def _valued(value: Any) -> Any:
 
 def undefined(name: str, scope: Mapping[str, Any]) -> TemplateError:
     """Return the error of a name that templates do not have."""
-    held = scope.get("vars")
-    names = held.names() if isinstance(held, Scope) else ()
+    variables = scope.get("vars")
+    names = variables.names() if isinstance(variables, Scope) else ()
     if name in FUNCTIONS:
         return TemplateError(f"{name} is a function", f"write {FUNCTIONS[name]}", "undefined")
     why = f"'{name}' is not defined in templates"
     if name in names:
-        near = ("vars", name)
-        return TemplateError(why, f"write vars.{name}", "undefined", near, ("name", name))
+        target = ("vars", name)
+        return TemplateError(why, f"write vars.{name}", "undefined", target, ("name", name))
     hint = offer(name, sorted(scope))
     return TemplateError(why, hint, "undefined", about=("name", name))
 
@@ -304,7 +308,7 @@ def _before(node: Any) -> Any:
     return node.node if what in {"Filter", "Test", "Getattr", "Getitem"} else None
 
 
-_KNOWN = {
+_NODES = {
     *_SIGNS, "And", "Or", "Not", "Neg", "Pos", "Const", "TemplateData", "Name", "List", "Tuple",
     "Dict", "Pair", "Keyword", "Concat", "CondExpr", "Compare", "Operand", "Filter", "Test",
     "Getattr", "Getitem", "Slice", "Call",

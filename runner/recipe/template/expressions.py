@@ -16,9 +16,9 @@ from runner.recipe.template.evaluator import (
     SYNTAX,
     Evaluator,
     attribute,
+    check,
     dotted,
     judges,
-    known,
     undefined,
     walk,
 )
@@ -48,7 +48,7 @@ def evaluate(expression: str, scope: Mapping[str, Any], allowance: Allowance | N
             return _walk(expression.strip().split("."), scope)
         allowance.read(expression)
         allowance.work(_ONE)
-        return _computed(expression, scope, allowance)
+        return _compute(expression, scope, allowance)
     except SpentError as error:
         if error.alone:
             raise TemplateError(f"'{what}': {error}") from error
@@ -71,7 +71,7 @@ def names(expression: str) -> Names:
     """
     if _DOTTED.match(expression):
         return frozenset({tuple(expression.strip().split("."))})
-    return _parsed(expression).names
+    return _parse(expression).names
 
 
 def is_figure(expression: str) -> bool:
@@ -81,7 +81,7 @@ def is_figure(expression: str) -> bool:
     """
     if _DOTTED.match(expression):
         return "metrics" in expression.strip().split(".")[:-1]
-    return not judges(_parsed(expression).tree)
+    return not judges(_parse(expression).tree)
 
 
 _MISSING = object()
@@ -96,28 +96,28 @@ def _walk(words: list[str], scope: Mapping[str, Any]) -> Any:
     return value
 
 
-def _computed(expression: str, scope: Mapping[str, Any], allowance: Allowance) -> Any:
+def _compute(expression: str, scope: Mapping[str, Any], allowance: Allowance) -> Any:
     what = _short(expression)
-    parsed = _parsed(expression)
+    form = _parse(expression)
     try:
-        value = Evaluator(scope, allowance).value(parsed.tree)
+        value = Evaluator(scope, allowance).value(form.tree)
     except OperationError as error:
         raise TemplateError(f"'{what}': {error}", error.hint, error.rule) from error
     except TemplateError as error:
-        raise _unquoted(what, error) from error
+        raise _missing_quotes(what, error) from error
     except ZeroDivisionError as error:
         raise TemplateError(f"'{what}' divides by zero") from error
     except TypeError as error:
-        raise _mixed(what, parsed.names, scope) or TemplateError(f"'{what}': {error}") from error
+        raise _type_clash(what, form.names, scope) or TemplateError(f"'{what}': {error}") from error
     except (ValueError, ArithmeticError) as error:
         why = str(error) or "an argument does not fit"
         raise TemplateError(f"'{what}': {why.splitlines()[0]}") from error
     except (RecursionError, MemoryError) as error:
         raise TemplateError(f"'{what}' is too large to compute") from error
-    return _rounded(value) if parsed.computes else value
+    return _round(value) if form.computes else value
 
 
-def _unquoted(what: str, error: TemplateError) -> TemplateError:
+def _missing_quotes(what: str, error: TemplateError) -> TemplateError:
     """Return the error of an undefined name: in env(NAME) its quotes are missing."""
     match error.about:
         case ("name", name) if re.search(rf"\benv\(\s*{name}\b", what):
@@ -125,7 +125,7 @@ def _unquoted(what: str, error: TemplateError) -> TemplateError:
     return error
 
 
-def _mixed(what: str, read: Names, scope: Mapping[str, Any]) -> TemplateError | None:
+def _type_clash(what: str, read: Names, scope: Mapping[str, Any]) -> TemplateError | None:
     """Return the error of a computation with text, None where no name in it is text."""
     for words in sorted(read):
         try:
@@ -151,18 +151,18 @@ def is_number(text: str | None) -> bool:
     return True
 
 
-def _rounded(value: Any) -> Any:
+def _round(value: Any) -> Any:
     """Return computed floats to 15 digits: 5e-6 * 0.2 is 1e-06, not 1.0000000000000002e-06."""
     if type(value) is float and math.isfinite(value):
         return float(f"{value:.15g}")
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
+        return [_round(item) for item in value]
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: _round(item) for key, item in value.items()}
     return value
 
 
-class _Parsed(Struct, frozen=True, kw_only=True, eq=False):
+class _Form(Struct, frozen=True, kw_only=True, eq=False):
     """An expression's tree, what it reads, and whether it computes with numbers."""
 
     tree: Any
@@ -171,7 +171,7 @@ class _Parsed(Struct, frozen=True, kw_only=True, eq=False):
 
 
 @cache
-def _parsed(expression: str) -> _Parsed:
+def _parse(expression: str) -> _Form:
     import jinja2  # 64 ms, needed by few recipes
 
     what = _short(expression)
@@ -183,7 +183,7 @@ def _parsed(expression: str) -> _Parsed:
     try:
         body = _environment().parse("{{" + expression + "}}").body
         tree = _only(body)
-        known(tree, {"filter": FILTERS, "test": TESTS})
+        check(tree, {"filter": FILTERS, "test": TESTS})
     except OperationError as error:
         raise TemplateError(f"'{what}': {error}", error.hint, error.rule) from error
     except jinja2.TemplateSyntaxError as error:
@@ -195,7 +195,7 @@ def _parsed(expression: str) -> _Parsed:
     nodes = list(walk(tree))
     inner = {id(node.node) for node in nodes if type(node).__name__ in {"Getattr", "Getitem"}}
     read = {words for node in nodes if id(node) not in inner and (words := dotted(node))}
-    return _Parsed(
+    return _Form(
         tree=tree, names=frozenset(read), computes=any(hasattr(node, "right") for node in nodes)
     )
 

@@ -1,8 +1,8 @@
 """The filters, tests, methods and functions of an expression, each an error where it has no answer.
 
 They are Jinja's by name. What Jinja's own make of a failure (0 of text that is no number, nothing
-of an empty list, a default) would be a parameter that silently changes: here it is told. `GONE`
-says why others of Jinja's are not here, and what to write.
+of an empty list, a default) would be a parameter that silently changes: here it is told.
+`OMISSIONS` says why others of Jinja's are not here, and what to write.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.base.problems import offer, shown
 from runner.recipe.template.allowance import Allowance
-from runner.recipe.template.operators import compared, entry, joined, kind, listed, number, text
+from runner.recipe.template.operators import as_list, compare, entry, join, kind, number, text
 from runner.recipe.template.sandbox import OperationError
 from runner.recipe.yaml_scalars import NumberError, scalar
 
@@ -20,7 +20,7 @@ Filter = Callable[..., Any]
 _ABSENT = "a name that is missing is an error, and 0, false and '' are values"
 _INSTEAD = "write env('NAME', DEFAULT), MAPPING.get('NAME', DEFAULT) or A if B else C"
 _NEVER = "write the value of a name that may be missing into vars, where every name is defined"
-GONE: Mapping[str, tuple[str, str]] = {
+OMISSIONS: Mapping[str, tuple[str, str]] = {
     "default": (_ABSENT, _INSTEAD),
     "d": (_ABSENT, _INSTEAD),
     "defined": ("a name that is missing is an error", _NEVER),
@@ -44,39 +44,43 @@ def _whole(value: Any) -> int:
                 f"int: {value!r} in text is no whole number", "write | float | int"
             )
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise OperationError(f"int: {_said(value)} is no whole number")
+        raise OperationError(f"int: {_describe(value)} is no whole number")
     return int(value)
 
 
 def _float(value: Any) -> float:
     value = _read(value, "a number") if isinstance(value, str) else value
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise OperationError(f"float: {_said(value)} is no number")
+        raise OperationError(f"float: {_describe(value)} is no number")
     return float(value)
 
 
-def _read(said: str, wanted: str) -> float:
+def _read(word: str, expectation: str) -> float:
     """Return the number that a text says, by YAML's own rules; raises OperationError."""
     try:
-        value = scalar(said.strip()) if said.strip() else None
+        value = scalar(word.strip()) if word.strip() else None
     except NumberError as error:
         raise OperationError(str(error), error.hint) from error
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    comma = said.strip().replace(",", ".", 1)
-    hint = f"write {comma}" if "," in said and isinstance(scalar(comma), float) else ""
-    why = f"{wanted} is wanted, not the text {shown(said)}" if said.strip() else "the text is empty"
+    comma = word.strip().replace(",", ".", 1)
+    hint = f"write {comma}" if "," in word and isinstance(scalar(comma), float) else ""
+    why = (
+        f"{expectation} is wanted, not the text {shown(word)}"
+        if word.strip()
+        else "the text is empty"
+    )
     raise OperationError(why, hint)
 
 
-def _said(value: Any) -> str:
+def _describe(value: Any) -> str:
     return shown(value) if isinstance(value, str | int | float | None) else kind(value)
 
 
 def _number(value: Any, what: str) -> Any:
     if not number(value):
         hint = "write | int or | float before it" if _reads_as_number(value) else ""
-        raise OperationError(f"{what} takes a number, not {_said(value)}", hint)
+        raise OperationError(f"{what} takes a number, not {_describe(value)}", hint)
     return value
 
 
@@ -89,21 +93,21 @@ def _reads_as_number(value: Any) -> bool:
 
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
-        raise OperationError(f"{what} takes text, not {_said(value)}")
+        raise OperationError(f"{what} takes text, not {_describe(value)}")
     return value
 
 
 def _round(value: Any, precision: int = 0, method: str = "common") -> float:
-    known = ("common", "ceil", "floor")
-    if method not in known:
-        raise OperationError(f"round has no method {shown(method)}", offer(str(method), known))
+    methods = ("common", "ceil", "floor")
+    if method not in methods:
+        raise OperationError(f"round has no method {shown(method)}", offer(str(method), methods))
     digits = int(_number(precision, "round"))
     if digits != precision or not -300 <= digits <= 300:  # noqa: PLR2004  (a float has no more)
         raise OperationError(f"round to {shown(precision)} digits is not possible")
-    given = float(_number(value, "round"))
+    figure = float(_number(value, "round"))
     if method == "common":
-        return round(given, digits)
-    return float(getattr(math, method)(given * 10**digits) / 10**digits)
+        return round(figure, digits)
+    return float(getattr(math, method)(figure * 10**digits) / 10**digits)
 
 
 def _end(items: Any, at: int, what: str) -> Any:
@@ -115,7 +119,7 @@ def _end(items: Any, at: int, what: str) -> Any:
 
 
 def _extreme(items: Any, largest: bool, what: str, case_sensitive: bool, attribute: Any) -> Any:
-    if not listed(items, what):
+    if not as_list(items, what):
         raise OperationError(f"{what}: a list without entries has no {what}")
     key = _key(attribute, case_sensitive)
     return max(items, key=key) if largest else min(items, key=key)
@@ -147,7 +151,7 @@ def _part(attribute: Any) -> Callable[[Any], Any]:
 def _sum(items: Any, attribute: Any = None, start: Any = 0) -> Any:
     part = _part(attribute)
     total = _number(start, "sum")
-    for item in listed(items, "sum"):
+    for item in as_list(items, "sum"):
         total = total + _number(part(item), "sum")
     return total
 
@@ -156,7 +160,7 @@ def _unique(items: Any, case_sensitive: bool = True, attribute: Any = None) -> l
     """Return each entry once; 1 and true are two, and so are ``a`` and ``A``."""
     key = _key(attribute, case_sensitive)
     once: dict[Any, Any] = {}
-    for item in listed(items, "unique"):
+    for item in as_list(items, "unique"):
         value = key(item)
         if isinstance(value, list | tuple | Mapping):
             raise OperationError(f"unique takes no list of {kind(value).split()[-1]}s")
@@ -170,7 +174,9 @@ def _sort(
     case_sensitive: bool = False,
     attribute: Any = None,
 ) -> list[Any]:
-    return sorted(listed(items, "sort"), key=_key(attribute, case_sensitive), reverse=bool(reverse))
+    return sorted(
+        as_list(items, "sort"), key=_key(attribute, case_sensitive), reverse=bool(reverse)
+    )
 
 
 def _dictsort(
@@ -192,18 +198,18 @@ def _items(value: Any) -> list[Any]:
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, str | list | tuple | Mapping):
-        raise OperationError(f"list takes a list, mapping or text, not {_said(value)}")
+        raise OperationError(f"list takes a list, mapping or text, not {_describe(value)}")
     return list(value)
 
 
 def _length(value: Any) -> int:
     if not isinstance(value, str | list | tuple | Mapping):
-        raise OperationError(f"{_said(value)} has no length")
+        raise OperationError(f"{_describe(value)} has no length")
     return len(value)
 
 
 def _reverse(value: Any) -> Any:
-    return value[::-1] if isinstance(value, str) else list(listed(value, "reverse"))[::-1]
+    return value[::-1] if isinstance(value, str) else list(as_list(value, "reverse"))[::-1]
 
 
 def _trim(value: Any, chars: str | None = None) -> str:
@@ -219,93 +225,103 @@ class Library:
             "join": self._join,
             "map": self._map,
             "replace": self._replace,
-            "select": partial(self._select, wanted=True),
-            "reject": partial(self._select, wanted=False),
-            "selectattr": partial(self._selectattr, wanted=True),
-            "rejectattr": partial(self._selectattr, wanted=False),
+            "select": partial(self._select, keep=True),
+            "reject": partial(self._select, keep=False),
+            "selectattr": partial(self._selectattr, keep=True),
+            "rejectattr": partial(self._selectattr, keep=False),
         }
-        signs = {name: partial(self._compared, sign) for name, sign in _SIGNS.items()}
+        signs = {name: partial(self._compare, sign) for name, sign in _SIGNS.items()}
         self.filters: Mapping[str, Filter] = {**_FILTERS, **bounded}
         self.tests: Mapping[str, Filter] = {**_TESTS, **signs}
 
-    def call(self, name: str, known: Mapping[str, Filter], *given: Any, **named: Any) -> Any:
+    def call(
+        self, name: str, functions: Mapping[str, Filter], *arguments: Any, **keywords: Any
+    ) -> Any:
         """Return what a filter or test makes of values; raises OperationError."""
-        if name not in known:
-            raise OperationError(f"there is no '{name}'", offer(name, known))
-        for one in (*given, *named.values()):
+        if name not in functions:
+            raise OperationError(f"there is no '{name}'", offer(name, functions))
+        for one in (*arguments, *keywords.values()):
             self._allowance.work(10 * self._allowance.look(one) // 64)
         try:
-            return self._allowance.made(known[name](*given, **named))
+            return self._allowance.charge(functions[name](*arguments, **keywords))
         except TypeError as error:
             raise OperationError(f"{name}: {_plainly(error)}") from error
 
-    def method(self, owner: Any, name: str, *given: Any, **named: Any) -> Any:
+    def method(self, owner: Any, name: str, *arguments: Any, **keywords: Any) -> Any:
         """Return what a method of a text, list or mapping makes; raises OperationError."""
-        known = next((_METHODS[one] for one in _METHODS if isinstance(owner, one)), {})
-        if name in GONE and name not in known:
-            raise gone(name, "function")
-        if name not in known:
+        functions = next((_METHODS[one] for one in _METHODS if isinstance(owner, one)), {})
+        if name in OMISSIONS and name not in functions:
+            raise omission(name, "function")
+        if name not in functions:
             why = f"{kind(owner)} has no '{name}' here"
-            raise OperationError(why, offer(name, known) if known else "", "undefined")
+            raise OperationError(why, offer(name, functions) if functions else "", "undefined")
         if name == "replace":
-            return self._allowance.made(self._replace(owner, *given, **named))
-        return self.call(name, known, owner, *given, **named)
+            return self._allowance.charge(self._replace(owner, *arguments, **keywords))
+        return self.call(name, functions, owner, *arguments, **keywords)
 
     def _join(self, items: Any, d: Any = "", attribute: Any = None) -> str:
         part = _part(attribute)
-        words = [text(part(item)) for item in listed(items, "join")]
+        words = [text(part(item)) for item in as_list(items, "join")]
         between = _text(d, "join")
         self._allowance.hold(sum(map(len, words)) + len(words) * len(between))
-        return joined(words, between)
+        return join(words, between)
 
     def _replace(self, value: Any, old: Any, new: Any, count: int = -1) -> str:
-        said, before = _text(value, "replace"), _text(old, "replace")
+        whole, before = _text(value, "replace"), _text(old, "replace")
         after = text(new)
-        times = said.count(before) if count < 0 else min(count, said.count(before))
-        self._allowance.hold(len(said) + times * max(0, len(after) - len(before)))
-        return said.replace(before, after, count)
+        times = whole.count(before) if count < 0 else min(count, whole.count(before))
+        self._allowance.hold(len(whole) + times * max(0, len(after) - len(before)))
+        return whole.replace(before, after, count)
 
     def _map(
-        self, items: Any, name: str | None = None, *given: Any, attribute: Any = None, **named: Any
+        self,
+        items: Any,
+        name: str | None = None,
+        *arguments: Any,
+        attribute: Any = None,
+        **keywords: Any,
     ) -> list[Any]:
         if (name is None) == (attribute is None):
             raise OperationError("map takes a filter's name, or attribute='NAME'")
         if name is None:
-            return list(map(_part(attribute), listed(items, "map")))
+            return list(map(_part(attribute), as_list(items, "map")))
         return [
-            self.call(name, self.filters, item, *given, **named) for item in listed(items, "map")
+            self.call(name, self.filters, item, *arguments, **keywords)
+            for item in as_list(items, "map")
         ]
 
-    def _select(self, items: Any, test: str | None = None, *given: Any, wanted: bool) -> list[Any]:
-        return self._chosen(items, lambda item: item, test, given, wanted=wanted)
+    def _select(
+        self, items: Any, test: str | None = None, *arguments: Any, keep: bool
+    ) -> list[Any]:
+        return self._filter(items, lambda item: item, test, arguments, keep=keep)
 
     def _selectattr(
-        self, items: Any, attribute: Any, test: str | None = None, *given: Any, wanted: bool
+        self, items: Any, attribute: Any, test: str | None = None, *arguments: Any, keep: bool
     ) -> list[Any]:
-        return self._chosen(items, _part(attribute), test, given, wanted=wanted)
+        return self._filter(items, _part(attribute), test, arguments, keep=keep)
 
-    def _chosen(
+    def _filter(
         self,
         items: Any,
         part: Callable[[Any], Any],
         test: str | None,
-        given: Sequence[Any],
+        arguments: Sequence[Any],
         *,
-        wanted: bool,
+        keep: bool,
     ) -> list[Any]:
         def holds(item: Any) -> bool:
             value = part(item)
-            return bool(value if test is None else self.call(test, self.tests, value, *given))
+            return bool(value if test is None else self.call(test, self.tests, value, *arguments))
 
-        return [item for item in listed(items, "select") if holds(item) is wanted]
+        return [item for item in as_list(items, "select") if holds(item) is keep]
 
-    def _compared(self, sign: str, value: Any, other: Any) -> bool:
-        return compared(sign, value, other, self._allowance)
+    def _compare(self, sign: str, value: Any, other: Any) -> bool:
+        return compare(sign, value, other, self._allowance)
 
 
-def gone(name: str, what: str) -> OperationError:
+def omission(name: str, what: str) -> OperationError:
     """Return the error of one of Jinja's names that is left out on purpose."""
-    why, hint = GONE[name]
+    why, hint = OMISSIONS[name]
     return OperationError(f"there is no {what} '{name}' in recipes: {why}", hint, "template-syntax")
 
 
@@ -315,18 +331,20 @@ def _plainly(error: TypeError) -> str:
     return words[2] or words[0]
 
 
-def _ranged(*given: Any, allowance: Allowance) -> list[int]:
-    bounds = [_whole(one) for one in given if isinstance(one, int) and not isinstance(one, bool)]
-    if len(bounds) != len(given) or not 1 <= len(given) <= 3:  # noqa: PLR2004
+def _range(*arguments: Any, allowance: Allowance) -> list[int]:
+    bounds = [
+        _whole(one) for one in arguments if isinstance(one, int) and not isinstance(one, bool)
+    ]
+    if len(bounds) != len(arguments) or not 1 <= len(arguments) <= 3:  # noqa: PLR2004
         raise OperationError("range takes one to three whole numbers")
-    made = range(*bounds)
-    allowance.hold(8 * len(made))
-    return list(made)
+    result = range(*bounds)
+    allowance.hold(8 * len(result))
+    return list(result)
 
 
 def ranged(allowance: Allowance) -> Callable[..., list[int]]:
     """Return the function ``range`` of an expression."""
-    return partial(_ranged, allowance=allowance)
+    return partial(_range, allowance=allowance)
 
 
 def _divisible(value: Any, by: Any) -> bool:
@@ -335,25 +353,25 @@ def _divisible(value: Any, by: Any) -> bool:
 
 def _odd(value: Any, what: str) -> bool:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise OperationError(f"{what} takes a whole number, not {_said(value)}")
+        raise OperationError(f"{what} takes a whole number, not {_describe(value)}")
     return value % 2 == 1
 
 
-def _lettered(name: str) -> Filter:
-    return lambda value, *given: getattr(_text(value, name), name)(*given)
+def _text_method(name: str) -> Filter:
+    return lambda value, *arguments: getattr(_text(value, name), name)(*arguments)
 
 
 def _affix(name: str) -> Filter:
-    def affix(value: str, *given: Any) -> Any:
+    def affix(value: str, *arguments: Any) -> Any:
         return getattr(value, name)(
-            *(tuple(one) if isinstance(one, list) else one for one in given)
+            *(tuple(one) if isinstance(one, list) else one for one in arguments)
         )
 
     return affix
 
 
-def _parted(name: str) -> Filter:
-    def parted(value: str, between: str) -> list[str]:
+def _partition(name: str) -> Filter:
+    def partition(value: str, between: str) -> list[str]:
         if _text(between, name) not in value:
             why = f"{name}: {shown(between)} is not in {shown(value)}"
             raise OperationError(
@@ -361,12 +379,12 @@ def _parted(name: str) -> Filter:
             )
         return list(getattr(value, name)(between))
 
-    return parted
+    return partition
 
 
 def _at(value: Any, item: Any) -> int:
     if item not in value:
-        raise OperationError(f"index: {_said(item)} is not there")
+        raise OperationError(f"index: {_describe(item)} is not there")
     return int(value.index(item))
 
 
@@ -378,13 +396,13 @@ def _get(value: Any, key: Any, default: Any = _UNASKED) -> Any:
         return value[key]
     if default is _UNASKED:
         hint = offer(str(key), value)
-        raise OperationError(f"get: the mapping has no {_said(key)}", hint, "undefined")
+        raise OperationError(f"get: the mapping has no {_describe(key)}", hint, "undefined")
     return default
 
 
 _FILTERS: Mapping[str, Filter] = {
     "abs": lambda value: abs(_number(value, "abs")),
-    "capitalize": _lettered("capitalize"),
+    "capitalize": _text_method("capitalize"),
     "count": _length,
     "dictsort": _dictsort,
     "first": partial(_end, at=0, what="first"),
@@ -394,7 +412,7 @@ _FILTERS: Mapping[str, Filter] = {
     "last": partial(_end, at=-1, what="last"),
     "length": _length,
     "list": _list,
-    "lower": _lettered("lower"),
+    "lower": _text_method("lower"),
     "max": lambda items, case_sensitive=False, attribute=None: _extreme(
         items, True, "max", case_sensitive, attribute
     ),
@@ -406,10 +424,10 @@ _FILTERS: Mapping[str, Filter] = {
     "sort": _sort,
     "string": text,
     "sum": _sum,
-    "title": _lettered("title"),
+    "title": _text_method("title"),
     "trim": _trim,
     "unique": _unique,
-    "upper": _lettered("upper"),
+    "upper": _text_method("upper"),
     "wordcount": lambda value: len(_text(value, "wordcount").split()),
 }
 _SIGNS = {
@@ -446,9 +464,9 @@ _METHODS: Mapping[Any, Mapping[str, Filter]] = {
         },
         "endswith": _affix("endswith"),
         "index": _at,
-        "partition": _parted("partition"),
+        "partition": _partition("partition"),
         "replace": str.replace,
-        "rpartition": _parted("rpartition"),
+        "rpartition": _partition("rpartition"),
         "startswith": _affix("startswith"),
     },
     Mapping: {

@@ -70,15 +70,15 @@ def binary(sign: str, left: Any, right: Any, allowance: Allowance) -> Any:
     if sign == "**":
         return _power(left, right, allowance)
     if sign == "%" and isinstance(left, str):
-        return allowance.made(_formatted(left, right))
+        return allowance.charge(_format(left, right))
     if sign == "%":
         return operator.mod(left, right)
     if sign == "+" and isinstance(left, str) and isinstance(right, str):
-        return allowance.made(joined((left, right)))
-    return allowance.made(_PLAIN[sign](left, right))
+        return allowance.charge(join((left, right)))
+    return allowance.charge(_PLAIN[sign](left, right))
 
 
-def joined(words: Sequence[str], between: str = "") -> str:
+def join(words: Sequence[str], between: str = "") -> str:
     """Return words as one text; raises OperationError where it begins at the top by accident.
 
     ``root ~ '/adapters'`` with an empty root is ``/adapters``: it is on another disk.
@@ -90,7 +90,7 @@ def joined(words: Sequence[str], between: str = "") -> str:
     return whole
 
 
-def compared(sign: str, left: Any, right: Any, allowance: Allowance) -> bool:
+def compare(sign: str, left: Any, right: Any, allowance: Allowance) -> bool:
     """Return whether a comparison holds; raises TypeError, SpentError."""
     for one in (left, right):
         if not isinstance(one, int | float | None):
@@ -129,32 +129,32 @@ def _within(digits: float) -> None:
         raise SpentError(TOO_LARGE)
 
 
-def _formatted(pattern: str, given: Any) -> str:
+def _format(pattern: str, values: Any) -> str:
     """Return ``pattern % given``, which says every value as it is, or raises OperationError."""
-    named = given if isinstance(given, Mapping) else {}
-    left = list(given) if isinstance(given, list | tuple) else [] if named else [given]
+    mapping = values if isinstance(values, Mapping) else {}
+    rest = list(values) if isinstance(values, list | tuple) else [] if mapping else [values]
 
-    def filled(found: re.Match[str]) -> str:
-        name, flags, width, precision, letter = found.groups()
-        if letter == "%" and found[0] == "%%":
+    def fill(field: re.Match[str]) -> str:
+        name, flags, width, precision, letter = field.groups()
+        if letter == "%" and field[0] == "%%":
             return "%"
         if letter not in "disfFeEgGxXo" or not letter:
-            raise OperationError(f"there is no format '{found[0]}'", "write %s, %d, %f, %e or %g")
+            raise OperationError(f"there is no format '{field[0]}'", "write %s, %d, %f, %e or %g")
         if max(int(width or 0), int(precision or 0)) > _WIDEST:
             raise SpentError(f"{TOO_LARGE}: a format takes at most {_WIDEST} characters")
-        if name is not None and name not in named:
-            raise OperationError(f"the format '{found[0]}' finds no '{name}'")
-        if name is None and not left:
-            raise OperationError(f"nothing is left for the format '{found[0]}'")
-        value = named[name] if name is not None else left.pop(0)
+        if name is not None and name not in mapping:
+            raise OperationError(f"the format '{field[0]}' finds no '{name}'")
+        if name is None and not rest:
+            raise OperationError(f"nothing is left for the format '{field[0]}'")
+        value = mapping[name] if name is not None else rest.pop(0)
         how = f"%{flags}{width}{'' if precision is None else f'.{precision}'}{letter}"
         return how % (text(value) if letter == "s" else _fitting(value, letter),)
 
-    made = _FIELD.sub(filled, pattern)
-    if left:
-        why = f"the format has no place for {shown(text(left[0]))}"
+    result = _FIELD.sub(fill, pattern)
+    if rest:
+        why = f"the format has no place for {shown(text(rest[0]))}"
         raise OperationError(why, "write %s where it belongs")
-    return made
+    return result
 
 
 def _fitting(value: Any, letter: str) -> float:
@@ -163,8 +163,8 @@ def _fitting(value: Any, letter: str) -> float:
     if whole and isinstance(value, float) and value.is_integer():
         return int(value)
     if not number(value) or (whole and not isinstance(value, int)):
-        wanted = "a whole number" if whole else "a number"
-        raise OperationError(f"%{letter} says {wanted}, and this is {shown(value)}")
+        expectation = "a whole number" if whole else "a number"
+        raise OperationError(f"%{letter} says {expectation}, and this is {shown(value)}")
     return float(value) if not whole else int(value)
 
 
@@ -186,7 +186,7 @@ def entry(owner: Any, key: Any) -> Any:
     return owner[key]
 
 
-def listed(value: Any, what: str) -> Sequence[Any]:
+def as_list(value: Any, what: str) -> Sequence[Any]:
     """Return a list; raises OperationError for anything else, as text with its letters."""
     if isinstance(value, list | tuple):
         return value

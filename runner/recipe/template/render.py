@@ -36,7 +36,7 @@ def is_template(text: str) -> bool:
 
 def literal(text: str) -> str:
     """Return the template that is filled in as this text."""
-    return _SIGNS.sub(lambda found: f"{{{{ '{found.group()}' }}}}", text)
+    return _SIGNS.sub(lambda match: f"{{{{ '{match.group()}' }}}}", text)
 
 
 @cache
@@ -59,11 +59,11 @@ def pieces(text: str) -> tuple[str | Expression, ...]:
 @cache
 def reads(text: str) -> Names:
     """Return the dotted names a template's expressions read, also in branches not taken."""
-    found: set[tuple[str, ...]] = set()
+    result: set[tuple[str, ...]] = set()
     for part in pieces(text):
         if isinstance(part, Expression):
-            found |= names(part.text)
-    return frozenset(found)
+            result |= names(part.text)
+    return frozenset(result)
 
 
 def fill(text: str, scope: Mapping[str, Any], allowance: Allowance | None = None) -> Any:
@@ -78,7 +78,7 @@ def fill(text: str, scope: Mapping[str, Any], allowance: Allowance | None = None
     words = [
         part if isinstance(part, str) else _word(part.text, scope, allowance) for part in parts
     ]
-    return plain(_joined(parts, words), allowance)
+    return plain(_join(parts, words), allowance)
 
 
 def again(value: Any, allowance: Allowance) -> None:
@@ -116,7 +116,7 @@ def _plain(value: Any) -> Any:
     raise TemplateError(f"the result is {kind(value)}, which YAML cannot hold")
 
 
-def _joined(parts: Sequence[str | Expression], words: Sequence[str]) -> str:
+def _join(parts: Sequence[str | Expression], words: Sequence[str]) -> str:
     """Return the words as one text; raises TemplateError where it begins at the top by accident.
 
     ``{{ vars.root }}/adapters`` with an empty root is ``/adapters``: it is on another disk.

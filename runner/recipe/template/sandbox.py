@@ -55,8 +55,8 @@ class Scope:
 
     def refusal(self) -> TemplateError:
         """Return the error of a group of values that is used as one."""
-        known = listing(self.names())
-        hint = f"add one of: .{known.replace(', ', ', .')}" if known else "it holds nothing yet"
+        members = listing(self.names())
+        hint = f"add one of: .{members.replace(', ', ', .')}" if members else "it holds nothing yet"
         return TemplateError(f"{self.title} is a group of values, not a value", hint)
 
 
