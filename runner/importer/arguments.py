@@ -39,7 +39,7 @@ class Argument(Struct, frozen=True, kw_only=True):
     mark: Mark
 
 
-class Given(Struct, frozen=True, kw_only=True):
+class ScriptValue(Struct, frozen=True, kw_only=True):
     """A parameter's value, its text with signs for variables where it is one word, its place.
 
     A value that the script does not say is MISSING; in a list or a mapping its signs stand there.
@@ -56,31 +56,31 @@ class Given(Struct, frozen=True, kw_only=True):
         """Return the place of what stands at `path` inside the value."""
         if self.node is None or not path:
             return self.mark
-        found = locate(self.node, path).key_mark
+        inside = locate(self.node, path).key_mark
         return Mark(
             file=self.mark.file,
-            line=self.mark.line + found.line - self.node.line,
-            column=found.column,
+            line=self.mark.line + inside.line - self.node.line,
+            column=inside.column,
         )
 
 
-class Parsed(Struct, kw_only=True):
+class ParseResult(Struct, kw_only=True):
     """What a tool's parser makes of the words; `config` is the file it is told to read.
 
-    `refused` are the parameters it would stop at, `unplaced` the words that may be options: only
+    `invalid` are the parameters it would stop at, `unplaced` the words that may be options: only
     bash knows.
     """
 
-    given: dict[str, Given] = field(default_factory=dict)
+    values: dict[str, ScriptValue] = field(default_factory=dict)
     config: Argument | None = None
     problems: list[Problem] = field(default_factory=list)
-    refused: set[str] = field(default_factory=set)
+    invalid: set[str] = field(default_factory=set)
     unplaced: list[str] = field(default_factory=list)
 
 
-def parse(words: Sequence[Argument], tool: Tool, variables: Variables) -> Parsed:
+def parse(words: Sequence[Argument], tool: Tool, variables: Variables) -> ParseResult:
     """Read the words after a tool's command."""
-    return _Parser(words, tool, variables).parsed()
+    return _Parser(words, tool, variables).parse()
 
 
 class _Parser:
@@ -88,7 +88,7 @@ class _Parser:
         self.words = list(words)
         self.tool = tool
         self.variables = variables
-        self.result = Parsed()
+        self.result = ParseResult()
         self.flags: dict[str, Parameter | None] = dict.fromkeys(tool.config_flags)
         self.places: list[Parameter] = []
         for parameter in tool.parameters.values():
@@ -98,7 +98,7 @@ class _Parser:
                 names = (parameter.flag, *parameter.aliases, parameter.off)
                 self.flags |= {name: parameter for name in names if name}
 
-    def parsed(self) -> Parsed:
+    def parse(self) -> ParseResult:
         loose: list[Argument] = []
         while self.words:
             word = self.words.pop(0)
@@ -126,48 +126,48 @@ class _Parser:
     def flag(self, word: Argument) -> None:
         text = word.text if word.text.startswith("-") else self.variables.text(word.text)
         name, equals, value = text.partition("=")
-        found = self.named(name, word)
-        if found is None and not name.startswith("--") and name[:2] in self.flags:
-            found, equals, value = name[:2], "=", text[2:]  # -cFILE
-        if found is None:
+        flag_name = self.flag_of(name, word)
+        if flag_name is None and not name.startswith("--") and name[:2] in self.flags:
+            flag_name, equals, value = name[:2], "=", text[2:]  # -cFILE
+        if flag_name is None:
             self.strange(
                 name, inline=Argument(text=value, mark=word.mark) if equals else None, word=word
             )
             return
-        parameter = self.flags[found]
+        parameter = self.flags[flag_name]
         inline = Argument(text=value, mark=word.mark) if equals else None
         if parameter is None:
-            self.result.config = self.one(found, inline, word)
+            self.result.config = self.one(flag_name, inline, word)
         elif parameter.emit in {"switch", "pair"}:
             if inline is not None:
-                self.tell(word, f"{found} takes no value", f"write {found}")
-            self.keep(parameter, found != parameter.off, word)
+                self.tell(word, f"{flag_name} takes no value", f"write {flag_name}")
+            self.keep(parameter, flag_name != parameter.off, word)
         elif parameter.emit == "list":
             several = [inline] if inline else []
             while self.words and self.words[0].text != "--" and not self.is_flag(self.words[0]):
                 several.append(self.words.pop(0))
             self.several(parameter, several, word)
-        elif (value_word := self.one(found, inline, word)) is not None:
+        elif (value_word := self.one(flag_name, inline, word)) is not None:
             self.value(parameter, value_word)
 
     def strange(self, name: str, inline: Argument | None, word: Argument) -> None:
         """Keep an option that the tool does not have: a recipe that says it is refused, too."""
-        said = self.variables.shown(name)
-        key = said.lstrip("-").replace("-", "_")
+        option = self.variables.display(name)
+        key = option.lstrip("-").replace("-", "_")
         hint = str(self.tool.schema.get("x-not", {}).get(key, "")) or suggest(name, self.flags)
-        self.tell(word, f"{self.tool.name} has no option {said}", hint)
+        self.tell(word, f"{self.tool.name} has no option {option}", hint)
         if not key.isidentifier():
-            self.result.unplaced.append(said)
+            self.result.unplaced.append(option)
             return
         follows = self.words and not self.is_flag(self.words[0]) and self.words[0].text != "--"
         value = inline or (self.words.pop(0) if follows and not self.places else None)
         text = self.variables.text(value.text) if value is not None else None
-        self.result.refused.add(key)
-        self.result.given[key] = Given(
-            value=True if text is None else typed(text, _ANY), mark=word.mark
+        self.result.invalid.add(key)
+        self.result.values[key] = ScriptValue(
+            value=True if text is None else convert(text, _ANY), mark=word.mark
         )
 
-    def named(self, name: str, word: Argument) -> str | None:
+    def flag_of(self, name: str, word: Argument) -> str | None:
         """Return the flag that a name means: itself, or the only one it begins (T20)."""
         if name in self.flags:
             return name
@@ -184,28 +184,28 @@ class _Parser:
         if self.words and not self.is_flag(self.words[0]) and self.words[0].text != "--":
             return self.words.pop(0)
         self.result.unplaced.append(flag)
-        meant = self.variables.shown(self.words[0].text) if self.words else "--"
-        taken = meant.partition("=")[0] in self.flags or meant == "--"
-        self.tell(word, f"{flag} needs a value", "" if taken else f"write {flag}={meant}")
+        follower = self.variables.display(self.words[0].text) if self.words else "--"
+        is_option = follower.partition("=")[0] in self.flags or follower == "--"
+        self.tell(word, f"{flag} needs a value", "" if is_option else f"write {flag}={follower}")
         return None
 
     def value(self, parameter: Parameter, word: Argument) -> None:
         word = replace(word, text=parameter.rewrite(word.text))  # a recipe says what is reached
-        known = self.follow(parameter.name, word)
-        if not known and parameter.emit != "repeat":
+        follows = self.follow(parameter.name, word)
+        if not follows and parameter.emit != "repeat":
             self.keep(parameter, MISSING, word)
             return
         text = self.variables.text(word.text)
         try:
-            value = typed(text, parameter.schema, parameter.emit)
+            value = convert(text, parameter.schema, parameter.emit)
         except ValueError as error:
             self.tell(word, f"{parameter.flag} must be {error}", "")
-            self.result.refused.add(parameter.name)
+            self.result.invalid.add(parameter.name)
             value = text
         if parameter.emit == "repeat":
-            before = self.result.given.get(parameter.name)
+            before = self.result.values.get(parameter.name)
             value = _together(before.value if before else None, value)
-            self.result.given[parameter.name] = Given(value=value, mark=word.mark)
+            self.result.values[parameter.name] = ScriptValue(value=value, mark=word.mark)
             return
         if type(value) is bool and text.lower() not in _TRUTHS:
             why = f"{parameter.flag}: only 'false' and 'f' are false, {shown(text)} is true"
@@ -218,8 +218,8 @@ class _Parser:
             return
         items = parameter.schema.get("items", {})
         texts = [(self.variables.text(w.text), self.follow(parameter.name, w)) for w in words]
-        values = [typed(text, items) if known else text for text, known in texts]
-        self.result.given[parameter.name] = Given(value=values, mark=words[0].mark)
+        values = [convert(text, items) if follows else text for text, follows in texts]
+        self.result.values[parameter.name] = ScriptValue(value=values, mark=words[0].mark)
 
     def positional(self, words: list[Argument]) -> None:
         for parameter in self.places:
@@ -233,44 +233,44 @@ class _Parser:
 
     def loose(self, word: Argument) -> None:
         """Say of a word that is no option and no value what it may be."""
-        text, said = self.variables.text(word.text), self.variables.shown(word.text)
+        text, label = self.variables.text(word.text), self.variables.display(word.text)
         if unfilled(text):
-            found = self.variables.strange(word.text)
-            kind = found.why if found is not None else "a variable only the environment knows"
-            self.result.unplaced.append(said)
-            why = f"{said} is {kind}: the options in it are not in the recipe"
+            variable = self.variables.strange(word.text)
+            kind = variable.why if variable is not None else "a variable only the environment knows"
+            self.result.unplaced.append(label)
+            why = f"{label} is {kind}: the options in it are not in the recipe"
             hint = "write them in the stage, and take out the var that stands for them"
             self.result.problems.append(
                 Problem(mark=word.mark, message=why, rule=NOT_FOLLOWED, hint=hint)
             )
         elif not text and word.text:
-            said = " ".join(
-                p.shown for p in self.variables.parts(word.text) if not isinstance(p, str)
+            label = " ".join(
+                p.display for p in self.variables.parts(word.text) if not isinstance(p, str)
             )
-            why = f"{said}: options from the environment are not in the recipe"
+            why = f"{label}: options from the environment are not in the recipe"
             self.note(word.mark, why, "give them with --set, or write a profile")
         else:
             self.tell(word, f"{self.tool.name} takes no {shown(text)}")
 
     def follow(self, name: str, word: Argument) -> bool:
         """Say whether the script says a value; tell what the recipe asks for where it does not."""
-        found = self.variables.strange(word.text)
+        variable = self.variables.strange(word.text)
         other = self.variables.argument(word.text)
-        if found is not None:
-            self.result.problems.append(unfollowed(found, name, word.mark))
+        if variable is not None:
+            self.result.problems.append(not_followed(variable, name, word.mark))
         elif other is not None:
             why = f"{other.name} is {other.why}: the recipe reads it from the environment"
             self.note(word.mark, why, f"set {other.key}, or write {name} in the recipe")
-        return self.variables.known(word.text)
+        return self.variables.is_complete(word.text)
 
     def keep(self, parameter: Parameter, value: Any, word: Argument) -> None:
         """Keep a value: the last of several counts (T21)."""
-        before = self.result.given.get(parameter.name)
+        before = self.result.values.get(parameter.name)
         if before is not None and before.value != value:
             why = f"{parameter.flag} is given twice: the last one counts (T21)"
             self.note(before.mark, why, "")
         signs = word.text if parameter.emit not in {"switch", "pair"} else None
-        self.result.given[parameter.name] = Given(value=value, mark=word.mark, signs=signs)
+        self.result.values[parameter.name] = ScriptValue(value=value, mark=word.mark, signs=signs)
 
     def tell(self, word: Argument, why: str, hint: str = "") -> None:
         self.result.problems.append(Problem(mark=word.mark, message=why, rule=REFUSED, hint=hint))
@@ -281,19 +281,19 @@ class _Parser:
         )
 
 
-def unfollowed(variable: Variable, name: str, mark: Mark) -> Problem:
+def not_followed(variable: Variable, name: str, mark: Mark) -> Problem:
     """Return the problem of a parameter whose value the script does not say."""
-    why = f"{name} has no value: {variable.shown} is {variable.why}"
+    why = f"{name} has no value: {variable.display} is {variable.why}"
     hint = f"write {name} in the recipe, or set {variable.key} in the environment"
     return Problem(mark=mark, message=why, rule=NOT_FOLLOWED, hint=hint)
 
 
-def typed(text: str, schema: Any, emit: str = "value") -> Any:
+def convert(text: str, schema: Any, emit: str = "value") -> Any:
     """Return a word's value as the tool's own parser types it. Raises ValueError in words."""
     kinds = schema.get("type", "string")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if emit == "joined":
-        return [typed(item, schema.get("items", {})) for item in text.split(",")]
+        return [convert(item, schema.get("items", {})) for item in text.split(",")]
     if emit == "repeat":
         name, _, value = text.partition("=")
         return {name: value} if "object" in kinds else [text]
@@ -305,8 +305,8 @@ def typed(text: str, schema: Any, emit: str = "value") -> Any:
                 continue
     if "string" in kinds:
         return text
-    wanted = " or ".join(_WORDS[kind] for kind in kinds if kind in _WORDS)
-    raise ValueError(f"{wanted}, not {shown(text)}")
+    types = " or ".join(_WORDS[kind] for kind in kinds if kind in _WORDS)
+    raise ValueError(f"{types}, not {shown(text)}")
 
 
 def _together(before: Any, value: Any) -> Any:

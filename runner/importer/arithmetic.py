@@ -28,10 +28,10 @@ def number(text: str) -> int | None:
     if not _CONSTANT.fullmatch(text):
         return None
     try:
-        found = _value(ast.parse(text.strip(), mode="eval").body)
+        result = _value(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ZeroDivisionError, TypeError, RecursionError):
         return None
-    return found if abs(found) <= _WIDEST else None
+    return result if abs(result) <= _WIDEST else None
 
 
 def _value(node: ast.expr) -> int:
@@ -41,6 +41,6 @@ def _value(node: ast.expr) -> int:
             return value
         case ast.UnaryOp(op=sign, operand=operand) if type(sign) in _SIGNS:
             return _SIGNS[type(sign)] * _value(operand)
-        case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATORS:
-            return _OPERATORS[type(sign)](_value(left), _value(right))
+        case ast.BinOp(left=a, op=sign, right=b) if type(sign) in _OPERATORS:
+            return _OPERATORS[type(sign)](_value(a), _value(b))
     raise TypeError

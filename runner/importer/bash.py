@@ -72,8 +72,8 @@ class Word(Struct, frozen=True, kw_only=True):
     @property
     def plain(self) -> str | None:
         """The word's text, None where it has a variable or what cannot be followed."""
-        known = all(part.kind == "text" for part in self.parts)
-        return "".join(part.text for part in self.parts) if known else None
+        all_text = all(part.kind == "text" for part in self.parts)
+        return "".join(part.text for part in self.parts) if all_text else None
 
 
 def word(text: str, at: int) -> tuple[tuple[WordPart, ...], bool, int]:
@@ -128,17 +128,17 @@ class _Inner:
         elif char in "*?":
             self.parts.append(WordPart(kind="unknown", text=char))
             self.at += 1
-        elif char == "{" and (found := _BRACES.match(self.text, self.at)):
-            self.parts.append(WordPart(kind="unknown", text=found.group()))
-            self.at = found.end()
+        elif char == "{" and (match := _BRACES.match(self.text, self.at)):
+            self.parts.append(WordPart(kind="unknown", text=match.group()))
+            self.at = match.end()
         else:
             self.plain(char, _BARE)
 
     def plain(self, char: str, run: re.Pattern[str]) -> None:
         """Take a character that means itself, and the run of those that follow it."""
-        found = run.match(self.text, self.at + 1)
-        self.parts.append(WordPart(kind="text", text=char + (found.group() if found else "")))
-        self.at += 1 + (len(found.group()) if found else 0)
+        match = run.match(self.text, self.at + 1)
+        self.parts.append(WordPart(kind="text", text=char + (match.group() if match else "")))
+        self.at += 1 + (len(match.group()) if match else 0)
 
     def single(self, start: int) -> None:
         end = self.text.find("'", start)
@@ -160,14 +160,14 @@ class _Inner:
         self.at += 1
 
     def ansi(self) -> None:
-        found = re.compile(r"\$'((?:[^'\\]|\\.)*)'", re.DOTALL).match(self.text, self.at)
-        if not found:
+        match = re.compile(r"\$'((?:[^'\\]|\\.)*)'", re.DOTALL).match(self.text, self.at)
+        if not match:
             self.single(self.at + 2)
             return
-        said = _ansi(found.group(1)).partition("\0")[0]  # bash ends the text there
-        kind: Literal["text", "unknown"] = "unknown" if HALF.search(said) else "text"
-        self.parts.append(WordPart(kind=kind, text=found.group() if kind == "unknown" else said))
-        self.at = found.end()
+        text = _ansi(match.group(1)).partition("\0")[0]  # bash ends the text there
+        kind: Literal["text", "unknown"] = "unknown" if HALF.search(text) else "text"
+        self.parts.append(WordPart(kind=kind, text=match.group() if kind == "unknown" else text))
+        self.at = match.end()
 
     def dollar(self, *, quoted: bool = False) -> None:
         text, at = self.text, self.at
@@ -175,9 +175,9 @@ class _Inner:
             self.substitution(quoted=quoted)
         elif text.startswith("${", at):
             self.braced(quoted=quoted)
-        elif found := _NAME.match(text, at + 1):
-            self.parts.append(WordPart(kind="variable", text=found.group(), quoted=quoted))
-            self.at = found.end()
+        elif match := _NAME.match(text, at + 1):
+            self.parts.append(WordPart(kind="variable", text=match.group(), quoted=quoted))
+            self.at = match.end()
         else:
             self.parts.append(WordPart(kind="text", text="$"))
             self.at += 1
@@ -195,14 +195,14 @@ class _Inner:
                 self.at += 1
                 if depth == 0:
                     break
-        said = self.text[start : self.at]
-        sum_ = arithmetic.number(said[3:-2]) if said.startswith("$((") else None
-        if said in _HERE:
+        raw = self.text[start : self.at]
+        sum_ = arithmetic.number(raw[3:-2]) if raw.startswith("$((") else None
+        if raw in _HERE:
             self.parts.append(WordPart(kind="variable", text="PWD", quoted=quoted))
         elif sum_ is not None:
             self.parts.append(WordPart(kind="text", text=str(sum_)))
-        elif not re.match(r"`\s*#[^\n]*`\Z", said):  # a comment in a continued line is nothing
-            self.parts.append(WordPart(kind="unknown", text=said))
+        elif not re.match(r"`\s*#[^\n]*`\Z", raw):  # a comment in a continued line is nothing
+            self.parts.append(WordPart(kind="unknown", text=raw))
 
     def braced(self, *, quoted: bool) -> None:
         """Read ``${NAME}``, ``${NAME:-WORD}`` and their kin; others cannot be followed."""
@@ -221,27 +221,27 @@ class _Inner:
             )
             self.at = array.end()
             return
-        found = _VARIABLE.match(self.text, start)
-        if found and found.group(2) == "}":
-            self.parts.append(WordPart(kind="variable", text=found.group(1), quoted=quoted))
-            self.at = found.end()
+        match = _VARIABLE.match(self.text, start)
+        if match and match.group(2) == "}":
+            self.parts.append(WordPart(kind="variable", text=match.group(1), quoted=quoted))
+            self.at = match.end()
             return
         if self.depth == DEEPEST:  # what is nested deeper is one word that nobody reads
             self.parts.append(WordPart(kind="unknown", text=self.text[start:]))
             self.at = len(self.text)
             return
-        inner = _Inner(self.text, found.end() if found else start + 2, self.depth + 1)
+        inner = _Inner(self.text, match.end() if match else start + 2, self.depth + 1)
         inner.double("}")
         self.at = inner.at
-        if found and found.group(2)[-1] == "?":  # what follows is said where it is not set
-            self.parts.append(WordPart(kind="variable", text=found.group(1), quoted=quoted))
-        elif found:
+        if match and match.group(2)[-1] == "?":  # what follows is said where it is not set
+            self.parts.append(WordPart(kind="variable", text=match.group(1), quoted=quoted))
+        elif match:
             other = Word(parts=_joined(inner.parts), mark=Mark(file="", line=1, column=1))
             self.parts.append(
                 WordPart(
                     kind="variable",
-                    text=found.group(1),
-                    sign=found.group(2)[-1],
+                    text=match.group(1),
+                    sign=match.group(2)[-1],
                     otherwise=other,
                     quoted=quoted,
                 )
@@ -280,15 +280,15 @@ def _joined(parts: list[WordPart]) -> tuple[WordPart, ...]:
 def _ansi(text: str) -> str:
     """Return what is between ``$'`` and ``'`` as bash reads it: numbers in 8 and 16 are bytes."""
 
-    def read(found: re.Match[bytes]) -> bytes:
-        said = found[1].decode()
-        if said[0] in "uU" and len(said) > 1 and int(said[1:], 16) <= sys.maxunicode:
-            return chr(int(said[1:], 16)).encode("utf-8", "surrogatepass")
-        if said[0] == "x" and len(said) > 1:
-            return bytes([int(said[1:], 16)])
-        if said.isdigit():
-            return bytes([int(said, 8) & 0xFF])
-        return _ANSI[said].encode() if said in _ANSI else found[0]
+    def read(match: re.Match[bytes]) -> bytes:
+        escape = match[1].decode()
+        if escape[0] in "uU" and len(escape) > 1 and int(escape[1:], 16) <= sys.maxunicode:
+            return chr(int(escape[1:], 16)).encode("utf-8", "surrogatepass")
+        if escape[0] == "x" and len(escape) > 1:
+            return bytes([int(escape[1:], 16)])
+        if escape.isdigit():
+            return bytes([int(escape, 8) & 0xFF])
+        return _ANSI[escape].encode() if escape in _ANSI else match[0]
 
     whole = _ESCAPE.sub(read, text.encode("utf-8", "surrogatepass"))
     return whole.decode("utf-8", "surrogateescape")
@@ -357,9 +357,9 @@ class _Begun(Struct, kw_only=True):
 def script(text: str, file: str) -> Script:
     """Read a script."""
     reader = _BashReader(text, file)
-    found = tuple(reader.commands())
+    commands = tuple(reader.commands())
     return Script(
-        commands=found,
+        commands=commands,
         comments=tuple(reader.remarks),
         mark=reader.mark,
         functions=frozenset(reader.functions),
@@ -379,7 +379,7 @@ class _BashReader:
         self.text = text
         self.file = file
         self.at = 0
-        self.starts = [0, *(found.end() for found in re.finditer("\n", text))]
+        self.starts = [0, *(newline.end() for newline in re.finditer("\n", text))]
         self.remarks: list[tuple[int, int]] = []
         self.stack: list[tuple[str, str, Mark]] = []
         self.comments: list[str] = []
@@ -408,11 +408,11 @@ class _BashReader:
             self.comment()
         elif text.startswith("((", at) and not self.begun.words:
             self.arithmetic()
-        elif found := _REDIRECT.match(text, at):
-            self.redirect(found)
-        elif found := _OPERATOR.match(text, at):
-            self.at = found.end()
-            yield from self.operator(found.group())
+        elif match := _REDIRECT.match(text, at):
+            self.redirect(match)
+        elif match := _OPERATOR.match(text, at):
+            self.at = match.end()
+            yield from self.operator(match.group())
         else:
             yield from self.word()
 
@@ -420,9 +420,9 @@ class _BashReader:
         end = self.text.find("\n", self.at)
         end = len(self.text) if end < 0 else end
         alone = not self.text[self.text.rfind("\n", 0, self.at) + 1 : self.at].strip()
-        said = self.text[self.at + 1 : end].strip()
-        if alone and not self.begun.words and not (self.at == 0 and said.startswith("!")):
-            self.comments.append(said)
+        text = self.text[self.at + 1 : end].strip()
+        if alone and not self.begun.words and not (self.at == 0 and text.startswith("!")):
+            self.comments.append(text)
         self.remarks.append((self.at, end))
         self.at = end
 
@@ -542,17 +542,17 @@ class _BashReader:
     def header(self, word: str) -> None:
         """Skip the rest of a line such as ``for NAME in WORDS``."""
         stop = re.compile(r"\bin\b|\n" if word == "case" else r"[;\n]|(?=\{)")
-        found = stop.search(self.text, self.at)
+        match = stop.search(self.text, self.at)
         if word == "function":
-            said = self.text[self.at : found.start() if found else None].strip(" \t()")
-            self.functions.add(said)
+            name = self.text[self.at : match.start() if match else None].strip(" \t()")
+            self.functions.add(name)
         self.patterns = word == "case"
-        self.at = found.end() if found else len(self.text)
+        self.at = match.end() if match else len(self.text)
 
-    def redirect(self, found: re.Match[str]) -> None:
-        sign = found.group(2)
+    def redirect(self, match: re.Match[str]) -> None:
+        sign = match.group(2)
         self.begin(self.mark())
-        self.at = found.end()
+        self.at = match.end()
         if self.text.startswith("(", self.at):  # <( ): what a command of its own says
             self.begun.redirects.append(Redirect(sign=sign, word=self.process()))
             return
@@ -561,7 +561,7 @@ class _BashReader:
         word, span = self.read(self.at), None
         if sign in {"<<", "<<-"}:
             word, span = self.document(word, tabs=sign == "<<-")
-        self.begun.redirects.append(Redirect(sign=found.group(1) + sign, word=word, span=span))
+        self.begun.redirects.append(Redirect(sign=match.group(1) + sign, word=word, span=span))
 
     def process(self) -> Word:
         """Return what stands in the brackets of ``<( )`` as a word that only bash can follow."""
@@ -582,9 +582,9 @@ class _BashReader:
         line = self.text.find("\n", self.at)
         start = len(self.text) if line < 0 else line + 1
         stop = after = start
-        for said in self.text[start:].split("\n"):
-            after = min(after + len(said) + 1, len(self.text))
-            if (said.lstrip("\t") if tabs else said) == end:
+        for row in self.text[start:].split("\n"):
+            after = min(after + len(row) + 1, len(self.text))
+            if (row.lstrip("\t") if tabs else row) == end:
                 break
             stop = after
         body, mark = self.text[start:stop], self.mark(start)

@@ -84,9 +84,9 @@ def find(words: Sequence[str], catalog: Catalog) -> Program:
     if words and posixpath.basename(words[0]) in _STARTERS:
         start = 1
     for at in range(min(len(words), start + 1) if start == 0 else len(words)):
-        found = _at(list(words[at:]), catalog)
-        if found is not None:
-            return Program(tool=found.tool, used=found.used + at, unknown=found.unknown)
+        program = _at(list(words[at:]), catalog)
+        if program is not None:
+            return Program(tool=program.tool, used=program.used + at, unknown=program.unknown)
     return Program()
 
 
@@ -97,7 +97,7 @@ def asks(name: str) -> bool:
 
 def aside(words: Sequence[str]) -> bool:
     """Say whether a command surely trains nothing: a program that is known, and no other."""
-    words = started(words)
+    words = without_starters(words)
     name = posixpath.basename(words[0]) if words else ":"
     if name in _PARTS:
         return bool(words[1:]) and words[1] in _PARTS[name]
@@ -115,7 +115,7 @@ def _executes(words: Sequence[str]) -> bool:
     return any(word.startswith(("-exec", "-ok")) for word in words)
 
 
-def started(words: Sequence[str]) -> Sequence[str]:
+def without_starters(words: Sequence[str]) -> Sequence[str]:
     """Return a command without what only starts it: ``nohup``, ``timeout 10``, ``env A=1``."""
     while words and posixpath.basename(words[0]) in _STARTERS - _PARTS.keys() - {"command"}:
         words = words[1:]
@@ -126,7 +126,7 @@ def started(words: Sequence[str]) -> Sequence[str]:
     return words
 
 
-def told_by(words: Sequence[str]) -> str:
+def signature(words: Sequence[str]) -> str:
     """Return the words by which a command is left out: its name, and what that is given first."""
     name = posixpath.basename(words[0])
     plain = words[1:] and not words[1].startswith("-")
@@ -157,16 +157,16 @@ def speaks(name: str) -> bool:
 
 def outputs(tool: Tool, params: Mapping[str, Any]) -> dict[str, str]:
     """Return the paths that a stage with these parameters makes; defaults count."""
-    found = {}
+    paths = {}
     for name, output in tool.outputs.items():
         if applies({"when": output.when}, params):
             path = params.get(output.param) if output.param else output.path
             if not output.param and path:
-                known = {o.param: params.get(o.param) for o in tool.outputs.values() if o.param}
-                path = path.format(**known)
+                values = {o.param: params.get(o.param) for o in tool.outputs.values() if o.param}
+                path = path.format(**values)
             if isinstance(path, str) and path:
-                found[name] = path
-    return found
+                paths[name] = path
+    return paths
 
 
 def _at(words: list[str], catalog: Catalog) -> Program | None:
@@ -174,20 +174,20 @@ def _at(words: list[str], catalog: Catalog) -> Program | None:
     head = posixpath.basename(words[0])
     at = _option(words)
     if words[at : at + 1] and re.fullmatch(r"-m[A-Za-z]\S*", words[at]):  # as -m NAME
-        found = _at([*words[:at], "-m", words[at][2:], *words[at + 1 :]], catalog)
-        return None if found is None else replace(found, used=found.used - 1)
+        program = _at([*words[:at], "-m", words[at][2:], *words[at + 1 :]], catalog)
+        return None if program is None else replace(program, used=program.used - 1)
     if words[at : at + 1] == ["-m"] and len(words) > at + 1:
         if harmless(head):
             return None
-        found = _module(words[at + 1 :], catalog)  # also "$PYTHON" -m
-        return None if found is None else replace(found, used=found.used + at - 1)
-    named = [head, *words[1:]]
+        program = _module(words[at + 1 :], catalog)  # also "$PYTHON" -m
+        return None if program is None else replace(program, used=program.used + at - 1)
+    line = [head, *words[1:]]
     wrappers = (catalog.launcher, catalog.trainer)
     tools = [*wrappers, *(tool for name in catalog.names if (tool := catalog.get(name)))]
     for tool in sorted(tools, key=lambda tool: -len(tool.command)):
-        if named[: len(tool.command)] == list(tool.command):
+        if line[: len(tool.command)] == list(tool.command):
             return Program(tool=tool, used=len(tool.command))
-    return _family(named, catalog)
+    return _family(line, catalog)
 
 
 def _option(words: Sequence[str]) -> int:
@@ -205,17 +205,17 @@ def _module(words: list[str], catalog: Catalog) -> Program | None:
         if tool is not None and words[0] == tool.main[0] and words[0] != "huggingface_hub.cli.hf":
             return Program(tool=tool, used=3)
     if words[0] == "runner":
-        found = _at(["run-recipe", *words[1:]], catalog)
+        program = _at(["run-recipe", *words[1:]], catalog)
         return (
             None
-            if found is None
-            else Program(tool=found.tool, used=found.used + 2, unknown=found.unknown)
+            if program is None
+            else Program(tool=program.tool, used=program.used + 2, unknown=program.unknown)
         )
-    found = _family(words, catalog)
+    program = _family(words, catalog)
     return (
         None
-        if found is None
-        else Program(tool=found.tool, used=found.used + 2, unknown=found.unknown)
+        if program is None
+        else Program(tool=program.tool, used=program.used + 2, unknown=program.unknown)
     )
 
 

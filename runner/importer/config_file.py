@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from runner.base.problems import Mark, Problem, shown, suggest
 from runner.catalog.tools import Parameter, Tool
-from runner.importer.arguments import IGNORED, NOT_FOLLOWED, REFUSED, Given
+from runner.importer.arguments import IGNORED, NOT_FOLLOWED, REFUSED, ScriptValue
 from runner.importer.bash import HALF
 from runner.importer.variables import unfilled
 from runner.recipe.node import MISSING, Node
@@ -84,37 +84,37 @@ class File(Struct, frozen=True, kw_only=True):
 
 
 def settings(
-    file: File, tool: Tool, said: dict[str, Given]
-) -> tuple[dict[str, Given], list[Problem]]:
-    """Return the parameters a file gives beside those that flags have `said`, and what it loses."""
-    reader = _ConfigReader(file, tool, said)
-    found = dict(reader.found())
-    return found, reader.problems
+    file: File, tool: Tool, flags: dict[str, ScriptValue]
+) -> tuple[dict[str, ScriptValue], list[Problem]]:
+    """Return the parameters a file gives beside those of its `flags`, and what it loses."""
+    reader = _ConfigReader(file, tool, flags)
+    values = dict(reader.values())
+    return values, reader.problems
 
 
 class _ConfigReader:
-    def __init__(self, file: File, tool: Tool, said: dict[str, Given]) -> None:
-        self.file, self.tool, self.said = file, tool, said
+    def __init__(self, file: File, tool: Tool, flags: dict[str, ScriptValue]) -> None:
+        self.file, self.tool, self.flags = file, tool, flags
         self.problems: list[Problem] = []
 
-    def loaded(self, document: Document) -> Any:
+    def load(self, document: Document) -> Any:
         """Return what PyYAML makes of the file, MISSING where that is told to be an error."""
-        told = [one for one in document.problems if one.rule in _UNBOUNDED]
+        problems = [one for one in document.problems if one.rule in _UNBOUNDED]
         why = ""
-        if not told:
+        if not problems:
             try:
                 return yaml.load(self.file.text, _Loader)  # noqa: S506  (a SafeLoader of our own)
             except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-                told, why = document.problems, f"mlx-lm stops at this file: {error}"
-        for one in told[:1]:
+                problems, why = document.problems, f"mlx-lm stops at this file: {error}"
+        for one in problems[:1]:
             self.tell(self.file.mark(one.mark.line, one.mark.column), one.message, REFUSED)
-        if not told:
+        if not problems:
             self.tell(self.file.start, why, REFUSED)
         return MISSING
 
-    def found(self) -> Iterator[tuple[str, Given]]:
+    def values(self) -> Iterator[tuple[str, ScriptValue]]:
         document = parse(self.file.text, self.file.start.file)
-        values = self.loaded(document)
+        values = self.load(document)
         if values is MISSING:
             return
         if not isinstance(values, dict):
@@ -132,11 +132,11 @@ class _ConfigReader:
                 why = f"{sayable(str(key))}: a recipe cannot say {strange}"
                 self.tell(self.place(node, key=True), why, REFUSED)
             name = sayable(str(key))
-            given = self.value(name, sayable(value), node)
-            if given is not None:
-                yield name, given
+            script_value = self.value(name, sayable(value), node)
+            if script_value is not None:
+                yield name, script_value
 
-    def value(self, key: str, value: Any, node: Node | None) -> Given | None:
+    def value(self, key: str, value: Any, node: Node | None) -> ScriptValue | None:
         """Return what a key gives, None where mlx-lm passes over it."""
         mark = self.place(node, key=True)
         parameter = self.tool.parameters.get(key)
@@ -149,8 +149,8 @@ class _ConfigReader:
                 return None
             why = f"mlx-lm takes {key} from the command line only (T01)"
             self.ignored(mark, key, value, why, f"it was {shown(parameter.default)}")
-        elif key in self.said:
-            if self.said[key].value != value:
+        elif key in self.flags:
+            if self.flags[key].value != value:
                 flag = f"{parameter.flag} on the command line wins"
                 self.ignored(mark, key, value, flag)
         elif value is None:
@@ -158,21 +158,23 @@ class _ConfigReader:
                 why = "an empty value is mlx-lm's default (T08)"
                 self.ignored(mark, key, value, why, f"it was {shown(parameter.default)}")
         elif isinstance(value, str) and unfilled(value):
-            return Given(value=MISSING, mark=self.place(node), signs=value, node=node)
+            return ScriptValue(value=MISSING, mark=self.place(node), signs=value, node=node)
         else:
-            return Given(value=self.read(parameter, value, mark), mark=self.place(node), node=node)
+            return ScriptValue(
+                value=self.read(parameter, value, mark), mark=self.place(node), node=node
+            )
         return None
 
     def unknown(self, key: str, value: Any, mark: Mark) -> None:
-        known = self.tool.parameters
+        parameters = self.tool.parameters
         hint = str(self.tool.schema.get("x-not", {}).get(key, ""))
-        if key.replace("-", "_") in known:
+        if key.replace("-", "_") in parameters:
             name = key.replace("-", "_")
             why, hint = "mlx-lm knows no key with a hyphen (T05)", f"did you mean '{name}'?"
         elif key == "config":
             why = "a file that a file names is not read (T10)"
         else:
-            why, hint = "mlx-lm knows no such key (T04)", hint or suggest(key, known)
+            why, hint = "mlx-lm knows no such key (T04)", hint or suggest(key, parameters)
         self.ignored(mark, key, value, why, hint)
 
     def read(self, parameter: Parameter, value: Any, mark: Mark) -> Any:
@@ -188,18 +190,18 @@ class _ConfigReader:
             why = f"{name}: {shown(value)} counts as {int(value)} for mlx-lm (T13)"
             self.tell(mark, why, IGNORED, "is that what was meant?")
             return int(value)
-        meant = _meant(value, kinds)
-        if meant is not None:
+        coerced = _coerce(value, kinds)
+        if coerced is not None:
             why = f"mlx-lm stops at {name}: {shown(value)}, which is of the wrong type (T17)"
-            self.tell(mark, why, IGNORED, f"the recipe says {shown(meant)}")
-            return meant
+            self.tell(mark, why, IGNORED, f"the recipe says {shown(coerced)}")
+            return coerced
         return value
 
     def ignored(self, mark: Mark, key: str, value: Any, why: str, hint: str = "") -> None:
         text = value if isinstance(value, str) else shown(value)
-        said = f"{key}: {text} was never read: {why}"
+        message = f"{key}: {text} was never read: {why}"
         one = Problem(
-            mark=mark, message=said, rule=IGNORED, hint=hint, severity="warning", about=(key,)
+            mark=mark, message=message, rule=IGNORED, hint=hint, severity="warning", about=(key,)
         )
         self.problems.append(one)
 
@@ -223,7 +225,7 @@ def unreadable(mark: Mark, name: str, error: OSError) -> Problem:
     return Problem(mark=mark, message=why, rule=NOT_FOLLOWED, hint=hint)
 
 
-def _meant(value: Any, kinds: list[str]) -> Any:
+def _coerce(value: Any, kinds: list[str]) -> Any:
     """Return the number that a value of the wrong type means, None where it is none or right."""
     wants = {"integer", "number"} & {*kinds}
     if not wants or "string" in kinds or type(value) is int:

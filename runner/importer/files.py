@@ -9,7 +9,7 @@ from runner.importer.arguments import NOT_FOLLOWED, Argument
 from runner.importer.bash import PRIVATE, Command
 from runner.importer.commands import script
 from runner.importer.config_file import File, unreadable
-from runner.importer.mention import given
+from runner.importer.mention import call
 from runner.importer.variables import Variables, unfilled
 
 Read = Callable[[str], bytes]
@@ -34,9 +34,9 @@ class ScriptFiles:
 
     def __init__(self, read: Read, variables: Variables) -> None:
         self._read, self._variables = read, variables
-        self._written: dict[str, File | None] = {}
+        self._files: dict[str, File | None] = {}
 
-    def written(self, name: str, plain: list[str], command: Command) -> None:
+    def record(self, name: str, plain: list[str], command: Command) -> None:
         """Remember what cat, tee, echo or printf write."""
         target = next((one for one in command.redirects if one.sign in _SIGNS), None)
         if name == "tee" and len(plain) > 1:
@@ -49,25 +49,25 @@ class ScriptFiles:
         else:
             return
         file, path = self._body(name, plain, command), normal(path)
-        before = self._written.get(path) if more else _NOTHING
+        before = self._files.get(path) if more else _NOTHING
         if file is None or before is None or command.inside is not None:
-            self._written[path] = None
+            self._files[path] = None
         else:
-            self._written[path] = _longer(before, file)
+            self._files[path] = _longer(before, file)
 
     def open(self, config: Argument) -> File:
         """Return the file that a command is told to read. Raises UnreadableError."""
         name = self._variables.text(config.text)
         path = normal(name)
-        known = self._written.get(path)
-        if known is not None:
-            return known
-        if path in self._written:
-            raise self._lost(config, f"{name} is put together in a way only bash can follow")
+        file = self._files.get(path)
+        if file is not None:
+            return file
+        if path in self._files:
+            raise self._error(config, f"{name} is put together in a way only bash can follow")
         if unfilled(name):
-            found = self._variables.strange(config.text)
-            kind = found.why if found is not None else "a variable only the environment knows"
-            raise self._lost(config, f"cannot read {name}, which is {kind}")
+            variable = self._variables.strange(config.text)
+            kind = variable.why if variable is not None else "a variable only the environment knows"
+            raise self._error(config, f"cannot read {name}, which is {kind}")
         try:
             text = self._read(name).decode("utf-8-sig", "replace")
         except OSError as error:
@@ -81,19 +81,19 @@ class ScriptFiles:
 
     def runs(self, name: str, catalog: Catalog) -> str:
         """Return the command of mlx-lm that a script's file holds, "" where none is seen."""
-        known = self._written.get(normal(name)) if name else None
-        if known is not None:
-            return given(known.text, catalog)
+        file = self._files.get(normal(name)) if name else None
+        if file is not None:
+            return call(file.text, catalog)
         try:
             text = self._read(name).decode("utf-8-sig", "replace") if name else ""
         except OSError:
             return ""  # that it is left out is told
-        return given(text, catalog)
+        return call(text, catalog)
 
     def looked_at(self, plain: list[str]) -> bool:
         """Say whether a command is `source FILE`, of a file that could be read."""
         name = script(plain) if plain[0] in {".", "source"} else ""
-        if self._written.get(normal(name)) is not None and name:
+        if self._files.get(normal(name)) is not None and name:
             return True
         try:
             return bool(name) and self._read(name) is not None
@@ -110,7 +110,7 @@ class ScriptFiles:
         words = [word for word in plain[1:] if not word.startswith("-")]
         return File(text=" ".join(words).replace("\\n", "\n"), start=command.words[-1].mark)
 
-    def _lost(self, config: Argument, why: str) -> UnreadableError:
+    def _error(self, config: Argument, why: str) -> UnreadableError:
         return UnreadableError(
             Problem(mark=config.mark, message=why, rule=NOT_FOLLOWED, hint=_HINT)
         )

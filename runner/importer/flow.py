@@ -19,11 +19,11 @@ Tell = Callable[[Mark, str, str], None]
 
 
 class Flow(Struct, kw_only=True):
-    """What is known of the way to the next command; `called` says a command as people know it."""
+    """What is known of the way to the next command; `label` says a command as people know it."""
 
-    called: Callable[[Sequence[str]], str]
+    label: Callable[[Sequence[str]], str]
     question: str = ""
-    failed: bool = False
+    after_failure: bool = False
     end: tuple[Mark, str] | None = None
     perhaps: list[tuple[Mark, str]] = field(default_factory=list)
 
@@ -31,7 +31,7 @@ class Flow(Struct, kw_only=True):
         """Take the operator before a command: a list begins anew behind ``;``, ``&``, a line."""
         if command.sign not in {"&&", "||", "|", "|&"}:
             self.question = ""
-        self.failed = command.sign == "||"
+        self.after_failure = command.sign == "||"
 
     def pass_by(self, words: Sequence[str], command: Command) -> None:
         """Remember what a command means for those behind it."""
@@ -39,26 +39,26 @@ class Flow(Struct, kw_only=True):
         if name in _ENDS and (name != "exec" or words[1:]):
             self.ends(name, words, command)
         elif asks(name) or command.negated:
-            self.question = f"{'! ' * command.negated}{self.called(words)}"
+            self.question = f"{'! ' * command.negated}{self.label(words)}"
 
     def ends(self, name: str, words: Sequence[str], command: Command) -> None:
         """Remember an end of the script: it surely is one, or where something holds."""
         if command.apart or (command.inside or ("",))[0] == "function":
             return  # a subshell's, or a function's
-        if command.inside is None and not self.question and not self.failed:
-            self.end = self.end or (command.mark, self.called(words))
-        elif not (self.failed and not self.question) and (name != "exit" or _fine(words)):
-            self.perhaps.append((command.mark, self.called(words)))
+        if command.inside is None and not self.question and not self.after_failure:
+            self.end = self.end or (command.mark, self.label(words))
+        elif not (self.after_failure and not self.question) and (name != "exit" or _fine(words)):
+            self.perhaps.append((command.mark, self.label(words)))
 
-    def doubted(self) -> str:
+    def dependency(self) -> str:
         """Return what a value depends on that is said here, "" where nothing is asked first."""
         if self.question:
             return f"a value that depends on '{self.question}'"
-        return "a value that depends on the command before it" if self.failed else ""
+        return "a value that depends on the command before it" if self.after_failure else ""
 
     def doubt(self, command: Command) -> str:
         """Return why a command may not run, "" where it surely does."""
-        if self.failed:
+        if self.after_failure:
             return "it runs only where the command before it fails"
         if self.question:
             return f"it runs only where '{self.question}' succeeds"

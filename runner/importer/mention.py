@@ -12,44 +12,44 @@ _QUOTED = r"""(?:\.py)?["'\s,\\]+[-$@{"'*\[]"""
 _STARTED = r"""^[ \t]*(?:[\w./=+@$"'{}-]+[ \t]+)*?["'@]?(?:[\w.~$/{}-]*/)?"""
 
 
-def named(text: str, catalog: Catalog) -> str:
+def name(text: str, catalog: Catalog) -> str:
     """Return the first command of mlx-lm that a text names, "" where it names none."""
-    found = _pattern(_words(catalog)).search(text)
-    return found.group() if found else ""
+    match = _pattern(_words(catalog)).search(text)
+    return match.group() if match else ""
 
 
-def given(text: str, catalog: Catalog) -> str:
+def call(text: str, catalog: Catalog) -> str:
     """Return the first that a text names with arguments: so it is started, and not spoken of."""
-    found = re.search(_pattern(_words(catalog)).pattern + _QUOTED, text)
-    return re.split(r"[\"'\s,]", found.group())[0] if found else ""
+    match = re.search(_pattern(_words(catalog)).pattern + _QUOTED, text)
+    return re.split(r"[\"'\s,]", match.group())[0] if match else ""
 
 
-def begun(text: str, catalog: Catalog) -> Iterator[tuple[int, str]]:
+def line_starts(text: str, catalog: Catalog) -> Iterator[tuple[int, str]]:
     """Yield offset and name of each command that begins a line of a text, with arguments."""
     pattern = re.compile(_STARTED + _pattern(_words(catalog)).pattern + _QUOTED, re.MULTILINE)
-    for found in pattern.finditer(text):
-        if not found.group().lstrip().startswith("#"):
-            inside = _pattern(_words(catalog)).search(found.group())
+    for match in pattern.finditer(text):
+        if not match.group().lstrip().startswith("#"):
+            inside = _pattern(_words(catalog)).search(match.group())
             if inside:
-                yield found.start() + inside.start(), inside.group()
+                yield match.start() + inside.start(), inside.group()
 
 
-def unsettled(
-    text: str, settled: Iterable[tuple[int, int]], catalog: Catalog
+def outside(
+    text: str, known_spans: Iterable[tuple[int, int]], catalog: Catalog
 ) -> Iterator[tuple[int, str]]:
-    """Yield offset and name of each command that stands in none of the `settled` spans."""
-    spans: Sequence[tuple[int, int]] = sorted(settled)
+    """Yield offset and name of each command that stands in none of the `known_spans`."""
+    spans: Sequence[tuple[int, int]] = sorted(known_spans)
     at = 0
-    for found in _pattern(_words(catalog)).finditer(text):
-        while at < len(spans) and spans[at][1] <= found.start():
+    for match in _pattern(_words(catalog)).finditer(text):
+        while at < len(spans) and spans[at][1] <= match.start():
             at += 1
-        if at == len(spans) or not spans[at][0] <= found.start() < spans[at][1]:
-            yield found.start(), found.group()
+        if at == len(spans) or not spans[at][0] <= match.start() < spans[at][1]:
+            yield match.start(), match.group()
 
 
 def _words(catalog: Catalog) -> tuple[str, ...]:
-    known = [name.partition(".") for name in catalog.names]
-    return (*sorted(own for package, _, own in known if package == "mlx_lm"), *_OTHERS)
+    parts = [name.partition(".") for name in catalog.names]
+    return (*sorted(own for package, _, own in parts if package == "mlx_lm"), *_OTHERS)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Adopted stages in, the same with leave to do what a rule refuses and the script does.
+"""Stage drafts in, the same with leave to do what a rule refuses and the script does.
 
 A script that works has to be a recipe that passes a check; what is wrong with it is told.
 """
@@ -9,7 +9,7 @@ from runner.base.problems import Mark, Problem
 from runner.catalog.tools import complete
 from runner.importer.arguments import IGNORED
 from runner.importer.script import Adoption
-from runner.importer.stages import Adopted, plain, said
+from runner.importer.stages import StageDraft, is_known, plain
 from runner.lint.facts import Finding, Known
 from runner.lint.rule import Rule, View, examine, rules
 from runner.lint.rules.lr_schedule import hidden
@@ -31,25 +31,25 @@ CONCEDED = frozenset(
 )
 
 
-def concede(adoption: Adoption, known: Known) -> None:
-    """Allow each stage what it did as a command, with a note; `known` is what the disk says."""
-    plan = planned(adoption)
-    for adopted in adoption.stages:
-        found = list(_found(adopted, plan, known))
-        if found:
-            adopted.around["allow"] = sorted({rule.slug for rule, _ in found})
-            adopted.notes += [_note(adopted, rule, finding) for rule, finding in found]
+def concede(adoption: Adoption, facts: Known) -> None:
+    """Allow each stage what it did as a command, with a note; `facts` is what the disk says."""
+    plan = plan_of(adoption)
+    for draft in adoption.stages:
+        concessions = list(_concessions(draft, plan, facts))
+        if concessions:
+            draft.around["allow"] = sorted({rule.slug for rule, _ in concessions})
+            draft.notes += [_note(draft, rule, finding) for rule, finding in concessions]
 
 
-def _found(adopted: Adopted, plan: Plan, known: Known) -> Iterator[tuple[Rule, Finding]]:
+def _concessions(draft: StageDraft, plan: Plan, facts: Known) -> Iterator[tuple[Rule, Finding]]:
     """Yield what is to be allowed; nothing where values are not known yet."""
-    if all(map(said, adopted.given.values())):
-        yield from findings(adopted, plan, CONCEDED, known)
+    if all(map(is_known, draft.values.values())):
+        yield from findings(draft, plan, CONCEDED, facts)
 
 
-def _note(adopted: Adopted, rule: Rule, finding: Finding) -> Problem:
-    given = adopted.given.get(finding.parameter.partition(".")[0])
-    mark: Mark = given.mark if given is not None else adopted.mark
+def _note(draft: StageDraft, rule: Rule, finding: Finding) -> Problem:
+    value = draft.values.get(finding.parameter.partition(".")[0])
+    mark: Mark = value.mark if value is not None else draft.mark
     traps = f" ({', '.join(rule.traps)})" if rule.traps else ""
     why = f"allowed, because the script does it: {finding.message}{traps}"
     hint = f"{finding.hint}; then take {rule.slug} out of allow"
@@ -72,16 +72,16 @@ NEVER_READ = frozenset(
 
 def prune(adoption: Adoption) -> None:
     """Drop from each stage what does nothing, with a note in its place."""
-    plan = planned(adoption)
-    for adopted in adoption.stages:
-        while any(_drop(adopted, rule, one) for rule, one in findings(adopted, plan, NEVER_READ)):
+    plan = plan_of(adoption)
+    for draft in adoption.stages:
+        while any(_drop(draft, rule, one) for rule, one in findings(draft, plan, NEVER_READ)):
             pass
-        for rule, one in _hidden(adopted, plan) if not adoption.terse else ():
-            _drop(adopted, rule, one)
+        for rule, one in _hidden(draft, plan) if not adoption.terse else ():
+            _drop(draft, rule, one)
 
 
-def planned(adoption: Adoption) -> Plan:
-    """Return the plan of adopted stages, for the rules; those that lack a parameter are not in it.
+def plan_of(adoption: Adoption) -> Plan:
+    """Return the plan of draft stages, for the rules; those that lack a parameter are not in it.
 
     What the script leaves to bash is at its default.
     """
@@ -91,60 +91,60 @@ def planned(adoption: Adoption) -> Plan:
 
 
 def findings(
-    adopted: Adopted, plan: Plan, slugs: Collection[str], known: Known | None = None
+    draft: StageDraft, plan: Plan, slugs: Collection[str], facts: Known | None = None
 ) -> Iterator[tuple[Rule, Finding]]:
     """Yield what some of the rules find in a stage; nothing in one that is not sound."""
-    view = _view(adopted, plan, known)
+    view = _view(draft, plan, facts)
     for rule, finding in examine(view) if view is not None else ():
         if rule.slug in slugs:
             yield rule, finding
 
 
-def _stage(adopted: Adopted) -> Stage:
-    schema = adopted.tool.schema
-    given = {name: one for name, one in adopted.given.items() if name not in adopted.refused}
-    params = complete(schema, plain(given), schema)
-    return Stage(name=adopted.name, tool=adopted.tool.name, params=params, outputs=adopted.outputs)
+def _stage(draft: StageDraft) -> Stage:
+    schema = draft.tool.schema
+    values = {name: one for name, one in draft.values.items() if name not in draft.invalid}
+    params = complete(schema, plain(values), schema)
+    return Stage(name=draft.name, tool=draft.tool.name, params=params, outputs=draft.outputs)
 
 
-def _whole(adopted: Adopted) -> bool:
+def _whole(draft: StageDraft) -> bool:
     """Say whether a stage has every parameter of its tool."""
-    return _stage(adopted).params.keys() >= adopted.tool.parameters.keys()
+    return _stage(draft).params.keys() >= draft.tool.parameters.keys()
 
 
-def _view(adopted: Adopted, plan: Plan, known: Known | None = None) -> View | None:
+def _view(draft: StageDraft, plan: Plan, facts: Known | None = None) -> View | None:
     """Return what the rules see of a stage, None where it lacks a parameter or has a wrong one."""
-    if adopted.refused or not _whole(adopted):
+    if draft.invalid or not _whole(draft):
         return None
-    given = frozenset(_dotted(plain(adopted.given)))
+    names = frozenset(_dotted(plain(draft.values)))
     return View(
-        stage=_stage(adopted), tool=adopted.tool, given=given, plan=plan, known=known or Known()
+        stage=_stage(draft), tool=draft.tool, given=names, plan=plan, known=facts or Known()
     )
 
 
-def _hidden(adopted: Adopted, plan: Plan) -> Iterator[tuple[Rule, Finding]]:
+def _hidden(draft: StageDraft, plan: Plan) -> Iterator[tuple[Rule, Finding]]:
     """Yield a learning_rate that is the schedule's peak: as long as it is, no rule minds it."""
-    view, rule = _view(adopted, plan), rules()[_HIDDEN]
-    found = hidden(view) if view is not None and adopted.tool.name in rule.tools else None
-    if found is not None:
-        yield rule, found[1]
+    view, rule = _view(draft, plan), rules()[_HIDDEN]
+    match = hidden(view) if view is not None and draft.tool.name in rule.tools else None
+    if match is not None:
+        yield rule, match[1]
 
 
-def _drop(adopted: Adopted, rule: Rule, finding: Finding) -> bool:
+def _drop(draft: StageDraft, rule: Rule, finding: Finding) -> bool:
     name = finding.parameter.partition(".")[0]
-    given = adopted.given.pop(name, None)
-    if given is None:
+    value = draft.values.pop(name, None)
+    if value is None:
         return False
     traps = f" ({', '.join(rule.traps)})" if rule.traps else ""
     why = f"left out: {finding.message}{traps}"
     hint = f"run-recipe rules {rule.slug} says what counts"
-    adopted.notes.append(
-        Problem(mark=given.mark, message=why, rule=IGNORED, hint=hint, severity="warning")
+    draft.notes.append(
+        Problem(mark=value.mark, message=why, rule=IGNORED, hint=hint, severity="warning")
     )
     return True
 
 
-def _dotted(given: object, above: str = "") -> Iterator[str]:
-    for name, child in given.items() if isinstance(given, dict) else ():
+def _dotted(values: object, above: str = "") -> Iterator[str]:
+    for name, child in values.items() if isinstance(values, dict) else ():
         yield f"{above}{name}"
         yield from _dotted(child, f"{above}{name}.")

@@ -18,12 +18,12 @@ from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark, Problem
 from runner.catalog.tools import Catalog, Tool
 from runner.importer import arguments, commands, mention
-from runner.importer.arguments import NOT_FOLLOWED, Argument, Given, unfollowed
+from runner.importer.arguments import NOT_FOLLOWED, Argument, ScriptValue, not_followed
 from runner.importer.bash import Command, Script, Word, WordPart, is_assignment, script
 from runner.importer.config_file import settings
 from runner.importer.files import Read, ScriptFiles, UnreadableError
 from runner.importer.flow import Flow
-from runner.importer.stages import Adopted, Made, fitted, settle
+from runner.importer.stages import StageDraft, StageOutputs, fit, settle
 from runner.importer.variables import Variables, unfilled
 from runner.plan.train_options import nested
 from runner.recipe.node import MISSING
@@ -49,7 +49,7 @@ class Adoption(Struct, kw_only=True):
 
     file: str
     variables: Variables = field(default_factory=Variables)
-    stages: list[Adopted] = field(default_factory=list)
+    stages: list[StageDraft] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
     name: str = ""
@@ -67,11 +67,11 @@ def adopt(
     Commands that begin with the words of one of `leave_out` are left out: they train nothing.
     """
     walk = _Walk(file, catalog, read, leave_out)
-    said = script(text, file)
-    walk.functions = said.functions
-    for command in said.commands:
+    parse_tree = script(text, file)
+    walk.functions = parse_tree.functions
+    for command in parse_tree.commands:
         walk.command(command)
-    walk.finish(text, said)
+    walk.finish(text, parse_tree)
     return walk.adoption
 
 
@@ -81,16 +81,16 @@ class _Walk:
     def __init__(self, file: str, catalog: Catalog, read: Read, leave_out: Sequence[str]) -> None:
         self.leave_out = [one.split() for one in leave_out]
         self.functions: frozenset[str] = frozenset()
-        self.flow = Flow(called=lambda words: self.called(words[0], [*words]))
+        self.flow = Flow(label=lambda words: self.label(words[0], [*words]))
         self.adoption = Adoption(file=file)
         self.catalog = catalog
         self.variables = self.adoption.variables
         self.files = ScriptFiles(read, self.variables)
         self.pending: tuple[str, Sequence[str]] | None = None
-        self.told: set[Mark] = set()
-        self.made = Made()
+        self.compounds: set[Mark] = set()
+        self.outputs = StageOutputs()
         self.full = False
-        self.used: list[list[str]] = []
+        self.matches: list[list[str]] = []
         self.begun = False
         self.exported: list[Word] = []
         self.before: tuple[Mark, str] | None = None  # the last command's words, as text
@@ -109,34 +109,34 @@ class _Walk:
             return
         for word in own:
             self.environment(word.parts[0].text, word.mark)
-        said = [
+        argv = [
             Argument(text=text, mark=word.mark)
             for word in words
             for text in self.variables.words(word)
         ]
-        plain = [self.variables.text(one.text) for one in said]
-        found = commands.find(plain, self.catalog)
+        plain = [self.variables.text(one.text) for one in argv]
+        program = commands.find(plain, self.catalog)
         if self.flow.end is not None:
-            self.behind(self.flow.end, found, command)
+            self.behind(self.flow.end, program, command)
             return
-        self.fed(plain, found, command)
-        if found.tool is not None and command.inside is not None:
+        self.fed(plain, program, command)
+        if program.tool is not None and command.inside is not None:
             self.compound(command.inside)
-        elif found.tool is not None and (why := self.flow.doubt(command)):
+        elif program.tool is not None and (why := self.flow.doubt(command)):
             self.cannot(command.mark, why, "write a stage for it, or a profile")
-        elif found.tool is not None:
-            self.stage(found, said, command)
+        elif program.tool is not None:
+            self.stage(program, argv, command)
         else:
-            self.other(plain, said, command, found)
-        if found.tool is None or plain[0] == "exec":
+            self.other(plain, argv, command, program)
+        if program.tool is None or plain[0] == "exec":
             self.flow.pass_by(plain, command)
 
-    def behind(self, end: tuple[Mark, str], found: commands.Program, command: Command) -> None:
+    def behind(self, end: tuple[Mark, str], program: commands.Program, command: Command) -> None:
         """Tell a tool behind the end of the script, which never runs."""
-        if found.tool is not None:
-            mark, said = end
+        if program.tool is not None:
+            mark, last = end
             why = (
-                f"it never runs, and becomes no stage: '{said}' in line {mark.line} ends the script"
+                f"it never runs, and becomes no stage: '{last}' in line {mark.line} ends the script"
             )
             self.note(command.mark, why, "write a stage for it if it is to run")
 
@@ -145,19 +145,19 @@ class _Walk:
         words = [*command.words, *(one.word for one in command.redirects if one.span is None)]
         for word in words:
             for part in _every(word):
-                if part.kind == "unknown" and (name := mention.named(part.text, self.catalog)):
-                    self.dropped(word.mark, f"{name} runs in '{self.called(part.text, [''])}'")
+                if part.kind == "unknown" and (name := mention.name(part.text, self.catalog)):
+                    self.no_stage(word.mark, f"{name} runs in '{self.label(part.text, [''])}'")
 
-    def fed(self, plain: list[str], found: commands.Program, command: Command) -> None:
+    def fed(self, plain: list[str], program: commands.Program, command: Command) -> None:
         """Tell a command of mlx-lm that is only text here, and that the next command runs."""
-        runs = found.tool is None and not commands.harmless(posixpath.basename(plain[0]))
+        runs = program.tool is None and not commands.harmless(posixpath.basename(plain[0]))
         if command.sign in {"|", "|&"} and runs and self.before is not None:
             mark, text = self.before
-            if name := mention.given(text, self.catalog):
-                self.dropped(mark, f"'{self.called(plain[0], plain)}' runs {name}")
+            if name := mention.call(text, self.catalog):
+                self.no_stage(mark, f"'{self.label(plain[0], plain)}' runs {name}")
         self.before = (command.mark, " ".join(plain))
 
-    def dropped(self, mark: Mark, why: str) -> None:
+    def no_stage(self, mark: Mark, why: str) -> None:
         """Tell a command of mlx-lm that no stage does."""
         self.cannot(mark, f"{why}, and no stage does", "write a stage for it")
 
@@ -180,7 +180,7 @@ class _Walk:
         name, _, first = word.parts[0].text.partition("=")
         plain = name.rstrip("+")
         parts = (replace(word.parts[0], text=first), *word.parts[1:])
-        why = self.flow.doubted()
+        why = self.flow.dependency()
         if command.inside is not None:
             kind, mark = command.inside
             why = f"a value that depends on {_COMPOUNDS[kind]} in line {mark.line}"
@@ -194,7 +194,7 @@ class _Walk:
             set_(plain, value, word.mark, why)
 
     def other(
-        self, plain: list[str], said: list[Argument], command: Command, found: commands.Program
+        self, plain: list[str], words: list[Argument], command: Command, program: commands.Program
     ) -> None:
         """Follow a command that is no tool: what it assigns and what it writes."""
         name = posixpath.basename(plain[0])
@@ -208,48 +208,50 @@ class _Walk:
         elif name == "mkdir":
             self.folder(plain, command)
         elif name in {"cat", "tee", "echo", "printf"}:
-            self.files.written(name, plain, command)
+            self.files.record(name, plain, command)
         elif name in {"cd", "pushd"}:
-            self.moves(said[1:], command)
+            self.moves(words[1:], command)
         else:
-            self.left(name, plain, command, found)
+            self.omit(name, plain, command, program)
 
-    def left(self, name: str, plain: list[str], command: Command, found: commands.Program) -> None:
+    def omit(
+        self, name: str, plain: list[str], command: Command, program: commands.Program
+    ) -> None:
         """Say that a command is left out, where that is to be said."""
-        if found.unknown:
-            self.cannot(command.mark, f"a recipe has no tool {found.unknown}", "run it yourself")
+        if program.unknown:
+            self.cannot(command.mark, f"a recipe has no tool {program.unknown}", "run it yourself")
         elif (run := self.runs(name, plain)) or (
             run := self.files.runs(commands.script(plain), self.catalog)
         ):
-            self.dropped(command.mark, f"'{self.called(name, plain)}' runs {run}")
-        elif self.settled(name, plain):
+            self.no_stage(command.mark, f"'{self.label(name, plain)}' runs {run}")
+        elif self.is_silent(name, plain):
             return
-        elif self.known(plain):
+        elif self.trains_nothing(plain):
             if (command.inside or ("",))[0] != "function":
-                why = f"'{self.called(name, plain)}' is no tool of a recipe: it is left out"
+                why = f"'{self.label(name, plain)}' is no tool of a recipe: it is left out"
                 self.note(command.mark, why, "run it before, or beside the recipe")
         else:
             self.unknown(name, plain, command)
 
-    def settled(self, name: str, plain: list[str]) -> bool:
+    def is_silent(self, name: str, plain: list[str]) -> bool:
         """Say whether nothing is to be said of a command: a function's own are told where it is."""
         if name in {".", "source"} and not commands.script(plain):
             return True
         return commands.harmless(name) or name in self.functions
 
-    def known(self, plain: list[str]) -> bool:
+    def trains_nothing(self, plain: list[str]) -> bool:
         """Say whether a command surely trains nothing, by itself or because the user says so."""
-        words = [self.variables.shown(word) for word in commands.started(plain)]
+        words = [self.variables.display(word) for word in commands.without_starters(plain)]
         words[:1] = [posixpath.basename(word) for word in words[:1]]
-        said = [one for one in self.leave_out if words[: len(one)] == one]
-        self.used += [one for one in said if one not in self.used]
-        return bool(said) or commands.aside(plain) or self.files.looked_at(plain)
+        matches = [one for one in self.leave_out if words[: len(one)] == one]
+        self.matches += [one for one in matches if one not in self.matches]
+        return bool(matches) or commands.aside(plain) or self.files.looked_at(plain)
 
     def unknown(self, name: str, plain: list[str], command: Command) -> None:
         """Tell a command that may train: nobody knows what it starts."""
-        words = [self.variables.shown(word) for word in commands.started(plain)]
-        short = shlex.quote(commands.told_by(words)) if words else name
-        why = f"'{self.called(name, plain)}' may train, and no stage does"
+        words = [self.variables.display(word) for word in commands.without_starters(plain)]
+        short = shlex.quote(commands.signature(words)) if words else name
+        why = f"'{self.label(name, plain)}' may train, and no stage does"
         hint = f"write a stage for it; if it trains nothing, import with --leave-out {short}"
         self.cannot(command.mark, why, hint)
 
@@ -257,10 +259,10 @@ class _Walk:
         """Return the command of mlx-lm that a command may run, "" for none."""
         text = " ".join(plain)
         if name == "alias":
-            return mention.named(text, self.catalog)
+            return mention.name(text, self.catalog)
         if commands.speaks(name):
             return ""
-        return mention.given(text, self.catalog) or self.files.runs(
+        return mention.call(text, self.catalog) or self.files.runs(
             commands.script(plain), self.catalog
         )
 
@@ -277,10 +279,10 @@ class _Walk:
             why = "cd: what follows is relative to another folder; the recipe says it as it stands"
             self.cannot(command.mark, why, "anchor the paths, as with {{ recipe.dir }}")
 
-    def called(self, name: str, plain: list[str]) -> str:
+    def label(self, name: str, plain: list[str]) -> str:
         """Return a command as people recognize it."""
-        said = " ".join([name, *plain[1:]])
-        return textwrap.shorten(self.variables.shown(said), _CALLED, placeholder=" …")
+        line = " ".join([name, *plain[1:]])
+        return textwrap.shorten(self.variables.display(line), _CALLED, placeholder=" …")
 
     def shift(self, plain: list[str], command: Command) -> None:
         """Follow where the arguments of the script move."""
@@ -295,50 +297,52 @@ class _Walk:
         why = f"{name} is in the environment of the commands: a recipe does not set it"
         self.note(mark, why, f"export {name} before you run the recipe")
 
-    def finish(self, text: str, said: Script) -> None:
+    def finish(self, text: str, parse_tree: Script) -> None:
         """Say which exported variables no command reads itself, and every problem in words."""
-        self.account(text, said)
-        self.adoption.unused = [" ".join(o) for o in self.leave_out if o not in self.used]
+        self.account(text, parse_tree)
+        self.adoption.unused = [" ".join(o) for o in self.leave_out if o not in self.matches]
         for word in self.exported:
             if word.parts[0].text.partition("=")[0] not in self.variables.read:
                 self.environment(word.parts[0].text, word.mark)
-        for told in (self.adoption.problems, *(stage.notes for stage in self.adoption.stages)):
-            shown = self.variables.shown
-            told[:] = [replace(o, message=shown(o.message), hint=shown(o.hint)) for o in told]
+        for problems in (self.adoption.problems, *(stage.notes for stage in self.adoption.stages)):
+            display = self.variables.display
+            problems[:] = [
+                replace(o, message=display(o.message), hint=display(o.hint)) for o in problems
+            ]
 
-    def account(self, text: str, said: Script) -> None:
+    def account(self, text: str, parse_tree: Script) -> None:
         """Tell each command of mlx-lm in the script's text that was not looked at.
 
         What a here-document holds is one where it begins a line of it, or where a program is fed
         with it that is none of those that only write it down.
         """
-        settled = [*said.comments, *(command.span for command in said.commands)]
-        for command in said.commands:
+        spans = [*parse_tree.comments, *(command.span for command in parse_tree.commands)]
+        for command in parse_tree.commands:
             for span in (one.span for one in command.redirects if one.span is not None):
-                settled.append(span)
+                spans.append(span)
                 body, name = text[slice(*span)], command.words[0].plain if command.words else ""
-                found = mention.begun(body, self.catalog)
+                mentions = mention.line_starts(body, self.catalog)
                 if not commands.harmless(posixpath.basename(name or "")):
-                    found = mention.unsettled(body, (), self.catalog)
-                for at, run in found:
-                    self.dropped(said.mark(span[0] + at), f"{run} stands in a here-document")
-        for at, run in mention.unsettled(text, settled, self.catalog):
-            self.dropped(said.mark(at), f"{run} stands where import does not look")
+                    mentions = mention.outside(body, (), self.catalog)
+                for at, run in mentions:
+                    self.no_stage(parse_tree.mark(span[0] + at), f"{run} stands in a here-document")
+        for at, run in mention.outside(text, spans, self.catalog):
+            self.no_stage(parse_tree.mark(at), f"{run} stands where import does not look")
         for one, value in self.variables.unread():
-            if run := mention.named(value, self.catalog):
-                why = f"{run} stands in {one.shown}, which no command here reads"
-                self.dropped(one.mark or said.mark(0), why)
+            if run := mention.name(value, self.catalog):
+                why = f"{run} stands in {one.display}, which no command here reads"
+                self.no_stage(one.mark or parse_tree.mark(0), why)
 
     def folder(self, plain: list[str], command: Command) -> None:
         """Take the name of the next stage from the folder our own scripts make for it."""
-        found = re.fullmatch(re.escape(RUN_DIR) + r"/([A-Za-z_]\w*)", plain[-1])
-        if self.adoption.own and found:
-            self.pending = (found.group(1), command.comments)
+        match = re.fullmatch(re.escape(RUN_DIR) + r"/([A-Za-z_]\w*)", plain[-1])
+        if self.adoption.own and match:
+            self.pending = (match.group(1), command.comments)
 
     def compound(self, inside: tuple[str, Mark]) -> None:
         kind, mark = inside
-        if mark not in self.told:
-            self.told.add(mark)
+        if mark not in self.compounds:
+            self.compounds.add(mark)
             why = f"{_COMPOUNDS[kind]}: its commands cannot be followed, and are left out"
             self.cannot(mark, why, "write a stage for each, or a profile")
 
@@ -358,42 +362,44 @@ class _Walk:
             Problem(mark=mark, message=why, rule="left-out", hint=hint, severity="warning")
         )
 
-    def stage(self, found: commands.Program, said: list[Argument], command: Command) -> None:
+    def stage(self, program: commands.Program, words: list[Argument], command: Command) -> None:
         """Make a stage of a tool's command."""
-        tool = found.tool
+        tool = program.tool
         if tool is None:
             return
         if len(self.adoption.stages) == MAX_COMMANDS:
             self.beyond(command.mark)
             return
-        around = self.started(said[: found.used])
+        around = self.prefix_keys(words[: program.used])
         unplaced: list[str] = []
-        rest = said[found.used :]
+        rest = words[program.used :]
         while tool is not None and tool.name not in self.catalog.names:
             outer, inner = _divided(rest)
-            parsed = arguments.parse(outer, tool, self.variables)
-            self.adoption.problems += parsed.problems
-            unplaced += parsed.unplaced
+            result = arguments.parse(outer, tool, self.variables)
+            self.adoption.problems += result.problems
+            unplaced += result.unplaced
             values = {
-                k: g.signs if g.value is MISSING else g.value for k, g in parsed.given.items()
+                k: g.signs if g.value is MISSING else g.value for k, g in result.values.items()
             }
             around |= self.keys(tool, values)
             plain = [self.variables.text(one.text) for one in inner]
-            next_found = commands.find(plain, self.catalog)
-            if next_found.tool is None:
+            inner_program = commands.find(plain, self.catalog)
+            if inner_program.tool is None:
                 self.cannot(command.mark, "what it starts is no tool of a recipe")
                 return
-            tool, rest = next_found.tool, inner[next_found.used :]
-        parsed = arguments.parse(rest, tool, self.variables)
-        adopted = Adopted(name="", tool=tool, mark=command.mark, given=parsed.given, around=around)
-        adopted.notes += parsed.problems
-        adopted.refused |= parsed.refused
-        adopted.unplaced += [*unplaced, *parsed.unplaced]
-        self.configure(adopted, parsed.config)
-        self.dress(adopted, command)
-        self.adoption.stages.append(adopted)
+            tool, rest = inner_program.tool, inner[inner_program.used :]
+        result = arguments.parse(rest, tool, self.variables)
+        draft = StageDraft(
+            name="", tool=tool, mark=command.mark, values=result.values, around=around
+        )
+        draft.notes += result.problems
+        draft.invalid |= result.invalid
+        draft.unplaced += [*unplaced, *result.unplaced]
+        self.configure(draft, result.config)
+        self.dress(draft, command)
+        self.adoption.stages.append(draft)
 
-    def started(self, words: Sequence[Argument]) -> dict[str, Any]:
+    def prefix_keys(self, words: Sequence[Argument]) -> dict[str, Any]:
         """Return what stands before a tool's own words as keys of its stage."""
         around: dict[str, Any] = {}
         for before, word in pairwise(words):
@@ -406,18 +412,18 @@ class _Walk:
                     number = int(limit[1]) * 24 if days else int(limit[1])
                     around["timeout"] = f"{number}{'h' if days else limit[2] or 's'}"
                 else:
-                    why = f"'{starter} {self.variables.shown(text)}' before it is left out"
+                    why = f"'{starter} {self.variables.display(text)}' before it is left out"
                     self.note(word.mark, why, "write timeout: in the stage")
         return around
 
-    def keys(self, outer: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
+    def keys(self, outer: Tool, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a launcher or a trainer is told, as a stage's own keys."""
-        told = {k: value for k, value in given.items() if value != outer.defaults.get(k)}
+        changes = {k: value for k, value in values.items() if value != outer.defaults.get(k)}
         if outer is self.catalog.launcher:
-            return {"launch": told or {"backend": outer.defaults["backend"]}}
-        return nested(told)
+            return {"launch": changes or {"backend": outer.defaults["backend"]}}
+        return nested(changes)
 
-    def configure(self, adopted: Adopted, config: Argument | None) -> None:
+    def configure(self, draft: StageDraft, config: Argument | None) -> None:
         """Add what a stage's configuration file says."""
         if config is None:
             return
@@ -425,43 +431,41 @@ class _Walk:
             file = self.files.open(config)
         except UnreadableError as error:
             self.adoption.problems.append(error.problem)
-            adopted.unplaced.append(
-                f"{adopted.tool.config_flag} {self.variables.shown(config.text)}"
-            )
+            draft.unplaced.append(f"{draft.tool.config_flag} {self.variables.display(config.text)}")
             return
-        more, problems = settings(file, adopted.tool, adopted.given)
-        adopted.given = {**adopted.given, **more}
-        adopted.notes += [*problems, *self.unsaid(more)]
+        more, problems = settings(file, draft.tool, draft.values)
+        draft.values = {**draft.values, **more}
+        draft.notes += [*problems, *self.bash_values(more)]
 
-    def unsaid(self, given: Mapping[str, Given]) -> Iterator[Problem]:
+    def bash_values(self, values: Mapping[str, ScriptValue]) -> Iterator[Problem]:
         """Yield what a file leaves to bash."""
-        for name, one in given.items():
+        for name, one in values.items():
             for signs in _texts(one.signs if one.value is MISSING else one.value):
-                found = self.variables.strange(signs)
-                if found is not None:
-                    yield unfollowed(found, name, one.mark)
+                variable = self.variables.strange(signs)
+                if variable is not None:
+                    yield not_followed(variable, name, one.mark)
 
-    def dress(self, adopted: Adopted, command: Command) -> None:
+    def dress(self, draft: StageDraft, command: Command) -> None:
         """Give a stage its name and its words, then settle its paths."""
         if self.pending is not None:
-            adopted.name, comments = self.pending
+            draft.name, comments = self.pending
             first = comments[0].partition(": ")[2] if comments else ""
             rows = [first, *comments[1:]] if first else [*comments[1:]]
-            said = [r.removeprefix(_EXPECT) for r in rows if r.startswith(_EXPECT)]
-            adopted.expect = [line for line in said if not _VARS.search(line)]
-            for line in said:
-                if line not in adopted.expect:
+            expectations = [r.removeprefix(_EXPECT) for r in rows if r.startswith(_EXPECT)]
+            draft.expect = [line for line in expectations if not _VARS.search(line)]
+            for line in expectations:
+                if line not in draft.expect:
                     why = f"expect: {line} reads vars, which the script does not hold"
                     self.note(command.mark, why, "add them, and the expectation")
             if any(row.startswith(_CONTINUE) for row in rows):
-                adopted.around["continue"] = True
+                draft.around["continue"] = True
             words = [row for row in rows if not row.startswith((_EXPECT, _CONTINUE))]
-            adopted.description = "\n".join(words)
+            draft.description = "\n".join(words)
             self.pending = None
         else:
-            adopted.comments = [] if self.adoption.own else list(command.comments)
-        fitted(adopted, self.variables)
-        settle(adopted, self.made, self.variables)
+            draft.comments = [] if self.adoption.own else list(command.comments)
+        fit(draft, self.variables)
+        settle(draft, self.outputs, self.variables)
 
 
 def _every(word: Word) -> Iterator[WordPart]:

@@ -19,59 +19,59 @@ from runner.catalog import hints
 from runner.catalog.tools import Tool, applies, complete
 from runner.catalog.validate import Violation, dotted, violations
 from runner.importer import commands
-from runner.importer.arguments import IGNORED, NOT_FOLLOWED, REFUSED, Given
+from runner.importer.arguments import IGNORED, NOT_FOLLOWED, REFUSED, ScriptValue
 from runner.importer.variables import Variables, unfilled
 from runner.plan.keys import sentence
 from runner.recipe.node import MISSING
 
 
-class Adopted(Struct, kw_only=True):
+class StageDraft(Struct, kw_only=True):
     """A stage to be: what the command gives, and what it does not say or lost.
 
-    `refused` are the parameters that the tool stops at, which is told; `unplaced` the words that
+    `invalid` are the parameters that the tool stops at, which is told; `unplaced` the words that
     may be options.
     """
 
     name: str
     tool: Tool
     mark: Mark
-    given: dict[str, Given]
+    values: dict[str, ScriptValue]
     comments: list[str] = field(default_factory=list)
     description: str = ""
     expect: list[str] = field(default_factory=list)
     around: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     notes: list[Problem] = field(default_factory=list)
-    refused: set[str] = field(default_factory=set)
+    invalid: set[str] = field(default_factory=set)
     unplaced: list[str] = field(default_factory=list)
 
 
-def fitted(adopted: Adopted, variables: Variables) -> None:
+def fit(draft: StageDraft, variables: Variables) -> None:
     """Complete and prune what a stage is given, so that its tool's schema takes it.
 
     What mlx-lm would not read is dropped and noted; a default that the recipe must say is said.
     What is left for the schema to refuse is told.
     """
-    _whole(adopted, variables)
-    _length(adopted)
+    _whole(draft, variables)
+    _length(draft)
     for _ in range(20):
-        found = violations(adopted.tool.schema, plain(adopted.given, missing=True))
-        if not any(_mend(adopted, one) for one in found):
-            adopted.notes += _refusals(adopted, found)
-            adopted.refused |= {str(one.path[0]) for one in found if one.path}
+        faults = violations(draft.tool.schema, plain(draft.values, missing=True))
+        if not any(_mend(draft, one) for one in faults):
+            draft.notes += _refusals(draft, faults)
+            draft.invalid |= {str(one.path[0]) for one in faults if one.path}
             return
 
 
-def plain(given: Mapping[str, Given], *, missing: bool = False) -> dict[str, Any]:
+def plain(values: Mapping[str, ScriptValue], *, missing: bool = False) -> dict[str, Any]:
     """Return the bare values; those that the script does not say are MISSING, or left out."""
     if missing:
-        return {name: _bare(one.value) for name, one in given.items()}
-    return {name: one.value for name, one in given.items() if said(one)}
+        return {name: _bare(one.value) for name, one in values.items()}
+    return {name: one.value for name, one in values.items() if is_known(one)}
 
 
-def said(given: Given) -> bool:
+def is_known(value: ScriptValue) -> bool:
     """Say whether the script says a value, and all that is inside it."""
-    return given.value is not MISSING and not unfilled(given.value)
+    return value.value is not MISSING and not unfilled(value.value)
 
 
 def _bare(value: Any) -> Any:
@@ -82,7 +82,7 @@ def _bare(value: Any) -> Any:
     return MISSING if unfilled(value) else value
 
 
-class Made:
+class StageOutputs:
     """What the stages before have made: each path the latest that made it, and the names taken."""
 
     def __init__(self) -> None:
@@ -91,12 +91,12 @@ class Made:
         self.folders: dict[str, str] = {}
         self.numbers: dict[str, int] = {}
 
-    def add(self, adopted: Adopted) -> None:
+    def add(self, draft: StageDraft) -> None:
         """Remember a stage."""
-        self.names.add(adopted.name.casefold())
-        self.paths |= {*adopted.outputs.values()}
-        for name, path in adopted.outputs.items():
-            self.folders[normal(path)] = f"stages.{adopted.name}.{name}"
+        self.names.add(draft.name.casefold())
+        self.paths |= {*draft.outputs.values()}
+        for name, path in draft.outputs.items():
+            self.folders[normal(path)] = f"stages.{draft.name}.{name}"
 
     def free(self, word: str) -> str:
         """Return a name that no stage has: the word, or the word with a number."""
@@ -113,179 +113,181 @@ class Made:
             return None
         path = normal(value)
         for folder in upward(path):
-            said = self.folders.get(folder)
-            if said is not None and not unfilled(path[len(folder) :]):
-                return f"{{{{ {said} }}}}{path.removeprefix(folder)}"
+            output = self.folders.get(folder)
+            if output is not None and not unfilled(path[len(folder) :]):
+                return f"{{{{ {output} }}}}{path.removeprefix(folder)}"
         return None
 
 
-def settle(adopted: Adopted, before: Made, variables: Variables) -> None:
+def settle(draft: StageDraft, before: StageOutputs, variables: Variables) -> None:
     """Name a stage, refer to what earlier stages made, and leave its own places to the runner."""
-    tool = adopted.tool
-    full = complete(tool.schema, plain(adopted.given), tool.schema)
-    adopted.name = adopted.name or before.free(_name(adopted, full))
+    tool = draft.tool
+    full = complete(tool.schema, plain(draft.values), tool.schema)
+    draft.name = draft.name or before.free(_name(draft, full))
     texts = {
-        n: variables.text(g.signs) for n, g in adopted.given.items() if g.signs and not said(g)
+        n: variables.text(g.signs) for n, g in draft.values.items() if g.signs and not is_known(g)
     }
     paths = full | texts
-    made = commands.outputs(tool, paths)
-    written = {tool.outputs[name].param for name in made}
+    outputs = commands.outputs(tool, paths)
+    output_params = {tool.outputs[name].param for name in outputs}
     for name, parameter in tool.parameters.items():
-        if parameter.input_kind(full) in {None, "hub"} or name in written:
+        if parameter.input_kind(full) in {None, "hub"} or name in output_params:
             continue
         reference = before.reference(paths.get(name))
         if reference is not None:
-            mark = adopted.given[name].mark if name in adopted.given else adopted.mark
-            adopted.given[name] = Given(value=paths[name], mark=mark, template=reference)
-            adopted.notes = [n for n in adopted.notes if (n.mark, n.rule) != (mark, NOT_FOLLOWED)]
+            mark = draft.values[name].mark if name in draft.values else draft.mark
+            draft.values[name] = ScriptValue(value=paths[name], mark=mark, template=reference)
+            draft.notes = [n for n in draft.notes if (n.mark, n.rule) != (mark, NOT_FOLLOWED)]
     for output in tool.outputs.values():
-        unsaid = output.param is not None and output.param not in adopted.given
+        unsaid = output.param is not None and output.param not in draft.values
         if (
             unsaid
             and full.get(output.param or "", "") is None
             and applies({"when": output.when}, full)
         ):
-            adopted.given[str(output.param)] = Given(
-                value=None, mark=adopted.mark
+            draft.values[str(output.param)] = ScriptValue(
+                value=None, mark=draft.mark
             )  # the tool makes none
-    for name, path in made.items():
-        adopted.outputs[name] = path
+    for name, path in outputs.items():
+        draft.outputs[name] = path
         param = tool.outputs[name].param
-        if param is None or param not in adopted.given:
+        if param is None or param not in draft.values:
             continue
-        if path == tool.outputs[name].within(adopted.name):
-            del adopted.given[param]
+        if path == tool.outputs[name].within(draft.name):
+            del draft.values[param]
         elif path in before.paths:
-            given = adopted.given.pop(param)
+            value = draft.values.pop(param)
             why = f"{param}: {path} is written by an earlier command too; the recipe keeps both"
-            adopted.notes.append(
-                Problem(mark=given.mark, message=why, rule=IGNORED, severity="warning")
+            draft.notes.append(
+                Problem(mark=value.mark, message=why, rule=IGNORED, severity="warning")
             )
-    before.add(adopted)
+    before.add(draft)
 
 
 _LONGEST = 60  # letters of a folder that a stage is called after; YAML has no key of 1,025
 
 
-def _name(adopted: Adopted, full: Mapping[str, Any]) -> str:
+def _name(draft: StageDraft, full: Mapping[str, Any]) -> str:
     """Return a name for a stage: the folder it makes where that says something, else its work."""
-    word = adopted.tool.name.rpartition(".")[2]
-    if adopted.tool.watch == "watch_lora":
+    word = draft.tool.name.rpartition(".")[2]
+    if draft.tool.watch == "watch_lora":
         word = next((one for one in ("train", "test") if full.get(one)), word)
-    for output in adopted.tool.outputs.values():
-        given = adopted.given.get(output.param or "")
-        if given is not None and word == "train" and isinstance(given.value, str):
-            last = posixpath.basename(normal(given.value))
+    for output in draft.tool.outputs.values():
+        value = draft.values.get(output.param or "")
+        if value is not None and word == "train" and isinstance(value.value, str):
+            last = posixpath.basename(normal(value.value))
             stem = re.sub(r"\W+", "_", last).strip("_")
             tells = stem.lower() not in commands.SAYS_NOTHING and not stem[:1].isdigit()
             word = stem if tells and 0 < len(stem) <= _LONGEST else word
     return word
 
 
-def _take(adopted: Adopted, name: str, default: Any) -> None:
+def _take(draft: StageDraft, name: str, default: Any) -> None:
     """Say mlx-lm's default of a parameter that nobody says."""
-    adopted.given[name] = Given(value=default, mark=adopted.mark)
+    draft.values[name] = ScriptValue(value=default, mark=draft.mark)
     why = f"nobody says {name}: mlx-lm takes {laid_out(default)}"
-    adopted.notes.append(
-        Problem(mark=adopted.mark, message=why, rule="default-taken", severity="warning")
+    draft.notes.append(
+        Problem(mark=draft.mark, message=why, rule="default-taken", severity="warning")
     )
 
 
-def _length(adopted: Adopted) -> None:
+def _length(draft: StageDraft) -> None:
     """Say how long a training is where its command does not."""
-    given = plain(adopted.given)
-    for name, parameter in adopted.tool.parameters.items():
+    values = plain(draft.values)
+    for name, parameter in draft.tool.parameters.items():
         length = parameter.schema.get("x-smoke", {})
-        unsaid = name not in adopted.given and not adopted.unplaced
-        if unsaid and length.get("total") and applies(length, given):
-            _take(adopted, name, parameter.default)
+        unsaid = name not in draft.values and not draft.unplaced
+        if unsaid and length.get("total") and applies(length, values):
+            _take(draft, name, parameter.default)
 
 
-def _whole(adopted: Adopted, variables: Variables) -> None:
+def _whole(draft: StageDraft, variables: Variables) -> None:
     """Say what a mapping lacks that mlx-lm stops without: what is meant, else what to fill in."""
-    full = complete(adopted.tool.schema, plain(adopted.given), adopted.tool.schema)
-    for name, given in [*adopted.given.items()]:
-        schema = adopted.tool.schema["properties"].get(name, {})
+    full = complete(draft.tool.schema, plain(draft.values), draft.tool.schema)
+    for name, value in [*draft.values.items()]:
+        schema = draft.tool.schema["properties"].get(name, {})
         whole = schema.get("x-whole")
-        if whole is None or not isinstance(given.value, dict):
+        if whole is None or not isinstance(value.value, dict):
             continue
         if any(applies({"when": values}, full) for values in whole.get("unless", ())):
             continue
-        for key in (key for key in whole["keys"] if key not in given.value):
-            _supply(adopted, (name, key), schema, variables)
+        for key in (key for key in whole["keys"] if key not in value.value):
+            _supply(draft, (name, key), schema, variables)
 
 
 def _supply(
-    adopted: Adopted, path: tuple[str, str], schema: Mapping[str, Any], variables: Variables
+    draft: StageDraft, path: tuple[str, str], schema: Mapping[str, Any], variables: Variables
 ) -> None:
     """Say a key that mlx-lm stops without, where one beside it or its default means it."""
     name, key = path
-    given = adopted.given[name]
+    before = draft.values[name]
     why = f"mlx-lm stops at {name} without {key} (T14)"
     default = schema["properties"][key]["default"]
-    meant = {other: hints.quotient(schema, other, given.value) for other in given.value}
-    other = next((o for o, found in meant.items() if found is not None and found[0] == key), None)
-    value = {k: child for k, child in given.value.items() if k != other}
-    found = meant[other] if other is not None else None
-    if found is not None:
+    quotients = {other: hints.quotient(schema, other, before.value) for other in before.value}
+    other = next(
+        (o for o, supply in quotients.items() if supply is not None and supply[0] == key), None
+    )
+    value = {k: child for k, child in before.value.items() if k != other}
+    supply = quotients[other] if other is not None else None
+    if supply is not None:
         quotient = f"{other} / {schema['x-quotient'][other]['by']}"
-        value[key], hint = found[1], f"the recipe says {found[1]}, which is {quotient}"
+        value[key], hint = supply[1], f"the recipe says {supply[1]}, which is {quotient}"
     elif not default:
         value[key], hint = default, f"the recipe says {default}, mlx-lm's own default"
     else:
-        value[key] = variables.wanted(key, "mlx-lm stops without it")
+        value[key] = variables.placeholder(key, "mlx-lm stops without it")
         hint = f"write {key} in the recipe; mlx-lm's own default is {default}"
     rule, severity = (REFUSED, "error") if unfilled(value[key]) else (IGNORED, "warning")
-    adopted.notes.append(
-        Problem(mark=given.mark, message=why, rule=rule, hint=hint, severity=severity)
+    draft.notes.append(
+        Problem(mark=before.mark, message=why, rule=rule, hint=hint, severity=severity)
     )
-    adopted.given[name] = replace(given, value=value)
+    draft.values[name] = replace(before, value=value)
 
 
-def _refusals(adopted: Adopted, found: Sequence[Violation]) -> Iterator[Problem]:
+def _refusals(draft: StageDraft, faults: Sequence[Violation]) -> Iterator[Problem]:
     """Yield what a schema refuses of a stage and is not told yet, at its place in the script."""
-    for one in found:
+    for one in faults:
         name = str(one.path[0]) if one.path else ""
-        lacking = not one.path and adopted.unplaced
-        if name not in adopted.refused and not lacking:
-            given = adopted.given.get(name)
-            mark = given.place(one.path[1:]) if given is not None else adopted.mark
+        lacking = not one.path and draft.unplaced
+        if name not in draft.invalid and not lacking:
+            value = draft.values.get(name)
+            mark = value.place(one.path[1:]) if value is not None else draft.mark
             yield Problem(
-                mark=mark, message=sentence(one, adopted.tool.name), rule=one.rule, hint=one.hint
+                mark=mark, message=sentence(one, draft.tool.name), rule=one.rule, hint=one.hint
             )
 
 
-def _mend(adopted: Adopted, found: Violation) -> bool:
+def _mend(draft: StageDraft, fault: Violation) -> bool:
     """Drop what a violation is about, or say the default it asks for; say whether that is done."""
-    tool, given = adopted.tool, adopted.given
-    for name in found.names:
+    tool, values = draft.tool, draft.values
+    for name in fault.names:
         default = tool.schema["properties"].get(name, {}).get("default")
-        lacks = name not in given and found.rule in {"missing-key", "bad-value"}
-        if default is not None and lacks and not adopted.unplaced:
-            _take(adopted, name, default)
+        lacks = name not in values and fault.rule in {"missing-key", "bad-value"}
+        if default is not None and lacks and not draft.unplaced:
+            _take(draft, name, default)
             return True
-    if not found.path or found.path[0] not in given:
+    if not fault.path or fault.path[0] not in values:
         return False
-    name = str(found.path[0])
-    unread = (found.rule == "unknown-key" and len(found.path) > 1) or found.rule == "not-read"
+    name = str(fault.path[0])
+    unread = (fault.rule == "unknown-key" and len(fault.path) > 1) or fault.rule == "not-read"
     if not unread and not _constant(tool, name):
         return False
-    mark = given[name].place(found.path[1:])
-    value = given.pop(name).value if len(found.path) == 1 else _without(given, found.path)
+    mark = values[name].place(fault.path[1:])
+    value = values.pop(name).value if len(fault.path) == 1 else _without(values, fault.path)
     if value in ({}, [], None):
         return True  # nothing was said
-    said = value if isinstance(value, str) else laid_out(value)
-    why = f"{dotted(found.path)}: {said} was never read: {found.message}"
-    about = (dotted(found.path),)
-    adopted.notes.append(
+    text = value if isinstance(value, str) else laid_out(value)
+    why = f"{dotted(fault.path)}: {text} was never read: {fault.message}"
+    about = (dotted(fault.path),)
+    draft.notes.append(
         Problem(
-            mark=mark, message=why, rule=IGNORED, hint=found.hint, severity="warning", about=about
+            mark=mark, message=why, rule=IGNORED, hint=fault.hint, severity="warning", about=about
         )
     )
     return True
 
 
-def _without(given: dict[str, Given], path: tuple[Any, ...]) -> Any:
+def _without(values: dict[str, ScriptValue], path: tuple[Any, ...]) -> Any:
     """Remove what stands at a path, and return it."""
     name, *inside, last = path
 
@@ -296,16 +298,16 @@ def _without(given: dict[str, Given], path: tuple[Any, ...]) -> Any:
             return [less(v, steps[1:]) if at == steps[0] else v for at, v in enumerate(value)]
         return {k: less(v, steps[1:]) if k == steps[0] else v for k, v in value.items()}
 
-    value = given[str(name)].value
-    found = value
+    value = values[str(name)].value
+    part = value
     for step in [*inside, last]:
-        found = found[step]
-    given[str(name)] = replace(given[str(name)], value=less(value, inside), signs=None)
-    return found
+        part = part[step]
+    values[str(name)] = replace(values[str(name)], value=less(value, inside), signs=None)
+    return part
 
 
 def _constant(tool: Tool, name: str) -> bool:
     """Say whether a parameter may only ever be one value, or is one beside others."""
     rules = tool.schema.get("allOf", ())
     fixed = (rule.get("then", {}).get("properties", {}).get(name, {}) for rule in rules)
-    return any("const" in said for said in (tool.schema["properties"].get(name, {}), *fixed))
+    return any("const" in part for part in (tool.schema["properties"].get(name, {}), *fixed))

@@ -12,11 +12,10 @@ from runner.base.constants import SUFFIXES
 from runner.base.errors import RecipeError
 from runner.base.problems import Problem, ordered
 from runner.catalog import load, project
-from runner.importer import script as adoption
-from runner.importer import write_recipe
+from runner.importer import script, write_recipe
 from runner.importer.bash import PRIVATE
 from runner.importer.prune import concede, prune
-from runner.importer.prune import planned as stages_of
+from runner.importer.prune import plan_of as stages_of
 from runner.importer.script import Adoption
 from runner.lint import preflight
 from runner.plan.compile import Compilation
@@ -31,7 +30,7 @@ _TOOL = "mlx_lm.lora"
 _SHOWN = 3
 
 
-class Imported(Struct, frozen=True, kw_only=True):
+class ImportResult(Struct, frozen=True, kw_only=True):
     """A recipe's text, and what is to say about it; `sources` are the texts it points into."""
 
     text: str
@@ -40,7 +39,7 @@ class Imported(Struct, frozen=True, kw_only=True):
     stages: int
 
 
-def from_file(file: str, schema: str = "", leave_out: Sequence[str] = ()) -> Imported:
+def from_file(file: str, schema: str = "", leave_out: Sequence[str] = ()) -> ImportResult:
     """Import a script, a -c file, or an adapter_config.json. Raises RecipeError."""
     try:
         text = reader.read(file, reader.SCRIPT).decode("utf-8-sig").replace("\r\n", "\n")
@@ -64,29 +63,31 @@ def from_file(file: str, schema: str = "", leave_out: Sequence[str] = ()) -> Imp
         return _of_adapter(text, file, schema)
     if file.endswith(SUFFIXES):
         return _of_config(text, file, schema)
-    return _imported(_adopted(text, file, leave_out), {file: text}, schema)
+    return _result(_adoption(text, file, leave_out), {file: text}, schema)
 
 
-def from_words(words: Sequence[str], schema: str = "", leave_out: Sequence[str] = ()) -> Imported:
+def from_words(
+    words: Sequence[str], schema: str = "", leave_out: Sequence[str] = ()
+) -> ImportResult:
     """Import one command. Raises RecipeError."""
     line = shlex.join(words)
     name = "the command"
     if PRIVATE.search(line):
         raise RecipeError(f"{name} holds a character that no recipe can say")
-    return _imported(_adopted(line, name, leave_out), {name: line}, schema)
+    return _result(_adoption(line, name, leave_out), {name: line}, schema)
 
 
-def _adopted(text: str, name: str, leave_out: Sequence[str] = ()) -> Adoption:
+def _adoption(text: str, name: str, leave_out: Sequence[str] = ()) -> Adoption:
     """Adopt the commands of a text; of what they read only the project's own files are quoted.
 
     Raises RecipeError where nothing is there of what is to be left out.
     """
     read = project.of(name).settings(files.read)
-    adopted = adoption.adopt(text, name, load.catalog(), read, leave_out)
-    if adopted.unused:
+    adoption = script.adopt(text, name, load.catalog(), read, leave_out)
+    if adoption.unused:
         hint = "write the first words of a command as import tells it"
-        raise RecipeError(f"no command of {name} begins with '{adopted.unused[0]}'", hint)
-    return adopted
+        raise RecipeError(f"no command of {name} begins with '{adoption.unused[0]}'", hint)
+    return adoption
 
 
 def _rows(text: str) -> bool:
@@ -98,81 +99,81 @@ def _rows(text: str) -> bool:
         return False
 
 
-def _of_config(text: str, file: str, schema: str) -> Imported:
+def _of_config(text: str, file: str, schema: str) -> ImportResult:
     if find.is_recipe(Path(file)):
         raise RecipeError(
             f"{file} is a recipe already", f"run: run-recipe check {visible.word(file)}"
         )
-    return _imported(_configured(file), {file: text}, schema)
+    return _result(_config_adoption(file), {file: text}, schema)
 
 
-def _of_adapter(text: str, file: str, schema: str) -> Imported:
+def _of_adapter(text: str, file: str, schema: str) -> ImportResult:
     try:
-        said = reader.json_object(text.encode())
+        config = reader.json_object(text.encode())
     except reader.NotJsonError as error:
         raise RecipeError(f"{file} cannot be imported: {error}") from error
-    if "peft_type" in said:
+    if "peft_type" in config:
         hint = "import reads adapter_config.json as mlx_lm.lora writes it"
         raise RecipeError(f"{file} is not an adapter of mlx-lm", hint)
-    adopted = _configured(file)
-    adopted.terse = True  # it records every parameter: only what is no default was chosen
-    for stage in adopted.stages:  # the file that was read then is no key that is ignored now
+    adoption = _config_adoption(file)
+    adoption.terse = True  # it records every parameter: only what is no default was chosen
+    for stage in adoption.stages:  # the file that was read then is no key that is ignored now
         stage.notes = [note for note in stage.notes if note.about != ("config",)]
-        given = stage.given.pop("adapter_path", None)
-        if given is not None:
-            why = f"adapter_path: {given.value} is left out: a new training stays in its run"
+        value = stage.values.pop("adapter_path", None)
+        if value is not None:
+            why = f"adapter_path: {value.value} is left out: a new training stays in its run"
             stage.notes.append(
-                Problem(mark=given.mark, message=why, rule="left-out", severity="warning")
+                Problem(mark=value.mark, message=why, rule="left-out", severity="warning")
             )
-    return _imported(adopted, {file: text}, schema)
+    return _result(adoption, {file: text}, schema)
 
 
-def _configured(file: str) -> Adoption:
+def _config_adoption(file: str) -> Adoption:
     """Adopt the command that a configuration file is for."""
     line = shlex.join([_TOOL, "--config", file])
-    return _adopted(line, file)
+    return _adoption(line, file)
 
 
 def _adapter(folder: str) -> bool:
     return (Path(folder) / "adapter_config.json").exists()
 
 
-def _imported(adopted: Adoption, sources: dict[str, str], schema: str) -> Imported:
-    """Return the recipe of adopted stages."""
-    if not adopted.stages:
+def _result(adoption: Adoption, sources: dict[str, str], schema: str) -> ImportResult:
+    """Return the recipe of draft stages."""
+    if not adoption.stages:
         hint = "it reads mlx_lm commands, as mlx_lm.lora --model … or python -m mlx_lm lora …"
-        told = [f"line {one.mark.line}: {one.message}" for one in adopted.problems]
-        more = [f"… ({len(told) - _SHOWN} more)"] if len(told) > _SHOWN else []
-        told = [*told[:_SHOWN], *more]
+        lines = [f"line {one.mark.line}: {one.message}" for one in adoption.problems]
+        more = [f"… ({len(lines) - _SHOWN} more)"] if len(lines) > _SHOWN else []
+        lines = [*lines[:_SHOWN], *more]
         raise RecipeError(
-            f"there is no command to import in {adopted.file}", "; ".join(told) or hint
+            f"there is no command to import in {adoption.file}", "; ".join(lines) or hint
         )
-    if not adopted.own:
-        prune(adopted)
-        concede(adopted, preflight.facts(stages_of(adopted)))
-    text = write_recipe.recipe_text(adopted, schema)
+    if not adoption.own:
+        prune(adoption)
+        concede(adoption, preflight.facts(stages_of(adoption)))
+    text = write_recipe.recipe_text(adoption, schema)
     name = "the-recipe"
-    loaded, result = _compiled(text, name)
-    _readable(loaded, adopted.file)
-    problems = [*adopted.problems, *(note for stage in adopted.stages for note in stage.notes)]
+    source, result = _compile(text, name)
+    _readable(source, adoption.file)
+    problems = [*adoption.problems, *(note for stage in adoption.stages for note in stage.notes)]
     if not any(one.severity == "error" for one in problems):  # a check tells the rest then
-        found = [*loaded.problems, *(result.problems if result else ())]
-        problems += [one for one in found if one.severity == "error" and not _asks(one)]
-    here = project.of(adopted.file)
+        recipe_problems = [*source.problems, *(result.problems if result else ())]
+        problems += [one for one in recipe_problems if one.severity == "error" and not _asks(one)]
+    here = project.of(adoption.file)
     for mark in {one.mark for one in problems}:
         if mark.file not in sources and Path(mark.file).is_file() and here.holds(mark.file):
             sources[mark.file] = files.read(mark.file).decode("utf-8", "replace")
     sources[name] = text
-    return Imported(
-        text=text, problems=ordered(problems), sources=sources, stages=len(adopted.stages)
+    return ImportResult(
+        text=text, problems=ordered(problems), sources=sources, stages=len(adoption.stages)
     )
 
 
-def _readable(loaded: recipes.LoadResult, file: str) -> None:
+def _readable(source: recipes.LoadResult, file: str) -> None:
     """Refuse a recipe that could not be read back. Raises RecipeError."""
-    told = next((one for one in loaded.problems if one.rule in _UNREADABLE), None)
-    if told is not None:
-        why = f"what {file} says cannot be written as a recipe: {told.message}"
+    problem = next((one for one in source.problems if one.rule in _UNREADABLE), None)
+    if problem is not None:
+        why = f"what {file} says cannot be written as a recipe: {problem.message}"
         raise RecipeError(why, "take it out, and import again")
 
 
@@ -181,10 +182,10 @@ def _asks(problem: Problem) -> bool:
     return problem.rule == "undefined" and problem.about[:1] == ("env",)
 
 
-def _compiled(text: str, name: str) -> tuple[recipes.LoadResult, Compilation | None]:
+def _compile(text: str, name: str) -> tuple[recipes.LoadResult, Compilation | None]:
     """Compile a recipe that is no file yet, in an empty environment."""
     data = text.encode("utf-8", "surrogatepass")  # half a character is told as what is no UTF-8
-    loaded = recipes.load(name, lambda file: data if file == name else files.read(file))
-    if loaded.recipe is None:
-        return loaded, None
-    return loaded, workflow.compiled(loaded.recipe, {})
+    source = recipes.load(name, lambda file: data if file == name else files.read(file))
+    if source.recipe is None:
+        return source, None
+    return source, workflow.compiled(source.recipe, {})

@@ -1,7 +1,7 @@
 """A script's variables and a word in, the word with its values out; what they came from is kept.
 
 While a command is read, a variable in a word is a sign of its own, so that a recipe can say the
-variable where the script said it. `Variables.text` fills the values in, `Variables.shown` says in
+variable where the script said it. `Variables.text` fills the values in, `Variables.display` says in
 words what has none.
 """
 
@@ -19,7 +19,7 @@ from runner.importer.bash import Word, WordPart
 
 _SIGN = re.compile("\ue000(\\d+)\ue001")
 _ELEMENT = re.compile(r"\[[^]]*\]=")
-_ASKED = "FILL_IN_"
+_KEY_PREFIX = "FILL_IN_"
 _LONGEST = 30
 MAX_VALUE = 1 << 16
 """A variable of so many characters is followed; one that doubles itself soon has more."""
@@ -40,7 +40,7 @@ class Variable(Struct, frozen=True, kw_only=True):
 
     `value` is its text (with signs of other variables), None where only the environment or bash
     itself could say it; `default` is what the script takes where the environment does not. `why`
-    says why it cannot be followed; `asked` is what the environment of a recipe calls it then.
+    says why it cannot be followed; `env_name` is what the environment of a recipe calls it then.
     """
 
     name: str
@@ -48,18 +48,18 @@ class Variable(Struct, frozen=True, kw_only=True):
     default: str | None = None
     why: str = ""
     mark: Mark | None = None
-    asked: str = ""
+    env_name: str = ""
 
     @property
     def key(self) -> str:
         """What the environment of a recipe calls it."""
-        return self.asked or self.name
+        return self.env_name or self.name
 
     @property
-    def shown(self) -> str:
+    def display(self) -> str:
         """How a script says it, on one line."""
-        said = f"${self.name}" if self.name.isidentifier() else self.name
-        return textwrap.shorten(said, _WIDTH, placeholder=" …") if "\n" in said else said
+        name = f"${self.name}" if self.name.isidentifier() else self.name
+        return textwrap.shorten(name, _WIDTH, placeholder=" …") if "\n" in name else name
 
 
 def unfilled(value: Any) -> bool:
@@ -78,12 +78,12 @@ class Variables:
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, Variable] = {}
+        self._by_name: dict[str, Variable] = {}
         self._arrays: dict[str, list[str]] = {}
         self._signs: list[Variable] = []
         self._places: dict[Variable, int] = {}
         self._sizes: list[int] = []
-        self._asked: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
         self.assigned: dict[str, set[str]] = {}
         self.read: set[str] = set()
         self.shifted: int | None = 0
@@ -92,19 +92,24 @@ class Variables:
         """Remember what a variable is from here on; `why` says that this is not sure."""
         if not why and self._size(value) > MAX_VALUE:
             why = "a value too long to follow"
-        asked = self._key(name, f"{name} {mark}") if why else ""
+        env_name = self._key(name, f"{name} {mark}") if why else ""
         only = self.parts(value)
-        if len(only) == 1 and isinstance(only[0], Variable) and only[0].key.startswith(_ASKED):
-            value = self._sign(replace(only[0], asked=self._key(name, only[0].name)))
-        self._known[name] = Variable(
-            name=name, value=None if why else value, default=None, why=why, mark=mark, asked=asked
+        if len(only) == 1 and isinstance(only[0], Variable) and only[0].key.startswith(_KEY_PREFIX):
+            value = self._sign(replace(only[0], env_name=self._key(name, only[0].name)))
+        self._by_name[name] = Variable(
+            name=name,
+            value=None if why else value,
+            default=None,
+            why=why,
+            mark=mark,
+            env_name=env_name,
         )
         self._arrays.pop(name, None)
         self.assigned.setdefault(name, set()).add(value)
 
     def append(self, name: str, value: str, mark: Mark, why: str = "") -> None:
         """Remember that a variable is longer from here on."""
-        before = self._known.get(name)
+        before = self._by_name.get(name)
         if before is None:
             why = why or "a value put together from several lines"
         elif before.value is not None:
@@ -124,15 +129,15 @@ class Variables:
             words = [self._unsure(f"${{{name}[@]}}", "an array too long to follow")]
         before = self._arrays.get(name, []) if more else []
         self._arrays[name] = [*before, *words]
-        self._known.pop(name, None)
+        self._by_name.pop(name, None)
 
     def forget(self, name: str) -> None:
         """Remember that one element of an array has changed: nothing is sure of it any more."""
         self._arrays[name] = [self._array(name)]
 
-    def wanted(self, name: str, why: str) -> str:
+    def placeholder(self, name: str, why: str) -> str:
         """Return a sign for what a recipe has to ask for, because the script does not say it."""
-        return self._sign(Variable(name=name, why=why, asked=self._key(name, name)))
+        return self._sign(Variable(name=name, why=why, env_name=self._key(name, name)))
 
     def words(self, word: Word) -> list[str]:
         """Return a word with signs for its variables; an unquoted one may be several, or none."""
@@ -157,24 +162,24 @@ class Variables:
         """Return a text with the values, or defaults, filled in; a sign that has none stays."""
         return _SIGN.sub(self._value, signs)
 
-    def shown(self, signs: str) -> str:
+    def display(self, signs: str) -> str:
         """Return a text for people: what has no value is as the script says it."""
-        return _SIGN.sub(lambda found: self._signs[int(found[1])].shown, self.text(signs))
+        return _SIGN.sub(lambda match: self._signs[int(match[1])].display, self.text(signs))
 
     def unread(self) -> Iterator[tuple[Variable, str]]:
         """Yield each variable that nothing reads, with its value."""
-        for name, one in self._known.items():
+        for name, one in self._by_name.items():
             if name not in self.read and one.value is not None:
                 yield one, self.text(one.value)
 
-    def known(self, signs: str) -> bool:
+    def is_complete(self, signs: str) -> bool:
         """Say whether the script alone says every value of a text."""
         return not _SIGN.search(self.text(signs))
 
     def parts(self, signs: str) -> list[str | Variable]:
         """Return the texts and the variables of a text."""
-        found = _SIGN.split(signs)
-        each = (self._signs[int(part)] if at % 2 else part for at, part in enumerate(found))
+        pieces = _SIGN.split(signs)
+        each = (self._signs[int(part)] if at % 2 else part for at, part in enumerate(pieces))
         return [part for part in each if part != ""]
 
     def strange(self, signs: str) -> Variable | None:
@@ -183,19 +188,19 @@ class Variables:
             if isinstance(part, Variable):
                 if part.why and part.default is None:
                     return part
-                found = self.strange(part.value) if part.value else None
-                if found:
-                    return found
+                inner = self.strange(part.value) if part.value else None
+                if inner:
+                    return inner
         return None
 
     def argument(self, signs: str) -> Variable | None:
         """Return the first argument of the script in a text that has a default."""
         for part in self.parts(signs):
             if isinstance(part, Variable):
-                found = part if part.why and part.default is not None else None
-                found = found or (self.argument(part.value) if part.value else None)
-                if found:
-                    return found
+                variable = part if part.why and part.default is not None else None
+                variable = variable or (self.argument(part.value) if part.value else None)
+                if variable:
+                    return variable
         return None
 
     def _split(self, part: WordPart, signs: str) -> list[str]:
@@ -208,7 +213,7 @@ class Variables:
         """Say whether a part makes a word, even if nothing stands in it."""
         if part.kind == "array":
             return bool(words)
-        return part.kind != "variable" or part.quoted or any(map(self._said, words))
+        return part.kind != "variable" or part.quoted or any(map(self._has_text, words))
 
     def _elements(self, part: WordPart) -> list[str]:
         """Return the words that an array is, with signs."""
@@ -216,10 +221,12 @@ class Variables:
         self.read.add(name)
         words = self._arrays.get(name)
         if words is None:
-            words = [self._sign(self._known[name])] if name in self._known else [self._array(name)]
+            words = (
+                [self._sign(self._by_name[name])] if name in self._by_name else [self._array(name)]
+            )
         if part.sign.isdigit():
             at = int(part.sign)
-            sure = all(self.known(word) for word in words[: at + 1])
+            sure = all(self.is_complete(word) for word in words[: at + 1])
             return [*words[at : at + 1]] if sure else [self._array(name, part.sign)]
         if not part.quoted:
             return [piece for word in words for piece in self._split(part, word) if piece]
@@ -233,16 +240,16 @@ class Variables:
     def _variable(self, part: WordPart) -> str:
         """Return the sign of a variable: the script's own, or one of the environment."""
         self.read.add(part.text)
-        known = self._known.get(part.text)
+        variable = self._by_name.get(part.text)
         if part.text in self._arrays:
             return "".join(self._elements(replace(part, kind="array", sign="0")))
-        if known is not None:
-            return RUN_DIR if known.value == RUN_DIR else self._sign(known)
+        if variable is not None:
+            return RUN_DIR if variable.value == RUN_DIR else self._sign(variable)
         default = self.word(part.otherwise) if part.otherwise is not None else None
         inner = self.strange(default) if default is not None else None
         why, default = (inner.why, None) if inner is not None else ("", default)
         if part.sign == "=" and default is not None:
-            self._known[part.text] = Variable(name=part.text, value=None, default=default)
+            self._by_name[part.text] = Variable(name=part.text, value=None, default=default)
         if not part.text.isidentifier():
             return self._special(part.text, default)
         return self._sign(Variable(name=part.text, value=None, default=default, why=why))
@@ -254,9 +261,9 @@ class Variables:
         why = "an argument of the script"
         if self.shifted is None:
             return self._unsure(f"${name}", f"{why}, and which one is not sure")
-        asked = f"ARG_{int(name) + self.shifted}"
+        env_name = f"ARG_{int(name) + self.shifted}"
         return self._sign(
-            Variable(name=f"${name}", value=None, default=default, why=why, asked=asked)
+            Variable(name=f"${name}", value=None, default=default, why=why, env_name=env_name)
         )
 
     def _array(self, name: str, at: str = "@") -> str:
@@ -264,24 +271,24 @@ class Variables:
 
     def _unsure(self, raw: str, why: str = "") -> str:
         """Return the sign of what cannot be followed."""
-        why = why or next(said for lead, said in _WHYS.items() if raw.startswith(lead))
-        return self._sign(Variable(name=raw, why=why, asked=self._key(raw, raw)))
+        why = why or next(reason for lead, reason in _WHYS.items() if raw.startswith(lead))
+        return self._sign(Variable(name=raw, why=why, env_name=self._key(raw, raw)))
 
     def _key(self, name: str, what: str) -> str:
         """Return what the environment calls something: another word for each thing."""
         word = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").upper()
-        word = f"{_ASKED}{word[:_LONGEST].rstrip('_') or 'VALUE'}"
+        word = f"{_KEY_PREFIX}{word[:_LONGEST].rstrip('_') or 'VALUE'}"
         key, number = word, 1
-        while self._asked.setdefault(key, what) != what:
+        while self._keys.setdefault(key, what) != what:
             number += 1
             key = f"{word}_{number}"
         return key
 
-    def _said(self, signs: str) -> bool:
+    def _has_text(self, signs: str) -> bool:
         """Say whether there is anything in a text, or the environment could say something."""
-        found = self.parts(signs)
-        asked = any(isinstance(part, Variable) and part.value is None for part in found)
-        return asked or self.text(signs) != ""
+        parts = self.parts(signs)
+        is_open = any(isinstance(part, Variable) and part.value is None for part in parts)
+        return is_open or self.text(signs) != ""
 
     def _sign(self, variable: Variable) -> str:
         at = self._places.setdefault(variable, len(self._signs))
@@ -293,12 +300,12 @@ class Variables:
 
     def _size(self, signs: str) -> int:
         """Return about how long a text is with its values filled in; each sign counts."""
-        found = _SIGN.split(signs)
+        pieces = _SIGN.split(signs)
         return sum(
-            1 + self._sizes[int(part)] if at % 2 else len(part) for at, part in enumerate(found)
+            1 + self._sizes[int(part)] if at % 2 else len(part) for at, part in enumerate(pieces)
         )
 
-    def _value(self, found: re.Match[str]) -> str:
-        variable = self._signs[int(found.group(1))]
+    def _value(self, match: re.Match[str]) -> str:
+        variable = self._signs[int(match.group(1))]
         value = variable.default if variable.value is None else variable.value
-        return found.group() if value is None else self.text(value)
+        return match.group() if value is None else self.text(value)

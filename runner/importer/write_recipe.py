@@ -1,4 +1,4 @@
-"""Adopted stages in, the text of a recipe out: in the script's order, with its words and variables.
+"""Stage drafts in, the text of a recipe out: in the script's order, with its words and variables.
 
 What every stage of a tool says alike stands under ``defaults``.
 """
@@ -10,9 +10,9 @@ from typing import Any
 from runner.base import visible
 from runner.base.problems import Mark, Problem, ordered
 from runner.catalog.tools import Tool, complete
-from runner.importer.arguments import Given, typed
+from runner.importer.arguments import ScriptValue, convert
 from runner.importer.script import Adoption
-from runner.importer.stages import Adopted, plain, said
+from runner.importer.stages import StageDraft, is_known, plain
 from runner.importer.variables import Variable, Variables, unfilled
 from runner.recipe.node import MISSING
 from runner.recipe.template.render import literal
@@ -45,7 +45,7 @@ class _Writer:
         self.adoption = adoption
         self.schema = schema
         self.names = _Names(adoption.variables)
-        self.said = {stage.name: self.params(stage) for stage in adoption.stages}
+        self.by_stage = {stage.name: self.params(stage) for stage in adoption.stages}
         self.shared = dict(self.defaults())
 
     def lines(self) -> Iterator[str]:
@@ -61,9 +61,9 @@ class _Writer:
             yield f"description:{yaml(literal(adoption.description), 0, 10_000)}"
         yield from self.missing()
         unplaced = dict(self.unplaced())
-        if self.names.used or unplaced:
+        if self.names.vars or unplaced:
             yield from ("", "vars:")
-            yield from (f"  {name}:{yaml(value, 4)}" for name, value in self.names.used.items())
+            yield from (f"  {name}:{yaml(value, 4)}" for name, value in self.names.vars.items())
         if unplaced:
             yield f"  # {_UNPLACED}"
             yield from (f"  {name}:{yaml(value, 4)}" for name, value in unplaced.items())
@@ -88,11 +88,11 @@ class _Writer:
         for stage in self.adoption.stages:
             if stage.unplaced:
                 name = f"{stage.name}_options"
-                while name in self.names.used:
+                while name in self.names.vars:
                     name += "_"
                 yield name, literal(" ".join(stage.unplaced))
 
-    def stage(self, stage: Adopted) -> Iterator[str]:
+    def stage(self, stage: StageDraft) -> Iterator[str]:
         for line in stage.comments:
             yield f"  # {visible.line(line)}".rstrip()
         yield f"  {quoted(stage.name)}:"
@@ -101,7 +101,7 @@ class _Writer:
             yield f"    description:{yaml(literal(stage.description), 6, 10_000)}"
         for key, value in stage.around.items():
             yield f"    {key}:{yaml(self.names.inside(value, {}), 6)}"
-        own = self.said[stage.name]
+        own = self.by_stage[stage.name]
         shared = self.shared.get(stage.tool.name, {})
         params = {name: value for name, value in own.items() if name not in shared}
         if params:
@@ -111,19 +111,19 @@ class _Writer:
             yield f"    expect:{yaml(stage.expect, 6)}"
         yield from _comments(stage.notes, "    ")
 
-    def params(self, stage: Adopted) -> dict[str, Any]:
+    def params(self, stage: StageDraft) -> dict[str, Any]:
         """Return what a stage's parameters are in the recipe."""
-        given = _terse(stage.given, stage.tool) if self.adoption.terse else stage.given
+        values = _terse(stage.values, stage.tool) if self.adoption.terse else stage.values
         return {
-            name: self.names.said(one, stage.tool.schema["properties"].get(name, {}))
-            for name, one in given.items()
+            name: self.names.expression(one, stage.tool.schema["properties"].get(name, {}))
+            for name, one in values.items()
         }
 
     def defaults(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield by tool what all of its stages say alike."""
         tools: dict[str, list[dict[str, Any]]] = {}
         for stage in self.adoption.stages:
-            tools.setdefault(stage.tool.name, []).append(self.said[stage.name])
+            tools.setdefault(stage.tool.name, []).append(self.by_stage[stage.name])
         for tool, (first, *others) in tools.items():
             same = {
                 name: value
@@ -139,42 +139,46 @@ class _Names:
 
     def __init__(self, variables: Variables) -> None:
         self.variables = variables
-        self.used: dict[str, Any] = {}
-        self.called: dict[str, str] = {}
+        self.vars: dict[str, Any] = {}
+        self.names: dict[str, str] = {}
 
-    def said(self, given: Given, schema: Mapping[str, Any]) -> Any:
+    def expression(self, value: ScriptValue, schema: Mapping[str, Any]) -> Any:
         """Return what a recipe says for a value: a template, or the value."""
-        if given.template is not None:
-            return given.template
-        parts = self.variables.parts(given.signs) if given.signs is not None else []
+        if value.template is not None:
+            return value.template
+        parts = self.variables.parts(value.signs) if value.signs is not None else []
         if len(parts) == 1 and isinstance(parts[0], Variable):
-            return self.whole(parts[0], schema, given)
-        text = given.value is MISSING or isinstance(given.value, str)
+            return self.whole(parts[0], schema, value)
+        text = value.value is MISSING or isinstance(value.value, str)
         if text and any(isinstance(part, Variable) for part in parts):
             return "".join(map(self.piece, parts))
-        return self.inside(given.value, schema)
+        return self.inside(value.value, schema)
 
     def inside(self, value: Any, schema: Mapping[str, Any]) -> Any:
         """Return a value with what only bash or the environment knows as templates."""
         if isinstance(value, dict):
-            known = schema.get("properties", {})
-            return {key: self.inside(child, known.get(key, {})) for key, child in value.items()}
+            properties = schema.get("properties", {})
+            return {
+                key: self.inside(child, properties.get(key, {})) for key, child in value.items()
+            }
         if isinstance(value, list):
             return [self.inside(child, schema.get("items", {})) for child in value]
         if isinstance(value, str) and unfilled(value):
-            return self.said(Given(value=MISSING, mark=_NOWHERE, signs=value), schema)
+            return self.expression(ScriptValue(value=MISSING, mark=_NOWHERE, signs=value), schema)
         return literal(value) if isinstance(value, str) else value
 
-    def whole(self, variable: Variable, schema: Mapping[str, Any], given: Given) -> Any:
+    def whole(self, variable: Variable, schema: Mapping[str, Any], value: ScriptValue) -> Any:
         """Return how a recipe says a value that is one variable."""
         if variable.value is None:
             return _environment(variable, schema, self.variables)
-        said = self.said(Given(value=given.value, mark=given.mark, signs=variable.value), schema)
+        expression = self.expression(
+            ScriptValue(value=value.value, mark=value.mark, signs=variable.value), schema
+        )
         if not self.once(variable):
-            return said
+            return expression
         name = self.name(variable.name)
-        known = self.used.setdefault(name, said)
-        return f"{{{{ vars.{name} }}}}" if _same(known, said) else said
+        first = self.vars.setdefault(name, expression)
+        return f"{{{{ vars.{name} }}}}" if _same(first, expression) else expression
 
     def piece(self, part: str | Variable) -> str:
         """Return how a recipe says a part of a text."""
@@ -183,22 +187,22 @@ class _Names:
             return f"{literal(part[:-1])}{{{{ '$' }}}}" if part[-1:] == "$" else literal(part)
         if part.value is None:
             return str(_environment(part, _TEXT, self.variables))
-        said = "".join(map(self.piece, self.variables.parts(part.value)))
+        text = "".join(map(self.piece, self.variables.parts(part.value)))
         if not self.once(part):
-            return said
+            return text
         name = self.name(part.name)
-        known = self.used.setdefault(name, said)
-        return f"{{{{ vars.{name} }}}}" if str(known) == said else said
+        first = self.vars.setdefault(name, text)
+        return f"{{{{ vars.{name} }}}}" if str(first) == text else text
 
     def once(self, variable: Variable) -> bool:
         """Say whether a variable is one value in the whole script."""
         return len(self.variables.assigned.get(variable.name, ())) == 1
 
-    def name(self, said: str) -> str:
-        if said not in self.called:
-            lower = said.lower()
-            self.called[said] = said if lower in self.called.values() else lower
-        return self.called[said]
+    def name(self, word: str) -> str:
+        if word not in self.names:
+            lower = word.lower()
+            self.names[word] = word if lower in self.names.values() else lower
+        return self.names[word]
 
 
 _NOWHERE = Mark(file="", line=1, column=1)
@@ -214,27 +218,27 @@ def _environment(variable: Variable, schema: Mapping[str, Any], variables: Varia
         return f"{{{{ env('{variable.key}'){turned} }}}}"
     text = variables.text(variable.default)
     try:
-        value = typed(text, schema)
+        value = convert(text, schema)
     except ValueError:
         value = text
-    said = json.dumps(value, ensure_ascii=False)
+    default = json.dumps(value, ensure_ascii=False)
     if isinstance(value, str) and not set(value) & {"'", "\\", "\n"}:
-        said = f"'{value}'"
-    return f"{{{{ env('{variable.key}', {said}) }}}}"
+        default = f"'{value}'"
+    return f"{{{{ env('{variable.key}', {default}) }}}}"
 
 
-def _terse(given: Mapping[str, Given], tool: Tool) -> dict[str, Given]:
+def _terse(values: Mapping[str, ScriptValue], tool: Tool) -> dict[str, ScriptValue]:
     """Return what is not a default of the tool, and what must be said: where it writes, too."""
     must = {*tool.schema.get("required", ()), *(output.param for output in tool.outputs.values())}
-    whole = complete(tool.schema, plain(given), tool.schema)
-    kept = {}
-    for name, one in given.items():
-        less = {other: g for other, g in given.items() if other != name}
+    whole = complete(tool.schema, plain(values), tool.schema)
+    terse = {}
+    for name, one in values.items():
+        less = {other: g for other, g in values.items() if other != name}
         default = complete(tool.schema, plain(less), tool.schema)
-        needed = name in must or name not in default or not said(one)
+        needed = name in must or name not in default or not is_known(one)
         if needed or one.template is not None or not _same(whole.get(name), default[name]):
-            kept[name] = one
-    return kept
+            terse[name] = one
+    return terse
 
 
 def _comments(problems: Iterable[Problem], pad: str) -> Iterator[str]:

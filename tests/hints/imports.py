@@ -113,7 +113,7 @@ SCRIPTS = {
 }
 
 Followed = Iterator[Script | Recipe]
-Follow = Callable[[Script, translation.Imported, Problem, re.Match[str]], Followed]
+Follow = Callable[[Script, translation.ImportResult, Problem, re.Match[str]], Followed]
 FORMS: list[tuple[re.Pattern[str], Follow]] = []
 PROSE = [
     re.compile(one)
@@ -140,7 +140,7 @@ def form(pattern: str) -> Callable[[Follow], Follow]:
     r"write (?P<name>\w+) in the recipe, or set (?P<key>\w+) in the environment"
     r"|set (?P<other>\w+), or write (?P<same>\w+) in the recipe"
 )
-def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.ImportResult, __: Problem, found: re.Match[str]) -> Followed:
     name, key = found["name"] or found["same"], found["key"] or found["other"]
     yield Recipe(instead(made.text, key, "5"), {name: 5})
     yield Recipe(made.text, {name: 5}, environ={key: "5"})
@@ -152,37 +152,41 @@ def instead(text: str, key: str, new: str) -> str:
 
 
 @form(r"write (?P<name>\w+) in the recipe; mlx-lm's own default is (?P<new>\S+)")
-def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.ImportResult, __: Problem, found: re.Match[str]) -> Followed:
     key = f"FILL_IN_{found['name'].upper()}"
     yield Recipe(instead(made.text, key, found["new"]), {})
 
 
 @form(r"write (?:them|what it says) in the stage, and take out the var that stands for (?:them|it)")
-def _(_: Script, made: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     text = re.sub(r"(?m)^vars:\n(?:  .*\n)+", "", made.text)
     yield Recipe(text.replace("    params:\n", "    params:\n      seed: 7\n"), {"seed": 7})
 
 
 @form(r"give them with --set, or write a profile")
-def _(_: Script, made: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     yield Recipe(made.text, {"seed": 7}, sets=("stages.train.params.seed=7",))
     profile = "profiles: {more: {stages: {train: {params: {seed: 7}}}}}\n"
     yield Recipe(f"{made.text}\n{profile}", {"seed": 7}, profiles=("more",))
 
 
 @form(r"the recipe lacks what it says: import where the file is")
-def _(script: Script, _: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(script: Script, _: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     yield Script(script.text, {"nosuch.yaml": "seed: 7\n"})
 
 
 @form(r"write (?P<new>--[\w-]+(?:=\S+)?)")
-def _(script: Script, _: translation.Imported, problem: Problem, found: re.Match[str]) -> Followed:
+def _(
+    script: Script, _: translation.ImportResult, problem: Problem, found: re.Match[str]
+) -> Followed:
     flag = found["new"].partition("=")[0]
     yield Script(re.sub(rf"{flag}[= ]\S+", found["new"], script.text, count=1))
 
 
 @form(r"did you mean '(?P<new>[\w-]+)'\?")
-def _(script: Script, _: translation.Imported, problem: Problem, found: re.Match[str]) -> Followed:
+def _(
+    script: Script, _: translation.ImportResult, problem: Problem, found: re.Match[str]
+) -> Followed:
     where = {"script.sh": script.text, **script.files}
     text = where[problem.mark.file]
     wrong = re.findall(r"option (\S+)|^([\w-]+): ", problem.message)[0]
@@ -193,17 +197,17 @@ def _(script: Script, _: translation.Imported, problem: Problem, found: re.Match
 
 
 @form(r"write a stage for it; if it trains nothing, import with --leave-out (?P<said>.*)")
-def _(script: Script, _: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(script: Script, _: translation.ImportResult, __: Problem, found: re.Match[str]) -> Followed:
     yield replace(script, leave_out=tuple(shlex.split(found["said"])))
 
 
 @form(r"write timeout: in the stage")
-def _(_: Script, made: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     yield Recipe(made.text.replace("    params:\n", "    timeout: 10s\n    params:\n"), {})
 
 
 @form(r"write a stage for (?:it|each)(?:, or a profile| if it is to run)?")
-def _(script: Script, _: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(script: Script, _: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     """In the script that is a command of its own: each becomes a stage."""
     (said,) = set(re.findall(r"mlx_lm\.fuse [^\"'\n]*", script.text))
     times = 2 if "for n in 1 2" in script.text else 1
@@ -212,13 +216,13 @@ def _(script: Script, _: translation.Imported, __: Problem, ___: re.Match[str]) 
 
 
 @form(r"anchor the paths, as with (?P<new>\{\{ .* \}\})")
-def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.ImportResult, __: Problem, found: re.Match[str]) -> Followed:
     data = f'data: "{found["new"]}/other/d"'
     yield Recipe(made.text.replace("data: d", data), {"data": "./other/d"})
 
 
 @form(r"run the recipe in (?P<folder>\w+), or anchor the paths")
-def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.ImportResult, __: Problem, found: re.Match[str]) -> Followed:
     assert Path(found["folder"], "d").is_dir()
     yield Recipe(made.text, {"data": "d"})
     anchored = f'data: "{{{{ recipe.dir }}}}/{found["folder"]}/d"'
@@ -226,21 +230,21 @@ def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) 
 
 
 @form(r"add them, and the expectation")
-def _(_: Script, made: translation.Imported, __: Problem, ___: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     expect = "    expect: [metrics.train_loss < vars.n]\n"
     text = made.text.replace("stages:\n", "vars: {n: 3}\n\nstages:\n")
     yield Recipe(text.replace("    params:\n", f"{expect}    params:\n"), {})
 
 
 @form(r"run-recipe rules (?P<slug>[\w-]+) says what counts")
-def _(script: Script, made: translation.Imported, _: Problem, found: re.Match[str]) -> Followed:
+def _(script: Script, made: translation.ImportResult, _: Problem, found: re.Match[str]) -> Followed:
     """The page of the rule says what the script's flag does; without it nothing is left out."""
     assert CliRunner().invoke(cli, ["rules", found["slug"]]).exit_code == 0
     yield Script(script.text.replace(" --learning-rate 0.5", ""), script.files)
 
 
 @form(r"(?P<hint>.*); then take (?P<slug>[\w-]+) out of allow")
-def _(_: Script, made: translation.Imported, __: Problem, found: re.Match[str]) -> Followed:
+def _(_: Script, made: translation.ImportResult, __: Problem, found: re.Match[str]) -> Followed:
     text = re.sub(rf" *allow: \[{found['slug']}\]\n", "", made.text)
     (told,) = compiled(Recipe(text, {}))[0]
     assert (told.rule, told.hint) == (found["slug"], found["hint"])
@@ -294,7 +298,7 @@ def accepted(way: str) -> int:
     return CliRunner().invoke(cli, words).exit_code
 
 
-def write(script: Script) -> translation.Imported:
+def write(script: Script) -> translation.ImportResult:
     """Write a script where the test is, and import it."""
     for name, text in {script.name: script.text, **script.files}.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)

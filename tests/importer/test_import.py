@@ -38,7 +38,7 @@ CASES = sorted(
 
 def plan_of(text, name="imported.yaml"):
     """The plan of a recipe that is a text; every variable of the environment is there."""
-    loaded, result = translation._compiled(text, name)
+    loaded, result = translation._compile(text, name)
     told = [*loaded.problems, *(result.problems if result else ())]
     assert told == [], "\n".join(picture(one, loaded.sources) for one in told)
     return result.plan
@@ -110,7 +110,7 @@ def test_random_stages_come_back(name, data):
     text = script(
         Plan(name="random", file="random.yaml", stages=(stage,)), load.installed_catalog()
     )
-    loaded, result = translation._compiled(adopted(text), "random.yaml")
+    loaded, result = translation._compile(adopted(text), "random.yaml")
     assume("same-output" not in {one.rule for one in result.problems})  # no recipe may do that
     assert [*loaded.problems, *result.problems] == []
     found = result.plan.stage("stage")
@@ -235,7 +235,7 @@ def test_an_option_that_only_bash_knows_is_refused_by_a_check_and_never_a_defaul
     monkeypatch.chdir(tmp_path)
     Path("a.sh").write_text(f"{BEFORE}mlx_lm.lora --model m --train {options}\n", encoding="utf-8")
     found = translation.from_file("a.sh")
-    loaded, result = translation._compiled(found.text, "a.yaml")
+    loaded, result = translation._compile(found.text, "a.yaml")
     told = [one for one in (*loaded.problems, *result.problems) if one.severity == "error"]
     assert told, found.text
     said = [f"{one.message} {one.hint}" for one in found.problems]
@@ -378,7 +378,7 @@ def test_a_script_that_works_is_a_recipe_that_passes_and_says_what_it_allows(tmp
     ]
     assert "    allow: [fuse-without-dequantize]\n" in found.text
     assert "learning_rate:" not in found.text
-    result = translation._compiled(found.text, "a.yaml")[1]
+    result = translation._compile(found.text, "a.yaml")[1]
     told = [*result.problems, *findings.judged(result)]
     assert [one for one in told if one.severity == "error"] == []
 

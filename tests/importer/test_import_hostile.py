@@ -184,7 +184,7 @@ def read_back(text, file):
     except RecipeError:
         return
     found.text.encode("utf-8")
-    loaded, _ = translation._compiled(found.text, "back.yaml")
+    loaded, _ = translation._compile(found.text, "back.yaml")
     rules = {one.rule for one in loaded.problems}
     assert not rules & {"yaml-syntax", "not-utf8", "bad-tag", "duplicate-key"}
 
