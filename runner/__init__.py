@@ -83,7 +83,7 @@ def check(recipe: "Recipe", *, environ: Mapping[str, str] | None = None) -> "lis
     from runner.lint import findings
 
     compiled = workflow.compiled(recipe, environ)
-    return [*findings.examined(compiled), *workflow.reaching(compiled)]
+    return [*findings.all_problems(compiled), *workflow.reaching(compiled)]
 
 
 def compile(  # noqa: A001  (the field's word for it; the built-in is of no use to a recipe)
@@ -97,7 +97,7 @@ def compile(  # noqa: A001  (the field's word for it; the built-in is of no use 
     from runner.lint import findings
 
     compiled = workflow.compiled(recipe, environ)
-    findings.refuse(findings.judged(compiled), recipe.sources)
+    findings.refuse(findings.rule_problems(compiled), recipe.sources)
     return workflow.plan(compiled, recipe, smoke=smoke)
 
 

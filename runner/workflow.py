@@ -155,10 +155,10 @@ def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compilation:
     result = drafted(recipe, environ)
     if result.plan is None or not budgeted(result):
         return result
-    from runner.lint.forecast import derived  # most recipes have no budget
+    from runner.lint.forecast import with_iters  # most recipes have no budget
 
     views = {view.stage.name: view for view in findings.views_of(result)}
-    told, refused = derived(recipe, result, views)
+    told, refused = with_iters(recipe, result, views)
     if refused:
         return replace(result, plan=None, problems=ordered([*result.problems, *refused]))
     return drafted(told, environ)
@@ -225,7 +225,7 @@ def hearers(*, progress: bool) -> Hear:
 
     def hear(plan: Plan, found: Findings) -> AbstractContextManager["Reporter"]:
         console = Plain(found.notes) if progress else Silent()
-        return nullcontext(Several(console, Page(found.told), *trackers(plan)))
+        return nullcontext(Several(console, Page(found.lines), *trackers(plan)))
 
     return hear
 
@@ -306,7 +306,7 @@ def foreseen(job: "Job") -> Findings:
     if job.compiled is None:
         return Findings()
     sources = job.compiled.resolver.recipe.sources
-    problems = findings.refuse(findings.judged(job.compiled), sources)
+    problems = findings.refuse(findings.rule_problems(job.compiled), sources)
     return Findings(problems=problems, sources=sources)
 
 
@@ -332,8 +332,8 @@ def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
         kept |= {path for stage in left for path in stage.outputs.values()}
         with meter() as progress:
             if made is not None:
-                found = findings.examined(
-                    made, stages, plan=plan, kept=kept, workers=WORKERS, progress=progress
+                found = findings.all_problems(
+                    made, stages, plan=plan, outputs=kept, workers=WORKERS, progress=progress
                 )
             else:  # of a plan alone the rows can be looked at, and nothing else
                 found = preflight.rows(

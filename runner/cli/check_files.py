@@ -179,13 +179,13 @@ def _looked_at(file: str, request: CheckRequest, world: World, *, within: bool) 
     if not problems and compiled.plan is not None:
         world.places(preflight.places(compiled.plan))
         with meter() as progress:
-            found = findings.examined(compiled, workers=WORKERS, progress=progress)
+            found = findings.all_problems(compiled, workers=WORKERS, progress=progress)
         problems = ordered([*found, *workflow.reaching(compiled)])
         budgets = [(str(one), one.brief) for one in findings.forecasts(compiled)]
         if request.mlx and not any(problem.severity == "error" for problem in problems):
-            from runner.lint import installed
+            from runner.lint import installed_tools
 
-            problems += installed.rehearsed(compiled)
+            problems += installed_tools.parser_problems(compiled)
     if known and not request.profiles and not base:
         under = _with_profiles(gathered, compiled, problems, request, world)
         problems = ordered([*problems, *under])
@@ -285,7 +285,7 @@ def _judged(compiled: "Compilation", world: World, plain: "Plan | None") -> Sequ
     changed = [stage.name for stage in compiled.plan.stages if stage not in before]
     rows = preflight.RowFindings()
     preflight.ask(compiled.plan, rows, changed)
-    found = findings.judged(compiled, rows.told(preflight.facts(compiled.plan)))
+    found = findings.rule_problems(compiled, rows.add_to(preflight.facts(compiled.plan)))
     return findings.once([*found, *rows.problems])
 
 

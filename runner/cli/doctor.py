@@ -16,12 +16,12 @@ def command(style: str) -> int:
     Where it is not, each line says what to do.
     """
     from runner.cli.health import examine, fit, health
-    from runner.lint import installed
+    from runner.lint import installed_tools
     from runner.system.machine import few_files
 
     facts = health()
     asks = "mlx-lm" in facts["packages"] and not few_files(facts["files"])
-    differences, absent = installed.drift([]) if asks else ([], {})
+    differences, absent = installed_tools.drift([]) if asks else ([], {})
     # What is not installed is none of this machine's faults: not every recipe needs it.
     unasked = {name: why for name, why in absent.items() if why.startswith("LookupError")}
     findings = examine(facts, differences, unasked)

@@ -215,7 +215,7 @@ def _hearers(
 
     _warn(found, style, quiet=quiet)
     with reporter(style, color, quiet=quiet, notes=found.notes) as report:
-        yield Several(report, Page(found.told), *trackers(plan))
+        yield Several(report, Page(found.lines), *trackers(plan))
 
 
 def _warn(found: "Findings", style: str, *, quiet: bool) -> None:

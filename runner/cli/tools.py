@@ -53,9 +53,9 @@ def command(name: str | None, drift: bool, style: str) -> int:
 
 
 def _drifted(name: str | None, style: str) -> int:
-    from runner.lint import installed
+    from runner.lint import installed_tools
 
-    differences, unavailable = installed.drift([name] if name else [])
+    differences, unavailable = installed_tools.drift([name] if name else [])
     if style == "json":
         printer.show_json({"differences": differences, "unavailable": unavailable})
     else:

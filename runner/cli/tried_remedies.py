@@ -86,7 +86,7 @@ class Trial(Struct, kw_only=True, dict=True):
         plan = result.plan
         if plan is not None:
             plan = shrink(plan, load.catalog()) if self.smoke else plan
-            found += findings.judged(result, preflight.facts(plan))
+            found += findings.rule_problems(result, preflight.facts(plan))
         return plan, {(one.rule, one.message) for one in found if one.severity == "error"}
 
     def placed(self, stage: Stage, change: Adjustment) -> tuple[Adjustment, Adjustment]:

@@ -10,7 +10,7 @@ from runner.catalog.tools import complete
 from runner.importer.arguments import IGNORED
 from runner.importer.script import Adoption
 from runner.importer.stages import StageDraft, is_known, plain
-from runner.lint.facts import Finding, Known
+from runner.lint.facts import DiskFacts, Finding
 from runner.lint.rule import Rule, View, examine, rules
 from runner.lint.rules.lr_schedule import hidden
 from runner.plan.model import Plan, Stage
@@ -31,7 +31,7 @@ CONCEDED = frozenset(
 )
 
 
-def concede(adoption: Adoption, facts: Known) -> None:
+def concede(adoption: Adoption, facts: DiskFacts) -> None:
     """Allow each stage what it did as a command, with a note; `facts` is what the disk says."""
     plan = plan_of(adoption)
     for draft in adoption.stages:
@@ -41,7 +41,7 @@ def concede(adoption: Adoption, facts: Known) -> None:
             draft.notes += [_note(draft, rule, finding) for rule, finding in concessions]
 
 
-def _concessions(draft: StageDraft, plan: Plan, facts: Known) -> Iterator[tuple[Rule, Finding]]:
+def _concessions(draft: StageDraft, plan: Plan, facts: DiskFacts) -> Iterator[tuple[Rule, Finding]]:
     """Yield what is to be allowed; nothing where values are not known yet."""
     if all(map(is_known, draft.values.values())):
         yield from findings(draft, plan, CONCEDED, facts)
@@ -91,7 +91,7 @@ def plan_of(adoption: Adoption) -> Plan:
 
 
 def findings(
-    draft: StageDraft, plan: Plan, slugs: Collection[str], facts: Known | None = None
+    draft: StageDraft, plan: Plan, slugs: Collection[str], facts: DiskFacts | None = None
 ) -> Iterator[tuple[Rule, Finding]]:
     """Yield what some of the rules find in a stage; nothing in one that is not sound."""
     view = _view(draft, plan, facts)
@@ -112,13 +112,13 @@ def _whole(draft: StageDraft) -> bool:
     return _stage(draft).params.keys() >= draft.tool.parameters.keys()
 
 
-def _view(draft: StageDraft, plan: Plan, facts: Known | None = None) -> View | None:
+def _view(draft: StageDraft, plan: Plan, facts: DiskFacts | None = None) -> View | None:
     """Return what the rules see of a stage, None where it lacks a parameter or has a wrong one."""
     if draft.invalid or not _whole(draft):
         return None
     names = frozenset(_dotted(plain(draft.values)))
     return View(
-        stage=_stage(draft), tool=draft.tool, given=names, plan=plan, known=facts or Known()
+        stage=_stage(draft), tool=draft.tool, explicit=names, plan=plan, facts=facts or DiskFacts()
     )
 
 

@@ -124,11 +124,11 @@ def _hint(stage: Stage, why: str) -> str:
 
 def of_stage(plan: Plan, stage: Stage) -> Iterator[tuple[bool, Finding]]:
     """Yield what a stage's own prompt comes to, and whether it was looked at: else it is unseen."""
-    said = _SAID.get(stage.tool)
-    found = said(stage.params) if said else None
-    if found is None:
+    messages_of = _MESSAGES_OF.get(stage.tool)
+    chat = messages_of(stage.params) if messages_of else None
+    if chat is None:
         return
-    messages, options = found
+    messages, options = chat
     one = writer(plan, stage.params["model"])
     encode = _tokenizer(one)
     if encode is None:
@@ -140,12 +140,12 @@ def of_stage(plan: Plan, stage: Stage) -> Iterator[tuple[bool, Finding]]:
         for _, why in refusals(
             encode, [Chat(number=0, messages=messages, options=options)], bare=True
         ):
-            yield True, _refused(stage.params, one, why, messages)
+            yield True, _refusal(stage.params, one, why, messages)
     except TokenizerError as error:
         yield False, unloaded(one, str(error)).absent("prompt")
 
 
-def _refused(
+def _refusal(
     params: Mapping[str, Any], one: Writer, why: str, messages: Sequence[Mapping[str, Any]]
 ) -> Finding:
     system = params.get("system_prompt") is not None
@@ -163,12 +163,12 @@ def _of_generate(params: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[
     if params["ignore_chat_template"] or params["model"] is None:
         return None
     begun = params["prefill_response"] is not None
-    said = {
+    texts = {
         "system": params["system_prompt"],
         "user": params["prompt"].replace("\\n", "\n").replace("\\t", "\t"),
         "assistant": params["prefill_response"],
     }
-    messages = [{"role": role, "content": text} for role, text in said.items() if text is not None]
+    messages = [{"role": role, "content": text} for role, text in texts.items() if text is not None]
     options = {"continue_final_message": begun, "add_generation_prompt": not begun}
     return messages, {**options, **(params["chat_template_config"] or {})}
 
@@ -179,7 +179,7 @@ def _of_cache(params: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str
     return messages, {"continue_final_message": True, "add_generation_prompt": False}
 
 
-_SAID = {"mlx_lm.generate": _of_generate, "mlx_lm.cache_prompt": _of_cache}
+_MESSAGES_OF = {"mlx_lm.generate": _of_generate, "mlx_lm.cache_prompt": _of_cache}
 
 
 def _tokenizer(one: Writer) -> LocalTokenizer | None:

@@ -12,7 +12,7 @@ from runner.base.errors import UnfitError
 from runner.base.formatting import size_of
 from runner.catalog import load
 from runner.lint import read_facts
-from runner.lint.facts import Known, ModelFacts
+from runner.lint.facts import DiskFacts, ModelFacts
 from runner.lint.lineage import blocks, model_at, outcome
 from runner.lint.rule import View, trains
 from runner.plan.model import Plan, Stage, bind
@@ -32,10 +32,10 @@ class Need(Struct, frozen=True, kw_only=True):
     stage: str
     output: str
     size: int
-    said: str
+    arithmetic: str
 
     def __str__(self) -> str:
-        return f"{self.stage} writes {self.said}"
+        return f"{self.stage} writes {self.arithmetic}"
 
 
 def need(view: View) -> Need | None:
@@ -45,21 +45,23 @@ def need(view: View) -> Need | None:
     if output is None:
         return None
     if trains(stage):
-        one = _trained(view, model_at(view, view.params["model"]))
+        one = _checkpoint_bytes(view, model_at(view, view.params["model"]))
         many = view.params["iters"] // view.params["save_every"] + 1
         saved = f" and a state of {size_of(_SAVED * one)}" if stage.continues else ""
-        said = f"{many} x {size_of(one)} of weights{saved}"
+        arithmetic = f"{many} x {size_of(one)} of weights{saved}"
         size = one * (many + (_SAVED if stage.continues else 0))
-        return Need(stage=stage.name, output=output, size=size, said=said) if one else None
+        return (
+            Need(stage=stage.name, output=output, size=size, arithmetic=arithmetic) if one else None
+        )
     size = _model(outcome(view))
     return (
-        Need(stage=stage.name, output=output, size=size, said=f"a model of {size_of(size)}")
+        Need(stage=stage.name, output=output, size=size, arithmetic=f"a model of {size_of(size)}")
         if size
         else None
     )
 
 
-def _trained(view: View, facts: ModelFacts) -> int:
+def _checkpoint_bytes(view: View, facts: ModelFacts) -> int:
     """Return the bytes of one checkpoint."""
     params = view.params
     inside = blocks(facts)
@@ -69,9 +71,9 @@ def _trained(view: View, facts: ModelFacts) -> int:
     count = min(count, facts.layers or count)
     if params["fine_tune_type"] == "full":
         return count * sum(map(math.prod, inside.values())) * _BYTES.get(str(facts.dtype), HALF)
-    said: Mapping[str, Any] = params["lora_parameters"]
-    adapted = _adapted(inside, said["keys"])
-    return count * sum(_pair(shape, said["rank"]) for shape in adapted) * FLOAT32
+    lora: Mapping[str, Any] = params["lora_parameters"]
+    adapted = _adapted(inside, lora["keys"])
+    return count * sum(_pair(shape, lora["rank"]) for shape in adapted) * FLOAT32
 
 
 def _adapted(
@@ -108,53 +110,53 @@ def look(plan: Plan, stages: Collection[str], folder: Path) -> list[str]:
 
     Raises UnfitError where one would be full, and where what a stage reads or writes is not ours.
     """
-    chosen = [stage for stage in plan.stages if stage.name in stages]
-    for stage in chosen:
-        _allowed(stage, folder)
+    selection = [stage for stage in plan.stages if stage.name in stages]
+    for stage in selection:
+        _require_access(stage, folder)
     disks: dict[int, list[tuple[Need, Path]]] = {}
-    for found in _needs(plan, chosen):
-        above = _above(Path(str(bind(found.output, str(folder)))))
-        disks.setdefault(above.stat().st_dev, []).append((found, above))
-    return [said for rows in disks.values() if (said := _weighed(rows))]
+    for need in _needs(plan, selection):
+        above = _above(Path(str(bind(need.output, str(folder)))))
+        disks.setdefault(above.stat().st_dev, []).append((need, above))
+    return [warning for rows in disks.values() if (warning := _warning(rows))]
 
 
-def _weighed(rows: list[tuple[Need, Path]]) -> str:
-    wanted = sum(found.size for found, _ in rows)
+def _warning(rows: list[tuple[Need, Path]]) -> str:
+    size = sum(need.size for need, _ in rows)
     free = machine.free_bytes(rows[0][1])
-    said = "; ".join(str(found) for found, _ in rows)
-    said += f": {size_of(wanted)} in all" if len(rows) > 1 else ""
-    if wanted > free:
-        why = f"the disk of {rows[0][1]} has {size_of(free)} free, and {said}"
+    text = "; ".join(str(need) for need, _ in rows)
+    text += f": {size_of(size)} in all" if len(rows) > 1 else ""
+    if size > free:
+        why = f"the disk of {rows[0][1]} has {size_of(free)} free, and {text}"
         raise UnfitError(why, "free some space, choose another --runs, or raise save_every")
-    near = wanted > NEAR * free
-    return f"the disk will be nearly full: {size_of(free)} are free, and {said}" if near else ""
+    near = size > NEAR * free
+    return f"the disk will be nearly full: {size_of(free)} are free, and {text}" if near else ""
 
 
 def _needs(plan: Plan, stages: Collection[Stage]) -> Iterator[Need]:
-    facts = Known(models=read_facts.models(plan, read_facts.hub_cache(dict(os.environ))))
+    facts = DiskFacts(models=read_facts.models(plan, read_facts.hub_cache(dict(os.environ))))
     catalog = load.catalog()
     for stage in stages:
         tool = catalog.get(stage.tool)
-        found = (
-            need(View(stage=stage, tool=tool, given=frozenset(), plan=plan, known=facts))
+        one = (
+            need(View(stage=stage, tool=tool, explicit=frozenset(), plan=plan, facts=facts))
             if tool
             else None
         )
-        if found is not None:
-            yield found
+        if one is not None:
+            yield one
 
 
-def _allowed(stage: Stage, folder: Path) -> None:
+def _require_access(stage: Stage, folder: Path) -> None:
     """Raise UnfitError where a stage may not read or write what it will."""
     for _, path in read_facts.reads(stage):
         for file in _files(Path(path)):
             if not os.access(file, os.R_OK | (os.X_OK if file.is_dir() else 0)):
                 why = f"stage '{stage.name}' reads {file}, and you may not"
                 raise UnfitError(why, f"look at its permissions: ls -ld {file}")
-    for said in stage.outputs.values():
-        place = _above(Path(str(bind(said, str(folder)))))
+    for output in stage.outputs.values():
+        place = _above(Path(str(bind(output, str(folder)))))
         if not os.access(place, os.W_OK | (os.X_OK if place.is_dir() else 0)):
-            why = f"stage '{stage.name}' writes {said}, and you may not write in {place}"
+            why = f"stage '{stage.name}' writes {output}, and you may not write in {place}"
             raise UnfitError(why, "choose another path, or leave it to the run's own folder")
 
 

@@ -86,13 +86,13 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
     no_template: str = ""
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class DiskFacts(Struct, frozen=True, kw_only=True):
     """What the edges know of the files a plan names, by path; empty where nothing is on disk.
 
     `absent` are the paths it reads that are not there, `beside` those of them whose folder is;
-    `occupied` are the paths it writes that are there; `packages` the installed versions of mlx-lm
-    and of the hub's client; `starting` the stages that are about to run. By stage, `unseen` is what
-    could not be looked at, `refused` what the model's chat template does not take, and `declined`
+    `existing` are the paths it writes that are there; `packages` the installed versions of mlx-lm
+    and of the hub's client; `starting` the stages that are about to run. By stage, `gaps` is what
+    could not be looked at, `refusals` what the model's chat template does not take, and `declined`
     what a tool of ours would stop at. `unreachable` says of paths it writes why nothing can be
     made there.
     """
@@ -101,16 +101,16 @@ class Known(Struct, frozen=True, kw_only=True):
     data: Mapping[str, DataSet] = field(default_factory=dict)
     models: Mapping[str, ModelFacts] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
-    occupied: frozenset[str] = frozenset()
+    existing: frozenset[str] = frozenset()
     packages: Mapping[str, str] = field(default_factory=dict)
     beside: frozenset[str] = frozenset()
     starting: frozenset[str] = frozenset()
-    unseen: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
-    refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    gaps: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    refusals: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     declined: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     unreachable: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("adapters", "data", "models"):
-            folded = {normal(path): one for path, one in getattr(self, name).items()}
-            force_setattr(self, name, folded)
+            by_path = {normal(path): one for path, one in getattr(self, name).items()}
+            force_setattr(self, name, by_path)

@@ -10,7 +10,7 @@ from runner.base.errors import InvalidRecipeError
 from runner.base.problems import NOTE, Problem, answering, ordered, pictures
 from runner.catalog import load, project
 from runner.lint import rule
-from runner.lint.facts import Known
+from runner.lint.facts import DiskFacts
 from runner.lint.rule import View
 from runner.plan.compile import Compilation
 from runner.plan.model import Plan
@@ -34,7 +34,7 @@ class Findings(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """All of it, as a run's page keeps it."""
         return [*pictures(self.problems, self.sources), *self.notes]
 
@@ -43,7 +43,7 @@ def views_of(result: Compilation) -> list[View]:
     """Return what rules and forecasts see of each stage, with what this disk knows."""
     from runner.lint import preflight  # most recipes compile without the disk
 
-    facts = preflight.facts(result.plan) if result.plan else Known()
+    facts = preflight.facts(result.plan) if result.plan else DiskFacts()
     return list(rule.views(result, load.catalog(), facts))
 
 
@@ -51,23 +51,23 @@ def forecasts(result: Compilation, smaller: Plan | None = None) -> "list[Forecas
     """Return what each training of a compiled recipe amounts to, or of a smoke plan made of it."""
     from runner.lint.forecast import forecast  # a dry run needs none of it
 
-    seen = replace(result, plan=smaller) if smaller else result
-    return [found for view in views_of(seen) if (found := forecast(view))]
+    at_scale = replace(result, plan=smaller) if smaller else result
+    return [estimate for view in views_of(at_scale) if (estimate := forecast(view))]
 
 
-def examined(
+def all_problems(
     result: Compilation,
     stages: Collection[str] | None = None,
     *,
     plan: Plan | None = None,
-    kept: Collection[str] = (),
+    outputs: Collection[str] = (),
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Problem]:
     """Return what the rules and the data checks find; in a smoke `plan` the models are left out.
 
     With `stages`, which are about to run, only the data of these is looked at, and must be there.
-    `kept` are outputs that may be there: a run does not write them, or made them itself before.
+    `outputs` are those that may be there: a run does not write them, or made them itself before.
     More than one worker are processes for large data sets, as ``dataset.check`` says.
     """
     from runner.lint import preflight  # a dry run needs none of it
@@ -84,33 +84,33 @@ def examined(
         progress=progress,
     )
     preflight.ask(coming, rows, stages, workers=workers)
-    facts = rows.told(preflight.facts(coming))
-    occupied = facts.occupied - set(kept)
-    facts = replace(facts, occupied=occupied, starting=frozenset(stages or ()))
-    return once([*judged(result, facts), *rows.problems])
+    facts = rows.add_to(preflight.facts(coming))
+    existing = facts.existing - set(outputs)
+    facts = replace(facts, existing=existing, starting=frozenset(stages or ()))
+    return once([*rule_problems(result, facts), *rows.problems])
 
 
-def once(found: Sequence[Problem]) -> list[Problem]:
+def once(problems: Sequence[Problem]) -> list[Problem]:
     """Return problems in order, without those of which another at the same place says more."""
     # A rule says the reason where a note does not, nor the tool that would stop.
-    errors = {one.mark for one in found if one.severity == "error" and one.rule != _TOOL}
-    said = {one.mark for one in found if one.severity != NOTE}
+    errors = {one.mark for one in problems if one.severity == "error" and one.rule != _TOOL}
+    marks = {one.mark for one in problems if one.severity != NOTE}
     return ordered(
         one
-        for one in found
-        if one.mark not in (said if one.severity == NOTE else errors if one.rule == _TOOL else ())
+        for one in problems
+        if one.mark not in (marks if one.severity == NOTE else errors if one.rule == _TOOL else ())
     )
 
 
 @answering()
 @resting()
-def judged(result: Compilation, known: Known | None = None) -> list[Problem]:
+def rule_problems(result: Compilation, facts: DiskFacts | None = None) -> list[Problem]:
     """Return what the rules find in a compiled recipe, with what is known of its files."""
-    return rule.problems(result, load.catalog(), known)
+    return rule.problems(result, load.catalog(), facts)
 
 
-def refuse(found: Sequence[Problem], sources: Mapping[str, str]) -> list[Problem]:
+def refuse(problems: Sequence[Problem], sources: Mapping[str, str]) -> list[Problem]:
     """Return the warnings. Raises InvalidRecipeError where there are errors."""
-    if any(problem.severity == "error" for problem in found):
-        raise InvalidRecipeError(found, sources)
-    return list(found)
+    if any(problem.severity == "error" for problem in problems):
+        raise InvalidRecipeError(problems, sources)
+    return list(problems)

@@ -47,22 +47,22 @@ class Forecast(Struct, frozen=True, kw_only=True):
     @property
     def brief(self) -> str:
         """The same in a few words, for where many are told."""
-        seen = f" = {self.epochs:.2f} epochs" if self.epochs is not None else ""
+        epochs = f" = {self.epochs:.2f} epochs" if self.epochs is not None else ""
         rate = f"learning rate {self.learning_rate:.3g}"
-        return f"budget {self.stage}: {self.iterations:,} iterations{seen}, {rate}"
+        return f"budget {self.stage}: {self.iterations:,} iterations{epochs}, {rate}"
 
     def _parts(self) -> Iterator[str]:
         of = f" of {_many(self.rows, 'row')}" if self.rows is not None else ""
-        seen = f" = {self.epochs:.2f} epochs{of}" if self.epochs is not None else ""
-        yield f"{_many(self.iterations, 'iteration')} of {counted(self.batch, 'row')}{seen}"
+        epochs = f" = {self.epochs:.2f} epochs{of}" if self.epochs is not None else ""
+        yield f"{_many(self.iterations, 'iteration')} of {counted(self.batch, 'row')}{epochs}"
         share = f", {self.warmup / self.updates:.1%} of them warm-up" if self.warmup else ""
         yield f"{_many(self.updates, 'update')}{share}"
         if self.accumulation > 1:
             # T37: the mean of batch means, not weighted by tokens.
             size = self.batch * self.accumulation
             yield f"{size} rows an update, as the mean of {self.accumulation} batch means"
-        kept = " of which the best is kept" if self.keeps else ""
-        yield f"{counted(self.checkpoints, 'checkpoint')}{kept}"
+        choice = " of which the best is kept" if self.keeps else ""
+        yield f"{counted(self.checkpoints, 'checkpoint')}{choice}"
         yield counted(self.validations, "validation")
         if self.looks:
             yield f"{counted(self.looks, 'look')} at what is watched"
@@ -106,20 +106,20 @@ def iterations(rows: int, batch_size: int, epochs: Fraction) -> int | None:
     return int(exact) if exact.denominator == 1 and exact > 0 else None
 
 
-def derived(
+def with_iters(
     recipe: Recipe, compiled: Compilation, views: Mapping[str, View]
 ) -> tuple[Recipe, list[Problem]]:
     """Return the recipe with ``iters`` said by each stage's ``budget: {epochs: N}``."""
     stages = dict(recipe.section("stages"))
     problems: list[Problem] = []
     for name, draft in compiled.resolver.drafts.items():
-        said = (draft.node.get("budget") or draft.node).get("epochs")
+        epochs = (draft.node.get("budget") or draft.node).get("epochs")
         view = views.get(name)
-        if said is None or view is None:
+        if epochs is None or view is None:
             continue
-        iters = _iters(view, said, problems, given=draft.params.get("iters"))
-        params = stages[name].get("params") or replace(said, value={})
-        node = replace(said, value=iters, key=said.key, over=params.value.get("iters"))
+        iters = _iters(view, epochs, problems, iters=draft.params.get("iters"))
+        params = stages[name].get("params") or replace(epochs, value={})
+        node = replace(epochs, value=iters, key=epochs.key, over=params.value.get("iters"))
         inside = replace(params, value={**params.value, "iters": node})
         stages[name] = replace(stages[name], value={**stages[name].value, "params": inside})
     tree = recipe.tree
@@ -127,12 +127,14 @@ def derived(
     return replace(recipe, tree=replace(tree, value={**tree.value, "stages": section})), problems
 
 
-def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) -> int:
+def _iters(view: View, epochs: Node, problems: list[Problem], iters: Node | None) -> int:
     """Return the iterations that a budget means; where it means none, 1 and a problem."""
     if not view.trains:
         why = "this stage does not train, and has no epochs"
         problems.append(
-            Problem(mark=said.mark, message=why, rule="budget-not-exact", hint="remove the budget")
+            Problem(
+                mark=epochs.mark, message=why, rule="budget-not-exact", hint="remove the budget"
+            )
         )
         return 1
     batch = view.params["batch_size"]
@@ -140,28 +142,28 @@ def _iters(view: View, said: Node, problems: list[Problem], given: Node | None) 
     rows = data.rows.get("train") if data else None
     why = hint = ""
     rule = "budget-not-exact"
-    found: int | None = None
-    if given is not None:
-        why = f"'iters' is said, too, at {given.mark}"
+    result: int | None = None
+    if iters is not None:
+        why = f"'iters' is said, too, at {iters.mark}"
         hint = "say one of them; !reset iters where it is inherited"
     elif rows is None:
         rule = "budget-no-rows"
         why = "the rows of this stage's data are not known here, and an epoch is so many rows"
-        if view.params["data"] in view.known.absent and not view.params["hf_dataset"]:
+        if view.params["data"] in view.facts.absent and not view.params["hf_dataset"]:
             why = f"there is no folder '{view.params['data']}' here, and an epoch is so many rows"
         hint = "say iters, or name a folder of this disk"
     elif rows < batch:
         why = f"{counted(rows, 'row')} are no whole batch of {batch}: an epoch has no iteration"
         hint = f"use a batch_size of at most {rows}" if rows else "add rows"
     else:
-        found = iterations(rows, batch, Fraction(str(said.value)))
+        result = iterations(rows, batch, Fraction(str(epochs.value)))
         whole = rows // batch
         batches = "one batch" if whole == 1 else f"{whole} batches"
-        why = f"{said.value} epochs of {batches} are {said.value * whole:g} iterations"
+        why = f"{epochs.value} epochs of {batches} are {epochs.value * whole:g} iterations"
         hint = "choose epochs that give a whole number"
-    if found is None:
-        problems.append(Problem(mark=said.mark, message=why, rule=rule, hint=hint))
-    return found or 1
+    if result is None:
+        problems.append(Problem(mark=epochs.mark, message=why, rule=rule, hint=hint))
+    return result or 1
 
 
 def _many(number: int, what: str) -> str:

@@ -64,7 +64,7 @@ def adapter_at(view: View, path: str | None) -> Adapter | None:
     maker = view.maker(path)
     if maker is not None:
         return adapter_of(maker) if trains(maker) else None
-    return _at(view.known.adapters, path)
+    return _at(view.facts.adapters, path)
 
 
 @lru_cache(maxsize=64)
@@ -73,7 +73,7 @@ def model_at(view: View, path: str) -> ModelFacts:
     makers, path = _up(view, path, _source)
     facts = _first(view, path)
     for maker in reversed(makers):
-        facts = _made(facts, maker)
+        facts = _model_after(facts, maker)
     return facts
 
 
@@ -87,8 +87,8 @@ def _first(view: View, path: str) -> ModelFacts:
         )
     if maker is not None and _source(maker) is None:
         return ModelFacts(path=path)
-    named = ModelFacts(path=path, quantized_bits=_named_bits(path), because="its name says so")
-    return _at(view.known.models, path) or named
+    by_name = ModelFacts(path=path, quantized_bits=_named_bits(path), because="its name says so")
+    return _at(view.facts.models, path) or by_name
 
 
 def _up(view: View, path: str, source: Callable[[Stage], str | None]) -> tuple[list[Stage], str]:
@@ -109,7 +109,7 @@ def _up(view: View, path: str, source: Callable[[Stage], str | None]) -> tuple[l
 def outcome(view: View) -> ModelFacts:
     """Return what is known of the model that a stage makes."""
     source = _source(view.stage)
-    return _made(model_at(view, source), view.stage) if source else ModelFacts(path="")
+    return _model_after(model_at(view, source), view.stage) if source else ModelFacts(path="")
 
 
 def origin(view: View, path: str) -> tuple[str, str]:
@@ -119,9 +119,9 @@ def origin(view: View, path: str) -> tuple[str, str]:
     """
     facts = model_at(view, path)
     precision = f"{facts.quantized_bits} bits" if facts.quantized_bits else "full precision"
-    seen: set[str] = set()
-    while (maker := view.maker(path)) is not None and maker.name not in seen:
-        seen.add(maker.name)
+    names: set[str] = set()
+    while (maker := view.maker(path)) is not None and maker.name not in names:
+        names.add(maker.name)
         below = None if maker.tool == "mlx_lm.fuse" else _source(maker)
         if below is None:
             return normal(path), precision
@@ -135,10 +135,10 @@ def origin(view: View, path: str) -> tuple[str, str]:
 def data_at(view: View, path: str) -> DataSet | None:
     """Return what is known of a data folder, also of one whose rows a stage of the plan counts."""
     makers, first = _up(view, path, _rows_of)
-    found = None if view.maker(first) else _at(view.known.data, first)
+    data = None if view.maker(first) else _at(view.facts.data, first)
     for maker in reversed(makers):
-        found = _counted(found, maker) if found and "train" in found.rows else None
-    return replace(found, path=path) if found and makers else found
+        data = _rows_after(data, maker) if data and "train" in data.rows else None
+    return replace(data, path=path) if data and makers else data
 
 
 def _rows_of(maker: Stage) -> str | None:
@@ -147,7 +147,7 @@ def _rows_of(maker: Stage) -> str | None:
     return str(maker.params[name]) if name else None
 
 
-def _counted(first: DataSet, maker: Stage) -> DataSet:
+def _rows_after(first: DataSet, maker: Stage) -> DataSet:
     """Return what a stage makes of a data set."""
     rows, keys = first.rows, first.keys
     if maker.tool == "data.mix":
@@ -182,14 +182,14 @@ def data_of(view: View) -> DataSet | None:
 
 def beneath(plan: Plan, path: str) -> str:
     """Return the model from outside of the plan that a path is made of: it has its tokenizer."""
-    seen: set[str] = set()
-    while (maker := plan.maker(path)) is not None and maker.name not in seen:
-        seen.add(maker.name)
+    names: set[str] = set()
+    while (maker := plan.maker(path)) is not None and maker.name not in names:
+        names.add(maker.name)
         path = _source(maker) or path
     return path
 
 
-def measured(view: View, path: str | None) -> Stage | None:
+def sensitivities_stage(view: View, path: str | None) -> Stage | None:
     """Return the earlier stage of mlx_lm.dynamic_quant that leaves this file of sensitivities.
 
     mlx-lm puts it into the working directory, named after the model; no parameter says where.
@@ -228,47 +228,47 @@ def blocks(facts: ModelFacts) -> Mapping[str, tuple[int, ...]]:
     return inside
 
 
-def _at(known: Mapping[str, T], path: str | None) -> T | None:
+def _at(facts: Mapping[str, T], path: str | None) -> T | None:
     """Return what is known under a path, or under the folder it lies in."""
     if not path:
         return None
-    wanted = normal(path)
-    return known.get(wanted) or known.get(posixpath.dirname(wanted))
+    key = normal(path)
+    return facts.get(key) or facts.get(posixpath.dirname(key))
 
 
 def _named_bits(path: str) -> int | None:
     """Return the bits a model's name speaks of, as in ``OLMo-2-1B-4bit``."""
-    found = _BITS.search(path.rstrip("/").rpartition("/")[2])
-    if not found:
+    match = _BITS.search(path.rstrip("/").rpartition("/")[2])
+    if not match:
         return None
-    return int(found[1]) if found[1] else 4 if found[2] else 8
+    return int(match[1]) if match[1] else 4 if match[2] else 8
 
 
-def _made(below: ModelFacts, maker: Stage) -> ModelFacts:
+def _model_after(below: ModelFacts, maker: Stage) -> ModelFacts:
     """Return what a stage makes of a model."""
     params = maker.params
-    made = f"stage '{maker.name}' makes it so"
+    why = f"stage '{maker.name}' makes it so"
     match maker.tool:
         case "mlx_lm.convert":
-            return _converted(below, params, made)
+            return _conversion(below, params, why)
         case "mlx_lm.fuse" if params["dequantize"]:
             return replace(below, quantized_bits=None)
         case "mlx_lm.awq" | "mlx_lm.gptq":
-            return replace(below, quantized_bits=params["bits"], because=made)
+            return replace(below, quantized_bits=params["bits"], because=why)
         case "mlx_lm.dwq" if not params["quantized_model"]:
-            return replace(below, quantized_bits=params["bits"], because=made)
+            return replace(below, quantized_bits=params["bits"], because=why)
         case "mlx_lm.dynamic_quant":
-            return replace(below, quantized_bits=params["low_bits"], because=made)
+            return replace(below, quantized_bits=params["low_bits"], because=why)
     return below
 
 
-def _converted(below: ModelFacts, params: Mapping[str, Any], made: str) -> ModelFacts:
+def _conversion(below: ModelFacts, params: Mapping[str, Any], why: str) -> ModelFacts:
     below = replace(below, dtype=params["dtype"] or below.dtype)
     if params["dequantize"]:
         return replace(below, quantized_bits=None)
     if not params["quantize"] or below.quantized_bits:
         return below
-    return replace(below, quantized_bits=_asked_bits(params), because=made)
+    return replace(below, quantized_bits=_asked_bits(params), because=why)
 
 
 def _asked_bits(params: Mapping[str, Any]) -> int:
@@ -281,5 +281,5 @@ def _asked_bits(params: Mapping[str, Any]) -> int:
 
 def _source(maker: Stage) -> str | None:
     """Return the model that a stage makes its own of, None where it makes none."""
-    wanted = _SOURCES.get(maker.tool, ())
-    return next((maker.params[name] for name in wanted if maker.params[name]), None)
+    names = _SOURCES.get(maker.tool, ())
+    return next((maker.params[name] for name in names if maker.params[name]), None)

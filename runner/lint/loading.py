@@ -27,8 +27,8 @@ class Fault(Struct, frozen=True, kw_only=True):
 
 def adapter_kind(config: Json) -> str:
     """Return the type load_adapters takes an adapter for: all that is not full or dora is lora."""
-    said = config.get("fine_tune_type", "lora")
-    return said if said in ("full", "dora") else "lora"
+    kind = config.get("fine_tune_type", "lora")
+    return kind if kind in ("full", "dora") else "lora"
 
 
 def adapter_faults(config: Json) -> Iterator[Fault]:
@@ -92,14 +92,14 @@ def keys_faults(shape: Json) -> Iterator[Fault]:
         yield _odd("keys", shape, "null or a list of modules")
 
 
-def _odd(name: str, holder: Json, wanted: str, more: str = "") -> Fault:
+def _odd(name: str, holder: Json, expected: str, more: str = "") -> Fault:
     """Return the fault of a field that is not there, or not what mlx-lm takes."""
-    hint = f"write {name} as {wanted}"
+    hint = f"write {name} as {expected}"
     if name not in holder:
         return Fault(why=f"there is no {name}{more}", hint=hint)
     value = holder[name]
-    said = _KINDS.get(type(value)) or shown(value)
-    return Fault(why=f"{name} is {said}, not {wanted}", hint=hint)
+    actual = _KINDS.get(type(value)) or shown(value)
+    return Fault(why=f"{name} is {actual}, not {expected}", hint=hint)
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -113,9 +113,9 @@ def model_faults(config: Json) -> Iterator[Fault]:
     """Yield what keeps mlx-lm from building a model of this config.json, whatever its type is."""
     if not isinstance(config.get("model_type"), str):
         yield _odd("model_type", config, "the name of a type that mlx-lm has")
-    said = config.get("quantization")
-    if said is not None:
-        yield from _quantization_faults(said)
+    quantization = config.get("quantization")
+    if quantization is not None:
+        yield from _quantization_faults(quantization)
         return
     inner = config.get("text_config")
     older = config.get("quantization_config")
@@ -128,14 +128,14 @@ def model_faults(config: Json) -> Iterator[Fault]:
         )
 
 
-def _quantization_faults(said: object) -> Iterator[Fault]:
-    if not isinstance(said, dict):
-        called = _KINDS.get(type(said)) or shown(said)
-        yield Fault(why=f"quantization is {called}, not an object", hint="convert it again")
+def _quantization_faults(quantization: object) -> Iterator[Fault]:
+    if not isinstance(quantization, dict):
+        actual = _KINDS.get(type(quantization)) or shown(quantization)
+        yield Fault(why=f"quantization is {actual}, not an object", hint="convert it again")
         return
     for name in ("group_size", "bits"):
-        if name not in said:  # their values are counted off the shapes
-            yield _odd(name, said, "a whole number")
+        if name not in quantization:  # their values are counted off the shapes
+            yield _odd(name, quantization, "a whole number")
 
 
 def argument_faults(config: Json, arguments: Mapping[str, tuple[str, bool]]) -> Iterator[Fault]:
@@ -151,9 +151,9 @@ def argument_faults(config: Json, arguments: Mapping[str, tuple[str, bool]]) -> 
                     why=f"there is no {name}", hint=f"write {name}, or download the model again"
                 )
         elif annotation in _PLAIN and value is not None:
-            types, wanted = _PLAIN[annotation]
+            types, expected = _PLAIN[annotation]
             if not isinstance(value, types):
-                yield _odd(name, config, wanted)
+                yield _odd(name, config, expected)
 
 
 _PLAIN: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -168,13 +168,13 @@ def default_template(config: Json, names: Collection[str]) -> tuple[bool | None,
     `config` is its tokenizer_config.json, `names` are the templates in files of their own, which
     take the place of those in it. None where code that comes with the tokenizer decides.
     """
-    said = config.get("chat_template")
-    if not names and isinstance(said, str):
-        return bool(said), "" if said else "its chat template is empty"
-    if not names and isinstance(said, list):
-        names = [one.get("name", "") for one in said if isinstance(one, dict)]
-    elif not names and isinstance(said, dict):
-        names = list(said)
+    template = config.get("chat_template")
+    if not names and isinstance(template, str):
+        return bool(template), "" if template else "its chat template is empty"
+    if not names and isinstance(template, list):
+        names = [one.get("name", "") for one in template if isinstance(one, dict)]
+    elif not names and isinstance(template, dict):
+        names = list(template)
     if "default" in names or config.get("chat_template_type"):
         return True, ""
     if names:

@@ -37,40 +37,42 @@ class PrecheckResult(Struct, frozen=True, kw_only=True):
     None where there is nothing to say.
     """
 
-    refused: Finding | None = None
+    refusal: Finding | None = None
     row: Problem | None = None
-    unseen: Finding | None = None
+    gap: Finding | None = None
 
 
-def asked(plan: Plan, stage: Stage, tool: Tool, *, rows: bool, workers: int = 1) -> PrecheckResult:
+def precheck(
+    plan: Plan, stage: Stage, tool: Tool, *, rows: bool, workers: int = 1
+) -> PrecheckResult:
     """Return what the stage's tool, one of ours, says; without `rows` of its parameters alone."""
     ahead: Precheck = import_module(tool.main[0]).AHEAD
-    made, absent = _inputs(plan, stage, ahead.unasked)
+    makers, absent = _inputs(plan, stage, ahead.unasked)
     words = invoke(stage, tool).arguments
     with Crew(workers) as crew:
         try:
-            left = ahead.look(words, crew if rows and not made and not absent else None)
+            open_models = ahead.look(words, crew if rows and not makers and not absent else None)
         except ToolError as error:
             return _refusal(stage, error)
         except OSError as error:
             return PrecheckResult(
-                refused=Finding(parameter="", message=f"{stage.tool} would stop: {error}")
+                refusal=Finding(parameter="", message=f"{stage.tool} would stop: {error}")
             )
-    return PrecheckResult(unseen=_unseen(stage, made, left) if rows else None)
+    return PrecheckResult(gap=_gap(stage, makers, open_models) if rows else None)
 
 
 def _inputs(plan: Plan, stage: Stage, unasked: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Return the stages that make what a stage reads, by parameter, and what is not there."""
-    made, absent = {}, []
+    makers, absent = {}, []
     for one in readings(stage, load.catalog()):
         if one.parameter in unasked or one.kind == "model":
             continue
         maker = plan.maker(one.path, stage)
         if maker is not None:
-            made[one.parameter] = maker.name
+            makers[one.parameter] = maker.name
         elif RUN_DIR in one.path or not Path(one.path).exists():
             absent.append(one.path)
-    return made, absent
+    return makers, absent
 
 
 def _refusal(stage: Stage, error: ToolError) -> PrecheckResult:
@@ -82,23 +84,27 @@ def _refusal(stage: Stage, error: ToolError) -> PrecheckResult:
         message, _, hint = message.partition(". ")
         hint = f"{hint[:1].lower()}{hint[1:]}"
     return PrecheckResult(
-        refused=Finding(
+        refusal=Finding(
             parameter=error.at, message=f"{stage.tool} would stop: {message}", hint=hint
         )
     )
 
 
-def _unseen(stage: Stage, made: dict[str, str], left: Sequence[str]) -> Finding | None:
-    if made:
-        name, maker = next(iter(made.items()))
+def _gap(stage: Stage, makers: dict[str, str], open_models: Sequence[str]) -> Finding | None:
+    if makers:
+        name, maker = next(iter(makers.items()))
         why = f"stage '{maker}' makes it"
-        others = f" and {listing(list(made)[1:])}" if len(made) > 1 else ""
+        others = f" and {listing(list(makers)[1:])}" if len(makers) > 1 else ""
         return Finding(
             parameter=name,
             message=f"whether {stage.tool} takes its {name}{others} is open: {why}",
             hint=_HINT,
         )
-    if left:
-        why = f"whether the tokenizer of its {left[0]} takes the rows of {stage.tool} is open"
-        return Finding(parameter=left[0], message=f"{why}: only the run loads it", hint=_HINT)
+    if open_models:
+        why = (
+            f"whether the tokenizer of its {open_models[0]} takes the rows of {stage.tool} is open"
+        )
+        return Finding(
+            parameter=open_models[0], message=f"{why}: only the run loads it", hint=_HINT
+        )
     return None

@@ -24,10 +24,10 @@ def page() -> str:
 def _lines() -> Iterator[str]:
     yield _HEAD
     for family in FAMILIES:
-        known = [rule for rule in rules().values() if rule.family == family]
+        members = [rule for rule in rules().values() if rule.family == family]
         doc = import_module(f"runner.lint.rules.{family}").__doc__ or ""
         yield from ("", f"## {family.replace('_', ' ').capitalize()}", "", doc.strip())
-        for rule in known:
+        for rule in members:
             yield from ("", *_rule(rule))
 
 

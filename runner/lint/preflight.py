@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from runner.data import read as dataset
     from runner.data.rows import Encode, FolderReport
     from runner.lint import own_tools
-    from runner.lint.facts import Known
+    from runner.lint.facts import DiskFacts
     from runner.plan.model import Plan, Stage
 
 # Said of a data set as a whole: the rules say them, at the recipe's own line.
@@ -74,29 +74,29 @@ class FolderReading(Struct, frozen=True, kw_only=True):
 class RowFindings(Struct, kw_only=True):
     """What is wrong with rows and prompts.
 
-    By stage, `unseen` is what was not looked at, `refused` what the model's chat template does not
+    By stage, `gaps` is what was not looked at, `refusals` what the model's chat template does not
     take of the recipe's own words, and `declined` what a tool of ours would stop at.
     """
 
     problems: list[Problem] = field(default_factory=list)
-    unseen: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
-    refused: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    gaps: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    refusals: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
     declined: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
 
-    def told(self, facts: Known) -> Known:
+    def add_to(self, facts: DiskFacts) -> DiskFacts:
         """Return facts that say so, too."""
-        unseen, refused, declined = (
+        gaps, refusals, declined = (
             {name: tuple(of) for name, of in one.items()}
-            for one in (self.unseen, self.refused, self.declined)
+            for one in (self.gaps, self.refusals, self.declined)
         )
         declined = {**facts.declined, **declined}
-        return replace(facts, unseen=unseen, refused=refused, declined=declined)
+        return replace(facts, gaps=gaps, refusals=refusals, declined=declined)
 
 
-def facts(plan: Plan) -> Known:
+def facts(plan: Plan) -> DiskFacts:
     """Return what this disk says of the paths a plan names, and our tools of its parameters."""
-    answers = {stage.name: answer.refused for stage, answer in _own(plan, plan.stages, rows=False)}
-    declined = {name: (refused,) for name, refused in answers.items() if refused is not None}
+    answers = {stage.name: answer.refusal for stage, answer in _own(plan, plan.stages, rows=False)}
+    declined = {name: (refusal,) for name, refusal in answers.items() if refusal is not None}
     return replace(read_facts.look(plan, read_facts.hub_cache(dict(os.environ))), declined=declined)
 
 
@@ -109,12 +109,12 @@ def _own(
         if tool is not None and tool.main[0].startswith(LIGHT):
             from runner.lint import own_tools  # most recipes have no such tool
 
-            yield stage, own_tools.asked(plan, stage, tool, rows=rows, workers=workers)
+            yield stage, own_tools.precheck(plan, stage, tool, rows=rows, workers=workers)
 
 
 def places(plan: Plan) -> set[tuple[str, str]]:
     """Return every place of this disk that `facts` and `rows` read something of."""
-    return read_facts.named(plan, read_facts.hub_cache(dict(os.environ)))
+    return read_facts.places(plan, read_facts.hub_cache(dict(os.environ)))
 
 
 def rows(
@@ -133,38 +133,38 @@ def rows(
     the tiny model's tokenizer, and nothing is said of the other. Of what lies outside of the
     project `here` nothing is quoted.
     """
-    found = RowFindings()
-    chosen = [one for one in plan.stages if stages is None or one.name in stages]
-    seen: dict[FolderReading, list[Stage]] = {}
+    findings = RowFindings()
+    selection = [one for one in plan.stages if stages is None or one.name in stages]
+    folders: dict[FolderReading, list[Stage]] = {}
     with ExitStack() as stack:
         tiny = _empty(stack) if smoke else None
-        for stage in chosen:
-            found.unseen[stage.name] += () if smoke else _unread(plan, stage)
+        for stage in selection:
+            findings.gaps[stage.name] += () if smoke else _unread(plan, stage)
             for reading in _readings(plan, stage, tiny):
-                seen.setdefault(reading, []).append(stage)
+                folders.setdefault(reading, []).append(stage)
         check = partial(_check, smoke=smoke, workers=workers, progress=progress)
-        for reading, readers in seen.items():
-            problems, unseen = check(reading, {slug for one in readers for slug in one.allow})
-            found.problems += problems
-            if unseen and not smoke:
-                found.unseen[readers[0].name].append(unseen)
-    _prompts(plan, chosen, found, here, smoke=smoke)
-    found.problems[:] = map(here.quotes, found.problems)
-    return found
+        for reading, readers in folders.items():
+            problems, gap = check(reading, {slug for one in readers for slug in one.allow})
+            findings.problems += problems
+            if gap and not smoke:
+                findings.gaps[readers[0].name].append(gap)
+    _prompts(plan, selection, findings, here, smoke=smoke)
+    findings.problems[:] = map(here.quotes, findings.problems)
+    return findings
 
 
 def ask(
-    plan: Plan, found: RowFindings, names: Collection[str] | None = None, *, workers: int = 1
+    plan: Plan, findings: RowFindings, names: Collection[str] | None = None, *, workers: int = 1
 ) -> None:
     """Add what tools of ours say of a plan's stages; a row that was told is not told again."""
     stages = [one for one in plan.stages if names is None or one.name in names]
-    told = {(one.mark.file, one.mark.line, one.rule) for one in found.problems}
+    rows = {(one.mark.file, one.mark.line, one.rule) for one in findings.problems}
     for stage, answer in _own(plan, stages, rows=True, workers=workers):
         row = answer.row
-        if row is not None and (row.mark.file, row.mark.line, row.rule) not in told:
-            found.problems.append(row)
-        found.declined[stage.name] += [answer.refused] if answer.refused else ()
-        found.unseen[stage.name] += [answer.unseen] if answer.unseen else ()
+        if row is not None and (row.mark.file, row.mark.line, row.rule) not in rows:
+            findings.problems.append(row)
+        findings.declined[stage.name] += [answer.refusal] if answer.refusal else ()
+        findings.gaps[stage.name] += [answer.gap] if answer.gap else ()
 
 
 def _empty(stack: ExitStack) -> str:
@@ -182,14 +182,14 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[FolderRead
     names = ("prompt", "completion", "chat", "text")
     model = str(params["model"])
     writer = chats.Writer(model=model, folder=tiny) if tiny else chats.writer(plan, model)
-    for path, wanted in _data(stage):
+    for path, splits in _data(stage):
         for folder, mixed in _folders(plan, path):
             yield FolderReading(
                 folder=folder,
                 batch_size=params["batch_size"],
                 mask_prompt=bool(params["mask_prompt"]),
                 features=Features(**{name: params[f"{name}_feature"] for name in names}),
-                required=() if mixed else wanted,
+                required=() if mixed else splits,
                 max_seq_length=params["max_seq_length"],
                 mixed=mixed,
                 writer=writer,
@@ -216,9 +216,9 @@ def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
     for path, _ in _data(stage):
         if not any(_folders(plan, path)):
             maker = plan.maker(path)
-            made = f"stage '{maker.name}' makes them" if maker else "there is no such folder here"
+            reason = f"stage '{maker.name}' makes them" if maker else "there is no such folder here"
             yield Finding(
-                parameter="data", message=f"no row of '{path}' was looked at: {made}", hint=hint
+                parameter="data", message=f"no row of '{path}' was looked at: {reason}", hint=hint
             )
 
 
@@ -233,7 +233,7 @@ def _data(stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _prompts(
-    plan: Plan, stages: Collection[Stage], found: RowFindings, here: Project, *, smoke: bool
+    plan: Plan, stages: Collection[Stage], findings: RowFindings, here: Project, *, smoke: bool
 ) -> None:
     """Add what is wrong with prompts, and expectations of categories that a file of them lacks."""
     ends: dict[str, Collection[str]] = {}
@@ -247,7 +247,7 @@ def _prompts(
                 read = prompts_file.survey(Path(path))
             except OSError as error:
                 why = f"the file cannot be read: {error.strerror}"
-                found.problems.append(
+                findings.problems.append(
                     Problem(
                         mark=Mark(file=path, line=1, column=1),
                         message=why,
@@ -255,21 +255,21 @@ def _prompts(
                     )
                 )
                 continue
-            found.problems += [] if path in ends else read.problems
+            findings.problems += [] if path in ends else read.problems
             ends[path] = [name for name in read.rows if name]
             if stage in stages and not read.problems and not smoke:
                 for one in chats.of_prompts(plan, stage, read):
                     if isinstance(one, Problem):
-                        found.problems.append(one)
+                        findings.problems.append(one)
                     else:
-                        found.unseen[stage.name].append(one)
+                        findings.gaps[stage.name].append(one)
         for looked, finding in () if smoke or stage not in stages else chats.of_stage(plan, stage):
-            (found.refused if looked else found.unseen)[stage.name].append(finding)
+            (findings.refusals if looked else findings.gaps)[stage.name].append(finding)
     own = {path: names for path, names in ends.items() if here.holds(path)}
-    found.problems += unknown_figures(plan, load.catalog(), own)
+    findings.problems += unknown_figures(plan, load.catalog(), own)
     foreign = {path: names for path, names in ends.items() if path not in own}
     unnamed = unknown_figures(plan, load.catalog(), foreign)
-    found.problems += (replace(one, hint="") for one in unnamed)
+    findings.problems += (replace(one, hint="") for one in unnamed)
 
 
 def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
@@ -277,12 +277,12 @@ def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
 
     Those a tool for data makes are its own sources' rows.
     """
-    waiting, seen = [(path, False)], set()
+    waiting, visits = [(path, False)], set()
     while waiting:
         path, mixed = waiting.pop()
-        if (path, mixed) in seen:
+        if (path, mixed) in visits:
             continue
-        seen.add((path, mixed))
+        visits.add((path, mixed))
         maker = plan.maker(path)
         if maker is None and RUN_DIR not in path and files.is_folder(Path(path)):
             yield path, mixed
@@ -292,7 +292,7 @@ def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
 
 
 def _check(
-    said: FolderReading,
+    reading: FolderReading,
     allowed: Collection[str],
     *,
     smoke: bool,
@@ -305,29 +305,29 @@ def _check(
 
     check = partial(
         dataset.check,
-        said.folder,
-        batch_size=said.batch_size,
-        mask_prompt=said.mask_prompt,
-        features=said.features,
-        required=said.required,
-        max_seq_length=said.max_seq_length,
+        reading.folder,
+        batch_size=reading.batch_size,
+        mask_prompt=reading.mask_prompt,
+        features=reading.features,
+        required=reading.required,
+        max_seq_length=reading.max_seq_length,
         limit=LIMIT,
         every=False,
         workers=workers,
         progress=progress,
     )
-    encode, writer = _encode(said, smoke=smoke), said.writer
+    encode, writer = _encode(reading, smoke=smoke), reading.writer
     try:
         report = check(tokenizer=encode)
     except TokenizerError as error:
         report, encode, writer = check(), None, chats.unloaded(writer, str(error))
     silent = OF_SPLITS | set(allowed)
-    if said.mixed and said.batch_size > 1:
+    if reading.mixed and reading.batch_size > 1:
         silent |= OF_ORDER
     silent |= dataset.OF_TOKENS if smoke else set()
-    shown = [problem for problem in report.problems if problem.rule not in silent]
-    written = encode is not None or not _chats(report)
-    return shown, None if written else writer.absent(f"row of '{said.folder}'")
+    problems = [problem for problem in report.problems if problem.rule not in silent]
+    complete = encode is not None or not _chats(report)
+    return problems, None if complete else writer.absent(f"row of '{reading.folder}'")
 
 
 def _chats(report: FolderReport) -> bool:
@@ -335,13 +335,13 @@ def _chats(report: FolderReport) -> bool:
     return any(split.format in {"chat", "completions"} for split in report.splits.values())
 
 
-def _encode(said: FolderReading, *, smoke: bool) -> Encode | None:
+def _encode(reading: FolderReading, *, smoke: bool) -> Encode | None:
     """Return the tokenizer for a folder's rows; it is loaded when the first row asks for it."""
-    folder = said.writer.folder
+    folder = reading.writer.folder
     if folder is None:
         return None
     if smoke:
-        sizes = (file.stat().st_size for file in Path(said.folder).glob("*.jsonl"))
+        sizes = (file.stat().st_size for file in Path(reading.folder).glob("*.jsonl"))
         if sum(sizes) > SMALL:
             return None
         from runner.tools.tiny_model import write_tokenizer  # few runs need it

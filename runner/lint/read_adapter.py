@@ -43,8 +43,8 @@ class Shape(Struct, frozen=True, kw_only=True):
     @property
     def blocks(self) -> frozenset[int]:
         """The numbers of the blocks they stand in."""
-        found = (_block(name) for name in self.modules)
-        return frozenset(number for number in found if number is not None)
+        numbers = (_block(name) for name in self.modules)
+        return frozenset(number for number in numbers if number is not None)
 
 
 def read_adapter(path: str) -> Adapter | None:
@@ -65,33 +65,35 @@ def _of_folder(path: str, folder: Path) -> Adapter:
     shape, torn = _shape_of(folder / WEIGHTS)
     config, unread = _configuration(folder / CONFIG)
     fields = next(adapter_faults(config), None) if config is not None else None
-    found = _facts(path, config or {}, shape)
+    adapter = _facts(path, config or {}, shape)
     if torn and not files.is_there(folder / WEIGHTS):
         torn = Fault(
             why=f"it has no {WEIGHTS}", hint=_COPY if any(folder.glob("*_" + WEIGHTS)) else _AGAIN
         )
-    fault = unread or _named(fields) or torn
+    fault = unread or _in_config(fields) or torn
     if fault is not None:
-        return replace(found, unloadable=fault.why, way_out=fault.hint)
-    said = next(_disagreements(config or {}, shape), "")
-    return replace(found, newer=_newer(folder / CONFIG, folder / WEIGHTS), disagrees=said)
+        return replace(adapter, unloadable=fault.why, way_out=fault.hint)
+    disagreement = next(_disagreements(config or {}, shape), "")
+    return replace(adapter, newer=_newer(folder / CONFIG, folder / WEIGHTS), disagrees=disagreement)
 
 
 def _of_file(path: str, file: Path) -> Adapter:
     """Return the adapter whose weights mlx-lm would resume; only they are read then."""
     shape, torn = _shape_of(file)
     config, unread = _configuration(file.parent / CONFIG)
-    found = _facts(path, config or {}, shape)
+    adapter = _facts(path, config or {}, shape)
     if torn is not None:
-        return replace(found, unloadable=torn.why, way_out=torn.hint)
+        return replace(adapter, unloadable=torn.why, way_out=torn.hint)
     if shape.kind == "none" and adapter_kind(config or {}) != "full":
-        return replace(found, fine_tune_type="none")
+        return replace(adapter, fine_tune_type="none")
     if config is None:
-        return replace(found, unscaled=unread.why if unread else "")
-    wrong = _named(next(_scale_faults(config), None))
-    said = next(_disagreements(config, shape), "")
+        return replace(adapter, unscaled=unread.why if unread else "")
+    wrong = _in_config(next(_scale_faults(config), None))
+    disagreement = next(_disagreements(config, shape), "")
     newer = _newer(file.parent / CONFIG, file)
-    return replace(found, newer=newer, disagrees=said, unscaled=wrong.why if wrong else "")
+    return replace(
+        adapter, newer=newer, disagrees=disagreement, unscaled=wrong.why if wrong else ""
+    )
 
 
 def _scale_faults(config: Json) -> Iterator[Fault]:
@@ -100,7 +102,7 @@ def _scale_faults(config: Json) -> Iterator[Fault]:
         yield from scale_faults(shape if isinstance(shape, dict) else {})
 
 
-def _named(fault: Fault | None) -> Fault | None:
+def _in_config(fault: Fault | None) -> Fault | None:
     """Return the fault of a field with the file it stands in."""
     if fault is None:
         return None
@@ -150,42 +152,42 @@ def _disagreements(config: Json, shape: Shape) -> Iterator[str]:
             yield f"the type {shape.kind} in its weights and full {beside}"
         return
     if kind != shape.kind:
-        found = "no adapter" if shape.kind == "none" else f"the type {shape.kind}"
-        yield f"{found} in its weights and {kind} {beside}"
-    said = config.get("lora_parameters")
-    said = said if isinstance(said, dict) else {}
-    if isinstance(said.get("rank"), int) and said["rank"] != shape.rank:
-        yield f"rank {shape.rank} in its weights and {said['rank']} {beside}"
+        actual = "no adapter" if shape.kind == "none" else f"the type {shape.kind}"
+        yield f"{actual} in its weights and {kind} {beside}"
+    lora = config.get("lora_parameters")
+    lora = lora if isinstance(lora, dict) else {}
+    if isinstance(lora.get("rank"), int) and lora["rank"] != shape.rank:
+        yield f"rank {shape.rank} in its weights and {lora['rank']} {beside}"
     number, blocks = config.get("num_layers"), shape.blocks
-    known = set(said["keys"]) if said.get("keys") and not any(keys_faults(said)) else set()
-    rooted = known & set(shape.modules)  # those are trained besides num_layers (T43)
+    keys = set(lora["keys"]) if lora.get("keys") and not any(keys_faults(lora)) else set()
+    rooted = keys & set(shape.modules)  # those are trained besides num_layers (T43)
     if isinstance(number, int) and 0 < number < len(blocks) and not rooted:
         yield f"{len(blocks)} layers in its weights and {number} {beside}"
-    more = {_inside(name) for name in shape.modules if not {name, _inside(name)} & known}
-    if more and said.get("keys") is not None and not any(keys_faults(said)):
+    more = {_inside(name) for name in shape.modules if not {name, _inside(name)} & keys}
+    if more and lora.get("keys") is not None and not any(keys_faults(lora)):
         yield f"{listing(sorted(more), 3)} in its weights and not {beside}"
 
 
 def _facts(path: str, config: Json, shape: Shape) -> Adapter:
     """Return an adapter as its tensors say, and its configuration where they say nothing."""
     kind = adapter_kind(config) if config else shape.kind or "none"
-    said = config.get("lora_parameters")
-    said = said if isinstance(said, dict) else {}
-    keyed = bool(said) and not any(keys_faults(said))
-    keys = sorted(shape.keys) if shape.modules or not keyed else said.get("keys")
+    lora = config.get("lora_parameters")
+    lora = lora if isinstance(lora, dict) else {}
+    keyed = bool(lora) and not any(keys_faults(lora))
+    keys = sorted(shape.keys) if shape.modules or not keyed else lora.get("keys")
     full = kind == "full"
     return Adapter(
         fine_tune_type=kind,
-        rank=None if full else shape.rank or _typed(said.get("rank"), int),
-        scale=None if full or any(scale_faults(said)) else float(said["scale"]),
+        rank=None if full else shape.rank or _of_type(lora.get("rank"), int),
+        scale=None if full or any(scale_faults(lora)) else float(lora["scale"]),
         keys=None if full or keys is None else tuple(keys),
         num_layers=_layers(config, shape),
-        base=_typed(config.get("model"), str),
+        base=_of_type(config.get("model"), str),
         source=f"'{path}'",
-        seed=_typed(config.get("seed"), int),
-        data=_typed(config.get("data"), str),
+        seed=_of_type(config.get("seed"), int),
+        data=_of_type(config.get("data"), str),
         bare=not full and not keyed,
-        whole=not full and keyed and said.get("keys") is None,
+        whole=not full and keyed and lora.get("keys") is None,
     )
 
 
@@ -197,7 +199,7 @@ def _layers(config: Json, shape: Shape) -> int:
     return min(number, blocks) if blocks else number
 
 
-def _typed(value: Any, kind: type) -> Any:
+def _of_type(value: Any, kind: type) -> Any:
     return value if isinstance(value, kind) else None
 
 

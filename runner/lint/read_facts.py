@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.base.constants import RUN_DIR
 from runner.catalog import load
-from runner.lint.facts import Adapter, DataSet, Known, ModelFacts
+from runner.lint.facts import Adapter, DataSet, DiskFacts, ModelFacts
 from runner.lint.lineage import beneath
 from runner.lint.read_adapter import read_adapter
 from runner.lint.read_model import read_model
@@ -21,14 +21,14 @@ PACKAGES = ("mlx-lm", "huggingface-hub")
 SPLITS = ("train", "valid", "test")
 
 
-def look(plan: Plan, hub: Path | None = None) -> Known:
+def look(plan: Plan, hub: Path | None = None) -> DiskFacts:
     """Return what is on disk of the paths a plan names; `hub` is the hub's cache of models."""
     adapters: dict[str, Adapter] = {}
     data: dict[str, DataSet] = {}
     models: dict[str, ModelFacts] = {}
     absent: set[str] = set()
     beside: set[str] = set()
-    occupied: set[str] = set()
+    existing: set[str] = set()
     unreachable: dict[str, str] = {}
     for stage in plan.stages:
         for kind, path in reads(stage):
@@ -43,51 +43,51 @@ def look(plan: Plan, hub: Path | None = None) -> Known:
             elif kind == "model" and folder and path not in models:
                 facts = read_model(path, folder)
                 models |= {path: facts} if facts else {}
-        occupied |= {path for path in _writes(stage) if _filled(path)}
+        existing |= {path for path in _writes(stage) if _filled(path)}
         unreachable |= {path: why for path in _writes(stage) if (why := _unreachable(path, plan))}
     packages = {name: version for name in PACKAGES if (version := machine.installed(name))}
-    return Known(
+    return DiskFacts(
         adapters=adapters,
         data=data,
         models=models,
         absent=frozenset(absent),
-        occupied=frozenset(occupied),
+        existing=frozenset(existing),
         packages=packages,
         beside=frozenset(beside),
         unreachable=unreachable,
     )
 
 
-def named(plan: Plan, hub: Path) -> set[tuple[str, str]]:
+def places(plan: Plan, hub: Path) -> set[tuple[str, str]]:
     """Return every place outside of the run that `look`, or a look at rows, reads something of.
 
     Of a ``folder`` only what stands in it matters, of a ``place`` all that is below it.
     """
-    found: set[tuple[str, str]] = set()
+    places: set[tuple[str, str]] = set()
     for stage in plan.stages:
         for kind, path in reads(stage):
-            found.add(("place", path))
+            places.add(("place", path))
             above = kind in {"data", "model"} and "/" in path and not _there(path)
             if above or kind == "file":  # an adapter's configuration stands beside it
-                found.add(("folder", str(Path(path).parent)))
+                places.add(("folder", str(Path(path).parent)))
         if isinstance(stage.params.get("model"), str):
             for model in {stage.params["model"], beneath(plan, stage.params["model"])}:
-                found.add(("place", str(_repository(model, hub))))
-                found |= set() if RUN_DIR in model else {("place", model)}
-        found |= {("place", path) for path in _writes(stage)}
-    return found
+                places.add(("place", str(_repository(model, hub))))
+                places |= set() if RUN_DIR in model else {("place", model)}
+        places |= {("place", path) for path in _writes(stage)}
+    return places
 
 
 def models(plan: Plan, hub: Path | None = None) -> dict[str, ModelFacts]:
     """Return what is on disk of the models a plan reads; rows are not counted for it."""
     paths = {path for stage in plan.stages for kind, path in reads(stage) if kind == "model"}
-    found = {}
+    by_path = {}
     for path in paths:
         folder = folder_of(path, hub)
         facts = read_model(path, folder) if folder else None
         if facts is not None:
-            found[path] = facts
-    return found
+            by_path[path] = facts
+    return by_path
 
 
 def hub_cache(environ: dict[str, str]) -> Path:
@@ -125,10 +125,10 @@ def read_data(path: str) -> DataSet | None:
         file = folder / f"{split}.jsonl"
         if not _there(str(file)) or files.is_folder(file):
             continue
-        counted = _count(file)
-        if counted is None:
+        counts = _count(file)
+        if counts is None:
             return None
-        rows[split], sizes[split], first = counted
+        rows[split], sizes[split], first = counts
         if first is not None:
             keys[split], shapes[split] = frozenset(first), first
         elif _foreign(file):
@@ -150,14 +150,14 @@ def _foreign(file: Path) -> bool:
 def _count(file: Path) -> tuple[int, int, dict[str, Any] | None] | None:
     """Return a file's rows, its bytes, the shape of its first row; None where it cannot be read."""
     try:
-        said = file.stat()
-        return _counted(file, said.st_size, said.st_ino, said.st_mtime_ns)
+        status = file.stat()
+        return _count_once(file, status.st_size, status.st_ino, status.st_mtime_ns)
     except OSError:
         return None
 
 
 @lru_cache(maxsize=64)
-def _counted(file: Path, *_: int) -> tuple[int, int, dict[str, Any] | None]:
+def _count_once(file: Path, *_: int) -> tuple[int, int, dict[str, Any] | None]:
     """Count a file; as long as it is the same, once for all plans that read it."""
     rows, size, first = 0, 0, b""
     with reader.opened(file) as stream:

@@ -45,8 +45,8 @@ def read_model(path: str, folder: Path) -> ModelFacts | None:
     kind = kind if isinstance(kind, str) else ""
     inner = config.get("text_config")
     parts = [config, inner if isinstance(inner, dict) else {}]
-    said = (part.get(name) for part in parts for name in _LAYERS)
-    layers = next((number for number in said if isinstance(number, int)), None)
+    values = (part.get(name) for part in parts for name in _LAYERS)
+    layers = next((number for number in values if isinstance(number, int)), None)
     weights, dtype = _weights(folder, kind)
     template, why = _template(folder)
     fault = next(_faults(folder, config), Fault(why="")) if local else Fault(why="")
@@ -109,8 +109,8 @@ def _weight_faults(folder: Path) -> Iterator[Fault]:
         index = reader.read_object(folder / INDEX, reader.CONFIG).get("weight_map")
     except (OSError, reader.NotJsonError):
         return  # mlx-lm reads the files, and not their index
-    named = index.values() if isinstance(index, dict) else ()
-    missing = sorted({one for one in named if isinstance(one, str)} - {one.name for one in files})
+    shards = index.values() if isinstance(index, dict) else ()
+    missing = sorted({one for one in shards if isinstance(one, str)} - {one.name for one in files})
     if missing:
         yield Fault(why=f"it has no {missing[0]}, which its index names", hint=_AGAIN)
 
@@ -118,11 +118,11 @@ def _weight_faults(folder: Path) -> Iterator[Fault]:
 @cache
 def _source(name: str) -> ast.Module | None:
     """Return a module of the installed mlx-lm, which is not imported; None where there is none."""
-    found = find_spec("mlx_lm")
-    if found is None or found.origin is None:
+    spec = find_spec("mlx_lm")
+    if spec is None or spec.origin is None:
         return None
     try:
-        return ast.parse(reader.read(Path(found.origin).parent / name, reader.SCRIPT))
+        return ast.parse(reader.read(Path(spec.origin).parent / name, reader.SCRIPT))
     except (OSError, SyntaxError, ValueError):
         return None
 
@@ -148,8 +148,8 @@ def _arguments(kind: str) -> Mapping[str, tuple[str, bool]]:
     tree = _source(f"models/{kind}.py") if _TYPE.fullmatch(kind) else None
     if tree is None:
         return {}
-    made = (node for node in tree.body if isinstance(node, ast.ClassDef))
-    fields = next((node.body for node in made if node.name == "ModelArgs"), [])
+    classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    fields = next((node.body for node in classes if node.name == "ModelArgs"), [])
     return {
         ast.unparse(node.target): (ast.unparse(node.annotation), node.value is None)
         for node in fields
@@ -160,31 +160,31 @@ def _arguments(kind: str) -> Mapping[str, tuple[str, bool]]:
 def _bits(config: Json) -> int | None:
     """Return the bits of a quantized model; what mlx-lm unpacks while it loads is not quantized."""
     for name in ("quantization", "quantization_config"):
-        said = config.get(name)
-        if isinstance(said, dict):
-            bits = 4 if said.get("quant_method") == "mxfp4" else said.get("bits")
+        value = config.get(name)
+        if isinstance(value, dict):
+            bits = 4 if value.get("quant_method") == "mxfp4" else value.get("bits")
             return bits if isinstance(bits, int) else None
     return None
 
 
 def _weights(folder: Path, kind: str) -> tuple[dict[str, tuple[int, ...]], str | None]:
     """Return a model's modules with their shapes as mlx-lm calls them, and its type of weights."""
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     types: list[str] = []
     own = kind in SAME_NAMES
     for file in sorted(folder.glob("model*.safetensors")):
         try:
-            said = header(file)
+            entries = header(file)
         except (OSError, HeaderError):
             continue
-        about = said.pop(METADATA, None) or {}
+        about = entries.pop(METADATA, None) or {}
         own = own or about.get("format") == "mlx"
-        for name, entry in said.items():
+        for name, entry in entries.items():
             types.append(str(entry.get("dtype")))
             if name.endswith(".weight"):
-                found[name.removesuffix(".weight")] = tuple(entry["shape"])
+                shapes[name.removesuffix(".weight")] = tuple(entry["shape"])
     common = max(sorted(set(types)), key=types.count, default="")
-    return found if own else {}, _DTYPES.get(common)
+    return shapes if own else {}, _DTYPES.get(common)
 
 
 def _template(folder: Path) -> tuple[bool | None, str]:

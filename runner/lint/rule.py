@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from runner.base.problems import Mark, Problem, ordered, shown
 from runner.catalog.tools import Catalog, Tool
-from runner.lint.facts import Finding, Known
+from runner.lint.facts import DiskFacts, Finding
 from runner.plan.blame import nearest
 from runner.plan.compile import Compilation
 from runner.plan.inheritance import Draft
@@ -44,15 +44,15 @@ FAMILIES = (
 class View(Struct, frozen=True, kw_only=True, eq=False):
     """What a rule sees: a stage, its tool, what the recipe says of it, the plan, the files.
 
-    `given` are the parameters that the recipe says, dotted, each mapping beside what is inside it;
+    `explicit` are the parameters that the recipe says, dotted, mappings beside what is inside them;
     `inputs` are the paths the stage reads, without what need not be one.
     """
 
     stage: Stage
     tool: Tool
-    given: frozenset[str]
+    explicit: frozenset[str]
     plan: Plan
-    known: Known = field(default_factory=Known)
+    facts: DiskFacts = field(default_factory=DiskFacts)
     inputs: tuple[Reading, ...] = ()
 
     @property
@@ -133,40 +133,44 @@ def rules() -> Mapping[str, Rule]:
 
 def examine(view: View) -> Iterator[tuple[Rule, Finding]]:
     """Yield what the rules find in one stage; rules it allows keep silent."""
-    for known in rules().values():
-        looks = not known.tools or view.stage.tool in known.tools
-        if looks and known.slug not in view.stage.allow:
-            for finding in known.check(view):
-                yield known, finding
+    for one in rules().values():
+        looks = not one.tools or view.stage.tool in one.tools
+        if looks and one.slug not in view.stage.allow:
+            for finding in one.check(view):
+                yield one, finding
 
 
-def views(compiled: Compilation, catalog: Catalog, known: Known | None = None) -> Iterator[View]:
+def views(
+    compiled: Compilation, catalog: Catalog, facts: DiskFacts | None = None
+) -> Iterator[View]:
     """Yield the View of every stage of a compiled recipe; none where it has no plan."""
     for stage in compiled.plan.stages if compiled.plan else ():
         tool = catalog.get(stage.tool)
         draft = compiled.resolver.drafts.get(stage.name)
         if tool is not None and draft is not None and compiled.plan is not None:
-            given = frozenset(_said(draft.params))
+            explicit = frozenset(_names(draft.params))
             inputs = tuple(one for one in readings(stage, catalog) if one.kind != FILES)
             yield View(
                 stage=stage,
                 tool=tool,
-                given=given,
+                explicit=explicit,
                 plan=compiled.plan,
-                known=known or Known(),
+                facts=facts or DiskFacts(),
                 inputs=inputs,
             )
 
 
-def problems(compiled: Compilation, catalog: Catalog, known: Known | None = None) -> list[Problem]:
+def problems(
+    compiled: Compilation, catalog: Catalog, facts: DiskFacts | None = None
+) -> list[Problem]:
     """Return what the rules find in a compiled recipe, each at its place in the files."""
-    found = []
-    for view in views(compiled, catalog, known):
+    results = []
+    for view in views(compiled, catalog, facts):
         draft = compiled.resolver.drafts[view.stage.name]
         for one, finding in examine(view):
-            mark, notes = _placed(compiled.resolver, draft, finding.parameter)
+            mark, notes = _location(compiled.resolver, draft, finding.parameter)
             severity = "error" if finding.stops else one.severity
-            found.append(
+            results.append(
                 Problem(
                     mark=mark,
                     message=finding.message,
@@ -176,10 +180,10 @@ def problems(compiled: Compilation, catalog: Catalog, known: Known | None = None
                     severity=severity,
                 )
             )
-    return ordered(found)
+    return ordered(results)
 
 
-def _placed(
+def _location(
     resolver: Resolver, draft: Draft, parameter: str
 ) -> tuple[Mark, tuple[tuple[Mark | None, str], ...]]:
     """Return the place of a finding, and where else to look.
@@ -188,24 +192,24 @@ def _placed(
     template made of the user's own values is found at these.
     """
     recipe, mark = resolver.recipe, _place(draft, parameter)
-    made = [
-        (said.mark, f"{said.name} is {shown(said.value)} here")
-        for said in dependencies(resolver, draft, tuple(parameter.split(".")))
-        if said.mark is not None and not isinstance(said.value, dict | list)
+    parts = [
+        (statement.mark, f"{statement.name} is {shown(statement.value)} here")
+        for statement in dependencies(resolver, draft, tuple(parameter.split(".")))
+        if statement.mark is not None and not isinstance(statement.value, dict | list)
     ]
-    own = nearest(recipe, (place for place, _ in made), mark)
+    own = nearest(recipe, (place for place, _ in parts), mark)
     if own is not None:
-        return own, ((mark, f"{parameter} is made here"), *(one for one in made if one[0] != own))
-    return mark, (*made, *((place, "inherited here") for place in recipe.trail.get(mark.file, ())))
+        return own, ((mark, f"{parameter} is made here"), *(one for one in parts if one[0] != own))
+    return mark, (*parts, *((place, "inherited here") for place in recipe.trail.get(mark.file, ())))
 
 
-def _said(node: Node, above: str = "") -> set[str]:
-    found = set()
+def _names(node: Node, above: str = "") -> set[str]:
+    names = set()
     for name, child in node.value.items() if isinstance(node.value, dict) else ():
-        found.add(f"{above}{name}")
+        names.add(f"{above}{name}")
         if isinstance(child.value, dict):
-            found |= _said(child, f"{above}{name}.")
-    return found
+            names |= _names(child, f"{above}{name}.")
+    return names
 
 
 def _place(draft: Draft, parameter: str) -> Mark:

@@ -40,11 +40,11 @@ def header(file: Path) -> dict[str, Json]:
             raise HeaderError(f"its header has {size_of(length)}, and {most} are looked at")
         text = stream.read(length)
     try:
-        found = reader.json_object(text)
+        entries = reader.json_object(text)
     except reader.NotJsonError as error:
         raise HeaderError(f"its header cannot be read: {error}") from error
-    _require_tensors(found, size - LEAD - length)
-    return found
+    _require_tensors(entries, size - LEAD - length)
+    return entries
 
 
 def tensors(file: Path) -> dict[str, Json]:
@@ -55,10 +55,10 @@ def tensors(file: Path) -> dict[str, Json]:
 _OTHER = "it is no safetensors file: its first 8 bytes are not the length of a header"
 
 
-def _require_tensors(found: Json, room: int) -> None:
+def _require_tensors(entries: Json, room: int) -> None:
     """Raise HeaderError for an entry that is no tensor, or for data that is not there."""
     end = 0
-    for name, entry in found.items():
+    for name, entry in entries.items():
         if name == METADATA:
             if not isinstance(entry, dict | None):  # mlx writes null where there is none
                 raise HeaderError(f"its header's {METADATA} is no object")

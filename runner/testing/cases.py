@@ -81,7 +81,7 @@ def judge(found: Suite, case: Case) -> Outcome:
 def _judged(found: Suite, case: Case, loaded: LoadResult, compiled: Compilation | None) -> Outcome:
     problems = list(loaded.problems)
     if compiled is not None:
-        problems += [*compiled.problems, *findings.judged(compiled)]
+        problems += [*compiled.problems, *findings.rule_problems(compiled)]
     told = trial(case, compiled, ordered(problems))
     return Outcome(
         case=case, problems=ordered(told), sources={**loaded.sources, found.file: found.text}

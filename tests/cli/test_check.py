@@ -282,10 +282,12 @@ def test_a_run_refuses_what_check_warns_of_and_a_smoke_run_writes_elsewhere():
     recipe = workflow.load("r.yaml")
     result = workflow.compiled(recipe)
     for stages, severity in ((None, "warning"), (["c"], "error")):
-        (found,) = findings.examined(result, stages)
+        (found,) = findings.all_problems(result, stages)
         assert (found.rule, found.severity) == ("model-folder-in-use", severity)
 
-    assert findings.examined(result, ["c"], plan=workflow.plan(result, recipe, smoke=True)) == []
+    assert (
+        findings.all_problems(result, ["c"], plan=workflow.plan(result, recipe, smoke=True)) == []
+    )
 
 
 REPLACED = """\

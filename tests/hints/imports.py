@@ -315,7 +315,7 @@ def compiled(recipe: Recipe) -> tuple[list[Problem], Plan | None]:
     result = workflow.compiled(loaded.recipe, recipe.environ)
     told = [*loaded.problems, *result.problems]
     if not told:
-        told = [one for one in findings.judged(result) if one.severity == "error"]
+        told = [one for one in findings.rule_problems(result) if one.severity == "error"]
     return told, result.plan
 
 

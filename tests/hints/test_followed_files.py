@@ -20,7 +20,7 @@ from test_followed_verbs import LEAD, type_in  # noqa: F401  (a fixture)
 from runner import workflow
 from runner.base.errors import UnfitError
 from runner.data.rows.parsing import foreign
-from runner.lint import disk_space, installed
+from runner.lint import disk_space, installed_tools
 from runner.lint.loading import adapter_faults, model_faults
 from runner.lint.read_adapter import CONFIG, WEIGHTS, read_adapter
 from runner.runs.runner import Run
@@ -220,7 +220,7 @@ def test_the_packages_that_are_named_are_there_to_be_installed():
 
 
 def test_what_doctor_says_of_an_installation_can_be_asked(type_in, monkeypatch):  # noqa: F811
-    problem = installed._refused(None, "mlx_lm.lora", "no", asked=True)
+    problem = installed_tools._problem(None, "mlx_lm.lora", "no", ran=True)
     (command,) = re.findall(r"run-recipe \w+", problem.hint)
     code, said = type_in(command)
     assert code in {0, 5}, said

@@ -379,7 +379,7 @@ def test_a_script_that_works_is_a_recipe_that_passes_and_says_what_it_allows(tmp
     assert "    allow: [fuse-without-dequantize]\n" in found.text
     assert "learning_rate:" not in found.text
     result = translation._compile(found.text, "a.yaml")[1]
-    told = [*result.problems, *findings.judged(result)]
+    told = [*result.problems, *findings.rule_problems(result)]
     assert [one for one in told if one.severity == "error"] == []
 
 

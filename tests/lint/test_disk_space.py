@@ -6,7 +6,7 @@ from runner.base.errors import UnfitError
 from runner.catalog import load
 from runner.lint import disk_space
 from runner.lint.disk_space import need
-from runner.lint.facts import Known, ModelFacts
+from runner.lint.facts import DiskFacts, ModelFacts
 from runner.lint.rule import View
 from runner.plan.model import Plan, Stage
 from runner.system import machine
@@ -21,7 +21,7 @@ WEIGHTS = {
     "model.embed_tokens": (1000, 32),
 }
 COUNT = 2 * (64 * 32 + 32 * 64 + 32) + 32000
-FACTS = Known(
+FACTS = DiskFacts(
     models={
         "m": ModelFacts(
             path="m",
@@ -45,9 +45,9 @@ def found(tool, outputs=("out",), *, continues=False, known=FACTS, **params):
         View(
             stage=stage,
             tool=made,
-            given=frozenset(),
+            explicit=frozenset(),
             plan=Plan(name="r", file="r.yaml", stages=(stage,)),
-            known=known,
+            facts=known,
         )
     )
 
@@ -97,8 +97,8 @@ def test_a_model_takes_the_bits_it_is_given(tool, params, size):
 
 
 def test_what_is_not_known_is_not_guessed():
-    assert found("mlx_lm.lora", **LORA, known=Known()) is None
-    assert found("mlx_lm.fuse", model="m", adapter_path="a", known=Known()) is None
+    assert found("mlx_lm.lora", **LORA, known=DiskFacts()) is None
+    assert found("mlx_lm.fuse", model="m", adapter_path="a", known=DiskFacts()) is None
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from runner import workflow
 from runner.catalog import load as schemas
-from runner.lint.facts import DataSet, Known
+from runner.lint.facts import DataSet, DiskFacts
 from runner.lint.forecast import Forecast, forecast, iterations
 from runner.lint.rule import views
 from runner.recipe.load import Overrides, load
@@ -25,7 +25,7 @@ stages:
       batch_size: 2
       grad_accumulation_steps: 3
 """
-KNOWN = Known(
+KNOWN = DiskFacts(
     data={
         "rows": DataSet(path="rows", rows={"train": 170, "valid": 40}),
         "other": DataSet(path="other", rows={"train": 170, "valid": 40}),

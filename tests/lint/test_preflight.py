@@ -134,7 +134,7 @@ def test_of_a_file_that_holds_no_rows_nothing_is_counted(project):
     write("data", [row(n) for n in range(8)], "valid")
     (project / "data" / "train.jsonl").write_text(json.dumps([row(n) for n in range(8)]))
     loaded = load("r.yaml", lambda _: json.dumps({"version": 1, "stages": training()}).encode())
-    problems = findings.examined(workflow.compiled(loaded.recipe, {}))
+    problems = findings.all_problems(workflow.compiled(loaded.recipe, {}))
     assert [p.rule for p in problems if p.mark.file != "r.yaml"] == ["split-not-jsonl"]
     assert not {p.rule for p in problems} & {
         "batch-larger-than-data",

@@ -7,12 +7,12 @@ from msgspec.structs import replace as change
 
 from runner import workflow
 from runner.catalog import load as schemas
-from runner.lint.facts import Adapter, DataSet, Finding, Known, ModelFacts
+from runner.lint.facts import Adapter, DataSet, DiskFacts, Finding, ModelFacts
 from runner.lint.rule import examine, views
 from runner.recipe.load import Overrides, load
 
 KEYS = ["self_attn.q_proj", "mlp.up_proj"]
-NOTHING = Known()
+NOTHING = DiskFacts()
 UNSEEN = Finding(
     parameter="model",
     message="no row of 'rows' was tried",
@@ -30,8 +30,8 @@ class Case(Struct, frozen=True):
 
     bad: dict
     near: dict
-    known: Known = NOTHING
-    near_known: Known | None = None
+    known: DiskFacts = NOTHING
+    near_known: DiskFacts | None = None
 
 
 def text(stages, allow=()):
@@ -118,7 +118,7 @@ def cosine(steps, end=0.0, warmup=0, peak=1e-5):
 
 
 def model(**facts):
-    return Known(models={"base": change(ModelFacts(path="base"), **facts)})
+    return DiskFacts(models={"base": change(ModelFacts(path="base"), **facts)})
 
 
 def block(shapes):
@@ -131,7 +131,7 @@ def rows(train=8, valid=8, test=8, keys=("messages",), others=(), **own):
     there = {name: count for name, count in counts.items() if count is not None}
     first = {name: frozenset(own.get(f"{name}_keys", keys)) for name in there if there[name]}
     sizes = {name: 100 * count for name, count in there.items()}
-    return Known(
+    return DiskFacts(
         data={"rows": DataSet(path="rows", rows=there, keys=first, others=others, sizes=sizes)}
     )
 
@@ -148,7 +148,7 @@ def adapter(**changed):
         seed=0,
         data="rows",
     )
-    return Known(adapters={"old": change(shape, **changed)})
+    return DiskFacts(adapters={"old": change(shape, **changed)})
 
 
 MEASURED = "o_base_sensitivities.json"
@@ -410,44 +410,44 @@ CASES = {
     "newer-than-installed": Case(
         one(trust_remote_code=True),
         one(),
-        Known(packages={"mlx-lm": "0.31.3"}),
-        Known(packages={"mlx-lm": "0.31.3"}),
+        DiskFacts(packages={"mlx-lm": "0.31.3"}),
+        DiskFacts(packages={"mlx-lm": "0.31.3"}),
     ),
     "upload-needs-older-hub": Case(
         {"a": stage("mlx_lm.convert", hf_path="base", upload_repo="me/mine")},
         {"a": stage("mlx_lm.convert", hf_path="base", upload_repo="me/mine")},
-        Known(packages={"huggingface-hub": "2.4.0"}),
-        Known(packages={"huggingface-hub": "1.33.0"}),
+        DiskFacts(packages={"huggingface-hub": "2.4.0"}),
+        DiskFacts(packages={"huggingface-hub": "1.33.0"}),
     ),
     "data-is-a-file": Case(one(data="rows/train.jsonl"), one(data="rows")),
     "name-not-there": Case(
         one(data="nowhere"),
         one(data="owner/rows"),
-        Known(absent=frozenset({"nowhere"})),
-        Known(absent=frozenset({"owner/rows"})),
+        DiskFacts(absent=frozenset({"nowhere"})),
+        DiskFacts(absent=frozenset({"owner/rows"})),
     ),
     "path-not-expanded": Case(one(data="~/rows"), one(data="rows~")),
     "adapter-path-empty": Case(one(adapter_path=""), one()),
     "path-not-there": Case(
         one(data="./rows"),
         one(data="owner/rows"),
-        Known(absent=frozenset({"./rows"})),
-        Known(absent=frozenset({"owner/rows"})),
+        DiskFacts(absent=frozenset({"./rows"})),
+        DiskFacts(absent=frozenset({"owner/rows"})),
     ),
     "adapter-path-in-use": Case(
         one(adapter_path="out"),
         one(adapter_path="out"),
-        Known(occupied=frozenset({"out"})),
+        DiskFacts(existing=frozenset({"out"})),
         NOTHING,
     ),
     "output-unreachable": Case(
         one(adapter_path="no/../out"),
         one(adapter_path="no/../out"),
-        Known(unreachable={"no/../out": "'no', which it goes up from, is not there"}),
+        DiskFacts(unreachable={"no/../out": "'no', which it goes up from, is not there"}),
         NOTHING,
     ),
     "model-folder-in-use": Case(
-        fused(save_path="out"), fused(), Known(occupied=frozenset({"out"}))
+        fused(save_path="out"), fused(), DiskFacts(existing=frozenset({"out"}))
     ),
     "timeout-of-seconds": Case(
         {"train": {**lora(), "timeout": 5}}, {"train": {**lora(), "timeout": "5m"}}
@@ -461,12 +461,14 @@ CASES = {
     "replay-share-not-exact": Case(
         {"a": stage("data.mix", primary="new", replay="old")},
         {"a": stage("data.mix", primary="new", replay="old", tolerance=0.0072)},
-        Known(data={name: DataSet(path=name, rows={"train": 12}) for name in ("new", "old")}),
+        DiskFacts(data={name: DataSet(path=name, rows={"train": 12}) for name in ("new", "old")}),
     ),
     "no-validation-rows": Case(one(), one(), rows(valid=None, others=("val.jsonl",)), rows()),
-    "not-looked-at": Case(one(), one(), Known(unseen={"train": (UNSEEN,)}), NOTHING),
-    "prompt-refused-by-template": Case(one(), one(), Known(refused={"train": (REFUSED,)}), NOTHING),
-    "tool-would-stop": Case(one(), one(), Known(declined={"train": (REFUSED,)}), NOTHING),
+    "not-looked-at": Case(one(), one(), DiskFacts(gaps={"train": (UNSEEN,)}), NOTHING),
+    "prompt-refused-by-template": Case(
+        one(), one(), DiskFacts(refusals={"train": (REFUSED,)}), NOTHING
+    ),
+    "tool-would-stop": Case(one(), one(), DiskFacts(declined={"train": (REFUSED,)}), NOTHING),
     "mask-prompt-without-prompt": Case(
         one(mask_prompt=True), one(mask_prompt=True), rows(keys=("text",)), rows()
     ),
@@ -477,8 +479,8 @@ CASES = {
     "no-chat-template": Case(
         one(),
         one(),
-        Known(data=rows().data, models=model(chat_template=False).models),
-        Known(data=rows(keys=("text",)).data, models=model(chat_template=False).models),
+        DiskFacts(data=rows().data, models=model(chat_template=False).models),
+        DiskFacts(data=rows(keys=("text",)).data, models=model(chat_template=False).models),
     ),
     "validates-on-random-rows": Case(
         gated("metrics.val_loss < 2"),
@@ -519,7 +521,7 @@ CASES = {
     "sensitivities-from-elsewhere": Case(
         {"b": dynamic(sensitivities=MEASURED)},
         {"a": dynamic(), "b": dynamic(sensitivities=f"./{MEASURED}", target_bpw=4.8)},
-        near_known=Known(absent=frozenset({f"./{MEASURED}"})),
+        near_known=DiskFacts(absent=frozenset({f"./{MEASURED}"})),
     ),
     "awq-of-other-model": Case(
         {"q": stage("mlx_lm.awq", model="base")},
@@ -534,8 +536,8 @@ CASES = {
     "targets-already-there": Case(
         {"b": stage("mlx_lm.dwq", **DWQ, target_dir="targets")},
         {"b": stage("mlx_lm.dwq", **DWQ, target_dir="targets")},
-        Known(occupied=frozenset({"targets"})),
-        Known(absent=frozenset({"targets"})),
+        DiskFacts(existing=frozenset({"targets"})),
+        DiskFacts(absent=frozenset({"targets"})),
     ),
     "too-few-samples": Case(
         {"b": stage("mlx_lm.dwq", **DWQ)},
@@ -607,7 +609,9 @@ FURTHER = {
         Case(
             {"a": stage("data.mix", primary="new", replay="old", ratio=0.01)},
             one(),
-            Known(data={name: DataSet(path=name, rows={"train": 12}) for name in ("new", "old")}),
+            DiskFacts(
+                data={name: DataSet(path=name, rows={"train": 12}) for name in ("new", "old")}
+            ),
         ),
     ),
     "a share of more than there is": (
@@ -615,7 +619,7 @@ FURTHER = {
         Case(
             {"a": stage("data.mix", primary="new", replay="old", ratio=0.6)},
             one(),
-            Known(
+            DiskFacts(
                 data={
                     "new": DataSet(path="new", rows={"train": 12}),
                     "old": DataSet(path="old", rows={"train": 3}),

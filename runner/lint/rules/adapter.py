@@ -94,10 +94,10 @@ def keys_from_the_root(view: View) -> Iterator[Finding]:
     with a block's number adapts that block, whether num_layers covers it or not.
     """
     for key in _keys(view):
-        found = _IN_BLOCK.search(key)
-        if found:
+        match = _IN_BLOCK.search(key)
+        if match:
             message = f"'{key}' would be trained whatever num_layers says"
-            hint = f"write '{found[1]}', which is trained in the last num_layers blocks"
+            hint = f"write '{match[1]}', which is trained in the last num_layers blocks"
             yield Finding(parameter="lora_parameters.keys", message=message, hint=hint)
 
 
@@ -125,7 +125,7 @@ def keys_not_said(view: View) -> Iterator[Finding]:
     layer. Write lora_parameters.keys, or ``keys: null`` to say that all of them are meant.
     """
     full = view.params["fine_tune_type"] == "full"
-    if view.trains and not full and "lora_parameters.keys" not in view.given:
+    if view.trains and not full and "lora_parameters.keys" not in view.explicit:
         message = "which modules are adapted depends on the version of mlx-lm"
         yield Finding(
             parameter="lora_parameters",
@@ -141,7 +141,11 @@ def full_ignores_lora_parameters(view: View) -> Iterator[Finding]:
     mlx-lm trains the weights of the last num_layers blocks themselves. Say ``lora_parameters:
     !reset`` where they are inherited, or choose the type lora.
     """
-    if view.trains and view.params["fine_tune_type"] == "full" and "lora_parameters" in view.given:
+    if (
+        view.trains
+        and view.params["fine_tune_type"] == "full"
+        and "lora_parameters" in view.explicit
+    ):
         message = "lora_parameters would be ignored: full fine-tuning has no rank, scale or keys"
         yield Finding(
             parameter="lora_parameters",
@@ -204,9 +208,9 @@ def dora_on_experts(view: View) -> Iterator[Finding]:
     keys = view.params["lora_parameters"]["keys"]
     inside = blocks(model_at(view, view.params["model"]))
     experts = [name for name, shape in inside.items() if len(shape) == _EXPERTS]
-    chosen = [name for name in experts if "conv" not in name and (keys is None or name in keys)]
-    if chosen:
-        message = f"DoRA cannot train experts such as '{chosen[0]}': mlx-lm would stop"
+    adapted = [name for name in experts if "conv" not in name and (keys is None or name in keys)]
+    if adapted:
+        message = f"DoRA cannot train experts such as '{adapted[0]}': mlx-lm would stop"
         yield Finding(
             parameter="lora_parameters.keys",
             message=message,
@@ -216,8 +220,8 @@ def dora_on_experts(view: View) -> Iterator[Finding]:
 
 def _keys(view: View) -> list[str]:
     """Return the keys an adapter is asked for, none where nothing is trained or all are."""
-    asked = view.trains and view.params["fine_tune_type"] != "full"
-    return list(view.params["lora_parameters"]["keys"] or ()) if asked else []
+    has_keys = view.trains and view.params["fine_tune_type"] != "full"
+    return list(view.params["lora_parameters"]["keys"] or ()) if has_keys else []
 
 
 def _unlikely(key: str) -> Iterator[Finding]:

@@ -91,9 +91,9 @@ def replay_share_not_exact(view: View) -> Iterator[Finding]:
     if not ours:
         return
     # Under weight_by some of the replay rows may have no weight at all.
-    known = replay is not None and params["weight_by"] is None
+    uniform = replay is not None and params["weight_by"] is None
     share, tolerance = (Fraction(str(params[name])) for name in ("ratio", "tolerance"))
-    available = replay.rows.get("train", 0) if replay and known else nearest(ours, share)
+    available = replay.rows.get("train", 0) if replay and uniform else nearest(ours, share)
     try:
         replayed(ours, available, share, tolerance)
     except ShareError as error:
@@ -140,10 +140,10 @@ def mixed_formats(view: View) -> Iterator[Finding]:
     """
     data = data_of(view)
     if data:
-        known = {split: layout(data, split, view.params) for split in data.rows}
-        if len(set(known.values()) - {""}) > 1:
-            said = ", ".join(f"{split} is {name}" for split, name in known.items() if name)
-            message = f"the splits of '{data.path}' have different formats: {said}"
+        formats = {split: layout(data, split, view.params) for split in data.rows}
+        if len(set(formats.values()) - {""}) > 1:
+            text = ", ".join(f"{split} is {name}" for split, name in formats.items() if name)
+            message = f"the splits of '{data.path}' have different formats: {text}"
             yield Finding(parameter="data", message=message, hint="write all splits in one format")
 
 
@@ -169,8 +169,8 @@ def _readable(view: View, data: DataSet, split: str) -> str:
     row, features = data.shapes.get(split, {}), _features(view)
     if shapes.share_gpt(row) and model_at(view, view.params["model"]).chat_template is False:
         return shapes.as_text(data.path, features)
-    known = shapes.way_out(data.path, row, features)
-    return known or "write prompt and completion, messages or text, or name them as *_feature"
+    way_out = shapes.way_out(data.path, row, features)
+    return way_out or "write prompt and completion, messages or text, or name them as *_feature"
 
 
 def _features(view: View) -> "Features":
@@ -210,7 +210,7 @@ def not_looked_at(view: View) -> Iterator[Finding]:
     with it before anything runs, where the model's tokenizer is on this disk, or in the hub's
     cache. Elsewhere nothing is known of it, and this says so; so it does of rows that are not here.
     """
-    yield from view.known.unseen.get(view.stage.name, ())
+    yield from view.facts.gaps.get(view.stage.name, ())
 
 
 @rule("error", tools=())
@@ -219,7 +219,7 @@ def prompt_refused_by_template(view: View) -> Iterator[Finding]:
 
     The tool would stop after it has loaded the model.
     """
-    yield from view.known.refused.get(view.stage.name, ())
+    yield from view.facts.refusals.get(view.stage.name, ())
 
 
 @rule("error", tools=())
@@ -230,7 +230,7 @@ def tool_would_stop(view: View) -> Iterator[Finding]:
     they are on this disk and no stage before it makes them. Where one does, nobody knows yet, and
     ``not-looked-at`` says so. Choose what the message says.
     """
-    yield from view.known.declined.get(view.stage.name, ())
+    yield from view.facts.declined.get(view.stage.name, ())
 
 
 @rule("warning", "T77")
@@ -241,15 +241,15 @@ def validates_on_random_rows(view: View) -> Iterator[Finding]:
     ``val_batches: -1`` for all of them.
     """
     data = data_of(view)
-    asked = view.params["val_batches"]
+    batches = view.params["val_batches"]
     rows = data.rows.get("valid") if data else None
-    enough = asked == -1 or (rows is not None and asked * view.params["batch_size"] >= rows)
+    enough = batches == -1 or (rows is not None and batches * view.params["batch_size"] >= rows)
     if view.trains and not enough:
         for metric, stage in view.plan.expected_metrics.get(view.stage.name, ()):
             if metric in {"val_loss", "best_val_loss"}:
-                drawn = "one batch" if asked == 1 else f"{asked} batches"
+                sample = "one batch" if batches == 1 else f"{batches} batches"
                 message = (
-                    f"stage '{stage}' judges {metric}, which is measured on {drawn} drawn "
+                    f"stage '{stage}' judges {metric}, which is measured on {sample} drawn "
                     "anew every time"
                 )
                 yield Finding(parameter="val_batches", message=message, hint="say val_batches: -1")
@@ -275,11 +275,11 @@ def hf_dataset_ignores_features(view: View) -> Iterator[Finding]:
 
     mlx-lm reads them from the entry of the data set then. Write them inside hf_dataset.
     """
-    said = [name for name in _FEATURES if name in view.given]
-    if _entries(view) and said:
-        message = f"{listing(said)} would be ignored beside hf_dataset"
+    names = [name for name in _FEATURES if name in view.explicit]
+    if _entries(view) and names:
+        message = f"{listing(names)} would be ignored beside hf_dataset"
         yield Finding(
-            parameter=said[0], message=message, hint="write it inside the entry of hf_dataset"
+            parameter=names[0], message=message, hint="write it inside the entry of hf_dataset"
         )
 
 
@@ -308,7 +308,7 @@ def _stray(data: DataSet) -> str:
 
 
 def _entries(view: View) -> list[dict[str, object]]:
-    said = view.params["hf_dataset"]
-    if not said:
+    entries = view.params["hf_dataset"]
+    if not entries:
         return []
-    return said if isinstance(said, list) else [said]
+    return entries if isinstance(entries, list) else [entries]

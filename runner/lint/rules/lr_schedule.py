@@ -23,15 +23,15 @@ def schedule_hides_learning_rate(view: View) -> Iterator[Finding]:
     mlx-lm records learning_rate and trains with the schedule's first argument. Give both the same
     value, as in ``arguments: ["{{ stage.params.learning_rate }}", …]``, or leave learning_rate out.
     """
-    found = hidden(view)
-    if found is not None and view.params["lr_schedule"]["arguments"][0] != found[0]:
-        yield found[1]
+    match = hidden(view)
+    if match is not None and view.params["lr_schedule"]["arguments"][0] != match[0]:
+        yield match[1]
 
 
 def hidden(view: View) -> tuple[float, Finding] | None:
     """Return the learning_rate that a schedule hides, whatever its peak, and what to say of it."""
     schedule, rate = view.params["lr_schedule"], view.params["learning_rate"]
-    if not view.trains or not schedule or "learning_rate" not in view.given:
+    if not view.trains or not schedule or "learning_rate" not in view.explicit:
         return None
     peak = schedule["arguments"][0]
     message = f"learning_rate {rate:g} would be ignored: the schedule's peak is {peak:g}"
@@ -64,8 +64,8 @@ def schedule_shorter_than_training(view: View) -> Iterator[Finding]:
     whole training has iters // grad_accumulation_steps - warmup steps.
     """
     decay = _Decay.of(view)
-    if decay and decay.end == 0 and decay.steps < decay.wanted - decay.slack:
-        idle = decay.wanted - decay.steps
+    if decay and decay.end == 0 and decay.steps < decay.room - decay.slack:
+        idle = decay.room - decay.steps
         message = (
             f"the learning rate would be 0 for the last {idle} of "
             f"{counted(decay.updates, 'update')}: the decay ends "
@@ -82,10 +82,10 @@ def schedule_stays_at_its_end(view: View) -> Iterator[Finding]:
     iters // grad_accumulation_steps - warmup steps.
     """
     decay = _Decay.of(view)
-    if decay and decay.end > 0 and decay.steps < decay.wanted - decay.slack:
+    if decay and decay.end > 0 and decay.steps < decay.room - decay.slack:
         message = (
             f"the learning rate would stay at {decay.end:g} for the last "
-            f"{decay.wanted - decay.steps} of {counted(decay.updates, 'update')}"
+            f"{decay.room - decay.steps} of {counted(decay.updates, 'update')}"
         )
         yield Finding(parameter="lr_schedule.arguments", message=message, hint=decay.hint)
 
@@ -97,11 +97,11 @@ def schedule_longer_than_training(view: View) -> Iterator[Finding]:
     A decay over the whole training has iters // grad_accumulation_steps - warmup steps.
     """
     decay = _Decay.of(view)
-    if decay and decay.accumulated == 1 and decay.steps > decay.wanted + decay.slack:
+    if decay and decay.accumulated == 1 and decay.steps > decay.room + decay.slack:
         last = learning_rate(view.params["lr_schedule"], max(0, decay.updates - 1))
         message = (
             f"the training ends at a learning rate of {last:g} instead of {decay.end:g}: "
-            f"{counted(decay.wanted, 'update')} follow{'s' * (decay.wanted == 1)} the warm-up, and "
+            f"{counted(decay.room, 'update')} follow{'s' * (decay.room == 1)} the warm-up, and "
             f"the decay has {decay.steps}"
         )
         yield Finding(parameter="lr_schedule.arguments", message=message, hint=decay.hint)
@@ -114,7 +114,7 @@ def iters_not_said(view: View) -> Iterator[Finding]:
     That is many epochs of a small data set and few of a large one. Write ``iters``, or ``budget:
     {epochs: N}`` to have it derived from the rows. One that is inherited is said.
     """
-    if view.trains and "iters" not in view.given:
+    if view.trains and "iters" not in view.explicit:
         message = f"nobody says how long to train: mlx-lm's own {view.params['iters']} iterations"
         yield Finding(
             parameter="iters",
@@ -131,7 +131,7 @@ def schedule_under_accumulation(view: View) -> Iterator[Finding]:
     grad_accumulation_steps iterations. Divide both by grad_accumulation_steps.
     """
     decay = _Decay.of(view)
-    if decay and decay.accumulated > 1 and decay.steps > decay.wanted + decay.slack:
+    if decay and decay.accumulated > 1 and decay.steps > decay.room + decay.slack:
         message = (
             f"the schedule counts optimizer updates, not iterations: {view.params['iters']} "
             f"iterations with grad_accumulation_steps {decay.accumulated} are "
@@ -151,8 +151,8 @@ def iters_not_multiple_of_accumulation(view: View) -> Iterator[Finding]:
     iters, group = view.params["iters"], view.params["grad_accumulation_steps"]
     rest = iters % group
     if view.trains and rest:
-        lost = f"the last {rest} of {iters} iterations" if iters > group else "the training"
-        message = f"{lost} would change nothing: weights are updated every {group} iterations"
+        part = f"the last {rest} of {iters} iterations" if iters > group else "the training"
+        message = f"{part} would change nothing: weights are updated every {group} iterations"
         below = iters - rest
         hint = f"use {below} or {below + group} iters" if below else f"use at least {group} iters"
         yield Finding(parameter="iters", message=message, hint=hint)
@@ -166,14 +166,16 @@ def adafactor_ignores_learning_rate(view: View) -> Iterator[Finding]:
     read then. Say ``optimizer_config: {adafactor: {relative_step: false}}``, or leave both out.
     """
     own = view.params["optimizer_config"].get("adafactor", {}).get("relative_step")
-    said = [name for name in ("learning_rate", "lr_schedule") if name in view.given]
-    if view.trains and view.params["optimizer"] == "adafactor" and own and said:
-        message = f"{' and '.join(said)} would be ignored: adafactor computes its own learning rate"
+    names = [name for name in ("learning_rate", "lr_schedule") if name in view.explicit]
+    if view.trains and view.params["optimizer"] == "adafactor" and own and names:
+        message = (
+            f"{' and '.join(names)} would be ignored: adafactor computes its own learning rate"
+        )
         hint = (
             "say optimizer_config: {adafactor: {relative_step: false}}, "
-            f"or leave {' and '.join(said)} out"
+            f"or leave {' and '.join(names)} out"
         )
-        yield Finding(parameter=said[0], message=message, hint=hint)
+        yield Finding(parameter=names[0], message=message, hint=hint)
 
 
 @rule("warning", "T38")
@@ -205,11 +207,9 @@ class _Decay:
         self.steps, self.end = steps, end
         self.updates = updates(params)
         self.accumulated = params["grad_accumulation_steps"]
-        self.wanted = self.updates - params["lr_schedule"]["warmup"]
+        self.room = self.updates - params["lr_schedule"]["warmup"]
         self.slack = max(1, self.updates // _SLACK)
-        self.hint = (
-            f"decay over {counted(self.wanted, 'step')}: the updates that follow the warm-up"
-        )
+        self.hint = f"decay over {counted(self.room, 'step')}: the updates that follow the warm-up"
 
     @classmethod
     def of(cls, view: View) -> "_Decay | None":

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from runner.base.constants import normal
 from runner.base.problems import counted
 from runner.lint.facts import Finding
-from runner.lint.lineage import MODES, data_at, measured, model_at
+from runner.lint.lineage import MODES, data_at, model_at, sensitivities_stage
 from runner.lint.rule import View, rule, trains
 
 # The model types mlx_lm.awq knows.
@@ -89,7 +89,7 @@ def sensitivities_of_other_bits(view: View) -> Iterator[Finding]:
 
     The file holds a number a layer, and not for which bits it was measured: mlx-lm takes it.
     """
-    maker = measured(view, view.params["sensitivities"])
+    maker = sensitivities_stage(view, view.params["sensitivities"])
     for name in _MEASURED if maker else ():
         ours, theirs = view.params[name], maker.params[name] if maker else None
         if ours != theirs and maker:
@@ -108,7 +108,7 @@ def sensitivities_from_elsewhere(view: View) -> Iterator[Finding]:
     of the recipe, or make sure that bits and group sizes are those they were measured for.
     """
     path = view.params["sensitivities"]
-    if path and measured(view, path) is None:
+    if path and sensitivities_stage(view, path) is None:
         low, high = (
             f"{view.params[f'{end}_bits']} bits in groups of {view.params[f'{end}_group_size']}"
             for end in _ENDS
@@ -156,7 +156,7 @@ def targets_already_there(view: View) -> Iterator[Finding]:
     mlx-lm does not compare the model, the rows, the seed or the batch size.
     """
     path = view.params["target_dir"]
-    if path in view.known.occupied and view.maker(path) is None:
+    if path in view.facts.existing and view.maker(path) is None:
         message = f"'{path}' is there already, and would be used whatever it was made of"
         yield Finding(
             parameter="target_dir",
@@ -239,12 +239,12 @@ def too_few_tokens(view: View) -> Iterator[Finding]:
     params = view.params
     data = data_at(view, params["data_path"])
     size = data.sizes.get("train") if data else None
-    wanted = params["num_samples"] * params["sequence_length"]
+    needs = params["num_samples"] * params["sequence_length"]
     most = size + TEMPLATE * data.rows["train"] if data and size else None
-    if most is not None and most < wanted:
+    if most is not None and most < needs:
         message = (
             f"{counted(params['num_samples'], 'sample')} of "
-            f"{counted(params['sequence_length'], 'token')} are {wanted:,} tokens, and train has "
+            f"{counted(params['sequence_length'], 'token')} are {needs:,} tokens, and train has "
             f"less than {most:,}: mlx-lm would stop"
         )
         fits = most // params["sequence_length"] // 4
@@ -281,7 +281,7 @@ def model_not_loadable(view: View) -> Iterator[Finding]:
     that speaks of something else.
     """
     for one in view.inputs:
-        facts = view.known.models.get(normal(one.path)) if one.kind == "model" else None
+        facts = view.facts.models.get(normal(one.path)) if one.kind == "model" else None
         if facts is not None and facts.unloadable and view.maker(one.path) is None:
             message = f"mlx-lm could not load the model '{one.path}': {facts.unloadable}"
             yield Finding(parameter=one.parameter, message=message, hint=facts.way_out)

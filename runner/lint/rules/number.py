@@ -51,21 +51,21 @@ def _hint(one: _Number) -> str:
     """Return the number that was probably meant, else how to keep this one."""
     mantissa, _, exponent = f"{one.value:e}".partition("e")
     tenths = [one.value / 10, one.value / 100] if one.high == 1 else []
-    for meant in (float(f"{mantissa}e{-int(exponent)}"), -one.value, *tenths):
-        if meant and one.low <= meant <= one.high:
-            return f"did you mean {shown(float(f'{meant:.12g}'))}?"
+    for guess in (float(f"{mantissa}e{-int(exponent)}"), -one.value, *tenths):
+        if guess and one.low <= guess <= one.high:
+            return f"did you mean {shown(float(f'{guess:.12g}'))}?"
     return "make sure of it, and allow this rule"
 
 
 def _numbers(schema: Json, value: Any, path: Path) -> Iterator[_Number]:
     """Yield every finite number of a value whose schema says what is usual."""
     if isinstance(value, Mapping):
-        known = [*schema.get("properties", {}).items(), *branches(schema, value)]
-        for name, said in known:
+        parts = [*schema.get("properties", {}).items(), *branches(schema, value)]
+        for name, part in parts:
             if name in value:
-                yield from _numbers(said, value[name], (*path, name))
+                yield from _numbers(part, value[name], (*path, name))
     elif isinstance(value, list | tuple):
-        for at, (said, child) in enumerate(zip(schema.get("prefixItems", ()), value, strict=False)):
-            yield from _numbers(said, child, (*path, at))
+        for at, (part, child) in enumerate(zip(schema.get("prefixItems", ()), value, strict=False)):
+            yield from _numbers(part, child, (*path, at))
     elif type(value) in {int, float} and "x-usual" in schema and math.isfinite(value):
         yield _Number(path, value, *schema["x-usual"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from runner.base.constants import RUN_DIR
 from runner.lint.facts import Finding
-from runner.lint.lineage import adapter_at, measured
+from runner.lint.lineage import adapter_at, sensitivities_stage
 from runner.lint.rule import View, rule
 
 _SHELL = re.compile(r"^~[\w.+-]*(?:/|\Z)|\$(?:\{?[A-Za-z_]|\()|`[^`]+`")
@@ -27,12 +27,12 @@ def path_not_expanded(view: View) -> Iterator[Finding]:
     ``{{ env('HOME') }}/…``, or a path relative to the recipe with ``{{ recipe.dir }}``.
     """
     paths = [(one.parameter, one.path) for one in view.inputs]
-    written = {one.param for one in view.tool.outputs.values() if one.param}
-    paths += [(name, view.params[name]) for name in sorted(written)]
+    outputs = {one.param for one in view.tool.outputs.values() if one.param}
+    paths += [(name, view.params[name]) for name in sorted(outputs)]
     for name, path in dict.fromkeys(one for one in paths if isinstance(one[1], str)):
         if _SHELL.search(path.replace(RUN_DIR, "")):
             message = f"'{path}' would be taken letter by letter: nothing fills in {_filled(path)}"
-            yield Finding(parameter=name, message=message, hint=_spelled(path))
+            yield Finding(parameter=name, message=message, hint=_spelling(path))
 
 
 def _filled(path: str) -> str:
@@ -40,28 +40,28 @@ def _filled(path: str) -> str:
     return "what a command prints" if _COMMAND.search(path) else "~ or $NAME"
 
 
-def _spelled(path: str) -> str:
+def _spelling(path: str) -> str:
     """Return how a recipe says a path that was meant for a shell, '' where it cannot be said."""
-    meant = _expanded(path)
-    if not _SHELL.search(meant):
-        return f"write {meant}"
+    spelling = _expand(path)
+    if not _SHELL.search(spelling):
+        return f"write {spelling}"
     if _COMMAND.search(path):
         return "write out what the command prints, or give it in a variable: {{ env('NAME') }}"
-    if meant.startswith("~"):
+    if spelling.startswith("~"):
         return f"write out whose folder that is; a folder of that name here is ./{path}"
     return ""
 
 
-def _expanded(path: str) -> str:
+def _expand(path: str) -> str:
     """Return a path whose ~, $NAME and $(pwd) are said as a recipe says them."""
     home = re.sub(r"^~(?=/|\Z)", "{{ env('HOME') }}", _HERE.sub("", path))
     return _VARIABLE.sub(_environment, home)
 
 
-def _environment(found: re.Match[str]) -> str:
+def _environment(match: re.Match[str]) -> str:
     """Return a variable of bash as a recipe reads it, with what stands in for it."""
-    other = f", '{found[2]}'" if found[2] else ""
-    return f"{{{{ env('{found[1] or found[3]}'{other}) }}}}"
+    other = f", '{match[2]}'" if match[2] else ""
+    return f"{{{{ env('{match[1] or match[3]}'{other}) }}}}"
 
 
 @rule("error", "T22")
@@ -81,12 +81,12 @@ def path_not_there(view: View) -> Iterator[Finding]:
 
     The error is then about the hub, or about a package for data sets, and not about the path.
     """
-    written = {output.param for output in view.tool.outputs.values()}
+    outputs = {output.param for output in view.tool.outputs.values()}
     for one in view.inputs:
         name, kind, path = one.parameter, one.kind, one.path
-        made = view.maker(path) or measured(view, path) or path.startswith(RUN_DIR)
-        makes = kind == "cache" and name in written  # made where it is not there
-        if path in view.known.absent and not (made or makes) and _local(kind, path):
+        has_maker = view.maker(path) or sensitivities_stage(view, path) or path.startswith(RUN_DIR)
+        makes = kind == "cache" and name in outputs  # made where it is not there
+        if path in view.facts.absent and not (has_maker or makes) and _local(kind, path):
             yield Finding(
                 parameter=name, message=f"there is no '{path}'", hint=_way_out(view, kind)
             )
@@ -120,10 +120,10 @@ def name_not_there(view: View) -> Iterator[Finding]:
         kind, path = one.kind, one.path
         if kind == "dataset":  # what 'datasets' loads is called by one word, too
             continue
-        here = "/" not in path or path in view.known.beside
-        if path in view.known.absent and here and not _local(kind, path) and not view.maker(path):
+        here = "/" not in path or path in view.facts.beside
+        if path in view.facts.absent and here and not _local(kind, path) and not view.maker(path):
             message = f"there is no folder '{path}' here; mlx-lm would look for it on the hub"
-            stops = rows and kind == "data" and view.stage.name in view.known.starting
+            stops = rows and kind == "data" and view.stage.name in view.facts.starting
             if view.stage.tool.startswith("data."):  # which knows no hub
                 message = f"there is no '{path}' here, neither a folder nor a file of rows"
             yield Finding(
@@ -141,7 +141,7 @@ def output_unreachable(view: View) -> Iterator[Finding]:
     """
     for output in view.tool.outputs.values():
         path = view.params.get(output.param) if output.param else None
-        why = view.known.unreachable.get(path) if isinstance(path, str) else None
+        why = view.facts.unreachable.get(path) if isinstance(path, str) else None
         if output.param and why:
             straight = posixpath.normpath(str(path))
             hint = f"write {straight}" if "/../" in f"{path}/" else "name another folder"
@@ -161,7 +161,7 @@ def adapter_path_in_use(view: View) -> Iterator[Finding]:
     every stage of every run a folder of its own. Or delete or move what is there.
     """
     path = view.params["adapter_path"]
-    if view.trains and path in view.known.occupied:
+    if view.trains and path in view.facts.existing:
         adapter = adapter_at(view, path)
         what = "an adapter" if adapter else "files"
         message = f"'{path}' holds {what} already, which would be overwritten or mixed"
@@ -181,13 +181,13 @@ def model_folder_in_use(view: View) -> Iterator[Finding]:
     warns, since the recipe is sound and the next machine may have no such folder.
     """
     output = view.stage.outputs.get("model")
-    if output in view.known.occupied:
-        written = view.tool.outputs["model"].param or "model"
+    if output in view.facts.existing:
+        parameter = view.tool.outputs["model"].param or "model"
         refuses = view.stage.tool == "mlx_lm.convert"
         then = "mlx-lm would stop" if refuses else "old weights could be loaded with the new ones"
         message = f"'{output}' is there already: {then}"
-        stops = view.stage.name in view.known.starting
-        yield Finding(parameter=written, message=message, hint=_freed(written), stops=stops)
+        stops = view.stage.name in view.facts.starting
+        yield Finding(parameter=parameter, message=message, hint=_freed(parameter), stops=stops)
 
 
 def _freed(parameter: str) -> str:

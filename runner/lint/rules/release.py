@@ -16,11 +16,11 @@ def newer_than_installed(view: View) -> Iterator[Finding]:
     It would be left out of the command, and what the recipe says would not happen. Install the
     release that reads it, or take the parameter out of the recipe.
     """
-    installed = view.known.packages.get("mlx-lm")
+    installed = view.facts.packages.get("mlx-lm")
     for parameter in view.tool.recent:
         name, since = parameter.name, parameter.since or ""
         new = installed and numbers(installed) < numbers(since)
-        if new and name in view.given and view.params[name] != parameter.default:
+        if new and name in view.explicit and view.params[name] != parameter.default:
             message = f"the installed mlx-lm {installed} does not read {name}: {since} does"
             yield Finding(
                 parameter=name,
@@ -36,7 +36,7 @@ def upload_needs_older_hub(view: View) -> Iterator[Finding]:
     huggingface_hub 2.0 dropped upload_large_folder: the stage would do its work and fail at the
     end. Upload with a stage of ``hf.upload`` instead, or install huggingface_hub below 2.
     """
-    installed = view.known.packages.get("huggingface-hub")
+    installed = view.facts.packages.get("huggingface-hub")
     if installed and numbers(installed) >= (2,) and view.params["upload_repo"]:
         message = f"mlx-lm cannot upload with huggingface_hub {installed}: it would fail at the end"
         yield Finding(

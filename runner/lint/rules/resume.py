@@ -92,21 +92,23 @@ def resume_keys(view: View) -> Iterator[Finding]:
     The tensors of those modules are neither trained nor saved again.
     """
     adapter = _same_type(view)
-    asked = view.params["lora_parameters"]["keys"]
+    keys = view.params["lora_parameters"]["keys"]
     if not adapter or adapter.fine_tune_type == "full":
         return
     before = None if adapter.keys is None else set(adapter.keys)
-    now = None if asked is None else set(asked)
+    now = None if keys is None else set(keys)
     if now is None and (adapter.bare or adapter.whole):
         return  # all modules of a model that may not be known: the trainer compares them
     if before != now:
-        lost = sorted(before - (now or before)) if before else []
-        what = f"{listing(lost)} would be lost" if lost else "the adapted modules would differ"
+        removals = sorted(before - (now or before)) if before else []
+        what = (
+            f"{listing(removals)} would be lost" if removals else "the adapted modules would differ"
+        )
         message = f"{adapter.source} has other keys than this stage: {what}"
         null = adapter.whole or before is None
-        said = "null, which is all of them" if null else listing(sorted(before or ()), _KEYS)
+        previous = "null, which is all of them" if null else listing(sorted(before or ()), _KEYS)
         yield Finding(
-            parameter="lora_parameters.keys", message=message, hint=f"its keys are {said}"
+            parameter="lora_parameters.keys", message=message, hint=f"its keys are {previous}"
         )
 
 
@@ -148,9 +150,9 @@ def resume_not_an_adapter(view: View) -> Iterator[Finding]:
     elif not path.endswith(".safetensors"):
         message = f"'{path}' is no .safetensors file: mlx-lm would stop"
         yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
-    elif maker is None and (found := adapter_at(view, path)) and found.unloadable:
-        message = f"mlx-lm could not load '{path}': {found.unloadable}"
-        yield Finding(parameter="resume_adapter_file", message=message, hint=found.way_out)
+    elif maker is None and (adapter := adapter_at(view, path)) and adapter.unloadable:
+        message = f"mlx-lm could not load '{path}': {adapter.unloadable}"
+        yield Finding(parameter="resume_adapter_file", message=message, hint=adapter.way_out)
     elif _none(view, path):
         message = f"'{path}' holds no adapter: training would start from nothing"
         yield Finding(parameter="resume_adapter_file", message=message, hint=hint)

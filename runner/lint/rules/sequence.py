@@ -74,9 +74,9 @@ def adapter_path_is_no_adapter(view: View) -> Iterator[Finding]:
             message=message,
             hint="name an adapter, as stages.NAME.adapter_path",
         )
-    elif maker is None and (found := adapter_at(view, path)) and found.unloadable:
-        message = f"mlx-lm could not load the adapter '{path}': {found.unloadable}"
-        yield Finding(parameter="adapter_path", message=message, hint=found.way_out)
+    elif maker is None and (adapter := adapter_at(view, path)) and adapter.unloadable:
+        message = f"mlx-lm could not load the adapter '{path}': {adapter.unloadable}"
+        yield Finding(parameter="adapter_path", message=message, hint=adapter.way_out)
 
 
 @rule("error", "T61")

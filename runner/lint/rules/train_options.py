@@ -17,7 +17,7 @@ def keep_without_training(view: View) -> Iterator[Finding]:
     ``keep: !reset null``.
     """
     if not view.trains:
-        for key in _said(view):
+        for key in _own_keys(view):
             message = f"this stage does not train, and '{key}' is about a training"
             yield Finding(
                 parameter=key,
@@ -34,7 +34,7 @@ def trainer_under_launch(view: View) -> Iterator[Finding]:
     ``launch``, or these.
     """
     if view.trains and view.stage.launch:
-        for key in _said(view):
+        for key in _own_keys(view):
             yield Finding(
                 parameter=key,
                 message=f"'{key}' works in one process, not on several ranks",
@@ -148,11 +148,11 @@ def continue_without_checkpoint(view: View) -> Iterator[Finding]:
             )
 
 
-def _said(view: View) -> list[str]:
+def _own_keys(view: View) -> list[str]:
     """Return the keys a stage says about its training."""
     trainer = view.stage.trainer
-    said = {"keep": trainer.get("keep") == "best", "watch": bool(watch_data(trainer))}
-    return [key for key, there in {**said, "continue": view.stage.continues}.items() if there]
+    keys = {"keep": trainer.get("keep") == "best", "watch": bool(watch_data(trainer))}
+    return [key for key, there in {**keys, "continue": view.stage.continues}.items() if there]
 
 
 def _near(count: int, step: int) -> int:

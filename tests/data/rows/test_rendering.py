@@ -182,10 +182,10 @@ def looked_at(stages):
     loaded = load("r.yaml", lambda _: recipe.encode())
     plan = workflow.compiled(loaded.recipe, {}).plan
     found = preflight.rows(plan, here=project.of(plan.file))
-    assert not any(found.unseen.values())
+    assert not any(found.gaps.values())
     places = [(problem.mark.file, problem.mark.line) for problem in found.problems]
     return places + [
-        (name, one.parameter) for name, all_of in found.refused.items() for one in all_of
+        (name, one.parameter) for name, all_of in found.refusals.items() for one in all_of
     ]
 
 

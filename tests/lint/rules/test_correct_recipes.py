@@ -1,6 +1,6 @@
 """Recipes that are right by construction: no rule may say a word."""
 
-from cases import DataSet, Known, convert, found, full, lora, model, rows, stage, text
+from cases import DataSet, DiskFacts, convert, found, full, lora, model, rows, stage, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,8 +87,8 @@ def test_a_correct_recipe_breaks_no_rule(params, bits, known):
     stages["test"]["params"]["batch_size"] = params["batch_size"]
     count = params["batch_size"] * 3
     facts = model(layers=LAYERS, dtype="bfloat16", chat_template=True, model_type="olmo2")
-    on_disk = Known(data=rows(count, count, count).data, models=facts.models)
-    assert found(text(stages), on_disk if known else Known()) == []
+    on_disk = DiskFacts(data=rows(count, count, count).data, models=facts.models)
+    assert found(text(stages), on_disk if known else DiskFacts()) == []
 
 
 @st.composite
@@ -135,8 +135,8 @@ def test_a_chain_of_trainings_of_one_type_breaks_no_rule(params, kind, length, d
         stages["left"] = stage("mlx_lm.lora", **small, test=True, batch_size=size)
     count = params["batch_size"] * 3
     facts = model(layers=LAYERS, dtype="float32", chat_template=True, model_type="llama")
-    known = Known(data=rows(count, count, count).data, models=facts.models)
-    assert found(text(stages), known if data.draw(st.booleans()) else Known()) == []
+    known = DiskFacts(data=rows(count, count, count).data, models=facts.models)
+    assert found(text(stages), known if data.draw(st.booleans()) else DiskFacts()) == []
 
 
 @settings(max_examples=15)
@@ -164,4 +164,4 @@ def test_a_training_on_mixed_rows_breaks_no_rule(params, share, seed):
         name: DataSet(path=name, rows=dict.fromkeys(keys, one), keys=keys)
         for name, one in counts.items()
     }
-    assert found(text(stages), Known(data=sets)) == []
+    assert found(text(stages), DiskFacts(data=sets)) == []

@@ -10,7 +10,7 @@ from cases import (
     OLD,
     PLAIN,
     TARGETS,
-    Known,
+    DiskFacts,
     adapter,
     after_training,
     compiled,
@@ -36,15 +36,17 @@ from runner.lint.rule import problems, views
 
 
 def messages(stages, known=None):
-    return [p.message for p in problems(compiled(text(stages)), load.catalog(), known or Known())]
+    return [
+        p.message for p in problems(compiled(text(stages)), load.catalog(), known or DiskFacts())
+    ]
 
 
 def hints(stages, known=None):
-    return [p.hint for p in problems(compiled(text(stages)), load.catalog(), known or Known())]
+    return [p.hint for p in problems(compiled(text(stages)), load.catalog(), known or DiskFacts())]
 
 
 def view(stages, name, known=None):
-    every = views(compiled(text(stages)), load.catalog(), known or Known())
+    every = views(compiled(text(stages)), load.catalog(), known or DiskFacts())
     return next(one for one in every if one.stage.name == name)
 
 
@@ -53,8 +55,8 @@ def view(stages, name, known=None):
 
 def test_given_names_are_dotted_and_hold_inherited_ones():
     stages = {"a": lora(lora_parameters={"rank": 4}), "b": {"extends": "a", "params": {"seed": 3}}}
-    assert {"seed", "batch_size"} & view(stages, "b").given == {"seed"}
-    assert {"model", "lora_parameters", "lora_parameters.rank"} <= view(stages, "b").given
+    assert {"seed", "batch_size"} & view(stages, "b").explicit == {"seed"}
+    assert {"model", "lora_parameters", "lora_parameters.rank"} <= view(stages, "b").explicit
 
 
 def test_a_view_finds_the_maker_of_a_file_in_an_output_folder():
@@ -359,7 +361,7 @@ def test_signs_of_the_shell_are_seen_in_every_path(path):
     [("./m", True), ("/m", True), ("a/b/c", True), ("../m", True), ("a/b", False), ("m", False)],
 )
 def test_a_path_is_told_from_a_hub_name(path, local):
-    said = found(text(one(model=path)), Known(absent=frozenset({path})))
+    said = found(text(one(model=path)), DiskFacts(absent=frozenset({path})))
     assert [slug for slug in said if slug != "name-not-there"] == (
         ["path-not-there"] if local else []
     )
@@ -373,12 +375,12 @@ def said_of(known, **params):
 
 @pytest.mark.parametrize("path, local", [("data/rows", True), ("owner/rows", False)])
 def test_a_name_whose_folder_is_here_is_no_hub_name(path, local):
-    known = Known(absent=frozenset({path}), beside=frozenset({"data/rows"}))
+    known = DiskFacts(absent=frozenset({path}), beside=frozenset({"data/rows"}))
     assert found(text(one(data=path)), known) == (["name-not-there"] if local else [])
 
 
 def test_a_model_that_is_not_here_is_told_what_a_hub_id_looks_like():
-    known = Known(absent=frozenset({"qwen"}), starting=frozenset({"train"}))
+    known = DiskFacts(absent=frozenset({"qwen"}), starting=frozenset({"train"}))
     ((severity, message, hint),) = said_of(known, model="qwen")
     assert severity == "warning", "a name of the hub may have no owner"
     assert message == "there is no folder 'qwen' here; mlx-lm would look for it on the hub"
@@ -386,7 +388,7 @@ def test_a_model_that_is_not_here_is_told_what_a_hub_id_looks_like():
 
 
 def test_rows_that_are_not_here_are_told_what_they_look_like():
-    known = Known(absent=frozenset({"data"}))
+    known = DiskFacts(absent=frozenset({"data"}))
     ((severity, _, hint),) = said_of(known, data="data", chat_feature="turns")
     assert severity == "warning"
     assert hint.startswith("rows go into its train.jsonl and valid.jsonl, one a line: ")
@@ -399,24 +401,24 @@ def test_rows_that_are_not_here_are_told_what_they_look_like():
 
 
 def test_an_adapter_never_comes_from_the_hub():
-    known = Known(absent=frozenset({"old"}))
+    known = DiskFacts(absent=frozenset({"old"}))
     assert found(text(after_training(adapter_path="old")), known) == ["path-not-there"]
 
 
 def test_what_a_stage_makes_need_not_be_there():
     stages = {"q": convert(mlx_path="./m"), "a": lora(model="./m")}
-    assert found(text(stages), Known(absent=frozenset({"./m"}))) == []
+    assert found(text(stages), DiskFacts(absent=frozenset({"./m"}))) == []
 
 
 def test_convert_refuses_a_folder_that_is_there():
-    known = Known(occupied=frozenset({"out"}))
+    known = DiskFacts(existing=frozenset({"out"}))
     assert messages({"q": convert(mlx_path="out")}, known) == [
         "'out' is there already: mlx-lm would stop"
     ]
 
 
 def test_a_place_in_use_has_a_way_out():
-    known = Known(occupied=frozenset({"out"}))
+    known = DiskFacts(existing=frozenset({"out"}))
     stages = {"a": lora(adapter_path="out")}
     (found,) = problems(compiled(text(stages)), load.catalog(), known)
     hint = "delete or move it, or leave adapter_path out: each run then has its own place"
@@ -468,7 +470,7 @@ def test_completions_come_before_messages():
 
 def test_an_hf_dataset_is_not_looked_for_in_the_default_data():
     stages = one(data="absent", hf_dataset={"path": "o/d"})
-    assert found(text(stages), Known(data={"mlx-community/WikiSQL": rows().data["rows"]})) == []
+    assert found(text(stages), DiskFacts(data={"mlx-community/WikiSQL": rows().data["rows"]})) == []
 
 
 def test_a_gate_on_all_validation_rows_is_fine():

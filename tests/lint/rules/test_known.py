@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from cases import Known, after_training, compiled, convert, found, lora, one, stage, text
+from cases import DiskFacts, after_training, compiled, convert, found, lora, one, stage, text
 from msgspec.structs import replace
 
 from runner.lint import read_facts
@@ -332,7 +332,7 @@ def test_everything_a_plan_names_is_looked_at(tmp_path, monkeypatch):
     assert seen.data["rows"].rows == {"train": 4, "test": 1}
     assert set(seen.adapters) == {"old/adapters.safetensors"}
     assert seen.absent == {"nowhere"}
-    assert seen.occupied == {"old"}
+    assert seen.existing == {"old"}
 
 
 def test_looking_finds_what_the_rules_speak_of(tmp_path, monkeypatch):
@@ -402,12 +402,12 @@ def test_an_unreadable_folder_is_absent(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "read_text", refuse)
     seen = look(whole)
     assert {one.unloadable for one in seen.models.values()} == {"it has no config.json"}
-    assert seen.occupied == frozenset()
+    assert seen.existing == frozenset()
 
 
 def test_known_is_empty_for_a_plan_that_names_nothing_on_disk():
     seen = look(plan(one(model="nowhere/model", data="nowhere/rows")))
-    nothing = Known(absent=frozenset({"nowhere/model", "nowhere/rows"}), packages=seen.packages)
+    nothing = DiskFacts(absent=frozenset({"nowhere/model", "nowhere/rows"}), packages=seen.packages)
     assert seen == nothing
     assert read_facts.SPLITS == ("train", "valid", "test")
 
@@ -417,4 +417,4 @@ def test_a_path_whose_folder_is_there_is_known_and_looked_at_again(tmp_path, mon
     Path("data").mkdir()
     whole = plan(one(model="owner/model", data="data/rows"))
     assert look(whole).beside == frozenset({"data/rows"})
-    assert ("folder", "data") in read_facts.named(whole, tmp_path)
+    assert ("folder", "data") in read_facts.places(whole, tmp_path)

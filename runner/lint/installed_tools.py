@@ -11,20 +11,20 @@ from runner.runs.rehearse import rehearse
 from runner.system import machine
 
 
-def rehearsed(result: Compilation) -> list[Problem]:
+def parser_problems(result: Compilation) -> list[Problem]:
     """Return what the installed tools' own parsers refuse, or read differently, of a recipe."""
     whole, drafts = result.plan, result.resolver.drafts
     if whole is None:
         return []
     return [
-        _refused(drafts[name].node.key_mark, whole.stage(name).tool, said, asked=asked)
-        for name, said, asked in rehearse(whole, load.installed_catalog())
+        _problem(drafts[name].node.key_mark, whole.stage(name).tool, output, ran=ran)
+        for name, output, ran in rehearse(whole, load.installed_catalog())
     ]
 
 
-def _refused(mark: Mark, tool: str, said: str, *, asked: bool) -> Problem:
-    notes = tuple((None, line) for line in said.splitlines())
-    if asked:
+def _problem(mark: Mark, tool: str, output: str, *, ran: bool) -> Problem:
+    notes = tuple((None, line) for line in output.splitlines())
+    if ran:
         why = f"the installed {tool} does not take this stage as planned"
         hint = "run-recipe doctor says how the installation differs"
         return Problem(mark=mark, message=why, rule="installed-tool", hint=hint, notes=notes)
@@ -38,15 +38,15 @@ def _refused(mark: Mark, tool: str, said: str, *, asked: bool) -> Problem:
 def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return what catalogue and installation do not say alike, and the tools not to be asked."""
     catalog = load.installed_catalog()
-    seen = machine.ask("runner.worker.introspect", *names)
-    if set(seen) == {"error"}:
-        raise UnfitError(f"the installed tools cannot be asked: {seen['error']}")
+    answers = machine.ask("runner.worker.introspect", *names)
+    if set(answers) == {"error"}:
+        raise UnfitError(f"the installed tools cannot be asked: {answers['error']}")
     differences: list[str] = []
     unavailable: dict[str, str] = {}
-    for name, said in seen.items():
+    for name, answer in answers.items():
         tool = catalog.get(name)
-        if "unavailable" in said:
-            unavailable[name] = said["unavailable"]
+        if "unavailable" in answer:
+            unavailable[name] = answer["unavailable"]
         elif tool is not None:
-            differences += [str(difference) for difference in compare(tool, said)]
+            differences += [str(difference) for difference in compare(tool, answer)]
     return differences, unavailable
