@@ -93,10 +93,10 @@ def _table(report: FolderReport) -> Iterator[str]:
     ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
-        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        names = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
         name = row[4].ljust(widths[4])
         right = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
-        yield "  ".join([*left, *right[2:4], name, *right[5:]]).rstrip()
+        yield "  ".join([*names, *right[2:4], name, *right[5:]]).rstrip()
     for name, stats in report.splits.items():
         tokens = stats.tokens
         if tokens and (tokens.cut_rows or tokens.hidden_answers):
@@ -138,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
         description="Check every row of a data folder as mlx-lm would read it.",
         allow_abbrev=False,
     )
-    add, known = parser.add_argument, Features()
+    add, defaults = parser.add_argument, Features()
     add("folder", metavar="DIR", help="the folder of train.jsonl, valid.jsonl, test.jsonl")
     add("--batch-size", type=_positive, metavar="N", help="find rows that no batch reaches")
     add("--mask-prompt", action="store_true", help="check for a training with mask_prompt")
@@ -146,10 +146,12 @@ def parser() -> argparse.ArgumentParser:
     add("--max-seq-length", type=_positive, default=2048, metavar="N", help="where rows are cut")
     add("--require", action="append", choices=SPLITS, help="a split that must be there [train]")
     add("--role", action="append", default=[], help="a role the chat template knows (repeatable)")
-    add("--prompt-feature", default=known.prompt, metavar="KEY", help="the key of the prompt")
-    add("--completion-feature", default=known.completion, metavar="KEY", help="of the completion")
-    add("--chat-feature", default=known.chat, metavar="KEY", help="the key of the messages")
-    add("--text-feature", default=known.text, metavar="KEY", help="the key of the text")
+    add("--prompt-feature", default=defaults.prompt, metavar="KEY", help="the key of the prompt")
+    add(
+        "--completion-feature", default=defaults.completion, metavar="KEY", help="of the completion"
+    )
+    add("--chat-feature", default=defaults.chat, metavar="KEY", help="the key of the messages")
+    add("--text-feature", default=defaults.text, metavar="KEY", help="the key of the text")
     add("--limit", type=_positive, default=20, metavar="N", help="problems to show of a kind")
     add("--format", choices=("text", "json"), default="text", help="what to print")
     return parser

@@ -35,11 +35,11 @@ def key(text: str) -> str:
 
 def add_features(parser: argparse.ArgumentParser) -> None:
     """Add the keys of rows, called as in mlx-lm."""
-    known = Features()
+    defaults = Features()
     for name in _FEATURES:
         parser.add_argument(
             f"--{name}-feature",
-            default=getattr(known, name),
+            default=getattr(defaults, name),
             metavar="KEY",
             help=f"the key of {'the messages' if name == 'chat' else f'the {name}'} in a row",
         )

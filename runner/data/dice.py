@@ -45,10 +45,10 @@ class Dice:
 
     def weighted(self, rows: Sequence[int], weights: Sequence[int], count: int) -> array[int]:
         """Draw `count` of the rows, each at most once: the next by weight among those left."""
-        tree, found = _Sums(weights), array("I")
+        tree, sample = _Sums(weights), array("I")
         for _ in range(count):
-            found.append(rows[tree.take(self.below(tree.total))])
-        return found
+            sample.append(rows[tree.take(self.below(tree.total))])
+        return sample
 
 
 class _Sums:

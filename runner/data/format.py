@@ -16,7 +16,7 @@ from msgspec import Struct
 from runner.base.errors import ToolError
 from runner.base.problems import counted
 from runner.data import cli
-from runner.data.layouts import LAYOUTS, LayoutError, LayoutKeys, Template, converted
+from runner.data.layouts import LAYOUTS, LayoutError, LayoutKeys, Template, convert_row
 from runner.data.pieces import Piece, each, lines
 from runner.data.reader import Reader, refusal, require_short, splits_of
 from runner.data.refusals import Precheck
@@ -157,15 +157,15 @@ class Conversion(Struct, frozen=True, kw_only=True):
 
     def piece(self, file: Path, piece: Piece) -> tuple[Piece, bytes, int]:
         """Return the rows of a piece of a file in the other layout, and their number."""
-        read, found = quick_parse(), []
+        read, output = quick_parse(), []
         number, line = piece.line, b""
         row: dict[str, Any] = {}
         try:
             for number, line in enumerate(lines(file, piece), piece.line):  # noqa: B007 - for refusals
                 row = _mapping(_value(line, read))
                 self.require_layout(row)
-                made = converted(row, self.source, self.to, self.keys)
-                found.append(_line({k: v for k, v in made.items() if k not in self.drop}))
+                target_row = convert_row(row, self.source, self.to, self.keys)
+                output.append(_line({k: v for k, v in target_row.items() if k not in self.drop}))
         except RowError as error:
             raise refusal(error.flaw, file, number, line) from error
         except LayoutError as error:
@@ -173,7 +173,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
             flaw = Flaw(rule="row-not-convertible", message=str(error), hint=error.hint, path=there)
             raise refusal(flaw, file, number, line) from error
         require_short(piece, file, number)
-        return piece, b"".join(found), len(found)
+        return piece, b"".join(output), len(output)
 
     def require_layout(self, row: dict[str, Any]) -> None:
         """Refuse a row of another layout than the first."""
@@ -186,16 +186,16 @@ class Conversion(Struct, frozen=True, kw_only=True):
 
 
 def _only(row: dict[str, Any], keys: LayoutKeys) -> str:
-    found = keys.layouts(row)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        message = f"can be read as {' and as '.join(found)}"
+    layouts = keys.layouts(row)
+    if len(layouts) == 1:
+        return layouts[0]
+    if layouts:
+        message = f"can be read as {' and as '.join(layouts)}"
         raise RowError(
             Flaw(rule="row-two-formats", message=message, hint="leave only the keys you mean")
         )
-    known = "; ".join(f"{name}: {', '.join(names)}" for name, names in keys.names.items())
-    hint = f"name its keys, as in --response-feature output. Known are {known}"
+    keys_of = "; ".join(f"{name}: {', '.join(names)}" for name, names in keys.names.items())
+    hint = f"name its keys, as in --response-feature output. Known are {keys_of}"
     raise RowError(Flaw(rule="row-without-format", message="has the keys of no layout", hint=hint))
 
 

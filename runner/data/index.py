@@ -61,7 +61,7 @@ class IndexPart(NamedTuple):
     starts: array[int]
     sizes: array[int]
     place: int
-    written: int
+    size: int
 
 
 def write_rows(file: Path, indexes: Sequence[Index], numbers: array[int], reader: Reader) -> None:
@@ -73,8 +73,8 @@ def write_rows(file: Path, indexes: Sequence[Index], numbers: array[int], reader
     crew = reader.crew if len(numbers) > 2 * PART else Crew()
     rows, size = (sum(of) for of in zip(*((len(i), i.offsets[-1]) for i in indexes), strict=True))
     done, total = 0, size * len(numbers) // max(rows, 1)
-    for written in crew.each(partial(_fill, file, _bases(indexes)), parts(indexes, numbers)):
-        done += written
+    for amount in crew.each(partial(_fill, file, _bases(indexes)), parts(indexes, numbers)):
+        done += amount
         if reader.meter:
             reader.meter(min(done, total), total, f"writing {file.name}")
     sync_file(file)
@@ -100,12 +100,12 @@ def parts(indexes: Sequence[Index], numbers: array[int]) -> Iterator[IndexPart]:
     place = 0
     for first in range(0, len(numbers), PART):
         # One number more makes a tuple of one, too.
-        chosen = itemgetter(*numbers[first : first + PART], 0)
-        held = array("I", chosen(sizes)[:-1])
+        pick = itemgetter(*numbers[first : first + PART], 0)
+        row_sizes = array("I", pick(sizes)[:-1])
         more = sum(numbers[first : first + PART].count(row) for row in unended)
-        part = IndexPart(array("Q", chosen(starts)[:-1]), held, place, sum(held) + more)
+        part = IndexPart(array("Q", pick(starts)[:-1]), row_sizes, place, sum(row_sizes) + more)
         yield part
-        place += part.written
+        place += part.size
 
 
 def _fill(file: Path, bases: Sequence[tuple[int, Path]], part: IndexPart) -> int:
@@ -113,12 +113,12 @@ def _fill(file: Path, bases: Sequence[tuple[int, Path]], part: IndexPart) -> int
     with file.open("r+b", buffering=1 << 20) as stream:
         stream.seek(part.place)
         stream.writelines(lines_of(bases, part))
-    return part.written
+    return part.size
 
 
 def lines_of(bases: Sequence[tuple[int, Path]], part: IndexPart) -> Iterator[bytes]:
     """Yield the rows of a part, each with a newline at its end."""
-    read, firsts, more = os.pread, [base for base, _ in bases], part.written - sum(part.sizes)
+    read, firsts, more = os.pread, [base for base, _ in bases], part.size - sum(part.sizes)
     with ExitStack() as stack:
         files = [stack.enter_context(opened(path)).fileno() for _, path in bases]
         for start, size in zip(part.starts, part.sizes, strict=True):

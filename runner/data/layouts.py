@@ -60,9 +60,9 @@ class Template(Struct, frozen=True, kw_only=True):
 
     def read(self, text: str) -> tuple[str, str]:
         """Return prompt and completion. Raises LayoutError where there is not one reading."""
-        held = text.startswith(self.head) and text.endswith(self.tail)
+        fits = text.startswith(self.head) and text.endswith(self.tail)
         inside = text[len(self.head) : len(text) - len(self.tail)]
-        if not held or len(self.head) + len(self.tail) > len(text):
+        if not fits or len(self.head) + len(self.tail) > len(text):
             raise LayoutError("does not have the form of the template")
         prompt, middle, completion = inside.partition(self.middle)
         if not middle:
@@ -87,12 +87,12 @@ class LayoutKeys(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def names(self) -> Mapping[str, tuple[str, ...]]:
         """The keys that tell each layout."""
-        known = self.features
+        features = self.features
         return {
-            "chat": (known.chat,),
-            "completions": (known.prompt, known.completion),
+            "chat": (features.chat,),
+            "completions": (features.prompt, features.completion),
             "instruction": (self.instruction, self.response),
-            "text": (known.text,),
+            "text": (features.text,),
             "sharegpt": ("conversations",),
             "pair": ("chosen", "rejected"),
         }
@@ -103,26 +103,26 @@ class LayoutKeys(Struct, frozen=True, kw_only=True, dict=True):
             return ["pair"]
         if share_gpt(row):
             return ["sharegpt"]
-        found = [
+        matches = [
             name
             for name, keys in self.names.items()
             if name not in {"sharegpt", "pair"} and all(key in row for key in keys)
         ]
-        if "instruction" in found and self.names["instruction"] == self.names["completions"]:
-            found.remove("completions")  # they were named because of the input beside them
-        return found
+        if "instruction" in matches and self.names["instruction"] == self.names["completions"]:
+            matches.remove("completions")  # they were named because of the input beside them
+        return matches
 
 
-def converted(row: Json, source: str, target: str, keys: LayoutKeys) -> Json:
+def convert_row(row: Json, source: str, target: str, keys: LayoutKeys) -> Json:
     """Return a row in the target layout. Raises LayoutError where it would lose something."""
     if source == target:
         return row
     messages, rest = READERS[source](row, keys)
-    found = {**WRITERS[target](messages, rest, keys), **rest}
-    back, other = READERS[target](found, keys)
+    result = {**WRITERS[target](messages, rest, keys), **rest}
+    back, other = READERS[target](result, keys)
     if (back, other) != (messages, rest):
         raise LayoutError(f"would not come back from {target} as it is")
-    return found
+    return result
 
 
 def _without(row: Json, *names: str) -> Json:
@@ -203,9 +203,9 @@ def _turn(turn: Any, path: tuple[str | int, ...]) -> Json:
 
 def _of_pair(row: Json, keys: LayoutKeys) -> tuple[list[Json], Json]:
     """Return the question and the chosen answer; the other answer stays in the row."""
-    chosen, _ = pair_of(row) or ("", "")
-    rest = _without(row, chosen)
-    answer = _messages(row[chosen], "assistant", (chosen,))
+    preferred, _ = pair_of(row) or ("", "")
+    rest = _without(row, preferred)
+    answer = _messages(row[preferred], "assistant", (preferred,))
     if len(answer) > 1:  # the whole conversation
         return answer, rest
     if share_gpt(row):
@@ -213,32 +213,32 @@ def _of_pair(row: Json, keys: LayoutKeys) -> tuple[list[Json], Json]:
         return [*turns, *answer], rest
     name = next((n for n in (keys.features.chat, *QUESTIONS) if n in row), "")
     if not name:
-        raise LayoutError("has no question beside its answers", (chosen,))
+        raise LayoutError("has no question beside its answers", (preferred,))
     question = rest.pop(name)
     if isinstance(question, dict) and "messages" in question:  # as OpenAI writes them
         rest |= {key: question[key] for key in question if key != "messages"}
         question = question["messages"]
-    found = _messages(question, "user", (name,))
+    messages = _messages(question, "user", (name,))
     more = rest.get(keys.input) if name != keys.input else None
     if more and isinstance(more, str) and isinstance(question, str):
-        found[0]["content"] += f"\n\n{more}"
+        messages[0]["content"] += f"\n\n{more}"
     system = rest.get("system")
     if isinstance(system, str) and system:
-        found = [{"role": "system", "content": rest.pop("system")}, *found]
-    return [*found, *answer], rest
+        messages = [{"role": "system", "content": rest.pop("system")}, *messages]
+    return [*messages, *answer], rest
 
 
 def _messages(value: Any, role: str, path: tuple[str | int, ...]) -> list[Json]:
     """Return what is said: a text of this role, a message, or messages."""
     if isinstance(value, str):
         return [{"role": role, "content": value}]
-    said = value if isinstance(value, list) else [value]
-    if not said or not all(isinstance(one, dict) for one in said):
+    messages = value if isinstance(value, list) else [value]
+    if not messages or not all(isinstance(one, dict) for one in messages):
         raise LayoutError(f"has neither text nor messages as '{path[0]}'", path)
-    turns = all({"from", "value"} <= one.keys() for one in said)
-    if not turns and not all("role" in one for one in said):
+    turns = all({"from", "value"} <= one.keys() for one in messages)
+    if not turns and not all("role" in one for one in messages):
         raise LayoutError(f"has a message without a role in '{path[0]}'", path)
-    return [_turn(one, path) for one in said] if turns else said
+    return [_turn(one, path) for one in messages] if turns else messages
 
 
 def _to_chat(messages: list[Json], _: Json, keys: LayoutKeys) -> Json:
@@ -263,7 +263,10 @@ def _to_text(messages: list[Json], _: Json, keys: LayoutKeys) -> Json:
     name = keys.features.text
     if keys.template is not None:
         return {name: keys.template.fill(*_question(messages, keys))}
-    if len(messages) == 1 and messages[0] == {"role": "assistant", "content": _said(messages[0])}:
+    if len(messages) == 1 and messages[0] == {
+        "role": "assistant",
+        "content": _content(messages[0]),
+    }:
         return {name: messages[0]["content"]}
     hint = 'say how they are written: template "Question: {prompt}\\nAnswer: {completion}"'
     raise LayoutError("has messages, and text has no roles", (keys.features.chat,), hint)
@@ -271,25 +274,25 @@ def _to_text(messages: list[Json], _: Json, keys: LayoutKeys) -> Json:
 
 def _question(messages: list[Json], keys: LayoutKeys) -> tuple[str, str]:
     """Return what the user asks and the assistant answers, where there is nothing else."""
-    chat, wanted = keys.features.chat, ("user", "assistant")
+    chat, roles = keys.features.chat, ("user", "assistant")
     for at, message in enumerate(messages):
         role = message.get("role") if isinstance(message, dict) else None
-        if at >= len(wanted) or role != wanted[at]:
+        if at >= len(roles) or role != roles[at]:
             raise LayoutError(
                 f"has a message of {role!r} as {chat}[{at}]; only a question of the user and an "
                 "answer of the assistant can be written so",
                 (chat, at),
             )
-        if set(message) != {"role", "content"} or _said(message) is None:
+        if set(message) != {"role", "content"} or _content(message) is None:
             raise LayoutError(
                 f"has more than a text in {chat}[{at}], which would be lost", (chat, at)
             )
-    if len(messages) < len(wanted):
+    if len(messages) < len(roles):
         raise LayoutError(f"has no answer in {chat}", (chat,))
     return messages[0]["content"], messages[1]["content"]
 
 
-def _said(message: Json) -> str | None:
+def _content(message: Json) -> str | None:
     content = message.get("content") if isinstance(message, dict) else None
     return content if isinstance(content, str) else None
 

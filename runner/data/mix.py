@@ -21,7 +21,7 @@ from runner.data.pool import Pool
 from runner.data.reader import Reader, chunks, require_equal, splits_of
 from runner.data.refusals import Precheck
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
-from runner.data.replay import ShareError, replayed
+from runner.data.replay import ShareError, replay_rows
 from runner.system import printer
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def prepare(
     require_equal((ours.kind, f"{ours.file}:1"), (theirs.kind, f"{theirs.file}:1"))
     picked = count(len(ours), pool.drawable, share, allowed)
     dice = Dice(seed)
-    drawn = pool.draw(picked, dice)
+    sample = pool.draw(picked, dice)
     record = {
         "seed": seed,
         "ratio": ratio,
@@ -102,18 +102,18 @@ def prepare(
         "rows": len(ours) + picked,
         "weight_by": weight_by,
         "stratify_by": stratify_by,
-        "replay_classes": pool.classes(drawn),
+        "replay_classes": pool.classes(sample),
     }
 
-    def written(target: Path) -> dict[str, Any]:
+    def write_folder(target: Path) -> dict[str, Any]:
         with replacing(target) as folder:
-            numbers = order(len(ours), drawn, dice)
+            numbers = order(len(ours), sample, dice)
             write_rows(folder / "train.jsonl", (ours, theirs), numbers, reader)
             for name, file in splits.items():
                 write(folder / f"{name}.jsonl", chunks(file))
             return write_record(folder, "mix", record)
 
-    return written
+    return write_folder
 
 
 def count(primary: int, available: int, share: Fraction, tolerance: Fraction) -> int:
@@ -123,15 +123,15 @@ def count(primary: int, available: int, share: Fraction, tolerance: Fraction) ->
             "the primary train.jsonl has no rows; there is nothing to mix into", "primary"
         )
     try:
-        return replayed(primary, available, share, tolerance)
+        return replay_rows(primary, available, share, tolerance)
     except ShareError as error:
         raise ToolError(f"{error}\n    hint: {error.hint}", "ratio") from error
 
 
-def order(primary: int, drawn: Sequence[int], dice: Dice) -> array[int]:
+def order(primary: int, sample: Sequence[int], dice: Dice) -> array[int]:
     """Shuffle all primary rows (numbered first) and the drawn replay rows (numbered after them)."""
     rows = array("I", range(primary))
-    rows.extend(primary + number for number in drawn)
+    rows.extend(primary + number for number in sample)
     dice.shuffle(rows)
     return rows
 

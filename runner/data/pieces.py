@@ -25,15 +25,15 @@ ENDLESS = 256 << 20
 class Piece(Struct, frozen=True, kw_only=True):
     """Whole lines of a file: where they start, their bytes, the number of the first.
 
-    `long` is the size of one more line after them that is too long to be looked at; with `lost` its
-    end was not found, and it is the last of the file that is known.
+    `long` is the size of one more line after them that is too long to be looked at; with `endless`
+    its end was not found, and it is the last of the file that is known.
     """
 
     start: int
     size: int
     line: int
     long: int = 0
-    lost: bool = False
+    endless: bool = False
 
 
 def pieces(file: Path, size: int = PIECE, longest: int = LONGEST) -> Generator[Piece, None, None]:
@@ -43,16 +43,16 @@ def pieces(file: Path, size: int = PIECE, longest: int = LONGEST) -> Generator[P
         while block := stream.read(size):
             tail = b"" if block.endswith(b"\n") else stream.readline(longest)
             count = block.count(b"\n") + tail.endswith(b"\n")
-            held, long, lost = len(block) + len(tail), 0, False
+            length, long, endless = len(block) + len(tail), 0, False
             if len(tail) == longest and not tail.endswith(b"\n"):
                 whole = block.rfind(b"\n") + 1
-                rest, lost = _rest(stream, size)
-                long, held = held - whole + rest, whole
+                rest, endless = _rest(stream, size)
+                long, length = length - whole + rest, whole
                 count += 1
-            yield Piece(start=start, size=held, line=line, long=long, lost=lost)
-            if lost:
+            yield Piece(start=start, size=length, line=line, long=long, endless=endless)
+            if endless:
                 return
-            start, line = start + held + long, line + count
+            start, line = start + length + long, line + count
 
 
 def _rest(stream: io.BufferedReader, size: int) -> tuple[int, bool]:

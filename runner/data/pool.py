@@ -57,7 +57,7 @@ class Pool:
         """Draw so many rows, of every class its share."""
         if not count or not self.stratify_by:
             return self._some(range(len(self.index)), count, dice)
-        drawn = array("I")
+        sample = array("I")
         members = self._members()
         if count < len(members):
             raise ToolError(
@@ -66,14 +66,14 @@ class Pool:
                 "stratify_by",
             )
         for rows, seats in zip(members, apportion([*map(len, members)], count), strict=True):
-            drawn += self._some(rows, seats, dice)
-        return drawn
+            sample += self._some(rows, seats, dice)
+        return sample
 
-    def classes(self, drawn: Iterable[int]) -> dict[str, int] | None:
+    def classes(self, sample: Iterable[int]) -> dict[str, int] | None:
         """Count the drawn rows of each class, None where nothing makes classes."""
         if not self.stratify_by:
             return None
-        counts = Counter(self.kind[row] for row in drawn)
+        counts = Counter(self.kind[row] for row in sample)
         return {value: counts[kind] for value, kind in self.kinds.items()}
 
     def _members(self) -> list[array[int]]:

@@ -23,9 +23,9 @@ from runner.data.rows import (
     Survey,
     first_format,
     foreign,
-    misnamed,
     quick_parse,
     report,
+    wrong_names,
 )
 from runner.data.tokenizer import LocalTokenizer, Paced, too_much
 from runner.system import reader
@@ -90,9 +90,11 @@ def check(
         surveys = {
             split: look.survey(file, f"{folder}/{file.name}") for split, file in files.items()
         }
-    heads = {name: _begins(path / name) for split in splits for name in misnamed(names, split)}
-    found = report(str(folder), names, surveys, splits=splits, required=required, heads=heads)
-    return replace(found, problems=(*unread.values(), *found.problems))
+    heads = {name: _begins(path / name) for split in splits for name in wrong_names(names, split)}
+    whole_report = report(
+        str(folder), names, surveys, splits=splits, required=required, heads=heads
+    )
+    return replace(whole_report, problems=(*unread.values(), *whole_report.problems))
 
 
 def _no_folder(folder: str) -> Problem:
@@ -170,8 +172,8 @@ class _Look:
             for part in each(partial(_piece, whole, file, self.encode), file, self.crew):
                 done += 1
                 self._took(whole, part)
-        except StoppedError as stopped:
-            whole.given_up(too_much(stopped), stopped.step)
+        except StoppedError as error:
+            whole.given_up(too_much(error), error.step)
             self.crew.__exit__()
             self.encode, self.crew = None, Crew(self.workers)
             for part in each(partial(_piece, whole, file, None), file, self.crew, done):
@@ -207,5 +209,5 @@ def _piece(
         if survey.unread and survey.too_many(number):
             break
     if piece.long:
-        survey.skip(number + (piece.size > 0), piece.long, lost=piece.lost)
+        survey.skip(number + (piece.size > 0), piece.long, endless=piece.endless)
     return survey

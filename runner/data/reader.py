@@ -95,8 +95,8 @@ def _piece(
     bounds: Bounds | None = None,
 ) -> tuple[T, int]:
     """Return what is learned of a piece of a file, and its size."""
-    found, parse, use = new(), quick_parse(), RowUse(features=features)
-    take, number, line = found.take, piece.line, b""
+    result, parse, use = new(), quick_parse(), RowUse(features=features)
+    take, number, line = result.take, piece.line, b""
     try:
         for number, line in enumerate(lines(file, piece), piece.line):
             row = parse(line)[0]
@@ -110,7 +110,7 @@ def _piece(
     except RowError as error:
         raise refusal(error.flaw, file, number, line) from error
     require_short(piece, file, number)
-    return found, piece.size
+    return result, piece.size
 
 
 def require_short(piece: Piece, file: Path, last: int) -> None:
@@ -161,11 +161,11 @@ def splits_of(data: Path) -> dict[str, Path]:
         return {"train": data}
     if not data.is_dir():
         raise ToolError(f"there is no {data}; name a folder of train.jsonl, or a .jsonl file")
-    found = {split: data / f"{split}.jsonl" for split in SPLITS}
-    found = {split: file for split, file in found.items() if file.exists()}
-    if "train" not in found:
+    files = {split: data / f"{split}.jsonl" for split in SPLITS}
+    files = {split: file for split, file in files.items() if file.exists()}
+    if "train" not in files:
         raise ToolError(f"there is no {data}/train.jsonl")
-    return found
+    return files
 
 
 def member(row: Mapping[str, Any], name: str, why: str) -> Any:

@@ -34,7 +34,7 @@ class Precheck(Struct, frozen=True, kw_only=True):
     """A tool's parser and what may refuse; each takes the arguments by name, without `out`.
 
     `room` takes them with `out`, which is a folder outside of the run, and refuses one that holds
-    something else. `unasked` are arguments that only the run can look at: they are left out, and
+    something else. `run_only` are arguments that only the run can look at: they are left out, and
     that is told.
     """
 
@@ -43,14 +43,14 @@ class Precheck(Struct, frozen=True, kw_only=True):
     prepare: Callable[..., object] = _nothing
     room: Callable[..., object] = _nothing
     out: str = "out"
-    unasked: tuple[str, ...] = ()
+    run_only: tuple[str, ...] = ()
 
     def look(self, words: Sequence[str], crew: Crew | None) -> list[str]:
         """Return the arguments that were not looked at; without a crew the disk is not read.
 
         Raises ToolError where the tool would refuse, and OSError where it could not read.
         """
-        arguments = _parsed(self.parser(), words)
+        arguments = _parse(self.parser(), words)
         if crew is not None and RUN_DIR not in str(arguments[self.out]):
             self.room(**arguments)
         arguments.pop(self.out)
@@ -58,19 +58,19 @@ class Precheck(Struct, frozen=True, kw_only=True):
         if "prompt_feature" in arguments:
             reader = Reader(features=cli.take_features(arguments), crew=crew or reader.crew)
             arguments["reader"] = reader
-        left = [name for name in self.unasked if arguments.get(name) is not None]
-        arguments |= dict.fromkeys(left)
+        names = [name for name in self.run_only if arguments.get(name) is not None]
+        arguments |= dict.fromkeys(names)
         self.settle(**arguments)
         if crew is not None:
             self.prepare(**arguments)
-        return left
+        return names
 
 
-def _parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
+def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
     """Return what a parser makes of words. Raises ToolError with its last line where it refuses."""
-    with redirect_stderr(io.StringIO()) as said:
+    with redirect_stderr(io.StringIO()) as output:
         try:
             return vars(parser.parse_args([*words]))
         except SystemExit as stop:
-            *_, last = said.getvalue().strip().splitlines() or [""]
+            *_, last = output.getvalue().strip().splitlines() or [""]
             raise ToolError(last.rpartition(": error: ")[2]) from stop

@@ -14,7 +14,7 @@ class ShareError(ValueError):
         self.hint = hint
 
 
-def replayed(primary: int, available: int, share: Fraction, tolerance: Fraction) -> int:
+def replay_rows(primary: int, available: int, share: Fraction, tolerance: Fraction) -> int:
     """Return how many of the `available` rows, beside all primary ones, are that share of both.
 
     Raises ShareError where no number is within the tolerance, or there are not as many.
@@ -33,14 +33,14 @@ def nearest(primary: int, share: Fraction) -> int:
 
 
 def _cannot_hold(primary: int, available: int, share: Fraction, tolerance: Fraction) -> ShareError:
-    wanted = f"within {float(tolerance)} of" if tolerance else "of exactly"
+    margin = f"within {float(tolerance)} of" if tolerance else "of exactly"
     fewer = math.floor(primary * share / (1 - share))
     low, high = (_share(primary, number) for number in (fewer, fewer + 1))
     step = (share / (1 - share)).denominator
     below = primary // step * step
     better = f"{below} or {below + step}" if below else f"{step}"
     message = (
-        f"{counted(primary, 'primary row')} cannot hold a replay share {wanted} {float(share)}: "
+        f"{counted(primary, 'primary row')} cannot hold a replay share {margin} {float(share)}: "
         f"{counted(fewer, 'replay row')} give{'s' * (fewer == 1)} {float(low):.6f}, "
         f"{fewer + 1} give{'s' * (not fewer)} {float(high):.6f}"
     )
@@ -81,9 +81,9 @@ def _ratio(primary: int, rows: int) -> str:
     exact = _share(primary, rows)
     digits = len(str(primary + rows)) + 1
     ratio = Fraction(round(exact * 10**digits), 10**digits)
-    said = f"ratio {float(ratio):g}" if ratio == exact else f"ratio {float(ratio):.{digits}f}"
+    text = f"ratio {float(ratio):g}" if ratio == exact else f"ratio {float(ratio):.{digits}f}"
     apart = abs(exact - ratio)
-    return f"{said} with tolerance {_rounded_up(apart)}" if apart else said
+    return f"{text} with tolerance {_rounded_up(apart)}" if apart else text
 
 
 def _share(primary: int, rows: int) -> Fraction:

@@ -122,17 +122,17 @@ def prepare(
     settle(seed=seed)
     splits = splits_of(data)
     encode = _tokenizer(model) if model else None
-    wanted = [name for name in splits if all_splits or name == "train"]
+    names = [name for name in splits if all_splits or name == "train"]
     # Of a row that is cut, core.rows would count the tokens of its prompt, too.
     use = RowUse(features=reader.features, max_seq_length=sys.maxsize)
     pads = padded(max_seq_length) if encode else int
     sorts = {}
-    for name in wanted:
+    for name in names:
         new = partial(Lengths, file=splits[name], use=use, encode=encode, longest=max_seq_length)
         sorts[name] = _learned(reader, splits[name], new)
         if not len(sorts[name].index):
             raise ToolError(f"{splits[name]} has no rows", "data")
-    orders = {name: order(found, pads, batch_size, Dice(seed)) for name, found in sorts.items()}
+    orders = {name: order(lengths, pads, batch_size, Dice(seed)) for name, lengths in sorts.items()}
     train = sorts["train"]
     before = array("I", chain(*by_keys(train.keys, range(len(train.keys)))))
     record = {
@@ -141,24 +141,24 @@ def prepare(
         "unit": "tokens" if encode else "characters",
         "batch_size": batch_size,
         "max_seq_length": max_seq_length,
-        "splits": wanted,
+        "splits": names,
         "rows": len(before),
         "padding_before": padding(train.length, before, batch_size, pads),
         "padding_after": padding(train.length, orders["train"], batch_size, pads),
         "unreached_rows": len(before) % batch_size,
     }
 
-    def written(target: Path) -> dict[str, Any]:
+    def write_folder(target: Path) -> dict[str, Any]:
         with replacing(target) as folder:
             for name, file in splits.items():
-                made = folder / f"{name}.jsonl"
-                if name in wanted:
-                    write_rows(made, (sorts[name].index,), orders[name], reader)
+                path = folder / f"{name}.jsonl"
+                if name in names:
+                    write_rows(path, (sorts[name].index,), orders[name], reader)
                 else:
-                    write(made, chunks(file))
+                    write(path, chunks(file))
             return write_record(folder, "sort", record)
 
-    return written
+    return write_folder
 
 
 def padded(longest: int) -> Callable[[int], int]:
@@ -174,30 +174,30 @@ def by_keys(keys: Sequence[int], rows: Sequence[int]) -> list[array[int]]:
     return [groups[number] for number in sorted(groups)]
 
 
-def order(found: Lengths, pads: Callable[[int], int], batch: int, dice: Dice) -> array[int]:
+def order(lengths: Lengths, pads: Callable[[int], int], batch: int, dice: Dice) -> array[int]:
     """Return all rows: by number of keys, then by padded length; rows that pad alike are mixed.
 
     The last rows, which fill no batch and are never trained on, are drawn: else they would be the
     longest. Lengths rise in one group of keys and fall in the next, so that the batch between two
     holds rows of similar length, too.
     """
-    rows = array("I", range(len(found.keys)))
+    rows = array("I", range(len(lengths.keys)))
     dice.shuffle(rows)
-    groups = by_keys(found.keys, rows)
+    groups = by_keys(lengths.keys, rows)
     rest = len(rows) % batch
-    left: list[array[int]] = []
+    rests: list[array[int]] = []
     for group in reversed(groups):
-        left.insert(0, group[len(group) - min(rest, len(group)) :])
-        del group[len(group) - len(left[0]) :]
-        rest -= len(left[0])
-    return _joined(groups, left, lambda row: pads(found.length[row]))
+        rests.insert(0, group[len(group) - min(rest, len(group)) :])
+        del group[len(group) - len(rests[0]) :]
+        rest -= len(rests[0])
+    return _joined(groups, rests, lambda row: pads(lengths.length[row]))
 
 
 def _joined(
-    groups: Sequence[array[int]], left: Sequence[array[int]], size: Callable[[int], int]
+    groups: Sequence[array[int]], rests: Sequence[array[int]], size: Callable[[int], int]
 ) -> array[int]:
     joined = array("I")
-    for at, (group, last) in enumerate(zip(groups, left, strict=True)):
+    for at, (group, last) in enumerate(zip(groups, rests, strict=True)):
         sizes: dict[int, array[int]] = {}
         for row in group:
             sizes.setdefault(size(row), array("I")).append(row)
@@ -228,11 +228,11 @@ def _learned(reader: Reader, file: Path, new: partial[Lengths]) -> Lengths:
     with Cells(reader.crew.workers) as cells:
         try:
             return reader.learn(file, new, deep=True, cells=cells)
-        except StoppedError as stopped:
-            message = f"cannot be tokenized by the model's chat template: {too_much(stopped)}"
+        except StoppedError as error:
+            message = f"cannot be tokenized by the model's chat template: {too_much(error)}"
             hint = "leave model out to sort by characters"
             flaw = Flaw(rule="row-template-error", message=message, hint=hint)
-            raise refusal(flaw, file, stopped.step, b"") from stopped
+            raise refusal(flaw, file, error.step, b"") from error
 
 
 def _tokenizer(model: str) -> LocalTokenizer:
@@ -277,7 +277,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-AHEAD = Precheck(parser=parser, settle=settle, prepare=prepare, room=room, unasked=("model",))
+AHEAD = Precheck(parser=parser, settle=settle, prepare=prepare, room=room, run_only=("model",))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -286,12 +286,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     with cli.reading(arguments) as reader:
         record = sort(**arguments, reader=reader)
     rest = record["unreached_rows"]
-    left = f"; {counted(rest, 'row')} fill{'s' * (rest == 1)} no batch" if rest else ""
+    remainder = f"; {counted(rest, 'row')} fill{'s' * (rest == 1)} no batch" if rest else ""
     rows = counted(record["rows"], "row")
     printer.show(
         f"{arguments['out']}: {rows} by {record['unit']}; of what batches of "
         f"{record['batch_size']} compute, {record['padding_after']:.0%} is padding, "
-        f"was {record['padding_before']:.0%}{left}"
+        f"was {record['padding_before']:.0%}{remainder}"
     )
 
 

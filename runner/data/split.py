@@ -65,9 +65,9 @@ def settle(*, valid: float, test: float, seed: int, **_: object) -> None:
     for name, amount in shares.items():
         _require_amount(name, amount)
     if max(shares.values()) < 1 <= sum(Fraction(str(share)) for share in shares.values()):
-        said = f"a valid share of {valid:g} and a test share of {test:g}"
+        text = f"a valid share of {valid:g} and a test share of {test:g}"
         way_out = "Write two shares of less than 1 in all"
-        raise ToolError(f"{said} leave no row to train on. {way_out}", "valid")
+        raise ToolError(f"{text} leave no row to train on. {way_out}", "valid")
 
 
 def prepare(
@@ -88,36 +88,36 @@ def prepare(
     if not alike.rows:
         raise ToolError(f"{file} has no rows to split", "data")
     groups = alike.groups()
-    asked = {"valid": valid, "test": test}
-    wanted = {name: count(len(groups), name, amount) for name, amount in asked.items()}
-    _require_rest(len(groups), wanted)
-    place, found = deal(groups, wanted, Dice(seed))
+    amounts = {"valid": valid, "test": test}
+    goals = {name: count(len(groups), name, amount) for name, amount in amounts.items()}
+    _require_rest(len(groups), goals)
+    place, results = deal(groups, goals, Dice(seed))
     sizes = [size for size in groups.sizes() if size]
-    _require_filled(wanted, found, sizes)
+    _require_filled(goals, results, sizes)
     record = {
         "seed": seed,
         "group_by": group_by,
         "rows": len(groups),
         "groups": len(sizes),
         "largest_group": max(sizes),
-        **{f"{name}_rows": found[name] for name in SPLITS},
-        **{f"{name}_wanted": wanted[name] for name in wanted},
+        **{f"{name}_rows": results[name] for name in SPLITS},
+        **{f"{name}_wanted": goals[name] for name in goals},
     }
 
-    def written(target: Path) -> dict[str, Any]:
+    def write_folder(target: Path) -> dict[str, Any]:
         with replacing(target) as folder:
             for at, name in enumerate(SPLITS):
-                if found[name]:
+                if results[name]:
                     write(folder / f"{name}.jsonl", _dealt(file, place, at))
             return write_record(folder, "split", record)
 
-    return written
+    return write_folder
 
 
 def _require_amount(name: str, amount: float) -> None:
     if not 0 <= amount < math.inf or (amount >= 1 and amount != int(amount)):
-        said = f"{name} is {amount:g}; it is a share below 1, or a whole number of rows"
-        raise ToolError(said, name)
+        why = f"{name} is {amount:g}; it is a share below 1, or a whole number of rows"
+        raise ToolError(why, name)
 
 
 def count(rows: int, name: str, amount: float) -> int:
@@ -125,14 +125,14 @@ def count(rows: int, name: str, amount: float) -> int:
     _require_amount(name, amount)
     if amount >= 1:
         return int(amount)
-    found = math.floor(rows * Fraction(str(amount)) + Fraction(1, 2))
-    if amount and not found:
+    number = math.floor(rows * Fraction(str(amount)) + Fraction(1, 2))
+    if amount and not number:
         raise ToolError(
             f"a share of {amount:g} of {counted(rows, 'row')} is no {name} row. "
             f"Say {name} 1 for one row, or {name} 0 for none",
             name,
         )
-    return found
+    return number
 
 
 def _only_train(data: Path) -> Path:
@@ -148,27 +148,27 @@ def _only_train(data: Path) -> Path:
     return file
 
 
-def _require_rest(rows: int, wanted: Mapping[str, int]) -> None:
-    if rows <= sum(wanted.values()):
-        asked = [name for name, number in wanted.items() if number]
-        said = " and ".join(f"{wanted[name]} {name}" for name in asked)
-        why = f"of {counted(rows, 'row')}, {said} would leave none to train on"
-        raise ToolError(why, asked[0])
+def _require_rest(rows: int, goals: Mapping[str, int]) -> None:
+    if rows <= sum(goals.values()):
+        names = [name for name, number in goals.items() if number]
+        sizes = " and ".join(f"{goals[name]} {name}" for name in names)
+        why = f"of {counted(rows, 'row')}, {sizes} would leave none to train on"
+        raise ToolError(why, names[0])
 
 
 def _require_filled(
-    wanted: Mapping[str, int], found: Mapping[str, int], sizes: Sequence[int]
+    goals: Mapping[str, int], results: Mapping[str, int], sizes: Sequence[int]
 ) -> None:
-    for name, rows in found.items():
-        if rows or wanted.get(name) == 0:
+    for name, rows in results.items():
+        if rows or goals.get(name) == 0:
             continue
-        asked = f"{wanted[name]} asked for" if name in wanted else "the rest"
+        goal = f"{goals[name]} asked for" if name in goals else "the rest"
         groups = f"{len(sizes)} groups, of {min(sizes)} to {max(sizes)} rows that stay together,"
         groups = groups if sizes[1:] else f"{counted(sizes[0], 'row')} that all stay together"
         raise ToolError(
-            f"{groups} leave none for {name} ({asked}). "
+            f"{groups} leave none for {name} ({goal}). "
             "Say other numbers, or group by another field",
-            name if name in wanted else "group_by",
+            name if name in goals else "group_by",
         )
 
 
@@ -209,7 +209,7 @@ class Alike(Struct, kw_only=True):
     features: Features
     group_by: str | None
     rows: int = 0
-    seen: list[array[int]] = field(default_factory=lambda: [array("Q") for _ in range(BUCKETS)])
+    digests: list[array[int]] = field(default_factory=lambda: [array("Q") for _ in range(BUCKETS)])
 
     def take(self, line: bytes, row: Row) -> None:  # noqa: ARG002
         """Remember what the next row has in common with each that belongs to it."""
@@ -225,11 +225,11 @@ class Alike(Struct, kw_only=True):
 
     def _note(self, same: bytes) -> None:
         digest = int.from_bytes(sha256(same).digest()[:8])
-        self.seen[digest % BUCKETS].extend((digest, self.rows))
+        self.digests[digest % BUCKETS].extend((digest, self.rows))
 
     def merge(self, later: Alike) -> None:
         """Take over the rows of the piece that follows."""
-        for mine, other in zip(self.seen, later.seen, strict=True):
+        for mine, other in zip(self.digests, later.digests, strict=True):
             other[1::2] = array("Q", (self.rows + number for number in other[1::2]))
             mine.extend(other)
         self.rows += later.rows
@@ -237,7 +237,7 @@ class Alike(Struct, kw_only=True):
     def groups(self) -> Groups:
         """Return which rows belong together."""
         groups = Groups(self.rows)
-        for bucket in self.seen:
+        for bucket in self.digests:
             first: dict[int, int] = {}
             pairs = iter(bucket)
             for digest, number in zip(pairs, pairs, strict=True):
@@ -245,9 +245,7 @@ class Alike(Struct, kw_only=True):
         return groups
 
 
-def deal(
-    groups: Groups, wanted: Mapping[str, int], dice: Dice
-) -> tuple[array[int], dict[str, int]]:
+def deal(groups: Groups, goals: Mapping[str, int], dice: Dice) -> tuple[array[int], dict[str, int]]:
     """Return each row's split, and how many rows each got: never more than wanted of valid, test.
 
     Groups come in an order that the dice decide; one that is too large for what is left of a split
@@ -257,18 +255,18 @@ def deal(
     heads = array("I", (row for row, size in enumerate(sizes) if size))
     dice.shuffle(heads)
     place = array("B", [TRAIN]) * len(groups)
-    found = {"train": len(groups)}
-    for name, number in wanted.items():
-        left = number
+    results = {"train": len(groups)}
+    for name, number in goals.items():
+        rest = number
         for head in heads:
-            if left and place[head] == TRAIN and sizes[head] <= left:
-                left -= sizes[head]
+            if rest and place[head] == TRAIN and sizes[head] <= rest:
+                rest -= sizes[head]
                 place[head] = SPLITS.index(name)
-        found[name] = number - left
-        found["train"] -= found[name]
+        results[name] = number - rest
+        results["train"] -= results[name]
     for row in range(len(groups)):
         place[row] = place[groups.head(row)]
-    return place, found
+    return place, results
 
 
 def _dealt(file: Path, place: Sequence[int], at: int) -> Iterator[bytes]:
@@ -305,15 +303,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = vars(parser().parse_args(argv))
     with cli.reading(arguments) as reader:
         record = split(**arguments, reader=reader)
-    said = ", ".join(_said(name, record) for name in SPLITS if record[f"{name}_rows"])
+    parts = ", ".join(_part_text(name, record) for name in SPLITS if record[f"{name}_rows"])
     rows = counted(record["rows"], "row")
-    printer.show(f"{arguments['out']}: {said}, of {rows} in {record['groups']} groups")
+    printer.show(f"{arguments['out']}: {parts}, of {rows} in {record['groups']} groups")
 
 
-def _said(name: str, record: Mapping[str, Any]) -> str:
-    found, wanted = record[f"{name}_rows"], record.get(f"{name}_wanted", 0)
-    missed = f" of {wanted} wanted" if wanted > found else ""
-    return f"{found} {name}{missed}"
+def _part_text(name: str, record: Mapping[str, Any]) -> str:
+    rows, goal = record[f"{name}_rows"], record.get(f"{name}_wanted", 0)
+    missed = f" of {goal} wanted" if goal > rows else ""
+    return f"{rows} {name}{missed}"
 
 
 if __name__ == "__main__":

@@ -59,48 +59,48 @@ class LocalTokenizer(Struct, frozen=True, kw_only=True):
         Without `tokenize` there are none: a chat is only written by its template. It is loaded when
         it is first asked; raises TokenizerError where it cannot be.
         """
-        loaded, thinking = self.load()
+        tokenizer, thinking = self.load()
         if isinstance(content, str):
-            found: list[int] = loaded.encode(content)
-            end = [] if found[-1:] == [loaded.eos_token_id] else [loaded.eos_token_id]
-            return found + end
+            tokens: list[int] = tokenizer.encode(content)
+            end = [] if tokens[-1:] == [tokenizer.eos_token_id] else [tokenizer.eos_token_id]
+            return tokens + end
         options = {"enable_thinking": thinking, "add_generation_prompt": answer_next}
         if not tokenize:
             self.write(content, {**options, "tools": tools})
             return ()
-        chat: list[int] = _written(
-            loaded, content, {**options, "tools": tools, "return_dict": False}
+        chat: list[int] = _apply_template(
+            tokenizer, content, {**options, "tools": tools, "return_dict": False}
         )
         return chat
 
     def write(self, messages: Sequence[Any], options: Mapping[str, Any]) -> str:
         """Return a chat as the template writes it. Raises ValueError, TokenizerError."""
-        loaded, thinking = self.load()
-        said = {"enable_thinking": thinking, **options, "tokenize": False}
-        text: str = _written(loaded, messages, said)
+        tokenizer, thinking = self.load()
+        arguments = {"enable_thinking": thinking, **options, "tokenize": False}
+        text: str = _apply_template(tokenizer, messages, arguments)
         return text
 
     def load(self) -> tuple[Any, bool]:
         """Return the tokenizer, and whether it is asked for thinking. Raises TokenizerError."""
         try:
-            return _loaded(self.path)
+            return _load(self.path)
         except OSError as error:
             raise TokenizerError(f"{error.filename}: {error.strerror}") from error
         except Exception as error:  # whatever a stranger's files make of it
             raise TokenizerError(f"{type(error).__name__}: {error}") from error
 
 
-def _written(loaded: Any, messages: Sequence[Any], options: Mapping[str, Any]) -> Any:
+def _apply_template(tokenizer: Any, messages: Sequence[Any], options: Mapping[str, Any]) -> Any:
     """Return what a template makes of a chat. Raises ValueError."""
     try:
-        return loaded.apply_chat_template(messages, **options)
+        return tokenizer.apply_chat_template(messages, **options)
     except MemoryError:
         raise
     except Exception as error:
         # A template is a program: it may raise whatever Python can, and says so of this row.
-        said = " ".join(str(error).split())
-        known = type(error).__name__ not in {"TemplateError", "ValueError"}
-        raise ValueError(f"{type(error).__name__}: {said}" if known else said) from error
+        text = " ".join(str(error).split())
+        is_other = type(error).__name__ not in {"TemplateError", "ValueError"}
+        raise ValueError(f"{type(error).__name__}: {text}" if is_other else text) from error
 
 
 class Paced(Struct, kw_only=True):
@@ -143,46 +143,46 @@ def refusals(
     """
     with Cells() as cells:
         try:
-            for found in cells.each(partial(_refused, tokenizer, bare), _some(chats)):
-                yield from found
-        except StoppedError as stopped:
-            yield stopped.step, too_much(stopped)
+            for answers in cells.each(partial(_refusals, tokenizer, bare), _some(chats)):
+                yield from answers
+        except StoppedError as error:
+            yield error.step, too_much(error)
 
 
-def too_much(stopped: StoppedError) -> str:
+def too_much(error: StoppedError) -> str:
     """Return why a template was given up, as what it does."""
     return {
         "time": f"it goes on for more than {ALONE:g} s of work",
         "memory": f"it takes more than {MEMORY >> 20} MB of memory",
         "crash": "it ends the process that renders it",
         "slow": "it is so slow that not all can be tried",
-    }[stopped.why]
+    }[error.why]
 
 
 def _some(chats: Iterable[Chat]) -> Iterator[list[Chat]]:
-    held: list[Chat] = []
+    group: list[Chat] = []
     for chat in chats:
-        held.append(chat)
-        if len(held) == AT_ONCE:
-            yield held
-            held = []
-    yield held
+        group.append(chat)
+        if len(group) == AT_ONCE:
+            yield group
+            group = []
+    yield group
 
 
-def _refused(
+def _refusals(
     tokenizer: LocalTokenizer, bare: bool, chats: Sequence[Chat], bounds: Bounds
 ) -> list[tuple[int, str]]:
-    found: list[tuple[int, str]] = []
-    loaded, _ = tokenizer.load()
-    if bare and loaded.chat_template is None:
-        return found
+    pairs: list[tuple[int, str]] = []
+    model_tokenizer, _ = tokenizer.load()
+    if bare and model_tokenizer.chat_template is None:
+        return pairs
     for chat in chats:
         try:
             with bounds.step(chat.number, len(str(chat.messages))):
                 tokenizer.write(chat.messages, chat.options)
         except ValueError as error:
-            found.append((chat.number, str(error)))
-    return found
+            pairs.append((chat.number, str(error)))
+    return pairs
 
 
 def load_tokenizer(model_path: str | Path) -> LocalTokenizer | None:
@@ -213,7 +213,7 @@ def _quietly() -> Iterator[None]:
 
 
 @cache
-def _loaded(path: str) -> tuple[Any, bool]:
+def _load(path: str) -> tuple[Any, bool]:
     """Load a tokenizer; it takes a second, so every process does it once.
 
     Templates that mlx-lm writes in Python (``chat_template_type``) would need mlx-lm itself. What
@@ -224,10 +224,10 @@ def _loaded(path: str) -> tuple[Any, bool]:
             if file.suffix in _FILES and not file.is_dir():
                 reader.require(file, reader.TOKENIZER)
     with _quietly():
-        loaded = import_module("transformers").AutoTokenizer.from_pretrained(
+        tokenizer = import_module("transformers").AutoTokenizer.from_pretrained(
             path, local_files_only=True, trust_remote_code=False
         )
-    if loaded.init_kwargs.get("chat_template_type"):
+    if tokenizer.init_kwargs.get("chat_template_type"):
         raise ValueError("its chat template is one of mlx-lm's own")
-    vocabulary = loaded.get_vocab()
-    return loaded, any(all(mark in vocabulary for mark in marks) for marks in THINKING)
+    vocabulary = tokenizer.get_vocab()
+    return tokenizer, any(all(mark in vocabulary for mark in marks) for marks in THINKING)

@@ -98,10 +98,10 @@ def prepare(
     """Draw the rows, and return what writes them to a folder. Raises ToolError."""
     factors = settle(repeat=repeat, otherwise=otherwise, seed=seed)
     splits = splits_of(data)
-    marked = dict(augmented or {})
+    marks = dict(augmented or {})
     file = splits.pop("train")
     classes = reader.learn(
-        file, partial(Classes, file=file, name=field, known=tuple(repeat), marked=marked)
+        file, partial(Classes, file=file, name=field, names=tuple(repeat), marks=marks)
     )
     classes.require_used()
     dice = Dice(seed)
@@ -120,20 +120,20 @@ def prepare(
         "field": field,
         "repeat": dict(repeat),
         "otherwise": otherwise,
-        "augmented": marked,
+        "augmented": marks,
         "rows_before": len(classes.index),
         "rows": len(numbers),
         "classes": rows,
     }
 
-    def written(target: Path) -> dict[str, Any]:
+    def write_folder(target: Path) -> dict[str, Any]:
         with replacing(target) as folder:
             write_rows(folder / "train.jsonl", (classes.index,), numbers, reader)
             for name, file in splits.items():
                 write(folder / f"{name}.jsonl", chunks(file))
             return write_record(folder, "weight", record)
 
-    return written
+    return write_folder
 
 
 def repeated(members: Sequence[int], factor: Fraction, dice: Dice) -> array[int]:
@@ -157,20 +157,20 @@ class Classes:
     """Rows by the value of a field, those made from others apart."""
 
     def __init__(
-        self, *, file: Path, name: str, known: tuple[str, ...], marked: Mapping[str, Any]
+        self, *, file: Path, name: str, names: tuple[str, ...], marks: Mapping[str, Any]
     ) -> None:
         self.file = file
         self.name = name
-        self.known = known
-        self.marked = marked
+        self.names = names
+        self.marks = marks
         self.index = Index(file=file)
-        self.members = {kind: array("I") for kind in (*known, OTHER, AUGMENTED)}
+        self.members = {kind: array("I") for kind in (*names, OTHER, AUGMENTED)}
         self.others: Counter[str] = Counter()
 
     def take(self, line: bytes, row: Row) -> None:
         """Remember the place and the class of the next row."""
         kind = self._class(row.value)
-        if kind not in self.known and kind != AUGMENTED:
+        if kind not in self.names and kind != AUGMENTED:
             if len(self.others) < COUNTED or kind in self.others:
                 self.others[kind] += 1
             kind = OTHER
@@ -185,7 +185,7 @@ class Classes:
         self.index.merge(later.index)
 
     def _class(self, row: Mapping[str, Any]) -> str:
-        if any(_is(find(row, key), value) for key, value in self.marked.items()):
+        if any(_is(find(row, key), value) for key, value in self.marks.items()):
             return AUGMENTED
         value = find(row, self.name)
         return "(none)" if value is MISSING else label(value)
@@ -193,23 +193,25 @@ class Classes:
     def require_used(self) -> None:
         """Refuse a factor or a mark that no row has: it would silently do nothing."""
         there = ", ".join(f"{value} ({rows})" for value, rows in self.others.most_common(SHOWN))
-        for value in self.known:
+        for value in self.names:
             if not self.members[value]:
-                near = [*self.others, *(other for other in self.known if self.members[other])]
+                near = [*self.others, *(other for other in self.names if self.members[other])]
                 raise ToolError(
                     f"no row has {value!r} as '{self.name}'. {suggest(value, near)}".rstrip()
                     + (f" Other values there are: {there}" if there else ""),
                     "repeat",
                 )
-        if self.marked and not self.members[AUGMENTED]:
-            said = listing(f"{key!r} {json.dumps(value)}" for key, value in self.marked.items())
-            raise ToolError(f"no row is augmented: none has {said}", "augmented")
+        if self.marks and not self.members[AUGMENTED]:
+            fields = listing(f"{key!r} {json.dumps(value)}" for key, value in self.marks.items())
+            raise ToolError(f"no row is augmented: none has {fields}", "augmented")
 
 
-def _is(found: Any, value: Any) -> bool:
+def _is(actual: Any, value: Any) -> bool:
     """Say whether a field has this value, or one of a list of values."""
-    wanted = value if isinstance(value, list) else [value]
-    return any(isinstance(found, bool) == isinstance(one, bool) and found == one for one in wanted)
+    values = value if isinstance(value, list) else [value]
+    return any(
+        isinstance(actual, bool) == isinstance(one, bool) and actual == one for one in values
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -235,7 +237,7 @@ def parser() -> argparse.ArgumentParser:
     add("--otherwise", type=float, default=1.0, help="how often all other rows are written")
     add(
         "--augmented",
-        type=_made,
+        type=_object,
         default={},
         metavar="JSON",
         help=f"rows made from others, which are written once: {_MADE}",
@@ -250,7 +252,7 @@ def _repeated(text: str) -> dict[str, Any]:
     return _mapping(_REPEATED, text)
 
 
-def _made(text: str) -> dict[str, Any]:
+def _object(text: str) -> dict[str, Any]:
     return _mapping(_MADE, text)
 
 

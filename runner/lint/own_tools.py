@@ -47,7 +47,7 @@ def precheck(
 ) -> PrecheckResult:
     """Return what the stage's tool, one of ours, says; without `rows` of its parameters alone."""
     ahead: Precheck = import_module(tool.main[0]).AHEAD
-    makers, absent = _inputs(plan, stage, ahead.unasked)
+    makers, absent = _inputs(plan, stage, ahead.run_only)
     words = invoke(stage, tool).arguments
     with Crew(workers) as crew:
         try:
@@ -61,11 +61,11 @@ def precheck(
     return PrecheckResult(gap=_gap(stage, makers, open_models) if rows else None)
 
 
-def _inputs(plan: Plan, stage: Stage, unasked: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def _inputs(plan: Plan, stage: Stage, run_only: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Return the stages that make what a stage reads, by parameter, and what is not there."""
     makers, absent = {}, []
     for one in readings(stage, load.catalog()):
-        if one.parameter in unasked or one.kind == "model":
+        if one.parameter in run_only or one.kind == "model":
             continue
         maker = plan.maker(one.path, stage)
         if maker is not None:

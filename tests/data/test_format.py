@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from runner.base.errors import ToolError
 from runner.data.format import convert, main
-from runner.data.layouts import LayoutError, LayoutKeys, Template, converted
+from runner.data.layouts import LayoutError, LayoutKeys, Template, convert_row
 
 QA = Template.of("Q: {prompt}\nA: {completion}\n")
 CHAT = {
@@ -39,7 +39,7 @@ def refused(made, rows, **options) -> str:
 @pytest.mark.parametrize("target", SAME)
 @pytest.mark.parametrize("source", SAME)
 def test_every_layout_becomes_every_other(source, target):
-    assert converted(SAME[source], source, target, LayoutKeys(template=QA)) == SAME[target]
+    assert convert_row(SAME[source], source, target, LayoutKeys(template=QA)) == SAME[target]
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -62,30 +62,30 @@ def test_what_is_converted_comes_back_as_it_was(prompt, completion, more, source
     first, second = keys.names[source]
     row = {first: prompt, second: completion, **more}
     try:
-        there = converted(row, source, target, keys)
+        there = convert_row(row, source, target, keys)
     except LayoutError:
         return
-    assert converted(there, target, source, keys) == row
+    assert convert_row(there, target, source, keys) == row
 
 
 def test_an_input_is_joined_to_its_instruction_and_can_be_parted_again(made):
     row = {"instruction": "Add.", "input": "1 2", "response": "3"}
     (chat,) = made([row], to="chat")
     assert chat["messages"][0] == {"role": "user", "content": "Add.\n\n1 2"}
-    assert converted(chat, "chat", "instruction", LayoutKeys()) == row
+    assert convert_row(chat, "chat", "instruction", LayoutKeys()) == row
 
 
 def test_an_empty_input_stays_an_empty_input(made):
     row = {"instruction": "Add.", "input": "", "response": "3"}
     (chat,) = made([row], to="chat")
     assert chat["messages"][0]["content"] == "Add."
-    assert converted(chat, "chat", "instruction", LayoutKeys()) == row
+    assert convert_row(chat, "chat", "instruction", LayoutKeys()) == row
 
 
 def test_a_text_is_an_answer_of_the_assistant_where_no_template_says_more(made):
     (chat,) = made([{"text": "once"}], to="chat")
     assert chat == {"messages": [{"role": "assistant", "content": "once"}]}
-    assert converted(chat, "chat", "text", LayoutKeys()) == {"text": "once"}
+    assert convert_row(chat, "chat", "text", LayoutKeys()) == {"text": "once"}
 
 
 def test_keys_can_have_other_names(made):

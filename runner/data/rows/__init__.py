@@ -26,10 +26,10 @@ from runner.data.rows.folder import (
     MOST_PADDING,
     OTHER_NAMES,
     FolderReport,
-    misnamed,
+    remainder_lines,
     report,
     silent_batches,
-    unreached,
+    wrong_names,
 )
 from runner.data.rows.formats import (
     CHECKS,
@@ -99,10 +99,10 @@ __all__ = [
     "formats_of",
     "identity",
     "look",
-    "misnamed",
     "parse",
     "problem_of",
     "quick_parse",
+    "remainder_lines",
     "report",
     "require_format",
     "silent_batches",
@@ -111,7 +111,7 @@ __all__ = [
     "text_flaws",
     "token_flaws",
     "tokens",
-    "unreached",
+    "wrong_names",
 ]
 
 SLUGS = (

@@ -34,7 +34,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
         )
         hint = "train without mask_prompt, or write chat rows; mlx-lm reads all three files"
         yield Problem(mark=mark, message=message, rule="mask-prompt-with-text", hint=hint)
-    yield from _counted(survey, mark)
+    yield from _padding_in_loss(survey, mark)
     if not batch:
         return
     rest = survey.rows % batch
@@ -46,7 +46,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
         hint = f"add rows, or set batch_size to at most {survey.rows}"
         yield Problem(mark=mark, message=message, rule="split-smaller-than-batch", hint=hint)
     elif rest and survey.classes.total() == survey.rows:
-        lines = unreached(survey.tails, rest)
+        lines = remainder_lines(survey.tails, rest)
         message = (
             f"{counted(rest, 'row')} of {survey.rows} never get into a batch of {batch}: "
             f"line{'s' * (len(lines) > 1)} {listing(map(str, lines))}"
@@ -86,17 +86,17 @@ def _shorter(survey: Survey, batch: int) -> str:
         return "lower batch_size"
     data, split = quote(data_of(survey.file)), survey.file.rpartition("/")[2]
     every = " --all-splits" * (split in {f"{name}.jsonl" for name in SPLITS[1:]})
-    known, said = Features(), survey.use.features
+    defaults, features = Features(), survey.use.features
     keys = (
         f" --{name}-feature {quote(key)}"
         for name in ("prompt", "completion", "chat", "text")
-        if (key := getattr(said, name)) != getattr(known, name)
+        if (key := getattr(features, name)) != getattr(defaults, name)
     )
     command = f"run-recipe data sort --data {data} --out {data}-sorted --batch-size {batch}"
     return f"order them: {command}{every}{''.join(keys)}, or lower batch_size"
 
 
-def _counted(survey: Survey, mark: Mark) -> Iterator[Problem]:
+def _padding_in_loss(survey: Survey, mark: Mark) -> Iterator[Problem]:
     """Yield a word where much of the loss is the padding that mlx-lm counts in every row."""
     padding, trained = survey.sums["padding"], survey.sums["trained"]
     if padding > COUNTED_PADDING * (padding + trained):
@@ -117,17 +117,17 @@ def _counted(survey: Survey, mark: Mark) -> Iterator[Problem]:
 
 def _silent(survey: Survey, batch: int) -> Iterator[Problem]:
     """Yield the batches in which no token is trained: 0/0 is NaN, and so is all after it (T71)."""
-    found = silent_batches(survey.silent, survey.classes, batch)
-    for lines in found[: survey.use.limit]:
+    batches = silent_batches(survey.silent, survey.classes, batch)
+    for lines in batches[: survey.use.limit]:
         of = f"line{'s' * (len(lines) > 1)} {listing(map(str, lines))}"
         message = (
             f"no token of {of} is trained, which mlx-lm puts into one batch: its loss is 0/0, NaN, "
             "and every weight is NaN from there on"
         )
-        more = len(found) - survey.use.limit
+        more = len(batches) - survey.use.limit
         hint = "raise max_seq_length, shorten the prompts before their answers, or remove them"
         rest = "one more batch is so" if more == 1 else f"{more} more batches are so"
-        hint += f"; {rest}" * (more > 0 and lines == found[0])
+        hint += f"; {rest}" * (more > 0 and lines == batches[0])
         yield Problem(
             mark=Mark(file=survey.file, line=lines[0], column=1),
             message=message,
@@ -152,7 +152,7 @@ def silent_batches(
     return [sorted(lines) for lines in groups.values() if len(lines) == batch]
 
 
-def unreached(tails: Mapping[int, Sequence[int]], rest: int) -> list[int]:
+def remainder_lines(tails: Mapping[int, Sequence[int]], rest: int) -> list[int]:
     """Return the lines of the last rows in mlx-lm's order, which it means to be by length.
 
     It sorts by the number of keys of a row, and rows of as many keys stay as in the file.
@@ -203,16 +203,17 @@ def report(
 ) -> FolderReport:
     """Put the surveys of a folder's splits together; `names` are the files in it.
 
-    `heads` are the beginnings of those that `misnamed` finds.
+    `heads` are the beginnings of those that `wrong_names` finds.
     """
     for split, number, first, other in _repeats(surveys):
         _repeated(surveys, split, number, first, other)
-    found = list(_absent(folder, names, splits, required, heads or {}))
-    found += _formats_differ(surveys)
+    problems = list(_absent(folder, names, splits, required, heads or {}))
+    problems += _formats_differ(surveys)
     for survey in surveys.values():
-        found += ordered([*split_problems(survey), *survey.tally.problems()])
+        problems += ordered([*split_problems(survey), *survey.tally.problems()])
     return FolderReport(
-        problems=tuple(found), splits={split: survey.stats() for split, survey in surveys.items()}
+        problems=tuple(problems),
+        splits={split: survey.stats() for split, survey in surveys.items()},
     )
 
 
@@ -221,7 +222,7 @@ def _repeats(surveys: Mapping[str, Survey]) -> Iterator[tuple[str, int, int, str
     for bucket in range(BUCKETS):
         first: dict[int, tuple[int, str]] = {}
         for split, survey in surveys.items():
-            pairs = iter(survey.seen[bucket])
+            pairs = iter(survey.digests[bucket])
             for digest, number in zip(pairs, pairs, strict=True):
                 if digest in first:
                     yield split, number, *first[digest]
@@ -253,11 +254,11 @@ def _repeated(
     )
 
 
-def misnamed(names: Collection[str], split: str) -> list[str]:
+def wrong_names(names: Collection[str], split: str) -> list[str]:
     """Return the files that are meant for a split and that mlx-lm does not read as one."""
-    wanted = f"{split}.jsonl"
-    wrong = [name for name in sorted(names) if name != wanted and _means(name, split)]
-    return [name for name in wrong if name.endswith(".jsonl") or wanted not in names]
+    expected = f"{split}.jsonl"
+    wrong = [name for name in sorted(names) if name != expected and _means(name, split)]
+    return [name for name in wrong if name.endswith(".jsonl") or expected not in names]
 
 
 def _absent(
@@ -268,20 +269,24 @@ def _absent(
     heads: Mapping[str, bytes],
 ) -> Iterator[Problem]:
     for split in splits:
-        wanted = f"{split}.jsonl"
-        wrong = misnamed(names, split)
+        expected = f"{split}.jsonl"
+        wrong = wrong_names(names, split)
         for name in wrong:
-            message = f"mlx-lm does not read {name}; the {split} split is {wanted}"
-            lost = wanted not in names
-            other = holding(heads.get(name, b""), name) if lost else None
-            hint = f"rename it to {wanted}" if lost else f"remove it, or move its rows to {wanted}"
+            message = f"mlx-lm does not read {name}; the {split} split is {expected}"
+            missing = expected not in names
+            other = holding(heads.get(name, b""), name) if missing else None
+            hint = (
+                f"rename it to {expected}"
+                if missing
+                else f"remove it, or move its rows to {expected}"
+            )
             if other:
                 message += f", and this is {other.what}"
                 plain = _PACKED.sub("", name)
                 hint = way(
-                    other, f"{folder}/{name}", f"{folder}/{wanted if plain == name else plain}"
+                    other, f"{folder}/{name}", f"{folder}/{expected if plain == name else plain}"
                 )
-            severity = "error" if lost else "warning"
+            severity = "error" if missing else "warning"
             yield Problem(
                 mark=Mark(file=f"{folder}/{name}", line=1, column=1),
                 message=message,
@@ -290,9 +295,12 @@ def _absent(
                 notes=(),
                 severity=severity,
             )
-        if wanted in names or wrong:
+        if expected in names or wrong:
             continue
-        mark, message = Mark(file=f"{folder}/{wanted}", line=1, column=1), f"there is no {wanted}"
+        mark, message = (
+            Mark(file=f"{folder}/{expected}", line=1, column=1),
+            f"there is no {expected}",
+        )
         if split in required:
             yield Problem(
                 mark=mark, message=message, rule="split-missing", hint="mlx-lm stops without it"
@@ -317,12 +325,12 @@ def _means(name: str, split: str) -> bool:
 
 
 def _formats_differ(surveys: Mapping[str, Survey]) -> Iterator[Problem]:
-    known = {split: survey for split, survey in surveys.items() if survey.format}
-    first = next(iter(known), "")
-    for split, survey in known.items():
-        if survey.format != known[first].format:
+    by_split = {split: survey for split, survey in surveys.items() if survey.format}
+    first = next(iter(by_split), "")
+    for split, survey in by_split.items():
+        if survey.format != by_split[first].format:
             message = (
-                f"the {split} split is {survey.format} and {first} is {known[first].format}; "
+                f"the {split} split is {survey.format} and {first} is {by_split[first].format}; "
                 "mlx-lm takes both, and their losses cannot be compared"
             )
             hint = "write both in one format"

@@ -68,14 +68,14 @@ def _string(row: Mapping[str, Any], key: str) -> Flaw | None:
 
 def formats_of(row: Mapping[str, Any], features: Features) -> list[str]:
     """Return every format a row could be read in, mlx-lm's choice first."""
-    found = []
+    formats = []
     if features.prompt in row and features.completion in row:
-        found.append("completions")
+        formats.append("completions")
     if features.chat in row:
-        found.append("chat")
+        formats.append("chat")
     if features.text in row:
-        found.append("text")
-    return found
+        formats.append("text")
+    return formats
 
 
 def require_format(row: Any, features: Features) -> list[str]:
@@ -83,10 +83,10 @@ def require_format(row: Any, features: Features) -> list[str]:
     if not isinstance(row, dict):
         hint = "write one object a line, without [ ] around it" if isinstance(row, list) else ""
         raise RowError(Flaw(rule="row-not-object", message="is not a JSON object", hint=hint))
-    found = formats_of(row, features)
-    if not found:
+    formats = formats_of(row, features)
+    if not formats:
         raise RowError(without_format(row, features))
-    return found
+    return formats
 
 
 def first_format(lines: Iterable[bytes], features: Features) -> str | None:
@@ -99,10 +99,10 @@ def first_format(lines: Iterable[bytes], features: Features) -> str | None:
     return None
 
 
-def two_formats(formats: Sequence[str], wanted: str) -> Flaw:
+def two_formats(formats: Sequence[str], expected: str) -> Flaw:
     """Return the flaw of a row in the wanted format and in others."""
-    others = listing(kind for kind in formats if kind != wanted)
-    message = f"can be read as {wanted} and as {others}; mlx-lm reads it as {wanted}"
+    others = listing(kind for kind in formats if kind != expected)
+    message = f"can be read as {expected} and as {others}; mlx-lm reads it as {expected}"
     return Flaw(
         rule="row-two-formats",
         message=message,
@@ -112,13 +112,13 @@ def two_formats(formats: Sequence[str], wanted: str) -> Flaw:
     )
 
 
-def other_format(row: Mapping[str, Any], found: str, wanted: str, features: Features) -> Flaw:
+def other_format(row: Mapping[str, Any], actual: str, expected: str, features: Features) -> Flaw:
     """Return the flaw of a row in another format than the first row of its file."""
     keys = {"completions": (features.prompt, features.completion)}
-    needed = keys.get(wanted, (features.chat if wanted == "chat" else features.text,))
+    needed = keys.get(expected, (features.chat if expected == "chat" else features.text,))
     missing = next((key for key in needed if key not in row), needed[0])
     message = (
-        f"is {found} and the first row is {wanted}: mlx-lm reads it as {wanted}, "
+        f"is {actual} and the first row is {expected}: mlx-lm reads it as {expected}, "
         f"and stops with KeyError '{missing}' in the middle of the training"
     )
     return Flaw(rule="row-other-format", message=message, hint="keep one format per file")
@@ -218,8 +218,8 @@ def _role_flaws(role: Any, name: str, path: tuple[str | int, ...], use: RowUse) 
             f"has the unknown role {shown(role)} in {name}; chat templates leave such a message out"
         )
         others = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
-        meant = others.get(role.casefold())
-        hint = f"did you mean '{meant}'?" if meant else suggest(role, sorted(use.roles))
+        standard = others.get(role.casefold())
+        hint = f"did you mean '{standard}'?" if standard else suggest(role, sorted(use.roles))
         adds = f"; --role {quote(role)} adds one" if len(role) <= LONGEST else ""
         otherwise = f"known are {listing(sorted(use.roles))}{adds}"
         yield Flaw(rule="row-unknown-role", message=message, hint=hint or otherwise, path=path)
@@ -259,8 +259,10 @@ def _order_flaws(messages: Sequence[Any], use: RowUse) -> Iterator[Flaw]:
             path=path,
         )
     elif isinstance(role, str) and role in use.roles and role != "assistant":
-        masked = f"; with mask_prompt only this message of the {role} is trained"
-        message = f"ends with a message of the {role}, not the assistant" + masked * use.mask_prompt
+        mask_note = f"; with mask_prompt only this message of the {role} is trained"
+        message = (
+            f"ends with a message of the {role}, not the assistant" + mask_note * use.mask_prompt
+        )
         severity = "error" if use.mask_prompt else "warning"
         yield Flaw(
             rule="row-last-not-assistant",

@@ -101,19 +101,19 @@ def _refuse(constant: str) -> None:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    result = dict(pairs)
+    if len(result) < len(pairs):
         raise _TwiceError(_repeated(pairs))
-    return made
+    return result
 
 
 def _repeated(pairs: Iterable[tuple[str, Any]]) -> str:
     """Return the first key that was there before."""
-    seen: set[str] = set()
+    keys: set[str] = set()
     for key, _ in pairs:
-        if key in seen:
+        if key in keys:
             break
-        seen.add(key)
+        keys.add(key)
     return key
 
 
@@ -122,8 +122,8 @@ class _Twice(dict[str, Any]):
 
 
 def _marked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    return _Twice({_repeated(pairs): None}) if len(made) < len(pairs) else made
+    result = dict(pairs)
+    return _Twice({_repeated(pairs): None}) if len(result) < len(pairs) else result
 
 
 _STRICT = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_once_each)
@@ -151,9 +151,9 @@ def _way(value: Any) -> tuple[str | int, ...] | None:
         return tuple(value)
     pairs = value.items() if isinstance(value, dict) else ()
     for step, inner in enumerate(value) if isinstance(value, list) else pairs:
-        found = _way(inner)
-        if found is not None:
-            return (step, *found)
+        rest = _way(inner)
+        if rest is not None:
+            return (step, *rest)
     return None
 
 
@@ -228,9 +228,11 @@ def _not_json(body: bytes, error: json.JSONDecodeError) -> Flaw:
 BLANK = Flaw(rule="row-blank", message="is blank; mlx-lm cannot read past a blank line, remove it")
 
 
-def constant_flaw(found: str) -> Flaw:
+def constant_flaw(constant: str) -> Flaw:
     """Return the flaw of a row with a NaN or an Infinity."""
-    message = f"holds {found}, which is not JSON; mlx-lm reads it, other programs refuse the file"
+    message = (
+        f"holds {constant}, which is not JSON; mlx-lm reads it, other programs refuse the file"
+    )
     return Flaw(
         rule="row-constant",
         message=message,
@@ -271,7 +273,7 @@ def column_of(text: str, path: Sequence[str | int]) -> int:
 
 def _member(text: str, at: int, step: str | int) -> int:
     """Return where the member `step` starts of what starts at `at`; `at` itself if it has none."""
-    found, number, keyed = at, 0, text[at] == "{"
+    place, number, keyed = at, 0, text[at] == "{"
     if text[at] not in "{[":
         return at
     at = _skip(text, at + 1)
@@ -280,12 +282,12 @@ def _member(text: str, at: int, step: str | int) -> int:
         if keyed:
             name, at = _DECODER.raw_decode(text, at)
             at = _skip(text, _skip(text, at) + 1)
-        found = at if name == step else found
+        place = at if name == step else place
         _, at = _DECODER.raw_decode(text, at)
         at = _skip(text, at)
         at = _skip(text, at + 1) if text[at] == "," else at
         number += 1
-    return found
+    return place
 
 
 def _skip(text: str, at: int) -> int:
@@ -368,33 +370,33 @@ def foreign(head: bytes, file: str, target: str = "") -> Problem | None:
 
     Rows of it go to `target`, which is the file itself where nothing is said.
     """
-    found = holding(head, file)
-    if found is None:
+    other = holding(head, file)
+    if other is None:
         return None
-    message = f"the file is {found.what}, and mlx-lm reads one JSON object a line"
+    message = f"the file is {other.what}, and mlx-lm reads one JSON object a line"
     return Problem(
         mark=Mark(file=file, line=1, column=1),
         message=message,
         rule="split-not-jsonl",
-        hint=way(found, file, target or file),
+        hint=way(other, file, target or file),
     )
 
 
-def way(found: Other, source: str, target: str) -> str:
+def way(other: Other, source: str, target: str) -> str:
     """Return the command that makes rows of a file, in another or in its own place."""
     new = target if target != source else f"{source}.new"
     move = "" if target != source else f" && mv {quote(new)} {quote(target)}"
     folder = quote(source.rpartition("/")[0] or ".")
-    if found.whole:
-        command = found.whole.format(source=quote(source), target=quote(new), folder=folder)
-        return command + move * ("{target}" in found.whole)
-    return f"{found.command} < {quote(source)} > {quote(new)}{move}"
+    if other.whole:
+        command = other.whole.format(source=quote(source), target=quote(new), folder=folder)
+        return command + move * ("{target}" in other.whole)
+    return f"{other.command} < {quote(source)} > {quote(new)}{move}"
 
 
 def holding(head: bytes, file: str) -> Other | None:
     """Return what a file that begins so holds instead of rows, None for rows."""
-    found = _of_bytes(head)
-    return _of_text(head, file) if found is None else found
+    other = _of_bytes(head)
+    return _of_text(head, file) if other is None else other
 
 
 def _of_bytes(head: bytes) -> Other | None:
@@ -430,20 +432,20 @@ def _wide(head: bytes) -> str:
 def _of_text(head: bytes, file: str) -> Other | None:
     """Return what a text holds instead of rows: an array, a table, or objects over many lines."""
     encoding = "utf-8-sig" if _is_utf8(head) else "cp1252"
-    said = [line.strip() for line in head.decode(encoding, "replace").split("\n")]
-    said = [line for line in said if line]
-    if not said:
+    lines = [line.strip() for line in head.decode(encoding, "replace").split("\n")]
+    lines = [line for line in lines if line]
+    if not lines:
         return None
-    if _is_array(said):
+    if _is_array(lines):
         return _table("a JSON array", "json.load(rows)", encoding)
-    if inside := _inside(said):
+    if inside := _inside(lines):
         value = f'json.load(rows)["{inside}"]'
         return _table(f"one JSON object, with rows in '{inside}'", value, encoding)
-    if _spread(said):
+    if _is_spread(lines):
         return Other(
             what="JSON objects over several lines each", command=f"python3 -c '{_OBJECTS}'"
         )
-    delimiter = _delimiter(said[0]) or _named(file, said[0])
+    delimiter = _delimiter(lines[0]) or _delimiter_of(file, lines[0])
     if delimiter:
         more = "" if delimiter == "," else f", delimiter={delimiter!r}".replace("'", '"')
         return _table(_DELIMITERS[delimiter], f"csv.DictReader(rows{more})", encoding)
@@ -467,34 +469,34 @@ def _is_utf8(head: bytes) -> bool:
     return True
 
 
-def _is_array(said: list[str]) -> bool:
+def _is_array(lines: list[str]) -> bool:
     """Say whether these lines begin one array of objects, and are not an array each."""
     with suppress(ValueError, RecursionError):
-        whole = json.loads(said[0])
-        return len(said) == 1 and isinstance(whole, list) and bool(_ARRAY.match(said[0]))
-    return bool(_ARRAY.match("\n".join(said[:2])))
+        whole = json.loads(lines[0])
+        return len(lines) == 1 and isinstance(whole, list) and bool(_ARRAY.match(lines[0]))
+    return bool(_ARRAY.match("\n".join(lines[:2])))
 
 
-def _inside(said: list[str]) -> str:
+def _inside(lines: list[str]) -> str:
     """Return the key of one object that holds all rows as a list, '' for anything else."""
-    match = _HOLDER.match("\n".join(said[:4]))
+    match = _HOLDER.match("\n".join(lines[:4]))
     return match[1] if match else ""
 
 
-def _spread(said: list[str]) -> bool:
+def _is_spread(lines: list[str]) -> bool:
     """Say whether the first object goes over several lines, or a line holds several objects."""
-    if not said[0].startswith("{"):
+    if not lines[0].startswith("{"):
         return False
     with suppress(ValueError, RecursionError):
-        _, end = json.JSONDecoder().raw_decode(said[0])
-        return len(said) == 1 and said[0][end:].lstrip().startswith("{")
+        _, end = json.JSONDecoder().raw_decode(lines[0])
+        return len(lines) == 1 and lines[0][end:].lstrip().startswith("{")
     with suppress(ValueError, RecursionError):
-        json.JSONDecoder().raw_decode("\n".join(said))  # whole, once more lines are taken to it
+        json.JSONDecoder().raw_decode("\n".join(lines))  # whole, once more lines are taken to it
         return True
-    return said[0] == "{"
+    return lines[0] == "{"
 
 
-def _named(file: str, line: str) -> str:
+def _delimiter_of(file: str, line: str) -> str:
     """Return the delimiter of a table that only its name tells, '' for none."""
     if file.endswith(".tsv"):
         return "\t"

@@ -103,11 +103,11 @@ def strings(row: Mapping[str, Any], kind: str, features: Features) -> list[str]:
         return [row[features.text]]
     if kind == "completions":
         return [row[features.prompt], row[features.completion]]
-    found: list[str] = []
+    texts: list[str] = []
     for message in row[features.chat]:
         content = message.get("content")
-        found += [content] if isinstance(content, str) else text_parts(content) or []
-    return found
+        texts += [content] if isinstance(content, str) else text_parts(content) or []
+    return texts
 
 
 def text_parts(content: Any) -> list[str] | None:

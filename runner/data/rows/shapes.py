@@ -76,7 +76,7 @@ def without_format(row: Mapping[str, Any], features: Features) -> Flaw:
         message = (
             "holds answers to compare; mlx_lm.lora trains on one answer, and reads none of them"
         )
-        return Flaw(rule="row-of-preferences", message=message, hint=_chosen(row))
+        return Flaw(rule="row-of-preferences", message=message, hint=_preference_hint(row))
     message = (
         "has no format mlx-lm knows: a row needs "
         f"{features.prompt} and {features.completion}, {features.chat}, or {features.text}"
@@ -86,10 +86,10 @@ def without_format(row: Mapping[str, Any], features: Features) -> Flaw:
 
 def unread(row: Mapping[str, Any], read: Collection[str], texts: Sequence[str]) -> Iterator[Flaw]:
     """Yield what a row says beside the `texts` that mlx-lm reads of it, under the keys `read`."""
-    found = _COUNTED & row.keys()
-    if not found or found <= set(read):
+    fields = _COUNTED & row.keys()
+    if not fields or fields <= set(read):
         return
-    ranked = [key for key in RANKED if key in found and key not in read and row[key]]
+    ranked = [key for key in RANKED if key in fields and key not in read and row[key]]
     if ranked:
         message = (
             f"holds {listing(map(repr, ranked))}, answers to compare: mlx_lm.lora trains on the "
@@ -98,7 +98,7 @@ def unread(row: Mapping[str, Any], read: Collection[str], texts: Sequence[str]) 
         yield Flaw(
             rule="row-of-preferences",
             message=message,
-            hint=_chosen(row),
+            hint=_preference_hint(row),
             path=(ranked[0],),
             severity="warning",
         )
@@ -111,10 +111,10 @@ def unread(row: Mapping[str, Any], read: Collection[str], texts: Sequence[str]) 
             path=("label",),
             severity="warning",
         )
-    said = "\n".join(texts)
+    whole = "\n".join(texts)
     for key in BESIDE:
-        value = row.get(key) if key in found and key not in read else None
-        if value and not (isinstance(value, str) and value.strip() in said):
+        value = row.get(key) if key in fields and key not in read else None
+        if value and not (isinstance(value, str) and value.strip() in whole):
             message = f"has '{key}', which mlx-lm never reads: the model would not see it"
             yield Flaw(
                 rule="row-key-unread",
@@ -125,7 +125,7 @@ def unread(row: Mapping[str, Any], read: Collection[str], texts: Sequence[str]) 
             )
 
 
-def _chosen(row: Mapping[str, Any]) -> str:
+def _preference_hint(row: Mapping[str, Any]) -> str:
     pair = pair_of(row)
     if pair is None:
         worse = next((key for key in row if key in RANKED), "")
@@ -145,20 +145,20 @@ def _joined(row: Mapping[str, Any], key: str) -> str:
 
 def as_chat(**keys: str) -> str:
     """Return the command that writes rows of these keys as chat."""
-    said = (f" --{name}-feature {quote(key)}" for name, key in keys.items() if name != key)
-    command = f"run-recipe data format --data {DATA} --out {DATA}-chat --to chat{''.join(said)}"
+    options = (f" --{name}-feature {quote(key)}" for name, key in keys.items() if name != key)
+    command = f"run-recipe data format --data {DATA} --out {DATA}-chat --to chat{''.join(options)}"
     return f"write them as chat: {command}"
 
 
 def as_text(path: str, features: Features) -> str:
     """Return the command that writes questions and answers as text, for a model without turns."""
-    said = (
+    options = (
         f" --{name}-feature {quote(key)}"
         for name in ("prompt", "completion", "chat")
         if (key := getattr(features, name)) != getattr(_OWN, name)
     )
     lead = f"run-recipe data format --data {quote(path)} --out {quote(f'{path}-text')} --to text"
-    return f"write them as text: {lead} --template '{_TEXT}'{''.join(said)}"
+    return f"write them as text: {lead} --template '{_TEXT}'{''.join(options)}"
 
 
 _OWN = Features()
@@ -178,23 +178,25 @@ def _way_out(row: Mapping[str, Any], features: Features) -> str:
     if talk:
         return f"'{talk}' holds messages: rename it to {features.chat}, or set chat_feature: {talk}"
     names = [key for key in list(row)[:_MOST] if len(key) <= _LONGEST]
-    question, answer = (_meant(names, row, known) for known in (QUESTIONS, ANSWERS))
+    question, answer = (_key_for(names, row, standard) for standard in (QUESTIONS, ANSWERS))
     if question and answer:
-        more = _meant([key for key in names if key != question], row, BESIDE)
+        more = _key_for([key for key in names if key != question], row, BESIDE)
         if more and not more.casefold().startswith("system"):
             return as_chat(instruction=question, input=more, response=answer)
         pairs = [("prompt", features.prompt, question), ("completion", features.completion, answer)]
-        said = [f"set {name}_feature: {key}" for name, known, key in pairs if known != key]
-        return f"'{question}' and '{answer}' are prompt and completion: {' and '.join(said)}"
-    text = _meant(names, row, TEXTS)
+        settings = [
+            f"set {name}_feature: {key}" for name, standard, key in pairs if standard != key
+        ]
+        return f"'{question}' and '{answer}' are prompt and completion: {' and '.join(settings)}"
+    text = _key_for(names, row, TEXTS)
     if text and not question:
         return f"'{text}' looks like '{features.text}': rename it, or set text_feature: {text}"
-    known = (features.prompt, features.completion, features.chat, features.text)
-    near = ((name, get_close_matches(name, names, n=1, cutoff=0.75)) for name in known)
-    return next((f"rename '{found[0]}' to '{name}'" for name, found in near if found), "")
+    standard = (features.prompt, features.completion, features.chat, features.text)
+    near = ((name, get_close_matches(name, names, n=1, cutoff=0.75)) for name in standard)
+    return next((f"rename '{match[0]}' to '{name}'" for name, match in near if match), "")
 
 
-def _meant(names: Sequence[str], row: Mapping[str, Any], known: Sequence[str]) -> str | None:
+def _key_for(names: Sequence[str], row: Mapping[str, Any], candidates: Sequence[str]) -> str | None:
     """Return the key of a text that is called as one of these, the first of them that is there."""
     texts = {key.casefold(): key for key in names if isinstance(row[key], str | None)}
-    return next((texts[name] for name in known if name in texts), None)
+    return next((texts[name] for name in candidates if name in texts), None)

@@ -11,7 +11,7 @@ from runner.data.rows.parsing import BLANK, Parse, constant_flaw, parse, problem
 from runner.data.rows.row import Flaw, Row, RowError, RowUse, identity
 from runner.data.rows.shapes import unread
 from runner.data.rows.survey_counts import Histogram, Spread, Tally
-from runner.data.rows.template import given_up, refused
+from runner.data.rows.template import given_up, template_refusal
 from runner.data.rows.tokens import Encode, targets, token_flaws, tokens, write
 
 BUCKETS = 256
@@ -65,7 +65,7 @@ class Survey:
         self.characters, self.turns, self.lengths = Histogram(), Histogram(), Histogram()
         self.sums: Counter[str] = Counter()
         self.tally = Tally(limit=use.limit)
-        self.seen = [array("Q") for _ in range(BUCKETS)]
+        self.digests = [array("Q") for _ in range(BUCKETS)]
         self.tails: dict[int, deque[int]] = {}
         self.batch: list[int] = []
         self.classes: Counter[int] = Counter()
@@ -88,38 +88,38 @@ class Survey:
         self._tail(len(value), number)
         if constant:
             self._flawed(constant_flaw(constant), number, line)
-        wanted = self.format or formats[0]
-        if wanted not in formats:
-            flaw = other_format(value, formats[0], wanted, self.use.features)
+        expected = self.format or formats[0]
+        if expected not in formats:
+            flaw = other_format(value, formats[0], expected, self.use.features)
             self._flawed(flaw, number, line)
             return
         if len(formats) > 1:
-            self._flawed(two_formats(formats, wanted), number, line)
-        texts, flaws = look(value, wanted, self.use)
+            self._flawed(two_formats(formats, expected), number, line)
+        texts, flaws = look(value, expected, self.use)
         for flaw in flaws:
             self._flawed(flaw, number, line)
         if texts is not None:
-            if len(value) > _READ[wanted]:
+            if len(value) > _READ[expected]:
                 for flaw in unread(value, self._read, texts):
                     self._flawed(flaw, number, line)
-            self._sound(Row(value=value, format=wanted, parts=texts), number, line, encode)
+            self._sound(Row(value=value, format=expected, parts=texts), number, line, encode)
 
     @property
     def _read(self) -> tuple[str, ...]:
         """The keys that are read of any row."""
-        known = self.use.features
-        return known.prompt, known.completion, known.chat, known.text
+        features = self.use.features
+        return features.prompt, features.completion, features.chat, features.text
 
-    def skip(self, number: int, size: int, *, lost: bool = False) -> None:
-        """Count a line that is too long to be looked at; with `lost` nothing after it was, too."""
+    def skip(self, number: int, size: int, *, endless: bool = False) -> None:
+        """Count a line too long to look at; with `endless` nothing after it was looked at."""
         self.size += size
         self.rows += 1
         message = (
             f"is {size / 1e6:.0f} MB long and was not checked; mlx-lm cuts it after max_seq_length"
         )
-        if lost:
+        if endless:
             message = f"has no end within {size / 1e6:.0f} MB; the rest of the file was not read"
-        severity = "error" if lost else "warning"
+        severity = "error" if endless else "warning"
         self._flawed(
             Flaw(rule="row-too-long", message=message, hint="split it", path=(), severity=severity),
             number,
@@ -139,7 +139,7 @@ class Survey:
             self._flawed(flaw, number, line)
             return
         digest = int.from_bytes(sha256(same).digest()[:8])
-        bucket = self.seen[digest % BUCKETS]
+        bucket = self.digests[digest % BUCKETS]
         bucket.append(digest)
         bucket.append(number)
         size = sum(map(len, row.parts))
@@ -155,7 +155,7 @@ class Survey:
             else:
                 write(row, self.use, encode)
         except ValueError as error:
-            self._flawed(refused(str(error), row, self.use), number, line)
+            self._flawed(template_refusal(str(error), row, self.use), number, line)
 
     def _long(self, line: bytes) -> bool:
         """Say whether a row may be cut: a token is a byte or more, and a template adds some."""
@@ -224,12 +224,12 @@ class Survey:
         self.batch.extend(later.batch)
         for keys, rows in later.silent.items():
             before = self.classes[keys]
-            moved = [(place + before, line) for place, line in rows]
-            self.silent.setdefault(keys, []).extend(moved)
+            places = [(place + before, line) for place, line in rows]
+            self.silent.setdefault(keys, []).extend(places)
         self.classes.update(later.classes)
         for name in ("characters", "turns", "lengths", "tally"):
             getattr(self, name).merge(getattr(later, name))
-        for mine, other in zip(self.seen, later.seen, strict=True):
+        for mine, other in zip(self.digests, later.digests, strict=True):
             mine.extend(other)
         for keys, numbers in later.tails.items():
             self.tails.setdefault(keys, deque(maxlen=numbers.maxlen)).extend(numbers)
@@ -238,7 +238,9 @@ class Survey:
         """Return what the rows are like."""
         names = (name for name in Tokens.__struct_fields__ if name != "lengths")
         lengths = self.lengths.spread()
-        seen = Tokens(lengths=lengths, **{n: self.sums[n] for n in names}) if lengths.rows else None
+        token_stats = (
+            Tokens(lengths=lengths, **{n: self.sums[n] for n in names}) if lengths.rows else None
+        )
         characters, turns = self.characters.spread(), self.turns.spread()
         return Stats(
             rows=self.rows,
@@ -246,5 +248,5 @@ class Survey:
             format=self.format,
             characters=characters,
             turns=turns,
-            tokens=seen,
+            tokens=token_stats,
         )

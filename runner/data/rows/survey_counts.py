@@ -59,8 +59,8 @@ class Histogram(Struct, kw_only=True):
         other.fold()
         self.counts.update(other.counts)
         self.total += other.total
-        known = [m for m in (self.minimum, other.minimum) if m is not None]
-        self.minimum = min(known, default=None)
+        minima = [m for m in (self.minimum, other.minimum) if m is not None]
+        self.minimum = min(minima, default=None)
         self.maximum = max(self.maximum, other.maximum)
 
     def spread(self) -> Spread:
@@ -79,10 +79,10 @@ class Histogram(Struct, kw_only=True):
         )
 
     def _quantile(self, share: int, rows: int) -> int:
-        wanted, seen = -(-rows * share // 100), 0
+        rank, passed = -(-rows * share // 100), 0
         for bucket in sorted(self.counts):
-            seen += self.counts[bucket]
-            if seen >= wanted:
+            passed += self.counts[bucket]
+            if passed >= rank:
                 shift = max((bucket >> 6) - 1, 0)
                 middle = (bucket - (shift << 6) << shift) + (1 << shift >> 1)
                 return min(max(middle, self.minimum or 0), self.maximum)
@@ -93,7 +93,7 @@ class Tally(Struct, kw_only=True):
     """Problems of one file: the first few of each kind, and the number of all."""
 
     limit: int
-    shown: dict[str, list[Problem]] = field(default_factory=dict)
+    examples: dict[str, list[Problem]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     last: dict[str, int] = field(default_factory=dict)
 
@@ -101,18 +101,18 @@ class Tally(Struct, kw_only=True):
         """Count one; say whether it is among those to show."""
         self.counts[rule] += 1
         self.last[rule] = max(line, self.last.get(rule, 0))
-        shown = self.shown.setdefault(rule, [])
-        return len(shown) < self.limit or line < shown[-1].mark.line
+        examples = self.examples.setdefault(rule, [])
+        return len(examples) < self.limit or line < examples[-1].mark.line
 
     def show(self, problem: Problem) -> None:
         """Keep a problem that `count` said is to be shown."""
-        shown = [*self.shown.get(problem.rule, ()), problem]
-        shown.sort(key=lambda p: p.mark)
-        self.shown[problem.rule] = shown[: self.limit]
+        examples = [*self.examples.get(problem.rule, ()), problem]
+        examples.sort(key=lambda p: p.mark)
+        self.examples[problem.rule] = examples[: self.limit]
 
     def merge(self, other: "Tally") -> None:
         """Take over the problems of later lines of the same file."""
-        for rule, problems in other.shown.items():
+        for rule, problems in other.examples.items():
             for problem in problems:
                 self.show(problem)
             self.counts[rule] += other.counts[rule]
@@ -120,12 +120,12 @@ class Tally(Struct, kw_only=True):
 
     def problems(self) -> Iterator[Problem]:
         """Yield those shown, and one that counts the rest of its kind, at the last of them."""
-        for rule, shown in self.shown.items():
-            yield from shown
-            if rest := self.counts[rule] - len(shown):
-                example = shown[0]
+        for rule, examples in self.examples.items():
+            yield from examples
+            if rest := self.counts[rule] - len(examples):
+                example = examples[0]
                 mark = Mark(file=example.mark.file, line=self.last[rule], column=1)
-                message = f"{rest} more like the {len(shown)} shown; this is the last"
+                message = f"{rest} more like the {len(examples)} shown; this is the last"
                 yield Problem(
                     mark=mark,
                     message=message,

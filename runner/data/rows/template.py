@@ -11,7 +11,7 @@ MOST = 300
 """So many characters are shown of what a template says."""
 
 
-def refused(why: str, row: Row, use: RowUse) -> Flaw:
+def template_refusal(why: str, row: Row, use: RowUse) -> Flaw:
     """Return the flaw of a row that the template does not take."""
     messages = messages_of(row, use)
     what = "the model's chat template" if messages else "the model's tokenizer"
@@ -31,9 +31,9 @@ def given_up(why: str) -> Flaw:
 
 def way_out(why: str, messages: Sequence[Any]) -> str:
     """Return what to change about messages that a template refuses with these words."""
-    known = [one for one in messages if isinstance(one, dict)]
-    roles = [one.get("role") for one in known]
-    if any(isinstance(text, str) for text in _arguments(known)):
+    objects = [one for one in messages if isinstance(one, dict)]
+    roles = [one.get("role") for one in objects]
+    if any(isinstance(text, str) for text in _arguments(objects)):
         return "write the arguments of tool_calls as an object, not as text"
     if "system" in roles and "tool" not in why:
         others = [role for role in roles if role != "system"]

@@ -36,8 +36,8 @@ def messages_of(row: Row, use: RowUse) -> Sequence[Any]:
             {"role": "user", "content": prompt},
             {"role": "assistant", "content": completion},
         ]
-    found: Sequence[Any] = row.value[use.features.chat]
-    return found
+    messages: Sequence[Any] = row.value[use.features.chat]
+    return messages
 
 
 def write(row: Row, use: RowUse, encode: Encode) -> None:
@@ -119,10 +119,10 @@ def _mask_flaws(whole: Sequence[int], prompt: Sequence[int]) -> Iterator[Flaw]:
         return
     hidden = min(len(whole), len(prompt)) - shared
     everything = len(prompt) >= len(whole)
-    lost = "all" if everything else counted(hidden, "token")
+    amount = "all" if everything else counted(hidden, "token")
     message = (
         f"does not start with the tokens of its own prompt: they part at token {shared}, and "
-        f"the mask of {len(prompt)} hides {lost} after it"
+        f"the mask of {len(prompt)} hides {amount} after it"
     )
     hint = "train without mask_prompt, or with a chat template whose start of an answer it repeats"
     severity = "error" if everything else "warning"

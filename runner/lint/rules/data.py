@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from runner.base.problems import counted, listing
-from runner.data.replay import ShareError, nearest, replayed
+from runner.data.replay import ShareError, nearest, replay_rows
 from runner.lint.facts import DataSet, Finding
 from runner.lint.lineage import data_at, data_of, layout, model_at
 from runner.lint.rule import View, rule
@@ -95,7 +95,7 @@ def replay_share_not_exact(view: View) -> Iterator[Finding]:
     share, tolerance = (Fraction(str(params[name])) for name in ("ratio", "tolerance"))
     available = replay.rows.get("train", 0) if replay and uniform else nearest(ours, share)
     try:
-        replayed(ours, available, share, tolerance)
+        replay_rows(ours, available, share, tolerance)
     except ShareError as error:
         yield Finding(parameter="ratio", message=str(error), hint=error.hint)
 

@@ -23,11 +23,11 @@ from runner.data.rows import (
     Survey,
     column_of,
     first_format,
+    remainder_lines,
     report,
     silent_batches,
     targets,
     token_flaws,
-    unreached,
 )
 
 RECIPES = Path(__file__).parents[3] / "recipes/data/security"
@@ -704,7 +704,7 @@ def test_what_is_not_reached_is_what_the_batches_leave_over(rows, batch):
     # mlx_lm/tuner/trainer.py: sorted by len(row), cut into batches, the rest falls off.
     order = sorted(range(1, len(rows) + 1), key=lambda n: len(rows[n - 1]))
     if len(rows) >= batch and rest:
-        assert unreached(survey.tails, rest) == sorted(order[len(rows) - rest :])
+        assert remainder_lines(survey.tails, rest) == sorted(order[len(rows) - rest :])
 
 
 @given(st.recursive(st.integers() | st.text(), lambda kids: st.lists(kids) | st.dictionaries(st.text(), kids)), st.data())  # fmt: skip
