@@ -6,26 +6,26 @@ from typing import Any
 from runner.base import visible
 
 # One encoder: json.dumps makes a new one for each value that is not to be plain ASCII.
-_encoded = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
-def _written(value: Any) -> str:
+def encode(value: Any) -> str:
     """Return JSON that shows what it holds, and that PyYAML reads as JSON.
 
     PyYAML folds the line separators and refuses the controls where they stand as they are.
     """
-    return visible.json_text(_encoded(value))
+    return visible.json_text(_encode_json(value))
 
 
 def laid_out(value: Any, indent: int = 0, width: int = 100) -> str:
     """Return JSON with what fits on a line on one line. Raises ValueError for nan and infinity."""
-    flat = _written(value)
+    flat = encode(value)
     if indent + len(flat) <= width or not value or not isinstance(value, dict | list):
         return flat
     pad = " " * (indent + 2)
     if isinstance(value, dict):
         rows = [
-            f"{pad}{_written(key)}: {laid_out(child, indent + 2, width)}"
+            f"{pad}{encode(key)}: {laid_out(child, indent + 2, width)}"
             for key, child in value.items()
         ]
         return "{\n" + ",\n".join(rows) + f"\n{' ' * indent}}}"

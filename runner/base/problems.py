@@ -83,13 +83,13 @@ class _Effort:
     """How many pairs of letters may still be compared."""
 
     def __init__(self) -> None:
-        self.left = MAX_COMPARED
+        self.budget = MAX_COMPARED
 
     def covers(self, word: str, name: str) -> bool:
         """Take the effort of comparing two words; False where it is spent."""
         apart = abs(len(word) - len(name))
-        self.left -= 8 if apart > len(word) // SLIPS else 8 + len(word) * len(name)
-        return self.left > 0
+        self.budget -= 8 if apart > len(word) // SLIPS else 8 + len(word) * len(name)
+        return self.budget > 0
 
 
 _effort: ContextVar[_Effort | None] = ContextVar("effort", default=None)
@@ -108,13 +108,13 @@ def answering() -> Iterator[None]:
         _effort.reset(token)
 
 
-def suggest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+def suggest(word: str, names: Iterable[str], otherwise: str = "") -> str:
     """Return ``did you mean 'x'?`` for the known word that `word` is near to, else `otherwise`."""
-    near = nearest(word, known)
-    return f"did you mean '{near}'?" if near else otherwise
+    neighbour = nearest(word, names)
+    return f"did you mean '{neighbour}'?" if neighbour else otherwise
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, names: Iterable[str]) -> str:
     """Return the known word that `word` is near to, "" where none is.
 
     Near is what a slip of the fingers makes: at most one letter in three added, left out, changed
@@ -127,23 +127,23 @@ def nearest(word: str, known: Iterable[str]) -> str:
     effort = _effort.get() or _Effort()
     if len(word) > MAX_WORD:
         return ""
-    best, found, parts = len(word) // SLIPS, "", []
-    meant = _folded(word)
-    for name in known:
-        if not effort.covers(meant, name):
+    best, match, parts = len(word) // SLIPS, "", []
+    target = _fold(word)
+    for name in names:
+        if not effort.covers(target, name):
             return ""
-        folded = _folded(name)
-        if folded == meant:
+        key = _fold(name)
+        if key == target:
             return name
-        apart = _apart(meant, folded, best)
+        apart = _apart(target, key, best)
         if apart is not None:
-            best, found = apart - 1, name
-        if _is_part(meant, folded):
+            best, match = apart - 1, name
+        if _is_part(target, key):
             parts.append(name)
-    return found or (parts[0] if len(parts) == 1 else "")
+    return match or (parts[0] if len(parts) == 1 else "")
 
 
-def _folded(word: str) -> str:
+def _fold(word: str) -> str:
     return word.casefold().lstrip("-").replace("-", "_")
 
 
@@ -196,22 +196,22 @@ def _slips(one: str, other: str, most: int) -> int | None:
 class Others(Collection[str]):
     """Known names but one, of which no copy is made."""
 
-    def __init__(self, known: Mapping[str, Any], name: str) -> None:
-        self._known, self._name = known, name
+    def __init__(self, names: Mapping[str, Any], name: str) -> None:
+        self._names, self._name = names, name
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in self._known if name != self._name)
+        return (name for name in self._names if name != self._name)
 
     def __len__(self) -> int:
-        return len(self._known) - (self._name in self._known)
+        return len(self._names) - (self._name in self._names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._known and name != self._name
+        return name in self._names and name != self._name
 
 
-def offer(word: str, known: Iterable[str]) -> str:
+def offer(word: str, candidates: Iterable[str]) -> str:
     """Return the known word nearest to `word` as a hint, else all there are, its kin first."""
-    names = known if isinstance(known, Collection) else list(known)
+    names = candidates if isinstance(candidates, Collection) else list(candidates)
     if "." in word and len(names) <= MAX_KIN:
         kin = f"{word.partition('.')[0]}."
         names = sorted(names, key=lambda name: not name.startswith(kin))
@@ -220,9 +220,9 @@ def offer(word: str, known: Iterable[str]) -> str:
 
 def listing(names: Iterable[str], limit: int = 12) -> str:
     """Return names as ``a, b, c`` with a count of what was cut."""
-    known = names if isinstance(names, Collection) else list(names)
-    more = f", … ({len(known) - limit} more)" if len(known) > limit else ""
-    return ", ".join(brief(name) for name in islice(known, limit)) + more
+    items = names if isinstance(names, Collection) else list(names)
+    more = f", … ({len(items) - limit} more)" if len(items) > limit else ""
+    return ", ".join(brief(name) for name in islice(items, limit)) + more
 
 
 def brief(text: str, limit: int = MAX_WORD) -> str:
@@ -242,8 +242,8 @@ def tally(problems: Iterable[Problem]) -> str:
     """
     kinds = [problem.severity for problem in problems]
     counts = [(kinds.count(kind), kind) for kind in ("error", "warning")]
-    found = ", ".join(counted(count, kind) for count, kind in counts if count)
-    return found or "no problems" + " in what was looked at" * (NOTE in kinds)
+    text = ", ".join(counted(count, kind) for count, kind in counts if count)
+    return text or "no problems" + " in what was looked at" * (NOTE in kinds)
 
 
 def ordered(problems: Iterable[Problem]) -> list[Problem]:
@@ -280,7 +280,7 @@ def listed(problems: Sequence[Problem]) -> Sequence[Problem]:
         return problems
     severity = "error" if any(one.severity == "error" for one in rest) else "warning"
     why = f"{tally(rest)} more are not listed: a file shows {MAX_LISTED:,}"
-    told = Problem(
+    last = Problem(
         mark=rest[0].mark,
         message=why,
         rule="more-problems",
@@ -288,7 +288,7 @@ def listed(problems: Sequence[Problem]) -> Sequence[Problem]:
         notes=(),
         severity=severity,
     )
-    return [*problems[:MAX_LISTED], told]
+    return [*problems[:MAX_LISTED], last]
 
 
 def picture(problem: Problem, sources: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from itertools import pairwise
 MASK = "***"
 LEAST = 8
 """A shorter value is no secret worth the name, and would mask half a log."""
-_HELD = 16_384
+_TAIL = 16_384
 """So many bytes at the end of a stream may be the start of a secret: a key of RSA is 3,300."""
 
 # In a name, wherever it stands in it, as in PGPASSWORD or secretsManager.
@@ -106,22 +106,22 @@ def secret_name(name: str) -> bool:
         return False
     if words[-1] in _LAST and len(words) > 1 and not _OF_TEXT.match(words[-2]):
         return True
-    named = (word for before, word in pairwise(["", *words]) if not _OF_TEXT.match(before))
-    if any(_WORD.match(word) and word not in _ELSE for word in named):
+    nouns = (word for before, word in pairwise(["", *words]) if not _OF_TEXT.match(before))
+    if any(_WORD.match(word) and word not in _ELSE for word in nouns):
         return True
     return bool(_ANYWHERE.search("".join(words)))
 
 
 def values(environ: Mapping[str, str], more: Iterable[str] = ()) -> frozenset[str]:
     """Return the secrets an environment holds, and `more` that are long enough."""
-    found = {environ[name].strip() for name in environ if secret_name(name)}
-    return frozenset(one for one in {*found, *more} if len(one) >= LEAST)
+    secrets = {environ[name].strip() for name in environ if secret_name(name)}
+    return frozenset(one for one in {*secrets, *more} if len(one) >= LEAST)
 
 
 def looks_like_one(data: bytes) -> str:
     """Return how what looks like an access token or a private key begins, '' where nothing does."""
-    found = _form(data, _FORMS)
-    return found[0][:6].decode("utf-8", "replace") if found else ""
+    match = _form(data, _FORMS)
+    return match[0][:6].decode("utf-8", "replace") if match else ""
 
 
 def _form(data: bytes, forms: Mapping[str, str]) -> re.Match[bytes] | None:
@@ -135,9 +135,9 @@ def _signs(data: bytes, forms: Mapping[str, str]) -> tuple[str, ...]:
 
 
 @cache
-def _pattern(known: tuple[bytes, ...], signs: tuple[str, ...]) -> re.Pattern[bytes] | None:
+def _pattern(secrets: tuple[bytes, ...], signs: tuple[str, ...]) -> re.Pattern[bytes] | None:
     """Return what finds secrets: those that are known, and the forms that begin with the signs."""
-    forms = [*map(re.escape, known), *(_ALL[sign].encode() for sign in signs)]
+    forms = [*map(re.escape, secrets), *(_ALL[sign].encode() for sign in signs)]
     return re.compile(b"|".join(forms)) if forms else None
 
 
@@ -149,80 +149,80 @@ class Mask:
 
     def __init__(self, secrets: Iterable[str], *, loose: bool = True) -> None:
         self._forms = _ALL if loose else _FORMS
-        known = (one.encode("utf-8", "surrogateescape") for one in secrets)
-        self._known = tuple(sorted(known, key=lambda one: (-len(one), one)))
-        self._before = self._held = b""
+        raw = (one.encode("utf-8", "surrogateescape") for one in secrets)
+        self._secrets = tuple(sorted(raw, key=lambda one: (-len(one), one)))
+        self._before = self._pending = b""
 
     def feed(self, data: bytes) -> bytes:
         """Return what can be said now; the start of what may be a secret is held back."""
-        return self._say(self._held + data, whole=False)
+        return self._say(self._pending + data, whole=False)
 
     def flush(self) -> bytes:
         """Return what is still held back."""
-        return self._say(self._held, whole=True)
+        return self._say(self._pending, whole=True)
 
     def text(self, text: str) -> str:
         """Return a whole text with its secrets masked; a loose one knows ``NAME=VALUE``, too."""
         if self._forms is _ALL and "=" in text:
             text = _SET.sub(_unset, text)
         data = text.encode("utf-8", "surrogatepass")
-        masked = b"".join(_masked(data, 0, len(data), self._all(data)))
-        return text if masked == data else masked.decode("utf-8", "surrogatepass")
+        result = b"".join(_masking(data, 0, len(data), self._all(data)))
+        return text if result == data else result.decode("utf-8", "surrogatepass")
 
     def finds(self, text: str) -> bool:
         """Say whether a text holds a secret that it may not hold."""
         data = text.encode("utf-8", "surrogatepass")
-        return any(one in data for one in self._known) or _form(data, _FORMS) is not None
+        return any(one in data for one in self._secrets) or _form(data, _FORMS) is not None
 
     def _say(self, new: bytes, *, whole: bool) -> bytes:
         data, start = self._before + new, len(self._before)
         pattern = self._all(data)
         safe = len(data) if whole else max(start, self._safe(data, start, pattern))
-        told = b"".join(_masked(data, start, safe, pattern))
-        self._held = data[safe:]
+        result = b"".join(_masking(data, start, safe, pattern))
+        self._pending = data[safe:]
         self._before = data[max(0, safe - _BEFORE) : safe]
-        return told
+        return result
 
     def _all(self, data: bytes) -> re.Pattern[bytes] | None:
-        known = self._known if any(one in data for one in self._known) else ()
-        return _pattern(known, _signs(data, self._forms))
+        secrets = self._secrets if any(one in data for one in self._secrets) else ()
+        return _pattern(secrets, _signs(data, self._forms))
 
     def _safe(self, data: bytes, start: int, pattern: re.Pattern[bytes] | None) -> int:
         """Return how many bytes hold no secret that what comes next could make a longer one."""
-        safe = len(data) - self._begun(data)
-        for found in pattern.finditer(data, start) if pattern else ():
-            if found.start() < safe and (found.end() > safe or found.end() == len(data)):
-                return found.start()
+        safe = len(data) - self._open_size(data)
+        for match in pattern.finditer(data, start) if pattern else ():
+            if match.start() < safe and (match.end() > safe or match.end() == len(data)):
+                return match.start()
         return safe
 
-    def _begun(self, data: bytes) -> int:
+    def _open_size(self, data: bytes) -> int:
         """Return how many bytes at the end may be the start of a secret."""
-        tail = data[-_HELD:]
-        longest = _formed(tail)
-        for known in self._known:
-            for size in range(min(len(known) - 1, len(tail)), longest, -1):
-                if tail.endswith(known[:size]):
+        tail = data[-_TAIL:]
+        longest = _open_form(tail)
+        for secret in self._secrets:
+            for size in range(min(len(secret) - 1, len(tail)), longest, -1):
+                if tail.endswith(secret[:size]):
                     longest = size
                     break
         return longest
 
 
-def _masked(
+def _masking(
     data: bytes, start: int, end: int, pattern: re.Pattern[bytes] | None
 ) -> Iterator[bytes]:
     """Yield the bytes from `start` to `end`; what is before only says what they are."""
-    for found in pattern.finditer(data, start, end) if pattern else ():
-        yield data[start : found.start()]
-        yield (found.groupdict().get("user") or b"") + MASK.encode()
-        start = found.end()
+    for match in pattern.finditer(data, start, end) if pattern else ():
+        yield data[start : match.start()]
+        yield (match.groupdict().get("user") or b"") + MASK.encode()
+        start = match.end()
     yield data[start:end]
 
 
-def _unset(found: re.Match[str]) -> str:
-    return f"{found[1]}{MASK}" if secret_name(found[2]) else found[0]
+def _unset(match: re.Match[str]) -> str:
+    return f"{match[1]}{MASK}" if secret_name(match[2]) else match[0]
 
 
-def _formed(tail: bytes) -> int:
+def _open_form(tail: bytes) -> int:
     """Return how many bytes at the end may be the start of what has a form."""
     key = tail.rfind(_KEY)
     if key >= 0 and _OPEN.fullmatch(tail, key):
@@ -231,14 +231,14 @@ def _formed(tail: bytes) -> int:
     word = tail[at:]
     if tail.endswith(b"Bearer ", 0, at):
         return len(word)
-    begun = [len(word) - word.find(sign) for sign in _BEGINNINGS if sign in word]
+    starts = [len(word) - word.find(sign) for sign in _BEGINNINGS if sign in word]
     ends = [
         size
         for sign in _BEGINNINGS
         for size in range(min(len(sign) - 1, len(tail)), 0, -1)
         if tail.endswith(sign[:size]) and not (sign in _APART and _inside(tail, size))
     ]
-    return max([*begun, *ends], default=0)
+    return max([*starts, *ends], default=0)
 
 
 def _inside(tail: bytes, size: int) -> bool:

@@ -26,69 +26,69 @@ _LINE = re.compile(f"[\t\n{_NEAR}{_FAR}]|{_JOINERS}|{_ANYWHERE}")
 _JSON = re.compile(f"[{_NEAR}]|{_JOINERS}|{_ANYWHERE}")
 # What no shell touches: a tilde only where it begins something, a revision's is inside.
 _PLAIN = re.compile(r"[\w@%+,./-][\w@%+,./~-]*\Z", re.ASCII)
-_NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _MARKUP = re.compile(r"[\\`*\[\]<>|#~$]|(?<!\w)_|_(?!\w)|^[+-]|(?<=^\d)[.)]|&(?=#?\w+;)")
 
 
-def text(said: str) -> str:
+def text(raw: str) -> str:
     """Return text in which only line ends and tabs act; no line of it is a workflow command."""
-    if "::" in said:
-        said = _COMMAND.sub(r"\1\\x3a", said)
-    return _TEXT.sub(_shown, said)
+    if "::" in raw:
+        raw = _COMMAND.sub(r"\1\\x3a", raw)
+    return _TEXT.sub(_escape, raw)
 
 
-def line(said: str) -> str:
+def line(raw: str) -> str:
     r"""Return text as a part of one line: what would end it is shown as ``\n``."""
-    return _LINE.sub(_shown, said)
+    return _LINE.sub(_escape, raw)
 
 
-def words(said: Iterable[str]) -> str:
+def words(raw: Iterable[str]) -> str:
     """Return the words of a command as a person may give them to a shell."""
-    return " ".join(map(word, said))
+    return " ".join(map(word, raw))
 
 
-def word(said: str) -> str:
+def word(raw: str) -> str:
     """Return text as one word of bash that shows what it holds.
 
     What acts is written as its bytes, which every bash reads: a Mac's is 3.2.
     """
-    if _PLAIN.match(said):
-        return said
-    if text(said) == said:
-        return shlex.quote(said)
+    if _PLAIN.match(raw):
+        return raw
+    if text(raw) == raw:
+        return shlex.quote(raw)
 
-    def escape(found: re.Match[str]) -> str:
-        number = ord(found[0])
-        if found[0] in _NAMED:
-            return _NAMED[found[0]]
+    def escape(sign: re.Match[str]) -> str:
+        number = ord(sign[0])
+        if sign[0] in _ESCAPES:
+            return _ESCAPES[sign[0]]
         if 0xDC80 <= number <= 0xDCFF:  # noqa: PLR2004  (a byte of a file's name that is no UTF-8)
             return f"\\x{number - 0xDC00:02x}"
-        return "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8", "surrogatepass"))
+        return "".join(f"\\x{byte:02x}" for byte in sign[0].encode("utf-8", "surrogatepass"))
 
-    plain = said.replace("\\", "\\\\").replace("'", "\\'")
+    plain = raw.replace("\\", "\\\\").replace("'", "\\'")
     return f"$'{_LINE.sub(escape, plain)}'"
 
 
-def json_text(said: str) -> str:
+def json_text(raw: str) -> str:
     """Return the text of JSON, equal in what it says, in which nothing acts where it is shown.
 
     What lies beyond U+FFFF stays: mlx-lm reads JSON as YAML, which knows no surrogate pairs.
     """
-    return _JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", said)
+    return _JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", raw)
 
 
-def markdown(said: str) -> str:
+def markdown(raw: str) -> str:
     """Return text as a part of one line of Markdown that reads as it is written."""
-    return _MARKUP.sub(r"\\\g<0>", line(said.replace("\n", " ").strip()))
+    return _MARKUP.sub(r"\\\g<0>", line(raw.replace("\n", " ").strip()))
 
 
-def code(said: str) -> str:
+def code(raw: str) -> str:
     """Return text as code in Markdown, in a table's cell, too; "" for none."""
-    longest = max((len(run) for run in re.findall("`+", said)), default=0)
+    longest = max((len(run) for run in re.findall("`+", raw)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if longest else ""
-    plain = line(said.replace("\n", " ")).replace("|", "\\|")
-    return f"{fence}{pad}{plain}{pad}{fence}" if said else ""
+    plain = line(raw.replace("\n", " ")).replace("|", "\\|")
+    return f"{fence}{pad}{plain}{pad}{fence}" if raw else ""
 
 
 def stream() -> Callable[[bytes, bool], bytes]:
@@ -98,18 +98,18 @@ def stream() -> Callable[[bytes, bool], bytes]:
     """
     decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
 
-    def shown(data: bytes, final: bool) -> bytes:
+    def show(data: bytes, final: bool) -> bytes:
         parts = decode(data, final).split("\r")
         return "\r".join(map(text, parts)).encode()
 
-    return shown
+    return show
 
 
-def _shown(found: re.Match[str]) -> str:
-    sign = found[0]
+def _escape(match: re.Match[str]) -> str:
+    sign = match[0]
     number = ord(sign)
-    if sign in _NAMED:
-        return _NAMED[sign]
+    if sign in _ESCAPES:
+        return _ESCAPES[sign]
     if number <= 0xFF:  # noqa: PLR2004
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"  # noqa: PLR2004

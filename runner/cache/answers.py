@@ -35,11 +35,16 @@ _PLACES = ("place", "folder")
 def ask(*question: object) -> Path | None:
     """Return where the answer to a question is kept, None where nothing is; ask before you look."""
     try:
-        kept = folder.folder()
-        said = [question, str(Path.cwd()), [os.environ.get(name) for name in _VARIABLES], program()]
+        place = folder.folder()
+        parts = [
+            question,
+            str(Path.cwd()),
+            [os.environ.get(name) for name in _VARIABLES],
+            program(),
+        ]
     except OSError:  # the working directory is gone, or the program while it runs
         return None
-    return kept / "answers" / _print(json.dumps(said)) if kept else None
+    return place / "answers" / _print(json.dumps(parts)) if place else None
 
 
 def recall(file: Path | None) -> str | None:
@@ -47,10 +52,10 @@ def recall(file: Path | None) -> str | None:
     try:
         if file is None:
             return None
-        head, _, said = folder.read(file).partition(b"\n")
-        text = said.decode("utf-8", "surrogatepass")
-        whole, seen = json.loads(head)
-        if whole == _print(text) and _unchanged(seen):
+        head, _, body = folder.read(file).partition(b"\n")
+        text = body.decode("utf-8", "surrogatepass")
+        whole, inputs = json.loads(head)
+        if whole == _print(text) and _is_current(inputs):
             os.utime(file)
             return text
     except (OSError, ValueError, TypeError, UnseenError):
@@ -62,21 +67,21 @@ def keep(file: Path | None, world: World, text: str) -> None:
     """Keep an answer, made of what `world` has seen; one that cannot be kept is not."""
     if file is None or not world.whole or len(text) > LARGEST:
         return
-    seen = [[kind, name, known] for (kind, name), known in world.seen.items()]
+    inputs = [[kind, name, digest] for (kind, name), digest in world.inputs.items()]
     with suppress(OSError, UnseenError):
         since = world.begun - disk.RACE
-        if any(changed(kind, name, since) for kind, name, _ in seen if kind in _PLACES):
+        if any(changed(kind, name, since) for kind, name, _ in inputs if kind in _PLACES):
             return
         folder.make(file.parent)  # prints of secrets, too
-        head = json.dumps([_print(text), seen]).encode("ascii")
+        head = json.dumps([_print(text), inputs]).encode("ascii")
         disk.write_bytes(file, head + b"\n" + text.encode("utf-8", "surrogatepass"), lasting=False)
         _make_room(file.parent)
 
 
-def _unchanged(seen: Sequence[tuple[str, str, str]]) -> bool:
+def _is_current(inputs: Sequence[tuple[str, str, str]]) -> bool:
     """Say whether all that an answer was made of is as it was; one made of no file is none."""
-    files = [name for kind, name, _ in seen if kind == "file"]
-    return bool(files) and all(look(kind, name) == was for kind, name, was in seen)
+    files = [name for kind, name, _ in inputs if kind == "file"]
+    return bool(files) and all(look(kind, name) == was for kind, name, was in inputs)
 
 
 @functools.cache
@@ -100,15 +105,15 @@ def _files(part: str) -> Iterator[object]:
         if entry.is_dir() and entry.name != "__pycache__":
             yield from _files(entry.path)
         elif entry.name.endswith((".py", ".json")):
-            said = entry.stat()
-            yield entry.path, said.st_size, said.st_mtime_ns, said.st_ctime_ns
+            status = entry.stat()
+            yield entry.path, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _make_room(place: Path) -> None:
     """Remove the answers that are too many, and what a process that is gone left half written."""
     total = 0
-    found = sorted(((one.stat().st_mtime, one) for one in place.iterdir()), reverse=True)
-    for number, (used, file) in enumerate(found, start=1):
+    entries = sorted(((one.stat().st_mtime, one) for one in place.iterdir()), reverse=True)
+    for number, (used, file) in enumerate(entries, start=1):
         total += file.stat().st_size
         torn = file.name.startswith(".") and used < time.time() - ABANDONED
         if torn or number > MOST or total > BYTES:

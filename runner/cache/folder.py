@@ -17,13 +17,13 @@ VARIABLE = "RUN_RECIPE_CACHE"
 
 def folder() -> Path | None:
     """Return the cache folder, None where nothing is to be kept."""
-    said = os.environ.get(VARIABLE)
-    if said is not None:
-        return Path(said) if said else None
-    named = os.environ.get("XDG_CACHE_HOME")
+    path = os.environ.get(VARIABLE)
+    if path is not None:
+        return Path(path) if path else None
+    caches_home = os.environ.get("XDG_CACHE_HOME")
     with suppress(RuntimeError):  # a user without a home
         caches = "Library/Caches" if sys.platform == "darwin" else ".cache"
-        return (Path(named) if named else Path.home() / caches) / "run-recipe"
+        return (Path(caches_home) if caches_home else Path.home() / caches) / "run-recipe"
     return None
 
 
@@ -45,6 +45,6 @@ def make(place: Path) -> None:
         one.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _own(said: os.stat_result, *, closed: bool = False) -> bool:
-    open_to = 0 if closed else said.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return said.st_uid == os.getuid() and not open_to
+def _own(status: os.stat_result, *, closed: bool = False) -> bool:
+    open_to = 0 if closed else status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return status.st_uid == os.getuid() and not open_to

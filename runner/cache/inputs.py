@@ -15,7 +15,7 @@ from pathlib import Path
 from runner.system import files as disk
 from runner.system import hub
 
-Seen = tuple[str, str]
+Input = tuple[str, str]
 _Stat = tuple[str, int, int, tuple[int, int]]
 MOST = 5_000
 """A place with more files in it is not looked through."""
@@ -26,7 +26,7 @@ class UnseenError(Exception):
 
 
 class World:
-    """Reads for a compile, and remembers: `seen` is what was read, by kind and name.
+    """Reads for a compile, and remembers: `inputs` is what was read, by kind and name.
 
     `begun` is when it began to look, in ns since 1970; `whole` whether it could look at everything.
     """
@@ -34,25 +34,25 @@ class World:
     def __init__(self) -> None:
         self.begun = time.time_ns()
         self.whole = True
-        self.seen: dict[Seen, str] = {("secrets", ""): look("secrets", "")}
-        self.environ: Mapping[str, str] = _Variables(self.seen)
+        self.inputs: dict[Input, str] = {("secrets", ""): look("secrets", "")}
+        self.environ: Mapping[str, str] = _Variables(self.inputs)
 
     def read(self, file: str) -> bytes:
         """Return a recipe's bytes. Raises OSError."""
         data = disk.read(file)
-        self.seen["file", file] = _print(data)
+        self.inputs["file", file] = _print(data)
         return data
 
     def beside(self, file: str) -> Iterable[str]:
         """Return the names of recipes near a path."""
         names = disk.beside(file)
-        self.seen["beside", file] = _print(os.fsencode("\n".join(names)))
+        self.inputs["beside", file] = _print(os.fsencode("\n".join(names)))
         return names
 
-    def places(self, places: Iterable[Seen]) -> None:
+    def places(self, places: Iterable[Input]) -> None:
         """Remember how places of this disk are now: each ``place`` or ``folder``, and its path."""
         try:
-            self.seen |= {(kind, path): look(kind, path) for kind, path in places}
+            self.inputs |= {(kind, path): look(kind, path) for kind, path in places}
         except UnseenError:
             self.whole = False
 
@@ -64,8 +64,8 @@ def look(kind: str, name: str) -> str:
     if kind == "beside":
         return _print(os.fsencode("\n".join(disk.beside(name))))
     if kind == "variable":
-        said = os.environ.get(name)
-        return "" if said is None else _print(said.encode("utf-8", "surrogateescape"))
+        value = os.environ.get(name)
+        return "" if value is None else _print(value.encode("utf-8", "surrogateescape"))
     if kind == "variables":
         return _print("\n".join(sorted(os.environ)).encode("utf-8", "surrogateescape"))
     if kind == "secrets":
@@ -81,15 +81,15 @@ def changed(kind: str, path: str, since: int) -> bool:
 class _Variables(Mapping[str, str]):
     """The environment; which variables are read, and which there are, is remembered."""
 
-    def __init__(self, seen: dict[Seen, str]) -> None:
-        self._seen = seen
+    def __init__(self, inputs: dict[Input, str]) -> None:
+        self._inputs = inputs
 
     def __getitem__(self, name: str) -> str:
-        self._seen["variable", name] = look("variable", name)
+        self._inputs["variable", name] = look("variable", name)
         return os.environ[name]
 
     def __iter__(self) -> Iterator[str]:
-        self._seen["variables", ""] = look("variables", "")
+        self._inputs["variables", ""] = look("variables", "")
         return iter(os.environ)
 
     def __len__(self) -> int:
@@ -129,5 +129,5 @@ def _stats(path: Path, *, deep: bool) -> Iterator[_Stat]:
 
 
 def _stat(name: str, path: Path) -> _Stat:
-    said = path.stat()
-    return name, said.st_size, said.st_ino, (said.st_mtime_ns, said.st_ctime_ns)
+    status = path.stat()
+    return name, status.st_size, status.st_ino, (status.st_mtime_ns, status.st_ctime_ns)

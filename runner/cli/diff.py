@@ -163,7 +163,7 @@ def _against(files: Sequence[str], rev: str, path: str, request: "DiffRequest") 
 
     _one(files, "one file of a revision")
     revision = git.revision(rev, files[0])
-    return sides.across(revision.named(path), files[0], Place(revision=revision), request)
+    return sides.across(revision.file_of(path), files[0], Place(revision=revision), request)
 
 
 def _one(files: Sequence[str], what: str) -> None:

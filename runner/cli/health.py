@@ -56,7 +56,7 @@ def _unfound() -> list[str] | None:
     import subprocess
 
     from runner.catalog import load
-    from runner.command.script import found
+    from runner.command.script import path_lookup
 
     catalog = load.catalog()
     tools = [tool for name in catalog.names if (tool := catalog.get(name)) is not None]
@@ -64,7 +64,7 @@ def _unfound() -> list[str] | None:
     beside = Path(sys.executable).parent
     missing = []
     for name in sorted(name for name in names if (beside / name).exists()):
-        words = ["bash", "-c", "\n".join(found([name]))]
+        words = ["bash", "-c", "\n".join(path_lookup([name]))]
         try:
             done = subprocess.run(words, capture_output=True, check=False)
         except OSError:

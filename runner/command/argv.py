@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
-from runner.base.formatting import _written, laid_out
+from runner.base.formatting import encode, laid_out
 from runner.catalog.tools import Catalog, Parameter, Tool
 from runner.plan.model import Stage
 
@@ -73,19 +73,19 @@ def command(stage: Stage, catalog: Catalog) -> Invocation:
     tool = catalog.get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
-    trained = launched(invoke(stage, tool), stage.trainer, catalog.trainer)
-    return launched(trained, stage.launch, catalog.launcher)
+    training = wrap(invoke(stage, tool), stage.trainer, catalog.trainer)
+    return wrap(training, stage.launch, catalog.launcher)
 
 
-def launched(invocation: Invocation, said: Mapping[str, Any], starter: Tool) -> Invocation:
+def wrap(invocation: Invocation, params: Mapping[str, Any], starter: Tool) -> Invocation:
     """Return the command as another one starts it; where a stage says nothing to that, as it is.
 
     mlx.launch takes any word it knows for its own: ``--`` always stands before the program (T96).
     """
-    if not said:
+    if not params:
         return invocation
     program = ("--", *invocation.command)
-    words = (*options(starter, said), program, *invocation.options)
+    words = (*options(starter, params), program, *invocation.options)
     return replace(invocation, command=starter.command, options=words)
 
 
@@ -98,10 +98,10 @@ def options(tool: Tool, params: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 def config_text(config: dict[str, Any]) -> str:
     """Return a configuration file that mlx-lm's YAML loader reads back exactly."""
-    return _spread(config) + "\n"
+    return _mapping(config) + "\n"
 
 
-def _spread(config: dict[str, Any]) -> str:
+def _mapping(config: dict[str, Any]) -> str:
     """Return a mapping as JSON, each key on a line of its own: it is read in reviews."""
     rows = [f"  {json.dumps(key)}: {laid_out(value, 2)}" for key, value in config.items()]
     return "{\n" + ",\n".join(rows) + "\n}"
@@ -127,7 +127,7 @@ def _words(parameter: Parameter, value: Any) -> Iterator[tuple[str, ...]]:
             yield (flag if value else str(parameter.off),)
         case "repeat":
             pairs = value.items() if isinstance(value, dict) else ()
-            for item in [f"{name}={said}" for name, said in pairs] or value:
+            for item in [f"{name}={child}" for name, child in pairs] or value:
                 yield (f"{flag}={word(item)}",)
         case "joined":
             yield (f"{flag}={','.join(map(word, value))}",)
@@ -157,5 +157,5 @@ def word(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):
-        return _written(value)
+        return encode(value)
     return repr(value) if isinstance(value, float) else str(value)

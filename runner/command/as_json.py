@@ -15,12 +15,12 @@ def commands(plan: Plan, catalog: Catalog) -> Json:
 
     The run directory is the text ``${RUN_DIR}`` wherever it is meant.
     """
-    said = plan.as_dict()
+    record = plan.as_dict()
     stages = [
         {**row, **_command(command(stage, catalog))}
-        for row, stage in zip(said["stages"], plan.stages, strict=True)
+        for row, stage in zip(record["stages"], plan.stages, strict=True)
     ]
-    return {**said, "stages": stages}
+    return {**record, "stages": stages}
 
 
 def _command(whole: Invocation) -> Json:

@@ -12,7 +12,7 @@ from runner.recipe.template.render import literal
 from runner.recipe.yaml_scalars import scalar
 
 
-def resolved(plan: Plan) -> str:
+def recipe_text(plan: Plan) -> str:
     """Return a recipe without inheritance and templates that compiles to the same plan."""
     return "\n".join(
         (*_head(plan), *(line for stage in plan.stages for line in _stage(stage, plan)), "")
@@ -28,7 +28,7 @@ def _head(plan: Plan) -> Iterator[str]:
     if plan.vars:
         yield f"vars: {laid_out(dict(plan.vars))}"
     if plan.track:
-        yield f"track: {laid_out({name: dict(said) for name, said in plan.track.items()})}"
+        yield f"track: {laid_out({name: dict(options) for name, options in plan.track.items()})}"
     yield "stages:"
 
 
@@ -42,9 +42,9 @@ def _stage(stage: Stage, plan: Plan) -> Iterator[str]:
     if stage.timeout:
         yield f"    timeout: {stage.timeout}"
     if stage.retry.attempts > 1:
-        said = {"attempts": stage.retry.attempts, "backoff": stage.retry.backoff}
+        limits = {"attempts": stage.retry.attempts, "backoff": stage.retry.backoff}
         delay = {"delay": stage.retry.delay} if stage.retry.delay else {}
-        yield f"    retry: {laid_out({**said, **delay})}"
+        yield f"    retry: {laid_out({**limits, **delay})}"
     if stage.launch:
         yield f"    launch: {laid_out(dict(stage.launch), 4)}"
     yield from _training(stage, plan)
@@ -59,8 +59,8 @@ def _stage(stage: Stage, plan: Plan) -> Iterator[str]:
 
 
 def _training(stage: Stage, plan: Plan) -> Iterator[str]:
-    for key, said in nested(stage.trainer).items():
-        yield f"    {key}: {laid_out(_value(said, plan), 4)}"
+    for key, value in nested(stage.trainer).items():
+        yield f"    {key}: {laid_out(_value(value, plan), 4)}"
     if stage.continues:
         yield "    continue: true"
 
@@ -72,8 +72,8 @@ def _value(value: Any, plan: Plan) -> Any:
         return [_value(child, plan) for child in value]
     if not isinstance(value, str):
         return value
-    made = next((path for path in upward(value) if path in plan.outputs_by_path), None)
-    if RUN_DIR in value and made is not None:
-        stage, output = plan.outputs_by_path[made]
-        return f"{{{{ stages.{stage}.{output} }}}}{literal(value.removeprefix(made))}"
+    source = next((path for path in upward(value) if path in plan.outputs_by_path), None)
+    if RUN_DIR in value and source is not None:
+        stage, output = plan.outputs_by_path[source]
+        return f"{{{{ stages.{stage}.{output} }}}}{literal(value.removeprefix(source))}"
     return literal(value)

@@ -11,7 +11,7 @@ from runner.catalog.tools import Catalog, Tool
 from runner.command.argv import Invocation, command
 from runner.plan.model import Plan, Stage
 
-_MADE = re.compile(
+_HEADER = re.compile(
     r"^# Made by run-recipe from (.*); it does the same without the runner\.$", re.MULTILINE
 )
 _STAGE = re.compile(r'mkdir -p "\$RUN_DIR/(.+)"')
@@ -30,7 +30,7 @@ def lines(plan: Plan, catalog: Catalog) -> Iterator[str]:
     """Yield the lines of the script, one after the other: a long one need never be whole."""
     invocations = [command(stage, catalog) for stage in plan.stages]
     parts = (_stage(*both) for both in zip(plan.stages, invocations, strict=True))
-    for part in (_head(plan), found(programs(invocations, catalog.launcher)), *parts):
+    for part in (_head(plan), path_lookup(programs(invocations, catalog.launcher)), *parts):
         for line in part:
             yield f"{line}\n"
 
@@ -45,7 +45,7 @@ def programs(invocations: Iterable[Invocation], launcher: Tool) -> list[str]:
     return sorted(names)
 
 
-def found(names: Sequence[str]) -> Iterator[str]:
+def path_lookup(names: Sequence[str]) -> Iterator[str]:
     """Yield the lines that find programs on the PATH, or else beside run-recipe, or end there.
 
     An installation by ``uv tool`` or pipx puts run-recipe alone on the PATH, as a link to where all
@@ -62,15 +62,15 @@ def found(names: Sequence[str]) -> Iterator[str]:
     yield "fi"
 
 
-def made_from(text: str) -> str | None:
+def source_recipe(text: str) -> str | None:
     """Return the recipe that a script was made from, as it was called then; None for another."""
-    found = _MADE.search(text)
-    return found[1] if found else None
+    match = _HEADER.search(text)
+    return match[1] if match else None
 
 
-def said(text: str) -> dict[str, dict[str, Any]]:
+def stage_words(text: str) -> dict[str, dict[str, Any]]:
     """Return the words of each stage's command in one of our scripts: its flags and its config."""
-    found: dict[str, dict[str, Any]] = {}
+    stages: dict[str, dict[str, Any]] = {}
     here: dict[str, Any] = {}
     config: list[str] | None = None
     for line in text.splitlines():
@@ -80,19 +80,19 @@ def said(text: str) -> dict[str, dict[str, Any]]:
             here |= _settings("\n".join(config))
             config = None
         elif stage := _STAGE.fullmatch(line):
-            here = found.setdefault(stage[1], {})
+            here = stages.setdefault(stage[1], {})
         elif line.startswith("cat > "):
             config = []
         elif option := _OPTION.match(line):
             here[option[1]] = option[2]
-    return found
+    return stages
 
 
 def _settings(text: str) -> dict[str, Any]:
     """Return what a here-document says, {} where that is no JSON."""
-    for written in (text, re.sub(r"\\([\\$`])", r"\1", text)):
+    for document in (text, re.sub(r"\\([\\$`])", r"\1", text)):
         try:
-            return dict(json.loads(written))
+            return dict(json.loads(document))
         except ValueError:
             continue
     return {}

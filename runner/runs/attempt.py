@@ -11,7 +11,7 @@ from typing import Any
 from runner.base.errors import Exit
 from runner.catalog import load
 from runner.catalog.tools import Tool
-from runner.command.argv import Invocation, invoke, launched
+from runner.command.argv import Invocation, invoke, wrap
 from runner.plan import launch
 from runner.plan.expectations import judge
 from runner.plan.model import Plan, Stage, bind
@@ -163,7 +163,7 @@ class Attempt:
         invocation = Invocation(command=tuple(start), options=(), config=None, config_path=None)
         launcher = load.catalog().launcher
         launch = bind(dict(self.stage.launch), str(self.folder))
-        words = launched(invocation, launch, launcher).arguments
+        words = wrap(invocation, launch, launcher).arguments
         module, function = launcher.main
         # Its input stays open and silent: mlx.launch spins on one that has ended.
         code = f"from {module} import {function} as main; main()"

@@ -16,7 +16,7 @@ from runner.base.errors import WAYS_OUT, Exit, RunError
 from runner.base.formatting import duration
 from runner.catalog.tools import Catalog
 from runner.command.argv import command
-from runner.command.resolved_recipe import resolved
+from runner.command.resolved_recipe import recipe_text
 from runner.command.script import script
 from runner.plan.model import Stage
 from runner.runs import history, signals
@@ -115,7 +115,7 @@ class Run:
     def begin(self, actions: Sequence[Action]) -> None:
         """Write down what will be done."""
         self.keep(self.manifest)
-        files.write(self.folder / "recipe.yaml", resolved(self.plan))
+        files.write(self.folder / "recipe.yaml", recipe_text(self.plan))
         files.write(self.folder / "commands.sh", script(self.plan, self.catalog))
         history.link(self.folder)
         self.journal.write(event="run", at=machine.now(), actions=[str(one) for one in actions])

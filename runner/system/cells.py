@@ -87,7 +87,7 @@ class Bounds:
         """
         begun = time.process_time()
         if self._largest < 0:
-            self._before, self._free = (_resident(os.getpid()), _held()), TIME
+            self._before, self._free = (_resident(os.getpid()), _data_size()), TIME
         if size > self._largest:
             self._largest = size
             self._limit(MEMORY + A_BYTE * size)
@@ -107,11 +107,11 @@ class Bounds:
     def _limit(self, more: int) -> None:
         import resource  # in these processes alone
 
-        resident, held = self._before
+        resident, data = self._before
         os.pwrite(self._beat, (resident + more).to_bytes(_WORD), _WORD)
         with suppress(OSError, ValueError):
             hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-            resource.setrlimit(resource.RLIMIT_DATA, (held + more if held else hard, hard))
+            resource.setrlimit(resource.RLIMIT_DATA, (data + more if data else hard, hard))
 
 
 class Cells:
@@ -159,9 +159,9 @@ class Cells:
         except Empty:
             cell = _Cell()
             self._cells.append(cell)
-        found: T = cell.do(work, part)
+        result: T = cell.do(work, part)
         self._free.put(cell)  # but where it raised: it may be gone
-        return found
+        return result
 
 
 class _Cell:
@@ -181,12 +181,12 @@ class _Cell:
 
     def do(self, work: object, part: object) -> Any:
         """Return what the process makes of a part. Raises what it raised, or StoppedError."""
-        told, answer = self._process.stdin, self._process.stdout
-        assert told is not None  # noqa: S101  (a pipe, by construction)
+        requests, answer = self._process.stdin, self._process.stdout
+        assert requests is not None  # noqa: S101  (a pipe, by construction)
         assert answer is not None  # noqa: S101
         with suppress(BrokenPipeError):  # it is gone: why is found where it should answer
-            told.write(pickle.dumps((work, part)))
-            told.flush()
+            requests.write(pickle.dumps((work, part)))
+            requests.flush()
         large = False
         while not select.select([answer], [], [], LOOK)[0]:
             if self._large():
@@ -194,12 +194,12 @@ class _Cell:
                 self._process.kill()
                 break
         try:
-            found, error = pickle.load(answer)  # noqa: S301  (our own process)
+            result, error = pickle.load(answer)  # noqa: S301  (our own process)
         except (EOFError, pickle.UnpicklingError):
-            raise self._stopped(large=large) from None
+            raise self._stop_error(large=large) from None
         if error is not None:
             raise error
-        return found
+        return result
 
     def kill(self) -> None:
         """Let the process end; one that is gone is no matter."""
@@ -219,28 +219,28 @@ class _Cell:
         most = int.from_bytes(os.pread(self._beat.fileno(), _WORD, _WORD))
         return 0 < most < _resident(self._process.pid)
 
-    def _stopped(self, *, large: bool) -> StoppedError:
+    def _stop_error(self, *, large: bool) -> StoppedError:
         self.kill()
         why = "memory" if large else _ENDS.get(self._process.wait(), "crash")
         return StoppedError(int.from_bytes(os.pread(self._beat.fileno(), _WORD, 0)), why)
 
 
 def _code(why: str) -> int:
-    return next(code for code, said in _ENDS.items() if said == why)
+    return next(code for code, name in _ENDS.items() if name == why)
 
 
 def _resident(process: int) -> int:
     """Return the bytes of memory a process has, 0 where nobody says."""
     with suppress(OSError, ValueError, IndexError):
-        said = Path(f"/proc/{process}/statm").read_bytes().split()
-        return int(said[1]) * os.sysconf("SC_PAGE_SIZE")
+        fields = Path(f"/proc/{process}/statm").read_bytes().split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
     with suppress(OSError, ValueError):
         words = ["ps", "-o", "rss=", "-p", str(process)]
         return int(subprocess.run(words, capture_output=True, check=False).stdout) << 10
     return 0
 
 
-def _held() -> int:
+def _data_size() -> int:
     """Return the bytes that count for a limit of this process's memory, 0 where nobody says."""
     with suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_bytes().split()[5]) * os.sysconf("SC_PAGE_SIZE")
@@ -251,13 +251,13 @@ def main() -> None:
     """Do what is asked for on stdin until it ends; nothing but answers goes to stdout."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked ends this process
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    asked: BinaryIO = sys.stdin.buffer
+    requests: BinaryIO = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     bounds = Bounds(int(sys.argv[1]))
     while True:
         try:
-            work, part = pickle.load(asked)  # noqa: S301  (our own process)
+            work, part = pickle.load(requests)  # noqa: S301  (our own process)
         except EOFError:
             return
         answer: tuple[Any, BaseException | None]

@@ -35,8 +35,8 @@ def beside(file: str) -> tuple[str, ...]:
     """Return the names of recipes near a path, as a recipe would say them."""
     if file.startswith(BUILTIN):
         root = shipped("recipes")
-        found = (path.relative_to(root).with_suffix("") for path in root.rglob("*.yaml"))
-        return tuple(sorted(f"{BUILTIN}{path.as_posix()}" for path in found if not path.suffix))
+        paths = (path.relative_to(root).with_suffix("") for path in root.rglob("*.yaml"))
+        return tuple(sorted(f"{BUILTIN}{path.as_posix()}" for path in paths if not path.suffix))
     folder = Path(file).parent
     names = (path for path in folder.iterdir()) if folder.is_dir() else ()
     return tuple(sorted(path.as_posix() for path in names if path.suffix in SUFFIXES))

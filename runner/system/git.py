@@ -80,10 +80,10 @@ class Revision(Struct, kw_only=True):
             return files.read(file)
         if path not in self._texts:
             self._texts[path] = self._blob(path)
-        found = self._texts[path]
-        if found is None:
+        data = self._texts[path]
+        if data is None:
             raise FileNotFoundError(2, f"it is not in {self}", file)
-        return found
+        return data
 
     def beside(self, file: str) -> tuple[str, ...]:
         """Return the names of recipes near a path as they were then, as a recipe would say them."""
@@ -99,8 +99,8 @@ class Revision(Struct, kw_only=True):
             return
         inside = path.removesuffix("x")
         words = ("ls-tree", "-z", "--name-only", *(("-r",) if deep else ()), self.commit)
-        said = _git(self.top, *words, "--", *((inside,) if inside else ()))
-        for name in (said or b"").decode("utf-8", "surrogateescape").split("\0"):
+        output = _git(self.top, *words, "--", *((inside,) if inside else ()))
+        for name in (output or b"").decode("utf-8", "surrogateescape").split("\0"):
             if name.endswith(SUFFIXES):
                 yield str(PurePosixPath(folder) / name.removeprefix(inside))
 
@@ -113,7 +113,7 @@ class Revision(Struct, kw_only=True):
         """Say whether a file is neither the repository's nor a shipped one."""
         return not file.startswith(BUILTIN) and self.path(file) is None
 
-    def named(self, path: str) -> str:
+    def file_of(self, path: str) -> str:
         """Return a path as git says it, from the repository's top, as a file of this process."""
         if path.startswith(("./", "../")):
             return path
@@ -134,19 +134,19 @@ class Revision(Struct, kw_only=True):
             "--no-textconv",
             "--ignore-submodules=all",
         )
-        said = _git(self.top, *words, self.commit, *((now.commit,) if now else ()), "--") or b""
-        names = said.decode("utf-8", "surrogateescape").split("\0")
+        output = _git(self.top, *words, self.commit, *((now.commit,) if now else ()), "--") or b""
+        names = output.decode("utf-8", "surrogateescape").split("\0")
         moves = dict(zip(names[2::3], names[1::3], strict=False))
         path = moves.get(self.path(file) or "")
-        return None if path is None else self.named(path)
+        return None if path is None else self.file_of(path)
 
     def _blob(self, path: str) -> bytes | None:
         """Return a file's bytes, following links inside the repository; None where it is none."""
         if "\n" in path:
             return None
         words = ("cat-file", "--batch", "--follow-symlinks")
-        said = _git(self.top, *words, text=os.fsencode(f"{self.commit}:{path}\n")) or b""
-        head, _, rest = said.partition(b"\n")
+        output = _git(self.top, *words, text=os.fsencode(f"{self.commit}:{path}\n")) or b""
+        head, _, rest = output.partition(b"\n")
         kind = head.split(b" ")[1:2]
         return rest[:-1] if kind == [b"blob"] else None
 
@@ -157,10 +157,10 @@ def revision(name: str, file: str) -> Revision:
     Raises RecipeError where there is no git, no repository, or no such commit.
     """
     top = repository(file)
-    said = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if said is None:
+    output = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if output is None:
         raise _unknown(name, top)
-    return Revision(name=name, commit=said.decode().strip(), top=top)
+    return Revision(name=name, commit=output.decode().strip(), top=top)
 
 
 def names(file: str) -> list[str]:
@@ -172,19 +172,19 @@ def names(file: str) -> list[str]:
         top = repository(file)
     except RecipeError:
         return []
-    said = _git(top, "rev-list", "--first-parent", "--max-count=4", "HEAD", "--") or b""
-    last = ["HEAD", "HEAD~1", "HEAD~2", "HEAD~3"][: len(said.split())]
+    output = _git(top, "rev-list", "--first-parent", "--max-count=4", "HEAD", "--") or b""
+    last = ["HEAD", "HEAD~1", "HEAD~2", "HEAD~3"][: len(output.split())]
     return [*last, *_refs(top)]
 
 
 def fork(one: str, other: str, file: str) -> Revision:
     """Return the last commit that two revisions have in common. Raises RecipeError."""
     first, second = revision(one, file), revision(other, file)
-    said = _git(first.top, "merge-base", first.commit, second.commit)
-    if said is None:
+    output = _git(first.top, "merge-base", first.commit, second.commit)
+    if output is None:
         hint = "the clone may be too shallow: git fetch --unshallow" if _shallow(first.top) else ""
         raise RecipeError(f"{one} and {other} have no commit in common", hint)
-    return Revision(name=f"{one}...{other}", commit=said.decode().strip(), top=first.top)
+    return Revision(name=f"{one}...{other}", commit=output.decode().strip(), top=first.top)
 
 
 def repository(file: str) -> Path:
@@ -193,14 +193,16 @@ def repository(file: str) -> Path:
     folder = next(one for one in (folder, *folder.parents) if one.is_dir())
     hint = "name another recipe or a run to compare it with: run-recipe diff RECIPE OTHER"
     try:
-        done = _run(folder, ("rev-parse", "--show-toplevel"))
+        call = _run(folder, ("rev-parse", "--show-toplevel"))
     except FileNotFoundError:
         raise RecipeError("git is not installed, and this compares with a revision", hint) from None
-    if done.returncode == 0:
-        return Path(os.path.realpath(done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")))
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    if said and "not a git repository" not in said[0]:
-        raise RecipeError(f"git: {said[0].removeprefix('fatal: ')}", "\n".join(said[1:]).strip())
+    if call.returncode == 0:
+        return Path(os.path.realpath(call.stdout.decode("utf-8", "surrogateescape").rstrip("\n")))
+    output = call.stderr.decode(errors="replace").strip().splitlines()
+    if output and "not a git repository" not in output[0]:
+        raise RecipeError(
+            f"git: {output[0].removeprefix('fatal: ')}", "\n".join(output[1:]).strip()
+        )
     raise RecipeError(f"{file} is not in a git repository", hint)
 
 
@@ -227,11 +229,11 @@ def in_workspace() -> Callable[[str], str]:
     except RecipeError:
         top = Path(os.path.realpath("."))
 
-    def named(file: str) -> str:
+    def within(file: str) -> str:
         real = _real(file)
         return real.relative_to(top).as_posix() if real.is_relative_to(top) else file
 
-    return named
+    return within
 
 
 def _real(file: str) -> Path:
@@ -247,15 +249,15 @@ def _unknown(name: str, top: Path) -> RecipeError:
     if _shallow(top):
         hint = "this clone is shallow: git fetch --unshallow, or fetch-depth: 0 in actions/checkout"
         return RecipeError(why, hint)
-    known = _refs(top)
-    hint = suggest(name, known, f"there are: {listing(known, 6)}")
+    refs = _refs(top)
+    hint = suggest(name, refs, f"there are: {listing(refs, 6)}")
     return RecipeError(why, f"{hint}; a recipe ends with .yaml, a run is a folder or an id")
 
 
 def _refs(top: Path) -> list[str]:
     """Return the short names of branches and tags, also those of other repositories."""
-    said = _git(top, "for-each-ref", "--format=%(refname:short)") or b""
-    return said.decode(errors="replace").split()
+    output = _git(top, "for-each-ref", "--format=%(refname:short)") or b""
+    return output.decode(errors="replace").split()
 
 
 def _shallow(top: Path) -> bool:
@@ -264,8 +266,8 @@ def _shallow(top: Path) -> bool:
 
 def _git(folder: Path, *words: str, text: bytes = b"") -> bytes | None:
     """Return what git prints, None where it fails."""
-    done = _run(folder, words, text)
-    return done.stdout if done.returncode == 0 else None
+    process = _run(folder, words, text)
+    return process.stdout if process.returncode == 0 else None
 
 
 def _run(
@@ -302,15 +304,15 @@ def _plain(
 @cache
 def _programs(folder: Path) -> tuple[str, ...]:
     """Return the settings of a repository that name a program, under names of its own choice."""
-    done = _plain(folder, ("config", "--list", "--name-only", "-z"), {})
-    names = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+    process = _plain(folder, ("config", "--list", "--name-only", "-z"), {})
+    names = process.stdout.decode("utf-8", "surrogateescape").split("\0")
     return tuple(dict.fromkeys(name for name in names if _PROGRAM.fullmatch(name)))
 
 
 def _without(names: Sequence[str]) -> dict[str, str]:
     """Return what empties settings for one call; as variables, for a name may hold a ``=``."""
-    said = {"GIT_CONFIG_COUNT": str(len(names))}
+    variables = {"GIT_CONFIG_COUNT": str(len(names))}
     for at, name in enumerate(names):
         value = "false" if name.endswith(".required") else ""
-        said |= {f"GIT_CONFIG_KEY_{at}": name, f"GIT_CONFIG_VALUE_{at}": value}
-    return said
+        variables |= {f"GIT_CONFIG_KEY_{at}": name, f"GIT_CONFIG_VALUE_{at}": value}
+    return variables

@@ -11,8 +11,8 @@ from runner.system import reader
 
 def secrets(environ: Mapping[str, str]) -> frozenset[str]:
     """Return the secrets of an environment and of the hub's client, which must not slip out."""
-    named = environ.get("HF_TOKEN_PATH")
-    file = Path(named) if named else hub_home() / "token"
+    path = environ.get("HF_TOKEN_PATH")
+    file = Path(path) if path else hub_home() / "token"
     try:
         token = reader.read_text(file, reader.NOTE).strip()
     except OSError:
@@ -27,5 +27,5 @@ def mask() -> Mask:
 
 def hub_home() -> Path:
     """Return the folder where the hub's client keeps what it knows."""
-    said = os.environ.get("HF_HOME")
-    return Path(said) if said else Path("~").expanduser() / ".cache" / "huggingface"
+    home = os.environ.get("HF_HOME")
+    return Path(home) if home else Path("~").expanduser() / ".cache" / "huggingface"

@@ -64,7 +64,7 @@ def _distributions() -> dict[str, str]:
 
     importlib.metadata reads the same names, but takes 30 ms to import.
     """
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for path in sys.path:
         try:
             names = os.listdir(path or ".")  # noqa: PTH208  (there are hundreds)
@@ -74,8 +74,8 @@ def _distributions() -> dict[str, str]:
             if name.endswith((".dist-info", ".egg-info")):
                 package, _, version = name.rpartition(".")[0].partition("-")
                 if version:
-                    found.setdefault(_normal(package), version.partition("-py")[0])
-    return found
+                    versions.setdefault(_normal(package), version.partition("-py")[0])
+    return versions
 
 
 def _normal(package: str) -> str:
@@ -128,7 +128,7 @@ def ask(module: str, *words: str, text: str = "") -> Any:
 
     from runner.base.constants import UTF8
 
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-P", "-m", module, *words],
         input=text,
         capture_output=True,
@@ -138,9 +138,9 @@ def ask(module: str, *words: str, text: str = "") -> Any:
         check=False,
     )
     try:
-        return json.loads(done.stdout)
+        return json.loads(process.stdout)
     except ValueError:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
+        last = process.stderr.strip().splitlines()[-1:] or [f"exit {process.returncode}"]
         return {"error": last[0]}
 
 

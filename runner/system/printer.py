@@ -20,12 +20,12 @@ _AT_ONCE = 200
 
 def show(text: str, end: str = "\n") -> None:
     """Print what was asked for, on stdout. Raises BrokenPipeError where nobody reads any more."""
-    _put(sys.stdout, _shown(text) + end)
+    _put(sys.stdout, _visible(text) + end)
 
 
 def say(text: str, end: str = "\n") -> None:
     """Tell a person, on stderr."""
-    _put(sys.stderr, _shown(text) + end)
+    _put(sys.stderr, _visible(text) + end)
 
 
 def show_json(value: Any, *, indent: int | None = 2) -> None:
@@ -35,8 +35,8 @@ def show_json(value: Any, *, indent: int | None = 2) -> None:
 
 def show_rows(rows: Iterable[Any]) -> None:
     """Print a list as JSON on stdout, so many of its values in memory at a time."""
-    before, left = "[", iter(rows)
-    while some := list(islice(left, _AT_ONCE)):
+    before, rest = "[", iter(rows)
+    while some := list(islice(rest, _AT_ONCE)):
         text = json.dumps(some, indent=2, ensure_ascii=False)
         payload(before + visible.json_text(text).removeprefix("[").removesuffix("\n]"))
         before = ","
@@ -61,7 +61,7 @@ def redraw(text: str = "") -> None:
     _put(sys.stderr, f"\r\033[K{visible.line(text)}")
 
 
-def _shown(text: str) -> str:
+def _visible(text: str) -> str:
     return visible.text(hub.mask().text(text))
 
 

@@ -19,11 +19,11 @@ LIVE, LOGGED = 0.1, 10.0
 @contextmanager
 def meter() -> Iterator["Meter"]:
     """Give a line of progress: live to whoever looks at a terminal, now and then in a log."""
-    found = Meter()
+    line = Meter()
     try:
-        yield found
+        yield line
     finally:
-        found.end()
+        line.end()
 
 
 class Meter:
@@ -31,15 +31,15 @@ class Meter:
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
-        self._said = time.monotonic()
-        self._drawn = False
+        self._last = time.monotonic()
+        self._on_screen = False
 
     def __call__(self, done: int, total: int, what: str = "checking") -> None:
         """Show how much is done, if the last time was long enough ago."""
         now = time.monotonic()
-        if now - self._said < (LIVE if self._live else LOGGED):
+        if now - self._last < (LIVE if self._live else LOGGED):
             return
-        self._said, self._drawn = now, self._live
+        self._last, self._on_screen = now, self._live
         line = f"{what} {100 * done // max(total, 1):3} % of {size_of(total)}"
         if self._live:
             printer.redraw(line)
@@ -48,5 +48,5 @@ class Meter:
 
     def end(self) -> None:
         """Leave an empty line where a live one stood."""
-        if self._drawn:
+        if self._on_screen:
             printer.redraw()

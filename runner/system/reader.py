@@ -132,13 +132,13 @@ def read_record(path: Named) -> Json:
     A half of a surrogate pair, which JSON can say and UTF-8 cannot, was not written by us.
     """
     data = read(path, RECORD)
-    found = json_object(data)
+    record = json_object(data)
     if _SURROGATE.search(data):
         try:
-            json.dumps(found, ensure_ascii=False).encode()
+            json.dumps(record, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
             raise NotJsonError("it holds half of a character") from error
-    return found
+    return record
 
 
 def json_object(data: bytes) -> Json:
@@ -148,7 +148,7 @@ def json_object(data: bytes) -> Json:
     if data.startswith(b"\xef\xbb\xbf"):
         raise NotJsonError("it begins with a byte order mark, which is not JSON: save it without")
     try:
-        found = json.loads(data.decode("utf-8"))
+        value = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         why = f"it is not UTF-8: byte 0x{data[error.start]:02x} at {error.start}"
         raise NotJsonError(why) from error
@@ -159,9 +159,9 @@ def json_object(data: bytes) -> Json:
         raise NotJsonError("it is nested too deep to be read") from error
     except ValueError as error:
         raise NotJsonError("it holds a number of more digits than Python reads") from error
-    if not isinstance(found, dict):
-        raise NotJsonError(f"it holds {_called(found)}, not an object")
-    return found
+    if not isinstance(value, dict):
+        raise NotJsonError(f"it holds {_type_name(value)}, not an object")
+    return value
 
 
 def reason(error: OSError | ValueError) -> str:
@@ -169,18 +169,18 @@ def reason(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _require_file(found: os.stat_result, path: Named) -> None:
+def _require_file(status: os.stat_result, path: Named) -> None:
     """Raise OSError for what is no regular file, and say what it is."""
-    if stat.S_ISREG(found.st_mode):
+    if stat.S_ISREG(status.st_mode):
         return
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    what = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+    what = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
     raise OSError(errno.EINVAL, f"it is {what}, not a file", str(path))
 
 
-def _called(found: object) -> str:
+def _type_name(value: object) -> str:
     """Return what a JSON value is called."""
-    if isinstance(found, list):
+    if isinstance(value, list):
         return "a list"
-    return "text" if isinstance(found, str) else "null" if found is None else "a single value"
+    return "text" if isinstance(value, str) else "null" if value is None else "a single value"

@@ -12,7 +12,7 @@ from runner.base.errors import InvalidRecipeError
 from runner.base.problems import Problem, answering, ordered
 from runner.cache.inputs import World
 from runner.catalog import load
-from runner.command.script import said, script
+from runner.command.script import script, stage_words
 from runner.lint import findings
 from runner.plan.compile import Compilation
 from runner.plan.model import Plan, Stage
@@ -150,7 +150,7 @@ def _words(before: str, after: str, plan: Plan) -> Iterator[str]:
     """Yield what changes from one script to the next in the words of each stage's command."""
     from runner.diff import diff, text
 
-    was, now = said(before), said(after)
+    was, now = stage_words(before), stage_words(after)
     changes = [
         diff.Change(stage=stage.name, name=names.get(word, word), old=old, new=new)
         for stage in plan.stages

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from syrupy.data import SnapshotCollections
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from runner.command.script import made_from
+from runner.command.script import source_recipe
 from runner.system import reader
 from runner.testing.cases import Locked
 
@@ -66,7 +66,7 @@ def root_of(recipe: Path, name: str, root: Path) -> Path:
     folder = recipe.parent / ScriptSnapshot.snapshot_dirname
     own = folder / f"{name}.{ScriptSnapshot.file_extension}"
     for script in (own, *sorted(folder.glob(f"*.{ScriptSnapshot.file_extension}"))):
-        said = made_from(reader.read_text(script, reader.SCRIPT)) if script.is_file() else None
+        said = source_recipe(reader.read_text(script, reader.SCRIPT)) if script.is_file() else None
         above = PurePosixPath(said).parts[:-1] if said else None
         if (
             above is not None

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from runner.catalog import load
-from runner.command.script import found, script
+from runner.command.script import path_lookup, script
 from runner.plan.model import Plan, Stage
 
 FAKE = '#!/bin/sh\necho ran ${0##*/} >> "$LOG"\n'
@@ -38,7 +38,11 @@ def bash(place, text, *path):
     )  # fmt: skip
 
 
-TEXT = "set -euo pipefail\n" + "\n".join(found(["mlx_lm.fuse", "mlx_lm.lora"])) + "\nmlx_lm.lora\n"
+TEXT = (
+    "set -euo pipefail\n"
+    + "\n".join(path_lookup(["mlx_lm.fuse", "mlx_lm.lora"]))
+    + "\nmlx_lm.lora\n"
+)
 
 
 @pytest.mark.parametrize("path", [("tools of it", "system"), ("linked", "system")])

@@ -5,7 +5,7 @@ import pytest
 from runner import workflow
 from runner.base.constants import RUN_DIR
 from runner.catalog import load as schemas
-from runner.command.resolved_recipe import resolved
+from runner.command.resolved_recipe import recipe_text
 from runner.command.script import script
 from runner.plan.model import Plan, Stage
 from runner.plan.smoke import shrink
@@ -165,7 +165,7 @@ def test_no_tool_writes_outside_and_each_output_has_a_place_of_its_own(tool, out
 
 def test_the_resolved_recipe_of_a_smoke_run_compiles_to_the_same_plan():
     before = small(PLACES)
-    loaded = load("r.yaml", lambda _: resolved(before).encode(), Overrides())
+    loaded = load("r.yaml", lambda _: recipe_text(before).encode(), Overrides())
     after = workflow.compiled(loaded.recipe, {}).plan
     assert [one.params for one in after.stages] == [one.params for one in before.stages]
 

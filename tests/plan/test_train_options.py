@@ -4,7 +4,7 @@ import pytest
 
 from runner import workflow
 from runner.catalog import load as schemas
-from runner.command.resolved_recipe import resolved
+from runner.command.resolved_recipe import recipe_text
 from runner.command.script import script
 from runner.lint import findings
 from runner.plan.smoke import shrink
@@ -55,7 +55,7 @@ def test_the_script_says_every_word_of_what_stands_around_the_trainer():
 
 def test_the_resolved_recipe_compiles_to_the_same_plan():
     before = plan("keep: best", WATCH, "continue: true")
-    loaded = load("r.yaml", lambda _: resolved(before).encode(), Overrides())
+    loaded = load("r.yaml", lambda _: recipe_text(before).encode(), Overrides())
     after = workflow.compiled(loaded.recipe, {}).plan
     assert script(after, schemas.catalog()) == script(before, schemas.catalog())
     assert after.stage("second").continues
