@@ -182,10 +182,10 @@ def _slips(one: str, other: str, most: int) -> int | None:
     for at, letter in enumerate(one, start=1):
         above, row = row, [at]
         for column, theirs in enumerate(other, start=1):
-            changed = above[column - 1] + (letter != theirs)
-            row.append(min(row[-1] + 1, above[column] + 1, changed))
-            swapped = letter != theirs and one[at - 2 : at] == other[column - 2 : column][::-1]
-            if before and column > 1 and swapped:
+            substitution = above[column - 1] + (letter != theirs)
+            row.append(min(row[-1] + 1, above[column] + 1, substitution))
+            swap = letter != theirs and one[at - 2 : at] == other[column - 2 : column][::-1]
+            if before and column > 1 and swap:
                 row[column] = min(row[column], before[column - 2] + 1)
         if min(row) > most:
             return None

@@ -125,7 +125,6 @@ def looks_like_one(data: bytes) -> str:
 
 
 def _form(data: bytes, forms: Mapping[str, str]) -> re.Match[bytes] | None:
-    """Return the first that has one of the forms."""
     pattern = _pattern((), _signs(data, forms))
     return pattern.search(data) if pattern else None
 

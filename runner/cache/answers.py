@@ -18,7 +18,7 @@ from pathlib import Path
 
 from runner.base.version import PACKAGE
 from runner.cache import folder
-from runner.cache.inputs import UnseenError, World, changed, look
+from runner.cache.inputs import UnseenError, World, has_changed, look
 from runner.system import files as disk
 
 MOST, BYTES = 1_000, 256 << 20
@@ -69,8 +69,8 @@ def keep(file: Path | None, world: World, text: str) -> None:
         return
     inputs = [[kind, name, digest] for (kind, name), digest in world.inputs.items()]
     with suppress(OSError, UnseenError):
-        since = world.begun - disk.RACE
-        if any(changed(kind, name, since) for kind, name, _ in inputs if kind in _PLACES):
+        since = world.start - disk.RACE
+        if any(has_changed(kind, name, since) for kind, name, _ in inputs if kind in _PLACES):
             return
         folder.make(file.parent)  # prints of secrets, too
         head = json.dumps([_print(text), inputs]).encode("ascii")
@@ -113,9 +113,9 @@ def _make_room(place: Path) -> None:
     """Remove the answers that are too many, and what a process that is gone left half written."""
     total = 0
     entries = sorted(((one.stat().st_mtime, one) for one in place.iterdir()), reverse=True)
-    for number, (used, file) in enumerate(entries, start=1):
+    for number, (mtime, file) in enumerate(entries, start=1):
         total += file.stat().st_size
-        torn = file.name.startswith(".") and used < time.time() - ABANDONED
+        torn = file.name.startswith(".") and mtime < time.time() - ABANDONED
         if torn or number > MOST or total > BYTES:
             file.unlink(missing_ok=True)
 

@@ -28,11 +28,11 @@ class UnseenError(Exception):
 class World:
     """Reads for a compile, and remembers: `inputs` is what was read, by kind and name.
 
-    `begun` is when it began to look, in ns since 1970; `whole` whether it could look at everything.
+    `start` is when it began to look, in ns since 1970; `whole` whether it could look at everything.
     """
 
     def __init__(self) -> None:
-        self.begun = time.time_ns()
+        self.start = time.time_ns()
         self.whole = True
         self.inputs: dict[Input, str] = {("secrets", ""): look("secrets", "")}
         self.environ: Mapping[str, str] = _Variables(self.inputs)
@@ -73,7 +73,7 @@ def look(kind: str, name: str) -> str:
     return _place(name, deep=kind == "place")
 
 
-def changed(kind: str, path: str, since: int) -> bool:
+def has_changed(kind: str, path: str, since: int) -> bool:
     """Say whether something in a place changed since a time, in ns. Raises UnseenError."""
     return any(max(times) > since for *_, times in _stats(Path(path), deep=kind == "place"))
 

@@ -111,9 +111,11 @@ def _option(
         if not _certain(tool, parameter.name):
             yield differ("it must be said:", False, True)
     else:
-        merged = option["default"] if option["default"] is not None else config.get(parameter.name)
-        if not same(parameter.default, merged):
-            yield differ("its default is", parameter.default, merged)
+        effective = (
+            option["default"] if option["default"] is not None else config.get(parameter.name)
+        )
+        if not same(parameter.default, effective):
+            yield differ("its default is", parameter.default, effective)
 
 
 def _choices(tool: Tool, parameter: Parameter, option: Json) -> Iterator[Drift]:
@@ -194,7 +196,6 @@ def _selection(
 
 
 def _nested(tool: Tool, above: str, shape: Json, theirs: Json) -> Iterator[Drift]:
-    """Yield what differs about the keys of a mapping."""
     ours = shape["properties"]
     defaults = complete(shape, {}, tool.schema)
     for name in [*ours, *(name for name in theirs if name not in ours)]:

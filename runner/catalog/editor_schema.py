@@ -71,8 +71,8 @@ def recipe_schema(envelope: Json, catalog: Catalog) -> Json:
     first = sorted(tools, key=lambda name: tools[name].watch != "watch_lora")  # most often extended
     duration = _plain(envelope["$defs"]["duration"])
     every = _any({name: params[name] for name in first})
-    shared = {"duration": duration, "template": _TEMPLATE, "stage": stage}
-    return {**schema, "definitions": {**shared, **params, "any tool": every}}
+    common = {"duration": duration, "template": _TEMPLATE, "stage": stage}
+    return {**schema, "definitions": {**common, **params, "any tool": every}}
 
 
 def _any(tools: Mapping[str, Json]) -> Json:

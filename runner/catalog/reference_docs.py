@@ -67,7 +67,6 @@ def _index(envelope: Json, tests: Json, catalog: Catalog, tools: Sequence[Tool])
 
 
 def _page(tool: Tool) -> str:
-    """Return the page of a tool."""
     needs = [f"It needs {', '.join(f'`{one}`' for one in tool.needs)} beside mlx-lm."]
     return _text(
         f"# {tool.name}",

@@ -184,7 +184,6 @@ def _once(every: Iterable[Violation]) -> list[Violation]:
 
 
 def _explain(error: Any, root: Mapping[str, Any], value: Any) -> Iterator[Violation]:
-    """Turn one of jsonschema's errors into our words."""
     path = tuple(error.absolute_path)
     schema = error.schema if isinstance(error.schema, Mapping) else {}
     text, about = _message(error, root)

@@ -25,7 +25,7 @@ _PART = re.compile(r"\\.|\[(?:\\.|[^\]])*\]|\$")  # an escape, a class, or the e
 MAX_ERRORS = 5_000
 
 _sound: set[str] = set()
-_learned: list[str] = []
+_new_marks: list[str] = []
 
 
 def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
@@ -40,7 +40,7 @@ def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
     result = list(islice(_validator(source).iter_errors(value), MAX_ERRORS))
     if not result:
         _sound.add(mark)
-        _learned.append(mark)
+        _new_marks.append(mark)
     return result
 
 
@@ -51,8 +51,8 @@ def remember(marks: Iterable[str]) -> None:
 
 def new_marks() -> list[str]:
     """Return what was found sound since the last call, to be remembered."""
-    new = _learned.copy()
-    _learned.clear()
+    new = _new_marks.copy()
+    _new_marks.clear()
     return new
 
 

@@ -125,8 +125,8 @@ def _short(
     hint = f"{up}, or set {less} below {shown(room)}" if room > 0 else up
     if set(_HOLE.findall(violation.short)) != words.keys():
         return replace(problem, hint=hint)
-    grouped = f": {_short_name(group, draft)} is {by}" if by != 1 else ""
-    return replace(problem, message=violation.short.format_map(words) + grouped, hint=hint)
+    group_note = f": {_short_name(group, draft)} is {by}" if by != 1 else ""
+    return replace(problem, message=violation.short.format_map(words) + group_note, hint=hint)
 
 
 def _short_name(name: str, draft: Draft) -> str:

@@ -63,7 +63,7 @@ def build(
         builder.circle(circle)
     builder.problems += profile_problems(recipe, resolver, builder.schema)
     builder.problems += unused(recipe, resolver)
-    direct = builder.causes([*builder.problems, *builder.shared()])
+    direct = builder.causes([*builder.problems, *builder.inherited_problems()])
     problems = ordered([*direct, *resolver.first(direct)])
     plan = None
     if whole and not any(problem.severity == "error" for problem in problems):
@@ -91,7 +91,7 @@ class _StageBuilder:
         self.schema = {**envelope["$defs"]["stage"], "$defs": envelope["$defs"]}
         self.problems: list[Problem] = []
         self.inherited: dict[Problem, list[str]] = {}
-        self.handed = 0
+        self.inherited_count = 0
         self.params: dict[str, Json] = {}
         self.places = {name: at for at, name in enumerate(resolver.drafts)}
         self.trainers: dict[str, Json] = {}
@@ -102,9 +102,9 @@ class _StageBuilder:
     def stages(self) -> list[Stage]:
         """Return the stages that have no problem, as they are written."""
         drafts = self.resolver.drafts.values()
-        begun = []
+        parts = []
         for draft in drafts:
-            begun.append((draft, *self.begin(draft)))
+            parts.append((draft, *self.begin(draft)))
             if self.problem_count() > MAX_ERRORS:
                 why = f"more than {MAX_ERRORS:,} problems up to here: what follows is not looked at"
                 mark = draft.node.key_mark
@@ -114,7 +114,7 @@ class _StageBuilder:
                 return []
         return [
             stage
-            for draft, options, uses in begun
+            for draft, options, uses in parts
             if (stage := self.stage(draft, options, uses)) is not None
         ]
 
@@ -136,7 +136,7 @@ class _StageBuilder:
 
     def problem_count(self) -> int:
         """Return how many problems are told so far."""
-        return len(self.problems) + len(self.resolver.problems) + self.handed
+        return len(self.problems) + len(self.resolver.problems) + self.inherited_count
 
     def stage(self, draft: Draft, options: Json, uses: frozenset[Use]) -> Stage | None:
         """Return the finished stage, None where a problem stands in its way."""
@@ -231,8 +231,8 @@ class _StageBuilder:
             name = declared.value
             tools = self.resolver.catalog.names
             endings = self.resolver.catalog.ending_in(name)
-            offered = f"did you mean '{endings[0]}'?" if len(endings) == 1 else offer(name, tools)
-            why, hint = f"there is no tool '{name}'", offered
+            proposal = f"did you mean '{endings[0]}'?" if len(endings) == 1 else offer(name, tools)
+            why, hint = f"there is no tool '{name}'", proposal
             if is_template(name):
                 self.resolver.mention(name)
                 why, hint = "tool is a template", FIXED
@@ -298,7 +298,7 @@ class _StageBuilder:
             self.problems.append(problem)
         else:
             self.inherited.setdefault(problem, []).append(draft.name)
-            self.handed += 1
+            self.inherited_count += 1
 
     def own(self, draft: Draft) -> set[Mark]:
         """Return the places of a stage's own parameters."""
@@ -308,7 +308,7 @@ class _StageBuilder:
             self.marks[draft.name] = {one.mark for one in below}
         return self.marks[draft.name]
 
-    def shared(self) -> Iterable[Problem]:
+    def inherited_problems(self) -> Iterable[Problem]:
         """Yield each inherited problem once, with the stages it reaches."""
         own = {(problem.mark, problem.message) for problem in self.problems}
         for problem, names in self.inherited.items():

@@ -81,7 +81,7 @@ class _Inheritance:
         self.recipe = recipe
         self.stages = recipe.section("stages")
         self.problems = problems
-        self.merged: dict[str, Node] = {}
+        self.wholes: dict[str, Node] = {}
         self.broken: set[str] = set()
 
     def whole(self, name: str) -> Node:
@@ -90,7 +90,7 @@ class _Inheritance:
             own = self.stages[stage]
             extends = own.get("extends")
             parent = (
-                self.merged.get(extends.value)
+                self.wholes.get(extends.value)
                 if extends and isinstance(extends.value, str)
                 else None
             )
@@ -98,13 +98,13 @@ class _Inheritance:
                 if extends.value in self.broken:
                     self.broken.add(stage)
                 own = _over(parent, own)
-            self.merged[stage] = own
-        return self.merged[name]
+            self.wholes[stage] = own
+        return self.wholes[name]
 
     def chain(self, name: str) -> list[str]:
         """Return a stage and those above it that are not merged yet, the nearest first."""
         chain: dict[str, None] = {}
-        while name not in self.merged:
+        while name not in self.wholes:
             chain[name] = None
             extends = self.stages[name].get("extends")
             if extends is None:

@@ -100,7 +100,7 @@ def stage_problems(draft: Draft, options: Json, schema: Json, recipe: Recipe) ->
     for one in violations(schema, options):
         if one.rule == "missing-key" and (not draft.sound or recipe.missing_files):
             continue
-        refusals.append(_of_null(_advised(one, draft), locate(draft.node, one.path)))
+        refusals.append(_of_null(_advise(one, draft), locate(draft.node, one.path)))
     for path in (("timeout",), ("retry", "delay")):
         value: Any = options
         for step in path:
@@ -151,7 +151,7 @@ def _waits(retry: Any, refusals: Sequence[Violation]) -> Iterator[Violation]:
         )
 
 
-def _advised(one: Violation, draft: Draft) -> Violation:
+def _advise(one: Violation, draft: Draft) -> Violation:
     """Return a violation with the hint only a stage's tool can give."""
     name = str(one.path[-1]) if one.path else ""
     hint = one.hint

@@ -20,19 +20,19 @@ def following(stages: Sequence[Stage], catalog: Catalog) -> list[Stage]:
     A path that is written out, or stands in a var, hands on as a reference does.
     """
     owner: dict[str, str] = {}
-    linked = []
+    result = []
     for stage in stages:
         read = (one.path for one in readings(stage, catalog))
         makers = {maker for path in read if (maker := _maker(path, owner))}
         if not makers <= {*stage.after, stage.name}:
             names = {*stage.after, *makers} - {stage.name}
             after = tuple(one.name for one in stages if one.name in names)
-            linked.append(replace(stage, after=after))
+            result.append(replace(stage, after=after))
         else:
-            linked.append(stage)
+            result.append(stage)
         for path in stage.outputs.values():
             owner.setdefault(normal(path), stage.name)
-    return linked
+    return result
 
 
 def _maker(path: str, owner: Mapping[str, str]) -> str | None:
@@ -100,7 +100,7 @@ def collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem]
     for stage in stages:
         draft = resolver.drafts[stage.name]
         if stage.name not in stage.after:  # else it is told as a circle
-            yield from _overwritten(stage, resolver)
+            yield from _overwrites(stage, resolver)
         others: set[str] = set()
         for name, path in stage.outputs.items():
             whole = normal(path)
@@ -130,7 +130,7 @@ def _parameter_outputs(stage: Stage, resolver: Resolver) -> set[str]:
     return {name for name, output in (tool.outputs if tool else {}).items() if output.param}
 
 
-def _overwritten(stage: Stage, resolver: Resolver) -> Iterator[Problem]:
+def _overwrites(stage: Stage, resolver: Resolver) -> Iterator[Problem]:
     """Yield a problem for the first path that a stage both reads and writes."""
     names = {normal(path): name for name, path in stage.outputs.items()}
     for one in readings(stage, resolver.catalog):

@@ -95,7 +95,7 @@ class Resolver:
         self.environ = environ
         self.problems: list[Problem] = []
         self.allowance = Allowance()
-        self.used: set[Use] = set()
+        self.reads: set[Use] = set()
         self.full = False
         self.drafts: dict[str, Draft] = {}
         try:
@@ -140,13 +140,13 @@ class Resolver:
         for name, output in (draft.tool.outputs if draft.tool else {}).items():
             if self.makes(draft, output):
                 with suppress(ToldError):  # its own value is told, and no path
-                    paths[name] = self._chained(partial(self.output, draft.name, name))
+                    paths[name] = self._run(partial(self.output, draft.name, name))
         return {name: path for name, path in paths.items() if isinstance(path, str)}
 
     def makes(self, draft: Draft, output: Output) -> bool:
         """Say whether a stage makes an output, False where that cannot be known."""
         try:
-            return self._chained(lambda: self._makes(draft, output))
+            return self._run(lambda: self._makes(draft, output))
         except TemplateError:
             return False
 
@@ -160,7 +160,7 @@ class Resolver:
     def vars_of(self, texts: Iterable[str]) -> dict[str, Any]:
         """Return the vars that these expressions read, with their values."""
         read = {words[1] for text in texts for words in names(text) if words[0] == "vars"}
-        return {name: self._chained(partial(self._var, name)) for name in sorted(read)}
+        return {name: self._run(partial(self._var, name)) for name in sorted(read)}
 
     def draft(self, name: str) -> Draft:
         """Return the stage called `name`; raises TemplateError where there is none."""
@@ -233,7 +233,7 @@ class Resolver:
         self._spent = self._spent or error.rule == SPENT
         notes = list(self.recipe.inherited(node))
         if error.near:
-            self.used.add(error.near)
+            self.reads.add(error.near)
             at = locate(self.recipe.tree, error.near)
             if error.rule != "undefined" and not isinstance(at.value, dict | list):
                 notes.append((at.mark, f"{'.'.join(error.near)} is {shown(at.value)} here"))
@@ -293,7 +293,7 @@ class Resolver:
 
     def mention(self, text: str) -> None:
         """Count every var that a text mentions as read."""
-        self.used |= {("vars", *match[1].split(".")[1:]) for match in _VARS.finditer(text)}
+        self.reads |= {("vars", *match[1].split(".")[1:]) for match in _VARS.finditer(text)}
 
     def _var(self, name: str) -> Any:
         return render.plain(self._scope["vars"].lookup(name), self.allowance)
@@ -315,9 +315,9 @@ class Resolver:
             with self._recording() as uses, self._inside(stage):
                 return work(), uses
 
-        return self._chained(recording)
+        return self._run(recording)
 
-    def _chained(self, work: Callable[[], T]) -> T:
+    def _run(self, work: Callable[[], T]) -> T:
         """Do `work`; a value at the end of a long row is made first, so that any row will do."""
         if not self._outermost:
             return work()
@@ -375,8 +375,8 @@ class Resolver:
     def _circle(self, name: str) -> TemplateError:
         names = list(self._trail)
         names = names[names.index(name) :]
-        cut = [*names[:6], f"… ({len(names) - 6} more)"] if len(names) > MAX_ROW else names
-        circle = " -> ".join([*cut, name])
+        trail = [*names[:6], f"… ({len(names) - 6} more)"] if len(names) > MAX_ROW else names
+        circle = " -> ".join([*trail, name])
         if len(names) == 1:
             return TemplateError(f"{name} needs itself", "", "template-cycle")
         why = f"these values need each other: {circle}"
@@ -421,7 +421,7 @@ class Resolver:
     def _note(self, uses: Iterable[Use]) -> None:
         """Remember uses for the value now being filled in, and so for those that read it."""
         names = set(uses)
-        self.used |= names
+        self.reads |= names
         if self._uses:
             self._uses[-1].note(names)
 

@@ -36,10 +36,12 @@ def shrink(plan: Plan, catalog: Catalog) -> Plan:
     plan = _inside(_without_uploads(plan, catalog), catalog)
     factor = _factor(plan, catalog)
     model = f"{RUN_DIR}/{MODEL_STAGE}/model"
-    fetched = tuple(f"{RUN_DIR}/{stage.name}/" for stage in plan.stages if _fetches(stage, catalog))
+    downloads = tuple(
+        f"{RUN_DIR}/{stage.name}/" for stage in plan.stages if _fetches(stage, catalog)
+    )
     stages = tuple(
         replace(
-            _shrunk(stage, _tool(stage, catalog), factor, model, fetched),
+            _shrink_stage(stage, _tool(stage, catalog), factor, model, downloads),
             trainer=_small(catalog.trainer.schema, stage.trainer, factor, catalog.trainer.schema),
         )
         for stage in plan.stages
@@ -139,14 +141,14 @@ def _fetches(stage: Stage, catalog: Catalog) -> bool:
     return any(one.input_kind(stage.params) == "hub" for one in _tool(stage, catalog).inputs)
 
 
-def _shrunk(
-    stage: Stage, tool: Tool, factor: Fraction, model: str, fetched: tuple[str, ...]
+def _shrink_stage(
+    stage: Stage, tool: Tool, factor: Fraction, model: str, downloads: tuple[str, ...]
 ) -> Stage:
     params: Json = {}
     after = stage.after
     for parameter in tool.parameters.values():
         value = _small(parameter.schema, stage.params[parameter.name], factor, tool.schema)
-        if _outside_model(parameter, stage.params, value, fetched):
+        if _outside_model(parameter, stage.params, value, downloads):
             value = model
             after = (MODEL_STAGE, *after) if MODEL_STAGE not in after else after
         params[parameter.name] = value
@@ -157,15 +159,15 @@ def _shrunk(
 
 
 def _outside_model(
-    parameter: Parameter, params: Mapping[str, Any], value: Any, fetched: tuple[str, ...]
+    parameter: Parameter, params: Mapping[str, Any], value: Any, downloads: tuple[str, ...]
 ) -> bool:
-    """Say whether a parameter reads a model that no stage of the recipe makes, or one `fetched`."""
+    """Say whether a parameter reads a model that no stage makes, or one of the `downloads`."""
     if parameter.input_kind(params) != "model" or not isinstance(value, str):
         return False
-    return RUN_DIR not in value or value.startswith(fetched)
+    return RUN_DIR not in value or value.startswith(downloads)
 
 
-def _scaled(schema: Json) -> bool:
+def _scales(schema: Json) -> bool:
     return bool(schema.get("x-smoke", {}).get("scale") == "iterations")
 
 
@@ -177,7 +179,7 @@ def _small(schema: Json, value: Any, factor: Fraction, root: Json) -> Any:
         return rule["value"]
     if "at_most" in rule and type(value) is int:
         return min(value, rule["at_most"]) if value > 0 else rule["at_most"]
-    if _scaled(schema) and type(value) is int and value > 0:
+    if _scales(schema) and type(value) is int and value > 0:
         return max(1, math.floor(value / factor))
     if isinstance(value, dict):
         inside = {**schema.get("properties", {}), **dict(branches(schema, value))}

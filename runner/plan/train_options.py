@@ -84,8 +84,8 @@ def line(kind: str, figures: Mapping[str, Any]) -> str:
     match kind:
         case "retention":
             ratio = f"{figures['retention_ratio']:.3g} times that before"
-            begun = ratio if figures["iteration"] else "before the training"
-            return f"{at}, retention loss {figures['retention_loss']:.3f}, {begun}"
+            relation = ratio if figures["iteration"] else "before the training"
+            return f"{at}, retention loss {figures['retention_loss']:.3f}, {relation}"
         case "checkpoint":
             return f"{at}, the checkpoint's validation loss {figures['checkpoint_val_loss']:.3f}"
         case "kept":
@@ -96,8 +96,8 @@ def line(kind: str, figures: Mapping[str, Any]) -> str:
 def _weights(figures: Mapping[str, Any]) -> str:
     """Return which weights are handed over, and why not the last."""
     last = f"the last, of iteration {figures['last_iteration']}{_loss(figures, 'last_val_loss')}"
-    cut = figures.get("stopped_iteration")
-    stop = "" if cut is None else f"stopped at iteration {cut}, and "
+    end = figures.get("stopped_iteration")
+    stop = "" if end is None else f"stopped at iteration {end}, and "
     if figures["kept_iteration"] == figures["last_iteration"]:
         return f"{stop}kept {last}"
     source = f"those of iteration {figures['kept_iteration']}{_loss(figures, 'kept_val_loss')}"

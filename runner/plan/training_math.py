@@ -16,10 +16,10 @@ def learning_rate(schedule: Mapping[str, Any], update: int) -> float:
     if warmup and update < warmup + 1:
         start = schedule.get("warmup_init", 0.0)
         return float(start + (first - start) * min(update, warmup) / warmup)
-    return _decayed(schedule, update - (warmup + 1 if warmup else 0))
+    return _decay(schedule, update - (warmup + 1 if warmup else 0))
 
 
-def _decayed(schedule: Mapping[str, Any], step: int) -> float:
+def _decay(schedule: Mapping[str, Any], step: int) -> float:
     match schedule["name"], *schedule["arguments"]:
         case "cosine_decay", init, steps, *end:
             low = end[0] if end else 0.0

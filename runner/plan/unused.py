@@ -58,7 +58,7 @@ def _unknown(schema: Json, node: Node, owner: str) -> Iterator[Problem]:
 
 def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
     variables = recipe.section("vars")
-    read = _closure(variables, {use[1:] for use in resolver.used if use[0] == "vars"})
+    read = _closure(variables, {use[1:] for use in resolver.reads if use[0] == "vars"})
     fallbacks = "\n".join(_texts(recipe.section("defaults")))
     since = _Layers(recipe)
     for path, node in _unread(variables, (), read):

@@ -130,7 +130,7 @@ def fold(
         return result
     tree = _only(files.tree, over.profiles) if alone else files.tree
     *below, tree = overlay(tree, over, result.sources, result.problems)
-    tree = _settled(tree, result.problems)
+    tree = _settle(tree, result.problems)
     gaps = bool(result.problems)
     result.recipe = Recipe(
         file=files.file,
@@ -153,7 +153,7 @@ def _only(tree: Node, names: Collection[str]) -> Node:
     return replace(tree, value={**tree.value, "profiles": replace(profiles, value=selection)})
 
 
-def _settled(tree: Node, problems: list[Problem]) -> Node:
+def _settle(tree: Node, problems: list[Problem]) -> Node:
     """Return the recipe without what ``!reset`` removes; inside stages that is not known yet."""
     tree = settle(tree, problems, keep=("stages", "profiles"))
     for name in ("stages", "profiles"):

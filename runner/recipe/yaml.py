@@ -52,11 +52,11 @@ _BOTTOMLESS = not yaml.__with_libyaml__ or import_module("yaml._yaml").get_versi
 class _Composer(_Parser):  # type: ignore[misc]
     """libyaml's composer with implicit tags left to us; it stops where there is too much."""
 
-    composed = 0
+    nodes = 0
 
     def resolve(self, kind: type, _: Any, implicit: Any) -> str:
-        self.composed += 1
-        if self.composed > _MOST:
+        self.nodes += 1
+        if self.nodes > _MOST:
             raise _TooManyError
         if kind is yaml.ScalarNode:
             return "plain" if implicit[0] else f"{_TAG}str"
@@ -402,7 +402,7 @@ class _NodeBuilder:
         if tag == "plain":
             value = self.plain(raw.value, (node.line, node.column))
         else:
-            value = self.tagged(raw.value, tag, node.mark)
+            value = self.with_tag(raw.value, tag, node.mark)
         return self.safe_text(value, node)
 
     def safe_text(self, value: Any, node: Node) -> Any:
@@ -430,7 +430,7 @@ class _NodeBuilder:
             self.texts[copy] = copy
         return self.texts[text]
 
-    def tagged(self, text: str, tag: str, mark: Mark) -> Any:
+    def with_tag(self, text: str, tag: str, mark: Mark) -> Any:
         """Return a scalar with one of YAML's own tags, as !!int; MISSING where it does not fit."""
         kind = _KINDS.get(tag.removeprefix(_TAG)) if tag.startswith(_TAG) else None
         if kind is None:

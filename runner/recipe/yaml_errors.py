@@ -22,7 +22,7 @@ class Complaint(Struct, frozen=True, kw_only=True):
     why: str
     at: tuple[int, int]
     context: str
-    opened: tuple[int, int] | None
+    opening: tuple[int, int] | None
     rows: list[str]
 
     def row(self, number: int) -> str:
@@ -42,18 +42,18 @@ def syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     if isinstance(error, yaml.reader.ReaderError):
         return _character(error, text, file)
     at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    opened = getattr(error, "context_mark", None)
+    opening = getattr(error, "context_mark", None)
     complaint = Complaint(
         why=str(getattr(error, "problem", None) or error),
         at=(at.line + 1, at.column + 1) if at else (1, 1),
         context=str(getattr(error, "context", None) or ""),
-        opened=(opened.line + 1, opened.column + 1) if opened else None,
+        opening=(opening.line + 1, opening.column + 1) if opening else None,
         rows=text.splitlines(),
     )
     place, why, rule, hint = _explain(complaint)
     notes: tuple[tuple[Mark | None, str], ...] = ()
-    if complaint.opened and "flow" in complaint.context and "expected ','" in complaint.why:
-        line, column = complaint.opened
+    if complaint.opening and "flow" in complaint.context and "expected ','" in complaint.why:
+        line, column = complaint.opening
         sign = complaint.row(line)[column - 1 : column]
         notes = ((Mark(file=file, line=line, column=column), f"the '{sign}' opened here"),)
     return Problem(mark=Mark.at(file, place), message=why, rule=rule, hint=hint, notes=notes)
@@ -73,8 +73,8 @@ def _character(error: Any, text: str, file: str) -> Problem:
     before = text[: error.position] if isinstance(error.position, int) else ""
     mark = Mark(file=file, line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
     sign = error.character
-    shown = chr(sign) if isinstance(sign, int) else str(sign)
-    why = f"the character {shown!r} is not allowed in YAML"
+    sign_text = chr(sign) if isinstance(sign, int) else str(sign)
+    why = f"the character {sign_text!r} is not allowed in YAML"
     return Problem(
         mark=mark,
         message=why,
@@ -99,7 +99,7 @@ def _explain(complaint: Complaint) -> tuple[tuple[int, int], str, str, str]:
 def _spelling(complaint: Complaint) -> tuple[tuple[int, int], str, str] | None:
     """Return a slip of the keyboard near the place, which YAML only notices later."""
     line = complaint.at[0]
-    first = complaint.opened[0] if complaint.opened else line
+    first = complaint.opening[0] if complaint.opening else line
     for number in (first, line, complaint.above(line)):
         at = complaint.row(number).find("\u00a0")
         if at >= 0:
@@ -109,11 +109,11 @@ def _spelling(complaint: Complaint) -> tuple[tuple[int, int], str, str] | None:
         return None
     above = complaint.above(line)
     row = complaint.row(above)
-    glued, word = _GLUED.match(row), _WORD.match(row)
-    if glued:
-        why = f"a space is missing after '{glued[1]}'"
-        hint = f"write '{glued[1]} {row[glued.end(1) :].strip()}'"
-        return (above, glued.start(1) + 1), why, hint
+    joint, word = _GLUED.match(row), _WORD.match(row)
+    if joint:
+        why = f"a space is missing after '{joint[1]}'"
+        hint = f"write '{joint[1]} {row[joint.end(1) :].strip()}'"
+        return (above, joint.start(1) + 1), why, hint
     if word and "mapping values" in complaint.why:
         why = f"a ':' is missing after '{word[1]}'"
         return (above, word.start(1) + 1), why, f"write '{word[1]}:'"
@@ -151,8 +151,8 @@ def _meaning(complaint: Complaint, sign: str) -> tuple[tuple[int, int], str, str
             return complaint.at, "a key is missing before ':'", "write it"
         hint = "indent it as far as the lines it belongs to"
         return complaint.at, "this line is indented unlike those around it", hint
-    for why, context, meaning, hint, opened in _MEANINGS:
+    for why, context, meaning, hint, at_opening in _MEANINGS:
         if why in complaint.why and context in complaint.context:
-            place = (complaint.opened if opened else None) or complaint.at
+            place = (complaint.opening if at_opening else None) or complaint.at
             return place, meaning.replace("{sign}", sign), hint.replace("{sign}", sign)
     return complaint.at, complaint.why, ""

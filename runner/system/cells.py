@@ -85,7 +85,7 @@ class Bounds:
 
         Where the system keeps to a limit of memory (Linux) it ends before it takes more.
         """
-        begun = time.process_time()
+        start = time.process_time()
         if self._largest < 0:
             self._before, self._free = (_resident(os.getpid()), _data_size()), TIME
         if size > self._largest:
@@ -102,7 +102,7 @@ class Bounds:
             os._exit(_code("memory"))
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
-            self._free -= time.process_time() - begun
+            self._free -= time.process_time() - start
 
     def _limit(self, more: int) -> None:
         import resource  # in these processes alone

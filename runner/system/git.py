@@ -211,12 +211,12 @@ def state(folder: Path, patience: float) -> dict[str, object]:
     ask = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")
     try:
         head = _run(folder, ("rev-parse", "HEAD"), patience=patience)
-        changed = _run(folder, ask, patience=patience)
+        status = _run(folder, ask, patience=patience)
     except (OSError, subprocess.SubprocessError):
         return {}
-    if head.returncode or changed.returncode:
+    if head.returncode or status.returncode:
         return {}
-    return {"revision": head.stdout.decode().strip(), "dirty": bool(changed.stdout.strip())}
+    return {"revision": head.stdout.decode().strip(), "dirty": bool(status.stdout.strip())}
 
 
 def in_workspace() -> Callable[[str], str]:

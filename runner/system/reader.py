@@ -180,7 +180,6 @@ def _require_file(status: os.stat_result, path: Named) -> None:
 
 
 def _type_name(value: object) -> str:
-    """Return what a JSON value is called."""
     if isinstance(value, list):
         return "a list"
     return "text" if isinstance(value, str) else "null" if value is None else "a single value"

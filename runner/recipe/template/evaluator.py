@@ -12,7 +12,7 @@ from typing import Any
 from runner.base.problems import offer, suggest
 from runner.recipe.template import operators
 from runner.recipe.template.allowance import MAX_DEPTH, Allowance
-from runner.recipe.template.filters import OMISSIONS, Library, omission, ranged
+from runner.recipe.template.filters import OMISSIONS, Library, omission, range_function
 from runner.recipe.template.operators import kind
 from runner.recipe.template.sandbox import Function, OperationError, Scope, TemplateError
 
@@ -131,7 +131,7 @@ class Evaluator:
 
     def _functions(self) -> Mapping[str, Function]:
         return {
-            "range": Function("range", FUNCTIONS["range"], ranged(self._allowance)),
+            "range": Function("range", FUNCTIONS["range"], range_function(self._allowance)),
             "dict": Function("dict", FUNCTIONS["dict"], lambda **keywords: keywords),
         }
 

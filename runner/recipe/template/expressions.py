@@ -136,8 +136,8 @@ def _type_clash(what: str, read: Names, scope: Mapping[str, Any]) -> TemplateErr
             name = ".".join(words)
             number = is_number(value)
             hint = f"write it as {value}, without quotes" if number else f"or use {name} | float"
-            shown = "null" if value is None else f"the text '{value[:60]}'"
-            why = f"'{what}' computes with {name}, which is {shown}"
+            value_text = "null" if value is None else f"the text '{value[:60]}'"
+            why = f"'{what}' computes with {name}, which is {value_text}"
             return TemplateError(why, hint if value is not None else "give it a value")
     return None
 

@@ -342,7 +342,7 @@ def _range(*arguments: Any, allowance: Allowance) -> list[int]:
     return list(result)
 
 
-def ranged(allowance: Allowance) -> Callable[..., list[int]]:
+def range_function(allowance: Allowance) -> Callable[..., list[int]]:
     """Return the function ``range`` of an expression."""
     return partial(_range, allowance=allowance)
 
