@@ -10,13 +10,13 @@ def describe() -> dict[str, Any]:
     try:
         import mlx.core as mx
 
-        said = mx.device_info()
+        info = mx.device_info()
         mx.eval(mx.zeros(1))
     except (ImportError, RuntimeError) as error:
         return {"error": str(error)}
     kind = "gpu" if mx.default_device() == mx.gpu else "cpu"
-    name = said.get("device_name") or said.get("architecture") or ""
-    return {"device": f"{kind} {name}".strip(), "memory": said.get("memory_size")}
+    name = info.get("device_name") or info.get("architecture") or ""
+    return {"device": f"{kind} {name}".strip(), "memory": info.get("memory_size")}
 
 
 if __name__ == "__main__":

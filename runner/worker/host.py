@@ -35,7 +35,7 @@ def host(folder: str, name: str) -> int:
     main = getattr(importlib.import_module(module), function)
     if tool.watch:
         importlib.import_module(f"runner.worker.{tool.watch}").install(this)
-    _called(main)
+    _call(main)
     this.hold("end")
     if this.first:
         check(this)
@@ -44,21 +44,21 @@ def host(folder: str, name: str) -> int:
 
 def stage_of(folder: str, name: str) -> tuple[Observer, Mapping[str, Any]]:
     """Return a stage, its words in sys.argv, and what the run's manifest records of it."""
-    said = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
-    plan = read_as(said["plan"], Plan)
+    manifest = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
+    plan = read_as(manifest["plan"], Plan)
     stage = plan.stage(name)
     tool = load.installed_catalog().get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
     moves = Places(Path(folder), stage).parts()
     this = Observer(folder, relocate(stage, tool, moves), tool, moves, smoke=plan.smoke)
-    record = next(row for row in said["stages"] if row["name"] == name)
+    record = next(row for row in manifest["stages"] if row["name"] == name)
     sys.argv = [" ".join(tool.command), *record["words"]]
     this.argv = tuple(record["words"])
     return this, record
 
 
-def _called(main: Callable[[], Any]) -> None:
+def _call(main: Callable[[], Any]) -> None:
     """Call a tool's main; one that ends its process and says all is well has to be looked at."""
     try:
         main()
@@ -76,10 +76,10 @@ def _watch_parser(this: Observer) -> None:
     def parse_args(parser: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> Any:
         argparse.ArgumentParser.parse_args = original  # type: ignore[method-assign]
         namespace = original(parser, *args, **kwargs)
-        this.parsed = read_namespace(this.tool, this.planned, vars(namespace))
+        this.parsed = read_namespace(this.tool, this.params, vars(namespace))
         if this.tool.config_flag is None:
             this.hold()
-        return this.taken.parsed(namespace)
+        return this.reads.wrap_namespace(namespace)
 
     argparse.ArgumentParser.parse_args = parse_args  # type: ignore[assignment, method-assign]
 

@@ -56,13 +56,13 @@ def describe(tool: Tool) -> Json:
         flags = _options(tool)
     except (ImportError, LookupError) as error:
         return {"unavailable": f"{type(error).__name__}: {error}"}
-    said: Json = {"flags": flags}
+    result: Json = {"flags": flags}
     if tool.config_flag is not None:
-        said["config"] = _plain(module.CONFIG_DEFAULTS)
-        said["reads"] = _reads()
-        said["optimizers"] = _optimizers(module.CONFIG_DEFAULTS["optimizer_config"])
-        said["schedules"] = _schedules()
-    return said
+        result["config"] = _plain(module.CONFIG_DEFAULTS)
+        result["reads"] = _reads()
+        result["optimizers"] = _optimizers(module.CONFIG_DEFAULTS["optimizer_config"])
+        result["schedules"] = _schedules()
+    return result
 
 
 def install(host: Observer) -> None:
@@ -74,7 +74,7 @@ def install(host: Observer) -> None:
     original = command.invoke
 
     def invoke(context: "click.Context") -> Any:
-        host.parsed = read_namespace(host.tool, host.planned, context.params)
+        host.parsed = read_namespace(host.tool, host.params, context.params)
         host.hold()
         return original(context)
 
@@ -87,9 +87,9 @@ def _return_from(module: Any) -> None:
     """Let a click program that ended well return, as argparse's do: click exits with 0 itself."""
     original = module.app
 
-    def app(*args: Any, **named: Any) -> Any:
+    def app(*args: Any, **kwargs: Any) -> Any:
         try:
-            return original(*args, **named)
+            return original(*args, **kwargs)
         except SystemExit as end:
             if end.code:
                 raise
@@ -114,8 +114,8 @@ def _options(tool: Tool) -> Json:
 
 def _name(flags: Iterable[str]) -> str:
     """Return the first long flag, or the name of a word without one."""
-    known = list(flags)
-    return next((flag for flag in known if flag.startswith("--")), known[0] if known else "")
+    names = list(flags)
+    return next((flag for flag in names if flag.startswith("--")), names[0] if names else "")
 
 
 def _option(parser: argparse.ArgumentParser, action: argparse.Action) -> Json:
@@ -155,22 +155,22 @@ def _click_option(option: Any, defaults: Mapping[str, Any]) -> Json:
 
 def _reads() -> Json:
     """Return which keys mlx-lm reads in each part of the file, by reading its source."""
-    found: Json = {}
+    keys: Json = {}
     for part, module, function, variable in _READERS:
         source = inspect.getsource(getattr(importlib.import_module(module), function))
-        found.setdefault(part, {}).update(read_keys(source, variable))
-    del found["hf_dataset"]["mask_prompt"]  # overwritten by the file's own (T75)
-    return found
+        keys.setdefault(part, {}).update(read_keys(source, variable))
+    del keys["hf_dataset"]["mask_prompt"]  # overwritten by the file's own (T75)
+    return keys
 
 
 def read_keys(source: str, variable: str) -> Json:
     """Return the keys a function's source reads of a variable, each required or with a default."""
-    found: Json = {}
+    keys: Json = {}
     for node in ast.walk(ast.parse(textwrap.dedent(source))):
         match node:
             case ast.Subscript(ast.Name(id=name), ast.Constant(value=str(key)), ast.Load()):
                 if name == variable:
-                    found[key] = {"required": True, "default": None}
+                    keys[key] = {"required": True, "default": None}
             case ast.Call(
                 ast.Attribute(ast.Name(id=name), "get"), [ast.Constant(value=str(key)), *rest]
             ) | ast.Call(
@@ -178,18 +178,18 @@ def read_keys(source: str, variable: str) -> Json:
             ):
                 if name == variable:
                     default = ast.literal_eval(rest[0]) if rest else None
-                    found.setdefault(key, {"required": False, "default": default})
-    return found
+                    keys.setdefault(key, {"required": False, "default": default})
+    return keys
 
 
 def _optimizers(names: Iterable[str]) -> Json:
     """Return the arguments of each optimizer lora knows, without the learning rate it passes."""
     optimizers = importlib.import_module("mlx.optimizers")
     classes = {name.lower(): one for name, one in vars(optimizers).items() if inspect.isclass(one)}
-    found = {name: _signature(classes[name]) for name in names}
+    signatures = {name: _signature(classes[name]) for name in names}
     return {
-        name: {key: said for key, said in taken.items() if key != "learning_rate"}
-        for name, taken in found.items()
+        name: {key: default for key, default in arguments.items() if key != "learning_rate"}
+        for name, arguments in signatures.items()
     }
 
 
@@ -205,10 +205,10 @@ def _schedules() -> Json:
 def _signature(function: Any) -> Json:
     return {
         name: {
-            "required": said.default is said.empty,
-            "default": None if said.default is said.empty else _plain(said.default),
+            "required": parameter.default is parameter.empty,
+            "default": None if parameter.default is parameter.empty else _plain(parameter.default),
         }
-        for name, said in inspect.signature(function).parameters.items()
+        for name, parameter in inspect.signature(function).parameters.items()
     }
 
 
@@ -225,11 +225,11 @@ def main(names: list[str]) -> int:
     """Print what the named tools take, or all tools of the catalogue."""
     catalog = load.installed_catalog()
     guard.arm()
-    found: Json = {}
+    tools: Json = {}
     for name in names or catalog.names:
         tool = catalog.get(name)
-        found[name] = describe(tool) if tool else {"unavailable": "not in the catalogue"}
-    printer.show_json(found, indent=1)
+        tools[name] = describe(tool) if tool else {"unavailable": "not in the catalogue"}
+    printer.show_json(tools, indent=1)
     return 0
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 
-class Taken:
+class ReadLog:
     """The names that a tool's own code has read, of all that its parser gave it."""
 
     def __init__(self) -> None:
@@ -28,30 +28,30 @@ class Taken:
         finally:
             self.listens = before
 
-    def parsed(self, namespace: argparse.Namespace) -> argparse.Namespace:
+    def wrap_namespace(self, namespace: argparse.Namespace) -> argparse.Namespace:
         """Return a parser's result that tells.
 
         Who asks for all of it (vars) has read none: it may copy it, and never look at it.
         """
-        taken = self
+        log = self
 
         class ParsedArguments(argparse.Namespace):
             def __getattribute__(self, name: str) -> Any:
                 if name != "__dict__":
-                    taken.add(name)
+                    log.add(name)
                 return super().__getattribute__(name)
 
         with self.deaf():
             return ParsedArguments(**vars(namespace))
 
-    def merged(self, namespace: types.SimpleNamespace) -> types.SimpleNamespace:
+    def wrap_settings(self, namespace: types.SimpleNamespace) -> types.SimpleNamespace:
         """Return what mlx_lm.lora merged, telling; it asks for all of it only to keep a record."""
-        taken = self
+        log = self
 
         class MergedSettings(types.SimpleNamespace):
             def __getattribute__(self, name: str) -> Any:
                 if name != "__dict__":
-                    taken.add(name)
+                    log.add(name)
                 return super().__getattribute__(name)
 
         self.names.clear()

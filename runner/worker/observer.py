@@ -12,7 +12,7 @@ from runner.plan.model import Stage, bind
 from runner.runs.audit import PARSED, READ, Verdict, compare, differences, sentence, settle
 from runner.runs.journal import Journal
 from runner.system import files, printer
-from runner.worker.observed_namespace import Taken
+from runner.worker.observed_namespace import ReadLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,34 +58,34 @@ class Observer:
         self.place = Path(folder) / stage.name
         # What this release does not read is not held against it: preflight refuses what matters.
         params = {name: value for name, value in stage.params.items() if name in tool.parameters}
-        self.planned: dict[str, Any] = bind({**params, **stage.trainer}, folder)
+        self.params: dict[str, Any] = bind({**params, **stage.trainer}, folder)
         self.around: dict[str, Any] = {}
         self.parsed: dict[str, Any] = {}
         self.effective: dict[str, Any] = {}
         self.observed: dict[str, Any] = {}
-        self.taken = Taken()
+        self.reads = ReadLog()
         self.phase = PARSED
-        self.seen: dict[str, str] = {}
+        self.phases: dict[str, str] = {}
         self.smoke = smoke
         self.endings: list[Callable[[], None]] = []
         self.metrics = Journal(self.place / "metrics.jsonl", lasting=False)
 
     def verdicts(self) -> list[Verdict]:
         """Return planned against seen, for every parameter, and how far each was followed."""
-        for name in self.effective.keys() - self.seen.keys():
-            self.seen[name] = self.phase
-        taken = {
+        for name in self.effective.keys() - self.phases.keys():
+            self.phases[name] = self.phase
+        reads = {
             name: READ
             for name, parameter in self.tool.parameters.items()
-            if destination(parameter) in self.taken.names
+            if destination(parameter) in self.reads.names
         }
-        seen = {**taken, **self.seen}
-        return compare(self.planned, self.parsed, self.effective, seen, self.instead())
+        phases = {**reads, **self.phases}
+        return compare(self.params, self.parsed, self.effective, phases, self.instead())
 
     def instead(self) -> dict[str, str]:
         """Return which parameters give way to another one that this stage sets."""
-        named = {n: one.schema.get("x-gives-way") for n, one in self.tool.parameters.items()}
-        return {n: other for n, other in named.items() if other and self.planned[other] is not None}
+        others = {n: one.schema.get("x-gives-way") for n, one in self.tool.parameters.items()}
+        return {n: other for n, other in others.items() if other and self.params[other] is not None}
 
     def hold(self, phase: str = "") -> None:
         """Write down what was seen so far; raise DriftError where it is not what was planned.
@@ -102,30 +102,30 @@ class Observer:
         """Say what is not as planned, and whether anything is not."""
         wrong = differences(verdicts)
         for verdict in wrong:
-            seen = verdict.effective if verdict.observed else verdict.parsed
-            said = f"planned {verdict.planned!r}, but {self.tool.name} has {seen!r}"
-            _say(f"{verdict.parameter}: {said}")
+            value = verdict.effective if verdict.observed else verdict.parsed
+            text = f"planned {verdict.planned!r}, but {self.tool.name} has {value!r}"
+            _say(f"{verdict.parameter}: {text}")
         if wrong:
             _say(f"audit: {sentence(verdicts)}")
         return bool(wrong)
 
     def end(self) -> None:
         """Write down that everything was looked at, the end, too: without it a stage is no good."""
-        self.write(self.verdicts(), ended=True)
+        self.write(self.verdicts(), at_end=True)
 
-    def write(self, verdicts: list[Verdict], *, ended: bool = False) -> None:
+    def write(self, verdicts: list[Verdict], *, at_end: bool = False) -> None:
         """Write effective.json, on the first rank only."""
         if not self.first:
             return
-        said = {
+        record = {
             "tool": self.tool.name,
             "argv": [*self.tool.command, *self.argv],
-            "ended": ended,
+            "ended": at_end,
             "summary": sentence(verdicts),
             "parameters": [settle(verdict, self.final).as_dict() for verdict in verdicts],
             "observed": self.observed,
         }
-        text = laid_out(json.loads(json.dumps(said, default=str)))
+        text = laid_out(json.loads(json.dumps(record, default=str)))
         files.write(self.place / "effective.json", text + "\n", lasting=False)
 
 
@@ -136,26 +136,26 @@ def rank(environ: Mapping[str, str]) -> int:
 
 def destination(parameter: Parameter) -> str:
     """Return the name a parser's result has for a parameter."""
-    said = parameter.schema["x-arg"].get("dest")
-    return str(said or (parameter.flag or parameter.name).lstrip("-").replace("-", "_"))
+    dest = parameter.schema["x-arg"].get("dest")
+    return str(dest or (parameter.flag or parameter.name).lstrip("-").replace("-", "_"))
 
 
 def read_namespace(
-    tool: Tool, planned: Mapping[str, Any], namespace: Mapping[str, Any]
+    tool: Tool, params: Mapping[str, Any], namespace: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the parameters that a parser's result holds, by our names.
 
     A switch that is off is absent from the words; a parser says None or False of it.
     """
-    parsed = {}
+    result = {}
     for name, parameter in tool.parameters.items():
         dest = destination(parameter)
         if parameter.flag is None or dest not in namespace:
             continue
         value = namespace[dest]
-        off = parameter.emit == "switch" and planned[name] is False and value is None
-        parsed[name] = False if off else parameter.read(value)
-    return parsed
+        off = parameter.emit == "switch" and params[name] is False and value is None
+        result[name] = False if off else parameter.read(value)
+    return result
 
 
 def _say(text: str) -> None:

@@ -11,8 +11,8 @@ from runner.worker.observer import Observer, OutputError
 
 def check(host: Observer) -> None:
     """Look at every output of a stage. Raises OutputError."""
-    for name, said in host.stage.outputs.items():
-        path = Path(bind(said, host.folder))
+    for name, output in host.stage.outputs.items():
+        path = Path(bind(output, host.folder))
         if not path.exists():
             why = f"{name}: {path} was not made"
             raise OutputError(why)
@@ -40,18 +40,18 @@ def _adapter(file: Path, host: Observer) -> None:
     if grown and not any(mx.any(tensor != 0).item() for tensor in grown):
         why = f"{file}: every lora_b is still zero, so nothing was trained"
         raise OutputError(why)
-    size, planned = sum(t.size for t in tensors.values()), host.observed["trainable_parameters"]
-    if size != planned:
-        why = f"{file} holds {size:,} numbers, and {planned:,} were trained"
+    size, trainable = sum(t.size for t in tensors.values()), host.observed["trainable_parameters"]
+    if size != trainable:
+        why = f"{file} holds {size:,} numbers, and {trainable:,} were trained"
         raise OutputError(why)
-    _recorded(file, tensors)
+    _check_rank(file, tensors)
     host.observed["adapter_tensors"] = len(tensors)
 
 
-def _recorded(file: Path, tensors: Any) -> None:
+def _check_rank(file: Path, tensors: Any) -> None:
     """Check that adapter_config.json is of these tensors: what is read later goes by it (T59)."""
-    said = disk.read_json(file.parent / "adapter_config.json") or {}
-    rank = (said.get("lora_parameters") or {}).get("rank")
+    config = disk.read_json(file.parent / "adapter_config.json") or {}
+    rank = (config.get("lora_parameters") or {}).get("rank")
     for name, tensor in tensors.items():
         if name.endswith("lora_b") and rank is not None and rank not in tensor.shape:
             why = f"{file}: {name} is {tensor.shape}, but adapter_config.json says rank {rank}"

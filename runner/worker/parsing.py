@@ -48,9 +48,9 @@ _PRINTERS = ("rich", "logging")
 class ReachedError(BaseException):
     """What was looked for is reached: the parser, or the call that is handed what it made."""
 
-    def __init__(self, found: Any) -> None:
+    def __init__(self, value: Any) -> None:
         super().__init__("reached")
-        self.found = found
+        self.value = value
 
 
 def parser_of(tool: Tool) -> argparse.ArgumentParser:
@@ -58,8 +58,8 @@ def parser_of(tool: Tool) -> argparse.ArgumentParser:
 
     Raises ImportError, and LookupError where it cannot be reached without running anything else.
     """
-    found = _Reading().reach(_main(tool))
-    return cast("argparse.ArgumentParser", found)
+    parser = _Reading().reach(_main(tool))
+    return cast("argparse.ArgumentParser", parser)
 
 
 def merged(tool: Tool, words: Sequence[str]) -> Mapping[str, Any]:
@@ -76,70 +76,70 @@ def command_of(tool: Tool) -> "click.Command | None":
     main = getattr(importlib.import_module(module), function)
     if hasattr(main, "make_context"):
         return cast("click.Command", main)
-    found: Any = getattr(importlib.import_module(module), "app", None)
-    if not hasattr(found, "commands"):  # typer's, of older hubs, has none
+    command: Any = getattr(importlib.import_module(module), "app", None)
+    if not hasattr(command, "commands"):  # typer's, of older hubs, has none
         return None
     for word in tool.command[1:]:
-        found = found.commands[word]
-        if hasattr(found, "materialize"):
-            found = found.materialize()
-    return cast("click.Command", found)
+        command = command.commands[word]
+        if hasattr(command, "materialize"):
+            command = command.materialize()
+    return cast("click.Command", command)
 
 
 def _main(tool: Tool) -> Callable[..., Any]:
     module, function = tool.main
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found
+    main: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return main
 
 
 class _Reading:
     """Executes functions with each of their calls looked at, until a parser parses."""
 
     def __init__(self) -> None:
-        self.asked: str = ""
+        self.obstacle: str = ""
 
     def reach(self, main: Callable[..., Any]) -> Any:
         """Return what is reached. Raises LookupError."""
         name = f"{main.__module__}.{main.__name__}"
         try:
-            self._watched(main)()
-        except ReachedError as reached:
-            return reached.found
+            self._watch(main)()
+        except ReachedError as goal:
+            return goal.value
         except (LookupError, OSError, RecursionError, TypeError, ValueError) as error:
-            why = self.asked or f"{name} cannot be read up to its parser: {error}"
+            why = self.obstacle or f"{name} cannot be read up to its parser: {error}"
             raise LookupError(why) from error
         raise LookupError(f"{name} makes no parser of argparse's")
 
-    def allowed(self, called: Any) -> Any:
+    def allowed(self, target: Any) -> Any:
         """Return what is called instead. Raises LookupError for what may do anything."""
-        owner = getattr(called, "__self__", None)
-        module = str(getattr(called, "__module__", None) or "")
-        if module == "argparse" and isinstance(called, types.MethodType | type):
-            return self.parses(called) if called.__name__ in _PARSE else called
-        if called in _PLAIN or (_is_method(called) and type(owner) in _VALUES):
-            return functools.partial(_calling, called)
-        if called is print or module.partition(".")[0] in _PRINTERS:
+        owner = getattr(target, "__self__", None)
+        module = str(getattr(target, "__module__", None) or "")
+        if module == "argparse" and isinstance(target, types.MethodType | type):
+            return self.parses(target) if target.__name__ in _PARSE else target
+        if target in _PLAIN or (_is_method(target) and type(owner) in _VALUES):
+            return functools.partial(_call, target)
+        if target is print or module.partition(".")[0] in _PRINTERS:
             return _silent
-        if _is_record(called):
-            return called if not hasattr(called, "__post_init__") else self.refuse(called)
-        if isinstance(called, types.FunctionType):
-            read = called.__globals__.get(_CHECK) == self.allowed  # defined in one that is watched
-            return called if read else self._watched(called)
-        return self.refuse(called)
+        if _is_record(target):
+            return target if not hasattr(target, "__post_init__") else self.refuse(target)
+        if isinstance(target, types.FunctionType):
+            read = target.__globals__.get(_CHECK) == self.allowed  # defined in one that is watched
+            return target if read else self._watch(target)
+        return self.refuse(target)
 
-    def parses(self, called: Any) -> Any:
+    def parses(self, target: Any) -> Any:
         """End at the call that parses the words."""
-        raise ReachedError(called.__self__)
+        raise ReachedError(target.__self__)
 
-    def refuse(self, called: Any) -> NoReturn:
+    def refuse(self, target: Any) -> NoReturn:
         """Remember what stands in the way. Raises LookupError."""
-        name = getattr(called, "__qualname__", type(called).__name__)
-        module = getattr(called, "__module__", None)
+        name = getattr(target, "__qualname__", type(target).__name__)
+        module = getattr(target, "__module__", None)
         whole = f"{module}.{name}" if module and module != "builtins" else name
-        self.asked = self.asked or f"it calls {whole} before it parses its words"
-        raise LookupError(self.asked)
+        self.obstacle = self.obstacle or f"it calls {whole} before it parses its words"
+        raise LookupError(self.obstacle)
 
-    def _watched(self, function: Any) -> Callable[..., Any]:
+    def _watch(self, function: Any) -> Callable[..., Any]:
         """Return a function that does the same, and has each of its calls looked at."""
         if not isinstance(function, types.FunctionType):
             self.refuse(function)
@@ -152,16 +152,16 @@ class _Reading:
             self.refuse(function)
         node.args.defaults = []
         node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
-        if not _as_written(function.__code__):
+        if not _matches_source(function.__code__):
             self.refuse(function)
         _Calls().visit(tree)
-        made = _made(function, node, {_CHECK: self.allowed})
-        made.__defaults__ = function.__defaults__
-        made.__kwdefaults__ = function.__kwdefaults__
-        return made
+        result = _define(function, node, {_CHECK: self.allowed})
+        result.__defaults__ = function.__defaults__
+        result.__kwdefaults__ = function.__kwdefaults__
+        return result
 
 
-def _made(
+def _define(
     function: types.FunctionType, node: ast.FunctionDef, more: Mapping[str, Any]
 ) -> types.FunctionType:
     """Return the function that a text defines, with the names around another one, and `more`."""
@@ -173,34 +173,36 @@ def _made(
     future = function.__code__.co_flags & _FUTURE
     space = {**function.__globals__, **more}
     exec(compile(whole, "<read>", "exec", flags=future, dont_inherit=True), space)  # noqa: S102  (a definition)
-    made: types.FunctionType = space["__around__"](
+    result: types.FunctionType = space["__around__"](
         *(cell.cell_contents for cell in function.__closure__ or ())
     )
-    return made
+    return result
 
 
-def _as_written(code: types.CodeType) -> bool:
+def _matches_source(code: types.CodeType) -> bool:
     """Say whether a function that is loaded is the one that stands in its file."""
     lines = linecache.getlines(code.co_filename)
-    known = _written("".join(lines), code.co_filename)
-    return known.get((code.co_qualname, code.co_firstlineno)) == _shape(code)
+    shapes = _shapes("".join(lines), code.co_filename)
+    return shapes.get((code.co_qualname, code.co_firstlineno)) == _shape(code)
 
 
 @functools.cache
-def _written(text: str, file: str) -> Mapping[tuple[str, int], Any]:
+def _shapes(text: str, file: str) -> Mapping[tuple[str, int], Any]:
     """Return the shapes of all functions of a text, by their names and lines."""
-    found, rest = {}, [compile(text, file, "exec", dont_inherit=True)]
+    shapes, rest = {}, [compile(text, file, "exec", dont_inherit=True)]
     while rest:
         code = rest.pop()
-        found[code.co_qualname, code.co_firstlineno] = _shape(code)
+        shapes[code.co_qualname, code.co_firstlineno] = _shape(code)
         rest += [one for one in code.co_consts if isinstance(one, types.CodeType)]
-    return found
+    return shapes
 
 
 def _shape(code: types.CodeType) -> tuple[Any, ...]:
     """Return what a function does, wherever it stands: equal shapes do the same."""
-    held = [(type(one), _shape(one) if hasattr(one, "co_code") else one) for one in code.co_consts]
-    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, held
+    constants = [
+        (type(one), _shape(one) if hasattr(one, "co_code") else one) for one in code.co_consts
+    ]
+    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
 
 
 class _Merging(_Reading):
@@ -215,33 +217,33 @@ class _Merging(_Reading):
         self.words = words
         self.parsed: argparse.Namespace | None = None
 
-    def parses(self, called: Any) -> Any:
+    def parses(self, target: Any) -> Any:
         """Parse the words, and go on."""
-        return lambda *_, **__: self._kept(called(list(self.words)))
+        return lambda *_, **__: self._keep_namespace(target(list(self.words)))
 
-    def _kept(self, made: Any) -> Any:
-        self.parsed = made[0] if isinstance(made, tuple) else made
-        return made
+    def _keep_namespace(self, result: Any) -> Any:
+        self.parsed = result[0] if isinstance(result, tuple) else result
+        return result
 
     def reach(self, main: Callable[..., Any]) -> Any:
         """Return the merged values: those handed on, or what they are when the main has ended."""
         try:
             return super().reach(main)
         except LookupError:
-            if self.parsed is None or self.asked:
+            if self.parsed is None or self.obstacle:
                 raise
             return vars(self.parsed)
 
-    def allowed(self, called: Any) -> Any:
+    def allowed(self, target: Any) -> Any:
         """Return what is called instead."""
         if self.parsed is None:
-            return super().allowed(called)
-        module = str(getattr(called, "__module__", None) or "").partition(".")[0]
-        if called in {open, types.SimpleNamespace, argparse.Namespace} or module in _READERS:
-            return called
-        if called in _PLAIN or (_is_method(called) and type(called.__self__) in _VALUES):
-            return functools.partial(_calling, called)
-        return _handed
+            return super().allowed(target)
+        module = str(getattr(target, "__module__", None) or "").partition(".")[0]
+        if target in {open, types.SimpleNamespace, argparse.Namespace} or module in _READERS:
+            return target
+        if target in _PLAIN or (_is_method(target) and type(target.__self__) in _VALUES):
+            return functools.partial(_call, target)
+        return _hand_on
 
 
 class _Calls(ast.NodeTransformer):
@@ -257,20 +259,20 @@ class _Calls(ast.NodeTransformer):
 _FUTURE = 0x1000000  # CO_FUTURE_ANNOTATIONS, from __future__ import annotations
 
 
-def _is_record(called: Any) -> bool:
+def _is_record(target: Any) -> bool:
     """Say whether a call makes a record: a class whose own code only keeps what it is handed."""
-    return isinstance(called, type) and (
-        dataclasses.is_dataclass(called) or issubclass(called, Struct)
+    return isinstance(target, type) and (
+        dataclasses.is_dataclass(target) or issubclass(target, Struct)
     )
 
 
-def _is_method(called: Any) -> bool:
-    return isinstance(called, types.BuiltinMethodType)
+def _is_method(target: Any) -> bool:
+    return isinstance(target, types.BuiltinMethodType)
 
 
-def _handed(*values: Any, **named: Any) -> None:
+def _hand_on(*values: Any, **kwargs: Any) -> None:
     """End where the merged values are handed on; a call that is not handed them is left out."""
-    for value in (*values, *named.values()):
+    for value in (*values, *kwargs.values()):
         if isinstance(value, types.SimpleNamespace | argparse.Namespace):
             raise ReachedError(dict(vars(value)))
 
@@ -279,8 +281,8 @@ def _silent(*_: Any, **__: Any) -> None:
     """Print nothing: only the parser is wanted."""
 
 
-def _calling(called: Any, *values: Any, **named: Any) -> Any:
+def _call(target: Any, *values: Any, **kwargs: Any) -> Any:
     """Call what is plain with values; a function among them would be called unseen."""
-    if any(isinstance(one, types.FunctionType) for one in (*values, *named.values())):
-        raise LookupError(f"{called.__name__} is given a function before the words are parsed")
-    return called(*values, **named)
+    if any(isinstance(one, types.FunctionType) for one in (*values, *kwargs.values())):
+        raise LookupError(f"{target.__name__} is given a function before the words are parsed")
+    return target(*values, **kwargs)

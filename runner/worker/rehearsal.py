@@ -19,27 +19,27 @@ def rehearse(folder: str, name: str) -> int:
     this, _ = stage_of(folder, name)
     guard.arm()
     try:
-        seen = _made(this.tool, sys.argv[1:])
+        values = _values(this.tool, sys.argv[1:])
     except LookupError as error:
         printer.say(str(error.args[0]))
         return NOT_ASKED
-    return AUDIT if _differs(this, seen) else 0
+    return AUDIT if _differs(this, values) else 0
 
 
-def _made(tool: Tool, words: list[str]) -> Mapping[str, Any]:
+def _values(tool: Tool, words: list[str]) -> Mapping[str, Any]:
     command = parsing.command_of(tool)
     if command is not None:
-        made: Mapping[str, Any] = command.make_context(command.name, words).params
-        return made
+        params: Mapping[str, Any] = command.make_context(command.name, words).params
+        return params
     if tool.config_flag is None:
         return vars(parsing.parser_of(tool).parse_args(words))
     return parsing.merged(tool, words)
 
 
-def _differs(this: Observer, seen: Mapping[str, Any]) -> bool:
+def _differs(this: Observer, values: Mapping[str, Any]) -> bool:
     """Say what was read otherwise; what stands in a file that nobody merged was not asked for."""
     if this.tool.config_flag is None:
-        this.parsed = read_namespace(this.tool, this.planned, seen)
+        this.parsed = read_namespace(this.tool, this.params, values)
     else:
-        this.parsed = {name: seen[name] for name in this.planned if name in seen}
+        this.parsed = {name: values[name] for name in this.params if name in values}
     return this.tell([one for one in this.verdicts() if one.parameter in this.parsed])

@@ -25,18 +25,18 @@ def install(host: Observer, identity: str) -> None:
     """
     trainer = load.catalog().trainer
     words = [str(bind(w, host.folder)) for o in options(trainer, host.stage.trainer) for w in o]
-    host.around, _ = train.parsed([*words, "--", *host.tool.command])
+    host.around, _ = train.read_words([*words, "--", *host.tool.command])
 
     def hear(kind: str, figures: Mapping[str, Any]) -> None:
         printer.show(line(kind, figures))
         host.metrics.write(event=kind, time=round(time.time(), 3), **figures)
 
-    def seen(said: Mapping[str, Any]) -> None:
-        host.effective |= said
+    def note(options: Mapping[str, Any]) -> None:
+        host.effective |= options
         host.hold()
 
     state = _state(host, identity) if host.stage.continues else None
-    loop = Loop(host.around, hear, seen, state)
+    loop = Loop(host.around, hear, note, state)
     loop.install(importlib.import_module(host.tool.main[0]))
 
 

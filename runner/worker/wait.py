@@ -25,7 +25,7 @@ def wait(modules: Sequence[str]) -> None:
     Where the word is there already, nothing is imported here: the stage does so itself.
     """
     if select.select([0], [], [], 0)[0]:
-        _told()
+        _await_word()
         return
     darwin = sys.platform == "darwin"
     if darwin:
@@ -35,7 +35,7 @@ def wait(modules: Sequence[str]) -> None:
         _import(POOLS)
     importing = threading.Thread(target=_unhurried, args=(modules,), daemon=True)
     importing.start()
-    _told()
+    _await_word()
     if darwin:
         with suppress(OSError):
             os.setpriority(DARWIN_PROCESS, 0, DARWIN_USUAL)
@@ -56,7 +56,7 @@ def _import(modules: Sequence[str]) -> None:
             importlib.import_module(name)
 
 
-def _told() -> None:
+def _await_word() -> None:
     """Wait for the word, and put the end of input where the pipe was."""
     if not os.read(0, 16):
         os._exit(0)

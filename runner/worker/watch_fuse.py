@@ -29,10 +29,10 @@ def install(host: Observer) -> None:
         return
     original = fuse.load
 
-    def load(*words: Any, **named: Any) -> Any:
-        again = partial(original, *words, **{**named, "lazy": True})
+    def load(*words: Any, **kwargs: Any) -> Any:
+        again = partial(original, *words, **{**kwargs, "lazy": True})
         host.endings.append(partial(_compare, host, again))
-        return original(*words, **named)
+        return original(*words, **kwargs)
 
     fuse.load = load
 
@@ -45,40 +45,40 @@ def _compare(host: Observer, load: Callable[[], Any]) -> None:
     adapted = [(n, m) for n, m in load()[0].named_modules() if hasattr(m, "fuse")]
     folder = Path(bind(host.stage.outputs["model"], host.folder))
     fused = _Fused(folder, host)
-    chosen = adapted[:: max(1, -(-len(adapted) // LOOKED_AT))]
-    sums = [_sums(module, fused.weight(name)) for name, module in chosen if fused.has(name)]
+    sample = adapted[:: max(1, -(-len(adapted) // LOOKED_AT))]
+    sums = [_sums(module, fused.weight(name)) for name, module in sample if fused.has(name)]
     if not sums:
         host.observed["adapter_kept"] = "not compared: the names of the weights differ"
         return
-    added, left, noise, step, size = map(sum, zip(*sums, strict=True))
-    kept = share(added, left, noise, size)
-    host.observed["adapter_kept"] = round(kept, 4)
+    added, overlap, noise, step, size = map(sum, zip(*sums, strict=True))
+    ratio = share(added, overlap, noise, size)
+    host.observed["adapter_kept"] = round(ratio, 4)
     host.observed["modules_compared"] = f"{len(sums)} of {len(adapted)}"
-    if kept < LEAST and not host.smoke:
-        raise OutputError(_lost(folder, kept, (added / size) ** 0.5, step / len(sums), host))
+    if ratio < LEAST and not host.smoke:
+        raise OutputError(_loss_text(folder, ratio, (added / size) ** 0.5, step / len(sums), host))
 
 
-def share(added: float, left: float, noise: float, size: int) -> float:
+def share(added: float, overlap: float, noise: float, size: int) -> float:
     """Return how much of an adapter is in the fused weights, 0 to about 1.
 
-    `added` is the square of what it adds, `left` that times what is there, summed over `size`
+    `added` is the square of what it adds, `overlap` that times what is there, summed over `size`
     weights; `noise` the square of their difference. The noise moves the share by about the root of
     noise / added / size by chance; where that is much, nothing of the adapter can be told from it.
     """
     if not added or (noise / added / size) ** 0.5 > DROWNED:
         return 0.0
-    return left / added
+    return overlap / added
 
 
-def _lost(folder: Path, kept: float, change: float, step: float, host: Observer) -> str:
+def _loss_text(folder: Path, ratio: float, change: float, step: float, host: Observer) -> str:
     if not change:
         return f"{folder}: the adapter is all zeros, so that the fused model is the base"
-    left = "nothing" if round(kept, 2) <= 0 else f"{kept:.0%}"
+    part = "nothing" if round(ratio, 2) <= 0 else f"{ratio:.0%}"
     hint = "convert the base with dtype: float32 first"
-    if not host.planned["dequantize"]:
+    if not host.params["dequantize"]:
         hint = "say dequantize: true, and quantize the fused model in a stage of its own"
     return (
-        f"{folder}: {left} of the adapter is left in the fused weights. It changes a weight by "
+        f"{folder}: {part} of the adapter is left in the fused weights. It changes a weight by "
         f"{change:.2g}, and the weights are rounded to steps of {step:.2g}: most changes are "
         f"rounded away (T80); {hint}"
     )
@@ -98,10 +98,10 @@ def _sums(module: Any, fused: Any) -> tuple[float, float, float, float, int]:
             inner[name] = inner[name].astype(mx.float32)
     base = plain(inner, inner).astype(mx.float32)
     added = module.fuse(True).weight.astype(mx.float32) - base
-    left = fused.astype(mx.float32) - base
+    remainder = fused.astype(mx.float32) - base
     whole: Any = mx.sum(added * added).item()
-    rest: Any = mx.sum(added * left).item()
-    noise: Any = mx.sum(mx.square(added - left)).item()
+    rest: Any = mx.sum(added * remainder).item()
+    noise: Any = mx.sum(mx.square(added - remainder)).item()
     module.clear()
     mx.clear_cache()
     return whole, rest, noise, step, added.size
@@ -142,7 +142,7 @@ class _Fused:
     def __init__(self, folder: Path, host: Observer) -> None:
         import mlx.core as mx
 
-        self.said = quantization(folder)
+        self.quantization = quantization(folder)
         self.tensors: dict[str, Any] = {}
         for file in shards(folder, host):
             read: Any = mx.load(str(file))
@@ -156,6 +156,6 @@ class _Fused:
         """Return a module's weights, unpacked."""
         names = ("weight", "scales", "biases")
         layer = {n: self.tensors.pop(f"{module}.{n}", None) for n in names}
-        own = self.said.get(module)
-        shape = type("Shape", (), {**self.said, **(own if isinstance(own, dict) else {})})
+        own = self.quantization.get(module)
+        shape = type("Shape", (), {**self.quantization, **(own if isinstance(own, dict) else {})})
         return plain({n: tensor for n, tensor in layer.items() if tensor is not None}, shape)

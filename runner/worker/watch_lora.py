@@ -64,16 +64,17 @@ class Watch:
     def run(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """After flags, file and defaults are merged, before the model loads."""
 
-        def run(args: Any, *rest: Any, **named: Any) -> Any:
+        def run(args: Any, *rest: Any, **kwargs: Any) -> Any:
             merged = copy.deepcopy(vars(args))
-            planned = self.host.planned
-            parsed = {name: merged[name] for name in planned if name in merged}
+            params = self.host.params
+            parsed = {name: merged[name] for name in params if name in merged}
             self.host.parsed = {**self.host.around, **parsed}
-            told = self.host.taken.merged(args)  # what merging them read was not asked for
+            # What merging them read was not asked for.
+            settings = self.host.reads.wrap_settings(args)
             self.host.hold()
             self.host.phase = "loader"
-            result = original(told, *rest, **named)
-            self._ended()
+            result = original(settings, *rest, **kwargs)
+            self._end()
             return result
 
         return run
@@ -82,7 +83,7 @@ class Watch:
         """Take no notice of what is only printed (T24)."""
 
         def header(*args: Any) -> Any:
-            with self.host.taken.deaf():
+            with self.host.reads.deaf():
                 return original(*args)
 
         return header
@@ -90,11 +91,11 @@ class Watch:
     def load(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Record which model is loaded."""
 
-        def load(path: Any, *rest: Any, **named: Any) -> Any:
+        def load(path: Any, *rest: Any, **kwargs: Any) -> Any:
             self.host.effective["model"] = str(path)
-            if "trust_remote_code" in named:
-                self.host.effective["trust_remote_code"] = bool(named["trust_remote_code"])
-            return original(path, *rest, **named)
+            if "trust_remote_code" in kwargs:
+                self.host.effective["trust_remote_code"] = bool(kwargs["trust_remote_code"])
+            return original(path, *rest, **kwargs)
 
         return load
 
@@ -109,11 +110,9 @@ class Watch:
             )
             self.host.observed["format"] = [type(one).__name__ for one in sets if len(one)]
             features(self.host, sets)
-            masked = {getattr(one, "mask_prompt", None) for one in sets if len(one)} - {None}
-            if masked:
-                self.host.effective["mask_prompt"] = (
-                    masked == {True} if len(masked) == 1 else "mixed"
-                )
+            masks = {getattr(one, "mask_prompt", None) for one in sets if len(one)} - {None}
+            if masks:
+                self.host.effective["mask_prompt"] = masks == {True} if len(masks) == 1 else "mixed"
             return sets
 
         return load_dataset
@@ -125,11 +124,11 @@ class Watch:
         adapter_config.json is the one the script writes.
         """
 
-        def get_reporting_callbacks(report_to: Any = None, **named: Any) -> Any:
+        def get_reporting_callbacks(report_to: Any = None, **kwargs: Any) -> Any:
             self.host.effective["report_to"] = report_to
             if report_to is not None:
-                self.host.effective["project_name"] = named["project_name"]
-            return self._recorder(original(report_to, **named))
+                self.host.effective["project_name"] = kwargs["project_name"]
+            return self._recorder(original(report_to, **kwargs))
 
         return get_reporting_callbacks
 
@@ -138,37 +137,37 @@ class Watch:
 
         def load_adapters(model: Any, path: Any) -> Any:
             self.host.effective["adapter_path"] = str(path)
-            loaded = original(model, path)
-            found = [layer for _, layer in model.named_modules() if "lora_a" in layer]
-            self.host.observed["tested_ranks"] = sorted({_rank(layer) for layer in found})
-            return loaded
+            result = original(model, path)
+            layers = [layer for _, layer in model.named_modules() if "lora_a" in layer]
+            self.host.observed["tested_ranks"] = sorted({_rank(layer) for layer in layers})
+            return result
 
         return load_adapters
 
     def train(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Before the first step: everything the trainer was given."""
 
-        def train(*rest: Any, **named: Any) -> Any:
+        def train(*rest: Any, **kwargs: Any) -> Any:
             self.trained = True
-            self._trainer(**named)
+            self._trainer(**kwargs)
             self.host.hold("trainer")
-            return original(*rest, **named)
+            return original(*rest, **kwargs)
 
         return train
 
     def evaluate(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Record the test's loss, which no callback reports."""
 
-        def evaluate(*rest: Any, **named: Any) -> Any:
+        def evaluate(*rest: Any, **kwargs: Any) -> Any:
             self.tested = True
-            seen = {
-                "batch_size": named["batch_size"],
-                "test_batches": named["num_batches"],
-                "max_seq_length": named["max_seq_length"],
+            values = {
+                "batch_size": kwargs["batch_size"],
+                "test_batches": kwargs["num_batches"],
+                "max_seq_length": kwargs["max_seq_length"],
             }
-            self.host.effective |= seen
+            self.host.effective |= values
             self.host.hold("test")
-            loss = original(*rest, **named)
+            loss = original(*rest, **kwargs)
             if not math.isfinite(loss):
                 why = f"the test loss is {loss}"
                 raise NotFiniteError(why)
@@ -179,12 +178,12 @@ class Watch:
 
     def seeds(self, lora: Any) -> None:
         """Record the seeds that numpy and mlx are given."""
-        seen = self.host.effective
+        effective = self.host.effective
 
         def recording(original: Callable[..., Any]) -> Callable[..., Any]:
             def seed(value: int) -> Any:
-                known = seen.get("seed", value)
-                seen["seed"] = value if known == value else [known, value]
+                before = effective.get("seed", value)
+                effective["seed"] = value if before == value else [before, value]
                 return original(value)
 
             return seed
@@ -192,7 +191,7 @@ class Watch:
         lora.np.random.seed = recording(lora.np.random.seed)
         lora.mx.random.seed = recording(lora.mx.random.seed)
 
-    def _ended(self) -> None:
+    def _end(self) -> None:
         self.host.effective["train"] = self.trained
         self.host.effective["test"] = self.tested
         self.host.hold("end")
@@ -229,52 +228,52 @@ class Watch:
             self.host.metrics.write(event=kind, time=round(time.time(), 3), **plain)
 
     def _trainer(self, model: Any, args: Any, optimizer: Any, train_dataset: Any, **_: Any) -> None:
-        seen = self.host.effective
-        seen |= {ours: getattr(args, theirs) for theirs, ours in _ARGUMENTS.items()}
-        planned = self.host.planned["adapter_path"]
+        effective = self.host.effective
+        effective |= {ours: getattr(args, theirs) for theirs, ours in _ARGUMENTS.items()}
+        path = self.host.params["adapter_path"]
         folder = args.adapter_file.parent
-        seen["adapter_path"] = planned if same(planned, folder) else str(folder)
-        seen |= self._optimizer(optimizer)
-        seen |= self._layers(model)
-        if self.host.planned["resume_adapter_file"] is not None:
-            seen["resume_adapter_file"] = self._resumed(model)
+        effective["adapter_path"] = path if same(path, folder) else str(folder)
+        effective |= self._optimizer(optimizer)
+        effective |= self._layers(model)
+        if self.host.params["resume_adapter_file"] is not None:
+            effective["resume_adapter_file"] = self._resumed(model)
         self.host.observed["trainable_parameters"] = self._size(model)
         self.host.observed["train_rows"] = len(train_dataset)
 
     def _optimizer(self, optimizer: Any) -> dict[str, Any]:
-        planned = self.host.planned
+        params = self.host.params
         name = type(optimizer).__name__.lower()
-        seen: dict[str, Any] = {"optimizer": name}
-        chosen = planned["optimizer_config"].get(planned["optimizer"], {})
-        values = {key: _plain(getattr(optimizer, key, "(missing)")) for key in chosen}
-        seen["optimizer_config"] = {name: values}
-        schedule = planned["lr_schedule"]
+        effective: dict[str, Any] = {"optimizer": name}
+        config = params["optimizer_config"].get(params["optimizer"], {})
+        values = {key: _plain(getattr(optimizer, key, "(missing)")) for key in config}
+        effective["optimizer_config"] = {name: values}
+        schedule = params["lr_schedule"]
         rate = optimizer._schedulers.get("learning_rate")  # noqa: SLF001  (kept nowhere else)
         if schedule is None:
             if rate is None and optimizer.learning_rate is not None:
-                seen["learning_rate"] = float(optimizer.learning_rate.item())
+                effective["learning_rate"] = float(optimizer.learning_rate.item())
             elif rate is not None:
-                seen["learning_rate"] = "a schedule"
+                effective["learning_rate"] = "a schedule"
         else:
-            seen["lr_schedule"] = self._curve(schedule, rate)
-        return seen
+            effective["lr_schedule"] = self._curve(schedule, rate)
+        return effective
 
     def _curve(self, schedule: Mapping[str, Any], rate: Any) -> Any:
         """Return the planned schedule where the optimizer's rates are its, else those rates."""
         if rate is None:
             return "no schedule"
-        last = max(1, updates(self.host.planned))
+        last = max(1, updates(self.host.params))
         steps = sorted({0, 1, schedule["warmup"], schedule["warmup"] + 2, last // 2, last - 1})
-        seen = [float(rate(self.lora.mx.array(step))) for step in steps]
-        planned = [learning_rate(schedule, step) for step in steps]
-        self.host.observed["learning_rates"] = dict(zip(map(str, steps), seen, strict=True))
-        top = max(planned)
-        near = all(abs(a - b) <= 1e-5 * top for a, b in zip(planned, seen, strict=True))
-        return schedule if near else dict(zip(map(str, steps), seen, strict=True))
+        rates = [float(rate(self.lora.mx.array(step))) for step in steps]
+        targets = [learning_rate(schedule, step) for step in steps]
+        self.host.observed["learning_rates"] = dict(zip(map(str, steps), rates, strict=True))
+        top = max(targets)
+        near = all(abs(a - b) <= 1e-5 * top for a, b in zip(targets, rates, strict=True))
+        return schedule if near else dict(zip(map(str, steps), rates, strict=True))
 
     def _layers(self, model: Any) -> dict[str, Any]:
         """Return the adapter's shape as the model really has it."""
-        planned = self.host.planned
+        params = self.host.params
         self._checkpointing(model)
         adapted = {
             name: layer
@@ -284,7 +283,7 @@ class Watch:
         if not adapted:
             return {
                 "fine_tune_type": "full",
-                "num_layers": self._blocks(model, self._trained(model)),
+                "num_layers": self._blocks(model, self._trainable(model)),
             }
         kinds = {
             "dora" if type(layer).__name__.startswith("DoRA") else "lora"
@@ -295,49 +294,49 @@ class Watch:
             "scale": {layer.scale for layer in adapted.values()},
             "dropout": {round(1.0 - layer.dropout._p_1, 9) for layer in adapted.values()},  # noqa: SLF001
         }
-        found = {name: _only(values) for name, values in shapes.items()}
-        found["keys"] = self._keys(model, adapted, planned["lora_parameters"]["keys"])
+        shape = {name: _only(values) for name, values in shapes.items()}
+        shape["keys"] = self._keys(model, adapted, params["lora_parameters"]["keys"])
         self.host.observed["adapted_modules"] = len(adapted)
         return {
             "fine_tune_type": _only(kinds),
-            "lora_parameters": found,
+            "lora_parameters": shape,
             "num_layers": self._blocks(model, adapted),
         }
 
-    def _trained(self, model: Any) -> dict[str, Any]:
+    def _trainable(self, model: Any) -> dict[str, Any]:
         flatten = importlib.import_module("mlx.utils").tree_flatten
         return dict(flatten(model.trainable_parameters()))
 
     def _checkpointing(self, model: Any) -> None:
         """Note blocks of several classes: mlx-lm checkpoints only those of the first's (T49)."""
         kinds = sorted({type(block).__name__ for block in model.layers})
-        if self.host.planned["grad_checkpoint"] and len(kinds) > 1:
+        if self.host.params["grad_checkpoint"] and len(kinds) > 1:
             self.host.effective["grad_checkpoint"] = f"only in some of {', '.join(kinds)}"
 
-    def _keys(self, model: Any, adapted: Mapping[str, Any], planned: Any) -> Any:
+    def _keys(self, model: Any, adapted: Mapping[str, Any], keys: Any) -> Any:
         """Return the planned keys where every one is adapted and nothing else is (T41, T43)."""
         inside = {_inside(name, model) for name in adapted}
-        if planned is None:
+        if keys is None:
             self.host.observed["keys"] = sorted(inside)
             return None
-        return planned if inside == set(planned) else sorted(inside)
+        return keys if inside == set(keys) else sorted(inside)
 
     def _blocks(self, model: Any, adapted: Mapping[str, Any]) -> Any:
         """Return the planned number of blocks where just the last so many are adapted (T39)."""
-        planned = self.host.planned["num_layers"]
+        count = self.host.params["num_layers"]
         total = len(model.layers)
-        wanted = set(range(total - planned if planned > 0 else 0, total))
+        last = set(range(total - count if count > 0 else 0, total))
         blocks = {_block(name) for name in adapted} - {None}
         if not blocks:  # keys outside of the blocks only: num_layers has nothing to count
-            return planned
+            return count
         self.host.observed["adapted_blocks"] = len(blocks)
-        return planned if blocks == wanted else sorted(blocks, key=str)
+        return count if blocks == last else sorted(blocks, key=str)
 
     def _resumed(self, model: Any) -> Any:
         """Return the planned file where all its tensors are the trainable ones (T50-T56)."""
         mx = self.lora.mx
-        path = self.host.planned["resume_adapter_file"]
-        trainable = self._trained(model)
+        path = self.host.params["resume_adapter_file"]
+        trainable = self._trainable(model)
         stored = mx.load(path)
         strange = sorted(stored.keys() ^ trainable.keys())
         if strange:
@@ -355,13 +354,13 @@ class Watch:
         """Return what is wrong with the scale of the file, '' where nothing is (T53)."""
         old = files.read_json(Path(path).parent / "adapter_config.json") or {}
         scale = (old.get("lora_parameters") or {}).get("scale")
-        now = self.host.planned["lora_parameters"]["scale"]
-        if self.host.planned["fine_tune_type"] == "full" or scale is None or same(scale, now):
+        now = self.host.params["lora_parameters"]["scale"]
+        if self.host.params["fine_tune_type"] == "full" or scale is None or same(scale, now):
             return ""
         return f"the file was trained with scale {scale}, this stage says {now}"
 
     def _size(self, model: Any) -> int:
-        return sum(tensor.size for tensor in self._trained(model).values())
+        return sum(tensor.size for tensor in self._trainable(model).values())
 
 
 def _rank(layer: Any) -> int:

@@ -35,22 +35,22 @@ def sources(host: Observer) -> Iterator[None]:
 
 
 def _recording(host: Observer, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    def load(first: Any, *rest: Any, **named: Any) -> Any:
+    def load(first: Any, *rest: Any, **kwargs: Any) -> Any:
         if name == "load_custom_hf_dataset":
             host.effective["hf_dataset"] = copy.deepcopy(first.hf_dataset)
         else:
-            said = host.planned["data"]
-            host.effective["data"] = said if same(said, Path(first)) else str(first)
-        return original(first, *rest, **named)
+            path = host.params["data"]
+            host.effective["data"] = path if same(path, Path(first)) else str(first)
+        return original(first, *rest, **kwargs)
 
     return load
 
 
 def features(host: Observer, sets: Iterable[Any]) -> None:
     """Record the keys that the rows of these data sets are read by."""
-    if host.planned["hf_dataset"] is not None:  # its entries say them (T75)
+    if host.params["hf_dataset"] is not None:  # its entries say them (T75)
         return
     for name, key in _KEYS.items():
-        found = {getattr(one, key) for one in sets if hasattr(one, key)}
-        if found:
-            host.effective[name] = found.pop() if len(found) == 1 else sorted(found)
+        values = {getattr(one, key) for one in sets if hasattr(one, key)}
+        if values:
+            host.effective[name] = values.pop() if len(values) == 1 else sorted(values)

@@ -24,13 +24,13 @@ def header(file: Path) -> Json:
         if length + _LEAD > size:
             why = f"{file} is truncated"
             raise OutputError(why)
-        found: Json = json.loads(stream.read(length))
-    found.pop("__metadata__", None)
-    ends = [entry["data_offsets"][1] for entry in found.values()]
+        tensors: Json = json.loads(stream.read(length))
+    tensors.pop("__metadata__", None)
+    ends = [entry["data_offsets"][1] for entry in tensors.values()]
     if max(ends, default=0) + _LEAD + length != size:
         why = f"{file} is truncated"
         raise OutputError(why)
-    return found
+    return tensors
 
 
 def look(folder: Path, host: Observer) -> None:
@@ -39,7 +39,7 @@ def look(folder: Path, host: Observer) -> None:
     tensors = {name: entry for file in files for name, entry in header(file).items()}
     for file in files:
         finite(file)
-    if host.tool.name == "mlx_lm.convert" and host.planned["quantize"]:
+    if host.tool.name == "mlx_lm.convert" and host.params["quantize"]:
         _bits(folder, tensors, host)
         _left_out(folder, tensors, host)
 
@@ -84,29 +84,30 @@ def quantization(folder: Path) -> Json:
 
 def _bits(folder: Path, tensors: Mapping[str, Json], host: Observer) -> None:
     """Check that layers have the bits that were asked for, counted off their shapes (T85)."""
-    said, asked = quantization(folder), host.planned["q_bits"]
-    found = dict(_counted(tensors, said))
-    if not found:
+    config, q_bits = quantization(folder), host.params["q_bits"]
+    layers = dict(_layer_bits(tensors, config))
+    if not layers:
         why = f"{folder}: no layer was quantized"
         raise OutputError(why)
-    other = {name: bits for name, bits in found.items() if bits != asked}
-    if asked is not None and host.planned["quant_predicate"] is None and other:
+    other = {name: bits for name, bits in layers.items() if bits != q_bits}
+    if q_bits is not None and host.params["quant_predicate"] is None and other:
         name, bits = next(iter(other.items()))
         why = (
-            f"{folder}: {len(other)} of {len(found)} layers do not have the {asked} bits that were "
-            f"asked for: {name} has {bits:g}, as a base that is quantized already keeps its own "
-            "(T85); start from the original model"
+            f"{folder}: {len(other)} of {len(layers)} layers do not have the {q_bits} bits that "
+            f"were asked for: {name} has {bits:g}, as a base that is quantized already keeps its "
+            "own (T85); start from the original model"
         )
         raise OutputError(why)
 
 
-def _counted(tensors: Mapping[str, Json], said: Json) -> Iterator[tuple[str, float]]:
+def _layer_bits(tensors: Mapping[str, Json], config: Json) -> Iterator[tuple[str, float]]:
     """Yield each quantized layer with the bits its shapes say."""
     for name, entry in tensors.items():
         module = name.removesuffix(".scales")
         if module != name and f"{module}.weight" in tensors:
-            own = said.get(module)
-            group = (own if isinstance(own, dict) else said).get("group_size") or said["group_size"]
+            own = config.get(module)
+            sizes = own if isinstance(own, dict) else config
+            group = sizes.get("group_size") or config["group_size"]
             words = tensors[f"{module}.weight"]["shape"][-1]
             yield module, words * _WORD / (entry["shape"][-1] * group)
 

@@ -24,7 +24,7 @@ from runner.runs.audit import (
     tally,
 )
 from runner.runs.manifest import StageRecord, State
-from runner.worker.observed_namespace import Taken
+from runner.worker.observed_namespace import ReadLog
 
 
 def rows(**seen):
@@ -115,8 +115,8 @@ def test_what_is_no_verdict_is_not_read_as_one(change):
 
 
 def test_a_parsers_result_remembers_what_is_read_of_it_and_not_what_is_copied():
-    taken = Taken()
-    said = taken.parsed(argparse.Namespace(used=1, dead=2))
+    taken = ReadLog()
+    said = taken.wrap_namespace(argparse.Namespace(used=1, dead=2))
     assert said.used == 1
     assert taken.names == {"used"}
     assert vars(said) == {"used": 1, "dead": 2}
@@ -124,9 +124,9 @@ def test_a_parsers_result_remembers_what_is_read_of_it_and_not_what_is_copied():
 
 
 def test_what_is_only_shown_or_kept_is_not_taken():
-    taken = Taken()
+    taken = ReadLog()
     taken.add("parsed before")
-    said = taken.merged(types.SimpleNamespace(used=1, shown=2, dead=3))
+    said = taken.wrap_settings(types.SimpleNamespace(used=1, shown=2, dead=3))
     with taken.deaf():
         assert said.shown == 2
     vars(said)

@@ -36,7 +36,7 @@ if os.environ.get("RUN_RECIPE_PARENT"):
     else:
         written = observer.Observer.write
         def write(host, verdicts, **named):
-            host.planned["ratio"] = 0.25
+            host.params["ratio"] = 0.25
             written(host, host.verdicts(), **named)
         observer.Observer.write = write
 """

@@ -15,7 +15,7 @@ def watch():
     from runner.worker.watch_lora import Watch
 
     host = types.SimpleNamespace(
-        planned={"grad_checkpoint": True, "num_layers": 1, "lora_parameters": {"scale": 2.0}},
+        params={"grad_checkpoint": True, "num_layers": 1, "lora_parameters": {"scale": 2.0}},
         effective={"grad_checkpoint": True},
         observed={},
     )
@@ -32,7 +32,7 @@ def test_blocks_of_two_classes_are_not_all_checkpointed(watch):
 
 
 def test_a_file_trained_at_another_scale_is_not_the_planned_one(watch, tmp_path):
-    watch.host.planned["fine_tune_type"] = "lora"
+    watch.host.params["fine_tune_type"] = "lora"
     file = tmp_path / "adapters.safetensors"
     assert watch._rescaled(str(file)) == ""
     (tmp_path / "adapter_config.json").write_text('{"lora_parameters": {"scale": 20.0}}')

@@ -28,29 +28,29 @@ _TYPES = {"integer": int, "number": float}
 def parser() -> argparse.ArgumentParser:
     """Describe the command line, as schema/train.json does."""
     trainer = load.catalog().trainer
-    made = argparse.ArgumentParser(
+    result = argparse.ArgumentParser(
         prog=" ".join(trainer.command),
         description=trainer.description,
         usage="%(prog)s [OPTION …] -- mlx_lm.lora …",
         allow_abbrev=False,
     )
     for parameter in trainer.parameters.values():
-        _add(made, parameter)
-    made.add_argument("command", nargs=argparse.REMAINDER, help="what trains, with its own words")
-    return made
+        _add(result, parameter)
+    result.add_argument("command", nargs=argparse.REMAINDER, help="what trains, with its own words")
+    return result
 
 
-def parsed(words: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
+def read_words(words: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
     """Return what the words say by the recipe's own names, and the command behind them.
 
     Raises ToolError for a value out of its bounds.
     """
     trainer = load.catalog().trainer
-    said = vars(parser().parse_args(words))
-    command = said.pop("command")
-    for one in refusals(said, trainer):
+    options = vars(parser().parse_args(words))
+    command = options.pop("command")
+    for one in refusals(options, trainer):
         raise ToolError(f"{dotted(one.path)} {one.message}")
-    return full(said, trainer), command[1:] if command[:1] == ["--"] else command
+    return full(options, trainer), command[1:] if command[:1] == ["--"] else command
 
 
 def tool_of(command: Sequence[str]) -> tuple[Tool, list[str]]:
@@ -69,21 +69,21 @@ def tool_of(command: Sequence[str]) -> tuple[Tool, list[str]]:
 def main(words: Sequence[str] | None = None) -> None:
     """Train with what the command line names."""
     try:
-        said, command = parsed(words)
+        options, command = read_words(words)
         tool, rest = tool_of(command)
         module = importlib.import_module(tool.main[0])
-        if said:
-            Loop(said, _print, lambda _: None).install(module)
+        if options:
+            Loop(options, _print, lambda _: None).install(module)
         sys.argv = [" ".join(tool.command), *rest]
         getattr(module, tool.main[1])()
     except (TrainingError, ToolError) as error:
         _fail(error)
 
 
-def _add(made: argparse.ArgumentParser, parameter: Parameter) -> None:
+def _add(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
     schema = parameter.schema
     kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-    made.add_argument(
+    parser.add_argument(
         str(parameter.flag),
         dest=parameter.name,
         type=_TYPES.get(kinds[0], str),

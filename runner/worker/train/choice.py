@@ -38,8 +38,8 @@ def best(candidates: Sequence[Weights], bound: float | None) -> Weights | None:
 
     Of equal losses the earlier weights win. Where nothing was validated it is the last within.
     """
-    known = [one for one in candidates if one.within(bound)]
-    measured = [one for one in known if one.val_loss is not None and math.isfinite(one.val_loss)]
-    if not measured:
-        return known[-1] if known else None
-    return min(measured, key=lambda one: (one.val_loss, one.iteration))
+    inside = [one for one in candidates if one.within(bound)]
+    valid = [one for one in inside if one.val_loss is not None and math.isfinite(one.val_loss)]
+    if not valid:
+        return inside[-1] if inside else None
+    return min(valid, key=lambda one: (one.val_loss, one.iteration))

@@ -26,25 +26,25 @@ def counting(first: int, iters: int) -> Iterator[None]:
         yield
         return
     trainer: Any = importlib.import_module("mlx_lm.tuner.trainer")
-    asked = []
+    requests = []
 
-    def counted(*bounds: int) -> range:
+    def continued_range(*bounds: int) -> range:
         if bounds == (1, iters + 1):
-            asked.append(bounds)
+            requests.append(bounds)
             return range(first + 1, iters + 1)
         return range(*bounds)
 
-    trainer.range = counted
+    trainer.range = continued_range
     try:
         yield
     finally:
         del trainer.range
-    if len(asked) != 1:
-        why = f"this mlx-lm counts its iterations otherwise: asked {len(asked)} times for them"
+    if len(requests) != 1:
+        why = f"this mlx-lm counts its iterations otherwise: asked {len(requests)} times for them"
         raise GoOnError(why)
 
 
-class Counted:
+class TokenCounter:
     """A callback that says of trained tokens how many there were since the very beginning."""
 
     def __init__(self, wrapped: Any, before: int) -> None:

@@ -24,7 +24,7 @@ from runner.base.problems import counted
 from runner.plan.train_options import DATA
 from runner.system import files
 from runner.worker.train.choice import Weights, best
-from runner.worker.train.count import Counted, counting
+from runner.worker.train.count import TokenCounter, counting
 from runner.worker.train.measure import MeasuredRows, RandomState
 
 if TYPE_CHECKING:
@@ -41,31 +41,31 @@ SPLITS = ("train", "valid", "test")
 class Loop:
     """One training of mlx_lm.lora under a stage's ``keep``, ``watch`` and ``continue``.
 
-    `said` are the parameters of the first two, `hear` gets each figure that is measured, `seen`
+    `options` are the parameters of the first two, `hear` gets each figure that is measured, `note`
     what is used; `state` is where the training's state is kept, None where it is not.
     """
 
     def __init__(
         self,
-        said: Mapping[str, Any],
+        options: Mapping[str, Any],
         hear: Callable[[str, Mapping[str, Any]], None],
-        seen: Callable[[Mapping[str, Any]], None],
+        note: Callable[[Mapping[str, Any]], None],
         state: TrainingState | None = None,
     ) -> None:
-        self.said = said
+        self.options = options
         self.hear = hear
-        self.seen = seen
+        self.note = note
         self.state = state
         self.first = state.first if state else 0
-        self.keeps = said.get("keep") == "best"
-        self.bound: float | None = said.get("watch.retention.stop_above")
+        self.keeps = options.get("keep") == "best"
+        self.bound: float | None = options.get("watch.retention.stop_above")
         self.seed = 0
         self.rows: MeasuredRows | None = None
         self.retained: MeasuredRows | None = None
         self.candidates: list[Weights] = []
         self.newest = Weights(iteration=0, file="")
         self.start: float | None = None
-        self.stopped: int | None = None
+        self.stop: int | None = None
 
     def install(self, lora: Any) -> None:
         """Put this around what mlx_lm.lora calls by name."""
@@ -87,23 +87,23 @@ class Loop:
         """Return the rows of the data set that is watched, read as the trainer's own are."""
         other = copy.copy(args)
         other.data, other.hf_dataset, other.train, other.test = path, None, False, False
-        split = self.said["watch.retention.split"]
-        found = dict(zip(SPLITS, original(other, tokenizer), strict=True))[split]
-        if len(found) < args.batch_size:
-            has = counted(len(found), "row")
+        split = self.options["watch.retention.split"]
+        rows = dict(zip(SPLITS, original(other, tokenizer), strict=True))[split]
+        if len(rows) < args.batch_size:
+            has = counted(len(rows), "row")
             why = f"{split}.jsonl of {path} has {has}, and a batch {args.batch_size}"
             raise ToolError(why)
-        return importlib.import_module("mlx_lm.tuner.datasets").CacheDataset(found)
+        return importlib.import_module("mlx_lm.tuner.datasets").CacheDataset(rows)
 
     def train(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Train as ever, with a look between the iterations; then choose."""
 
-        def train(**named: Any) -> Any:
-            self.begin(**named)
-            heard = Counted.of(named.get("training_callback"), self.state)
-            ours = {"iterate_batches": self.batches, "training_callback": heard}
+        def train(**kwargs: Any) -> Any:
+            self.begin(**kwargs)
+            callback = TokenCounter.of(kwargs.get("training_callback"), self.state)
+            ours = {"iterate_batches": self.batches, "training_callback": callback}
             with counting(self.first, self.args.iters):
-                result = original(**{**named, **ours})
+                result = original(**{**kwargs, **ours})
             self.end()
             return result
 
@@ -120,14 +120,14 @@ class Loop:
         self.folder = Path(args.adapter_file).parent
         if val_dataset:
             self.rows = self._rows(val_dataset, args.val_batches, args, self.seed)
-        if self.said.get(DATA) is not None:
-            batches = self.said["watch.retention.batches"]
-            self.retained = self._rows(self.load(self.said[DATA]), batches, args, self.seed)
+        if self.options.get(DATA) is not None:
+            batches = self.options["watch.retention.batches"]
+            self.retained = self._rows(self.load(self.options[DATA]), batches, args, self.seed)
         if self.keeps and self.rows is None:
             raise ToolError("keep: best needs rows to validate on, and there are none")
         if self.state is not None:
             self.resume(self.state.restore(model, optimizer, self.keys))
-        self.seen(self.said)
+        self.note(self.options)
 
     def resume(self, choice: Mapping[str, Any]) -> None:
         """Take up what was measured before the training was cut off."""
@@ -135,30 +135,30 @@ class Loop:
             self.start = choice["start"]
             self.candidates = [Weights(**one) for one in choice["candidates"]]
 
-    def batches(self, *rest: Any, loop: bool = False, **named: Any) -> Iterator[Any]:
+    def batches(self, *rest: Any, loop: bool = False, **kwargs: Any) -> Iterator[Any]:
         """Return mlx-lm's own batches; those that are trained on with a look between them."""
         own = importlib.import_module("mlx_lm.tuner.trainer").iterate_batches
-        drawn: Iterator[Any] = own(*rest, loop=loop, **named)
-        return self.between(drawn) if loop else drawn
+        stream: Iterator[Any] = own(*rest, loop=loop, **kwargs)
+        return self.between(stream) if loop else stream
 
-    def between(self, drawn: Iterator[Any]) -> Iterator[Any]:
+    def between(self, stream: Iterator[Any]) -> Iterator[Any]:
         """Yield the trainer's batches until the bound is passed."""
         if self.first and self.state is not None:
-            self.state.forward(drawn, self.epoch)
+            self.state.forward(stream, self.epoch)
         else:
-            self.looked(Weights(iteration=0, file=""))
+            self.with_retention(Weights(iteration=0, file=""))
         for done in itertools.count(self.first):
             if done > self.first and not self.after(done):
-                self.stopped = done
+                self.stop = done
                 return
-            yield self.draw(drawn, done)
+            yield self.draw(stream, done)
 
-    def draw(self, drawn: Iterator[Any], done: int) -> Any:
+    def draw(self, stream: Iterator[Any], done: int) -> Any:
         """Return the next batch; with a state, what it takes to find it again is noted."""
         if self.state is None:
-            return next(drawn)
+            return next(stream)
         self.state.drawing(done, self.epoch)
-        batch = next(drawn)
+        batch = next(stream)
         self.state.count(batch)
         return batch
 
@@ -167,11 +167,11 @@ class Loop:
         saved = iteration % self.args.steps_per_save == 0
         now = Weights(iteration=iteration, file=f"{iteration:07d}_{FINAL}")
         if self.retained is not None:
-            due = iteration % self.said["watch.retention.every"] == 0
+            due = iteration % self.options["watch.retention.every"] == 0
             if due or (saved and self.bound is not None):
-                now = self.looked(now)
+                now = self.with_retention(now)
         if saved:
-            now = self.validated(now) if self.keeps else now
+            now = self.with_validation(now) if self.keeps else now
             self.candidates.append(now)
         self.newest = now
         goes = now.within(self.bound)
@@ -182,52 +182,52 @@ class Loop:
 
     def end(self) -> None:
         """Choose the weights that are handed over, once the last ones are saved."""
-        if not self.said:
+        if not self.options:
             return
-        last = self.last(self.stopped or self.args.iters)
-        chosen: Weights | None = last
+        last = self.last(self.stop or self.args.iters)
+        choice: Weights | None = last
         if self.keeps or not last.within(self.bound):
-            chosen = best([*map(self.known, self.candidates), last], self.bound)
-        if chosen is None:
+            choice = best([*map(self.checkpoint, self.candidates), last], self.bound)
+        if choice is None:
             why = f"{risen(last)}, more than {self.bound:g}"
             raise ForgottenError(f"{why}, and nothing within the bound was saved before")
-        if chosen is not last:
-            hand_over(self.folder, chosen.file, FINAL, LAST)
+        if choice is not last:
+            hand_over(self.folder, choice.file, FINAL, LAST)
             self.model.load_weights(str(self.folder / FINAL), strict=False)
-        self.say(chosen, last)
+        self.say(choice, last)
 
     def last(self, iteration: int) -> Weights:
         """Return the last weights, measured as a checkpoint is; where it stopped they were."""
-        known = (
+        weights = (
             self.newest
             if self.newest.iteration == iteration
             else Weights(iteration=iteration, file=FINAL)
         )
-        now = replace(known, file=FINAL)
-        now = now if now.retention_loss is not None else self.looked(now)
-        wanted = self.keeps or not now.within(self.bound)
-        return self.validated(now) if wanted and now.val_loss is None else now
+        now = replace(weights, file=FINAL)
+        now = now if now.retention_loss is not None else self.with_retention(now)
+        validates = self.keeps or not now.within(self.bound)
+        return self.with_validation(now) if validates and now.val_loss is None else now
 
-    def known(self, weights: Weights) -> Weights:
+    def checkpoint(self, weights: Weights) -> Weights:
         """Return a checkpoint with its validation loss; one outside the bound has none."""
         if weights.val_loss is not None or not weights.within(self.bound):
             return weights
         self.model.load_weights(str(self.folder / weights.file), strict=False)
-        return self.validated(weights)
+        return self.with_validation(weights)
 
-    def looked(self, weights: Weights) -> Weights:
+    def with_retention(self, weights: Weights) -> Weights:
         """Return the model's weights with their loss on the data that is watched, if any is."""
         if self.retained is None:
             return weights
         loss = self.retained.loss(self.model, self.keys)
         self.start = loss if self.start is None else self.start
-        found = replace(weights, retention_loss=loss, retention_ratio=loss / self.start)
-        figures = {"retention_loss": loss, "retention_ratio": found.retention_ratio}
+        result = replace(weights, retention_loss=loss, retention_ratio=loss / self.start)
+        figures = {"retention_loss": loss, "retention_ratio": result.retention_ratio}
         self.hear("retention", {"iteration": weights.iteration, **figures})
         finite("retention loss", loss, weights.iteration)
-        return found
+        return result
 
-    def validated(self, weights: Weights) -> Weights:
+    def with_validation(self, weights: Weights) -> Weights:
         """Return the model's weights with their validation loss, if there are rows for it."""
         if self.rows is None:
             return weights
@@ -236,22 +236,22 @@ class Loop:
         finite("validation loss", loss, weights.iteration)
         return replace(weights, val_loss=loss)
 
-    def say(self, kept: Weights, last: Weights) -> None:
+    def say(self, choice: Weights, last: Weights) -> None:
         """Say which weights are handed over, and write it beside them."""
         figures = {
-            "kept_iteration": kept.iteration,
-            "kept_val_loss": kept.val_loss,
+            "kept_iteration": choice.iteration,
+            "kept_val_loss": choice.val_loss,
             "last_iteration": last.iteration,
             "last_val_loss": last.val_loss,
-            "retention_loss": kept.retention_loss,
-            "retention_ratio": kept.retention_ratio,
-            "stopped_iteration": self.stopped,
+            "retention_loss": choice.retention_loss,
+            "retention_ratio": choice.retention_ratio,
+            "stopped_iteration": self.stop,
         }
-        known = {name: value for name, value in figures.items() if value is not None}
+        record = {name: value for name, value in figures.items() if value is not None}
         compared = [one.as_dict() for one in self.candidates]
-        text = json.dumps({**known, "compared": [*compared, last.as_dict()]}, indent=2)
+        text = json.dumps({**record, "compared": [*compared, last.as_dict()]}, indent=2)
         files.write(self.folder / RECORD, text + "\n")
-        self.hear("kept", known)
+        self.hear("kept", record)
 
     @staticmethod
     def _rows(dataset: Any, batches: int, args: Any, seed: int) -> MeasuredRows:
@@ -277,9 +277,9 @@ def finite(what: str, loss: float, iteration: int) -> None:
         raise NotFiniteError(why)
 
 
-def hand_over(folder: Path, chosen: str, final: str, last: str) -> None:
+def hand_over(folder: Path, choice: str, final: str, last: str) -> None:
     """Put a checkpoint in the last weights' place, and those beside it; never a part of a file."""
     beside = folder / f".{final}"
-    shutil.copyfile(folder / chosen, beside)
+    shutil.copyfile(folder / choice, beside)
     (folder / final).replace(folder / last)
     beside.replace(folder / final)

@@ -49,14 +49,14 @@ class MeasuredRows(Struct, frozen=True, kw_only=True):
         """Return the mean loss of a token; every call reads the same rows."""
         trainer = importlib.import_module("mlx_lm.tuner.trainer")
         with aside(model, keys, self.seed):
-            found = trainer.evaluate(
+            result = trainer.evaluate(
                 model=model,
                 dataset=self.dataset,
                 batch_size=self.batch_size,
                 num_batches=self.batches,
                 max_seq_length=self.max_seq_length,
             )
-        return float(found)
+        return float(result)
 
 
 @contextmanager
@@ -65,11 +65,11 @@ def aside(model: Any, keys: RandomState, seed: int) -> Iterator[None]:
     import numpy as np
 
     random = np.random  # mlx-lm draws from the legacy state
-    drawn, key, training = random.get_state(), keys.read(), model.training
+    state, key, training = random.get_state(), keys.read(), model.training
     random.set_state(random.RandomState(seed).get_state())
     try:
         yield
     finally:
-        random.set_state(drawn)
+        random.set_state(state)
         keys.write(key)
         model.train(training)

@@ -91,7 +91,7 @@ class TrainingState(Struct, kw_only=True):
         self.tokens = self.before.loop["tokens"]
         return self.before.loop["choice"]  # type: ignore[no-any-return]
 
-    def forward(self, drawn: Iterator[Any], batches: int) -> None:
+    def forward(self, stream: Iterator[Any], batches: int) -> None:
         """Draw the batches of this epoch that were trained on before; `batches` are all of it."""
         import numpy as np
 
@@ -101,7 +101,7 @@ class TrainingState(Struct, kw_only=True):
             if self.first % batches:
                 self.epoch.restore()
                 for _ in range(self.first % batches):
-                    next(drawn)
+                    next(stream)
             Draws(words=words["now"], rest=self.before.loop["now"]).restore()
             self.arrays = {}
 
@@ -146,7 +146,7 @@ class TrainingState(Struct, kw_only=True):
             "tokens": self.tokens,
             "choice": choice,
         }
-        written = self.metrics.stat().st_size if self.metrics and self.metrics.exists() else 0
+        metrics_size = self.metrics.stat().st_size if self.metrics and self.metrics.exists() else 0
         size, sha256 = beside.stat().st_size, digests.sha256(beside, lasting=True)
         beside.replace(file)
         files.sync(self.folder)
@@ -155,7 +155,7 @@ class TrainingState(Struct, kw_only=True):
             file=file.name,
             size=size,
             sha256=sha256,
-            metrics=written,
+            metrics=metrics_size,
             identity=self.identity,
             packages=packages(),
             loop=loop,
