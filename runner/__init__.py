@@ -82,8 +82,8 @@ def check(recipe: "Recipe", *, environ: Mapping[str, str] | None = None) -> "lis
     from runner import workflow
     from runner.lint import findings
 
-    compiled = workflow.compiled(recipe, environ)
-    return [*findings.all_problems(compiled), *workflow.reaching(compiled)]
+    compilation = workflow.compile_recipe(recipe, environ)
+    return [*findings.all_problems(compilation), *workflow.reaching(compilation)]
 
 
 def compile(  # noqa: A001  (the field's word for it; the built-in is of no use to a recipe)
@@ -96,9 +96,9 @@ def compile(  # noqa: A001  (the field's word for it; the built-in is of no use 
     from runner import workflow
     from runner.lint import findings
 
-    compiled = workflow.compiled(recipe, environ)
-    findings.refuse(findings.rule_problems(compiled), recipe.sources)
-    return workflow.plan(compiled, recipe, smoke=smoke)
+    compilation = workflow.compile_recipe(recipe, environ)
+    findings.refuse(findings.rule_problems(compilation), recipe.sources)
+    return workflow.plan(compilation, recipe, smoke=smoke)
 
 
 def run(
@@ -128,13 +128,13 @@ def run(
     from runner import workflow
     from runner.plan.model import Plan
 
-    made, whole = None, what
+    compilation, whole = None, what
     if not isinstance(whole, Plan):
-        made = workflow.compiled(whole, environ)
-        whole = workflow.plan(made, whole, smoke=smoke)
+        compilation = workflow.compile_recipe(whole, environ)
+        whole = workflow.plan(compilation, whole, smoke=smoke)
     todo = workflow.job(
         whole,
-        made,
+        compilation,
         runs=Path(runs),
         names=workflow.select(whole, tuple(stages)),
         resume=None if resume is None else str(resume),

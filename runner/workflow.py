@@ -53,14 +53,14 @@ def read(
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
     files: RecipeFiles = disk,
-    named: str = "",
+    origin: str = "",
 ) -> recipes.LoadResult:
     """Read a recipe and fold its layers; every problem is in the result.
 
     In the texts it was read from, which pictures of problems show, secrets are masked, and files
-    outside of the project are left out. `named` is the file that the user named, if not this one.
+    outside of the project are left out. `origin` is the file that the user named, if not this one.
     """
-    return fold(gather(file, environ, files, named), profiles, sets, environ)
+    return fold(gather(file, environ, files, origin), profiles, sets, environ)
 
 
 @answering()
@@ -69,22 +69,22 @@ def gather(
     file: str,
     environ: Mapping[str, str] | None = None,
     files: RecipeFiles = disk,
-    named: str = "",
+    origin: str = "",
 ) -> recipes.SourceTree:
     """Read the files of a recipe, to be folded as often as it is looked at."""
-    here = project.of(named or file)
-    found = recipes.gather(file, here.recipes(files.read), files.beside)
+    here = project.of(origin or file)
+    texts = recipes.gather(file, here.recipes(files.read), files.beside)
     mask = _mask(environ)
     sources = {
-        name: mask.text(text) if here.holds(name) else "" for name, text in found.sources.items()
+        name: mask.text(text) if here.holds(name) else "" for name, text in texts.sources.items()
     }
-    return replace(found, sources=sources)
+    return replace(texts, sources=sources)
 
 
 @answering()
 @resting()
 def fold(
-    found: recipes.SourceTree,
+    texts: recipes.SourceTree,
     profiles: Sequence[str] = (),
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
@@ -96,16 +96,16 @@ def fold(
 
     `without` are the places of options, ``(file, line)``, that are left out.
     """
-    known = os.environ if environ is None else environ
+    variables = os.environ if environ is None else environ
     overrides = Overrides(
-        profiles=tuple(profiles), environ=known, sets=tuple(sets), without=frozenset(without)
+        profiles=tuple(profiles), environ=variables, sets=tuple(sets), without=frozenset(without)
     )
-    loaded = recipes.fold(found, overrides, alone=alone)
+    reading = recipes.fold(texts, overrides, alone=alone)
     mask = _mask(environ)
-    own = loaded.sources.keys() - found.sources.keys()
-    loaded.sources |= {name: mask.text(loaded.sources[name]) for name in own}
-    loaded.problems[:] = mask_problems(loaded.problems, mask)
-    return loaded
+    own = reading.sources.keys() - texts.sources.keys()
+    reading.sources |= {name: mask.text(reading.sources[name]) for name in own}
+    reading.problems[:] = mask_problems(reading.problems, mask)
+    return reading
 
 
 def load(
@@ -116,29 +116,31 @@ def load(
     files: RecipeFiles = disk,
 ) -> Recipe:
     """Read a recipe. Raises InvalidRecipeError with every problem of the whole recipe."""
-    loaded = read(file, profiles, sets, environ, files)
-    if loaded.recipe is None or loaded.problems:
-        raise InvalidRecipeError(problems(loaded, environ), loaded.sources)
-    return loaded.recipe
+    reading = read(file, profiles, sets, environ, files)
+    if reading.recipe is None or reading.problems:
+        raise InvalidRecipeError(problems(reading, environ), reading.sources)
+    return reading.recipe
 
 
-def problems(loaded: recipes.LoadResult, environ: Mapping[str, str] | None = None) -> list[Problem]:
+def problems(
+    reading: recipes.LoadResult, environ: Mapping[str, str] | None = None
+) -> list[Problem]:
     """Return every problem of a recipe, those of its layers and those of its stages."""
-    if loaded.recipe is None:
-        return loaded.problems
-    return loaded.problems + compiled(loaded.recipe, environ).problems
+    if reading.recipe is None:
+        return reading.problems
+    return reading.problems + compile_recipe(reading.recipe, environ).problems
 
 
 @answering()
-def compiled(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compilation:
+def compile_recipe(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compilation:
     """Compile a recipe; every problem is in the result.
 
     A stage's ``budget`` needs the rows of its data: they are counted, and the recipe compiled anew.
     """
-    result, mask = _counted(recipe, environ), _mask(environ)
-    found = list(leaks(result, recipe, mask))
-    problems = ordered(mask_problems([*result.problems, *found], mask))
-    return replace(result, plan=None if found else result.plan, problems=problems)
+    result, mask = _with_budgets(recipe, environ), _mask(environ)
+    exposures = list(leaks(result, recipe, mask))
+    problems = ordered(mask_problems([*result.problems, *exposures], mask))
+    return replace(result, plan=None if exposures else result.plan, problems=problems)
 
 
 def reaching(result: Compilation) -> list[Problem]:
@@ -150,28 +152,28 @@ def _mask(environ: Mapping[str, str] | None) -> Mask:
     return hub.mask() if environ is None else Mask(hub.secrets(environ))
 
 
-def _counted(recipe: Recipe, environ: Mapping[str, str] | None) -> Compilation:
+def _with_budgets(recipe: Recipe, environ: Mapping[str, str] | None) -> Compilation:
     """Compile a recipe, and once more where a budget needed the rows of its data."""
-    result = drafted(recipe, environ)
-    if result.plan is None or not budgeted(result):
+    result = compile_once(recipe, environ)
+    if result.plan is None or not has_budget(result):
         return result
     from runner.lint.forecast import with_iters  # most recipes have no budget
 
     views = {view.stage.name: view for view in findings.views_of(result)}
-    told, refused = with_iters(recipe, result, views)
-    if refused:
-        return replace(result, plan=None, problems=ordered([*result.problems, *refused]))
-    return drafted(told, environ)
+    complete, refusals = with_iters(recipe, result, views)
+    if refusals:
+        return replace(result, plan=None, problems=ordered([*result.problems, *refusals]))
+    return compile_once(complete, environ)
 
 
-def budgeted(result: Compilation) -> bool:
+def has_budget(result: Compilation) -> bool:
     """Say whether a stage has a ``budget``, which is made of rows on this disk."""
     return any(draft.node.get("budget") for draft in result.resolver.drafts.values())
 
 
-def counted(result: Compilation, world: "World") -> "World":
+def remember_rows(result: Compilation, world: "World") -> "World":
     """Let a world remember the rows, too, that a budget counted; it is returned."""
-    if budgeted(result):
+    if has_budget(result):
         from runner.lint import preflight  # most recipes have no budget
 
         world.whole = world.whole and result.plan is not None  # else nobody knows which rows
@@ -180,11 +182,13 @@ def counted(result: Compilation, world: "World") -> "World":
 
 
 @resting()
-def drafted(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compilation:
+def compile_once(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compilation:
     """Compile a recipe without counting rows: a budget says nothing of ``iters`` yet."""
-    known = os.environ if environ is None else environ
+    variables = os.environ if environ is None else environ
     with verdicts.memory():
-        return compiling.build(recipe, schemas.catalog(), schemas.envelope(), known, rule.rules())
+        return compiling.build(
+            recipe, schemas.catalog(), schemas.envelope(), variables, rule.rules()
+        )
 
 
 def plan(result: Compilation, recipe: Recipe, *, smoke: bool = False) -> Plan:
@@ -205,11 +209,11 @@ def select(
             raise RecipeError(f"the recipe has no stage '{name}'", hint)
     start = names.index(first) if first else 0
     stop = names.index(last) + 1 if last else len(names)
-    chosen = {name for name in names[start:stop] if not only or name in only}
-    if not chosen:
+    selection = {name for name in names[start:stop] if not only or name in only}
+    if not selection:
         raise RecipeError("no stage is left to run", "look at --only, --from and --to")
-    made = {MODEL_STAGE} if whole.smoke else set()  # the runner's own: others cannot do without
-    return tuple(name for name in names if name in chosen | made)
+    own = {MODEL_STAGE} if whole.smoke else set()  # the runner's own: others cannot do without
+    return tuple(name for name in names if name in selection | own)
 
 
 Hear = Callable[[Plan, Findings], AbstractContextManager["Reporter"]]
@@ -223,9 +227,9 @@ def hearers(*, progress: bool) -> Hear:
     from runner.report.gather import Page
     from runner.report.trackers import trackers
 
-    def hear(plan: Plan, found: Findings) -> AbstractContextManager["Reporter"]:
-        console = Plain(found.notes) if progress else Silent()
-        return nullcontext(Several(console, Page(found.lines), *trackers(plan)))
+    def hear(plan: Plan, remarks: Findings) -> AbstractContextManager["Reporter"]:
+        console = Plain(remarks.notes) if progress else Silent()
+        return nullcontext(Several(console, Page(remarks.lines), *trackers(plan)))
 
     return hear
 
@@ -249,14 +253,14 @@ def prepare(
     """
     environ, files = (world.environ, world) if world else (None, disk)
     recipe = load(file, profiles, sets, environ, files)
-    made = compiled(recipe, environ)
-    whole = plan(made, recipe, smoke=smoke)
-    return job(whole, made, runs=runs, names=select(whole, only, first, last), resume=resume)
+    compilation = compile_recipe(recipe, environ)
+    whole = plan(compilation, recipe, smoke=smoke)
+    return job(whole, compilation, runs=runs, names=select(whole, only, first, last), resume=resume)
 
 
 def job(
     whole: Plan,
-    made: Compilation | None,
+    compilation: Compilation | None,
     *,
     runs: Path,
     names: tuple[str, ...],
@@ -271,7 +275,7 @@ def job(
         before = history.to_resume(runs, resume, whole.name, smoke=whole.smoke)
     elif missing := gap(whole, names, {}):
         raise RecipeError(*missing)
-    return Job(plan=whole, names=names, runs=runs, before=before, compiled=made)
+    return Job(plan=whole, names=names, runs=runs, before=before, compilation=compilation)
 
 
 def run(job: "Job", hear: Hear) -> "Result":
@@ -290,23 +294,23 @@ def run(job: "Job", hear: Hear) -> "Result":
     trusting.require(job.plan, catalog, job.names, consent=job.trust)
     with signals.interrupts(), early(job, catalog) as ahead:
         decision = decide(job.plan, catalog, job.names, job.before, job.runs)
-        found = look(job, decision, ahead.folder)
+        remarks = look(job, decision, ahead.folder)
         if job.before is None:  # what was looked at is sound: the second's imports may begin, too
             ahead.start((job.plan.stage(name) for name in job.names), most=2)
-        with hear(job.plan, found) as reporter:
+        with hear(job.plan, remarks) as reporter:
             manifest = execute(job, decision, ahead, reporter)
     return result(manifest, history.audits(manifest))
 
 
-def foreseen(job: "Job") -> Findings:
+def foresee(job: "Job") -> Findings:
     """Return what the rules find in a job without a look at this disk: what a dry run warns of.
 
     Raises InvalidRecipeError for errors.
     """
-    if job.compiled is None:
+    if job.compilation is None:
         return Findings()
-    sources = job.compiled.resolver.recipe.sources
-    problems = findings.refuse(findings.rule_problems(job.compiled), sources)
+    sources = job.compilation.resolver.recipe.sources
+    problems = findings.refuse(findings.rule_problems(job.compilation), sources)
     return Findings(problems=problems, sources=sources)
 
 
@@ -319,24 +323,29 @@ def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
     from runner.runs import idle_resume
     from runner.runs.decide import own
 
-    plan, made = job.plan, job.compiled
+    plan, compilation = job.plan, job.compilation
     stages = [action.stage for action in decision.actions if action.do == "run"]
-    sources = made.resolver.recipe.sources if made else {}
+    sources = compilation.resolver.recipe.sources if compilation else {}
     problems: list[Problem] = []
     notes = idle_resume.sound(job.question, plan)
     if notes is None:
         if job.world is not None:
             job.world.places(preflight.places(plan))
-        kept = own(plan, job.before, decision.damaged) if job.before else set()
-        left = (stage for stage in plan.stages if stage.name not in stages)
-        kept |= {path for stage in left for path in stage.outputs.values()}
+        outputs = own(plan, job.before, decision.damaged) if job.before else set()
+        others = (stage for stage in plan.stages if stage.name not in stages)
+        outputs |= {path for stage in others for path in stage.outputs.values()}
         with meter() as progress:
-            if made is not None:
-                found = findings.all_problems(
-                    made, stages, plan=plan, outputs=kept, workers=WORKERS, progress=progress
+            if compilation is not None:
+                examination = findings.all_problems(
+                    compilation,
+                    stages,
+                    plan=plan,
+                    outputs=outputs,
+                    workers=WORKERS,
+                    progress=progress,
                 )
             else:  # of a plan alone the rows can be looked at, and nothing else
-                found = preflight.rows(
+                examination = preflight.rows(
                     plan,
                     stages,
                     here=project.of(plan.file),
@@ -344,11 +353,11 @@ def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
                     workers=WORKERS,
                     progress=progress,
                 ).problems
-        findings.refuse(found, sources)
-        problems = [one for one in found if one.severity != NOTE]
-        ahead = findings.forecasts(made, plan) if made else []
+        findings.refuse(examination, sources)
+        problems = [one for one in examination if one.severity != NOTE]
+        ahead = findings.forecasts(compilation, plan) if compilation else []
         notes = [str(one) for one in ahead if one.stage in job.names]
-        notes += [one.message for one in found if one.severity == NOTE]
+        notes += [one.message for one in examination if one.severity == NOTE]
         if job.world is not None and not problems and len(job.names) == len(plan.stages):
             whole = len(stages) == len(job.names)
             idle_resume.keep(job.question, job.world, plan, notes, whole=whole)

@@ -74,7 +74,7 @@ def test_a_good_recipe_compiles_without_a_word(name, monkeypatch):
     said = inputs(name)
     assert told(name, said) == ""
     recipe = workflow.load(name, said.profiles, said.sets, said.environ)
-    plan = workflow.plan(workflow.compiled(recipe, said.environ), recipe)
+    plan = workflow.plan(workflow.compile_recipe(recipe, said.environ), recipe)
     for path, expected in said.gives:
         stage, *steps = path.split(".")
         value = reduce(lambda at, step: at[step], steps, plan.stage(stage).params)

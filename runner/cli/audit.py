@@ -31,9 +31,11 @@ def command(run: str | None, runs: str, style: str) -> int:
         printer.show(f"{name}: {sentence(verdicts)}")
         printer.show("\n".join(f"  {row}" for row in table(verdicts)))
     every = [verdict for verdicts in rows.values() for verdict in verdicts]
-    unseen = [r.name for r in manifest.stages if r.state is State.FINISHED and r.name not in rows]
-    for name in unseen:
+    unaudited = [
+        r.name for r in manifest.stages if r.state is State.FINISHED and r.name not in rows
+    ]
+    for name in unaudited:
         printer.show(f"{name}: finished, and nothing says with what")
     none = "no stage of this run has been audited"
     printer.show(total(every) if every else none)
-    return Exit.AUDIT if wrong or unseen or not every else Exit.OK
+    return Exit.AUDIT if wrong or unaudited or not every else Exit.OK

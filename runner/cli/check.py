@@ -13,7 +13,7 @@ from runner.system import printer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.cli.check_files import Checked
+    from runner.cli.check_files import FileCheck
 
 
 @click.command("check")
@@ -50,13 +50,13 @@ def command(
     """
     from runner.cli import check_files
 
-    found = check_files.files(recipes, tests=tests)
+    files = check_files.files(recipes, tests=tests)
     request = check_files.CheckRequest(profiles=profiles, sets=sets, mlx=mlx)
-    every: list[Checked] = []
-    for checked in check_files.check(found, recipes, request):
-        every.append(checked)
+    every: list[FileCheck] = []
+    for file in check_files.check(files, recipes, request):
+        every.append(file)
         if style == "text":
-            _print(checked, alone=len(found) == 1)
+            _print(file, alone=len(files) == 1)
     if style == "text":
         printer.say(_total(every))
     else:
@@ -65,24 +65,24 @@ def command(
     return Exit.INVALID if wrong else Exit.OK
 
 
-def _print(checked: "Checked", *, alone: bool) -> None:
+def _print(file: "FileCheck", *, alone: bool) -> None:
     """Print what was found in a file; of several, under its name."""
-    if checked.lacks:
-        names = " and ".join(f"'{name}'" for name in checked.lacks)
-        printer.say(f"{checked.file}: left out: it has no profile {names}")
+    if file.lacks:
+        names = " and ".join(f"'{name}'" for name in file.lacks)
+        printer.say(f"{file.file}: left out: it has no profile {names}")
         return
     if not alone:
-        printer.show(checked.verdict)
-    if checked.problems:
+        printer.show(file.verdict)
+    if file.problems:
         from runner.base.problems import pictures
 
-        for told in pictures(checked.problems, checked.sources):
-            printer.show(told)
-    for whole, short in checked.budgets:
+        for picture in pictures(file.problems, file.sources):
+            printer.show(picture)
+    for whole, short in file.budgets:
         printer.show(whole if alone else f"  {short}")
 
 
-def _total(every: "Sequence[Checked]") -> str:
+def _total(every: "Sequence[FileCheck]") -> str:
     """Return what all of it comes to."""
     from runner.base.problems import counted, tally
 
@@ -96,7 +96,7 @@ def _total(every: "Sequence[Checked]") -> str:
     return f"{', '.join(parts)}: {tally(one for file in looked for one in file.problems)}"
 
 
-def _write(every: "Sequence[Checked]", style: str) -> None:
+def _write(every: "Sequence[FileCheck]", style: str) -> None:
     """Print everything that was found, for programs."""
     from runner.base.problems import listed, ordered
     from runner.base.version import __version__
@@ -104,15 +104,15 @@ def _write(every: "Sequence[Checked]", style: str) -> None:
     from runner.report.annotations import sarif, workflow_command
     from runner.system import git
 
-    named = git.in_workspace()
+    workspace_name = git.in_workspace()
     every = [replace(one, problems=listed(one.problems)) for one in every]
     problems = ordered(problem for one in every for problem in one.problems)
     if style == "github":
-        printer.payload("".join(f"{workflow_command(one, named)}\n" for one in problems))
+        printer.payload("".join(f"{workflow_command(one, workspace_name)}\n" for one in problems))
     elif style == "sarif":
         pages = {slug: rule.page for slug, rule in rules().items()}
-        printer.show_json(sarif(problems, __version__, pages, named))
+        printer.show_json(sarif(problems, __version__, pages, workspace_name))
     else:
         printer.show_json(
-            [{"recipe": one.file, **found.as_dict()} for one in every for found in one.problems]
+            [{"recipe": one.file, **finding.as_dict()} for one in every for finding in one.problems]
         )

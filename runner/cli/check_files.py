@@ -45,7 +45,7 @@ class CheckRequest(Struct, frozen=True, kw_only=True):
     mlx: bool = False
 
 
-class Checked(Struct, frozen=True, kw_only=True):
+class FileCheck(Struct, frozen=True, kw_only=True):
     """A recipe or a test file: what is wrong with it, its texts, and what else is to say.
 
     `budgets` say what its trainings amount to, each at length and in short; `cases` is how many a
@@ -73,58 +73,60 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
 
     Raises RecipeError where there is none.
     """
-    found = []
+    names = []
     for path in paths:
         if path.endswith(_ROWS):
             hint = find.rows_hint(posixpath.dirname(path) or ".")
             raise RecipeError(f"{path} holds rows, and no recipe", hint)
     for file in find.recipes(paths):
-        found.append(file)
+        names.append(file)
         beside = find.suite_of(file) if tests and not file.endswith(ENDING) else None
         if beside is not None:
-            found.append(beside)
+            names.append(beside)
     if tests:
-        found += find.suites(paths)
-    if not found:
+        names += find.suites(paths)
+    if not names:
         where = ", ".join(paths)
         hint = "a recipe has 'version' and 'stages'"
         if rows := find.of_rows(paths):
             hint += f"; {find.rows_hint(rows)}"
         raise RecipeError(f"there is no recipe in {where}", hint)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(names))
 
 
-def check(found: Sequence[str], named: Collection[str], request: CheckRequest) -> Iterator[Checked]:
-    """Yield what is wrong with each file; those that are not `named` are of a folder.
+def check(
+    paths: Sequence[str], arguments: Collection[str], request: CheckRequest
+) -> Iterator[FileCheck]:
+    """Yield what is wrong with each file; those that are not `arguments` are of a folder.
 
     Of a folder bases are left out, and recipes without the profiles. Raises RecipeError where no
     recipe has them.
     """
-    left: list[Checked] = []
+    misfits: list[FileCheck] = []
     count = 0
-    for file in found:
+    for file in paths:
         if file.endswith(ENDING):
             yield _suite(file)
             continue
-        one = _recipe(file, request, within=file not in named)
+        one = _recipe(file, request, within=file not in arguments)
         if one.lacks:
-            left.append(one)
-        elif not one.base or file in named:
+            misfits.append(one)
+        elif not one.base or file in arguments:
             count += 1
             yield one
-    if left and not count:
-        raise _nobody(left, request)
-    if left:
-        yield from left
+    if misfits and not count:
+        raise _nobody(misfits, request)
+    if misfits:
+        yield from misfits
 
 
-def _nobody(left: Sequence[Checked], request: CheckRequest) -> RecipeError:
+def _nobody(misfits: Sequence[FileCheck], request: CheckRequest) -> RecipeError:
     """Return the error where no recipe of a folder has the profiles."""
-    missing = [name for name in request.profiles if any(name in one.lacks for one in left)]
-    known = dict.fromkeys(name for one in left for name in _profiles(one.file))
+    missing = [name for name in request.profiles if any(name in one.lacks for one in misfits)]
+    profiles = dict.fromkeys(name for one in misfits for name in _profiles(one.file))
     what = f"profile '{missing[0]}'" if len(missing) == 1 else f"profiles {listing(missing)}"
     return RecipeError(
-        f"none of {counted(len(left), 'recipe')} has the {what}", offer(missing[0], known)
+        f"none of {counted(len(misfits), 'recipe')} has the {what}", offer(missing[0], profiles)
     )
 
 
@@ -135,76 +137,78 @@ def _profiles(file: str) -> list[str]:
     return list(recipe.section("profiles")) if recipe else []
 
 
-def _recipe(file: str, request: CheckRequest, *, within: bool) -> Checked:
+def _recipe(file: str, request: CheckRequest, *, within: bool) -> FileCheck:
     question = answers.ask("check", file, request.profiles, request.sets)
-    told = None if request.mlx else answers.recall(question)
-    if told is not None:
-        return _recalled(file, json.loads(told))
+    answer = None if request.mlx else answers.recall(question)
+    if answer is not None:
+        return _from_answer(file, json.loads(answer))
     world = World()
-    found = _looked_at(file, request, world, within=within)
-    sound = all(problem.severity == NOTE for problem in found.problems)
-    if sound and not found.base and not found.lacks:
-        notes = to_builtins(found.problems)
-        sources = dict(found.sources) if notes else {}
-        kept = {"budgets": found.budgets, "notes": notes, "sources": sources}
-        answers.keep(question, world, json.dumps(kept))
-    return found
+    result = _examine(file, request, world, within=within)
+    sound = all(problem.severity == NOTE for problem in result.problems)
+    if sound and not result.base and not result.lacks:
+        notes = to_builtins(result.problems)
+        sources = dict(result.sources) if notes else {}
+        record = {"budgets": result.budgets, "notes": notes, "sources": sources}
+        answers.keep(question, world, json.dumps(record))
+    return result
 
 
-def _recalled(file: str, told: Mapping[str, Any]) -> Checked:
+def _from_answer(file: str, answer: Mapping[str, Any]) -> FileCheck:
     """Return what was found before, of a recipe in which nothing was wrong."""
-    budgets = [(whole, short) for whole, short in told["budgets"]]
-    notes = convert(told["notes"], list[Problem])
-    return Checked(file=file, problems=notes, sources=told["sources"], budgets=budgets)
+    budgets = [(whole, short) for whole, short in answer["budgets"]]
+    notes = convert(answer["notes"], list[Problem])
+    return FileCheck(file=file, problems=notes, sources=answer["sources"], budgets=budgets)
 
 
 @answering()
-def _looked_at(file: str, request: CheckRequest, world: World, *, within: bool) -> Checked:
+def _examine(file: str, request: CheckRequest, world: World, *, within: bool) -> FileCheck:
     from runner import workflow
     from runner.lint import findings, preflight
     from runner.system.progress import WORKERS, meter
 
-    gathered = workflow.gather(file, world.environ, world)
-    loaded = workflow.fold(gathered, request.profiles, request.sets, world.environ)
-    if loaded.recipe is None:
-        return Checked(file=file, problems=ordered(loaded.problems), sources=loaded.sources)
-    known = loaded.recipe.section("profiles")
-    base = _is_base(loaded)
-    lacks = tuple(name for name in request.profiles if name not in known)
+    texts = workflow.gather(file, world.environ, world)
+    reading = workflow.fold(texts, request.profiles, request.sets, world.environ)
+    if reading.recipe is None:
+        return FileCheck(file=file, problems=ordered(reading.problems), sources=reading.sources)
+    profiles = reading.recipe.section("profiles")
+    base = _is_base(reading)
+    lacks = tuple(name for name in request.profiles if name not in profiles)
     if within and (base or lacks):
-        return Checked(file=file, base=base, lacks=() if base else lacks)
-    compiled = workflow.compiled(loaded.recipe, world.environ)
-    problems = ordered([*loaded.problems, *compiled.problems])
+        return FileCheck(file=file, base=base, lacks=() if base else lacks)
+    compilation = workflow.compile_recipe(reading.recipe, world.environ)
+    problems = ordered([*reading.problems, *compilation.problems])
     budgets: list[tuple[str, str]] = []
-    if not problems and compiled.plan is not None:
-        world.places(preflight.places(compiled.plan))
+    if not problems and compilation.plan is not None:
+        world.places(preflight.places(compilation.plan))
         with meter() as progress:
-            found = findings.all_problems(compiled, workers=WORKERS, progress=progress)
-        problems = ordered([*found, *workflow.reaching(compiled)])
-        budgets = [(str(one), one.brief) for one in findings.forecasts(compiled)]
+            examination = findings.all_problems(compilation, workers=WORKERS, progress=progress)
+        problems = ordered([*examination, *workflow.reaching(compilation)])
+        budgets = [(str(one), one.brief) for one in findings.forecasts(compilation)]
         if request.mlx and not any(problem.severity == "error" for problem in problems):
             from runner.lint import installed_tools
 
-            problems += installed_tools.parser_problems(compiled)
-    if known and not request.profiles and not base:
-        under = _with_profiles(gathered, compiled, problems, request, world)
+            problems += installed_tools.parser_problems(compilation)
+    if profiles and not request.profiles and not base:
+        under = _with_profiles(texts, compilation, problems, request, world)
         problems = ordered([*problems, *under])
-    return Checked(file=file, problems=problems, sources=loaded.sources, budgets=budgets, base=base)
+    return FileCheck(
+        file=file, problems=problems, sources=reading.sources, budgets=budgets, base=base
+    )
 
 
-def _is_base(loaded: "LoadResult") -> bool:
+def _is_base(reading: "LoadResult") -> bool:
     """Say whether a file can be read and has no stages, whatever is laid over it."""
     from runner.recipe.merge import ENVIRONMENT, SET
     from runner.recipe.overrides import PROFILE
 
     laid_over = {PROFILE, SET, ENVIRONMENT}
-    own = [problem for problem in loaded.problems if problem.mark.file not in laid_over]
-    return not own and loaded.recipe is not None and loaded.recipe.tree.get("stages") is None
+    own = [problem for problem in reading.problems if problem.mark.file not in laid_over]
+    return not own and reading.recipe is not None and reading.recipe.tree.get("stages") is None
 
 
 def _with_profiles(
-    gathered: "SourceTree",
-    compiled: "Compilation",
+    texts: "SourceTree",
+    compilation: "Compilation",
     before: Sequence[Problem],
     request: CheckRequest,
     world: World,
@@ -216,26 +220,26 @@ def _with_profiles(
     """
     from runner.recipe.size import too_often
 
-    recipe = compiled.resolver.recipe
+    recipe = compilation.resolver.recipe
     names = list(recipe.section("profiles"))
     hint = "name those to look at: run-recipe check RECIPE --profile NAME"
-    if large := too_often(recipe.tree, "profiles", len(names), compiled.resolver.size, hint):
+    if large := too_often(recipe.tree, "profiles", len(names), compilation.resolver.size, hint):
         yield large
         return
-    told = {(problem.mark, problem.rule) for problem in before}
-    found: dict[Problem, list[str]] = {}
-    plain = compiled.plan
+    keys = {(problem.mark, problem.rule) for problem in before}
+    profiles_of: dict[Problem, list[str]] = {}
+    plain = compilation.plan
     for name in names:
-        for problem in ordered(_under(gathered, name, request, world, plain)):
-            if (problem.mark, problem.rule) not in told:
-                found.setdefault(problem, []).append(name)
-    for problem, under in found.items():
+        for problem in ordered(_under(texts, name, request, world, plain)):
+            if (problem.mark, problem.rule) not in keys:
+                profiles_of.setdefault(problem, []).append(name)
+    for problem, under in profiles_of.items():
         note: tuple[Mark | None, str] = (None, f"with --profile {_either(under)}")
         yield replace(problem, notes=(*problem.notes, note))
 
 
 def _under(
-    gathered: "SourceTree", profile: str, request: CheckRequest, world: World, plain: "Plan | None"
+    texts: "SourceTree", profile: str, request: CheckRequest, world: World, plain: "Plan | None"
 ) -> Sequence[Problem]:
     """Return what is wrong with a recipe under a profile that nobody asked for.
 
@@ -246,16 +250,19 @@ def _under(
 
     without: set[tuple[str, int]] = set()
     while True:
-        loaded = workflow.fold(
-            gathered, (profile,), request.sets, world.environ, alone=True, without=without
+        reading = workflow.fold(
+            texts, (profile,), request.sets, world.environ, alone=True, without=without
         )
-        if loaded.recipe is None:
+        if reading.recipe is None:
             return ()
-        compiled = workflow.compiled(loaded.recipe, world.environ)
-        problems = [*loaded.problems, *compiled.problems]
+        compilation = workflow.compile_recipe(reading.recipe, world.environ)
+        problems = [*reading.problems, *compilation.problems]
         unread = {(one.mark.file, one.mark.line) for one in problems if _unread(one)} - without
         if not unread:
-            return problems or [*_judged(compiled, world, plain), *workflow.reaching(compiled)]
+            return problems or [
+                *_rule_problems(compilation, world, plain),
+                *workflow.reaching(compilation),
+            ]
         without |= unread
 
 
@@ -271,38 +278,40 @@ def _either(names: Sequence[str]) -> str:
     return " or ".join(names) if len(names) <= MAX_NOTES else listing(names)
 
 
-def _judged(compiled: "Compilation", world: World, plain: "Plan | None") -> Sequence[Problem]:
+def _rule_problems(
+    compilation: "Compilation", world: World, plain: "Plan | None"
+) -> Sequence[Problem]:
     """Return what the rules find in a recipe under a profile, with what this disk knows.
 
     Stages that are as in the `plain` plan were asked there of what they read.
     """
     from runner.lint import findings, preflight
 
-    if compiled.plan is None:
+    if compilation.plan is None:
         return []
-    world.places(preflight.places(compiled.plan))
+    world.places(preflight.places(compilation.plan))
     before = plain.stages if plain is not None else ()
-    changed = [stage.name for stage in compiled.plan.stages if stage not in before]
+    changed = [stage.name for stage in compilation.plan.stages if stage not in before]
     rows = preflight.RowFindings()
-    preflight.ask(compiled.plan, rows, changed)
-    found = findings.rule_problems(compiled, rows.add_to(preflight.facts(compiled.plan)))
-    return findings.once([*found, *rows.problems])
+    preflight.ask(compilation.plan, rows, changed)
+    problems = findings.rule_problems(compilation, rows.add_to(preflight.facts(compilation.plan)))
+    return findings.once([*problems, *rows.problems])
 
 
-def _suite(file: str) -> Checked:
+def _suite(file: str) -> FileCheck:
     question = answers.ask("tests", file)
-    told = answers.recall(question)
-    if told is not None:
-        return Checked(file=file, cases=int(told))
+    answer = answers.recall(question)
+    if answer is not None:
+        return FileCheck(file=file, cases=int(answer))
     from runner.testing import cases
 
     world = World()
     suite = cases.read(file, world)
     if suite.problems:
-        return Checked(file=file, problems=ordered(suite.problems), sources={file: suite.text})
+        return FileCheck(file=file, problems=ordered(suite.problems), sources={file: suite.text})
     outcomes = cases.run(suite, world)
     problems = ordered(problem for outcome in outcomes for problem in outcome.problems)
     if not problems:
         answers.keep(question, world, str(len(outcomes)))
     sources = {name: text for one in outcomes for name, text in one.sources.items()}
-    return Checked(file=file, problems=problems, sources=sources, cases=len(outcomes))
+    return FileCheck(file=file, problems=problems, sources=sources, cases=len(outcomes))

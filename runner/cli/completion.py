@@ -80,8 +80,8 @@ class Bash(BashComplete):
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
         """Return what may stand in the line as it is, also where a quote is open there."""
-        found = super().get_completions(args, incomplete)
-        return [item for item in found if not _ACTS.search(str(item.value))]
+        items = super().get_completions(args, incomplete)
+        return [item for item in items if not _ACTS.search(str(item.value))]
 
 
 def register() -> None:
@@ -91,17 +91,17 @@ def register() -> None:
 
 def recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return recipes and folders that begin like a path, and the shipped recipes."""
-    found = []
-    folder, slash, begun = incomplete.rpartition("/")
+    items = []
+    folder, slash, prefix = incomplete.rpartition("/")
     for entry in _entries(folder + slash):
-        if entry.name.startswith(begun) and not entry.name.startswith("."):
-            said = f"{folder}{slash}{entry.name}"
+        if entry.name.startswith(prefix) and not entry.name.startswith("."):
+            path = f"{folder}{slash}{entry.name}"
             if _is_folder(entry):
-                found.append(CompletionItem(f"{said}/"))
-            elif entry.name.endswith(SUFFIXES) and _is_recipe(said):
-                found.append(CompletionItem(said))
+                items.append(CompletionItem(f"{path}/"))
+            elif entry.name.endswith(SUFFIXES) and _is_recipe(path):
+                items.append(CompletionItem(path))
     shipped = _builtins() if BUILTIN.startswith(incomplete[: len(BUILTIN)]) else ()
-    return [*found, *(CompletionItem(name) for name in shipped if name.startswith(incomplete))]
+    return [*items, *(CompletionItem(name) for name in shipped if name.startswith(incomplete))]
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
@@ -132,31 +132,31 @@ def _builtins() -> Iterable[str]:
 
 def profiles(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return the profiles of the recipe on the line."""
-    return _named(ctx, "profiles", incomplete)
+    return _section_names(ctx, "profiles", incomplete)
 
 
 def stages(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return the stages of the recipe on the line."""
-    return _named(ctx, "stages", incomplete)
+    return _section_names(ctx, "stages", incomplete)
 
 
 def values(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return what ``show`` shows: vars, a stage's parameters, or one of all stages."""
-    compiled = _compiled(ctx)
-    if compiled is None or compiled.plan is None:
+    compilation = _compilation(ctx)
+    if compilation is None or compilation.plan is None:
         return []
     from runner.catalog.validate import dotted
     from runner.provenance.origins import leaves
 
     inside = {
         stage.name: [dotted(path) for path, _ in leaves(stage.params)]
-        for stage in compiled.plan.stages
+        for stage in compilation.plan.stages
     }
-    found = [f"vars.{name}" for name in _leaves(compiled.resolver.recipe.tree.get("vars"))]
-    found += [f"{stage}.{name}" for stage, names in inside.items() for name in names]
+    choices = [f"vars.{name}" for name in _leaves(compilation.resolver.recipe.tree.get("vars"))]
+    choices += [f"{stage}.{name}" for stage, names in inside.items() for name in names]
     if incomplete:  # all of them would hide the stages
-        found += [name for names in inside.values() for name in names]
-    steps = (_step(name, incomplete) for name in found if name.startswith(incomplete))
+        choices += [name for names in inside.values() for name in names]
+    steps = (_step(name, incomplete) for name in choices if name.startswith(incomplete))
     return [CompletionItem(one) for one in dict.fromkeys(steps)]
 
 
@@ -170,7 +170,7 @@ def shipped(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comp
     """Return the shipped recipes that ``new`` starts from."""
     from runner.cli import new_recipe
 
-    return _items(new_recipe.known(), incomplete)
+    return _items(new_recipe.names(), incomplete)
 
 
 def runs(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -196,17 +196,19 @@ def _folders(ctx: click.Context) -> "Sequence[Path]":
 
 def sides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return what ``diff`` compares: recipes, and after the first one revisions and runs."""
-    found = recipes(ctx, param, incomplete)
+    items = recipes(ctx, param, incomplete)
     words = ctx.params.get("words") or ()
     if not words:
-        return found
+        return items
     from runner.system import git
 
-    above, dots, begun = incomplete.rpartition("..")
+    above, dots, prefix = incomplete.rpartition("..")
     names = git.names(str(words[0]))
-    said = [CompletionItem(f"{above}{dots}{name}") for name in names if name.startswith(begun)]
+    revisions = [
+        CompletionItem(f"{above}{dots}{name}") for name in names if name.startswith(prefix)
+    ]
     ids = [one.name for one in reversed(_folders(ctx))]
-    return [*said, *found, *_items(ids, incomplete)]
+    return [*revisions, *items, *_items(ids, incomplete)]
 
 
 def tools(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -218,9 +220,9 @@ def tools(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comple
 
 def rules(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return the slugs of the rules."""
-    from runner.lint.rule import rules as known
+    from runner.lint.rule import rules as all_rules
 
-    return _items(known(), incomplete)
+    return _items(all_rules(), incomplete)
 
 
 def _items(names: Iterable[str], incomplete: str) -> list[CompletionItem[str]]:
@@ -229,22 +231,22 @@ def _items(names: Iterable[str], incomplete: str) -> list[CompletionItem[str]]:
 
 def paths(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return paths for --set that begin alike; after ``=`` the values a parameter may take."""
-    compiled = _compiled(ctx)
-    if compiled is None:
+    compilation = _compilation(ctx)
+    if compilation is None:
         return []
     path, equals, value = incomplete.partition("=")
     if equals:
-        said = _values(path, compiled)
-        return [CompletionItem(f"{path}={one}") for one in said if one.startswith(value)]
-    found = list(_paths(compiled, incomplete))
-    return [item for item in found if item.value.startswith(incomplete)]
+        choices = _values(path, compilation)
+        return [CompletionItem(f"{path}={one}") for one in choices if one.startswith(value)]
+    items = list(_paths(compilation, incomplete))
+    return [item for item in items if item.value.startswith(incomplete)]
 
 
-def _paths(compiled: "Compilation", incomplete: str) -> Iterator[CompletionItem[str]]:
-    recipe = compiled.resolver.recipe
+def _paths(compilation: "Compilation", incomplete: str) -> Iterator[CompletionItem[str]]:
+    recipe = compilation.resolver.recipe
     for name in _leaves(recipe.tree.get("vars")):
         yield CompletionItem(f"vars.{name}=")
-    for name, draft in compiled.resolver.drafts.items():
+    for name, draft in compilation.resolver.drafts.items():
         lead = f"stages.{name}.params."
         if not incomplete.startswith(lead):
             yield CompletionItem(lead, help=draft.tool.name if draft.tool else None)
@@ -262,9 +264,9 @@ def _leaves(node: Any, above: str = "") -> Iterator[str]:
             yield f"{above}{name}"
 
 
-def _values(path: str, compiled: "Compilation") -> list[str]:
+def _values(path: str, compilation: "Compilation") -> list[str]:
     words = path.split(".")
-    draft = compiled.resolver.drafts.get(words[1]) if len(words) == 4 else None  # noqa: PLR2004
+    draft = compilation.resolver.drafts.get(words[1]) if len(words) == 4 else None  # noqa: PLR2004
     tool = draft.tool if draft else None
     schema: Mapping[str, Any] = tool.schema["properties"].get(words[3], {}) if tool else {}
     if schema.get("type") == "boolean":
@@ -272,27 +274,27 @@ def _values(path: str, compiled: "Compilation") -> list[str]:
     return [str(one) for one in schema.get("enum", ())]
 
 
-def _named(ctx: click.Context, section: str, incomplete: str) -> list[CompletionItem[str]]:
-    compiled = _compiled(ctx)
-    known = compiled.resolver.recipe.section(section) if compiled else {}
+def _section_names(ctx: click.Context, section: str, incomplete: str) -> list[CompletionItem[str]]:
+    compilation = _compilation(ctx)
+    nodes = compilation.resolver.recipe.section(section) if compilation else {}
     return [
         CompletionItem(name, help=str(about.value) if about is not None else None)
-        for name, node in known.items()
+        for name, node in nodes.items()
         for about in [node.get("description")]
         if name.startswith(incomplete)
     ]
 
 
-def _compiled(ctx: click.Context) -> "Compilation | None":
+def _compilation(ctx: click.Context) -> "Compilation | None":
     """Return the recipe on the line, compiled; None where there is none that can be read."""
     from runner import workflow
 
-    said = [ctx.params.get(name) for name in ("recipe", "recipes", "words")]
-    files = [one for value in said for one in (value if isinstance(value, tuple) else [value])]
+    arguments = [ctx.params.get(name) for name in ("recipe", "recipes", "words")]
+    files = [one for value in arguments for one in (value if isinstance(value, tuple) else [value])]
     for file in filter(None, [*files, *ctx.args]):  # where an option waits for its value
-        loaded = workflow.read(str(file))
-        if loaded.recipe is not None:
-            return workflow.compiled(loaded.recipe)
+        reading = workflow.read(str(file))
+        if reading.recipe is not None:
+            return workflow.compile_recipe(reading.recipe)
     return None
 
 

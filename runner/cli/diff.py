@@ -61,24 +61,24 @@ def command(
     request = DiffRequest(
         overrides=Overrides(profiles=profiles, environ=os.environ, sets=sets), smoke=smoke
     )
-    found = _reviews(words, Path(runs), request)
+    reviews = _reviews(words, Path(runs), request)
     if style == "json":
-        printer.show_json(text.as_dict(found))
+        printer.show_json(text.as_dict(reviews))
     elif style == "github":
-        printer.payload(f"{_annotations(found)}\n")
+        printer.payload(f"{_annotations(reviews)}\n")
     else:
-        printer.show(github.markdown(found) if style == "markdown" else text.text(found))
-    if any(one.state == "invalid" for one in found):
+        printer.show(github.markdown(reviews) if style == "markdown" else text.text(reviews))
+    if any(one.state == "invalid" for one in reviews):
         return Exit.INVALID
-    changed = any(one.difference or one.state != "compared" for one in found)
+    changed = any(one.difference or one.state != "compared" for one in reviews)
     return Exit.DRIFT if check and changed else Exit.OK
 
 
-def _annotations(found: "Sequence[Review]") -> str:
+def _annotations(reviews: "Sequence[Review]") -> str:
     from runner.diff import github
     from runner.system import git
 
-    return github.annotations(found, git.in_workspace())
+    return github.annotations(reviews, git.in_workspace())
 
 
 def _reviews(words: Sequence[str], runs: Path, request: "DiffRequest") -> "list[Review]":
@@ -93,7 +93,7 @@ def _reviews(words: Sequence[str], runs: Path, request: "DiffRequest") -> "list[
     if not files or _recipe(last) or (Path(last).is_dir() and not _is_run(last)):
         files, last = [*words], "HEAD"
     for file in files:
-        _named(file)
+        _require_recipe(file)
     if run := _run(last, files, runs, request):
         return [_since_run(files, run, runs, request)]
     rev, _, path = last.partition(":")
@@ -105,10 +105,10 @@ def _reviews(words: Sequence[str], runs: Path, request: "DiffRequest") -> "list[
         if len(files) == 1 and not Path(files[0]).exists():
             workflow.load(files[0])  # says what is wrong with its name
         raise
-    found = list(sides.recipe_files(files, old, new))
-    if not found:
+    pairs = list(sides.recipe_files(files, old, new))
+    if not pairs:
         raise RecipeError(f"there is no recipe in {', '.join(files)}", "name files or their folder")
-    return list(sides.reviews(found, old, new, request))
+    return list(sides.reviews(pairs, old, new, request))
 
 
 def _recipe(word: str) -> bool:
@@ -117,12 +117,12 @@ def _recipe(word: str) -> bool:
     return words_of.is_recipe(word) and (Path(word).is_file() or not at)
 
 
-def _named(word: str) -> None:
+def _require_recipe(word: str) -> None:
     """Raise RecipeError for a word that is no recipe's and no folder's."""
     if not _recipe(word) and not Path(word).is_dir():
         there = "recipes/" if Path("recipes").is_dir() else "."
         first = f"name recipes first: run-recipe diff {there} {visible.word(word)}"
-        raise RecipeError(f"'{word}' is no recipe", words_of.meant(word) or first)
+        raise RecipeError(f"'{word}' is no recipe", words_of.suggestion(word) or first)
 
 
 def _is_run(word: str) -> bool:
@@ -171,15 +171,15 @@ def _one(files: Sequence[str], what: str) -> None:
         raise RecipeError(f"{what} is compared with one recipe", "name one recipe before it")
 
 
-def _places(said: str, file: str) -> "tuple[Place, Place]":
+def _places(word: str, file: str) -> "tuple[Place, Place]":
     """Return the old and the new side of REV, A..B or A...B; an empty B is the checkout."""
     from runner.diff.sides import Place
     from runner.system import git
 
-    one, dots, other = said.partition("...")
+    one, dots, other = word.partition("...")
     if dots:
         old = git.fork(one or "HEAD", other or "HEAD", file)
     else:
-        one, dots, other = said.partition("..")
+        one, dots, other = word.partition("..")
         old = git.revision(one or "HEAD", file)
     return Place(revision=old), Place(revision=git.revision(other, file) if other else None)

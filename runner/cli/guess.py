@@ -19,7 +19,7 @@ def is_recipe(word: str) -> bool:
     return word.endswith(SUFFIXES) or word.startswith(BUILTIN) or Path(word).is_file()
 
 
-def filled(words: Sequence[str]) -> None:
+def require_values(words: Sequence[str]) -> None:
     """Raise RecipeError for a word that is empty: a shell makes one of a variable that is not set.
 
     An option that was given nothing would be read as one that was left out, and '' as the working
@@ -51,11 +51,11 @@ def in_order(words: Sequence[str]) -> list[str]:
     after = words[(at or 0) + 1 :]
     if verb == "run":
         return ["run", *words[:at], *after]
-    known = cli.find(verb)
-    kept, left = _sorted(words[:at], known) if known else ([*words[:at]], [])
-    hint = f"write: run-recipe {visible.words([verb, *after, *kept])}"
-    if left:
-        hint += f" ({verb} has no {visible.words(left)})"
+    command = cli.find(verb)
+    own, foreign = _partition(words[:at], command) if command else ([*words[:at]], [])
+    hint = f"write: run-recipe {visible.words([verb, *after, *own])}"
+    if foreign:
+        hint += f" ({verb} has no {visible.words(foreign)})"
     raise RecipeError(f"options stand after the verb '{verb}'", hint)
 
 
@@ -64,7 +64,7 @@ def unknown(word: str) -> RecipeError:
     if Path(word).is_dir():
         return of_folder(word)
     why = f"there is no verb and no recipe '{word}'"
-    return RecipeError(why, meant(word, [*cli.NAMES]) or "run-recipe --help lists the verbs")
+    return RecipeError(why, suggestion(word, [*cli.NAMES]) or "run-recipe --help lists the verbs")
 
 
 def of_folder(word: str) -> RecipeError:
@@ -77,33 +77,33 @@ def of_folder(word: str) -> RecipeError:
     return RecipeError(f"'{word}' is a folder", hint)
 
 
-def meant(word: str, others: Sequence[str] = ()) -> str:
+def suggestion(word: str, others: Sequence[str] = ()) -> str:
     """Return ``did you mean …?`` for a recipe near here or one of the other words, "" for none."""
     from runner.base.problems import nearest
     from runner.system import files
 
-    known: dict[str, str] = {}
+    file_of: dict[str, str] = {}
     for place in (word, f"recipes/{word}"):
         for file in files.beside(place):
-            known.setdefault(Path(file).stem, file)
-    near = nearest(word, [*others, *known])
-    name = near if near in others else known.get(near, "")
+            file_of.setdefault(Path(file).stem, file)
+    near = nearest(word, [*others, *file_of])
+    name = near if near in others else file_of.get(near, "")
     return f"did you mean '{name}'?" if name else ""
 
 
-def _sorted(words: Sequence[str], verb: click.Command) -> tuple[list[str], list[str]]:
+def _partition(words: Sequence[str], verb: click.Command) -> tuple[list[str], list[str]]:
     """Return the options that a verb has, with their values, and the names of those it has not."""
     has, takes = {name for one in _options(verb) for name in one.opts}, _takes()
-    kept: list[str] = []
-    left: list[str] = []
-    held, into = False, kept
+    own: list[str] = []
+    foreign: list[str] = []
+    is_value, into = False, own
     for word in words:
-        if not held:
-            into = kept if word.partition("=")[0] in has else left
-        if into is kept or not held:
+        if not is_value:
+            into = own if word.partition("=")[0] in has else foreign
+        if into is own or not is_value:
             into.append(word)
-        held = word in takes and not held
-    return kept, left
+        is_value = word in takes and not is_value
+    return own, foreign
 
 
 def _options(verb: click.Command | None) -> list[click.Option]:
@@ -112,16 +112,16 @@ def _options(verb: click.Command | None) -> list[click.Option]:
 
 def _takes() -> set[str]:
     """Return the options of ``run`` that have a value."""
-    known = _options(cli.find("run"))
-    return {name for one in known if not one.is_flag for name in one.opts}
+    options = _options(cli.find("run"))
+    return {name for one in options if not one.is_flag for name in one.opts}
 
 
 def _first(words: Sequence[str]) -> int | None:
     """Return where the first word stands that is neither an option of ``run`` nor its value."""
     takes = _takes()
-    held = False
+    is_value = False
     for at, word in enumerate(words):
-        if not word.startswith("-") and not held:
+        if not word.startswith("-") and not is_value:
             return at
-        held = word in takes and not held
+        is_value = word in takes and not is_value
     return None

@@ -28,7 +28,7 @@ from runner.system.machine import (
 def health() -> Json:
     """Return everything ``doctor`` looks at; of a token only whether there is one."""
     cache = hub_home()
-    known = {
+    result = {
         **facts(),
         "install": how_to_install(),
         "compiler": shutil.which("c++") or shutil.which("g++") or shutil.which("clang++"),
@@ -41,11 +41,11 @@ def health() -> Json:
         "hub_token": bool(os.environ.get("HF_TOKEN")) or (cache / "token").is_file(),
         "hub_offline": os.environ.get("HF_HUB_OFFLINE", "") not in {"", "0"},
     }
-    known["programs"] = str(Path(sys.executable).parent)
-    known["scripts"] = _unfound()
+    result["programs"] = str(Path(sys.executable).parent)
+    result["scripts"] = _unfound()
     if installed("mlx"):
-        known["device"] = ask("runner.worker.device")
-    return known
+        result["device"] = ask("runner.worker.device")
+    return result
 
 
 def _unfound() -> list[str] | None:
@@ -195,8 +195,8 @@ def _scripts(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
         )
         return
     hint = f'they stand beside Python: export PATH="$PATH:{facts["programs"]}"'
-    said = f"of --dry-run would not find {listing(missing, 4)}; a run does not need it"
-    yield HealthFinding(subject="scripts", level="warning", detail=said, hint=hint)
+    detail = f"of --dry-run would not find {listing(missing, 4)}; a run does not need it"
+    yield HealthFinding(subject="scripts", level="warning", detail=detail, hint=hint)
 
 
 def _room(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:

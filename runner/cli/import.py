@@ -34,19 +34,19 @@ def command(words: tuple[str, ...], out: str | None, leave_out: tuple[str, ...])
     place = new_recipe.place(out) if out else None
     schema = new_recipe.schema(place) if place else ""
     if len(words) == 1:
-        found = translation.from_file(words[0], schema, leave_out)
+        result = translation.from_file(words[0], schema, leave_out)
     else:
-        found = translation.from_words(words, schema, leave_out)
-    for told in pictures(found.problems, found.sources):
-        printer.say(told)
+        result = translation.from_words(words, schema, leave_out)
+    for picture in pictures(result.problems, result.sources):
+        printer.say(picture)
     if place is None:
-        printer.payload(found.text)
+        printer.payload(result.text)
     else:
-        new_recipe.write(place, Mask((), loose=False).text(found.text))
-    lost = sum(problem.severity == "error" for problem in found.problems)
-    said = f"{found.stages} stage{'s' * (found.stages != 1)}"
-    missing = f", {lost} thing{'s' * (lost != 1)} to add by hand" if lost else ""
-    printer.say(f"{said} imported{missing}")
+        new_recipe.write(place, Mask((), loose=False).text(result.text))
+    gaps = sum(problem.severity == "error" for problem in result.problems)
+    text = f"{result.stages} stage{'s' * (result.stages != 1)}"
+    missing = f", {gaps} thing{'s' * (gaps != 1)} to add by hand" if gaps else ""
+    printer.say(f"{text} imported{missing}")
     if place is not None:
         printer.say(f"next: run-recipe check {visible.word(str(place))}")
-    return Exit.INVALID if lost else Exit.OK
+    return Exit.INVALID if gaps else Exit.OK

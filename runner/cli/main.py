@@ -54,19 +54,19 @@ class Verbs(click.Group):
 
         from runner.cli import completion
 
-        found = [
+        items = [
             CompletionItem(name, help=_short(name, 45))
             for name in verbs.NAMES
             if name.startswith(incomplete)
         ]
         options = click.Command.shell_complete(self, ctx, incomplete)
         recipes = completion.recipes(ctx, self.params[0], incomplete) if incomplete else []
-        return [*found, *options, *recipes]
+        return [*items, *options, *recipes]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Let the options of ``run`` stand before the recipe, too. Raises RecipeError."""
         if "" in args or any(word.endswith("=") for word in args):
-            guess.filled(args)
+            guess.require_values(args)
         if args and args[0].startswith("-") and args[0] not in {"-h", "--help", "--version"}:
             args = guess.in_order(args)
         return super().parse_args(ctx, args)
@@ -162,9 +162,9 @@ def _surprise(kind: type[BaseException], error: BaseException, trace: Any) -> No
 
 def _refuse(error: click.ClickException) -> None:
     """Say what click says of a word it does not take."""
-    said = io.StringIO()
-    error.show(file=said)
-    printer.say(said.getvalue(), end="")
+    stream = io.StringIO()
+    error.show(file=stream)
+    printer.say(stream.getvalue(), end="")
 
 
 def _complain(message: str, hint: str = "") -> None:

@@ -61,7 +61,7 @@ def _top(folder: Path) -> Path:
     return Path.cwd() if folder.is_relative_to(Path.cwd()) else folder
 
 
-def known() -> list[str]:
+def names() -> list[str]:
     """Return the names of the shipped recipes that have stages, not those that are only bases."""
     return [one for one in files.beside(BUILTIN) if not one.startswith(f"{BUILTIN}base/")]
 
@@ -72,7 +72,7 @@ def shipped(name: str, schema: str = SCHEMA) -> str:
     What it extends is named as shipped, its rows are the user's own, and so is its `schema`.
     ``builtin:`` may be left out.
     """
-    there = [one.removeprefix(BUILTIN) for one in known()]
+    there = [one.removeprefix(BUILTIN) for one in names()]
     short = name.removeprefix(BUILTIN)
     if short not in there:
         hint = suggest(short, there, f"there are: {listing(there, 20)}")

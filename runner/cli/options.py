@@ -25,8 +25,8 @@ def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         from runner.cli import completion
 
-        found: list[Any] = getattr(completion, what)(ctx, param, incomplete)
-        return found
+        items: list[Any] = getattr(completion, what)(ctx, param, incomplete)
+        return items
 
     return complete
 

@@ -37,15 +37,15 @@ def command(names: tuple[str, ...], runs: str, style: str, show: bool, output: s
     from runner.report import report as reports
     from runner.runs import history
 
-    found = [history.find(Path(runs), name) for name in names or (None,)]
+    manifests = [history.find(Path(runs), name) for name in names or (None,)]
     if style != "html" and (show or output):
         raise RecipeError(f"--format {style} prints; --open and --output are for a page")
-    if len({one.folder for one in found}) > 1:
-        return _compared(found, style, output, show=show)
+    if len({one.folder for one in manifests}) > 1:
+        return _compare(manifests, style, output, show=show)
     if style == "html":
-        path = gather.write(found[0], Path(output) if output else None)
-        return _shown(path, show=show)
-    one = gather.gather(found[0])
+        path = gather.write(manifests[0], Path(output) if output else None)
+        return _announce(path, show=show)
+    one = gather.gather(manifests[0])
     if style == "json":
         printer.show_json(one.as_dict())
     else:
@@ -53,23 +53,27 @@ def command(names: tuple[str, ...], runs: str, style: str, show: bool, output: s
     return Exit.OK
 
 
-def _compared(found: "list[Manifest]", style: str, output: str | None, *, show: bool) -> int:
+def _compare(manifests: "list[Manifest]", style: str, output: str | None, *, show: bool) -> int:
     from runner.report import comparison, gather
 
-    gathered = [gather.gather(one) for one in found]
-    result = comparison.comparison(gathered)
+    reports = [gather.gather(one) for one in manifests]
+    result = comparison.comparison(reports)
     if style == "json":
         printer.show_json(result.as_dict())
     elif style == "markdown":
         printer.show(comparison.markdown(result), end="")
     else:
-        name = "-".join(one.id for one in found) if len(found) < MANY else f"{len(found)}-runs"
-        path = Path(output) if output else Path(found[0].folder).parent / f"compare-{name}.html"
-        return _shown(gather.write_comparison(result, gathered, path), show=show)
+        name = (
+            "-".join(one.id for one in manifests)
+            if len(manifests) < MANY
+            else f"{len(manifests)}-runs"
+        )
+        path = Path(output) if output else Path(manifests[0].folder).parent / f"compare-{name}.html"
+        return _announce(gather.write_comparison(result, reports, path), show=show)
     return Exit.OK
 
 
-def _shown(path: Path, *, show: bool) -> int:
+def _announce(path: Path, *, show: bool) -> int:
     """Print where the page is, and open it where that was asked for."""
     printer.show(str(path))
     if show:

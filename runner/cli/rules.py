@@ -15,25 +15,25 @@ def command(slug: str | None, style: str) -> int:
     from runner.base.problems import suggest
     from runner.lint.rule import rules
 
-    known = rules()
-    if slug is not None and slug not in known:
+    every = rules()
+    if slug is not None and slug not in every:
         raise RecipeError(
-            f"there is no rule '{slug}'", suggest(slug, known, "see: run-recipe rules")
+            f"there is no rule '{slug}'", suggest(slug, every, "see: run-recipe rules")
         )
-    chosen = [known[slug]] if slug else list(known.values())
+    selection = [every[slug]] if slug else list(every.values())
     if style == "json":
         rows = [
             {"slug": one.slug, "severity": one.severity, "traps": one.traps, "page": one.page}
-            for one in chosen
+            for one in selection
         ]
         printer.show_json(rows)
         return Exit.OK
     if slug:
-        traps = f" ({', '.join(chosen[0].traps)})" if chosen[0].traps else ""
-        printer.show(f"{slug}: {chosen[0].severity}{traps}\n\n{chosen[0].page}")
+        traps = f" ({', '.join(selection[0].traps)})" if selection[0].traps else ""
+        printer.show(f"{slug}: {selection[0].severity}{traps}\n\n{selection[0].page}")
         printer.show(f"\nWhere it is meant, the stage says so: allow: [{slug}]")
         return Exit.OK
-    width = max(map(len, known))
-    for one in chosen:
+    width = max(map(len, every))
+    for one in selection:
         printer.show(f"{one.slug:{width}}  {one.severity:7}  {one.summary}")
     return Exit.OK

@@ -79,12 +79,12 @@ def command(
 
     place = Path(runs)
     what = "script" if dry_run else "plan"
-    asked = answers.ask(what, recipe, profiles, sets, smoke, only, first, last)
+    question = answers.ask(what, recipe, profiles, sets, smoke, only, first, last)
     hear = partial(_hearers, style=style, color=color, quiet=quiet)
     if dry_run and resume is None and style == "text":
-        code = _printed_before(asked)
+        code = _print_again(question)
     elif resume is not None and not dry_run and not (only or first or last):
-        code = _nothing_to_do(asked, place, resume, hear, smoke=smoke)
+        code = _nothing_to_do(question, place, resume, hear, smoke=smoke)
     else:
         code = None
     if code is not None:
@@ -95,7 +95,7 @@ def command(
     from runner.cache.inputs import World
 
     world = World()
-    file = recipe or _needed(resume, place)
+    file = recipe or _missing_recipe(resume, place)
     if Path(file).is_dir():
         raise of_folder(file)
     job = workflow.prepare(
@@ -114,24 +114,24 @@ def command(
         job = replace(
             job,
             trust=trust,
-            options=_said(profiles, sets, only, first, last, runs),
-            advise=partial(_tried, file, profiles, sets, smoke),
-            question=asked,
+            options=_run_options(profiles, sets, only, first, last, runs),
+            advise=partial(_advice, file, profiles, sets, smoke),
+            question=question,
             world=world,
         )
         return workflow.run(job, hear).exit_code
-    found = workflow.foreseen(job)
+    findings = workflow.foresee(job)
     if style == "json":
-        return _written(job, found)
-    _warn(found, style, quiet=quiet)
+        return _print_json(job, findings)
+    _warn(findings, style, quiet=quiet)
     if job.before is not None:
-        printer.show("\n".join(map(str, _decided(job).actions)))
+        printer.show("\n".join(map(str, _decision(job).actions)))
     else:
-        _print(asked, world, job, kept=not found.problems)
+        _print(question, world, job, keep=not findings.problems)
     return Exit.OK
 
 
-def _tried(
+def _advice(
     file: str,
     profiles: "Sequence[str]",
     sets: "Sequence[str]",
@@ -145,18 +145,18 @@ def _tried(
     return Trial(file=file, profiles=profiles, sets=sets, smoke=smoke)(stage, steps)
 
 
-def _printed_before(asked: Path | None) -> int | None:
+def _print_again(question: Path | None) -> int | None:
     """Print the script that was printed before; None where it is not known to be the same."""
     from runner.cache import answers
 
-    said = answers.recall(asked)
-    if said is None:
+    text = answers.recall(question)
+    if text is None:
         return None
-    printer.payload(said)
+    printer.payload(text)
     return Exit.OK
 
 
-def _print(asked: Path | None, world: "World", job: "Job", *, kept: bool) -> None:
+def _print(question: Path | None, world: "World", job: "Job", *, keep: bool) -> None:
     """Print the script; it may be kept where nothing else was to be said."""
     from runner import workflow
     from runner.cache import answers
@@ -165,11 +165,11 @@ def _print(asked: Path | None, world: "World", job: "Job", *, kept: bool) -> Non
 
     text = "".join(lines(_part(job), load.catalog()))
     printer.payload(text)
-    if kept and job.compiled is not None:
-        answers.keep(asked, workflow.counted(job.compiled, world), text)
+    if keep and job.compilation is not None:
+        answers.keep(question, workflow.remember_rows(job.compilation, world), text)
 
 
-def _said(
+def _run_options(
     profiles: "Sequence[str]",
     sets: "Sequence[str]",
     only: "Sequence[str]",
@@ -178,25 +178,25 @@ def _said(
     runs: str,
 ) -> tuple[str, ...]:
     """Return the options that make a run another one, or put it elsewhere, as they were said."""
-    named = {"--profile": profiles, "--set": sets, "--only": only}
-    found = [word for name, all_of in named.items() for one in all_of for word in (name, one)]
+    lists = {"--profile": profiles, "--set": sets, "--only": only}
+    words = [word for name, all_of in lists.items() for one in all_of for word in (name, one)]
     places = {"--from": first, "--to": last, "--runs": runs if runs != options.RUNS else None}
-    found += [word for name, one in places.items() if one for word in (name, one)]
-    return tuple(found)
+    words += [word for name, one in places.items() if one for word in (name, one)]
+    return tuple(words)
 
 
 def _nothing_to_do(
-    asked: Path | None, runs: Path, resume: str, hear: "Hear", *, smoke: bool
+    question: Path | None, runs: Path, resume: str, hear: "Hear", *, smoke: bool
 ) -> int | None:
     """Say that a run is what the recipe asks for still; None where that is not known to be so."""
     from runner.catalog import load
     from runner.lint.findings import Findings
     from runner.runs import idle_resume
 
-    known = idle_resume.recall(asked, runs, resume, smoke=smoke)
-    if known is None:
+    answer = idle_resume.recall(question, runs, resume, smoke=smoke)
+    if answer is None:
         return None
-    before, notes = known
+    before, notes = answer
     decision = idle_resume.at_rest(before, load.installed_catalog(), runs)
     if decision is None:
         return None
@@ -206,30 +206,30 @@ def _nothing_to_do(
 
 @contextmanager
 def _hearers(
-    plan: "Plan", found: "Findings", *, style: str, color: str, quiet: bool
+    plan: "Plan", findings: "Findings", *, style: str, color: str, quiet: bool
 ) -> "Iterator[Reporter]":
     """Give who hears of a run: terminal, trackers, and its page, which keeps what was found."""
     from runner.report.console import Several, reporter
     from runner.report.gather import Page
     from runner.report.trackers import trackers
 
-    _warn(found, style, quiet=quiet)
-    with reporter(style, color, quiet=quiet, notes=found.notes) as report:
-        yield Several(report, Page(found.lines), *trackers(plan))
+    _warn(findings, style, quiet=quiet)
+    with reporter(style, color, quiet=quiet, notes=findings.notes) as report:
+        yield Several(report, Page(findings.lines), *trackers(plan))
 
 
-def _warn(found: "Findings", style: str, *, quiet: bool) -> None:
+def _warn(findings: "Findings", style: str, *, quiet: bool) -> None:
     from runner.base.problems import listed, pictures
 
     if style == "json":
-        for warning in listed(found.problems):
+        for warning in listed(findings.problems):
             printer.show_json({"event": "problem", **warning.as_dict()}, indent=None)
     elif not quiet:
-        for told in pictures(found.problems, found.sources):
-            printer.say(told)
+        for picture in pictures(findings.problems, findings.sources):
+            printer.say(picture)
 
 
-def _needed(resume: str | None, runs: Path) -> str:
+def _missing_recipe(resume: str | None, runs: Path) -> str:
     """Raise RecipeError: no recipe is named, and which may be meant."""
     from runner.base.problems import listing
     from runner.recipe import find
@@ -242,27 +242,27 @@ def _needed(resume: str | None, runs: Path) -> str:
         which = f"'{manifest.id}'" if resume else "the run last worked on"
         hint = f"{which} is of {manifest.plan.file}: {going_on(manifest)}"
         hint += f" {resume}" if resume else ""
-    elif known := [*find.recipes(["recipes"] if Path("recipes").is_dir() else ["."])]:
-        hint = f"{hint}; there are: {listing(known, 4)}"
+    elif recipes := [*find.recipes(["recipes"] if Path("recipes").is_dir() else ["."])]:
+        hint = f"{hint}; there are: {listing(recipes, 4)}"
     raise RecipeError("no recipe is named", hint)
 
 
-def _written(job: "Job", found: "Findings") -> int:
+def _print_json(job: "Job", findings: "Findings") -> int:
     """Print the same as JSON: the commands, the decisions of a resume, and what was warned of."""
     from msgspec.structs import asdict
 
     from runner.catalog import load
     from runner.command.as_json import commands
 
-    said = commands(_part(job), load.catalog())
+    document = commands(_part(job), load.catalog())
     if job.before is not None:
-        said["resume"] = [asdict(action) for action in _decided(job).actions]
-    said["problems"] = [warning.as_dict() for warning in found.problems]
-    printer.show_json(said)
+        document["resume"] = [asdict(action) for action in _decision(job).actions]
+    document["problems"] = [warning.as_dict() for warning in findings.problems]
+    printer.show_json(document)
     return Exit.OK
 
 
-def _decided(job: "Job") -> "Decision":
+def _decision(job: "Job") -> "Decision":
     from runner.catalog import load
     from runner.runs.decide import decide
 
@@ -273,5 +273,5 @@ def _part(job: "Job") -> "Plan":
     """Return the plan with the stages only that are to run."""
     from msgspec.structs import replace
 
-    chosen = tuple(stage for stage in job.plan.stages if stage.name in job.names)
-    return replace(job.plan, stages=chosen)
+    stages = tuple(stage for stage in job.plan.stages if stage.name in job.names)
+    return replace(job.plan, stages=stages)

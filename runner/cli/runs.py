@@ -17,7 +17,7 @@ def command(recipe: str | None, runs: str, style: str) -> int:
     from runner.report.wording import line, listed
     from runner.runs import history
 
-    known = history.find_all(Path(runs), recipe)
+    manifests = history.find_all(Path(runs), recipe)
     if style == "json":
         rows = [
             {
@@ -27,13 +27,14 @@ def command(recipe: str | None, runs: str, style: str) -> int:
                 "alive": history.alive(one),
                 "started": one.started,
             }
-            for one in known
+            for one in manifests
         ]
         printer.show_json(rows)
     elif style == "markdown":
-        printer.show("\n".join(listed((one, history.alive(one)) for one in known)))
+        printer.show("\n".join(listed((one, history.alive(one)) for one in manifests)))
     else:
         printer.show(
-            "\n".join(line(one, alive=history.alive(one)) for one in known) or f"no runs in {runs}"
+            "\n".join(line(one, alive=history.alive(one)) for one in manifests)
+            or f"no runs in {runs}"
         )
     return Exit.OK

@@ -34,6 +34,6 @@ def _write(folder: Path) -> None:
     from runner.system import files
 
     folder.mkdir(parents=True, exist_ok=True)
-    made = pages(load.envelope(), load.test_schema(), load.catalog())
-    for name, text in made.items():
+    texts = pages(load.envelope(), load.test_schema(), load.catalog())
+    for name, text in texts.items():
         files.write(folder / name, text)

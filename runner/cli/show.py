@@ -42,16 +42,16 @@ def command(
     from runner.provenance import show
     from runner.provenance.origins import MAX_FOLLOWED, origins
 
-    loaded = workflow.load(recipe, profiles, sets)
-    compiled = workflow.compiled(loaded)
-    plan = workflow.plan(compiled, loaded, smoke=smoke)
-    rows = list(origins(plan, compiled.resolver, compiled.plan if smoke else None))
-    formatter = show.Formatter(origins={row.path: row for row in rows}, sources=loaded.sources)
+    source = workflow.load(recipe, profiles, sets)
+    compilation = workflow.compile_recipe(source)
+    plan = workflow.plan(compilation, source, smoke=smoke)
+    rows = list(origins(plan, compilation.resolver, compilation.plan if smoke else None))
+    formatter = show.Formatter(origins={row.path: row for row in rows}, sources=source.sources)
     # A line that lost contributes nothing, and is asked for nevertheless.
-    rows = _chosen(rows, loaded, paths, None if used else file, changed=changed)
+    rows = _select(rows, source, paths, None if used else file, changed=changed)
     if used:
         lines = [
-            one for one in show.line_uses(rows) if not file or one.mark.file == _file(loaded, file)
+            one for one in show.line_uses(rows) if not file or one.mark.file == _file(source, file)
         ]
         if style == "json":
             printer.show_rows(show.line_use_dict(one) for one in lines)
@@ -66,7 +66,7 @@ def command(
     return Exit.OK
 
 
-def _chosen(
+def _select(
     rows: "Sequence[Origin]",
     recipe: "Recipe",
     paths: "Sequence[str]",
@@ -77,10 +77,10 @@ def _chosen(
     """Return the values that were asked for. Raises RecipeError where there is none such."""
     from runner.provenance import show
 
-    found = _at(rows, paths) if paths else list(rows)
+    selection = _at(rows, paths) if paths else list(rows)
     if file:
-        found = show.contributions(found, _file(recipe, file))
-    return [row for row in found if row.stage and row.changed] if changed else found
+        selection = show.contributions(selection, _file(recipe, file))
+    return [row for row in selection if row.stage and row.changed] if changed else selection
 
 
 def _at(rows: "Sequence[Origin]", paths: "Sequence[str]") -> "list[Origin]":
@@ -90,7 +90,7 @@ def _at(rows: "Sequence[Origin]", paths: "Sequence[str]") -> "list[Origin]":
     """
     from runner.provenance import show
 
-    found: set[str] = set()
+    hits: set[str] = set()
     one = ".".join(paths)
     whole = len(paths) > 1 and bool(show.find(rows, one))
     for path in paths:
@@ -98,20 +98,20 @@ def _at(rows: "Sequence[Origin]", paths: "Sequence[str]") -> "list[Origin]":
         if not some:
             hint = f"write {one}" if whole else show.near(rows, path)
             raise RecipeError(f"the recipe has no '{path}'", hint)
-        found |= {row.path for row in some}
+        hits |= {row.path for row in some}
     if whole:
         printer.say(f"what is at any of {len(paths)} paths; for one value say {one}")
-    return [row for row in rows if row.path in found]
+    return [row for row in rows if row.path in hits]
 
 
-def _file(recipe: "Recipe", said: str) -> str:
+def _file(recipe: "Recipe", word: str) -> str:
     """Return the recipe's file that is meant: as it is named, or the only one that ends so."""
     from runner.base.problems import offer
 
-    known = list(recipe.sources)
-    fits = [name for name in known if name == said] or [
-        name for name in known if f"/{name}".endswith(f"/{said}")
+    names = list(recipe.sources)
+    fits = [name for name in names if name == word] or [
+        name for name in names if f"/{name}".endswith(f"/{word}")
     ]
     if len(fits) != 1:
-        raise RecipeError(f"the recipe is not made of a file '{said}'", offer(said, known))
+        raise RecipeError(f"the recipe is not made of a file '{word}'", offer(word, names))
     return fits[0]

@@ -19,11 +19,15 @@ def command(name: str | None, drift: bool, style: str) -> int:
 
     catalog = load.catalog()
     if drift:
-        return _drifted(name, style)
+        return _print_drift(name, style)
     if name is None:
-        rows = {known: tool.description for known in catalog.names if (tool := catalog.get(known))}
+        rows = {
+            tool_name: tool.description
+            for tool_name in catalog.names
+            if (tool := catalog.get(tool_name))
+        }
         width = max(map(len, rows))
-        text = "\n".join(f"{known:{width}}  {what}" for known, what in rows.items())
+        text = "\n".join(f"{tool_name:{width}}  {what}" for tool_name, what in rows.items())
         if style == "json":
             printer.show_json(rows)
         else:
@@ -45,14 +49,14 @@ def command(name: str | None, drift: bool, style: str) -> int:
     for parameter in tool.parameters.values():
         kinds = parameter.schema.get("type", "")
         kind = " or ".join(kinds) if isinstance(kinds, list) else kinds
-        said = json.dumps(parameter.default, ensure_ascii=False)
+        default = json.dumps(parameter.default, ensure_ascii=False)
         way = parameter.flag or f"in the {tool.config_flag} file"
-        printer.show(f"  {parameter.name}  ({kind}, default {said}, {way})")
+        printer.show(f"  {parameter.name}  ({kind}, default {default}, {way})")
         printer.show(f"      {parameter.schema['description']}")
     return Exit.OK
 
 
-def _drifted(name: str | None, style: str) -> int:
+def _print_drift(name: str | None, style: str) -> int:
     from runner.lint import installed_tools
 
     differences, unavailable = installed_tools.drift([name] if name else [])

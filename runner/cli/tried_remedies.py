@@ -35,74 +35,74 @@ class Trial(Struct, kw_only=True, dict=True):
 
     def __call__(self, stage: Stage, steps: Sequence[Step]) -> tuple[Adjustment, ...]:
         """Return the changes that hold together, each with the place that says the value now."""
-        kept: tuple[Adjustment, ...] = ()
+        before: tuple[Adjustment, ...] = ()
         for step in steps:
-            kept += next(self.holding(stage, step, kept), ())
-        return kept
+            before += next(self.holding(stage, step, before), ())
+        return before
 
     def holding(
-        self, stage: Stage, step: Step, kept: tuple[Adjustment, ...]
+        self, stage: Stage, step: Step, before: tuple[Adjustment, ...]
     ) -> Iterator[tuple[Adjustment, ...]]:
-        """Yield the changes that hold beside those `kept`, the plainest first.
+        """Yield the changes that hold beside those `before`, the plainest first.
 
         Where an option gives the var that a value is made of, the var is changed: nothing would
         read it any more beside a value of the stage's own.
         """
         for way in step:
-            own = [self.placed(stage, one) for one in way.changes]
+            own = [self.with_source(stage, one) for one in way.changes]
             for changes in (tuple(one for one, _ in own), tuple(two for _, two in own)):
-                plan = self.planned(stage, (*kept, *changes))
+                plan = self.plan_with(stage, (*before, *changes))
                 if plan is not None and way.works(plan.stage(stage.name)):
                     yield changes
 
-    def planned(self, stage: Stage, changes: Sequence[Adjustment]) -> Plan | None:
+    def plan_with(self, stage: Stage, changes: Sequence[Adjustment]) -> Plan | None:
         """Return the plan with changes, None where they make an error."""
         more = [assignment(stage, one) for one in changes]
-        plan, errors = self.judged(self.compiled(more))
+        plan, errors = self.judge(self.compile(more))
         return plan if errors <= self.errors else None
 
     @cached_property
     def errors(self) -> set[tuple[str, str]]:
         """The errors that the recipe has as it is."""
-        return self.judged(self.unchanged)[1]
+        return self.judge(self.unchanged)[1]
 
     @cached_property
     def unchanged(self) -> Compilation:
         """The recipe as it was asked for."""
-        return self.compiled(())
+        return self.compile(())
 
-    def compiled(self, more: Sequence[str]) -> Compilation:
+    def compile(self, more: Sequence[str]) -> Compilation:
         """Return the recipe with further options, compiled."""
         environ = dict(os.environ)
-        loaded = workflow.read(self.file, self.profiles, (*self.sets, *more), environ)
-        if loaded.recipe is None:
+        reading = workflow.read(self.file, self.profiles, (*self.sets, *more), environ)
+        if reading.recipe is None:
             return replace(self.unchanged, plan=None)
-        result = workflow.compiled(loaded.recipe, environ)
-        return replace(result, problems=[*loaded.problems, *result.problems])
+        result = workflow.compile_recipe(reading.recipe, environ)
+        return replace(result, problems=[*reading.problems, *result.problems])
 
-    def judged(self, result: Compilation) -> tuple[Plan | None, set[tuple[str, str]]]:
+    def judge(self, result: Compilation) -> tuple[Plan | None, set[tuple[str, str]]]:
         """Return what would run, and the errors that stand in its way."""
-        found: list[Problem] = list(result.problems)
+        problems: list[Problem] = list(result.problems)
         plan = result.plan
         if plan is not None:
             plan = shrink(plan, load.catalog()) if self.smoke else plan
-            found += findings.rule_problems(result, preflight.facts(plan))
-        return plan, {(one.rule, one.message) for one in found if one.severity == "error"}
+            problems += findings.rule_problems(result, preflight.facts(plan))
+        return plan, {(one.rule, one.message) for one in problems if one.severity == "error"}
 
-    def placed(self, stage: Stage, change: Adjustment) -> tuple[Adjustment, Adjustment]:
+    def with_source(self, stage: Stage, change: Adjustment) -> tuple[Adjustment, Adjustment]:
         """Return a change with the place that says the value now, and the same made by a var."""
         row = self.rows.get(place(stage, change))
         if row is None or row.winner is None or row.winner.mark is None:
             return change, change
-        made = [one for one in row.trail if one.mark]
-        where = [f"said at {row.winner.mark}", *(f"{one.name} at {one.mark}" for one in made)]
+        trail = [one for one in row.trail if one.mark]
+        where = [f"said at {row.winner.mark}", *(f"{one.name} at {one.mark}" for one in trail)]
         own = replace(change, source=", ".join(where))
-        same = [o.name for o in made if o.name.startswith("vars.") and o.value == change.old]
+        same = [o.name for o in trail if o.name.startswith("vars.") and o.value == change.old]
         return own, replace(own, target=same[-1]) if same else own
 
     @cached_property
     def rows(self) -> dict[str, Origin]:
         """Where each value of the recipe comes from, by the path that changes it."""
         plan = self.unchanged.plan
-        found = origins(plan, self.unchanged.resolver) if plan else ()
-        return {row.path: row for row in found}
+        each = origins(plan, self.unchanged.resolver) if plan else ()
+        return {row.path: row for row in each}

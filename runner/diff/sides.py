@@ -198,12 +198,12 @@ def compiled_side(file: str, place: Place, request: DiffRequest) -> tuple[Side, 
     if recipe is None or source.problems:
         environ = request.overrides.environ
         raise InvalidRecipeError(workflow.problems(source, environ), source.sources)
-    result = workflow.compiled(recipe, request.overrides.environ)
+    result = workflow.compile_recipe(recipe, request.overrides.environ)
     notes: tuple[str, ...] = ()
     unknown = [problem for problem in result.problems if problem.rule == "budget-no-rows"]
     errors = [problem for problem in result.problems if problem.severity == "error"]
     if unknown and len(unknown) == len(errors):
-        result = workflow.drafted(recipe, request.overrides.environ)
+        result = workflow.compile_once(recipe, request.overrides.environ)
         places = listing([f"{one.mark.file}:{one.mark.line}" for one in unknown], 3)
         notes = (f"budgets are not turned into iters: rows are not on this disk ({places})",)
     plan = workflow.plan(result, recipe)

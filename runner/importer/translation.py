@@ -188,4 +188,4 @@ def _compile(text: str, name: str) -> tuple[recipes.LoadResult, Compilation | No
     source = recipes.load(name, lambda file: data if file == name else files.read(file))
     if source.recipe is None:
         return source, None
-    return source, workflow.compiled(source.recipe, {})
+    return source, workflow.compile_recipe(source.recipe, {})

@@ -67,7 +67,7 @@ def run(found: Suite, world: World | None = None) -> list[Outcome]:
             if told is not None:
                 return [Outcome(case=case, problems=[told], sources={found.file: found.text})]
         if compiled is not None:
-            workflow.counted(compiled, world)
+            workflow.remember_rows(compiled, world)
         outcomes.append(_judged(found, case, loaded, compiled))
     return outcomes
 
@@ -176,7 +176,7 @@ def _planned(recipe: str, inputs: Inputs) -> tuple[Compilation, Plan]:
 
 
 def _load(recipe: str, inputs: Inputs, named: str = "") -> LoadResult:
-    return workflow.read(recipe, *_laid_over(inputs), named=named)
+    return workflow.read(recipe, *_laid_over(inputs), origin=named)
 
 
 def _laid_over(inputs: Inputs) -> tuple[Sequence[str], Sequence[str], Mapping[str, str]]:
@@ -184,7 +184,7 @@ def _laid_over(inputs: Inputs) -> tuple[Sequence[str], Sequence[str], Mapping[st
 
 
 def _compiled(loaded: LoadResult, inputs: Inputs) -> Compilation | None:
-    return workflow.compiled(loaded.recipe, inputs.environ) if loaded.recipe else None
+    return workflow.compile_recipe(loaded.recipe, inputs.environ) if loaded.recipe else None
 
 
 def _renamed(found: Suite) -> Suite:

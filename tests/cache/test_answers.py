@@ -68,8 +68,10 @@ def made(monkeypatch):
     from runner import workflow
 
     count = []
-    before = workflow.compiled
-    monkeypatch.setattr(workflow, "compiled", lambda *a, **k: count.append(1) or before(*a, **k))
+    before = workflow.compile_recipe
+    monkeypatch.setattr(
+        workflow, "compile_recipe", lambda *a, **k: count.append(1) or before(*a, **k)
+    )
     return count
 
 
@@ -324,14 +326,14 @@ def test_a_program_that_changed_while_it_looked_does_not_answer_for_the_new_one(
 ):
     from runner import workflow
 
-    before = workflow.compiled
+    before = workflow.compile_recipe
 
     def changing(*args, **named):
         monkeypatch.setattr(answers, "program", lambda: "the new one")
         return before(*args, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(workflow, "compiled", changing)
+        patch.setattr(workflow, "compile_recipe", changing)
         dry_run()
     monkeypatch.setattr(answers, "program", lambda: "the new one")
     dry_run()

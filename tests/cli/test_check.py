@@ -280,7 +280,7 @@ def test_what_an_earlier_run_has_left_is_no_error_of_a_recipe():
 @pytest.mark.usefixtures("leftover")
 def test_a_run_refuses_what_check_warns_of_and_a_smoke_run_writes_elsewhere():
     recipe = workflow.load("r.yaml")
-    result = workflow.compiled(recipe)
+    result = workflow.compile_recipe(recipe)
     for stages, severity in ((None, "warning"), (["c"], "error")):
         (found,) = findings.all_problems(result, stages)
         assert (found.rule, found.severity) == ("model-folder-in-use", severity)

@@ -238,7 +238,7 @@ def test_a_smoke_run_tells_its_own_budget(folder, monkeypatch):
     (folder / "good.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(folder)
     recipe = workflow.load("good.yaml", environ={})
-    compiled = workflow.compiled(recipe, {})
+    compiled = workflow.compile_recipe(recipe, {})
     (real,) = findings.forecasts(compiled)
     (smoke,) = findings.forecasts(compiled, workflow.plan(compiled, recipe, smoke=True))
     assert (real.iterations, smoke.iterations) == (1200, 12)

@@ -52,7 +52,7 @@ def test_recipes_of_many_folders_share_one_schema(project, new):
 def test_every_shipped_recipe_can_be_started_from_and_no_base(project, new):
     recipes = Path(__file__).parent.parent.parent / "recipes"
     names = {path.stem for path in recipes.glob("*.yaml") if not path.name.endswith(".test.yaml")}
-    assert {name.removeprefix("builtin:") for name in new_recipe.known()} == names
+    assert {name.removeprefix("builtin:") for name in new_recipe.names()} == names
     assert new("mine", "--from", "dora") == OURS
 
 

@@ -197,7 +197,7 @@ from runner.plan.model import Stage
 from runner.catalog import load as schemas
 tool = schemas.installed_catalog().get("hf.download")
 params = complete(tool.schema, {"repo_id": "org/name", "include": ["-x"]}, tool.schema)
-host = types.SimpleNamespace(tool=tool, planned={**params, "max_workers": int(sys.argv[1])})
+host = types.SimpleNamespace(tool=tool, params={**params, "max_workers": int(sys.argv[1])})
 host.hold = lambda: print("held", host.parsed == host.planned | {"include": ("-x",), "exclude": (), "filenames": ()})
 download.snapshot_download = lambda **said: print("downloads", said["repo_id"]) or "there"
 sys.argv = ["hf download", *invoke(Stage("get", tool.name, params, {}), tool).arguments]

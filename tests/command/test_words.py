@@ -59,7 +59,7 @@ def planned(folder, keys, name, env, *, smoke=False):
     text = RECIPE.format(keys="\n    ".join(keys), name=name)
     file.write_text(text, encoding="utf-8")
     loaded = workflow.load(str(file))
-    plan = workflow.plan(workflow.compiled(loaded), loaded, smoke=smoke)
+    plan = workflow.plan(workflow.compile_recipe(loaded), loaded, smoke=smoke)
     return replace(plan, env={**env, **plan.env})
 
 

@@ -67,7 +67,7 @@ def own() -> str:
     """Return the script that the runner itself writes of a recipe."""
     loaded = load("own.yaml", lambda _: OWN.encode(), Overrides())
     assert loaded.recipe is not None
-    plan = workflow.plan(workflow.compiled(loaded.recipe, {}), loaded.recipe)
+    plan = workflow.plan(workflow.compile_recipe(loaded.recipe, {}), loaded.recipe)
     return script_of(plan, schemas.catalog())
 
 
@@ -312,7 +312,7 @@ def compiled(recipe: Recipe) -> tuple[list[Problem], Plan | None]:
     loaded = load("r.yaml", lambda _: recipe.text.encode(), over)
     if loaded.recipe is None:
         return list(loaded.problems), None
-    result = workflow.compiled(loaded.recipe, recipe.environ)
+    result = workflow.compile_recipe(loaded.recipe, recipe.environ)
     told = [*loaded.problems, *result.problems]
     if not told:
         told = [one for one in findings.rule_problems(result) if one.severity == "error"]

@@ -25,7 +25,7 @@ from runner.lint.loading import adapter_faults, model_faults
 from runner.lint.read_adapter import CONFIG, WEIGHTS, read_adapter
 from runner.runs.runner import Run
 from runner.system import machine
-from runner.worker.watch_fuse import LEAST, _lost, share
+from runner.worker.watch_fuse import LEAST, _loss_text, share
 
 SHAPE = {"rank": 8, "scale": 20.0, "dropout": 0.0}
 ADAPTER = {"fine_tune_type": "lora", "num_layers": 1, "lora_parameters": SHAPE}
@@ -179,7 +179,7 @@ stages:
     def look(save_every, runs):
         Path("r.yaml").write_text(recipe % save_every, encoding="utf-8")
         loaded = workflow.load("r.yaml")
-        plan = workflow.plan(workflow.compiled(loaded), loaded)
+        plan = workflow.plan(workflow.compile_recipe(loaded), loaded)
         return disk_space.look(plan, ["t"], Path(runs))
 
     needed = 4 * 2 * 8 * 32  # of one adapter
@@ -342,8 +342,8 @@ def test_a_system_prompt_that_is_written_into_the_prompts_is_taken(tiny, type_in
 
 def test_a_base_in_float32_keeps_what_its_first_type_rounds_away():
     mx = pytest.importorskip("mlx.core")
-    host = SimpleNamespace(planned={"dequantize": True})
-    (key, name) = re.findall(r"(\w+): (\w+) first", _lost(Path("f"), 0.0, 1e-4, 1e-2, host))[0]
+    host = SimpleNamespace(params={"dequantize": True})
+    (key, name) = re.findall(r"(\w+): (\w+) first", _loss_text(Path("f"), 0.0, 1e-4, 1e-2, host))[0]
     assert key == "dtype"
 
     def kept(dtype):

@@ -18,7 +18,7 @@ def told(case, known):
     loaded = load(case.file, lambda _: case.text.encode(), Overrides(sets=case.sets))
     if loaded.problems:
         return loaded.problems
-    compiled = workflow.compiled(loaded.recipe, {"HOME": "home"})
+    compiled = workflow.compile_recipe(loaded.recipe, {"HOME": "home"})
     return compiled.problems or framework.problems(compiled, schemas.catalog(), known)
 
 

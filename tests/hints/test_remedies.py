@@ -97,7 +97,7 @@ def followed(trial, kind):
     if not words:
         return stage, stage, changes
     recipe = workflow.load("r.yaml", trial.profiles, (*trial.sets, *words))
-    plan = workflow.plan(workflow.compiled(recipe), recipe)
+    plan = workflow.plan(workflow.compile_recipe(recipe), recipe)
     return stage, plan.stage("train"), changes
 
 

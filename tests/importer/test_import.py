@@ -92,7 +92,7 @@ SHIPPED = sorted(filter(find.is_recipe, files.shipped("recipes").glob("*.yaml"))
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_our_own_scripts_come_back(path, smoke):
     recipe = workflow.load(str(path), environ={})
-    plan = workflow.plan(workflow.compiled(recipe, {}), recipe, smoke=smoke)
+    plan = workflow.plan(workflow.compile_recipe(recipe, {}), recipe, smoke=smoke)
     text = adopted(script(plan, load.catalog()))
     again = plan_of(text)
     assert (again.name, again.description) == (plan.name, plan.description)

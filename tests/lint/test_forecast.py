@@ -36,7 +36,7 @@ KNOWN = DiskFacts(
 @pytest.fixture
 def forecasts():
     loaded = load("r.yaml", lambda _: RECIPE.encode(), Overrides())
-    result = workflow.compiled(loaded.recipe, {})
+    result = workflow.compile_recipe(loaded.recipe, {})
     found = [forecast(view) for view in views(result, schemas.catalog(), KNOWN)]
     return {one.stage: one for one in found if one}
 
@@ -106,7 +106,7 @@ def budget(tmp_path, monkeypatch):
 
     def compiled(*sets):
         recipe = workflow.load("r.yaml", sets=sets, environ={})
-        return workflow.compiled(recipe, {})
+        return workflow.compile_recipe(recipe, {})
 
     return compiled
 

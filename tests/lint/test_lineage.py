@@ -14,7 +14,7 @@ LORA = "tool: mlx_lm.lora, params: {model: m, data: d, train: true"
 def compiled(text):
     loaded = load("r.yaml", lambda _: text.encode())
     assert loaded.problems == []
-    return workflow.compiled(loaded.recipe, {})
+    return workflow.compile_recipe(loaded.recipe, {})
 
 
 def test_a_row_of_1200_stages_that_extend_and_read_each_other_compiles():

@@ -61,7 +61,7 @@ def found(stages, *, smoke=False, allow=()):
     """The errors and warnings about rows, with their lines."""
     recipe = json.dumps({"version": 1, "stages": stages})
     loaded = load("r.yaml", lambda _: recipe.encode(), Overrides())
-    plan = workflow.compiled(loaded.recipe, {}).plan
+    plan = workflow.compile_recipe(loaded.recipe, {}).plan
     problems = preflight.rows(plan, here=projects.of(plan.file), smoke=smoke).problems
     return [(p.rule, p.mark.line) for p in problems if p.rule not in allow]
 
@@ -134,7 +134,7 @@ def test_of_a_file_that_holds_no_rows_nothing_is_counted(project):
     write("data", [row(n) for n in range(8)], "valid")
     (project / "data" / "train.jsonl").write_text(json.dumps([row(n) for n in range(8)]))
     loaded = load("r.yaml", lambda _: json.dumps({"version": 1, "stages": training()}).encode())
-    problems = findings.all_problems(workflow.compiled(loaded.recipe, {}))
+    problems = findings.all_problems(workflow.compile_recipe(loaded.recipe, {}))
     assert [p.rule for p in problems if p.mark.file != "r.yaml"] == ["split-not-jsonl"]
     assert not {p.rule for p in problems} & {
         "batch-larger-than-data",

@@ -18,7 +18,7 @@ LORA = "tool: mlx_lm.lora, params: {model: m, data: d, train: true"
 def compiled(text, environ=None, **overrides):
     loaded = load("r.yaml", lambda _: text.encode(), Overrides(environ=environ or {}, **overrides))
     assert loaded.problems == []
-    return workflow.compiled(loaded.recipe, environ or {})
+    return workflow.compile_recipe(loaded.recipe, environ or {})
 
 
 def plan(text, environ=None, **overrides):
@@ -367,7 +367,7 @@ def test_no_value_in_any_place_makes_the_compiler_raise(place, value):
     text = json.dumps(top).replace("NaN", ".nan").replace("-Infinity", "-.inf")
     loaded = load("r.yaml", lambda _: text.replace("Infinity", ".inf").encode())
     if loaded.recipe is not None:
-        workflow.compiled(loaded.recipe, {})
+        workflow.compile_recipe(loaded.recipe, {})
 
 
 @pytest.mark.parametrize("beside", ["stages", "stage", "vars", "stages.one", "stages.one.params"])
@@ -380,7 +380,7 @@ def test_a_value_that_reads_itself_beside_a_group_of_values_is_told(beside, text
     recipe = "version: 1\nstages:\n  one:\n    tool: mlx_lm.generate\n"
     recipe += f"    params: {{model: m, prompt: {text}}}\n"
     loaded = load("r.yaml", lambda _: recipe.encode())
-    (problem,) = workflow.compiled(loaded.recipe, {}).problems
+    (problem,) = workflow.compile_recipe(loaded.recipe, {}).problems
     assert (problem.rule, problem.hint) == ("template-cycle", "write a value in its place")
 
 
@@ -399,5 +399,5 @@ stages:
     params: {{model: m, adapter_path: "{{{{ stages.two.params.adapter_path }}}}"}}
 """
     loaded = load("r.yaml", lambda _: recipe.encode())
-    (problem,) = workflow.compiled(loaded.recipe, {}).problems
+    (problem,) = workflow.compile_recipe(loaded.recipe, {}).problems
     assert problem.mark.line == 5

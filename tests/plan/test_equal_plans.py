@@ -40,7 +40,7 @@ def _made(text):
         },
     }
     loaded = load("r.yaml", lambda _: json.dumps(recipe).encode(), Overrides())
-    made = workflow.compiled(loaded.recipe, {})
+    made = workflow.compile_recipe(loaded.recipe, {})
     return script(made.plan, schemas.catalog()) if made.plan else repr(made.problems)
 
 

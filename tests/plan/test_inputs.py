@@ -28,7 +28,7 @@ def plan_of(tmp_path, monkeypatch):
     def plan(stages):
         (tmp_path / "r.yaml").write_text(f"version: 1\nstages:\n  {stages}\n")
         recipe = runner.load("r.yaml")
-        compiled = workflow.compiled(recipe)
+        compiled = workflow.compile_recipe(recipe)
         assert compiled.plan, compiled.problems
         return compiled.plan
 

@@ -39,7 +39,7 @@ DWQ = "tool: mlx_lm.dwq, params: {model: m, data_path: d"
 
 def small(text):
     loaded = load("r.yaml", lambda _: text.encode(), Overrides())
-    result = workflow.compiled(loaded.recipe, {})
+    result = workflow.compile_recipe(loaded.recipe, {})
     assert [problem.message for problem in result.problems] == []
     return shrink(result.plan, schemas.catalog())
 
@@ -166,7 +166,7 @@ def test_no_tool_writes_outside_and_each_output_has_a_place_of_its_own(tool, out
 def test_the_resolved_recipe_of_a_smoke_run_compiles_to_the_same_plan():
     before = small(PLACES)
     loaded = load("r.yaml", lambda _: recipe_text(before).encode(), Overrides())
-    after = workflow.compiled(loaded.recipe, {}).plan
+    after = workflow.compile_recipe(loaded.recipe, {}).plan
     assert [one.params for one in after.stages] == [one.params for one in before.stages]
 
 

@@ -28,7 +28,7 @@ WATCH = 'watch: {retention: {data: "{{ stages.mixed.data }}", every: 200, stop_a
 def compiled(*lines):
     text = RECIPE.format(lines="\n    ".join(lines))
     loaded = load("r.yaml", lambda _: text.encode(), Overrides())
-    return workflow.compiled(loaded.recipe, {})
+    return workflow.compile_recipe(loaded.recipe, {})
 
 
 def plan(*lines):
@@ -56,7 +56,7 @@ def test_the_script_says_every_word_of_what_stands_around_the_trainer():
 def test_the_resolved_recipe_compiles_to_the_same_plan():
     before = plan("keep: best", WATCH, "continue: true")
     loaded = load("r.yaml", lambda _: recipe_text(before).encode(), Overrides())
-    after = workflow.compiled(loaded.recipe, {}).plan
+    after = workflow.compile_recipe(loaded.recipe, {}).plan
     assert script(after, schemas.catalog()) == script(before, schemas.catalog())
     assert after.stage("second").continues
 

@@ -142,7 +142,7 @@ stages:
     loaded = load("r.yaml", lambda _: text.encode())
     assert [one.rule for one in loaded.problems]
     assert loaded.recipe is not None
-    resolver = workflow.compiled(loaded.recipe, {}).resolver
+    resolver = workflow.compile_recipe(loaded.recipe, {}).resolver
     made = resolver.outputs(resolver.drafts["two"])
     assert all(isinstance(path, str) and "\0" not in path for path in made.values())
     assert "adapter_path" not in made

@@ -26,8 +26,8 @@ import sys
 from runner import workflow
 from runner.cli.main import main
 from runner.lint import findings
-before = workflow.compiled
-workflow.compiled = lambda *a, **k: print("compiled", file=sys.stderr) or before(*a, **k)
+before = workflow.compile_recipe
+workflow.compile_recipe = lambda *a, **k: print("compiled", file=sys.stderr) or before(*a, **k)
 look = findings.all_problems
 findings.all_problems = lambda *a, **k: print("examined", file=sys.stderr) or look(*a, **k)
 main()

@@ -35,7 +35,7 @@ def walk(tmp_path):
     file = tmp_path / "r.yaml"
     file.write_text(RECIPE)
     recipe = workflow.load(str(file), environ={})
-    plan = workflow.plan(workflow.compiled(recipe, {}), recipe)
+    plan = workflow.plan(workflow.compile_recipe(recipe, {}), recipe)
     rows = tuple(
         StageRecord(name=one, state=State.FINISHED, prints={path: {".": MADE}})
         for one, path in (("make", "model"), ("four", "four"))

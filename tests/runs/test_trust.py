@@ -106,7 +106,7 @@ def written(stage, track=""):
 
 
 def compiled():
-    return workflow.compiled(workflow.load("r.yaml"))
+    return workflow.compile_recipe(workflow.load("r.yaml"))
 
 
 def asked():

@@ -106,7 +106,7 @@ def plan(tmp_path):
     file = tmp_path / "r.yaml"
     file.write_text(RECIPE)
     recipe = workflow.load(str(file), environ={})
-    return workflow.plan(workflow.compiled(recipe, {}), recipe)
+    return workflow.plan(workflow.compile_recipe(recipe, {}), recipe)
 
 
 class Spawned:

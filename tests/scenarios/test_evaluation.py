@@ -72,7 +72,7 @@ def test_the_page_shows_what_happens(number, code, place):
 def test_an_expectation_of_a_category_that_is_not_in_the_file_is_told_first(place):
     text = blocks("yaml")[0].replace("score_manners", "score_maners")
     (place / "typo.yaml").write_text(text, encoding="utf-8")
-    compiled = workflow.compiled(workflow.load(str(place / "typo.yaml"), environ={}), {})
+    compiled = workflow.compile_recipe(workflow.load(str(place / "typo.yaml"), environ={}), {})
     assert compiled.problems == []
     done = call(place, "typo.yaml")
     assert done.returncode == 2

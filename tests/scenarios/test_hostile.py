@@ -276,7 +276,7 @@ def test_a_script_does_nothing_that_a_value_says(shims, tmp_path_factory, texts)
     file = folder / f"{stem}.yaml"
     file.write_text(yaml.safe_dump(recipe, allow_unicode=True), encoding="utf-8")
     loaded = workflow.load(str(file))
-    compiled = workflow.compiled(loaded, {})
+    compiled = workflow.compile_recipe(loaded, {})
     assert compiled.problems == []
     text = script(compiled.plan, load.catalog())
     (folder / "commands.sh").write_text(text, encoding="utf-8", errors="surrogateescape")

@@ -39,7 +39,7 @@ def project(tmp_path, monkeypatch):
 
 def compiled(*sets):
     recipe = workflow.load("r.yaml", sets=sets, environ={})
-    return workflow.plan(workflow.compiled(recipe, {}), recipe)
+    return workflow.plan(workflow.compile_recipe(recipe, {}), recipe)
 
 
 def test_the_program_always_stands_behind_two_dashes(project):

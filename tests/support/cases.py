@@ -43,7 +43,7 @@ def text(stages, allow=()):
 def compiled(recipe):
     loaded = load("r.yaml", lambda _: recipe.encode(), Overrides())
     assert loaded.problems == []
-    result = workflow.compiled(loaded.recipe, {})
+    result = workflow.compile_recipe(loaded.recipe, {})
     assert [problem.message for problem in result.problems] == []
     return result
 

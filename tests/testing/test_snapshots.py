@@ -24,7 +24,7 @@ def generated(monkeypatch):
 
     def make(name, *, smoke=False):
         recipe = workflow.load(f"recipes/{name}.yaml", environ={})
-        plan = workflow.plan(workflow.compiled(recipe, {}), recipe, smoke=smoke)
+        plan = workflow.plan(workflow.compile_recipe(recipe, {}), recipe, smoke=smoke)
         return script(plan, load.catalog())
 
     return make
@@ -86,7 +86,7 @@ def test_a_parameter_deleted_from_the_recipe_changes_the_commands(line, generate
     (tmp_path / "security_sequential.yaml").write_text(kept, encoding="utf-8")
     (tmp_path / "base").symlink_to(RECIPES / "base")
     recipe = workflow.load(str(tmp_path / "security_sequential.yaml"), environ={})
-    plan = workflow.plan(workflow.compiled(recipe, {}), recipe)
+    plan = workflow.plan(workflow.compile_recipe(recipe, {}), recipe)
     changed = script(plan, load.catalog()).replace(str(tmp_path), "recipes")
     assert changed != generated("security_sequential")
 

@@ -180,7 +180,7 @@ def test_a_prompt_a_template_refuses_is_told_before_the_model_is_loaded(model):
 def looked_at(stages):
     recipe = json.dumps({"version": 1, "stages": stages})
     loaded = load("r.yaml", lambda _: recipe.encode())
-    plan = workflow.compiled(loaded.recipe, {}).plan
+    plan = workflow.compile_recipe(loaded.recipe, {}).plan
     found = preflight.rows(plan, here=project.of(plan.file))
     assert not any(found.gaps.values())
     places = [(problem.mark.file, problem.mark.line) for problem in found.problems]

@@ -86,7 +86,7 @@ def test_a_finding_names_the_vars_behind_it_and_who_inherits_it(tmp_path, monkey
     (tmp_path / "base.yaml").write_text(base, encoding="utf-8")
     (tmp_path / "top.yaml").write_text(top, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    result = workflow.compiled(workflow.load("top.yaml", environ={}), {})
+    result = workflow.compile_recipe(workflow.load("top.yaml", environ={}), {})
     (problem,) = problems(result, schemas.catalog())
     assert problem.rule == "warmup-longer-than-training"
     assert [(str(mark), said) for mark, said in problem.notes] == [
@@ -105,7 +105,7 @@ def test_a_finding_about_what_a_base_made_of_the_recipes_own_var_stands_at_that_
     (tmp_path / "base.yaml").write_text(base, encoding="utf-8")
     (tmp_path / "top.yaml").write_text(top, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    result = workflow.compiled(workflow.load("top.yaml", environ={}), {})
+    result = workflow.compile_recipe(workflow.load("top.yaml", environ={}), {})
     (problem,) = problems(result, schemas.catalog())
     assert (str(problem.mark), problem.rule) == ("top.yaml:3:14", "warmup-longer-than-training")
     assert [(str(mark), said) for mark, said in problem.notes] == [
@@ -123,7 +123,7 @@ def test_the_shipped_recipes_break_no_rule(file):
     from runner.lint.read_facts import look
 
     loaded = load(str(file), files.read)
-    result = workflow.compiled(loaded.recipe, {})
+    result = workflow.compile_recipe(loaded.recipe, {})
     assert result.plan, [p.message for p in result.problems]
     for known in (NOTHING, look(result.plan)):
         assert [p.message for p in problems(result, schemas.catalog(), known)] == []
