@@ -198,9 +198,9 @@ from runner.catalog import load as schemas
 tool = schemas.installed_catalog().get("hf.download")
 params = complete(tool.schema, {"repo_id": "org/name", "include": ["-x"]}, tool.schema)
 host = types.SimpleNamespace(tool=tool, params={**params, "max_workers": int(sys.argv[1])})
-host.hold = lambda: print("held", host.parsed == host.planned | {"include": ("-x",), "exclude": (), "filenames": ()})
+host.hold = lambda: print("held", host.parsed == host.params | {"include": ("-x",), "exclude": (), "filenames": ()})
 download.snapshot_download = lambda **said: print("downloads", said["repo_id"]) or "there"
-sys.argv = ["hf download", *invoke(Stage("get", tool.name, params, {}), tool).arguments]
+sys.argv = ["hf download", *invoke(Stage(name="get", tool=tool.name, params=params, outputs={}), tool).arguments]
 introspect.install(host)
 hf.main()
 print("returned")
