@@ -14,7 +14,7 @@ from runner.system import printer
 @options.together(options.runs, options.style("markdown"))
 def command(recipe: str | None, runs: str, style: str) -> int:
     """List the runs, the newest last."""
-    from runner.report.wording import line, listed
+    from runner.report.wording import line, table
     from runner.runs import history
 
     manifests = history.find_all(Path(runs), recipe)
@@ -31,7 +31,7 @@ def command(recipe: str | None, runs: str, style: str) -> int:
         ]
         printer.show_json(rows)
     elif style == "markdown":
-        printer.show("\n".join(listed((one, history.alive(one)) for one in manifests)))
+        printer.show("\n".join(table((one, history.alive(one)) for one in manifests)))
     else:
         printer.show(
             "\n".join(line(one, alive=history.alive(one)) for one in manifests)

@@ -22,7 +22,7 @@ from runner.diff.text import (
     touches,
     values,
 )
-from runner.report.annotations import Named, notice, place
+from runner.report.annotations import FileNamer, notice, place
 
 LIMIT = 60_000  # characters; a comment on GitHub holds 65,536
 
@@ -45,7 +45,7 @@ def markdown(reviews: Sequence[Review]) -> str:
     return _cut(rows)
 
 
-def annotations(reviews: Sequence[Review], path_of: Named = str) -> str:
+def annotations(reviews: Sequence[Review], path_of: FileNamer = str) -> str:
     """Return GitHub's workflow commands: a notice at each line that changes something.
 
     `path_of` says what a file is called in the workspace, which is where GitHub looks for it.
@@ -61,7 +61,7 @@ def annotations(reviews: Sequence[Review], path_of: Named = str) -> str:
     return "\n".join((*notices, notice("notice", {"title": "run-recipe diff"}, count(reviews))))
 
 
-def _touched(touch: Touch, path_of: Named) -> str:
+def _touched(touch: Touch, path_of: FileNamer) -> str:
     """Return a line and all that it changes; one that is gone has no line to point at any more."""
     rows = [
         _row(recipe, change, values(change))
@@ -74,7 +74,7 @@ def _touched(touch: Touch, path_of: Named) -> str:
     return notice("notice", {**where, "title": label(cause) or "changed"}, "\n".join(rows))
 
 
-def _stages(review: Review, path_of: Named) -> Iterator[str]:
+def _stages(review: Review, path_of: FileNamer) -> Iterator[str]:
     """Yield what becomes of whole stages, each at its place; of a removed one that is the file."""
     difference = review.difference
     for title, names in (("new stage", difference.added), ("removed stage", difference.removed)):
@@ -95,7 +95,7 @@ def _stages(review: Review, path_of: Named) -> Iterator[str]:
         yield notice("notice", {**where, "title": "another order"}, text)
 
 
-def _whole(review: Review, path_of: Named) -> Iterator[str]:
+def _whole(review: Review, path_of: FileNamer) -> Iterator[str]:
     """Yield what is to be said of a recipe that is new, gone or not valid: no single line is."""
     difference = review.difference
     stages = [

@@ -8,14 +8,14 @@ from runner.base import visible
 from runner.base.problems import NOTE, Mark, Problem
 
 Json = dict[str, Any]
-Named = Callable[[str], str]
+FileNamer = Callable[[str], str]
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 
 
-def workflow_command(problem: Problem, named: Named = str) -> str:
+def workflow_command(problem: Problem, name_of: FileNamer = str) -> str:
     """Return a problem as a workflow command, which GitHub Actions shows beside the line.
 
-    `named` says what a file is called in the workspace, which is where GitHub looks for it.
+    `name_of` says what a file is called in the workspace, which is where GitHub looks for it.
     """
     mark = problem.mark
     column = {"col": str(mark.column)} if in_a_file(mark) else {}
@@ -23,37 +23,37 @@ def workflow_command(problem: Problem, named: Named = str) -> str:
     notes = [f"{mark}: {text}" if mark else text for mark, text in problem.notes]
     hint = [f"hint: {problem.hint}"] if problem.hint else []
     text = "\n".join([": ".join((*where, problem.message)), *notes, *hint])
-    said = {**place(mark, named), **column, "title": problem.rule}
+    fields = {**place(mark, name_of), **column, "title": problem.rule}
     level = "notice" if problem.severity == NOTE else problem.severity
-    return notice(level, said, text)
+    return notice(level, fields, text)
 
 
-def place(mark: Mark | None, named: Named = str, *, line: bool = True) -> dict[str, str]:
+def place(mark: Mark | None, name_of: FileNamer = str, *, line: bool = True) -> dict[str, str]:
     """Return where a workflow command points: nowhere for what is in no file."""
     if mark is None or not in_a_file(mark):
         return {}
-    return {"file": named(mark.file), **({"line": str(mark.line)} if line else {})}
+    return {"file": name_of(mark.file), **({"line": str(mark.line)} if line else {})}
 
 
-def notice(level: str, said: Mapping[str, str], text: str) -> str:
+def notice(level: str, fields: Mapping[str, str], text: str) -> str:
     """Return a workflow command: its level, its properties, and what it says."""
-    shown = {name: visible.line(value) for name, value in said.items()}
-    properties = ",".join(f"{name}={_property(value)}" for name, value in shown.items())
+    plain = {name: visible.line(value) for name, value in fields.items()}
+    properties = ",".join(f"{name}={_property(value)}" for name, value in plain.items())
     return f"::{level} {properties}::{_data(visible.text(text))}"
 
 
 def sarif(
-    problems: Iterable[Problem], version: str, pages: Mapping[str, str], named: Named = str
+    problems: Iterable[Problem], version: str, pages: Mapping[str, str], name_of: FileNamer = str
 ) -> Json:
     """Return problems as a SARIF 2.1.0 log; `pages` are the rules' own by slug."""
-    found = list(problems)
-    slugs = sorted({problem.rule for problem in found})
+    rows = list(problems)
+    slugs = sorted({problem.rule for problem in rows})
     rules = [_rule(slug, pages.get(slug, "")) for slug in slugs]
     driver = {"name": "run-recipe", "version": version, "rules": rules}
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(problem, slugs, named) for problem in found],
+        "results": [_result(problem, slugs, name_of) for problem in rows],
     }
     return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 
@@ -64,7 +64,7 @@ def _rule(slug: str, page: str) -> Json:
     return {"id": slug, **more}
 
 
-def _result(problem: Problem, slugs: list[str], named: Named) -> Json:
+def _result(problem: Problem, slugs: list[str], name_of: FileNamer) -> Json:
     hint = f"\nhint: {problem.hint}" if problem.hint else ""
     loose = [text for mark, text in problem.notes if mark is None or not in_a_file(mark)]
     text = visible.text("\n".join([problem.message, *loose]) + hint)
@@ -75,20 +75,20 @@ def _result(problem: Problem, slugs: list[str], named: Named) -> Json:
         "message": {"text": text},
     }
     if in_a_file(problem.mark):
-        result["locations"] = [_location(problem.mark, named)]
+        result["locations"] = [_location(problem.mark, name_of)]
     else:
         result["message"]["text"] = f"{problem.mark}: {text}"
     related = [
-        {**_location(mark, named), "message": {"text": visible.text(said)}}
-        for mark, said in problem.notes
+        {**_location(mark, name_of), "message": {"text": visible.text(note)}}
+        for mark, note in problem.notes
         if mark is not None and in_a_file(mark)
     ]
     return {**result, "relatedLocations": related} if related else result
 
 
-def _location(mark: Mark, named: Named) -> Json:
+def _location(mark: Mark, name_of: FileNamer) -> Json:
     region = {"startLine": mark.line, "startColumn": mark.column}
-    place = {"artifactLocation": {"uri": quote(visible.line(named(mark.file)))}, "region": region}
+    place = {"artifactLocation": {"uri": quote(visible.line(name_of(mark.file)))}, "region": region}
     return {"physicalLocation": place}
 
 

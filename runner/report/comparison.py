@@ -63,14 +63,14 @@ def _stages(reports: Sequence[Report]) -> list[str]:
 
 def _parameters(reports: Sequence[Report]) -> Iterator[Line]:
     for name in _stages(reports):
-        rows = [_planned(one, name) for one in reports]
+        rows = [_parameters_of(one, name) for one in reports]
         for parameter in dict.fromkeys(key for row in rows for key in row):
             values = tuple(row.get(parameter, ABSENT) for row in rows)
             if any(value != values[0] for value in values):
                 yield Line(stage=name, name=parameter, values=values)
 
 
-def _planned(one: Report, name: str) -> Json:
+def _parameters_of(one: Report, name: str) -> Json:
     """Return a stage's parameters by their names, those inside of mappings by their paths."""
     stage = next((stage for stage in one.stages if stage.record.name == name), None)
     return dict(_leaves({row.name: row.planned for row in stage.rows}, "")) if stage else {}
@@ -101,16 +101,16 @@ def _metrics(reports: Sequence[Report]) -> Iterator[Line]:
 
 def _best(metric: str, values: Sequence[Any]) -> tuple[int, ...]:
     """Return which values are the better ones; none where nothing says what better is."""
-    known = [value for value in values if isinstance(value, int | float)]
-    if len(known) < len(values) or len(set(known)) < 2:  # noqa: PLR2004
+    numbers = [value for value in values if isinstance(value, int | float)]
+    if len(numbers) < len(values) or len(set(numbers)) < 2:  # noqa: PLR2004
         return ()
     if metric in HIGHER or metric.startswith("score"):
-        wanted = max(known)
+        best = max(numbers)
     elif any(metric.endswith(ending) for ending in LOWER):
-        wanted = min(known)
+        best = min(numbers)
     else:
         return ()
-    return tuple(at for at, value in enumerate(values) if value == wanted)
+    return tuple(at for at, value in enumerate(values) if value == best)
 
 
 def _warnings(reports: Sequence[Report]) -> Iterator[str]:
@@ -120,25 +120,27 @@ def _warnings(reports: Sequence[Report]) -> Iterator[str]:
     if len({one.manifest.plan.name for one in reports}) > 1:
         yield "they are runs of different recipes"
     for name in _stages(reports):
-        known = [
+        identities = [
             dict(stage.record.identity)
             for one in reports
             for stage in one.stages
             if stage.record.name == name and stage.record.identity
         ]
-        yield from _inputs(name, known)
+        yield from _inputs(name, identities)
     yield from (f"{one.manifest.id} did not finish: {one.state}" for one in reports if _open(one))
 
 
-def _inputs(stage: str, known: Sequence[Json]) -> Iterator[str]:
+def _inputs(stage: str, identities: Sequence[Json]) -> Iterator[str]:
     """Yield which inputs of a stage were not the same."""
-    for part in dict.fromkeys(part for one in known for part in one if part.startswith("input ")):
-        found = {one.get(part) for one in known}
-        if len(found) > 1:
+    for part in dict.fromkeys(
+        part for one in identities for part in one if part.startswith("input ")
+    ):
+        digests = {one.get(part) for one in identities}
+        if len(digests) > 1:
             what = part.removeprefix("input ")
             yield f"stage {stage} read other content: {what}"
     for part in ("model", "data", "test_batches", "val_batches", "max_seq_length"):
-        if len({str(one.get(part)) for one in known}) > 1:
+        if len({str(one.get(part)) for one in identities}) > 1:
             yield f"stage {stage} had another {part}"
 
 
@@ -146,13 +148,13 @@ def _open(one: Report) -> bool:
     return one.state != "finished"
 
 
-def markdown(found: Comparison) -> str:
+def markdown(result: Comparison) -> str:
     """Return a comparison as Markdown; the better figure is bold."""
-    head = " | ".join(map(code, found.runs))
-    rule = "|".join(["---"] * (len(found.runs) + 1))
-    lines = [f"# {len(found.runs)} runs side by side", ""]
-    lines += [f"**Not comparable as they are:** {markup(warning)}." for warning in found.warnings]
-    for title, rows in (("Parameters that differ", found.parameters), ("Figures", found.metrics)):
+    head = " | ".join(map(code, result.runs))
+    rule = "|".join(["---"] * (len(result.runs) + 1))
+    lines = [f"# {len(result.runs)} runs side by side", ""]
+    lines += [f"**Not comparable as they are:** {markup(warning)}." for warning in result.warnings]
+    for title, rows in (("Parameters that differ", result.parameters), ("Figures", result.metrics)):
         lines += ["", f"## {title}", "", f"| | {head} |", f"|{rule}|"]
         lines += [
             f"| {markup(f'{row.stage}.{row.name}')} | "

@@ -52,20 +52,20 @@ class Curves(Struct, frozen=True, kw_only=True):
 
 def curves(stages: Iterable[tuple[str, Events]], most: int = MOST) -> Curves:
     """Return the series of stages in the order they ran, each of at most 2 x `most` points."""
-    found: list[Series] = []
+    result: list[Series] = []
     borders: list[tuple[str, float]] = []
     start = 0.0
     for name, events in stages:
-        kept, last = _read(events, start)
+        figures, last = _read(events, start)
         series = [
             Series(stage=name, figure=figure, points=tuple(thin(points, most)))
-            for figure, points in kept
+            for figure, points in figures
         ]
         if series:
             borders.append((name, start))
-            found += series
+            result += series
             start = last
-    return Curves(series=tuple(found), borders=tuple(borders))
+    return Curves(series=tuple(result), borders=tuple(borders))
 
 
 def _read(events: Events, start: float) -> tuple[list[tuple[str, list[Point]]], float]:
@@ -91,14 +91,14 @@ def thin(points: Sequence[Point], most: int) -> Sequence[Point]:
     if len(points) <= 2 * most:
         return points
     width = len(points) / most
-    kept = [0, len(points) - 1]
+    indexes = [0, len(points) - 1]
     for stretch in range(most):
         inside = range(int(stretch * width), int((stretch + 1) * width))
-        kept += [
+        indexes += [
             min(inside, key=lambda at: points[at][1]),
             max(inside, key=lambda at: points[at][1]),
         ]
-    return [points[at] for at in sorted(set(kept))]
+    return [points[at] for at in sorted(set(indexes))]
 
 
 def sketch(curves: Curves) -> list[str]:
@@ -115,14 +115,14 @@ def sketch(curves: Curves) -> list[str]:
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
     """Return a line of block characters that shows how values went, '' for fewer than two."""
-    known = [value for value in values if math.isfinite(value)]
-    if len(known) < 2:  # noqa: PLR2004
+    finite = [value for value in values if math.isfinite(value)]
+    if len(finite) < 2:  # noqa: PLR2004
         return ""
-    step = max(1.0, len(known) / width)
+    step = max(1.0, len(finite) / width)
     means = []
     at = 0.0
-    while round(at) < len(known):
-        part = known[round(at) : max(round(at) + 1, round(at + step))]
+    while round(at) < len(finite):
+        part = finite[round(at) : max(round(at) + 1, round(at + step))]
         means.append(sum(part) / len(part))
         at += step
     low, high = min(means), max(means)

@@ -25,7 +25,7 @@ class Outlook:
         self._pace = _Pace(stage="")
         self._validation = 0.0
 
-    def heard(self, stage: Stage, event: Mapping[str, Any]) -> None:
+    def hear(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Take in a metric of a running stage."""
         speed, iteration = event.get("iterations_per_second"), event.get("iteration")
         time = event.get("val_time")
@@ -42,7 +42,7 @@ class Outlook:
             step = iteration - before
             self._pace = pace.after(step, step * _batch(stage), step / speed)
 
-    def ended(self, stage: Stage) -> None:
+    def drop(self, stage: Stage) -> None:
         """Take in that a stage has ended, or is skipped."""
         self._stages.pop(stage.name, None)
 
@@ -56,11 +56,11 @@ class Outlook:
         return max(0.0, remain) * self._pace.seconds / self._pace.rows + validations
 
     @property
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """The seconds that remain, None where nothing is known or no training is left."""
         each = [self.of(stage) for stage in self._stages.values()]
-        known = [seconds for seconds in each if seconds is not None]
-        return sum(known) if known else None
+        parts = [seconds for seconds in each if seconds is not None]
+        return sum(parts) if parts else None
 
 
 class _Pace(Struct, frozen=True, kw_only=True):

@@ -29,12 +29,12 @@ def gather(manifest: Manifest, *, most: int = MOST) -> Report:
     """Return the report of a run from what its folder holds; `most` thins the curves."""
     folder = Path(manifest.folder)
     verdicts = history.audits(manifest)
-    seen = {name: (rows, history.observed(folder / name)) for name, rows in verdicts.items()}
+    audits = {name: (rows, history.observed(folder / name)) for name, rows in verdicts.items()}
     ran = [(stage.name, events(folder / stage.name)) for stage in manifest.plan.stages]
     return report(
         manifest,
         load.catalog(),
-        seen,
+        audits,
         curves(ran, most),
         (_text(folder / "commands.sh"), _text(folder / "recipe.yaml"), _text(folder / NOTES)),
         alive=history.alive(manifest),
@@ -64,11 +64,11 @@ def write(manifest: Manifest, path: Path | None = None, *, refresh: int = 0) -> 
     return target
 
 
-def write_comparison(found: "Comparison", reports: Sequence[Report], path: Path) -> Path:
+def write_comparison(comparison: "Comparison", reports: Sequence[Report], path: Path) -> Path:
     """Write the page of several runs side by side; return its path. Raises OSError."""
     from runner.report.page import comparing
 
-    files.write(path, hub.mask().text(comparing(found, reports)))
+    files.write(path, hub.mask().text(comparing(comparison, reports)))
     return path
 
 
@@ -125,7 +125,7 @@ class Page(Silent):
             self._writing.start()
 
     def _write(self, refresh: int = 0) -> None:
-        begun = time.monotonic()
+        start = time.monotonic()
         try:
             manifest = history.read(self._folder)
             if manifest is not None:
@@ -133,7 +133,7 @@ class Page(Silent):
         except Exception as error:  # noqa: BLE001  (whatever is wrong with a page, the run goes on)
             say(f"{NAME} could not be written: {error or type(error).__name__}")
         now = time.monotonic()
-        self._rested = now + SHARE * (now - begun)
+        self._rested = now + SHARE * (now - start)
 
 
 def _text(path: Path) -> str:

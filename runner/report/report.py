@@ -97,7 +97,7 @@ class Report(Struct, frozen=True, kw_only=True):
 def report(
     manifest: Manifest,
     catalog: Catalog,
-    seen: Mapping[str, tuple[Sequence[Verdict], Mapping[str, Any]]],
+    audits: Mapping[str, tuple[Sequence[Verdict], Mapping[str, Any]]],
     curves: Curves,
     texts: tuple[str, str, str] = ("", "", ""),
     *,
@@ -105,35 +105,35 @@ def report(
 ) -> Report:
     """Return the report of a run.
 
-    `seen` holds for each audited stage its verdicts and what was observed, `texts` the script,
+    `audits` holds for each audited stage its verdicts and what was observed, `texts` the script,
     the resolved recipe and what was told before the run.
     """
     stages = []
     for record in manifest.stages:
         stage = manifest.plan.stage(record.name)
         tool = catalog.get(stage.tool)
-        verdicts, observed = seen.get(record.name, ((), {}))
-        known = {verdict.parameter: verdict for verdict in verdicts}
+        verdicts, observed = audits.get(record.name, ((), {}))
+        verdict_of = {verdict.parameter: verdict for verdict in verdicts}
         known_to = [tool, catalog.trainer] if tool else [catalog.trainer]
         defaults = {name: p.default for one in known_to for name, p in one.parameters.items()}
         rows = tuple(
             ParameterRow(
-                name=name, planned=value, default=defaults.get(name), verdict=known.get(name)
+                name=name, planned=value, default=defaults.get(name), verdict=verdict_of.get(name)
             )
             for name, value in {**stage.params, **stage.trainer}.items()
         )
-        said = sentence(verdicts) if verdicts else "not audited"
+        text = sentence(verdicts) if verdicts else "not audited"
         stages.append(
             StageReport(
                 record=record,
                 tool=stage.tool,
                 description=stage.description,
                 rows=rows,
-                audit=said,
+                audit=text,
                 observed=dict(observed),
             )
         )
-    every = [verdict for verdicts, _ in seen.values() for verdict in verdicts]
+    every = [verdict for verdicts, _ in audits.values() for verdict in verdicts]
     audit = total(every) if every else "no stage has been audited"
     commands, recipe, notes = texts
     return Report(
@@ -192,7 +192,7 @@ def _markdown(one: Report) -> Iterator[str]:
             yield f"| {code(text)} | {markup(name)} | {answer} |"
     for stage in one.stages:
         if stage.record.failure:
-            said = stage.record.failure
-            what = markup(f"{stage.record.name}: {said.get('kind')}")
-            yield f"\n**{what}**. {markup(str(said.get('guidance', '')))}"
-            yield from (f"\n    {line(row.strip())}" for row in changes(said))
+            failure = stage.record.failure
+            what = markup(f"{stage.record.name}: {failure.get('kind')}")
+            yield f"\n**{what}**. {markup(str(failure.get('guidance', '')))}"
+            yield from (f"\n    {line(row.strip())}" for row in changes(failure))

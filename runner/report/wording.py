@@ -29,8 +29,8 @@ def begins(manifest: Manifest, actions: Sequence[Action]) -> str:
     return f"{manifest.plan.name}: {stages}, in {visible.line(manifest.folder)}"
 
 
-def metric(stage: Stage, event: Mapping[str, Any], left: float | None = None) -> str:
-    """Return one metric event as a line; `left` are the seconds the stage still takes."""
+def metric(stage: Stage, event: Mapping[str, Any], remaining: float | None = None) -> str:
+    """Return one metric event as a line; `remaining` are the seconds the stage still takes."""
     iters = stage.params.get("iters")
     match event.get("event"):
         case "train":
@@ -43,8 +43,8 @@ def metric(stage: Stage, event: Mapping[str, Any], left: float | None = None) ->
                 *([f"{memory:.3g} GB"] if isinstance(memory, int | float) else []),
             ]
             # Never hidden while it is short: it would come and go with the speed.
-            if left:
-                parts.append(f"{duration(left) if left >= 1 else 'less than 1 s'} left")
+            if remaining:
+                parts.append(f"{duration(remaining) if remaining >= 1 else 'less than 1 s'} left")
             return ", ".join(parts)
         case "val":
             loss = figure("val_loss", event.get("val_loss"))
@@ -61,7 +61,7 @@ def metric(stage: Stage, event: Mapping[str, Any], left: float | None = None) ->
 
 def finished(record: StageRecord) -> str:
     """Return how a stage ended well, with its last figures."""
-    shown = [
+    parts = [
         f"{text} loss {figure(name, record.metrics[name])}"
         for name, text in (
             ("train_loss", "train"),
@@ -71,12 +71,14 @@ def finished(record: StageRecord) -> str:
         if name in record.metrics
     ]
     if "score" in record.metrics:
-        shown.append(f"score {record.metrics['score']:.4g}")
+        parts.append(f"score {record.metrics['score']:.4g}")
     if "kept_iteration" in record.metrics:
-        kept, last = (record.metrics.get(f"{n}_iteration", 0) for n in ("kept", "last"))
-        shown.append(f"kept iteration {kept:.0f}, not the last" if kept < last else "kept the last")
-    seen = [summary(record.audit)] if record.audit else []
-    return ", ".join([f"finished in {duration(record.seconds)}", *shown, *seen])
+        choice, last = (record.metrics.get(f"{n}_iteration", 0) for n in ("kept", "last"))
+        parts.append(
+            f"kept iteration {choice:.0f}, not the last" if choice < last else "kept the last"
+        )
+    audit = [summary(record.audit)] if record.audit else []
+    return ", ".join([f"finished in {duration(record.seconds)}", *parts, *audit])
 
 
 def unenforced(record: StageRecord) -> list[str]:
@@ -108,13 +110,13 @@ _HELD = {True: "yes", False: "no"}
 def _because(judgement: Mapping[str, Any]) -> str:
     """Return the figures that an expectation read, or why it has no answer."""
     read = judgement["figures"]
-    said = {name: figure(name.rpartition(".")[2], value) for name, value in read.items()}
-    if len(said) > 1:
-        return ", ".join(f"{name} is {text}" for name, text in said.items())
-    return judgement["trouble"] or "".join(said.values()) or "it is false"
+    texts = {name: figure(name.rpartition(".")[2], value) for name, value in read.items()}
+    if len(texts) > 1:
+        return ", ".join(f"{name} is {text}" for name, text in texts.items())
+    return judgement["trouble"] or "".join(texts.values()) or "it is false"
 
 
-def failed(stage: Stage, record: StageRecord) -> str:
+def failure_text(stage: Stage, record: StageRecord) -> str:
     """Return how a stage failed: the log's tail, one clear line, the way out."""
     failure = record.failure
     if record.state is State.INTERRUPTED:
@@ -130,13 +132,13 @@ def failed(stage: Stage, record: StageRecord) -> str:
 
 def changes(failure: Mapping[str, Any]) -> list[str]:
     """Return what to change after a failure, and the words that do so."""
-    found = [
+    texts = [
         str(
             Adjustment(path=one["path"], old=one["from"], new=one["to"], source=one.get("said", ""))
         )
         for one in failure.get("changes", ())
     ]
-    lines = [f"  change {', '.join(found)}"] if found else []
+    lines = [f"  change {', '.join(texts)}"] if texts else []
     return lines + ([f"  try: {failure['try']}"] if failure.get("try") else [])
 
 
@@ -166,7 +168,7 @@ def line(manifest: Manifest, *, alive: bool) -> str:
     return f"{manifest.id}  {manifest.plan.name}{smoke}  {state}, {manifest.started}"
 
 
-def listed(runs: Iterable[tuple[Manifest, bool]]) -> Iterator[str]:
+def table(runs: Iterable[tuple[Manifest, bool]]) -> Iterator[str]:
     """Yield a Markdown table of runs, each with whether its process is alive."""
     yield "| run | recipe | state | stages | started |"
     yield "|---|---|---|---:|---|"
@@ -184,8 +186,8 @@ def standing(manifest: Manifest, *, alive: bool) -> str:
     lines = [line(manifest, alive=alive) + (": its process is gone" if cut else "")]
     for record in manifest.stages:
         state = state_of(record.state, alive=alive)
-        shown = finished(record) if record.state is State.FINISHED else state
-        lines.append(f"  {record.name}: {shown}")
+        text = finished(record) if record.state is State.FINISHED else state
+        lines.append(f"  {record.name}: {text}")
         lines += [f"    {row}" for row in unenforced(record)]
         if record.failure.get("guidance"):
             rows = f"{record.failure['kind']}: {record.failure['guidance']}".splitlines()

@@ -84,13 +84,13 @@ class JsonLines(Silent):
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Print the run's folder and stages."""
-        said = {"run": manifest.id, "folder": manifest.folder, "notes": list(self._notes)}
-        _json("run", **said, actions=[str(action) for action in actions])
+        facts = {"run": manifest.id, "folder": manifest.folder, "notes": list(self._notes)}
+        _json("run", **facts, actions=[str(action) for action in actions])
 
     def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
         """Print that a stage begins."""
-        said = {"stage": stage.name, "tool": stage.tool, "number": number, "total": total}
-        _json("stage-started", **said, do=action.do, cause=action.cause)
+        facts = {"stage": stage.name, "tool": stage.tool, "number": number, "total": total}
+        _json("stage-started", **facts, do=action.do, cause=action.cause)
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Print a metric."""

@@ -48,9 +48,9 @@ class Live(Plain):
         there = cast("TextIO", _Terminal(sys.stderr))
         console = Console(file=there, no_color=plain, force_terminal=color == "always" or None)
         self._rows: dict[str, _Row] = {}
-        self._told = self._begun = time.monotonic()
+        self._last_event = self._start = time.monotonic()
         self._screen = Screen(
-            console=console, get_renderable=self._drawn, refresh_per_second=4, transient=True
+            console=console, get_renderable=self._render, refresh_per_second=4, transient=True
         )
         self._screen.start()
 
@@ -70,32 +70,32 @@ class Live(Plain):
         row = self._rows[stage.name]
         state = State.FINISHED if action.do == "skip" else State.RUNNING
         row.record = StageRecord(name=stage.name, state=state)
-        row.begun = time.monotonic()
-        row.said = f"skipped, {action.cause}" if action.do == "skip" else stage.tool
+        row.start = time.monotonic()
+        row.text = f"skipped, {action.cause}" if action.do == "skip" else stage.tool
         if action.do == "skip":
-            self._outlook.ended(stage)
+            self._outlook.drop(stage)
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Move the bar, and show the figures; what is said in words stays above."""
-        self._told = time.monotonic()
+        self._last_event = time.monotonic()
         row = self._rows[stage.name]
-        row.heard(event)
+        row.hear(event)
         if event.get("event") in {"train", "val", "test"}:
-            self._outlook.heard(stage, event)
+            self._outlook.hear(stage, event)
         else:
             super().event(stage, event)
 
     def stage_ended(self, stage: Stage, record: StageRecord) -> None:
         """Show how a stage ended; a failure is told above in full."""
-        self._outlook.ended(stage)
+        self._outlook.drop(stage)
         row = self._rows[stage.name]
         row.record = record
         good = record.state is State.FINISHED
-        row.said = wording.finished(record) if good else str(record.failure.get("kind", "stopped"))
+        row.text = wording.finished(record) if good else str(record.failure.get("kind", "stopped"))
         if not good:
-            self._say(wording.failed(stage, record))
-        for said in wording.unenforced(record):
-            self._say(f"{self._lead} {said}")
+            self._say(wording.failure_text(stage, record))
+        for text in wording.unenforced(record):
+            self._say(f"{self._lead} {text}")
 
     def run_ended(self, manifest: Manifest) -> None:
         """Leave the rows as they are; say how the run ended and where everything is."""
@@ -108,13 +108,14 @@ class Live(Plain):
             visible.text(text), markup=False, highlight=False, soft_wrap=True
         )
 
-    def _drawn(self) -> RenderableType:
-        left = self._outlook.left
+    def _render(self) -> RenderableType:
+        remaining = self._outlook.seconds_left
         now = time.monotonic()
-        said = f"{duration(now - self._begun)} so far"
-        if left is not None:
-            said += f", about {duration(max(0.0, left - (now - self._told)))} of training left"
-        return Group(self._table(), Text(said, "dim")) if self._rows else Text("")
+        text = f"{duration(now - self._start)} so far"
+        if remaining is not None:
+            seconds = max(0.0, remaining - (now - self._last_event))
+            text += f", about {duration(seconds)} of training left"
+        return Group(self._table(), Text(text, "dim")) if self._rows else Text("")
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 1))
@@ -152,19 +153,19 @@ class _Row:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.record = StageRecord(name=stage.name)
-        self.said = ""
-        self.begun = 0.0
+        self.text = ""
+        self.start = 0.0
         self._done = 0
         self._figures: dict[str, str] = {}
 
-    def heard(self, event: Mapping[str, Any]) -> None:
+    def hear(self, event: Mapping[str, Any]) -> None:
         """Take in a metric."""
         for name, text in _FIGURES.items():
             if isinstance(event.get(name), int | float):
                 self._figures[name] = f"{text} {figure(name, event[name])}"
         if event.get("event") == "train":
             self._done = int(event["iteration"])
-        self.said = "  ".join(self._figures.values()) or self.said
+        self.text = "  ".join(self._figures.values()) or self.text
 
     def cells(self) -> tuple[RenderableType, ...]:
         """Return sign, name, progress, figures and time."""
@@ -178,13 +179,13 @@ class _Row:
         elif runs:
             bar = ProgressBar(pulse=True, width=_BAR)
         done = f"{self._done}/{iters}" if runs and iters else ""
-        seconds = time.monotonic() - self.begun if runs else self.record.seconds
-        spent = duration(seconds) if runs or seconds else ""
+        seconds = time.monotonic() - self.start if runs else self.record.seconds
+        elapsed = duration(seconds) if runs or seconds else ""
         return (
             sign,
             Text(visible.line(self.stage.name)),
             bar,
             Text(done),
-            Text(visible.line(self.said)),
-            Text(spent, "dim"),
+            Text(visible.line(self.text)),
+            Text(elapsed, "dim"),
         )

@@ -38,7 +38,7 @@ class Quiet(Silent):
     def stage_ended(self, stage: Stage, record: StageRecord) -> None:
         """Say how a stage failed."""
         if record.state is not State.FINISHED:
-            say(wording.failed(stage, record))
+            say(wording.failure_text(stage, record))
 
 
 class Plain(Quiet):
@@ -70,7 +70,7 @@ class Plain(Quiet):
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Say a metric."""
-        self._outlook.heard(stage, event)
+        self._outlook.hear(stage, event)
         line = wording.metric(stage, event, self._outlook.of(stage))
         if line:
             self._say(f"{self._lead} {line}")
@@ -78,10 +78,10 @@ class Plain(Quiet):
     def stage_ended(self, stage: Stage, record: StageRecord) -> None:
         """Say how a stage ended."""
         if record.state is State.FINISHED:
-            for said in (wording.finished(record), *wording.unenforced(record)):
-                self._say(f"{self._lead} {said}")
+            for text in (wording.finished(record), *wording.unenforced(record)):
+                self._say(f"{self._lead} {text}")
         else:
-            self._say(wording.failed(stage, record))
+            self._say(wording.failure_text(stage, record))
 
     def run_ended(self, manifest: Manifest) -> None:
         """Say how the run ended and where everything is."""

@@ -15,21 +15,23 @@ from markupsafe import Markup
 from runner.base import visible
 from runner.base.formatting import duration, figure
 from runner.report.comparison import Comparison
-from runner.report.page.charts import drawn, overlaid
+from runner.report.page.charts import draw, overlay
 from runner.report.report import Report
 from runner.report.wording import changes, gates
 
 
 def page(one: Report, *, refresh: int = 0) -> str:
     """Return the page of a run; with `refresh` a browser loads it again after so many seconds."""
-    known = {"charts": drawn(one.curves), "spans": _spans(one), "refresh": refresh}
-    return str(_template("run.html").render(one=one, **known))
+    context = {"charts": draw(one.curves), "spans": _spans(one), "refresh": refresh}
+    return str(_template("run.html").render(one=one, **context))
 
 
-def comparing(found: Comparison, reports: Sequence[Report]) -> str:
+def comparing(comparison: Comparison, reports: Sequence[Report]) -> str:
     """Return the page of several runs side by side."""
-    charts = overlaid([(one.manifest.id, one.curves) for one in reports])
-    return str(_template("comparison.html").render(found=found, charts=charts, reports=reports))
+    charts = overlay([(one.manifest.id, one.curves) for one in reports])
+    return str(
+        _template("comparison.html").render(comparison=comparison, charts=charts, reports=reports)
+    )
 
 
 def _spans(one: Report) -> list[tuple[str, str, float, float]]:
@@ -46,7 +48,7 @@ def _spans(one: Report) -> list[tuple[str, str, float, float]]:
 
 @cache
 def _template(name: str) -> Any:
-    known = Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         finalize=_visible,
@@ -54,9 +56,9 @@ def _template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    known.filters |= {"duration": duration, "value": _value}
-    known.globals |= {"figure": figure, "changes": changes, "gates_of": gates}
-    return known.get_template(name)
+    environment.filters |= {"duration": duration, "value": _value}
+    environment.globals |= {"figure": figure, "changes": changes, "gates_of": gates}
+    return environment.get_template(name)
 
 
 def _visible(value: Any) -> Any:

@@ -36,7 +36,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     rows: tuple[tuple[str, str, str, str], ...]
 
 
-def drawn(curves: Curves) -> list[Picture]:
+def draw(curves: Curves) -> list[Picture]:
     """Return a picture of each chart that has something to show; a figure keeps its colour."""
     return [
         _picture(chart, chart.title, rows, curves.borders, [_color(one, chart) for one in rows])
@@ -45,16 +45,16 @@ def drawn(curves: Curves) -> list[Picture]:
     ]
 
 
-def overlaid(runs: Sequence[tuple[str, Curves]]) -> list[Picture]:
+def overlay(runs: Sequence[tuple[str, Curves]]) -> list[Picture]:
     """Return a picture of each figure that several runs measured; a run keeps its colour."""
     pictures = []
     for chart in CHARTS:
         for name in chart.figures:
             rows, colors = [], []
             for number, (run, curves) in enumerate(runs):
-                found = [one for one in curves.series if one.figure == name]
-                rows += [Series(stage=run, figure=name, points=one.points) for one in found]
-                colors += [number % COLORS] * len(found)
+                parts = [one for one in curves.series if one.figure == name]
+                rows += [Series(stage=run, figure=name, points=one.points) for one in parts]
+                colors += [number % COLORS] * len(parts)
             if len(set(colors)) > 1:
                 borders = runs[0][1].borders
                 pictures.append(_picture(chart, _WORDS[name], rows, borders, colors, by="stage"))
@@ -97,8 +97,8 @@ def _row(one: Series) -> tuple[str, str, str, str]:
     """Return a series in words: its name, first, lowest and last value."""
     values = [value for _, value in one.points]
     name = f"{one.stage}, {_WORDS.get(one.figure, one.figure)}"
-    shown = (figure(one.figure, value) for value in (values[0], min(values), values[-1]))
-    return (name, *shown)  # type: ignore[return-value]
+    texts = (figure(one.figure, value) for value in (values[0], min(values), values[-1]))
+    return (name, *texts)  # type: ignore[return-value]
 
 
 def _blank(chart: Chart, colors: Sequence[str]) -> Any:

@@ -125,18 +125,18 @@ class Listener(Silent):
             while (call := self._calls.get()) is not None:
                 call(tracker)
         except Exception as error:  # noqa: BLE001  (whatever a service does, the training goes on)
-            said = str(error).strip().splitlines() or [type(error).__name__]
-            told = hub.mask().text(said[0])
-            say(f"{self.name}: {told}; it is told no more of this run")
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            text = hub.mask().text(lines[0])
+            say(f"{self.name}: {text}; it is told no more of this run")
 
 
 _NO_FIGURES = {"event", "time", "iteration"}
 
 
-def _figures(stage: str, said: Mapping[str, Any]) -> dict[str, float]:
+def _figures(stage: str, values: Mapping[str, Any]) -> dict[str, float]:
     return {
         f"{stage}/{name}": float(value)
-        for name, value in said.items()
+        for name, value in values.items()
         if isinstance(value, int | float)
     }
 

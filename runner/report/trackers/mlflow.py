@@ -23,8 +23,8 @@ class Mlflow:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self._client = MlflowClient(tracking_uri=options.get("tracking_uri"))
         name = options.get("experiment", manifest.plan.name)
-        known = self._client.get_experiment_by_name(name)
-        place = known.experiment_id if known else self._client.create_experiment(name)
+        experiment = self._client.get_experiment_by_name(name)
+        place = experiment.experiment_id if experiment else self._client.create_experiment(name)
         self._run = self._client.create_run(place, run_name=manifest.id).info.run_id
 
     def describe(self, texts: Mapping[str, str]) -> None:

@@ -13,8 +13,8 @@ class Tensorboard:
     def __init__(self, options: Mapping[str, Any], manifest: Manifest) -> None:
         from tensorboardX import SummaryWriter
 
-        chosen = options.get("folder")
-        folder = Path(chosen) / manifest.id if chosen else Path(manifest.folder) / "tensorboard"
+        option = options.get("folder")
+        folder = Path(option) / manifest.id if option else Path(manifest.folder) / "tensorboard"
         self._writer = SummaryWriter(str(folder))
 
     def describe(self, texts: Mapping[str, str]) -> None:

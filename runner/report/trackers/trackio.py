@@ -17,7 +17,7 @@ class Trackio:
         for name, module in list(sys.modules.items()):
             if name.partition(".")[0] == "trackio":  # it prints to stdout, which is the payload's
                 vars(module)["print"] = functools.partial(print, file=sys.stderr)
-        planned = {
+        config = {
             f"{stage.name}.{name}": str(value)
             for stage in manifest.plan.stages
             for name, value in stage.params.items()
@@ -26,7 +26,7 @@ class Trackio:
             project=options.get("project", manifest.plan.name),
             name=manifest.id,
             space_id=options.get("space"),
-            config=planned,
+            config=config,
             embed=False,
         )
 
