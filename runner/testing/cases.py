@@ -20,8 +20,8 @@ from runner.recipe import find
 from runner.recipe.load import LoadResult
 from runner.recipe.size import too_often
 from runner.system import files as disk
-from runner.testing import locked as locked_plan
-from runner.testing.suite import Case, Inputs, Suite, lost, suite
+from runner.testing import plan_lock
+from runner.testing.suite import Case, Inputs, Suite, missing_recipe, suite
 from runner.testing.trial import trial
 from runner.workflow import RecipeFiles
 
@@ -42,53 +42,55 @@ def read(file: str, files: RecipeFiles = disk) -> Suite:
 
     Raises OSError.
     """
-    found = suite(files.read(file), file, load.test_schema())
-    if not Path(found.recipe).exists():
-        found = _renamed(found)
-    if found.problems or Path(found.recipe).exists():
-        return found
-    beside = [name for name in files.beside(found.recipe) if not name.endswith(ENDING)]
-    return replace(found, cases=(), problems=(lost(found, beside),))
+    result = suite(files.read(file), file, load.test_schema())
+    if not Path(result.recipe).exists():
+        result = _with_yml(result)
+    if result.problems or Path(result.recipe).exists():
+        return result
+    beside = [name for name in files.beside(result.recipe) if not name.endswith(ENDING)]
+    return replace(result, cases=(), problems=(missing_recipe(result, beside),))
 
 
 @answering()
-def run(found: Suite, world: World | None = None) -> list[Outcome]:
+def run(suite: Suite, world: World | None = None) -> list[Outcome]:
     """Run every case of a test file; `world` remembers what they are made of."""
     world = world or World()
-    world.beside(found.recipe)  # says whether it ends in .yaml
+    world.beside(suite.recipe)  # says whether it ends in .yaml
     outcomes = []
-    gathered = workflow.gather(found.recipe, {}, world, found.file)
-    for number, case in enumerate(found.cases, start=1):
-        loaded = workflow.fold(gathered, *_laid_over(case.inputs))
-        compiled = _compiled(loaded, case.inputs)
-        if number == 1 and compiled is not None:
-            held, hint = compiled.resolver.size, "split the test file"
-            told = too_often(case.node, "cases", len(found.cases), held, hint)
-            if told is not None:
-                return [Outcome(case=case, problems=[told], sources={found.file: found.text})]
-        if compiled is not None:
-            workflow.remember_rows(compiled, world)
-        outcomes.append(_judged(found, case, loaded, compiled))
+    texts = workflow.gather(suite.recipe, {}, world, suite.file)
+    for number, case in enumerate(suite.cases, start=1):
+        reading = workflow.fold(texts, *_layers(case.inputs))
+        compilation = _compile(reading, case.inputs)
+        if number == 1 and compilation is not None:
+            size, hint = compilation.resolver.size, "split the test file"
+            problem = too_often(case.node, "cases", len(suite.cases), size, hint)
+            if problem is not None:
+                return [Outcome(case=case, problems=[problem], sources={suite.file: suite.text})]
+        if compilation is not None:
+            workflow.remember_rows(compilation, world)
+        outcomes.append(_outcome(suite, case, reading, compilation))
     return outcomes
 
 
-def judge(found: Suite, case: Case) -> Outcome:
+def judge(suite: Suite, case: Case) -> Outcome:
     """Run one case of a test file."""
-    loaded = _load(found.recipe, case.inputs, found.file)
-    return _judged(found, case, loaded, _compiled(loaded, case.inputs))
+    reading = _load(suite.recipe, case.inputs, suite.file)
+    return _outcome(suite, case, reading, _compile(reading, case.inputs))
 
 
-def _judged(found: Suite, case: Case, loaded: LoadResult, compiled: Compilation | None) -> Outcome:
-    problems = list(loaded.problems)
-    if compiled is not None:
-        problems += [*compiled.problems, *findings.rule_problems(compiled)]
-    told = trial(case, compiled, ordered(problems))
+def _outcome(
+    suite: Suite, case: Case, reading: LoadResult, compilation: Compilation | None
+) -> Outcome:
+    problems = list(reading.problems)
+    if compilation is not None:
+        problems += [*compilation.problems, *findings.rule_problems(compilation)]
+    failures = trial(case, compilation, ordered(problems))
     return Outcome(
-        case=case, problems=ordered(told), sources={**loaded.sources, found.file: found.text}
+        case=case, problems=ordered(failures), sources={**reading.sources, suite.file: suite.text}
     )
 
 
-def locked(recipe: str, before: Sequence[str] = ()) -> Mapping[str, Inputs]:
+def snapshot_inputs(recipe: str, before: Sequence[str] = ()) -> Mapping[str, Inputs]:
     """Return the inputs of a recipe's snapshots by name, '' for the recipe as it is.
 
     What its test file says, or else the recipe as it is and with each of its profiles. Nothing for
@@ -96,40 +98,40 @@ def locked(recipe: str, before: Sequence[str] = ()) -> Mapping[str, Inputs]:
     recipe that cannot be read does not say which of them are its own, and keeps them all.
     """
     beside = find.suite_of(recipe)
-    found = read(beside) if beside else None
-    kept = {name: Inputs() for name in ("", *before)}
-    if found is not None and found.problems:
-        return kept
-    if found is not None and found.locked is not None:
-        return found.locked
-    loaded = _load(recipe, Inputs())
-    if loaded.recipe is None:
-        return kept
-    if not loaded.recipe.section("stages") and not loaded.problems:
+    suite = read(beside) if beside else None
+    fallback = {name: Inputs() for name in ("", *before)}
+    if suite is not None and suite.problems:
+        return fallback
+    if suite is not None and suite.locked is not None:
+        return suite.locked
+    reading = _load(recipe, Inputs())
+    if reading.recipe is None:
+        return fallback
+    if not reading.recipe.section("stages") and not reading.problems:
         return {}
-    profiles = loaded.recipe.section("profiles")
-    known = {"": Inputs(), **{name: Inputs(profiles=(name,)) for name in profiles}}
-    return kept | known if loaded.problems else known
+    profiles = reading.recipe.section("profiles")
+    own = {"": Inputs(), **{name: Inputs(profiles=(name,)) for name in profiles}}
+    return fallback | own if reading.problems else own
 
 
-class Locked(Struct, frozen=True, kw_only=True):
+class CommandLock(Struct, frozen=True, kw_only=True):
     """The commands of a recipe as they are locked: the script, and the plan that it is made of."""
 
     script: str
     plan: str
 
 
-def commands(recipe: str, inputs: Inputs) -> Locked:
+def commands(recipe: str, inputs: Inputs) -> CommandLock:
     """Return what is to be locked of a recipe under some inputs. Raises InvalidRecipeError."""
     beside = find.suite_of(recipe)
-    found = read(beside) if beside else None
-    if found is not None and found.problems:
-        raise InvalidRecipeError(found.problems, {found.file: found.text})
-    plan = _planned(recipe, inputs)[1]
-    return Locked(script=script(plan, load.catalog()), plan=locked_plan.written(plan))
+    suite = read(beside) if beside else None
+    if suite is not None and suite.problems:
+        raise InvalidRecipeError(suite.problems, {suite.file: suite.text})
+    plan = _plan(recipe, inputs)[1]
+    return CommandLock(script=script(plan, load.catalog()), plan=plan_lock.dump(plan))
 
 
-def changes(recipe: str, inputs: Inputs, before: Locked, after: Locked) -> list[str]:
+def changes(recipe: str, inputs: Inputs, before: CommandLock, after: CommandLock) -> list[str]:
     """Return what changes from what is locked of a recipe to what it is now, each with its line.
 
     Where the plan is the same, or is not locked, the words of the two scripts are compared.
@@ -137,13 +139,13 @@ def changes(recipe: str, inputs: Inputs, before: Locked, after: Locked) -> list[
     from runner.diff import diff, text
     from runner.provenance import causes
 
-    compiled, plan = _planned(recipe, inputs)
-    old = locked_plan.read(before.plan)
+    compilation, plan = _plan(recipe, inputs)
+    old = plan_lock.read(before.plan)
     if old is None:
         return [*_words(before.script, after.script, plan), *([LONE] if before.script else [])]
-    here = replace(causes.side(compiled, plan), plan=locked_plan.bare(plan))
-    told = [*text.lines(diff.compare(causes.Side(plan=old), here))]
-    return told or [*_words(before.script, after.script, plan), SAME]
+    here = replace(causes.side(compilation, plan), plan=plan_lock.bare(plan))
+    lines = [*text.lines(diff.compare(causes.Side(plan=old), here))]
+    return lines or [*_words(before.script, after.script, plan), SAME]
 
 
 def _words(before: str, after: str, plan: Plan) -> Iterator[str]:
@@ -166,28 +168,28 @@ def _flags(stage: Stage) -> Mapping[str, str]:
     return {one.flag: one.name for one in tool.parameters.values() if one.flag} if tool else {}
 
 
-def _planned(recipe: str, inputs: Inputs) -> tuple[Compilation, Plan]:
-    loaded = _load(recipe, inputs)
-    compiled = _compiled(loaded, inputs)
-    if compiled is None or loaded.recipe is None or loaded.problems:
-        problems = [*loaded.problems, *(compiled.problems if compiled else ())]
-        raise InvalidRecipeError(problems, loaded.sources)
-    return compiled, workflow.plan(compiled, loaded.recipe, smoke=inputs.smoke)
+def _plan(recipe: str, inputs: Inputs) -> tuple[Compilation, Plan]:
+    reading = _load(recipe, inputs)
+    compilation = _compile(reading, inputs)
+    if compilation is None or reading.recipe is None or reading.problems:
+        problems = [*reading.problems, *(compilation.problems if compilation else ())]
+        raise InvalidRecipeError(problems, reading.sources)
+    return compilation, workflow.plan(compilation, reading.recipe, smoke=inputs.smoke)
 
 
-def _load(recipe: str, inputs: Inputs, named: str = "") -> LoadResult:
-    return workflow.read(recipe, *_laid_over(inputs), origin=named)
+def _load(recipe: str, inputs: Inputs, origin: str = "") -> LoadResult:
+    return workflow.read(recipe, *_layers(inputs), origin=origin)
 
 
-def _laid_over(inputs: Inputs) -> tuple[Sequence[str], Sequence[str], Mapping[str, str]]:
+def _layers(inputs: Inputs) -> tuple[Sequence[str], Sequence[str], Mapping[str, str]]:
     return inputs.profiles, inputs.sets, inputs.environ
 
 
-def _compiled(loaded: LoadResult, inputs: Inputs) -> Compilation | None:
-    return workflow.compile_recipe(loaded.recipe, inputs.environ) if loaded.recipe else None
+def _compile(reading: LoadResult, inputs: Inputs) -> Compilation | None:
+    return workflow.compile_recipe(reading.recipe, inputs.environ) if reading.recipe else None
 
 
-def _renamed(found: Suite) -> Suite:
+def _with_yml(suite: Suite) -> Suite:
     """Return a test file of a recipe that ends in .yml."""
-    other = Path(found.recipe).with_suffix(".yml")
-    return replace(found, recipe=other.as_posix()) if other.exists() else found
+    other = Path(suite.recipe).with_suffix(".yml")
+    return replace(suite, recipe=other.as_posix()) if other.exists() else suite

@@ -26,14 +26,14 @@ class RecipeFile(pytest.File):
     def collect(self) -> Iterable[pytest.Item]:
         """Yield the recipe as it is, and each variant that is locked."""
         root = self.config.rootpath
-        file = named(self.path, root)
+        file = name_of(self.path, root)
         with chdir(root):
-            variants = cases.locked(file, variants_of(self.path))
+            variants = cases.snapshot_inputs(file, variants_of(self.path))
         stem = self.path.stem
         for name, inputs in variants.items():
-            called = f"{stem}[{name}]" if name else stem
-            test = _test(self.path, inputs, root_of(self.path, called, root))
-            yield LockedCommands.from_parent(self, name=called, callobj=test)
+            title = f"{stem}[{name}]" if name else stem
+            test = _test(self.path, inputs, root_of(self.path, title, root))
+            yield LockedCommands.from_parent(self, name=title, callobj=test)
 
 
 class LockedCommands(pytest.Function):
@@ -60,10 +60,10 @@ class TestFile(pytest.File):
         """Yield the cases. Raises CollectError where the file is none that can be read."""
         root = self.config.rootpath
         with chdir(root):
-            suite = cases.read(named(self.path, root))
+            suite = cases.read(name_of(self.path, root))
         if suite.problems:
-            told = list(pictures(suite.problems, {suite.file: suite.text}))
-            raise self.CollectError("\n".join(told))
+            texts = list(pictures(suite.problems, {suite.file: suite.text}))
+            raise self.CollectError("\n".join(texts))
         for case in suite.cases:
             yield CaseItem.from_parent(self, name=case.name, suite=suite, case=case)
 
@@ -93,14 +93,14 @@ class CaseItem(pytest.Item):
         return self.path, self.case.node.key_mark.line - 1, f"{self.path.name}: {self.name}"
 
 
-def named(path: Path, root: Path) -> str:
+def name_of(path: Path, root: Path) -> str:
     """Return a file as a recipe is named from a folder: the same on every machine."""
     return Path(os.path.relpath(path, root)).as_posix()
 
 
 def _test(path: Path, inputs: Inputs, root: Path) -> Any:
     """Return the test of a recipe's commands under some inputs, made from the folder `root`."""
-    file = named(path, root)
+    file = name_of(path, root)
 
     def commands(snapshot: Any) -> None:
         with chdir(root):
@@ -111,13 +111,13 @@ def _test(path: Path, inputs: Inputs, root: Path) -> Any:
                 raise
             before = hold(snapshot, now)
             if before is not None:
-                named = cases.changes(file, inputs, before, now) if before.script else []
-                raise NotAsLockedError(_difference(file, before.script, now.script, named))
+                lines = cases.changes(file, inputs, before, now) if before.script else []
+                raise NotAsLockedError(_difference(file, before.script, now.script, lines))
 
     return commands
 
 
-def _difference(file: str, before: str, after: str, named: Sequence[str]) -> str:
+def _difference(file: str, before: str, after: str, lines: Sequence[str]) -> str:
     """Return what changed: the parameters by name, and the lines of the script."""
     if not before:
         return f"{file}: nothing is locked yet: look at the commands, and run --snapshot-update"
@@ -126,4 +126,4 @@ def _difference(file: str, before: str, after: str, named: Sequence[str]) -> str
     )
     head = f"{file}: its commands are not those that are locked"
     tail = "if that is meant, run --snapshot-update and read the diff before you commit it"
-    return "\n".join([head, *(f"  {line}" for line in named), *rows, tail])
+    return "\n".join([head, *(f"  {line}" for line in lines), *rows, tail])

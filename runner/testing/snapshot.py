@@ -9,7 +9,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from runner.command.script import source_recipe
 from runner.system import reader
-from runner.testing.cases import Locked
+from runner.testing.cases import CommandLock
 
 if TYPE_CHECKING:
     from syrupy.location import PyTestLocation
@@ -43,11 +43,11 @@ class ScriptSnapshot(SingleFileSnapshotExtension):
         ignore_extensions: list[str] | None = None,  # noqa: ARG002  (syrupy's own signature)
     ) -> SnapshotCollections:
         """Return the scripts beside a test: nothing else in the folder is ours to remove."""
-        found = SnapshotCollections()
+        collections = SnapshotCollections()
         folder = Path(self.dirname(test_location=test_location))
         for path in sorted(folder.glob(f"*.{self.file_extension}")):
-            found.add(self.read_snapshot_collection(snapshot_location=str(path)))
-        return found
+            collections.add(self.read_snapshot_collection(snapshot_location=str(path)))
+        return collections
 
 
 class PlanSnapshot(ScriptSnapshot):
@@ -66,8 +66,8 @@ def root_of(recipe: Path, name: str, root: Path) -> Path:
     folder = recipe.parent / ScriptSnapshot.snapshot_dirname
     own = folder / f"{name}.{ScriptSnapshot.file_extension}"
     for script in (own, *sorted(folder.glob(f"*.{ScriptSnapshot.file_extension}"))):
-        said = source_recipe(reader.read_text(script, reader.SCRIPT)) if script.is_file() else None
-        above = PurePosixPath(said).parts[:-1] if said else None
+        origin = source_recipe(reader.read_text(script, reader.SCRIPT)) if script.is_file() else None
+        above = PurePosixPath(origin).parts[:-1] if origin else None
         if (
             above is not None
             and recipe.parent.parts[len(recipe.parent.parts) - len(above) :] == above
@@ -80,15 +80,15 @@ def variants_of(recipe: Path) -> list[str]:
     """Return the names of what is locked of a recipe, '' for the recipe as it is."""
     folder = recipe.parent / ScriptSnapshot.snapshot_dirname
     stem = re.escape(recipe.stem)
-    named = re.compile(rf"{stem}(?:\[(.*)\])?\.{ScriptSnapshot.file_extension}", re.DOTALL)
-    found = [
-        named.fullmatch(path.name)
+    pattern = re.compile(rf"{stem}(?:\[(.*)\])?\.{ScriptSnapshot.file_extension}", re.DOTALL)
+    matches = [
+        pattern.fullmatch(path.name)
         for path in sorted(folder.glob(f"*.{ScriptSnapshot.file_extension}"))
     ]
-    return [match[1] or "" for match in found if match]
+    return [match[1] or "" for match in matches if match]
 
 
-def hold(snapshot: Any, now: Locked) -> Locked | None:
+def hold(snapshot: Any, now: CommandLock) -> CommandLock | None:
     """Hold a script and its plan against what is locked; return that where it is something else.
 
     Two empty texts mean that nothing is locked yet; None that all is equal, or written anew. A
@@ -99,10 +99,10 @@ def hold(snapshot: Any, now: Locked) -> Locked | None:
     if same and not _place(plan).exists() and not _updates(plan):
         return None
     same = (plan == now.plan) and same
-    return None if same else Locked(script=_recalled(script), plan=_recalled(plan))
+    return None if same else CommandLock(script=_locked_text(script), plan=_locked_text(plan))
 
 
-def _recalled(snapshot: Any) -> str:
+def _locked_text(snapshot: Any) -> str:
     """Return what was locked, "" for nothing."""
     (result,) = snapshot.executions.values()
     if result.exception is not None:

@@ -36,7 +36,7 @@ class Case(Struct, frozen=True, kw_only=True):
 class Suite(Struct, frozen=True, kw_only=True):
     """A test file; `locked` are the inputs of its snapshots by name, None where it says none.
 
-    `said` is the place that names the recipe, None where it is named after the file.
+    `place` is the place that names the recipe, None where it is named after the file.
     """
 
     file: str
@@ -45,23 +45,23 @@ class Suite(Struct, frozen=True, kw_only=True):
     cases: tuple[Case, ...] = ()
     locked: Mapping[str, Inputs] | None = None
     problems: tuple[Problem, ...] = ()
-    said: Mark | None = None
+    place: Mark | None = None
 
 
-def lost(found: Suite, beside: Iterable[str]) -> Problem:
+def missing_recipe(suite: Suite, beside: Iterable[str]) -> Problem:
     """Return the problem of a test file whose recipe is not there; `beside` are those near it."""
     hint = "NAME.test.yaml tests NAME.yaml beside it; write recipe: FILE for another"
     stems = {_stem(one): one for one in beside}
-    near = nearest(_stem(found.recipe), stems)
+    near = nearest(_stem(suite.recipe), stems)
     if near:
-        meant = stems[near]
-        hint = f"did you mean '{meant}'?"
-        if found.said is None:
-            hint += f" Its tests are called {_stem(meant)}{ENDING}"
-    mark = found.said or Mark(file=found.file, line=1, column=1)
+        file = stems[near]
+        hint = f"did you mean '{file}'?"
+        if suite.place is None:
+            hint += f" Its tests are called {_stem(file)}{ENDING}"
+    mark = suite.place or Mark(file=suite.file, line=1, column=1)
     return Problem(
         mark=mark,
-        message=f"there is no recipe '{found.recipe}' to test",
+        message=f"there is no recipe '{suite.recipe}' to test",
         rule="test-of-nothing",
         hint=hint,
     )
@@ -86,21 +86,21 @@ def suite(data: bytes, file: str, schema: Mapping[str, Any]) -> Suite:
             file=file, recipe=recipe, text=document.text, problems=(*document.problems,) or (empty,)
         )
     root = document.root
-    found = [problem_at(one, root, "a test file") for one in violations(schema, root.plain())]
-    said = root.get("recipe")
+    problems = [problem_at(one, root, "a test file") for one in violations(schema, root.plain())]
+    entry = root.get("recipe")
     place = None
-    if said is not None and isinstance(said.value, str):
-        place = said.mark
-        recipe = posixpath.normpath(posixpath.join(posixpath.dirname(file), said.value))
-    if found:
-        return Suite(file=file, recipe=recipe, text=document.text, problems=tuple(found))
+    if entry is not None and isinstance(entry.value, str):
+        place = entry.mark
+        recipe = posixpath.normpath(posixpath.join(posixpath.dirname(file), entry.value))
+    if problems:
+        return Suite(file=file, recipe=recipe, text=document.text, problems=tuple(problems))
     cases = [
         Case(name=name, inputs=_inputs(node), node=node) for name, node in _children(root, "tests")
     ]
     if len(cases) > MAX_CASES:
-        told = beyond(root, f"this file has {len(cases):,} cases", MAX_CASES)
-        return Suite(file=file, recipe=recipe, text=document.text, problems=(told,), said=place)
-    locked, twice = _locked(root)
+        problem = beyond(root, f"this file has {len(cases):,} cases", MAX_CASES)
+        return Suite(file=file, recipe=recipe, text=document.text, problems=(problem,), place=place)
+    locked, twice = _snapshots(root)
     return Suite(
         file=file,
         recipe=recipe,
@@ -108,11 +108,11 @@ def suite(data: bytes, file: str, schema: Mapping[str, Any]) -> Suite:
         cases=tuple(cases),
         locked=locked,
         problems=tuple(twice),
-        said=place,
+        place=place,
     )
 
 
-def named(inputs: Inputs) -> str:
+def name_of(inputs: Inputs) -> str:
     """Return what a snapshot is called after its inputs; '' for the recipe as it is."""
     return "+".join((*inputs.profiles, *(["smoke"] if inputs.smoke else ())))
 
@@ -120,22 +120,22 @@ def named(inputs: Inputs) -> str:
 _HINT = "begin with: tests: {NAME: {stages: […]}}"
 
 
-def _locked(root: Node) -> tuple[dict[str, Inputs] | None, list[Problem]]:
-    said = root.get("snapshots")
-    if said is None:
+def _snapshots(root: Node) -> tuple[dict[str, Inputs] | None, list[Problem]]:
+    entry = root.get("snapshots")
+    if entry is None:
         return None, []
     locked: dict[str, Inputs] = {}
     twice = []
-    for node in said.value:
+    for node in entry.value:
         inputs = _inputs(node)
         name = node.get("name")
-        called = str(name.value) if name is not None else named(inputs)
-        if called in locked:
-            why = f"two snapshots are called '{called}'" if called else "two snapshots have no name"
+        title = str(name.value) if name is not None else name_of(inputs)
+        if title in locked:
+            why = f"two snapshots are called '{title}'" if title else "two snapshots have no name"
             twice.append(
                 Problem(mark=node.mark, message=why, rule="snapshot-name", hint="write name: NAME")
             )
-        locked[called] = inputs
+        locked[title] = inputs
     return locked, twice
 
 
@@ -154,6 +154,6 @@ def _inputs(node: Node) -> Inputs:
 
 
 def _children(node: Node, name: str) -> Iterator[tuple[str, Node]]:
-    said = node.get(name)
-    if said is not None and isinstance(said.value, dict):
-        yield from said.value.items()
+    branch = node.get(name)
+    if branch is not None and isinstance(branch.value, dict):
+        yield from branch.value.items()

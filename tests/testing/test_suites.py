@@ -73,18 +73,18 @@ def test_a_folder_is_searched_but_not_what_packages_and_runs_left_in_it(tmp_path
 def test_what_is_locked_is_the_recipe_and_each_profile_unless_its_test_file_says_more(tmp_path):
     (tmp_path / "a.yaml").write_text(RECIPE + "profiles: {p: {}, q: {}}\n", encoding="utf-8")
     recipe = f"{tmp_path}/a.yaml"
-    assert cases.locked(recipe) == {
+    assert cases.snapshot_inputs(recipe) == {
         "": Inputs(),
         "p": Inputs(profiles=("p",)),
         "q": Inputs(profiles=("q",)),
     }
     (tmp_path / "a.test.yaml").write_text("tests: {one: {}}\n", encoding="utf-8")
-    assert list(cases.locked(recipe)) == ["", "p", "q"]
+    assert list(cases.snapshot_inputs(recipe)) == ["", "p", "q"]
     (tmp_path / "a.test.yaml").write_text(
         "snapshots: [{profile: [q, p], smoke: true}, {name: x, set: {vars.a: [1]}}]\n",
         encoding="utf-8",
     )
-    assert cases.locked(recipe) == {
+    assert cases.snapshot_inputs(recipe) == {
         "q+p+smoke": Inputs(profiles=("q", "p"), smoke=True),
         "x": Inputs(sets=("vars.a=[1]",)),
     }
@@ -92,7 +92,7 @@ def test_what_is_locked_is_the_recipe_and_each_profile_unless_its_test_file_says
 
 def test_a_base_has_nothing_to_lock(tmp_path):
     (tmp_path / "base.yaml").write_text("version: 1\nvars: {a: 1}\n", encoding="utf-8")
-    assert cases.locked(f"{tmp_path}/base.yaml") == {}
+    assert cases.snapshot_inputs(f"{tmp_path}/base.yaml") == {}
 
 
 def test_the_environment_of_whoever_runs_it_changes_no_commands(tmp_path, monkeypatch):

@@ -10,25 +10,25 @@ from runner.base.formatting import laid_out
 from runner.base.values import read_as
 from runner.plan.model import Plan, Stage
 
-KEPT = ("name", "tool", "params", "outputs", "launch", "trainer")
+FIELDS = ("name", "tool", "params", "outputs", "launch", "trainer")
 
 
-def written(plan: Plan) -> str:
+def dump(plan: Plan) -> str:
     """Return a plan as JSON for people who read a diff: one value a line."""
-    stages = [{key: getattr(stage, key) for key in KEPT} for stage in plan.stages]
+    stages = [{key: getattr(stage, key) for key in FIELDS} for stage in plan.stages]
     return laid_out({"name": plan.name, "env": plan.env, "stages": stages}) + "\n"
 
 
 def read(text: str) -> Plan | None:
     """Return the plan that was locked; None for a text that holds none."""
     try:
-        said = json.loads(text)
-        return read_as({"file": "", **said}, Plan) if isinstance(said, Mapping) else None
+        value = json.loads(text)
+        return read_as({"file": "", **value}, Plan) if isinstance(value, Mapping) else None
     except ValueError:
         return None
 
 
 def bare(plan: Plan) -> Plan:
     """Return a plan with what is locked of it alone, to be compared with one that was."""
-    stages = tuple(Stage(**{key: getattr(stage, key) for key in KEPT}) for stage in plan.stages)
+    stages = tuple(Stage(**{key: getattr(stage, key) for key in FIELDS}) for stage in plan.stages)
     return Plan(name=plan.name, file="", stages=stages, env=plan.env)
