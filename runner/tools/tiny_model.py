@@ -107,16 +107,16 @@ def _problems(record: Mapping[str, int]) -> Iterator[tuple[str, str]]:
 
 
 def _require_same(target: Path, record: Mapping[str, Any]) -> None:
-    found = _read_record(target)
+    before = _read_record(target)
     missing = [name for name in FILES if not (target / name).is_file()]
-    if found is None:
+    if before is None:
         raise ToolError(f"{target} exists and is not a tiny model; name another path", "path")
     if missing:
         why = f"{target} lacks {', '.join(missing)}; remove the folder to rebuild it"
         raise ToolError(why, "path")
-    if found != record:
+    if before != record:
         raise ToolError(
-            f"{target} holds a tiny model of other parameters ({_difference(found, record)}); "
+            f"{target} holds a tiny model of other parameters ({_difference(before, record)}); "
             "name another path",
             "path",
         )
@@ -124,15 +124,15 @@ def _require_same(target: Path, record: Mapping[str, Any]) -> None:
 
 def _read_record(target: Path) -> dict[str, Any] | None:
     try:
-        found = reader.read_object(target / RECORD, reader.RECORD)
+        record = reader.read_object(target / RECORD, reader.RECORD)
     except (OSError, reader.NotJsonError):
         return None
-    return found if found.get("tool") == "tiny" else None
+    return record if record.get("tool") == "tiny" else None
 
 
-def _difference(found: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    names = [name for name in {**record, **found} if found.get(name) != record.get(name)]
-    return ", ".join(f"{name} {found.get(name)}, not {record.get(name)}" for name in names)
+def _difference(before: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    names = [name for name in {**record, **before} if before.get(name) != record.get(name)]
+    return ", ".join(f"{name} {before.get(name)}, not {record.get(name)}" for name in names)
 
 
 def _build_beside(target: Path, record: Mapping[str, Any]) -> None:

@@ -105,7 +105,7 @@ def test_a_line_without_a_prompt_is_a_category():
     assert read({"category": "a", "weight": 2}) == Category(name="a", rules=(), weight=2.0)
 
 
-RULES = tuple(AnswerRule(kind="contain", wanted="x", weight=weight) for weight in (3.0, 1.0))
+RULES = tuple(AnswerRule(kind="contain", target="x", weight=weight) for weight in (3.0, 1.0))
 
 
 def test_the_score_of_an_answer_is_the_share_of_its_rules_by_weight():
@@ -119,7 +119,7 @@ def added(*rows, weights=()):
     )
     for category, weight, is_held in rows:
         question = Question(
-            asked="prompt", prompt="p", id=None, category=category, rules=RULES[:1], weight=weight
+            key="prompt", prompt="p", id=None, category=category, rules=RULES[:1], weight=weight
         )
         scores.add(question, [Grade(rule=RULES[0], held=is_held)])
     return scores.figures()
@@ -146,7 +146,7 @@ def test_a_pattern_that_is_given_up_is_no_verdict_and_counts_as_not_held():
         raise TimeoutError
 
     for kind in ("match", "not_match"):
-        (found,) = verdicts((AnswerRule(kind=kind, wanted="x"),), "x", give_up)
+        (found,) = verdicts((AnswerRule(kind=kind, target="x"),), "x", give_up)
         assert found.held is None
         assert score([found]) == 0
 
@@ -206,7 +206,7 @@ def test_a_category_may_stand_after_its_prompts_and_its_rules_come_first(tmp_pat
         '{"category": "a", "rules": [{"exact": "shared"}]}',
     )
     assert found == []
-    asked = {line: [rule.wanted for rule in one.rules] for line, one in file.questions()}
+    asked = {line: [rule.target for rule in one.rules] for line, one in file.questions()}
     assert asked == {1: ["shared", "own"], 3: ["shared"], 4: ["b"]}
     assert [line for line, _ in file.questions(1)] == [1, 4]
     assert (file.count(), file.count(1)) == (3, 2)

@@ -105,15 +105,15 @@ class Model:
     ) -> Iterator[tuple[int, Answer]]:
         stream = importlib.import_module("mlx_lm.generate").stream_generate
         for number, prompt in prompts:
-            said: list[int] = []
+            tokens: list[int] = []
             reason = None
             for one in stream(
                 self.model, self.tokenizer, prompt, max_tokens=max_tokens, sampler=sampler
             ):
                 reason = one.finish_reason
                 if reason != "stop":
-                    said.append(one.token)
-            yield number, self._answer(said, cut=reason == "length")
+                    tokens.append(one.token)
+            yield number, self._answer(tokens, cut=reason == "length")
 
     def _together(
         self,
@@ -131,25 +131,25 @@ class Model:
         )
         waiting = iter(prompts)
         numbers: dict[int, int] = {}  # the number of each prompt the generator has, by its own
-        said: dict[int, list[int]] = {}
+        tokens: dict[int, list[int]] = {}
         try:
             while True:
                 for number, prompt in _fed(waiting, numbers, batch_size):
                     (uid,) = generator.insert([prompt], [max_tokens])
-                    numbers[uid], said[uid] = number, []
+                    numbers[uid], tokens[uid] = number, []
                 if not numbers:
                     return
                 for one in generator.next_generated():
                     if one.finish_reason != "stop":
-                        said[one.uid].append(one.token)
+                        tokens[one.uid].append(one.token)
                     if one.finish_reason is not None:
                         cut = one.finish_reason == "length"
-                        yield numbers.pop(one.uid), self._answer(said.pop(one.uid), cut=cut)
+                        yield numbers.pop(one.uid), self._answer(tokens.pop(one.uid), cut=cut)
         finally:
             generator.close()
 
-    def _answer(self, said: list[int], *, cut: bool) -> Answer:
-        return Answer(text=self.tokenizer.decode(said), tokens=len(said), cut=cut)
+    def _answer(self, tokens: list[int], *, cut: bool) -> Answer:
+        return Answer(text=self.tokenizer.decode(tokens), tokens=len(tokens), cut=cut)
 
 
 def _fed(
@@ -170,11 +170,11 @@ def _fed(
 def refuse_code(folder: Path) -> None:
     """Raise ToolError for a model that brings code: mlx-lm before 0.32 runs it without a word."""
     try:
-        said = reader.read_object(folder / "config.json", reader.CONFIG)
+        config = reader.read_object(folder / "config.json", reader.CONFIG)
     except (OSError, reader.NotJsonError):
         return
-    if "model_file" in said:
+    if "model_file" in config:
         raise ToolError(
-            f"{folder} brings code of its own ({said['model_file']}); "
+            f"{folder} brings code of its own ({config['model_file']}); "
             "set trust_remote_code: true to run it"
         )

@@ -20,17 +20,17 @@ class Grade(Struct, frozen=True, kw_only=True):
 
     rule: AnswerRule
     held: bool | None
-    seen: float | None = None
+    number: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as a reader of samples wants it: the rule as it is said, and held."""
-        said: dict[str, Any] = {self.rule.kind: self.rule.wanted}
+        record: dict[str, Any] = {self.rule.kind: self.rule.target}
         for name, default in (("tolerance", 0.0), ("ignore_case", False), ("weight", 1.0)):
             if getattr(self.rule, name) != default:
-                said[name] = getattr(self.rule, name)
+                record[name] = getattr(self.rule, name)
         if self.rule.kind == "number":
-            said["seen"] = self.seen
-        return {**said, "held": self.held}
+            record["seen"] = self.number
+        return {**record, "held": self.held}
 
 
 def verdicts(rules: Sequence[AnswerRule], answer: str, search: Search) -> list[Grade]:
@@ -38,41 +38,41 @@ def verdicts(rules: Sequence[AnswerRule], answer: str, search: Search) -> list[G
     return [_verdict(rule, answer, search) for rule in rules]
 
 
-def score(found: Sequence[Grade]) -> Fraction:
+def score(grades: Sequence[Grade]) -> Fraction:
     """Return the share of the rules that hold, by their weights."""
-    whole = sum(Fraction(str(one.rule.weight)) for one in found)
-    return sum((Fraction(str(one.rule.weight)) for one in found if one.held), Fraction()) / whole
+    whole = sum(Fraction(str(one.rule.weight)) for one in grades)
+    return sum((Fraction(str(one.rule.weight)) for one in grades if one.held), Fraction()) / whole
 
 
 def last_number(answer: str) -> float | None:
     """Return the last number in a text, None where there is none."""
-    found = _NUMBER.findall(_DASH.sub(" ", answer))
-    return float(found[-1].replace(",", "")) if found else None
+    numbers = _NUMBER.findall(_DASH.sub(" ", answer))
+    return float(numbers[-1].replace(",", "")) if numbers else None
 
 
 def _verdict(rule: AnswerRule, answer: str, search: Search) -> Grade:
-    wanted = rule.wanted
-    if isinstance(wanted, int | float):
-        seen = last_number(answer)
-        near = seen is not None and _near(seen, wanted, rule.tolerance)
-        return Grade(rule=rule, held=near, seen=seen)
+    target = rule.target
+    if isinstance(target, int | float):
+        number = last_number(answer)
+        near = number is not None and _near(number, target, rule.tolerance)
+        return Grade(rule=rule, held=near, number=number)
     if rule.kind in {"match", "not_match"}:
         try:
-            return Grade(rule=rule, held=search(wanted, answer) is (rule.kind == "match"))
+            return Grade(rule=rule, held=search(target, answer) is (rule.kind == "match"))
         except TimeoutError:
             return Grade(rule=rule, held=None)
     if rule.ignore_case:
-        wanted, answer = wanted.casefold(), answer.casefold()
+        target, answer = target.casefold(), answer.casefold()
     if rule.kind == "exact":
-        return Grade(rule=rule, held=answer.strip() == wanted.strip())
-    return Grade(rule=rule, held=(wanted in answer) is (rule.kind == "contain"))
+        return Grade(rule=rule, held=answer.strip() == target.strip())
+    return Grade(rule=rule, held=(target in answer) is (rule.kind == "contain"))
 
 
-def _near(seen: float, wanted: float, tolerance: float) -> bool:
+def _near(number: float, target: float, tolerance: float) -> bool:
     """Compare as the numbers are written: 0.3 is within 0.1 of 0.2, which floats deny."""
-    if seen in {float("inf"), float("-inf")}:
+    if number in {float("inf"), float("-inf")}:
         return False
-    exact = [Fraction(str(value)) for value in (seen, wanted, tolerance)]
+    exact = [Fraction(str(value)) for value in (number, target, tolerance)]
     return abs(exact[0] - exact[1]) <= exact[2]
 
 
@@ -98,15 +98,15 @@ class Scores:
         self._sums: dict[str, Sum] = {}
         self.undecided = 0
 
-    def add(self, question: Question, found: Sequence[Grade]) -> None:
+    def add(self, question: Question, grades: Sequence[Grade]) -> None:
         """Add the verdicts on one answer."""
         one = self._sums.setdefault(question.category, Sum())
         weight = Fraction(str(question.weight))
         one.rows += 1
-        one.passed += all(verdict.held for verdict in found)
+        one.passed += all(verdict.held for verdict in grades)
         one.weight += weight
-        one.points += weight * score(found)
-        self.undecided += sum(verdict.held is None for verdict in found)
+        one.points += weight * score(grades)
+        self.undecided += sum(verdict.held is None for verdict in grades)
 
     def figures(self) -> dict[str, Any]:
         """Return the figures of a report; there must be a question.
@@ -119,10 +119,10 @@ class Scores:
         whole = sum((weights[n] * one.score for n, one in self._sums.items()), Fraction())
         rows = sum(one.rows for one in self._sums.values())
         passed = Fraction(sum(one.passed for one in self._sums.values()), rows)
-        named = {name: one for name, one in self._sums.items() if name}
+        sums = {name: one for name, one in self._sums.items() if name}
         return {
             "score": float(whole / sum(weights.values())),
-            **{f"score_{name}": float(one.score) for name, one in named.items()},
+            **{f"score_{name}": float(one.score) for name, one in sums.items()},
             "passed": float(passed),
             "rows": rows,
             "undecided": self.undecided,
@@ -133,10 +133,10 @@ class Scores:
                     "rows": one.rows,
                     "passed": one.passed,
                 }
-                for name, one in named.items()
+                for name, one in sums.items()
             },
         }
 
     def _weight(self, name: str) -> Fraction:
-        known = self._categories.get(name)
-        return Fraction(str(known.weight)) if known else Fraction(1)
+        category = self._categories.get(name)
+        return Fraction(str(category.weight)) if category else Fraction(1)

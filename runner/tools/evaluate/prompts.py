@@ -19,9 +19,9 @@ from runner.data.rows.row import dotted, kind
 
 Json = Mapping[str, Any]
 Path = tuple[str | int, ...]
-ASKED = ("prompt", "messages", "text")
+PROMPT_KEYS = ("prompt", "messages", "text")
 KINDS = ("contain", "match", "exact", "number", "not_contain", "not_match")
-_MEMBERS = (*ASKED, "id", "category", "rules", "weight")
+_MEMBERS = (*PROMPT_KEYS, "id", "category", "rules", "weight")
 _OPTIONS = {
     "weight": KINDS,
     "ignore_case": ("contain", "not_contain", "exact"),
@@ -35,19 +35,19 @@ class AnswerRule(Struct, frozen=True, kw_only=True):
     """What an answer must be like: one of KINDS, and what it asks for."""
 
     kind: str
-    wanted: str | float
+    target: str | float
     weight: float = 1.0
     ignore_case: bool = False
     tolerance: float = 0.0
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """A prompt and what its answer is judged by; `asked` says in which of ASKED it came.
+    """A prompt and what its answer is judged by; `key` says in which of PROMPT_KEYS it came.
 
     `prompt` is a text, or a list of messages.
     """
 
-    asked: str
+    key: str
     prompt: Any
     id: str | None
     category: str
@@ -71,14 +71,14 @@ def read(row: Any) -> Question | Category | list[Flaw]:
     flaws = [*_half_flaws(row, ()), *_flaws(row)]
     if flaws:
         return flaws
-    rules = tuple(_rule(said) for said in row.get("rules", ()))
+    rules = tuple(_rule(rule) for rule in row.get("rules", ()))
     weight = float(row.get("weight", 1))
-    asked = next((name for name in ASKED if name in row), "")
-    if not asked:
+    key = next((name for name in PROMPT_KEYS if name in row), "")
+    if not key:
         return Category(name=row["category"], rules=rules, weight=weight)
     return Question(
-        asked=asked,
-        prompt=row[asked],
+        key=key,
+        prompt=row[key],
         id=row.get("id"),
         category=row.get("category", ""),
         rules=rules,
@@ -88,19 +88,19 @@ def read(row: Any) -> Question | Category | list[Flaw]:
 
 def messages_of(question: Question, system_prompt: str | None) -> list[Any] | None:
     """Return what a question is through a chat template; None for one that goes without."""
-    if question.asked == "text":
+    if question.key == "text":
         return None
-    if question.asked == "messages":
-        found: list[Any] = question.prompt
-        return found
+    if question.key == "messages":
+        messages: list[Any] = question.prompt
+        return messages
     system = [{"role": "system", "content": system_prompt}] if system_prompt else []
     return [*system, {"role": "user", "content": question.prompt}]
 
 
-def _rule(said: Json) -> AnswerRule:
-    name = next(name for name in KINDS if name in said)
-    options = {key: said[key] for key in _OPTIONS if key in said}
-    return AnswerRule(kind=name, wanted=said[name], **options)
+def _rule(row: Json) -> AnswerRule:
+    name = next(name for name in KINDS if name in row)
+    options = {key: row[key] for key in _OPTIONS if key in row}
+    return AnswerRule(kind=name, target=row[name], **options)
 
 
 def _flaws(row: Json) -> Iterator[Flaw]:
@@ -115,7 +115,7 @@ def _flaws(row: Json) -> Iterator[Flaw]:
                 hint=hint,
                 path=(name,),
             )
-    yield from _asked_flaws(row)
+    yield from _prompt_flaws(row)
     yield from _weight_flaws(row, ())
     if "id" in row and not isinstance(row["id"], str):
         yield _type(("id",), "a text", row["id"])
@@ -126,8 +126,8 @@ def _flaws(row: Json) -> Iterator[Flaw]:
         hint = 'write "rules": [{"contain": "…"}]'
         yield replace(_type(("rules",), "a list", rules), hint=hint)
         return
-    for at, said in enumerate(rules):
-        yield from _rule_flaws(said, ("rules", at))
+    for at, rule in enumerate(rules):
+        yield from _rule_flaws(rule, ("rules", at))
 
 
 def _half_flaws(value: Any, path: Path) -> Iterator[Flaw]:
@@ -148,28 +148,28 @@ def _half_flaws(value: Any, path: Path) -> Iterator[Flaw]:
         yield from _half_flaws(inner, (*path, key))
 
 
-def _asked_flaws(row: Json) -> Iterator[Flaw]:
-    found = [name for name in ASKED if name in row]
-    if len(found) > 1:
+def _prompt_flaws(row: Json) -> Iterator[Flaw]:
+    keys = [name for name in PROMPT_KEYS if name in row]
+    if len(keys) > 1:
         hint = "keep one: a prompt and messages go through the chat template, a text does not"
         yield Flaw(
             rule="prompt-asked-twice",
-            message=f"has both {' and '.join(found)}",
+            message=f"has both {' and '.join(keys)}",
             hint=hint,
-            path=(found[1],),
+            path=(keys[1],),
         )
-    elif not found and "category" not in row:
+    elif not keys and "category" not in row:
         hint = 'write "prompt": …; a line without one says what holds for a "category"'
         yield Flaw(rule="prompt-missing", message="asks nothing", hint=hint)
-    elif found == ["messages"]:
+    elif keys == ["messages"]:
         yield from _message_flaws(row["messages"])
-    elif found:
-        value = row[found[0]]
+    elif keys:
+        value = row[keys[0]]
         if not isinstance(value, str):
-            yield _type((found[0],), "a text", value)
+            yield _type((keys[0],), "a text", value)
         elif not value.strip():
             yield Flaw(
-                rule="prompt-missing", message=f"has an empty {found[0]}", hint="", path=(found[0],)
+                rule="prompt-missing", message=f"has an empty {keys[0]}", hint="", path=(keys[0],)
             )
 
 
@@ -213,13 +213,13 @@ def _category_flaws(name: Any) -> Iterator[Flaw]:
         )
 
 
-def _rule_flaws(said: Any, path: Path) -> Iterator[Flaw]:
+def _rule_flaws(rule: Any, path: Path) -> Iterator[Flaw]:
     where = dotted(path)
-    if not isinstance(said, dict):
-        yield replace(_type(path, "an object", said), hint='write {"contain": "…"}')
+    if not isinstance(rule, dict):
+        yield replace(_type(path, "an object", rule), hint='write {"contain": "…"}')
         return
-    kinds = [name for name in said if name in KINDS]
-    unknown = [name for name in said if name not in KINDS and name not in _OPTIONS]
+    kinds = [name for name in rule if name in KINDS]
+    unknown = [name for name in rule if name not in KINDS and name not in _OPTIONS]
     for name in unknown:
         hint = suggest(name, (*KINDS, *_OPTIONS), f"known are {listing(KINDS)}")
         why = f"has the unknown key '{name}' in {where}"
@@ -232,12 +232,12 @@ def _rule_flaws(said: Any, path: Path) -> Iterator[Flaw]:
             )
         return
     (name,) = kinds
-    yield from _wanted_flaws(name, said[name], (*path, name))
-    yield from _weight_flaws(said, path)
-    yield from _option_flaws(name, said, path)
+    yield from _target_flaws(name, rule[name], (*path, name))
+    yield from _weight_flaws(rule, path)
+    yield from _option_flaws(name, rule, path)
 
 
-def _wanted_flaws(name: str, value: Any, path: Path) -> Iterator[Flaw]:
+def _target_flaws(name: str, value: Any, path: Path) -> Iterator[Flaw]:
     if name == "number":
         if not _is_number(value):
             yield _type(path, "a number", value)
@@ -255,26 +255,26 @@ def _wanted_flaws(name: str, value: Any, path: Path) -> Iterator[Flaw]:
         if why:
             why = f"has no regular expression as {dotted(path)}: {why}"
             plain = {"match": "contain", "not_match": "not_contain"}[name]
-            said = json.dumps(value, ensure_ascii=False)
-            hint = f'where the text itself is meant: "{plain}": {said}'
+            text = json.dumps(value, ensure_ascii=False)
+            hint = f'where the text itself is meant: "{plain}": {text}'
             yield Flaw(rule="prompt-pattern", message=why, hint=hint, path=path)
 
 
-def _option_flaws(name: str, said: Json, path: Path) -> Iterator[Flaw]:
+def _option_flaws(name: str, rule: Json, path: Path) -> Iterator[Flaw]:
     for option, kinds in _OPTIONS.items():
-        if option in said and name not in kinds:
+        if option in rule and name not in kinds:
             why = f"has {option} in {dotted(path)}, which '{name}' does not read"
             hint = "write (?i) in the pattern" if option == "ignore_case" else "remove it"
             yield Flaw(rule="prompt-rule", message=why, hint=hint, path=(*path, option))
-    if not isinstance(said.get("ignore_case", False), bool):
-        yield _type((*path, "ignore_case"), "true or false", said["ignore_case"])
-    tolerance = said.get("tolerance", 0)
+    if not isinstance(rule.get("ignore_case", False), bool):
+        yield _type((*path, "ignore_case"), "true or false", rule["ignore_case"])
+    tolerance = rule.get("tolerance", 0)
     if not _is_number(tolerance) or tolerance < 0:
         yield _type((*path, "tolerance"), "a number of at least 0", tolerance)
 
 
-def _weight_flaws(said: Json, path: Path) -> Iterator[Flaw]:
-    weight = said.get("weight", 1)
+def _weight_flaws(row: Json, path: Path) -> Iterator[Flaw]:
+    weight = row.get("weight", 1)
     if not _is_number(weight) or weight <= 0:
         yield _type((*path, "weight"), "a number above 0", weight)
 
@@ -294,11 +294,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _type(path: Path, wanted: str, value: Any) -> Flaw:
-    seen = shown(value) if isinstance(value, bool | int | float | str) else kind(value)
+def _type(path: Path, target: str, value: Any) -> Flaw:
+    text = shown(value) if isinstance(value, bool | int | float | str) else kind(value)
     return Flaw(
         rule="prompt-type",
-        message=f"has {seen} as {dotted(path)}, not {wanted}",
+        message=f"has {text} as {dotted(path)}, not {target}",
         hint="",
         path=path,
     )

@@ -48,20 +48,20 @@ class Prompts(Struct, frozen=True, kw_only=True):
 
         `limit` is the most of each category. Only for a file without a problem.
         """
-        seen: dict[str, int] = {}
+        counts: dict[str, int] = {}
         with opened(self.file) as stream:
             for line, offset in zip(self.lines, self.offsets, strict=True):
                 stream.seek(offset)
-                found = read(parse(stream.readline())[0])
-                if not isinstance(found, Question):
+                question = read(parse(stream.readline())[0])
+                if not isinstance(question, Question):
                     raise OSError(f"{self.file} was changed while it was read")
-                seen[found.category] = seen.get(found.category, 0) + 1
-                if limit is None or seen[found.category] <= limit:
-                    yield line, replace(found, rules=self._rules(found))
+                counts[question.category] = counts.get(question.category, 0) + 1
+                if limit is None or counts[question.category] <= limit:
+                    yield line, replace(question, rules=self._rules(question))
 
     def _rules(self, question: Question) -> tuple[AnswerRule, ...]:
-        known = self.categories.get(question.category)
-        return (*(known.rules if known else ()), *question.rules)
+        category = self.categories.get(question.category)
+        return (*(category.rules if category else ()), *question.rules)
 
 
 def survey(file: Path) -> Prompts:
@@ -85,7 +85,7 @@ class _PromptsReader:
         self.problems: list[Problem] = []
         self.more = 0
         self.categories: dict[str, Category] = {}
-        self.said: dict[str, int] = {}  # the line of each category's own
+        self.line_of: dict[str, int] = {}  # the line of each category's own
         self.used: dict[str, int] = {}  # the first question of each category
         self.bare: dict[str, int] = {}  # the first question of each without rules of its own
         self.rows: dict[str, int] = {}
@@ -98,34 +98,35 @@ class _PromptsReader:
         if not line.strip():
             return
         try:
-            found = read(parse(line)[0])
+            entry = read(parse(line)[0])
         except RowError as error:
             self.tell(number, line, error.flaw)
             return
-        if isinstance(found, list):
-            for flaw in found:
+        if isinstance(entry, list):
+            for flaw in entry:
                 self.tell(number, line, flaw)
-        elif isinstance(found, Category):
-            self.category(number, line, found)
+        elif isinstance(entry, Category):
+            self.category(number, line, entry)
         else:
-            self.used.setdefault(found.category, number)
-            self.rows[found.category] = self.rows.get(found.category, 0) + 1
-            self.chats = self.chats or (number if found.asked != "text" else 0)
-            if not found.rules:
-                self.bare.setdefault(found.category, number)
+            self.used.setdefault(entry.category, number)
+            self.rows[entry.category] = self.rows.get(entry.category, 0) + 1
+            self.chats = self.chats or (number if entry.key != "text" else 0)
+            if not entry.rules:
+                self.bare.setdefault(entry.category, number)
             self.offsets.append(offset)
             self.lines.append(number)
 
-    def category(self, number: int, line: bytes, found: Category) -> None:
+    def category(self, number: int, line: bytes, category: Category) -> None:
         """Keep what a line says of a category; it is said once."""
-        if found.name in self.said:
-            why = f"says category '{found.name}' again, first said at line {self.said[found.name]}"
+        name = category.name
+        if name in self.line_of:
+            why = f"says category '{name}' again, first said at line {self.line_of[name]}"
             flaw = Flaw(
                 rule="prompt-category", message=why, hint="keep one of them", path=("category",)
             )
             self.tell(number, line, flaw)
-        self.said.setdefault(found.name, number)
-        self.categories.setdefault(found.name, found)
+        self.line_of.setdefault(name, number)
+        self.categories.setdefault(name, category)
 
     def end(self) -> Prompts:
         """Tell what only the whole file shows, and return what was read."""
@@ -142,7 +143,7 @@ class _PromptsReader:
                     b"",
                     Flaw(rule="prompt-rule", message="has no rule to judge it by", hint=hint),
                 )
-        for name, number in self.said.items():
+        for name, number in self.line_of.items():
             if sound and name not in self.used:
                 why = f"says category '{name}', and no question is of it"
                 self.tell(

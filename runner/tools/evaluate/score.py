@@ -44,21 +44,21 @@ class Sheet:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.written = 0
+        self.count = 0
         self.early: dict[int, str] = {}
 
     def put(self, number: int, sample: dict[str, Any]) -> None:
         """Keep the sample of question `number`; write it once those before it are written."""
         self.early[number] = json.dumps(sample, ensure_ascii=False) + "\n"
-        while self.written in self.early:
-            self.stream.write(self.early.pop(self.written))
-            self.written += 1
+        while self.count in self.early:
+            self.stream.write(self.early.pop(self.count))
+            self.count += 1
         self.stream.flush()
 
     @property
-    def kept(self) -> int:
+    def total(self) -> int:
         """How many samples it has, written or to be written at the end."""
-        return self.written + len(self.early)
+        return self.count + len(self.early)
 
     def end(self) -> None:
         """Write what is left where one before it was never answered."""
@@ -78,14 +78,14 @@ class Scoring(Struct, kw_only=True):
     system_prompt: str | None
     template: Mapping[str, Any]
     answer_after: str | None
-    asked: dict[int, tuple[int, Question]] = field(default_factory=dict)
+    pending: dict[int, tuple[int, Question]] = field(default_factory=dict)
     tokens: int = 0
     cut: int = 0
 
     def questions(self) -> Iterator[tuple[int, list[int]]]:
         """Yield each question's number and tokens, and remember it until it is answered."""
         for number, (line, question) in enumerate(self.prompts.questions(self.limit)):
-            self.asked[number] = line, question
+            self.pending[number] = line, question
             try:
                 yield number, self.model.tokens(question, self.system_prompt, self.template)
             except ValueError as error:
@@ -94,22 +94,22 @@ class Scoring(Struct, kw_only=True):
 
     def take(self, number: int, answer: Answer) -> None:
         """Judge the answer to a question, and keep it."""
-        line, question = self.asked.pop(number)
-        judged = answer.text
+        line, question = self.pending.pop(number)
+        text = answer.text
         if self.answer_after:
-            judged = judged.rpartition(self.answer_after)[2]
-        found = grade.verdicts(question.rules, judged, search)
-        for verdict in found:
+            text = text.rpartition(self.answer_after)[2]
+        grades = grade.verdicts(question.rules, text, search)
+        for verdict in grades:
             if verdict.held is None:
                 printer.say(
                     f"{self.prompts.file}:{line}: gave up {verdict.rule.kind} "
-                    f"{verdict.rule.wanted!r} after {PATIENCE:g} s; it counts as not held. "
+                    f"{verdict.rule.target!r} after {PATIENCE:g} s; it counts as not held. "
                     "Nested repeats such as (a+)+ take forever: write the pattern without them"
                 )
-        self.scores.add(question, found)
+        self.scores.add(question, grades)
         self.tokens += answer.tokens
         self.cut += answer.cut
-        self.sheet.put(number, _sample(line, question, answer, found))
+        self.sheet.put(number, _sample(line, question, answer, grades))
 
 
 def score(prompts: Prompts, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -170,11 +170,11 @@ def _answer_all(scoring: Scoring, arguments: argparse.Namespace) -> None:
     try:
         for number, answer in answers:
             scoring.take(number, answer)
-            meter.show(scoring.sheet.kept)
+            meter.show(scoring.sheet.total)
     except KeyboardInterrupt:
         place = arguments.out / PART
         printer.say(
-            f"stopped: {scoring.sheet.kept} of {meter.total} are answered, and kept in {place}"
+            f"stopped: {scoring.sheet.total} of {meter.total} are answered, and kept in {place}"
         )
         raise
     finally:
@@ -213,16 +213,16 @@ class AnswerMeter:
         self.total = total
         self.live = sys.stderr.isatty()
         self.tenth = 0
-        self.said = time.monotonic()
+        self.last = time.monotonic()
 
     def show(self, done: int) -> None:
         """Show how many are answered."""
         tenth = 10 * done // self.total
         if self.live:
             printer.redraw(f"answered {done} of {self.total}")
-        elif tenth > self.tenth or time.monotonic() > self.said + 60:
+        elif tenth > self.tenth or time.monotonic() > self.last + 60:
             printer.say(f"answered {done} of {self.total}")
-            self.tenth, self.said = tenth, time.monotonic()
+            self.tenth, self.last = tenth, time.monotonic()
 
     def end(self) -> None:
         """Leave an empty line."""
@@ -231,17 +231,17 @@ class AnswerMeter:
 
 
 def _sample(
-    line: int, question: Question, answer: Answer, found: Sequence[grade.Grade]
+    line: int, question: Question, answer: Answer, grades: Sequence[grade.Grade]
 ) -> dict[str, Any]:
-    known = {"id": question.id, "category": question.category}
+    labels = {"id": question.id, "category": question.category}
     return {
         "line": line,
-        **{name: value for name, value in known.items() if value},
-        question.asked: question.prompt,
+        **{name: value for name, value in labels.items() if value},
+        question.key: question.prompt,
         "answer": answer.text,
         "cut": answer.cut,
-        "score": float(grade.score(found)),
-        "rules": [verdict.as_dict() for verdict in found],
+        "score": float(grade.score(grades)),
+        "rules": [verdict.as_dict() for verdict in grades],
     }
 
 
@@ -323,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(Exit.STAGE_FAILED) from error
     except KeyboardInterrupt as stop:
         raise SystemExit(Exit.INTERRUPTED) from stop
-    printer.show("\n".join(_told(report, arguments.out)))
+    printer.show("\n".join(_summary(report, arguments.out)))
 
 
 @contextmanager
@@ -340,7 +340,7 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _told(report: Mapping[str, Any], out: Path) -> Iterator[str]:
+def _summary(report: Mapping[str, Any], out: Path) -> Iterator[str]:
     """Yield the scores as a person reads them."""
     yield (
         f"score {report['score']:.4g} of {counted(report['rows'], 'prompt')}; "

@@ -15,7 +15,7 @@ from runner.runs.audit import total
 from runner.runs.manifest import State
 
 
-class Published(Struct, frozen=True, kw_only=True):
+class CardFields(Struct, frozen=True, kw_only=True):
     """What a card is about; `kind` is "model" or "adapter", the rest as the recipe says it."""
 
     repo_id: str
@@ -31,13 +31,13 @@ class Published(Struct, frozen=True, kw_only=True):
     quantized: bool = False
 
 
-def card(said: Published, made: Report | None, places: Mapping[str, str]) -> str:
+def card(fields: CardFields, report: Report | None, places: Mapping[str, str]) -> str:
     """Return the text of a card; `places` are paths of this machine and what stands for each.
 
     Without a run the card says so in place of its sections.
     """
-    lines = ["---", _front(said).rstrip("\n"), "---", "", *_head(said, made), *_use(said)]
-    lines += list(_sections(made)) if made else [*_title("How it was made"), NO_RUN]
+    lines = ["---", _front(fields).rstrip("\n"), "---", "", *_head(fields, report), *_use(fields)]
+    lines += list(_sections(report)) if report else [*_title("How it was made"), NO_RUN]
     text = "\n".join(lines)
     for path in sorted(places, key=len, reverse=True):
         short = places[path].replace("\\", r"\\")
@@ -51,60 +51,62 @@ NO_RUN = (
 )
 
 
-def _front(said: Published) -> str:
-    known: dict[str, Any] = {
-        "license": said.license,
-        "license_name": said.license_name,
-        "license_link": said.license_link,
-        "base_model": said.base_model,
-        "base_model_relation": _relation(said) if said.base_model else None,
-        "language": list(said.language),
-        "datasets": list(said.datasets),
+def _front(fields: CardFields) -> str:
+    entries: dict[str, Any] = {
+        "license": fields.license,
+        "license_name": fields.license_name,
+        "license_link": fields.license_link,
+        "base_model": fields.base_model,
+        "base_model_relation": _relation(fields) if fields.base_model else None,
+        "language": list(fields.language),
+        "datasets": list(fields.datasets),
         "library_name": "mlx",
         "pipeline_tag": "text-generation",
-        "tags": list(dict.fromkeys(["mlx", "run-recipe", *_kinds(said), *said.tags])),
+        "tags": list(dict.fromkeys(["mlx", "run-recipe", *_kinds(fields), *fields.tags])),
     }
-    kept = {key: value for key, value in known.items() if value}
-    return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+    front = {key: value for key, value in entries.items() if value}
+    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
 
 
-def _relation(said: Published) -> str:
-    return "adapter" if said.kind == "adapter" else "quantized" if said.quantized else "finetune"
+def _relation(fields: CardFields) -> str:
+    return (
+        "adapter" if fields.kind == "adapter" else "quantized" if fields.quantized else "finetune"
+    )
 
 
-def _kinds(said: Published) -> list[str]:
-    return ["lora"] if said.kind == "adapter" else []
+def _kinds(fields: CardFields) -> list[str]:
+    return ["lora"] if fields.kind == "adapter" else []
 
 
-def _head(said: Published, made: Report | None) -> Iterator[str]:
-    yield f"# {said.repo_id.rpartition('/')[2]}"
+def _head(fields: CardFields, report: Report | None) -> Iterator[str]:
+    yield f"# {fields.repo_id.rpartition('/')[2]}"
     yield ""
-    about = visible.text(said.description) or (
-        markdown(made.manifest.plan.description) if made else ""
+    about = visible.text(fields.description) or (
+        markdown(report.manifest.plan.description) if report else ""
     )
     if about:
         yield from (about, "")
-    if made and made.manifest.plan.smoke:
+    if report and report.manifest.plan.smoke:
         yield from ("**Made by a smoke run at toy scale: its weights are as good as random.**", "")
 
 
-def _use(said: Published) -> Iterator[str]:
+def _use(fields: CardFields) -> Iterator[str]:
     yield from _title("Use")
-    name = said.repo_id.rpartition("/")[2]
-    if said.kind == "adapter":
-        base = said.base_model or "BASE_MODEL"
+    name = fields.repo_id.rpartition("/")[2]
+    if fields.kind == "adapter":
+        base = fields.base_model or "BASE_MODEL"
         lines = [
-            f"hf download {said.repo_id} --local-dir {name}",
+            f"hf download {fields.repo_id} --local-dir {name}",
             f'mlx_lm.generate --model {base} --adapter-path {name} --prompt "…"',
         ]
     else:
-        lines = [f'mlx_lm.generate --model {said.repo_id} --prompt "…"']
+        lines = [f'mlx_lm.generate --model {fields.repo_id} --prompt "…"']
     yield from _fenced("sh", "\n".join(lines))
 
 
-def _sections(made: Report) -> Iterator[str]:
+def _sections(report: Report) -> Iterator[str]:
     """Yield what the run says: figures, gates, audit, recipe, script, versions."""
-    ran = [stage for stage in made.stages if stage.record.state is State.FINISHED]
+    ran = [stage for stage in report.stages if stage.record.state is State.FINISHED]
     records = [stage.record for stage in ran]
     rows = [(one.name, *figures) for one in records for figures in sorted(one.metrics.items())]
     if rows:
@@ -120,27 +122,31 @@ def _sections(made: Report) -> Iterator[str]:
         yield from _title("Expected")
         marks = {True: "x", False: " "}
         yield from (
-            f"- [{marks[held]}] {markdown(stage)}: {code(said)}" for stage, said, held in gates
+            f"- [{marks[holds]}] {markdown(stage)}: {code(expectation)}"
+            for stage, expectation, holds in gates
         )
         yield ""
-        if made.manifest.plan.smoke:
+        if report.manifest.plan.smoke:
             yield from ("A smoke run enforces none of these.", "")
     yield from _title("Audit")
-    seen = [row.verdict for stage in ran for row in stage.rows if row.verdict is not None]
-    yield from (f"{total(seen) if seen else 'No stage has been audited'}.", "")
+    verdicts = [row.verdict for stage in ran for row in stage.rows if row.verdict is not None]
+    yield from (f"{total(verdicts) if verdicts else 'No stage has been audited'}.", "")
     yield from (f"- {stage.record.name}: {stage.audit}" for stage in ran)
     yield ""
-    for title, kind, text in (("Recipe", "yaml", made.recipe), ("Commands", "sh", made.commands)):
+    for title, kind, text in (
+        ("Recipe", "yaml", report.recipe),
+        ("Commands", "sh", report.commands),
+    ):
         if text:
             yield from _title(title)
             yield from ("<details><summary>every parameter of every stage</summary>", "")
             yield from _fenced(kind, text.rstrip("\n"))
             yield from ("</details>", "")
     yield from _title("Made with")
-    facts = made.manifest.facts
+    facts = report.manifest.facts
     packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
     versions = f"run-recipe {facts['run_recipe']}, Python {facts['python']}, {packages}"
-    yield f"{versions}; run {made.manifest.plan.name}/{made.manifest.id}."
+    yield f"{versions}; run {report.manifest.plan.name}/{report.manifest.id}."
 
 
 def _title(text: str) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from runner.report import gather
 from runner.runs import history
 from runner.system import files as disk
 from runner.system import printer, reader
-from runner.tools.publish.card import Published, card
+from runner.tools.publish.card import CardFields, card
 from runner.tools.publish.repository import Repository
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
 
     kind: str
     files: Mapping[str, Path]
-    kept: Mapping[str, str]
+    omissions: Mapping[str, str]
 
     @property
     def bytes(self) -> int:
@@ -67,24 +67,24 @@ def pack(folder: Path) -> Parcel:
     names = {entry.name for entry in folder.iterdir()}
     adapter = "adapter_config.json" in names
     kind = "adapter" if adapter else "model"
-    wanted: Sequence[str] = ADAPTER if adapter else MODEL
-    needed = "adapters.safetensors" if adapter else "*.safetensors"
+    patterns: Sequence[str] = ADAPTER if adapter else MODEL
+    weights = "adapters.safetensors" if adapter else "*.safetensors"
     if not adapter and "config.json" not in names:
         raise ToolError(f"{folder} is neither a model (config.json) nor an adapter")
     files: dict[str, Path] = {}
-    kept: dict[str, str] = {}
+    omissions: dict[str, str] = {}
     for entry in sorted(folder.iterdir()):
-        why = _why_kept(entry, kind, wanted)
+        why = _why_left_out(entry, kind, patterns)
         if why:
-            kept[entry.name] = why
+            omissions[entry.name] = why
         else:
             files[entry.name] = entry
-    if not fnmatch.filter(files, needed):
-        raise ToolError(f"{folder} has no {needed}: its weights are not there")
-    return Parcel(kind=kind, files=files, kept=kept)
+    if not fnmatch.filter(files, weights):
+        raise ToolError(f"{folder} has no {weights}: its weights are not there")
+    return Parcel(kind=kind, files=files, omissions=omissions)
 
 
-def _why_kept(entry: Path, kind: str, wanted: Sequence[str]) -> str:
+def _why_left_out(entry: Path, kind: str, patterns: Sequence[str]) -> str:
     """Return why something of a folder is not published, '' where it is."""
     name = entry.name
     reasons = {
@@ -94,7 +94,7 @@ def _why_kept(entry: Path, kind: str, wanted: Sequence[str]) -> str:
         "no file": not entry.is_file(),
         "a checkpoint": kind == "adapter" and name.endswith("_adapters.safetensors"),
         f"no part of {'an adapter' if kind == 'adapter' else 'a model'}": not any(
-            fnmatch.fnmatchcase(name, one) for one in wanted
+            fnmatch.fnmatchcase(name, one) for one in patterns
         ),
     }
     return next((why for why, holds in reasons.items() if holds), "")
@@ -105,28 +105,28 @@ def refuse_secrets(files: Mapping[str, Path], text: str) -> None:
 
     A secret is also what a variable of this process's environment holds whose name says so.
     """
-    known = secrets.Mask(secrets.values(os.environ))
+    mask = secrets.Mask(secrets.values(os.environ))
     for name, path in files.items():
         if path.suffix in TEXTS or name.startswith(("LICENSE", "NOTICE")):
             with reader.opened(path) as stream:
                 for number, line in enumerate(stream, 1):
-                    _refuse_secret(line, f"{path}:{number}", known)
+                    _refuse_secret(line, f"{path}:{number}", mask)
     for number, row in enumerate(text.encode().splitlines(), 1):
-        _refuse_secret(row, f"{CARD}:{number}", known)
+        _refuse_secret(row, f"{CARD}:{number}", mask)
 
 
-def _refuse_secret(line: bytes, place: str, known: secrets.Mask) -> None:
+def _refuse_secret(line: bytes, place: str, mask: secrets.Mask) -> None:
     start = secrets.looks_like_one(line)
     if start:
         raise ToolError(f"{place}: '{start}…' looks like a secret; nothing is uploaded. Remove it")
-    if known.finds(line.decode("utf-8", "replace")):
+    if mask.finds(line.decode("utf-8", "replace")):
         raise ToolError(f"{place}: holds a secret of the environment; nothing is uploaded")
 
 
-def run_of(path: Path, said: Path | None) -> Report | None:
+def run_of(path: Path, run: Path | None) -> Report | None:
     """Return the report of the run that made a folder: the one it lies in, unless one is said."""
-    if said is not None:
-        return gather.gather(history.find(said.parent, str(said)))
+    if run is not None:
+        return gather.gather(history.find(run.parent, str(run)))
     for folder in path.resolve().parents:
         manifest = history.read(folder) if (folder / "run.json").is_file() else None
         if manifest is not None:
@@ -134,16 +134,16 @@ def run_of(path: Path, said: Path | None) -> Report | None:
     return None
 
 
-def base_of(folder: Path, made: Report | None) -> str | None:
+def base_of(folder: Path, report: Report | None) -> str | None:
     """Return the hub id of the model that a run or an adapter started from, where there is one."""
     config = disk.read_json(folder / "adapter_config.json") or {}
-    named = [config.get("model")]
-    for stage in made.manifest.plan.stages if made else ():
+    candidates = [config.get("model")]
+    for stage in report.manifest.plan.stages if report else ():
         tool = load.catalog().get(stage.tool)
         for name, parameter in (tool.parameters if tool else {}).items():
             if parameter.input_kind(stage.params) == "model":
-                named.append(stage.params[name])
-    return next((one for one in named if isinstance(one, str) and is_hub_id(one)), None)
+                candidates.append(stage.params[name])
+    return next((one for one in candidates if isinstance(one, str) and is_hub_id(one)), None)
 
 
 def is_hub_id(text: str) -> bool:
@@ -153,14 +153,14 @@ def is_hub_id(text: str) -> bool:
 
 def publish(arguments: argparse.Namespace) -> dict[str, Any]:
     """Write the card, upload where that is wanted, and return what publish.json holds."""
-    parcel, made, files = prepare(**vars(arguments))
-    said = _said(arguments, parcel, made)
-    text = card(said, made, _places(made))
+    parcel, report, files = prepare(**vars(arguments))
+    fields = _card_fields(arguments, parcel, report)
+    text = card(fields, report, _places(report))
     refuse_secrets({}, text)
     arguments.out.mkdir(parents=True, exist_ok=True)
     disk.write(arguments.out / CARD, text)
     files[CARD] = arguments.out / CARD
-    _show(arguments, Parcel(kind=parcel.kind, files=files, kept=parcel.kept))
+    _show(arguments, Parcel(kind=parcel.kind, files=files, omissions=parcel.omissions))
     record: dict[str, Any] = {
         "tool": "hub.publish",
         "repo_id": arguments.repo_id,
@@ -191,8 +191,8 @@ def prepare(
 
     Raises ToolError where they are none, hold secrets, or are not worth an upload.
     """
-    parcel, made = pack(path), run_of(path, run)
-    if made is not None and made.manifest.plan.smoke and not dry_run:
+    parcel, report = pack(path), run_of(path, run)
+    if report is not None and report.manifest.plan.smoke and not dry_run:
         raise ToolError(
             "a smoke run's weights are as good as random: they are not uploaded", "path"
         )
@@ -200,18 +200,20 @@ def prepare(
     if license_file is not None:
         files["LICENSE"] = license_file
     refuse_secrets(files, "")
-    return parcel, made, files
+    return parcel, report, files
 
 
-def _said(arguments: argparse.Namespace, parcel: Parcel, made: Report | None) -> Published:
+def _card_fields(
+    arguments: argparse.Namespace, parcel: Parcel, report: Report | None
+) -> CardFields:
     config = disk.read_json(arguments.path / "config.json") or {}
-    return Published(
+    return CardFields(
         repo_id=arguments.repo_id,
         kind=parcel.kind,
         license=arguments.license,
         license_name=arguments.license_name,
         license_link=arguments.license_link or ("LICENSE" if arguments.license_file else None),
-        base_model=arguments.base_model or base_of(arguments.path, made),
+        base_model=arguments.base_model or base_of(arguments.path, report),
         language=tuple(arguments.language),
         datasets=tuple(arguments.dataset),
         tags=tuple(arguments.tag),
@@ -220,12 +222,12 @@ def _said(arguments: argparse.Namespace, parcel: Parcel, made: Report | None) ->
     )
 
 
-def _places(made: Report | None) -> dict[str, str]:
+def _places(report: Report | None) -> dict[str, str]:
     """Return what is said on a card in place of this machine's folders."""
     home, here = str(Path.home()), str(Path.cwd())
     places = {here: ".", f"{here}/": "", home: "~"}
-    if made is not None:
-        folder = made.manifest.folder
+    if report is not None:
+        folder = report.manifest.folder
         places |= {folder: RUN_DIR, str(Path(folder).resolve()): RUN_DIR}
     return {path: short for path, short in places.items() if len(path) > 1}
 
@@ -234,10 +236,10 @@ def _show(arguments: argparse.Namespace, parcel: Parcel) -> None:
     kind = "a private" if arguments.private else "a PUBLIC"
     where = f", branch {arguments.revision}" if arguments.revision else ""
     lines = [f"{arguments.repo_id}: {kind} repository{where}, licence {arguments.license}"]
-    width = max(map(len, (*parcel.files, *parcel.kept)))
+    width = max(map(len, (*parcel.files, *parcel.omissions)))
     for name, path in sorted(parcel.files.items()):
         lines.append(f"  {name:{width}}  {_size(path.stat().st_size)}")
-    lines += [f"  {name:{width}}  left out: {why}" for name, why in parcel.kept.items()]
+    lines += [f"  {name:{width}}  left out: {why}" for name, why in parcel.omissions.items()]
     lines.append(f"{counted(len(parcel.files), 'file')}, {_size(parcel.bytes)}")
     printer.show("\n".join(lines))
 
@@ -298,10 +300,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         name = f"{type(error).__name__}: " if isinstance(error, OSError) else ""
         printer.say(f"error: {name}{error}")
         raise SystemExit(Exit.STAGE_FAILED) from error
-    printer.show("\n".join(_told(arguments, record)))
+    printer.show("\n".join(_summary(arguments, record)))
 
 
-def _told(arguments: argparse.Namespace, record: Mapping[str, Any]) -> Iterator[str]:
+def _summary(arguments: argparse.Namespace, record: Mapping[str, Any]) -> Iterator[str]:
     if record["uploaded"]:
         yield f"uploaded to {arguments.repo_id} as commit {record['commit']}"
     else:

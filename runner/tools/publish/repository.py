@@ -51,7 +51,7 @@ class Repository:
 
         Raises ToolError where there are some and they are not to be replaced.
         """
-        stale = [name for name in self.held() if name.endswith(WEIGHTS) and name not in files]
+        stale = [name for name in self.entries() if name.endswith(WEIGHTS) and name not in files]
         if stale and not replace:
             raise ToolError(
                 f"{self.repo_id} holds weights that this upload does not replace: "
@@ -60,14 +60,14 @@ class Repository:
             )
         self.deleted = stale
 
-    def held(self, revision: str | None = None) -> dict[str, Any]:
+    def entries(self, revision: str | None = None) -> dict[str, Any]:
         """Return the files of the repository by name."""
         from huggingface_hub.hf_api import RepoFile
 
-        found = self.api.list_repo_tree(
+        tree = self.api.list_repo_tree(
             self.repo_id, recursive=True, revision=revision or self.revision
         )
-        return {one.path: one for one in found if isinstance(one, RepoFile)}
+        return {one.path: one for one in tree if isinstance(one, RepoFile)}
 
     def upload(self, files: Mapping[str, Path], message: str) -> str:
         """Commit the files, look whether they arrived, and return the commit. Raises ToolError."""
@@ -77,21 +77,21 @@ class Repository:
             CommitOperationAdd(path_in_repo=name, path_or_fileobj=path)
             for name, path in files.items()
         ]
-        gone = [CommitOperationDelete(path_in_repo=name) for name in self.deleted]
+        deletions = [CommitOperationDelete(path_in_repo=name) for name in self.deleted]
         done = self.api.create_commit(
-            self.repo_id, [*added, *gone], commit_message=message, revision=self.revision
+            self.repo_id, [*added, *deletions], commit_message=message, revision=self.revision
         )
         commit = str(done.oid)
-        held = self.held(commit)
+        entries = self.entries(commit)
         for one in added:
-            there = held.get(one.path_in_repo)
+            there = entries.get(one.path_in_repo)
             large = getattr(there, "lfs", None)
             same = there is not None and there.size == one.upload_info.size
             if large is not None:
                 same = same and large.sha256 == one.upload_info.sha256.hex()
             if not same:
-                seen = "is not there" if there is None else "has another content"
+                state = "is not there" if there is None else "has another content"
                 raise ToolError(
-                    f"the hub took commit {commit}, and {one.path_in_repo} {seen}: upload again"
+                    f"the hub took commit {commit}, and {one.path_in_repo} {state}: upload again"
                 )
         return commit
