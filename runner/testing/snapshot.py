@@ -66,7 +66,9 @@ def root_of(recipe: Path, name: str, root: Path) -> Path:
     folder = recipe.parent / ScriptSnapshot.snapshot_dirname
     own = folder / f"{name}.{ScriptSnapshot.file_extension}"
     for script in (own, *sorted(folder.glob(f"*.{ScriptSnapshot.file_extension}"))):
-        origin = source_recipe(reader.read_text(script, reader.SCRIPT)) if script.is_file() else None
+        origin = (
+            source_recipe(reader.read_text(script, reader.SCRIPT)) if script.is_file() else None
+        )
         above = PurePosixPath(origin).parts[:-1] if origin else None
         if (
             above is not None
