@@ -50,11 +50,13 @@ def command(
     # A line that lost contributes nothing, and is asked for nevertheless.
     rows = _select(rows, source, paths, None if used else file, changed=changed)
     if used:
-        lines = [
-            one for one in show.line_uses(rows) if not file or one.mark.file == _file(source, file)
-        ]
+        lines = {
+            mark: use
+            for mark, use in show.line_uses(rows).items()
+            if not file or mark.file == _file(source, file)
+        }
         if style == "json":
-            printer.show_rows(show.line_use_dict(one) for one in lines)
+            printer.show_rows(show.line_use_dict(*line) for line in lines.items())
         else:
             printer.show(show.line_uses_text(lines, formatter))
             if any(row.cut for row in rows):

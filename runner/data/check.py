@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with meter() as progress:
             report = _report(options, _tokenizer(options.model), progress)
     except TokenizerError as error:
-        raise _unloaded(options.model, str(error)) from error
+        raise _load_error(options.model, str(error)) from error
     style = {"json": as_json, "text": as_text}[options.format]
     printer.show(style(report), end="")
     return Exit.INVALID if report.failed else Exit.OK
@@ -41,11 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _tokenizer(model: str | None) -> LocalTokenizer | None:
     if model is not None and not Path(model).is_dir():
-        raise _unloaded(model, "there is no such folder")
+        raise _load_error(model, "there is no such folder")
     return LocalTokenizer(path=model) if model else None
 
 
-def _unloaded(model: str, why: str) -> RecipeError:
+def _load_error(model: str, why: str) -> RecipeError:
     message = f"there is no tokenizer to load from {model}: {' '.join(why.split())}"
     return RecipeError(message, "name the folder of a model on this disk, and install transformers")
 

@@ -43,7 +43,9 @@ class Dice:
             pool[at], pool[other] = pool[other], pool[at]
         return pool[:count]
 
-    def weighted(self, rows: Sequence[int], weights: Sequence[int], count: int) -> array[int]:
+    def weighted_sample(
+        self, rows: Sequence[int], weights: Sequence[int], count: int
+    ) -> array[int]:
         """Draw `count` of the rows, each at most once: the next by weight among those left."""
         tree, sample = _Sums(weights), array("I")
         for _ in range(count):

@@ -93,7 +93,7 @@ class Pool:
     def _some(self, rows: Sequence[int], count: int, dice: Dice) -> array[int]:
         if not self.weights:
             return dice.sample(rows, count)
-        return dice.weighted(rows, whole([self.weights[row] for row in rows]), count)
+        return dice.weighted_sample(rows, whole([self.weights[row] for row in rows]), count)
 
 
 def _weight(row: Mapping[str, Any], name: str) -> float:

@@ -53,7 +53,7 @@ def _say(primary: int, available: int, share: Fraction) -> str:
     if rows > available:
         return _all_of_them(primary, available)
     if rows:
-        distance = _rounded_up(abs(_share(primary, rows) - share))
+        distance = _round_up(abs(_share(primary, rows) - share))
         return f"say tolerance {distance} for {counted(rows, 'replay row')}"
     return f"say {_ratio(primary, 1)} for 1 replay row"
 
@@ -83,13 +83,13 @@ def _ratio(primary: int, rows: int) -> str:
     ratio = Fraction(round(exact * 10**digits), 10**digits)
     text = f"ratio {float(ratio):g}" if ratio == exact else f"ratio {float(ratio):.{digits}f}"
     apart = abs(exact - ratio)
-    return f"{text} with tolerance {_rounded_up(apart)}" if apart else text
+    return f"{text} with tolerance {_round_up(apart)}" if apart else text
 
 
 def _share(primary: int, rows: int) -> Fraction:
     return Fraction(rows, primary + rows)
 
 
-def _rounded_up(value: Fraction, digits: int = 2) -> str:
+def _round_up(value: Fraction, digits: int = 2) -> str:
     places = digits - 1 - math.floor(math.log10(value))
     return f"{math.ceil(value * 10**places) / 10**places:.{places}f}"

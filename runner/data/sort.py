@@ -129,7 +129,7 @@ def prepare(
     sorts = {}
     for name in names:
         new = partial(Lengths, file=splits[name], use=use, encode=encode, longest=max_seq_length)
-        sorts[name] = _learned(reader, splits[name], new)
+        sorts[name] = _learn(reader, splits[name], new)
         if not len(sorts[name].index):
             raise ToolError(f"{splits[name]} has no rows", "data")
     orders = {name: order(lengths, pads, batch_size, Dice(seed)) for name, lengths in sorts.items()}
@@ -219,7 +219,7 @@ def padding(
     return 1 - content / computed if computed else 0.0
 
 
-def _learned(reader: Reader, file: Path, new: partial[Lengths]) -> Lengths:
+def _learn(reader: Reader, file: Path, new: partial[Lengths]) -> Lengths:
     """Return the lengths of a file's rows; a template that takes too much is refused at its row."""
     if new.keywords["encode"] is None:
         return reader.learn(file, new, deep=True)
@@ -239,7 +239,7 @@ def _tokenizer(model: str) -> LocalTokenizer:
     """Return the tokenizer of a model folder, or of a model of the hub."""
     from runner.data.tokenizer import load_tokenizer
 
-    folder = model if Path(model).is_dir() else _fetched(model)
+    folder = model if Path(model).is_dir() else _fetch(model)
     encode = load_tokenizer(folder)
     if encode is None:
         raise ToolError(
@@ -249,7 +249,7 @@ def _tokenizer(model: str) -> LocalTokenizer:
     return encode
 
 
-def _fetched(model: str) -> str:
+def _fetch(model: str) -> str:
     """Return the folder of a hub model's tokenizer, fetched where the hub's cache lacks it."""
     from huggingface_hub import snapshot_download
 

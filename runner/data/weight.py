@@ -103,7 +103,7 @@ def prepare(
     classes = reader.learn(
         file, partial(Classes, file=file, name=field, names=tuple(repeat), marks=marks)
     )
-    classes.require_used()
+    classes.require_use()
     dice = Dice(seed)
     numbers = array("I")
     rows = {}
@@ -190,7 +190,7 @@ class Classes:
         value = find(row, self.name)
         return "(none)" if value is MISSING else label(value)
 
-    def require_used(self) -> None:
+    def require_use(self) -> None:
         """Refuse a factor or a mark that no row has: it would silently do nothing."""
         there = ", ".join(f"{value} ({rows})" for value, rows in self.others.most_common(SHOWN))
         for value in self.names:
@@ -229,7 +229,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--repeat",
-        type=_repeated,
+        type=_factors,
         required=True,
         metavar="JSON",
         help=f"how often rows of each value are written: {_REPEATED}",
@@ -248,7 +248,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 # Functions with names, and no partial: the parser is read before anything is run.
-def _repeated(text: str) -> dict[str, Any]:
+def _factors(text: str) -> dict[str, Any]:
     return _mapping(_REPEATED, text)
 
 

@@ -13,7 +13,7 @@ from runner.base.problems import Mark
 from runner.catalog.tools import Tool
 from runner.catalog.validate import Path, dotted
 from runner.plan.model import Plan, Stage
-from runner.provenance.causes import ABSENT, Cause, Causes, Side
+from runner.provenance.causes import ABSENT, Cause, Causes, Edit, Side
 from runner.provenance.origins import leaves
 
 # Of a stage: compared on their own, made of what is compared, or words. Of a plan: the same.
@@ -22,13 +22,10 @@ _PLAN = {"name", "file", "stages", "description", "vars", "smoke"}
 ALIKE = 0.95  # of the parameters: two of some fifty may differ
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class Change(Edit, frozen=True, kw_only=True):
     """One value of one stage (of the whole recipe where `stage` is ""): before, after, why."""
 
     stage: str
-    name: str
-    old: Any
-    new: Any
     causes: tuple[Cause, ...] = ()
 
 
@@ -68,7 +65,7 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 def compare(old: Side, new: Side) -> Difference:
     """Return what changes from `old` to `new`."""
-    renamed = _renamed(old.plan, new.plan)
+    renamed = _new_names(old.plan, new.plan)
     before = _with_names(old.plan, renamed)
     then = {stage.name: stage for stage in before.stages}
     now = {stage.name: stage for stage in new.plan.stages}
@@ -94,7 +91,7 @@ def compare(old: Side, new: Side) -> Difference:
         renamed=renamed,
         order=(order, both) if order != both else None,
         changes=tuple(changes),
-        carried=_carried(new.plan, {*added, *(change.stage for change in changes)}),
+        carried=_stale_stages(new.plan, {*added, *(change.stage for change in changes)}),
         whole=whole,
         marks={**old.places, **new.places},
         tools={stage.name: stage.tool for stage in (*before.stages, *new.plan.stages)},
@@ -161,7 +158,7 @@ def _stage(old: Stage, new: Stage, causes: Causes, then: Plan, now: Plan) -> Ite
                 )
             )
     yield from changes
-    waits = [one for one in {*old.after} ^ {*new.after} if not _explained(one, changes)]
+    waits = [one for one in {*old.after} ^ {*new.after} if not _has_explanation(one, changes)]
     if waits:
         why = causes.of(f"stages.{name}.needs")
         yield Change(stage=name, name="needs", old=list(old.after), new=list(new.after), causes=why)
@@ -210,7 +207,7 @@ def _limits(stage: Stage, plan: Plan) -> dict[str, Any]:
     return {"vars": {name: plan.vars[name] for name in plan.vars if name in read}}
 
 
-def _explained(waits: str, changes: list[Change]) -> bool:
+def _has_explanation(waits: str, changes: list[Change]) -> bool:
     """Say whether a change of what is read says already that another stage comes before."""
     words = (f"{RUN_DIR}/{waits}/", f"stages.{waits}.")
     return any(word in f"{change.old!r} {change.new!r}" for change in changes for word in words)
@@ -242,7 +239,7 @@ def _same(old: Any, new: Any) -> bool:
     return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
 
 
-def _carried(plan: Plan, changed: set[str]) -> tuple[str, ...]:
+def _stale_stages(plan: Plan, changed: set[str]) -> tuple[str, ...]:
     """Return the stages that do not change and read, even through others, from one that does."""
     stale = set(changed)
     for stage in plan.stages:
@@ -251,7 +248,7 @@ def _carried(plan: Plan, changed: set[str]) -> tuple[str, ...]:
     return tuple(stage.name for stage in plan.stages if stage.name in stale - changed)
 
 
-def _renamed(old: Plan, new: Plan) -> dict[str, str]:
+def _new_names(old: Plan, new: Plan) -> dict[str, str]:
     """Return new name -> old one of each stage that is another's work under a new name."""
     matches: dict[str, str] = {}
     while more := _alike(_with_names(old, matches), new):

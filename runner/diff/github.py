@@ -13,7 +13,7 @@ from runner.diff.text import (
     alone,
     because,
     count,
-    grouped,
+    groups,
     headline,
     label,
     many,
@@ -50,7 +50,7 @@ def annotations(reviews: Sequence[Review], path_of: FileNamer = str) -> str:
 
     `path_of` says what a file is called in the workspace, which is where GitHub looks for it.
     """
-    notices = [_touched(touch, path_of) for touch in touches(reviews)]
+    notices = [_touch_notice(touch, path_of) for touch in touches(reviews)]
     for review in reviews:
         notices += (
             _whole(review, path_of) if review.state != "compared" else _stages(review, path_of)
@@ -61,7 +61,7 @@ def annotations(reviews: Sequence[Review], path_of: FileNamer = str) -> str:
     return "\n".join((*notices, notice("notice", {"title": "run-recipe diff"}, count(reviews))))
 
 
-def _touched(touch: Touch, path_of: FileNamer) -> str:
+def _touch_notice(touch: Touch, path_of: FileNamer) -> str:
     """Return a line and all that it changes; one that is gone has no line to point at any more."""
     rows = [
         _row(recipe, change, values(change))
@@ -119,14 +119,14 @@ def _markdown(review: Review) -> Iterator[str]:
     yield from ("", f"#### {code(review.recipe)}", "", markup(headline(review)))
     yield from (f"> {markup(note)}" for note in review.notes)
     yield ""
-    yield from _listed(difference)
+    yield from _stage_list(difference)
     if difference.values:
         yield from (
             "",
             "| stages | parameter | before -> after | because of |",
             "|---|---|---|---|",
         )
-    for stages, changes in grouped(difference):
+    for stages, changes in groups(difference):
         yield from (_cells(stages, one, values(one)) for one in changes)
     for name, entire in difference.whole.items():
         sign = "+" if name in difference.added else "-"
@@ -135,7 +135,7 @@ def _markdown(review: Review) -> Iterator[str]:
         yield from ("", f"Made anew, for they read what changed: {', '.join(difference.carried)}.")
 
 
-def _listed(difference: Difference) -> Iterator[str]:
+def _stage_list(difference: Difference) -> Iterator[str]:
     """Yield what becomes of whole stages as a list."""
     for sign, names in (("added", difference.added), ("removed", difference.removed)):
         for name in names:

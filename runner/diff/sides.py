@@ -105,7 +105,7 @@ def review(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
         raise RecipeError(why, "compare recipes of one repository at a time")
     if not new.has(file) and old.has(file):
         return _removed_recipe(file, old, new, request)
-    now, notes = compiled_side(file, new, request)
+    now, notes = compile_side(file, new, request)
     was, name = file, ""
     if not old.has(file) and old.revision:
         was = old.revision.before(file, new.revision) or ""
@@ -159,7 +159,7 @@ def review(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
 def across(was: str, file: str, old: Place, request: DiffRequest) -> Review:
     """Return what changes from one recipe at a revision to another as it is now."""
     then, before = _fitting(was, old, request)
-    now, after = compiled_side(file, Place(), request)
+    now, after = compile_side(file, Place(), request)
     notes = tuple(dict.fromkeys((*before, *after, *_outside(old))))
     return Review(
         recipe=file, before=f"{was} in {old}", after=NOW, difference=compare(then, now), notes=notes
@@ -168,8 +168,8 @@ def across(was: str, file: str, old: Place, request: DiffRequest) -> Review:
 
 def between(one: str, other: str, request: DiffRequest) -> Review:
     """Return what changes from one recipe to another, both as they are now."""
-    then, before = compiled_side(one, Place(), request)
-    now, after = compiled_side(other, Place(), request)
+    then, before = compile_side(one, Place(), request)
+    now, after = compile_side(other, Place(), request)
     then = replace(then, plan=replace(then.plan, name=now.plan.name))
     notes = tuple(dict.fromkeys((*before, *after)))
     return Review(recipe=other, before=one, after=other, difference=compare(then, now), notes=notes)
@@ -179,7 +179,7 @@ def since(file: str, plan: Plan, label: str, request: DiffRequest) -> Review:
     """Return what changes from the plan of a run to a recipe as it is now."""
     if request.smoke and not plan.smoke:
         raise RecipeError("that run is a real run, not a smoke run", "leave --smoke out")
-    now, notes = compiled_side(file, Place(), replace(request, smoke=plan.smoke))
+    now, notes = compile_side(file, Place(), replace(request, smoke=plan.smoke))
     if plan.smoke and not request.smoke:
         notes = (*notes, "that run is a smoke run: the recipe is compared with it at toy scale")
     return Review(
@@ -187,7 +187,7 @@ def since(file: str, plan: Plan, label: str, request: DiffRequest) -> Review:
     )
 
 
-def compiled_side(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple[str, ...]]:
+def compile_side(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple[str, ...]]:
     """Return a recipe as one side, and what is to be said of it. Raises InvalidRecipeError."""
     over = request.overrides
     source = workflow.read(file, over.profiles, over.sets, over.environ, place)
@@ -215,12 +215,12 @@ def compiled_side(file: str, place: Place, request: DiffRequest) -> tuple[Side, 
 def _fitting(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple[str, ...]]:
     """Return an earlier side; an option that did not fit the recipe then is left out, and told."""
     try:
-        return compiled_side(file, place, request)
+        return compile_side(file, place, request)
     except InvalidRecipeError as error:
         overrides, misfits = _without(request.overrides, error.problems)
         if not misfits:
             raise
-        side, notes = compiled_side(file, place, replace(request, overrides=overrides))
+        side, notes = compile_side(file, place, replace(request, overrides=overrides))
         return side, (*notes, f"laid over the new side only: {listing(misfits)}")
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from runner.base.formatting import laid_out
 from runner.base.problems import Mark
 from runner.diff.diff import Change, Difference
-from runner.provenance.causes import ABSENT, Cause
+from runner.provenance.causes import ABSENT, Cause, Edit
 from runner.provenance.origins import Removal
 from runner.recipe.merge import ENVIRONMENT, SET
 
@@ -56,8 +56,8 @@ def text(reviews: Sequence[Review]) -> str:
     """Return what changes as a person reads it on a screen."""
     lines = [line for review in notable(reviews) for line in _text(review)]
     if len(reviews) > 1:
-        touched = [line for touch in touches(reviews) for line in _touch(touch)]
-        lines += ["", "by line:", *touched] if touched else []
+        touch_lines = [line for touch in touches(reviews) for line in _touch(touch)]
+        lines += ["", "by line:", *touch_lines] if touch_lines else []
         lines += ["", count(reviews)] if lines else [count(reviews)]
     return "\n".join(lines)
 
@@ -83,7 +83,7 @@ def lines(difference: Difference) -> Iterator[str]:
         yield f"stage {old} is now called {name}{at(difference.marks.get(name))}"
     if difference.order:
         yield f"order: {order(difference)}"
-    for stages, changes in grouped(difference):
+    for stages, changes in groups(difference):
         if stages:
             yield ", ".join(stages)
         yield from (f"{'  ' if stages else ''}{row}" for row in _rows(changes, values))
@@ -114,7 +114,7 @@ def alone(change: Change) -> str:
     return _value_text(change.name, change.old if change.new is ABSENT else change.new)
 
 
-def grouped(difference: Difference) -> list[tuple[tuple[str, ...], list[Change]]]:
+def groups(difference: Difference) -> list[tuple[tuple[str, ...], list[Change]]]:
     """Return the changes by stage; stages that change alike stand together, "" alone."""
     by_stage: dict[str, list[Change]] = {}
     for change in difference.changes:
@@ -127,7 +127,7 @@ def grouped(difference: Difference) -> list[tuple[tuple[str, ...], list[Change]]
     return list(groups.values())
 
 
-def values(change: Change) -> str:
+def values(change: Edit) -> str:
     """Return a change's values, ``old -> new``; of lists of other lengths what came and went."""
     old, new = change.old, change.new
     if isinstance(old, list) and isinstance(new, list) and old and new:
@@ -229,9 +229,7 @@ def label(cause: Cause) -> str:
         return f"{cause.name}:{removal}"
     if cause.name == "extends":
         return f"extends {cause.new}"
-    return (
-        f"{cause.name}: {values(Change(stage='', name=cause.name, old=cause.old, new=cause.new))}"
-    )
+    return f"{cause.name}: {values(cause)}"
 
 
 def _removal(cause: Cause) -> str:

@@ -257,7 +257,7 @@ class _Parser:
         variable = self.variables.strange(word.text)
         other = self.variables.argument(word.text)
         if variable is not None:
-            self.result.problems.append(not_followed(variable, name, word.mark))
+            self.result.problems.append(missing_value(variable, name, word.mark))
         elif other is not None:
             why = f"{other.name} is {other.why}: the recipe reads it from the environment"
             self.note(word.mark, why, f"set {other.key}, or write {name} in the recipe")
@@ -281,7 +281,7 @@ class _Parser:
         )
 
 
-def not_followed(variable: Variable, name: str, mark: Mark) -> Problem:
+def missing_value(variable: Variable, name: str, mark: Mark) -> Problem:
     """Return the problem of a parameter whose value the script does not say."""
     why = f"{name} has no value: {variable.display} is {variable.why}"
     hint = f"write {name} in the recipe, or set {variable.key} in the environment"

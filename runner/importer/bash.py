@@ -106,7 +106,7 @@ class _Inner:
                 self.double('"')
             else:
                 self.bare(char)
-        return _joined(self.parts), bare
+        return _join(self.parts), bare
 
     def home(self) -> None:
         follows = self.text[self.at + 1 : self.at + 2]
@@ -236,7 +236,7 @@ class _Inner:
         if match and match.group(2)[-1] == "?":  # what follows is said where it is not set
             self.parts.append(WordPart(kind="variable", text=match.group(1), quoted=quoted))
         elif match:
-            other = Word(parts=_joined(inner.parts), mark=Mark(file="", line=1, column=1))
+            other = Word(parts=_join(inner.parts), mark=Mark(file="", line=1, column=1))
             self.parts.append(
                 WordPart(
                     kind="variable",
@@ -264,10 +264,10 @@ def document(body: str) -> tuple[WordPart, ...]:
         else:
             inner.parts.append(WordPart(kind="text", text=char))
             inner.at += 1
-    return _joined(inner.parts)
+    return _join(inner.parts)
 
 
-def _joined(parts: list[WordPart]) -> tuple[WordPart, ...]:
+def _join(parts: list[WordPart]) -> tuple[WordPart, ...]:
     joined: list[WordPart] = []
     for text, run in groupby(parts, lambda part: part.kind == "text"):
         if not text:
@@ -344,7 +344,7 @@ class Script(Struct, frozen=True, kw_only=True):
     functions: frozenset[str] = frozenset()
 
 
-class _Begun(Struct, kw_only=True):
+class _OpenCommand(Struct, kw_only=True):
     """A command being read, from the offset `start`."""
 
     words: list[Word] = field(default_factory=list)
@@ -383,7 +383,7 @@ class _BashReader:
         self.remarks: list[tuple[int, int]] = []
         self.stack: list[tuple[str, str, Mark]] = []
         self.comments: list[str] = []
-        self.begun = _Begun()
+        self.open_command = _OpenCommand()
         self.sign = ""
         self.functions: set[str] = set()
         self.patterns = False  # of a case, before the next ")"
@@ -406,7 +406,7 @@ class _BashReader:
             self.at += 1
         elif text[at] == "#":
             self.comment()
-        elif text.startswith("((", at) and not self.begun.words:
+        elif text.startswith("((", at) and not self.open_command.words:
             self.arithmetic()
         elif match := _REDIRECT.match(text, at):
             self.redirect(match)
@@ -421,7 +421,7 @@ class _BashReader:
         end = len(self.text) if end < 0 else end
         alone = not self.text[self.text.rfind("\n", 0, self.at) + 1 : self.at].strip()
         text = self.text[self.at + 1 : end].strip()
-        if alone and not self.begun.words and not (self.at == 0 and text.startswith("!")):
+        if alone and not self.open_command.words and not (self.at == 0 and text.startswith("!")):
             self.comments.append(text)
         self.remarks.append((self.at, end))
         self.at = end
@@ -429,18 +429,18 @@ class _BashReader:
     def operator(self, sign: str) -> Iterator[Command]:
         if sign == "\n":
             above = self.text.rfind("\n", 0, self.at - 1)
-            blank = not self.begun.words and self.text[above + 1 : self.at].isspace()
-            yield from self.end("" if self.begun.words else self.sign)
+            blank = not self.open_command.words and self.text[above + 1 : self.at].isspace()
+            yield from self.end("" if self.open_command.words else self.sign)
             if blank:
                 self.comments = []
         elif self.patterns:
-            self.begun = _Begun()
+            self.open_command = _OpenCommand()
             self.patterns = sign != ")"
         elif sign == "(":
-            function = len(self.begun.words) == 1
+            function = len(self.open_command.words) == 1
             if function:
-                self.functions.add(self.begun.words[0].plain or "")
-            self.begun = _Begun() if function else self.begun
+                self.functions.add(self.open_command.words[0].plain or "")
+            self.open_command = _OpenCommand() if function else self.open_command
             kind = "function" if function else self.group("(")
             self.stack.append((kind, ")", self.mark(self.at - 1)))
             if function and self.text.startswith(")", self.at):
@@ -463,23 +463,23 @@ class _BashReader:
         end = self.text.find("))", self.at)
         mark = self.mark()
         self.begin(mark)
-        self.begun.words.append(Word(parts=(WordPart(kind="text", text="(("),), mark=mark))
+        self.open_command.words.append(Word(parts=(WordPart(kind="text", text="(("),), mark=mark))
         self.at = len(self.text) if end < 0 else end + 2
 
     def end(self, sign: str) -> Iterator[Command]:
         """Yield the command that ends here; `sign` stands before the next one."""
-        begun, self.begun = self.begun, _Begun()
-        if (begun.words or begun.redirects) and begun.mark is not None:
+        command, self.open_command = self.open_command, _OpenCommand()
+        if (command.words or command.redirects) and command.mark is not None:
             loops = [(kind, mark) for kind, _, mark in self.stack if kind not in {"{", "("}]
             yield Command(
-                words=tuple(begun.words),
-                mark=begun.mark,
-                redirects=tuple(begun.redirects),
+                words=tuple(command.words),
+                mark=command.mark,
+                redirects=tuple(command.redirects),
                 comments=tuple(self.comments),
                 sign=self.sign,
                 inside=loops[0] if loops else None,
-                span=(begun.start, self.at),
-                negated=begun.negated,
+                span=(command.start, self.at),
+                negated=command.negated,
                 apart=any(end == ")" and kind != "function" for kind, end, _ in self.stack),
             )
             self.comments = []
@@ -490,17 +490,17 @@ class _BashReader:
         plain = word.plain if word.bare else None
         if plain and _ASSIGNMENT.fullmatch(plain) and self.text.startswith("(", self.at):
             word = replace(word, items=tuple(self.items()))
-        if not self.begun.words and plain is not None and self.keyword(plain, word.mark):
+        if not self.open_command.words and plain is not None and self.keyword(plain, word.mark):
             return
         self.begin(word.mark)
-        self.begun.words.append(word)
+        self.open_command.words.append(word)
         yield from ()
 
     def begin(self, mark: Mark) -> None:
         """Remember where the command being read begins."""
-        if self.begun.mark is None:
-            self.begun.mark = mark
-            self.begun.start = self.starts[mark.line - 1] + mark.column - 1
+        if self.open_command.mark is None:
+            self.open_command.mark = mark
+            self.open_command.start = self.starts[mark.line - 1] + mark.column - 1
 
     def items(self) -> Iterator[Word]:
         """Yield the words of an array, from its opening bracket to behind its closing one."""
@@ -536,7 +536,7 @@ class _BashReader:
         if self.stack and word == self.stack[-1][1]:
             self.stack.pop()
             return True
-        self.begun.negated |= word == "!"
+        self.open_command.negated |= word == "!"
         return word in _LEADS
 
     def header(self, word: str) -> None:
@@ -554,14 +554,16 @@ class _BashReader:
         self.begin(self.mark())
         self.at = match.end()
         if self.text.startswith("(", self.at):  # <( ): what a command of its own says
-            self.begun.redirects.append(Redirect(sign=sign, word=self.process()))
+            self.open_command.redirects.append(Redirect(sign=sign, word=self.process()))
             return
         while self.text[self.at : self.at + 1] in {" ", "\t"}:
             self.at += 1
         word, span = self.read(self.at), None
         if sign in {"<<", "<<-"}:
             word, span = self.document(word, tabs=sign == "<<-")
-        self.begun.redirects.append(Redirect(sign=match.group(1) + sign, word=word, span=span))
+        self.open_command.redirects.append(
+            Redirect(sign=match.group(1) + sign, word=word, span=span)
+        )
 
     def process(self) -> Word:
         """Return what stands in the brackets of ``<( )`` as a word that only bash can follow."""

@@ -148,15 +148,15 @@ class _ConfigReader:
             if value == parameter.default:
                 return None
             why = f"mlx-lm takes {key} from the command line only (T01)"
-            self.ignored(mark, key, value, why, f"it was {shown(parameter.default)}")
+            self.ignore(mark, key, value, why, f"it was {shown(parameter.default)}")
         elif key in self.flags:
             if self.flags[key].value != value:
                 flag = f"{parameter.flag} on the command line wins"
-                self.ignored(mark, key, value, flag)
+                self.ignore(mark, key, value, flag)
         elif value is None:
             if parameter.default is not None:
                 why = "an empty value is mlx-lm's default (T08)"
-                self.ignored(mark, key, value, why, f"it was {shown(parameter.default)}")
+                self.ignore(mark, key, value, why, f"it was {shown(parameter.default)}")
         elif isinstance(value, str) and unfilled(value):
             return ScriptValue(value=MISSING, mark=self.place(node), signs=value, node=node)
         else:
@@ -175,7 +175,7 @@ class _ConfigReader:
             why = "a file that a file names is not read (T10)"
         else:
             why, hint = "mlx-lm knows no such key (T04)", hint or suggest(key, parameters)
-        self.ignored(mark, key, value, why, hint)
+        self.ignore(mark, key, value, why, hint)
 
     def read(self, parameter: Parameter, value: Any, mark: Mark) -> Any:
         """Return a value as mlx-lm uses it; where it would stop, the value that is meant."""
@@ -197,7 +197,7 @@ class _ConfigReader:
             return coerced
         return value
 
-    def ignored(self, mark: Mark, key: str, value: Any, why: str, hint: str = "") -> None:
+    def ignore(self, mark: Mark, key: str, value: Any, why: str, hint: str = "") -> None:
         text = value if isinstance(value, str) else shown(value)
         message = f"{key}: {text} was never read: {why}"
         one = Problem(

@@ -90,7 +90,7 @@ class ScriptFiles:
             return ""  # that it is left out is told
         return call(text, catalog)
 
-    def looked_at(self, plain: list[str]) -> bool:
+    def is_readable(self, plain: list[str]) -> bool:
         """Say whether a command is `source FILE`, of a file that could be read."""
         name = script(plain) if plain[0] in {".", "source"} else ""
         if self._files.get(normal(name)) is not None and name:

@@ -12,7 +12,7 @@ from runner.importer.script import Adoption
 from runner.importer.stages import StageDraft, is_known, plain
 from runner.lint.facts import DiskFacts, Finding
 from runner.lint.rule import Rule, View, examine, rules
-from runner.lint.rules.lr_schedule import hidden
+from runner.lint.rules.lr_schedule import hidden_rate
 from runner.plan.model import Plan, Stage
 
 # What these rules find mlx-lm does to the end, without a word, and what it makes can be used; where
@@ -76,7 +76,7 @@ def prune(adoption: Adoption) -> None:
     for draft in adoption.stages:
         while any(_drop(draft, rule, one) for rule, one in findings(draft, plan, NEVER_READ)):
             pass
-        for rule, one in _hidden(draft, plan) if not adoption.terse else ():
+        for rule, one in _hidden_rates(draft, plan) if not adoption.terse else ():
             _drop(draft, rule, one)
 
 
@@ -116,16 +116,16 @@ def _view(draft: StageDraft, plan: Plan, facts: DiskFacts | None = None) -> View
     """Return what the rules see of a stage, None where it lacks a parameter or has a wrong one."""
     if draft.invalid or not _whole(draft):
         return None
-    names = frozenset(_dotted(plain(draft.values)))
+    names = frozenset(_dotted_names(plain(draft.values)))
     return View(
         stage=_stage(draft), tool=draft.tool, explicit=names, plan=plan, facts=facts or DiskFacts()
     )
 
 
-def _hidden(draft: StageDraft, plan: Plan) -> Iterator[tuple[Rule, Finding]]:
+def _hidden_rates(draft: StageDraft, plan: Plan) -> Iterator[tuple[Rule, Finding]]:
     """Yield a learning_rate that is the schedule's peak: as long as it is, no rule minds it."""
     view, rule = _view(draft, plan), rules()[_HIDDEN]
-    match = hidden(view) if view is not None and draft.tool.name in rule.tools else None
+    match = hidden_rate(view) if view is not None and draft.tool.name in rule.tools else None
     if match is not None:
         yield rule, match[1]
 
@@ -144,7 +144,7 @@ def _drop(draft: StageDraft, rule: Rule, finding: Finding) -> bool:
     return True
 
 
-def _dotted(values: object, above: str = "") -> Iterator[str]:
+def _dotted_names(values: object, above: str = "") -> Iterator[str]:
     for name, child in values.items() if isinstance(values, dict) else ():
         yield f"{above}{name}"
-        yield from _dotted(child, f"{above}{name}.")
+        yield from _dotted_names(child, f"{above}{name}.")

@@ -18,7 +18,7 @@ from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark, Problem
 from runner.catalog.tools import Catalog, Tool
 from runner.importer import arguments, commands, mention
-from runner.importer.arguments import NOT_FOLLOWED, Argument, ScriptValue, not_followed
+from runner.importer.arguments import NOT_FOLLOWED, Argument, ScriptValue, missing_value
 from runner.importer.bash import Command, Script, Word, WordPart, is_assignment, script
 from runner.importer.config_file import settings
 from runner.importer.files import Read, ScriptFiles, UnreadableError
@@ -92,7 +92,7 @@ class _Walk:
         self.full = False
         self.matches: list[list[str]] = []
         self.begun = False
-        self.exported: list[Word] = []
+        self.exports: list[Word] = []
         self.before: tuple[Mark, str] | None = None  # the last command's words, as text
 
     def command(self, command: Command) -> None:
@@ -119,7 +119,7 @@ class _Walk:
         if self.flow.end is not None:
             self.behind(self.flow.end, program, command)
             return
-        self.fed(plain, program, command)
+        self.note_pipe(plain, program, command)
         if program.tool is not None and command.inside is not None:
             self.compound(command.inside)
         elif program.tool is not None and (why := self.flow.doubt(command)):
@@ -148,7 +148,7 @@ class _Walk:
                 if part.kind == "unknown" and (name := mention.name(part.text, self.catalog)):
                     self.no_stage(word.mark, f"{name} runs in '{self.label(part.text, [''])}'")
 
-    def fed(self, plain: list[str], program: commands.Program, command: Command) -> None:
+    def note_pipe(self, plain: list[str], program: commands.Program, command: Command) -> None:
         """Tell a command of mlx-lm that is only text here, and that the next command runs."""
         runs = program.tool is None and not commands.harmless(posixpath.basename(plain[0]))
         if command.sign in {"|", "|&"} and runs and self.before is not None:
@@ -202,7 +202,7 @@ class _Walk:
             for word in filter(is_assignment, command.words[1:]):
                 self.assign(word, command)
                 if name == "export":
-                    self.exported.append(word)
+                    self.exports.append(word)
         elif name == "shift" or plain[:2] == ["set", "--"]:
             self.shift(plain, command)
         elif name == "mkdir":
@@ -245,7 +245,7 @@ class _Walk:
         words[:1] = [posixpath.basename(word) for word in words[:1]]
         matches = [one for one in self.leave_out if words[: len(one)] == one]
         self.matches += [one for one in matches if one not in self.matches]
-        return bool(matches) or commands.aside(plain) or self.files.looked_at(plain)
+        return bool(matches) or commands.aside(plain) or self.files.is_readable(plain)
 
     def unknown(self, name: str, plain: list[str], command: Command) -> None:
         """Tell a command that may train: nobody knows what it starts."""
@@ -287,9 +287,9 @@ class _Walk:
     def shift(self, plain: list[str], command: Command) -> None:
         """Follow where the arguments of the script move."""
         by = plain[1] if plain[1:] else "1"
-        before = self.variables.shifted
+        before = self.variables.shift_count
         sure = plain[0] == "shift" and by.isdigit() and command.inside is None
-        self.variables.shifted = before + int(by) if sure and before is not None else None
+        self.variables.shift_count = before + int(by) if sure and before is not None else None
 
     def environment(self, text: str, mark: Mark) -> None:
         """Say that a variable is for the commands themselves, and no value of a parameter."""
@@ -301,7 +301,7 @@ class _Walk:
         """Say which exported variables no command reads itself, and every problem in words."""
         self.account(text, parse_tree)
         self.adoption.unused = [" ".join(o) for o in self.leave_out if o not in self.matches]
-        for word in self.exported:
+        for word in self.exports:
             if word.parts[0].text.partition("=")[0] not in self.variables.read:
                 self.environment(word.parts[0].text, word.mark)
         for problems in (self.adoption.problems, *(stage.notes for stage in self.adoption.stages)):
@@ -374,7 +374,7 @@ class _Walk:
         unplaced: list[str] = []
         rest = words[program.used :]
         while tool is not None and tool.name not in self.catalog.names:
-            outer, inner = _divided(rest)
+            outer, inner = _launcher_words(rest)
             result = arguments.parse(outer, tool, self.variables)
             self.adoption.problems += result.problems
             unplaced += result.unplaced
@@ -443,7 +443,7 @@ class _Walk:
             for signs in _texts(one.signs if one.value is MISSING else one.value):
                 variable = self.variables.strange(signs)
                 if variable is not None:
-                    yield not_followed(variable, name, one.mark)
+                    yield missing_value(variable, name, one.mark)
 
     def dress(self, draft: StageDraft, command: Command) -> None:
         """Give a stage its name and its words, then settle its paths."""
@@ -487,7 +487,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
-def _divided(words: list[Argument]) -> tuple[list[Argument], list[Argument]]:
+def _launcher_words(words: list[Argument]) -> tuple[list[Argument], list[Argument]]:
     """Return a launcher's own words and those of what it starts."""
     for at, word in enumerate(words):
         if word.text == "--":

@@ -74,7 +74,7 @@ def unfilled(value: Any) -> bool:
 class Variables:
     """The variables of a script, as far as it has been read.
 
-    `shifted` is by how many its arguments have moved, None where that is not known.
+    `shift_count` is by how many its arguments have moved, None where that is not known.
     """
 
     def __init__(self) -> None:
@@ -84,9 +84,9 @@ class Variables:
         self._places: dict[Variable, int] = {}
         self._sizes: list[int] = []
         self._keys: dict[str, str] = {}
-        self.assigned: dict[str, set[str]] = {}
+        self.assignments: dict[str, set[str]] = {}
         self.read: set[str] = set()
-        self.shifted: int | None = 0
+        self.shift_count: int | None = 0
 
     def assign(self, name: str, value: str, mark: Mark, why: str = "") -> None:
         """Remember what a variable is from here on; `why` says that this is not sure."""
@@ -105,7 +105,7 @@ class Variables:
             env_name=env_name,
         )
         self._arrays.pop(name, None)
-        self.assigned.setdefault(name, set()).add(value)
+        self.assignments.setdefault(name, set()).add(value)
 
     def append(self, name: str, value: str, mark: Mark, why: str = "") -> None:
         """Remember that a variable is longer from here on."""
@@ -259,9 +259,9 @@ class Variables:
         if not name.isdigit() or name == "0":
             return self._unsure(f"${name}", _ARGUMENTS.get(name, "what only bash knows"))
         why = "an argument of the script"
-        if self.shifted is None:
+        if self.shift_count is None:
             return self._unsure(f"${name}", f"{why}, and which one is not sure")
-        env_name = f"ARG_{int(name) + self.shifted}"
+        env_name = f"ARG_{int(name) + self.shift_count}"
         return self._sign(
             Variable(name=f"${name}", value=None, default=default, why=why, env_name=env_name)
         )

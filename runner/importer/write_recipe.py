@@ -196,7 +196,7 @@ class _Names:
 
     def once(self, variable: Variable) -> bool:
         """Say whether a variable is one value in the whole script."""
-        return len(self.variables.assigned.get(variable.name, ())) == 1
+        return len(self.variables.assignments.get(variable.name, ())) == 1
 
     def name(self, word: str) -> str:
         if word not in self.names:

@@ -65,7 +65,7 @@ def writer(plan: Plan, model: str) -> Writer:
     return Writer(model=name, folder=str(folder.resolve()))
 
 
-def unloaded(one: Writer, why: str) -> Writer:
+def without_tokenizer(one: Writer, why: str) -> Writer:
     """Return a writer whose tokenizer turned out not to load, with the reason."""
     reason = " ".join(why.split())[:MOST]
     return Writer(
@@ -100,7 +100,7 @@ def of_prompts(plan: Plan, stage: Stage, prompts: Prompts) -> Iterator[Problem |
                 mark=mark, message=message, rule="prompt-template-error", hint=_hint(stage, why)
             )
     except TokenizerError as error:
-        yield unloaded(one, str(error)).absent(f"prompt of '{prompts.file}'")
+        yield without_tokenizer(one, str(error)).absent(f"prompt of '{prompts.file}'")
 
 
 def _questions(stage: Stage, prompts: Prompts) -> Iterator[Chat]:
@@ -142,7 +142,7 @@ def of_stage(plan: Plan, stage: Stage) -> Iterator[tuple[bool, Finding]]:
         ):
             yield True, _refusal(stage.params, one, why, messages)
     except TokenizerError as error:
-        yield False, unloaded(one, str(error)).absent("prompt")
+        yield False, without_tokenizer(one, str(error)).absent("prompt")
 
 
 def _refusal(

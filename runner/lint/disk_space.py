@@ -72,11 +72,11 @@ def _checkpoint_bytes(view: View, facts: ModelFacts) -> int:
     if params["fine_tune_type"] == "full":
         return count * sum(map(math.prod, inside.values())) * _BYTES.get(str(facts.dtype), HALF)
     lora: Mapping[str, Any] = params["lora_parameters"]
-    adapted = _adapted(inside, lora["keys"])
-    return count * sum(_pair(shape, lora["rank"]) for shape in adapted) * FLOAT32
+    shapes = _lora_shapes(inside, lora["keys"])
+    return count * sum(_pair(shape, lora["rank"]) for shape in shapes) * FLOAT32
 
 
-def _adapted(
+def _lora_shapes(
     inside: Mapping[str, tuple[int, ...]], keys: list[str] | None
 ) -> Iterator[tuple[int, ...]]:
     for name, shape in inside.items():

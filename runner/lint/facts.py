@@ -92,9 +92,9 @@ class DiskFacts(Struct, frozen=True, kw_only=True):
     `absent` are the paths it reads that are not there, `beside` those of them whose folder is;
     `existing` are the paths it writes that are there; `packages` the installed versions of mlx-lm
     and of the hub's client; `starting` the stages that are about to run. By stage, `gaps` is what
-    could not be looked at, `refusals` what the model's chat template does not take, and `declined`
-    what a tool of ours would stop at. `unreachable` says of paths it writes why nothing can be
-    made there.
+    could not be looked at, `template_refusals` what the model's chat template does not take, and
+    `tool_refusals` what a tool of ours would stop at. `unreachable` says of paths it writes why
+    nothing can be made there.
     """
 
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
@@ -106,8 +106,8 @@ class DiskFacts(Struct, frozen=True, kw_only=True):
     beside: frozenset[str] = frozenset()
     starting: frozenset[str] = frozenset()
     gaps: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
-    refusals: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
-    declined: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    template_refusals: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    tool_refusals: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     unreachable: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -92,7 +92,7 @@ def forecast(view: View) -> Forecast | None:
         checkpoints=-(-params["iters"] // params["save_every"]),
         validations=2 + (params["iters"] - 1) // params["steps_per_eval"],
         learning_rate=rate,
-        replay=_replayed(view, data),
+        replay=_replay_share(view, data),
         resumes=before.name if before else None,
         ratio=rate / _rate(before.params) if before and before.tool == "mlx_lm.lora" else None,
         keeps=view.stage.trainer.get("keep") == "best",
@@ -107,12 +107,12 @@ def iterations(rows: int, batch_size: int, epochs: Fraction) -> int | None:
 
 
 def with_iters(
-    recipe: Recipe, compiled: Compilation, views: Mapping[str, View]
+    recipe: Recipe, compilation: Compilation, views: Mapping[str, View]
 ) -> tuple[Recipe, list[Problem]]:
     """Return the recipe with ``iters`` said by each stage's ``budget: {epochs: N}``."""
     stages = dict(recipe.section("stages"))
     problems: list[Problem] = []
-    for name, draft in compiled.resolver.drafts.items():
+    for name, draft in compilation.resolver.drafts.items():
         epochs = (draft.node.get("budget") or draft.node).get("epochs")
         view = views.get(name)
         if epochs is None or view is None:
@@ -186,7 +186,7 @@ def _rate(params: Mapping[str, object]) -> float:
     return float(rate) if isinstance(rate, int | float) else 0.0
 
 
-def _replayed(view: View, data: DataSet | None) -> float | None:
+def _replay_share(view: View, data: DataSet | None) -> float | None:
     """Return the share of replayed rows that will really be among the mixed ones."""
     mix = mix_of(view, view.params["data"])
     primary = data_at(view, mix.params["primary"]) if mix else None

@@ -87,7 +87,7 @@ def _first(view: View, path: str) -> ModelFacts:
         )
     if maker is not None and _source(maker) is None:
         return ModelFacts(path=path)
-    by_name = ModelFacts(path=path, quantized_bits=_named_bits(path), because="its name says so")
+    by_name = ModelFacts(path=path, quantized_bits=_bits_in_name(path), because="its name says so")
     return _at(view.facts.models, path) or by_name
 
 
@@ -236,7 +236,7 @@ def _at(facts: Mapping[str, T], path: str | None) -> T | None:
     return facts.get(key) or facts.get(posixpath.dirname(key))
 
 
-def _named_bits(path: str) -> int | None:
+def _bits_in_name(path: str) -> int | None:
     """Return the bits a model's name speaks of, as in ``OLMo-2-1B-4bit``."""
     match = _BITS.search(path.rstrip("/").rpartition("/")[2])
     if not match:
@@ -268,10 +268,10 @@ def _conversion(below: ModelFacts, params: Mapping[str, Any], why: str) -> Model
         return replace(below, quantized_bits=None)
     if not params["quantize"] or below.quantized_bits:
         return below
-    return replace(below, quantized_bits=_asked_bits(params), because=why)
+    return replace(below, quantized_bits=_bits_of_convert(params), because=why)
 
 
-def _asked_bits(params: Mapping[str, Any]) -> int:
+def _bits_of_convert(params: Mapping[str, Any]) -> int:
     """Return the bits a conversion asks for; of a mixture those that DoRA cannot take, if any."""
     if params["quant_predicate"]:
         mixed = [int(word) for word in params["quant_predicate"].split("_") if word.isdigit()]

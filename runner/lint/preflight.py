@@ -74,30 +74,36 @@ class FolderReading(Struct, frozen=True, kw_only=True):
 class RowFindings(Struct, kw_only=True):
     """What is wrong with rows and prompts.
 
-    By stage, `gaps` is what was not looked at, `refusals` what the model's chat template does not
-    take of the recipe's own words, and `declined` what a tool of ours would stop at.
+    By stage, `gaps` is what was not looked at, `template_refusals` what the model's chat template
+    does not take of the recipe's own words, and `tool_refusals` what a tool of ours would stop at.
     """
 
     problems: list[Problem] = field(default_factory=list)
     gaps: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
-    refusals: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
-    declined: defaultdict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    template_refusals: defaultdict[str, list[Finding]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    tool_refusals: defaultdict[str, list[Finding]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
     def add_to(self, facts: DiskFacts) -> DiskFacts:
         """Return facts that say so, too."""
-        gaps, refusals, declined = (
+        gaps, refusals, tool_refusals = (
             {name: tuple(of) for name, of in one.items()}
-            for one in (self.gaps, self.refusals, self.declined)
+            for one in (self.gaps, self.template_refusals, self.tool_refusals)
         )
-        declined = {**facts.declined, **declined}
-        return replace(facts, gaps=gaps, refusals=refusals, declined=declined)
+        tool_refusals = {**facts.tool_refusals, **tool_refusals}
+        return replace(facts, gaps=gaps, template_refusals=refusals, tool_refusals=tool_refusals)
 
 
 def facts(plan: Plan) -> DiskFacts:
     """Return what this disk says of the paths a plan names, and our tools of its parameters."""
     answers = {stage.name: answer.refusal for stage, answer in _own(plan, plan.stages, rows=False)}
-    declined = {name: (refusal,) for name, refusal in answers.items() if refusal is not None}
-    return replace(read_facts.look(plan, read_facts.hub_cache(dict(os.environ))), declined=declined)
+    tool_refusals = {name: (refusal,) for name, refusal in answers.items() if refusal is not None}
+    return replace(
+        read_facts.look(plan, read_facts.hub_cache(dict(os.environ))), tool_refusals=tool_refusals
+    )
 
 
 def _own(
@@ -163,7 +169,7 @@ def ask(
         row = answer.row
         if row is not None and (row.mark.file, row.mark.line, row.rule) not in rows:
             findings.problems.append(row)
-        findings.declined[stage.name] += [answer.refusal] if answer.refusal else ()
+        findings.tool_refusals[stage.name] += [answer.refusal] if answer.refusal else ()
         findings.gaps[stage.name] += [answer.gap] if answer.gap else ()
 
 
@@ -264,7 +270,7 @@ def _prompts(
                     else:
                         findings.gaps[stage.name].append(one)
         for looked, finding in () if smoke or stage not in stages else chats.of_stage(plan, stage):
-            (findings.refusals if looked else findings.gaps)[stage.name].append(finding)
+            (findings.template_refusals if looked else findings.gaps)[stage.name].append(finding)
     own = {path: names for path, names in ends.items() if here.holds(path)}
     findings.problems += unknown_figures(plan, load.catalog(), own)
     foreign = {path: names for path, names in ends.items() if path not in own}
@@ -320,7 +326,7 @@ def _check(
     try:
         report = check(tokenizer=encode)
     except TokenizerError as error:
-        report, encode, writer = check(), None, chats.unloaded(writer, str(error))
+        report, encode, writer = check(), None, chats.without_tokenizer(writer, str(error))
     silent = OF_SPLITS | set(allowed)
     if reading.mixed and reading.batch_size > 1:
         silent |= OF_ORDER

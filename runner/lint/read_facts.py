@@ -43,7 +43,7 @@ def look(plan: Plan, hub: Path | None = None) -> DiskFacts:
             elif kind == "model" and folder and path not in models:
                 facts = read_model(path, folder)
                 models |= {path: facts} if facts else {}
-        existing |= {path for path in _writes(stage) if _filled(path)}
+        existing |= {path for path in _writes(stage) if _holds_files(path)}
         unreachable |= {path: why for path in _writes(stage) if (why := _unreachable(path, plan))}
     packages = {name: version for name in PACKAGES if (version := machine.installed(name))}
     return DiskFacts(
@@ -98,7 +98,7 @@ def hub_cache(environ: dict[str, str]) -> Path:
 
 def folder_of(model: str, hub: Path | None) -> Path | None:
     """Return the folder of a model on this disk, or in the hub's cache; None for neither."""
-    return Path(model) if _there(model) else _cached(model, hub)
+    return Path(model) if _there(model) else _cache_folder(model, hub)
 
 
 def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
@@ -181,7 +181,7 @@ def _shape(value: Any) -> Any:
     return "" if isinstance(value, str) else None if value is None else 0
 
 
-def _cached(name: str, hub: Path | None) -> Path | None:
+def _cache_folder(name: str, hub: Path | None) -> Path | None:
     """Return the folder of a hub model in the hub's cache, None where it is not there."""
     if hub is None or name.startswith((".", "/", "~")):
         return None
@@ -225,7 +225,7 @@ def _there(path: str) -> bool:
     return files.is_there(Path(path))
 
 
-def _filled(path: str) -> bool:
+def _holds_files(path: str) -> bool:
     """Say whether there is a file, or a folder with something in it."""
     try:
         return Path(path).is_file() or any(Path(path).iterdir())

@@ -141,34 +141,34 @@ def examine(view: View) -> Iterator[tuple[Rule, Finding]]:
 
 
 def views(
-    compiled: Compilation, catalog: Catalog, facts: DiskFacts | None = None
+    compilation: Compilation, catalog: Catalog, facts: DiskFacts | None = None
 ) -> Iterator[View]:
     """Yield the View of every stage of a compiled recipe; none where it has no plan."""
-    for stage in compiled.plan.stages if compiled.plan else ():
+    for stage in compilation.plan.stages if compilation.plan else ():
         tool = catalog.get(stage.tool)
-        draft = compiled.resolver.drafts.get(stage.name)
-        if tool is not None and draft is not None and compiled.plan is not None:
+        draft = compilation.resolver.drafts.get(stage.name)
+        if tool is not None and draft is not None and compilation.plan is not None:
             explicit = frozenset(_names(draft.params))
             inputs = tuple(one for one in readings(stage, catalog) if one.kind != FILES)
             yield View(
                 stage=stage,
                 tool=tool,
                 explicit=explicit,
-                plan=compiled.plan,
+                plan=compilation.plan,
                 facts=facts or DiskFacts(),
                 inputs=inputs,
             )
 
 
 def problems(
-    compiled: Compilation, catalog: Catalog, facts: DiskFacts | None = None
+    compilation: Compilation, catalog: Catalog, facts: DiskFacts | None = None
 ) -> list[Problem]:
     """Return what the rules find in a compiled recipe, each at its place in the files."""
     results = []
-    for view in views(compiled, catalog, facts):
-        draft = compiled.resolver.drafts[view.stage.name]
+    for view in views(compilation, catalog, facts):
+        draft = compilation.resolver.drafts[view.stage.name]
         for one, finding in examine(view):
-            mark, notes = _location(compiled.resolver, draft, finding.parameter)
+            mark, notes = _location(compilation.resolver, draft, finding.parameter)
             severity = "error" if finding.stops else one.severity
             results.append(
                 Problem(

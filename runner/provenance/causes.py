@@ -38,16 +38,21 @@ class Side(Struct, frozen=True, kw_only=True):
     catalog: Catalog | None = None
 
 
-class Cause(Struct, frozen=True, kw_only=True):
+class Edit(Struct, frozen=True, kw_only=True):
+    """A name with what it is before and after, ABSENT on a side that does not have it."""
+
+    name: str
+    old: Any = ABSENT
+    new: Any = ABSENT
+
+
+class Cause(Edit, frozen=True, kw_only=True):
     """A line that made a change: what it says, before and after.
 
     `name` is what the line says ("vars.rank"); a line that is `gone` is the old side's.
     """
 
     mark: Mark
-    name: str
-    old: Any = ABSENT
-    new: Any = ABSENT
     gone: bool = False
 
 
@@ -81,7 +86,7 @@ class Causes:
 
     def __init__(self, old: Side, new: Side, renamed: Mapping[str, str]) -> None:
         self.old, self.new, self.renamed = old, new, renamed
-        self.used: dict[frozenset[str], set[Mark | None]] = {}
+        self.other_marks: dict[frozenset[str], set[Mark | None]] = {}
 
     def has_statement(self, path: str) -> bool:
         """Say whether a side says the value at `path`, or cannot know, as of a run."""
@@ -126,15 +131,15 @@ class Causes:
         if mark.file not in self.new.trail and mark.file != self.old.plan.file:
             return False
         stages = frozenset(removed)
-        if stages not in self.used:
-            self.used[stages] = {
+        if stages not in self.other_marks:
+            self.other_marks[stages] = {
                 statement.mark
                 for one in self.old.origins.values()
                 if one.stage not in stages
                 for statement in (one.winner, *one.losers, *one.trail)
                 if statement is not None
             }
-        return mark not in self.used[stages]
+        return mark not in self.other_marks[stages]
 
     def _names(self, path: str) -> list[str]:
         """Return what `path` is called in the origins, and everything it was made of."""

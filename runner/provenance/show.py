@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from runner.base.formatting import laid_out
 from runner.base.problems import Mark, lines_of, nearest
@@ -85,11 +86,9 @@ class Formatter(Struct, frozen=True, kw_only=True):
 
 
 class LineUse(Struct, kw_only=True):
-    """One line of a file: what it is called, and the values it became or lost."""
+    """What one line of a file says, and the values it became or lost."""
 
-    mark: Mark
-    name: str
-    text: Any
+    statement: Statement
     became: dict[str, list[str]] = field(default_factory=dict)
     overruled: dict[str, list[str]] = field(default_factory=dict)
 
@@ -177,7 +176,7 @@ def contributions(rows: Iterable[Origin], file: str) -> list[Origin]:
     ]
 
 
-def line_uses(rows: Iterable[Origin]) -> list[LineUse]:
+def line_uses(rows: Iterable[Origin]) -> dict[Mark, LineUse]:
     """Return every line that says something with the values it became, in the order of places."""
     uses: dict[Mark, LineUse] = {}
     for row in rows:
@@ -185,55 +184,51 @@ def line_uses(rows: Iterable[Origin]) -> list[LineUse]:
             continue
         for statement in (row.winner, *row.trail):
             if statement is not None and statement.mark is not None:
-                use = uses.setdefault(
-                    statement.mark,
-                    LineUse(mark=statement.mark, name=statement.name, text=statement.text),
-                )
-                own = statement is row.winner and not isinstance(statement.text, Removal)
-                use.name = row.name if own else use.name
+                use = uses.setdefault(statement.mark, LineUse(statement=statement))
+                if statement is row.winner and not isinstance(statement.text, Removal):
+                    use.statement = replace(use.statement, name=row.name)
                 use.became.setdefault(row.name, []).append(row.stage)
         for loser in row.losers:
             if loser.mark is not None:
-                use = uses.setdefault(
-                    loser.mark, LineUse(mark=loser.mark, name=row.name, text=loser.text)
-                )
+                own = replace(loser, name=row.name)
+                use = uses.setdefault(loser.mark, LineUse(statement=own))
                 use.overruled.setdefault(row.name, []).append(row.stage)
-    return [uses[mark] for mark in sorted(uses)]
+    return {mark: uses[mark] for mark in sorted(uses)}
 
 
-def line_uses_text(uses: Iterable[LineUse], formatter: Formatter) -> str:
+def line_uses_text(uses: Mapping[Mark, LineUse], formatter: Formatter) -> str:
     """Return what each line became, file by file."""
     lines: list[str] = []
     file = ""
-    for use in uses:
-        if use.mark.file != file:
-            file = use.mark.file
+    for mark, use in uses.items():
+        if mark.file != file:
+            file = mark.file
             lines.append(file)
-        lines.append(f"  {formatter.place(use.mark).removeprefix(f'{file}:')} {_line(use)}")
+        place = formatter.place(mark).removeprefix(f"{file}:")
+        lines.append(f"  {place} {_line(use.statement)}")
         lines += [f"      -> {name} of {', '.join(stages)}" for name, stages in use.became.items()]
         for name, stages in use.overruled.items():
             lines.append(f"      overruled: {name} of {', '.join(stages)}")
     return "\n".join(lines)
 
 
-def line_use_dict(use: LineUse) -> Json:
+def line_use_dict(mark: Mark, use: LineUse) -> Json:
     """Return one line and what it became as JSON-ready values."""
-    mark = use.mark
     return {
         "file": mark.file,
         "line": mark.line,
         "column": mark.column,
-        "name": use.name,
-        "text": use.text,
+        "name": use.statement.name,
+        "text": use.statement.text,
         "became": use.became,
         "overruled": use.overruled,
     }
 
 
-def _line(use: LineUse) -> str:
-    if isinstance(use.text, Removal):
-        return f"{_bare(use.name)}: {use.text}"
-    return f"{use.name}: {laid_out(use.text, width=10_000)}"
+def _line(statement: Statement) -> str:
+    if isinstance(statement.text, Removal):
+        return f"{_bare(statement.name)}: {statement.text}"
+    return f"{statement.name}: {laid_out(statement.text, width=10_000)}"
 
 
 def _bare(name: str) -> str:

@@ -11,7 +11,7 @@ from runner.data.dice import Dice, apportion, whole
 def test_a_seed_draws_the_same_on_every_python():
     assert list(Dice(0).sample(range(10), 3)) == [8, 7, 5]
     weights = whole([1, 2, 3, 4, 0, 0, 1, 1, 9, 1.5])
-    assert list(Dice(0).weighted(range(10), weights, 6)) == [8, 6, 2, 1, 3, 7]
+    assert list(Dice(0).weighted_sample(range(10), weights, 6)) == [8, 6, 2, 1, 3, 7]
 
 
 @given(rows=st.lists(st.integers(0, 2**32 - 1), unique=True), seed=st.integers(0), data=st.data())
@@ -40,20 +40,20 @@ def test_a_shuffle_makes_every_order_alike_often():
 def test_weights_draw_rows_at_most_once_and_never_those_of_0(weights, seed, data):
     likely = [row for row, weight in enumerate(weights) if weight]
     count = data.draw(st.integers(0, len(likely)))
-    drawn = list(Dice(seed).weighted(range(len(weights)), whole(weights), count))
+    drawn = list(Dice(seed).weighted_sample(range(len(weights)), whole(weights), count))
     assert len(drawn) == len(set(drawn)) == count
     assert set(drawn) <= set(likely)
 
 
 def test_a_weight_is_how_often_a_row_comes_first():
     dice, weights = Dice(2), whole([1, 0, 3, 6])
-    first = Counter(dice.weighted(range(4), weights, 2)[0] for _ in range(5000))
+    first = Counter(dice.weighted_sample(range(4), weights, 2)[0] for _ in range(5000))
     assert [round(first[row] / 500) for row in range(4)] == [1, 0, 3, 6]
 
 
 def test_the_second_draw_goes_by_the_weights_that_are_left():
     dice, weights = Dice(3), whole([1, 1, 8])
-    pairs = Counter(tuple(dice.weighted(range(3), weights, 2)) for _ in range(5000))
+    pairs = Counter(tuple(dice.weighted_sample(range(3), weights, 2)) for _ in range(5000))
     # After row 2, of 8 in 10, the others are alike; after row 0, row 2 is 8 in 9.
     assert 0.38 < pairs[2, 0] / 5000 < 0.42
     assert 0.07 < pairs[0, 2] / 5000 < 0.11

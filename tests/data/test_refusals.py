@@ -150,8 +150,8 @@ ONLY_THE_RUN = {
     "a model is loaded for it": {
         "sort._tokens",
         "sort._tokenizer",
-        "sort._fetched",
-        "sort._learned",
+        "sort._fetch",
+        "sort._learn",
     },
     "a model answers first": {"answers.__init__", "answers.require_template", "score.questions"},
     "the hub is asked": {"repository"},

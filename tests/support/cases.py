@@ -466,9 +466,9 @@ CASES = {
     "no-validation-rows": Case(one(), one(), rows(valid=None, others=("val.jsonl",)), rows()),
     "not-looked-at": Case(one(), one(), DiskFacts(gaps={"train": (UNSEEN,)}), NOTHING),
     "prompt-refused-by-template": Case(
-        one(), one(), DiskFacts(refusals={"train": (REFUSED,)}), NOTHING
+        one(), one(), DiskFacts(template_refusals={"train": (REFUSED,)}), NOTHING
     ),
-    "tool-would-stop": Case(one(), one(), DiskFacts(declined={"train": (REFUSED,)}), NOTHING),
+    "tool-would-stop": Case(one(), one(), DiskFacts(tool_refusals={"train": (REFUSED,)}), NOTHING),
     "mask-prompt-without-prompt": Case(
         one(mask_prompt=True), one(mask_prompt=True), rows(keys=("text",)), rows()
     ),

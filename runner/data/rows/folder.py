@@ -206,7 +206,7 @@ def report(
     `heads` are the beginnings of those that `wrong_names` finds.
     """
     for split, number, first, other in _repeats(surveys):
-        _repeated(surveys, split, number, first, other)
+        _show_repeat(surveys, split, number, first, other)
     problems = list(_absent(folder, names, splits, required, heads or {}))
     problems += _formats_differ(surveys)
     for survey in surveys.values():
@@ -230,7 +230,7 @@ def _repeats(surveys: Mapping[str, Survey]) -> Iterator[tuple[str, int, int, str
                     first[digest] = (number, split)
 
 
-def _repeated(
+def _show_repeat(
     surveys: Mapping[str, Survey], split: str, number: int, first: int, other: str
 ) -> None:
     tally, place = surveys[split].tally, Mark(file=surveys[other].file, line=first, column=1)

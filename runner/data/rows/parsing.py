@@ -103,11 +103,11 @@ def _refuse(constant: str) -> None:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        raise _TwiceError(_repeated(pairs))
+        raise _TwiceError(_repeat(pairs))
     return result
 
 
-def _repeated(pairs: Iterable[tuple[str, Any]]) -> str:
+def _repeat(pairs: Iterable[tuple[str, Any]]) -> str:
     """Return the first key that was there before."""
     keys: set[str] = set()
     for key, _ in pairs:
@@ -121,21 +121,21 @@ class _Twice(dict[str, Any]):
     """An object in which a key stood twice."""
 
 
-def _marked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _mark_repeat(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
-    return _Twice({_repeated(pairs): None}) if len(result) < len(pairs) else result
+    return _Twice({_repeat(pairs): None}) if len(result) < len(pairs) else result
 
 
 _STRICT = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_once_each)
 _LOOSE = json.JSONDecoder(object_pairs_hook=_once_each)
-_MARKED = json.JSONDecoder(object_pairs_hook=_marked)
+_REPEAT_DECODER = json.JSONDecoder(object_pairs_hook=_mark_repeat)
 
 
 def _twice(text: str, key: str) -> Flaw:
     """Return the flaw of a row with a key twice; its place, where the rest can be read."""
     path: tuple[str | int, ...] = ()
     with suppress(ValueError, RecursionError):
-        path = _way(_MARKED.decode(text)) or ()
+        path = _way(_REPEAT_DECODER.decode(text)) or ()
     inside = f" in {dotted(path[:-1])}" if len(path) > 1 else ""
     message = (
         f"has the key {shown(key)} twice{inside}; mlx-lm reads the last, and the other is lost"
@@ -337,7 +337,7 @@ class Other(Struct, frozen=True, kw_only=True):
     whole: str = ""
 
 
-def _packed(by: str, module: str) -> Other:
+def _archive(by: str, module: str) -> Other:
     script = f"import {module}, shutil, sys; shutil.copyfileobj({module}.open(sys.stdin.buffer), "
     return Other(what=f"packed by {by}", command=f"python3 -c '{script}sys.stdout.buffer)'")
 
@@ -354,9 +354,9 @@ def _arrow(name: str, module: str) -> Other:
 _ZIP = b"PK\x03\x04"
 _EXCEL = Other(what="an Excel workbook", whole="save it from Excel as CSV UTF-8")
 _BEGINNINGS = {
-    b"\x1f\x8b": _packed("gzip", "gzip"),
-    b"BZh": _packed("bzip2", "bz2"),
-    b"\xfd7zXZ\x00": _packed("xz", "lzma"),
+    b"\x1f\x8b": _archive("gzip", "gzip"),
+    b"BZh": _archive("bzip2", "bz2"),
+    b"\xfd7zXZ\x00": _archive("xz", "lzma"),
     b"\x28\xb5\x2f\xfd": Other(what="packed by zstd", whole="zstd -d {source} -o {target}"),
     b"PAR1": _arrow("Parquet", "parquet"),
     b"ARROW1": _arrow("Arrow", "feather"),

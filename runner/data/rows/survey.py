@@ -83,25 +83,25 @@ class Survey:
         except RowError as error:
             self.rows -= error.flaw is BLANK
             self.unread += 1
-            self._flawed(error.flaw, number, line)
+            self._add_flaw(error.flaw, number, line)
             return
         self._tail(len(value), number)
         if constant:
-            self._flawed(constant_flaw(constant), number, line)
+            self._add_flaw(constant_flaw(constant), number, line)
         expected = self.format or formats[0]
         if expected not in formats:
             flaw = other_format(value, formats[0], expected, self.use.features)
-            self._flawed(flaw, number, line)
+            self._add_flaw(flaw, number, line)
             return
         if len(formats) > 1:
-            self._flawed(two_formats(formats, expected), number, line)
+            self._add_flaw(two_formats(formats, expected), number, line)
         texts, flaws = look(value, expected, self.use)
         for flaw in flaws:
-            self._flawed(flaw, number, line)
+            self._add_flaw(flaw, number, line)
         if texts is not None:
             if len(value) > _READ[expected]:
                 for flaw in unread(value, self._read, texts):
-                    self._flawed(flaw, number, line)
+                    self._add_flaw(flaw, number, line)
             self._sound(Row(value=value, format=expected, parts=texts), number, line, encode)
 
     @property
@@ -120,7 +120,7 @@ class Survey:
         if endless:
             message = f"has no end within {size / 1e6:.0f} MB; the rest of the file was not read"
         severity = "error" if endless else "warning"
-        self._flawed(
+        self._add_flaw(
             Flaw(rule="row-too-long", message=message, hint="split it", path=(), severity=severity),
             number,
             b"",
@@ -136,7 +136,7 @@ class Survey:
                 message=message,
                 hint="write the whole character, as UTF-8",
             )
-            self._flawed(flaw, number, line)
+            self._add_flaw(flaw, number, line)
             return
         digest = int.from_bytes(sha256(same).digest()[:8])
         bucket = self.digests[digest % BUCKETS]
@@ -144,24 +144,24 @@ class Survey:
         bucket.append(number)
         size = sum(map(len, row.parts))
         self.characters.add(size)
-        self._batched(size)
+        self._count_padding(size)
         if row.format == "chat":
             self.turns.add(len(row.value[self.use.features.chat]))
         if encode is None:
             return
         try:
             if self.use.every or self.use.mask_prompt or self._long(line):
-                self._encoded(row, number, line, encode)
+                self._count_tokens(row, number, line, encode)
             else:
                 write(row, self.use, encode)
         except ValueError as error:
-            self._flawed(template_refusal(str(error), row, self.use), number, line)
+            self._add_flaw(template_refusal(str(error), row, self.use), number, line)
 
     def _long(self, line: bytes) -> bool:
         """Say whether a row may be cut: a token is a byte or more, and a template adds some."""
         return len(line) + TEMPLATE > self.use.max_seq_length
 
-    def _batched(self, size: int) -> None:
+    def _count_padding(self, size: int) -> None:
         """Count what mlx-lm pads: its batches are rows that follow each other (T64)."""
         if not self.use.batch_size:
             return
@@ -179,7 +179,7 @@ class Survey:
                 self.tails[keys] = deque(maxlen=size)
             self.tails[keys].append(number)
 
-    def _encoded(self, row: Row, number: int, line: bytes, encode: Encode) -> None:
+    def _count_tokens(self, row: Row, number: int, line: bytes, encode: Encode) -> None:
         whole, prompt = tokens(row, self.use, encode)
         self.lengths.add(len(whole))
         self.sums["cut_rows"] += len(whole) > self.use.max_seq_length
@@ -194,14 +194,14 @@ class Survey:
         for flaw in token_flaws(whole, prompt, self.use):
             self.sums["lost_answers"] += flaw.rule == "row-answer-lost"
             self.sums["hidden_answers"] += flaw.rule == "row-mask-hides-answer"
-            self._flawed(flaw, number, line)
+            self._add_flaw(flaw, number, line)
 
     def too_many(self, number: int) -> bool:
         """Say whether so many lines were no rows that none after this one is looked at."""
         if self.unread < MANY:
             return False
         message = f"is the last of {MANY:,} that are no rows; some after it were not looked at"
-        self._flawed(
+        self._add_flaw(
             Flaw(rule="row-too-many", message=message, hint="write one JSON object a line"),
             number,
             b"",
@@ -210,9 +210,9 @@ class Survey:
 
     def given_up(self, why: str, number: int) -> None:
         """Count a row at which the chat template was given up; nothing after it was rendered."""
-        self._flawed(given_up(why), number, b"")
+        self._add_flaw(given_up(why), number, b"")
 
-    def _flawed(self, flaw: Flaw, number: int, line: bytes) -> None:
+    def _add_flaw(self, flaw: Flaw, number: int, line: bytes) -> None:
         if self.tally.count(flaw.rule, number):
             self.tally.show(problem_of(flaw, self.file, number, line))
 

@@ -25,7 +25,7 @@ def split_missing(view: View) -> Iterator[Finding]:
     """
     data = data_of(view)
     if data:
-        for split in _needed(view):
+        for split in _required_splits(view):
             if split not in data.rows:
                 message = f"'{data.path}' has no {split}.jsonl: mlx-lm would stop"
                 yield Finding(
@@ -47,7 +47,7 @@ def batch_larger_than_data(view: View) -> Iterator[Finding]:
     """
     data, batch = data_of(view), view.params["batch_size"]
     if data:
-        for split in (*_needed(view), *(["valid"] if view.trains else [])):
+        for split in (*_required_splits(view), *(["valid"] if view.trains else [])):
             rows = data.rows.get(split, 0)
             if 0 < rows < batch:
                 late = view.trains and split == "test"
@@ -189,7 +189,7 @@ def no_chat_template(view: View) -> Iterator[Finding]:
     data = data_of(view)
     facts = model_at(view, view.params["model"])
     if data and facts.chat_template is False:
-        for split in _needed(view):
+        for split in _required_splits(view):
             if layout(data, split, view.params) in {"chat", "completions"}:
                 why = facts.no_template or "the model has no chat template"
                 message = f"{why}, and {split} needs one"
@@ -219,7 +219,7 @@ def prompt_refused_by_template(view: View) -> Iterator[Finding]:
 
     The tool would stop after it has loaded the model.
     """
-    yield from view.facts.refusals.get(view.stage.name, ())
+    yield from view.facts.template_refusals.get(view.stage.name, ())
 
 
 @rule("error", tools=())
@@ -230,7 +230,7 @@ def tool_would_stop(view: View) -> Iterator[Finding]:
     they are on this disk and no stage before it makes them. Where one does, nobody knows yet, and
     ``not-looked-at`` says so. Choose what the message says.
     """
-    yield from view.facts.declined.get(view.stage.name, ())
+    yield from view.facts.tool_refusals.get(view.stage.name, ())
 
 
 @rule("warning", "T77")
@@ -298,7 +298,7 @@ def project_name_not_read(view: View) -> Iterator[Finding]:
         )
 
 
-def _needed(view: View) -> list[str]:
+def _required_splits(view: View) -> list[str]:
     """Return the splits a stage cannot do without."""
     return ["train"] * view.trains + ["test"] * bool(view.params["test"])
 

@@ -23,12 +23,12 @@ def schedule_hides_learning_rate(view: View) -> Iterator[Finding]:
     mlx-lm records learning_rate and trains with the schedule's first argument. Give both the same
     value, as in ``arguments: ["{{ stage.params.learning_rate }}", …]``, or leave learning_rate out.
     """
-    match = hidden(view)
+    match = hidden_rate(view)
     if match is not None and view.params["lr_schedule"]["arguments"][0] != match[0]:
         yield match[1]
 
 
-def hidden(view: View) -> tuple[float, Finding] | None:
+def hidden_rate(view: View) -> tuple[float, Finding] | None:
     """Return the learning_rate that a schedule hides, whatever its peak, and what to say of it."""
     schedule, rate = view.params["lr_schedule"], view.params["learning_rate"]
     if not view.trains or not schedule or "learning_rate" not in view.explicit:

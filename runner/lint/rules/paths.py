@@ -31,11 +31,13 @@ def path_not_expanded(view: View) -> Iterator[Finding]:
     paths += [(name, view.params[name]) for name in sorted(outputs)]
     for name, path in dict.fromkeys(one for one in paths if isinstance(one[1], str)):
         if _SHELL.search(path.replace(RUN_DIR, "")):
-            message = f"'{path}' would be taken letter by letter: nothing fills in {_filled(path)}"
+            message = (
+                f"'{path}' would be taken letter by letter: nothing fills in {_shell_part(path)}"
+            )
             yield Finding(parameter=name, message=message, hint=_spelling(path))
 
 
-def _filled(path: str) -> str:
+def _shell_part(path: str) -> str:
     """Return what a shell would do with a path's signs."""
     return "what a command prints" if _COMMAND.search(path) else "~ or $NAME"
 
@@ -165,7 +167,7 @@ def adapter_path_in_use(view: View) -> Iterator[Finding]:
         adapter = adapter_at(view, path)
         what = "an adapter" if adapter else "files"
         message = f"'{path}' holds {what} already, which would be overwritten or mixed"
-        yield Finding(parameter="adapter_path", message=message, hint=_freed("adapter_path"))
+        yield Finding(parameter="adapter_path", message=message, hint=_free_hint("adapter_path"))
 
 
 _MODELS = ("mlx_lm.fuse", "mlx_lm.convert", *_QUANTIZERS)
@@ -187,10 +189,10 @@ def model_folder_in_use(view: View) -> Iterator[Finding]:
         then = "mlx-lm would stop" if refuses else "old weights could be loaded with the new ones"
         message = f"'{output}' is there already: {then}"
         stops = view.stage.name in view.facts.starting
-        yield Finding(parameter=parameter, message=message, hint=_freed(parameter), stops=stops)
+        yield Finding(parameter=parameter, message=message, hint=_free_hint(parameter), stops=stops)
 
 
-def _freed(parameter: str) -> str:
+def _free_hint(parameter: str) -> str:
     return f"delete or move it, or leave {parameter} out: each run then has its own place"
 
 

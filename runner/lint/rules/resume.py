@@ -20,7 +20,7 @@ def resume_type(view: View) -> Iterator[Finding]:
     From lora to full the training starts from the bare base model; from dora to lora the
     magnitudes are lost; from full to lora everything but a few norms is.
     """
-    adapter, kind = _resumed(view), view.params["fine_tune_type"]
+    adapter, kind = _old_adapter(view), view.params["fine_tune_type"]
     if adapter and adapter.fine_tune_type != kind:
         message = (
             f"{adapter.source} is of type {adapter.fine_tune_type}, and this stage is of type "
@@ -40,7 +40,7 @@ def resume_rank_mismatch(view: View) -> Iterator[Finding]:
     The training succeeds. Fusing, testing or generating fails afterwards, because
     adapter_config.json and the tensors disagree.
     """
-    for adapter, before, now in _changed(view, "rank"):
+    for adapter, before, now in _change_of(view, "rank"):
         message = (
             f"{adapter.source} has rank {before:g}, and this stage says {now:g}: it would train at "
             f"{before:g}, and fusing would fail later"
@@ -57,7 +57,7 @@ def resume_scale(view: View) -> Iterator[Finding]:
     The scale multiplies the whole adapter: what it has learned becomes stronger or weaker by the
     ratio of the two. Measured: a validation loss of 3.72 became 5.97.
     """
-    for adapter, before, now in _changed(view, "scale"):
+    for adapter, before, now in _change_of(view, "scale"):
         message = (
             f"{adapter.source} has scale {before:g}, and this stage says {now:g}: the adapter "
             f"would be multiplied by {now / before:g} at once"
@@ -165,7 +165,7 @@ def same_seed_after_resume(view: View) -> Iterator[Finding]:
     Only weights are resumed: the optimizer's memory, the schedule and the order of the data start
     over, so the second training sees the first rows of the first one again. Give it another seed.
     """
-    adapter, seed = _resumed(view), view.params["seed"]
+    adapter, seed = _old_adapter(view), view.params["seed"]
     if adapter and adapter.seed == seed and adapter.data == view.params["data"]:
         message = f"{adapter.source} read the same data in the same order, with seed {seed}"
         yield Finding(parameter="seed", message=message, hint=f"say seed: {seed + 1}")
@@ -205,7 +205,7 @@ def adapter_config_newer(view: View) -> Iterator[Finding]:
             )
 
 
-def _resumed(view: View) -> Adapter | None:
+def _old_adapter(view: View) -> Adapter | None:
     """Return the adapter a training resumes, None where it resumes none or none that is known."""
     path = view.params["resume_adapter_file"]
     adapter = adapter_at(view, path) if view.trains else None
@@ -215,7 +215,7 @@ def _resumed(view: View) -> Adapter | None:
 
 def _same_type(view: View) -> Adapter | None:
     """Return the adapter a training resumes if it is of the type that is trained."""
-    adapter = _resumed(view)
+    adapter = _old_adapter(view)
     return adapter if adapter and adapter.fine_tune_type == view.params["fine_tune_type"] else None
 
 
@@ -236,7 +236,7 @@ def _ago(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def _changed(view: View, name: str) -> Iterator[tuple[Adapter, float, float]]:
+def _change_of(view: View, name: str) -> Iterator[tuple[Adapter, float, float]]:
     """Yield the resumed adapter with its number and the stage's, where the two differ."""
     adapter, now = _same_type(view), view.params["lora_parameters"][name]
     before = getattr(adapter, name, None)

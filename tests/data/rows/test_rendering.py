@@ -185,7 +185,7 @@ def looked_at(stages):
     assert not any(found.gaps.values())
     places = [(problem.mark.file, problem.mark.line) for problem in found.problems]
     return places + [
-        (name, one.parameter) for name, all_of in found.refusals.items() for one in all_of
+        (name, one.parameter) for name, all_of in found.template_refusals.items() for one in all_of
     ]
 
 

@@ -147,13 +147,13 @@ def test_without_the_check_its_case_would_pass(found, slug, monkeypatch):
 
         return mute
 
-    flawed = survey.Survey._flawed
+    flawed = survey.Survey._add_flaw
 
     def silent(self, flaw, *rest):
         if flaw.rule != slug:
             flawed(self, flaw, *rest)
 
-    monkeypatch.setattr(survey.Survey, "_flawed", silent)
+    monkeypatch.setattr(survey.Survey, "_add_flaw", silent)
     for module, name in (
         (folders, "split_problems"),
         (folders, "_absent"),
@@ -161,7 +161,7 @@ def test_without_the_check_its_case_would_pass(found, slug, monkeypatch):
     ):
         monkeypatch.setattr(module, name, muted(getattr(module, name)))
     if slug in {"row-repeated", "row-in-two-splits"}:
-        monkeypatch.setattr(folders, "_repeated", lambda *_: None)
+        monkeypatch.setattr(folders, "_show_repeat", lambda *_: None)
     if slug == "split-not-jsonl":  # each line of such a file has flaws of its own
         monkeypatch.setattr(read, "foreign", lambda *_: None)
         assert found(slug) == {"row-not-json"}
