@@ -274,7 +274,7 @@ def test_a_tokenizer_is_not_waited_for(none, name, tmp_path):
     if make is Path.mkdir:
         return
     with pytest.raises(OSError, match=why):
-        tokenizer._loaded(str(tmp_path))
+        tokenizer._load(str(tmp_path))
 
 
 def test_a_folder_is_searched_by_names_before_anything_is_opened(tmp_path, monkeypatch, call):
