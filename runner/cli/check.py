@@ -83,7 +83,6 @@ def _print(file: "FileCheck", *, alone: bool) -> None:
 
 
 def _total(every: "Sequence[FileCheck]") -> str:
-    """Return what all of it comes to."""
     from runner.base.problems import counted, tally
 
     looked = [one for one in every if not one.lacks]
@@ -97,7 +96,6 @@ def _total(every: "Sequence[FileCheck]") -> str:
 
 
 def _write(every: "Sequence[FileCheck]", style: str) -> None:
-    """Print everything that was found, for programs."""
     from runner.base.problems import listed, ordered
     from runner.base.version import __version__
     from runner.lint.rule import rules

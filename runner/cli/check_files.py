@@ -121,7 +121,6 @@ def check(
 
 
 def _nobody(misfits: Sequence[FileCheck], request: CheckRequest) -> RecipeError:
-    """Return the error where no recipe of a folder has the profiles."""
     missing = [name for name in request.profiles if any(name in one.lacks for one in misfits)]
     profiles = dict.fromkeys(name for one in misfits for name in _profiles(one.file))
     what = f"profile '{missing[0]}'" if len(missing) == 1 else f"profiles {listing(missing)}"

@@ -82,7 +82,6 @@ def _annotations(reviews: "Sequence[Review]") -> str:
 
 
 def _reviews(words: Sequence[str], runs: Path, request: "DiffRequest") -> "list[Review]":
-    """Return what changes in each recipe that the words name."""
     from runner import workflow
     from runner.diff import sides
 
@@ -118,7 +117,6 @@ def _recipe(word: str) -> bool:
 
 
 def _require_recipe(word: str) -> None:
-    """Raise RecipeError for a word that is no recipe's and no folder's."""
     if not _recipe(word) and not Path(word).is_dir():
         there = "recipes/" if Path("recipes").is_dir() else "."
         first = f"name recipes first: run-recipe diff {there} {visible.word(word)}"

@@ -161,7 +161,6 @@ def _surprise(kind: type[BaseException], error: BaseException, trace: Any) -> No
 
 
 def _refuse(error: click.ClickException) -> None:
-    """Say what click says of a word it does not take."""
     stream = io.StringIO()
     error.show(file=stream)
     printer.say(stream.getvalue(), end="")

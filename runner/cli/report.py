@@ -74,7 +74,6 @@ def _compare(manifests: "list[Manifest]", style: str, output: str | None, *, sho
 
 
 def _announce(path: Path, *, show: bool) -> int:
-    """Print where the page is, and open it where that was asked for."""
     printer.show(str(path))
     if show:
         click.launch(path.resolve().as_uri())

@@ -270,7 +270,6 @@ def _decision(job: "Job") -> "Decision":
 
 
 def _part(job: "Job") -> "Plan":
-    """Return the plan with the stages only that are to run."""
     from msgspec.structs import replace
 
     stages = tuple(stage for stage in job.plan.stages if stage.name in job.names)

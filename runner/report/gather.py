@@ -29,7 +29,7 @@ def gather(manifest: Manifest, *, most: int = MOST) -> Report:
     """Return the report of a run from what its folder holds; `most` thins the curves."""
     folder = Path(manifest.folder)
     verdicts = history.audits(manifest)
-    audits = {name: (rows, history.observed(folder / name)) for name, rows in verdicts.items()}
+    audits = {name: (rows, history.observations(folder / name)) for name, rows in verdicts.items()}
     ran = [(stage.name, events(folder / stage.name)) for stage in manifest.plan.stages]
     return report(
         manifest,

@@ -59,7 +59,7 @@ def metric(stage: Stage, event: Mapping[str, Any], remaining: float | None = Non
     return ""
 
 
-def finished(record: StageRecord) -> str:
+def success_text(record: StageRecord) -> str:
     """Return how a stage ended well, with its last figures."""
     parts = [
         f"{text} loss {figure(name, record.metrics[name])}"
@@ -186,7 +186,7 @@ def standing(manifest: Manifest, *, alive: bool) -> str:
     lines = [line(manifest, alive=alive) + (": its process is gone" if cut else "")]
     for record in manifest.stages:
         state = state_of(record.state, alive=alive)
-        text = finished(record) if record.state is State.FINISHED else state
+        text = success_text(record) if record.state is State.FINISHED else state
         lines.append(f"  {record.name}: {text}")
         lines += [f"    {row}" for row in unenforced(record)]
         if record.failure.get("guidance"):

@@ -20,9 +20,9 @@ from runner.runs import checkpoints, failures, history, signals
 from runner.runs import checkpoints as states
 from runner.runs import manifest as manifests
 from runner.runs.audit import tally
-from runner.runs.checkpoints import Saved
+from runner.runs.checkpoints import SavedState
 from runner.runs.decisions import MISSED, Identity
-from runner.runs.job import Advise, untried
+from runner.runs.job import Advise, plainest
 from runner.runs.journal import Tail, last_lines
 from runner.runs.manifest import Manifest, StageRecord, State
 from runner.runs.next_steps import going_on, rehearsal
@@ -58,7 +58,7 @@ class Attempt:
         coming: Sequence[Stage] = (),
         *,
         goes_on: bool = False,
-        advise: Advise = untried,
+        advise: Advise = plainest,
     ) -> None:
         self.advise = advise
         self.manifest = manifest
@@ -109,7 +109,7 @@ class Attempt:
             code = launch.code(self.log())
         metrics = {**manifests.summary(events), **self.report_figures()}
         audit = self.audit()
-        if code == 0 and (audit.get("different") or not history.audited(self.place)):
+        if code == 0 and (audit.get("different") or not history.is_audited(self.place)):
             code = Exit.AUDIT  # whatever its process said: what nobody has looked at is not well
         return replace(record, exit_code=code, metrics=metrics, audit=audit), timed_out
 
@@ -146,7 +146,7 @@ class Attempt:
 
     def before(
         self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]
-    ) -> Saved | None:
+    ) -> SavedState | None:
         """Return where a training goes on, None where it starts over; say what is not stage_of yet."""
         identity = Identity(parts=record.identity).digest
         state, why = checkpoints.look(self.place, identity, thorough=True)
@@ -242,7 +242,7 @@ class Attempt:
 
     def command(self, changes: Sequence[Adjustment]) -> str:
         """Return the command that goes on with changes that were tried, "" where none was."""
-        if not changes or self.advise is untried:
+        if not changes or self.advise is plainest:
             return ""
         return going_on(self.manifest, *(assignment(self.stage, one) for one in changes))
 

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 FORMAT = 1
 
 
-class Saved(Struct, frozen=True, kw_only=True):
+class SavedState(Struct, frozen=True, kw_only=True):
     """The state of a training after an iteration: its file, and what it is a state of.
 
     `metrics` are the bytes of metrics.jsonl written by then, `packages` the versions that made it,
@@ -39,18 +39,18 @@ class Saved(Struct, frozen=True, kw_only=True):
         return {"format": FORMAT, **asdict(self)}
 
 
-def read_note(note: Json | None) -> Saved | None:
+def read_note(note: Json | None) -> SavedState | None:
     """Return the note, None where it is none of this format."""
     if note is None or note.get("format") != FORMAT:
         return None
     try:
-        state = read_as(note, Saved)
+        state = read_as(note, SavedState)
     except ValueError:
         return None
     return None if "/" in state.file or state.file in {"", ".", ".."} else state
 
 
-def unlike(saved: Saved, identity: str, packages: Mapping[str, str]) -> str:
+def unlike(saved: SavedState, identity: str, packages: Mapping[str, str]) -> str:
     """Return why a state is not one of this training, '' where it is."""
     if saved.identity != identity:
         return "what it is made of changed"
@@ -58,7 +58,7 @@ def unlike(saved: Saved, identity: str, packages: Mapping[str, str]) -> str:
     return f"{listing(other)} is another release" if other else ""
 
 
-def goes_on(saved: Saved, stage: Stage) -> str:
+def goes_on(saved: SavedState, stage: Stage) -> str:
     """Return from where a training goes on: iterations done and left, and the updates made."""
     iters, done = stage.params["iters"], saved.iteration
     update = done // stage.params["grad_accumulation_steps"]
@@ -87,7 +87,7 @@ def packages() -> dict[str, str]:
     return {name: version for name in PACKAGES if (version := machine.installed(name))}
 
 
-def look(own: Path, identity: str, *, thorough: bool) -> tuple[Saved | None, str]:
+def look(own: Path, identity: str, *, thorough: bool) -> tuple[SavedState | None, str]:
     """Return the state a stage's training can go on from, or None and why it cannot.
 
     The file is read whole only where it is asked to be `thorough`.
@@ -106,7 +106,7 @@ def look(own: Path, identity: str, *, thorough: bool) -> tuple[Saved | None, str
     return state, ""
 
 
-def _whole(file: Path, state: Saved, *, thorough: bool) -> bool:
+def _whole(file: Path, state: SavedState, *, thorough: bool) -> bool:
     try:
         same = file.stat().st_size == state.size
         return same and (not thorough or digests.sha256(file) == state.sha256)
@@ -114,7 +114,7 @@ def _whole(file: Path, state: Saved, *, thorough: bool) -> bool:
         return False
 
 
-def cut(metrics: Path, state: Saved | None) -> None:
+def cut(metrics: Path, state: SavedState | None) -> None:
     """Leave of a stage's metrics those that were written before its state was saved, or none."""
     if state is None:
         metrics.unlink(missing_ok=True)

@@ -50,7 +50,7 @@ def decide(
         damage = _damage(record, Places(Path(before.folder), stage)) if record and before else ""
         if damage:
             damaged[stage.name] = damage
-    doubted = _doubted(plan, before.plan) if before else ()
+    doubted = _doubts(plan, before.plan) if before else ()
     actions = schedule(plan, names, identity_of, records, damaged, doubted)
     if before is not None:
         again = {action.stage for action in actions if action.do == "run"}
@@ -67,7 +67,7 @@ def decide(
     return decision
 
 
-def _doubted(plan: Plan, before: Plan) -> set[str]:
+def _doubts(plan: Plan, before: Plan) -> set[str]:
     """Return the stages whose expectations read a variable that has another value now."""
     return {
         stage.name
@@ -154,7 +154,6 @@ def ready(plan: Plan, catalog: Catalog, decision: Decision) -> None:
 
 
 def _require_modules(stage: Stage, catalog: Catalog) -> None:
-    """Raise where what a stage imports is not there."""
     tool = tool_of(stage, catalog)
     module = tool.main[0].partition(".")[0]
     if not module.startswith("mlx") and stage.tool != "model.tiny":

@@ -46,7 +46,7 @@ def prints(
     stale = [name for name, status in stats.items() if not _alike(before.get(name, {}), status)]
     meter = _Meter(sum(stats[name]["size"] for name in stale), progress)
 
-    def hashed(name: str) -> str:
+    def digest_of(name: str) -> str:
         return sha256(Path(files[name]), meter, lasting=lasting)
 
     if not stale:
@@ -55,7 +55,7 @@ def prints(
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         try:
-            fresh = dict(zip(stale, pool.map(hashed, stale), strict=True))
+            fresh = dict(zip(stale, pool.map(digest_of, stale), strict=True))
         except BaseException:
             meter.stopped = True  # else a large file would be read to its end first
             raise

@@ -42,7 +42,6 @@ def execute(job: Job, decision: Decision, ahead: WarmStart, reporter: Reporter) 
 
 
 def _new_folder(plan: Plan, runs: Path, ahead: WarmStart) -> Path:
-    """Return the folder of a new run, made now."""
     if _is_no_text(runs):
         why = f"MLX takes no path that is not UTF-8: {str(runs)!a}"
         raise RunError(why, "choose another --runs")

@@ -261,7 +261,6 @@ def link(folder: Path) -> None:
 
 
 def _name(recipe: str) -> str:
-    """Return the name of a recipe from its file or its name."""
     return Path(recipe).stem if recipe.endswith(SUFFIXES) else recipe
 
 
@@ -290,12 +289,12 @@ def verdicts(place: Path) -> list[Verdict]:
         return []
 
 
-def observed(place: Path) -> Mapping[str, Any]:
+def observations(place: Path) -> Mapping[str, Any]:
     """Return what was observed beside the parameters of the stage in a folder."""
     facts = (disk.read_json(place / "effective.json") or {}).get("observed")
     return facts if isinstance(facts, dict) else {}
 
 
-def audited(place: Path) -> bool:
+def is_audited(place: Path) -> bool:
     """Say whether the audit of the stage in a folder was made to its end."""
     return (disk.read_json(place / "effective.json") or {}).get("ended") is True

@@ -17,7 +17,7 @@ Advise = Callable[["Stage", Sequence[Step]], tuple[Adjustment, ...]]
 """A failed stage and the ways out of it -> the changes that hold."""
 
 
-def untried(_: "Stage", steps: Sequence[Step]) -> tuple[Adjustment, ...]:
+def plainest(_: "Stage", steps: Sequence[Step]) -> tuple[Adjustment, ...]:
     """Return the plainest changes, of a plan whose recipe is not known."""
     return tuple(change for step in steps for change in step[0].changes)
 
@@ -38,6 +38,6 @@ class Job(Struct, frozen=True, kw_only=True):
     compilation: "Compilation | None" = None
     trust: bool = False
     options: tuple[str, ...] = ()
-    advise: Advise = untried
+    advise: Advise = plainest
     question: Path | None = None
     world: "World | None" = None

@@ -165,7 +165,7 @@ def _rename_in(file: Path, moves: Mapping[str, str]) -> None:
     """Replace paths in a text, as they are and as JSON writes them."""
     data = text = reader.read(file, TEXT)
     for old, new in moves.items():
-        for write in (str, _escaped):
+        for write in (str, _as_json):
             text = text.replace(_raw(write(old)), _raw(write(new)))
     if text != data:
         mode = file.stat().st_mode
@@ -177,5 +177,5 @@ def _raw(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
-def _escaped(path: str) -> str:
+def _as_json(path: str) -> str:
     return json.dumps(path)[1:-1]

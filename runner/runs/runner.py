@@ -87,7 +87,7 @@ class Run:
             code, self.stopper = _code(interrupt), _name(interrupt)
         except OSError as error:
             self.give_up(error)
-            raise _unwritten(error, self.folder) from error
+            raise _write_error(error, self.folder) from error
         finally:
             self.ahead.end()
         return self.end(code)
@@ -279,8 +279,7 @@ def _interruption(record: StageRecord, stopper: str) -> StageRecord:
     return replace(record, state=State.INTERRUPTED, failure=failure)
 
 
-def _unwritten(error: OSError, folder: Path) -> RunError:
-    """Return what a run that cannot write says, with the way out."""
+def _write_error(error: OSError, folder: Path) -> RunError:
     why = f"{error.filename or folder}: {error.strerror or error}"
     again = "then go on with --resume: what was finished is kept"
     free = WAYS_OUT.get(error.errno or 0, "make the folder writable")

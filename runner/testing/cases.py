@@ -190,6 +190,5 @@ def _compile(reading: LoadResult, inputs: Inputs) -> Compilation | None:
 
 
 def _with_yml(suite: Suite) -> Suite:
-    """Return a test file of a recipe that ends in .yml."""
     other = Path(suite.recipe).with_suffix(".yml")
     return replace(suite, recipe=other.as_posix()) if other.exists() else suite

@@ -118,7 +118,6 @@ def _test(path: Path, inputs: Inputs, root: Path) -> Any:
 
 
 def _difference(file: str, before: str, after: str, lines: Sequence[str]) -> str:
-    """Return what changed: the parameters by name, and the lines of the script."""
     if not before:
         return f"{file}: nothing is locked yet: look at the commands, and run --snapshot-update"
     rows = difflib.unified_diff(

@@ -213,7 +213,6 @@ def _signature(function: Any) -> Json:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
     if isinstance(value, dict):
         return {key: _plain(child) for key, child in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -62,7 +62,7 @@ def parser_of(tool: Tool) -> argparse.ArgumentParser:
     return cast("argparse.ArgumentParser", parser)
 
 
-def merged(tool: Tool, words: Sequence[str]) -> Mapping[str, Any]:
+def merged_values(tool: Tool, words: Sequence[str]) -> Mapping[str, Any]:
     """Return what a main hands on of its words and its configuration file, by its own names.
 
     Raises as `parser_of`, and SystemExit where the parser refuses the words.
@@ -110,7 +110,7 @@ class _Reading:
             raise LookupError(why) from error
         raise LookupError(f"{name} makes no parser of argparse's")
 
-    def allowed(self, target: Any) -> Any:
+    def substitute(self, target: Any) -> Any:
         """Return what is called instead. Raises LookupError for what may do anything."""
         owner = getattr(target, "__self__", None)
         module = str(getattr(target, "__module__", None) or "")
@@ -123,7 +123,9 @@ class _Reading:
         if _is_record(target):
             return target if not hasattr(target, "__post_init__") else self.refuse(target)
         if isinstance(target, types.FunctionType):
-            read = target.__globals__.get(_CHECK) == self.allowed  # defined in one that is watched
+            read = (
+                target.__globals__.get(_CHECK) == self.substitute
+            )  # defined in one that is watched
             return target if read else self._watch(target)
         return self.refuse(target)
 
@@ -155,7 +157,7 @@ class _Reading:
         if not _matches_source(function.__code__):
             self.refuse(function)
         _Calls().visit(tree)
-        result = _define(function, node, {_CHECK: self.allowed})
+        result = _define(function, node, {_CHECK: self.substitute})
         result.__defaults__ = function.__defaults__
         result.__kwdefaults__ = function.__kwdefaults__
         return result
@@ -188,7 +190,6 @@ def _matches_source(code: types.CodeType) -> bool:
 
 @functools.cache
 def _shapes(text: str, file: str) -> Mapping[tuple[str, int], Any]:
-    """Return the shapes of all functions of a text, by their names and lines."""
     shapes, rest = {}, [compile(text, file, "exec", dont_inherit=True)]
     while rest:
         code = rest.pop()
@@ -234,10 +235,10 @@ class _Merging(_Reading):
                 raise
             return vars(self.parsed)
 
-    def allowed(self, target: Any) -> Any:
+    def substitute(self, target: Any) -> Any:
         """Return what is called instead."""
         if self.parsed is None:
-            return super().allowed(target)
+            return super().substitute(target)
         module = str(getattr(target, "__module__", None) or "").partition(".")[0]
         if target in {open, types.SimpleNamespace, argparse.Namespace} or module in _READERS:
             return target
@@ -250,7 +251,7 @@ class _Calls(ast.NodeTransformer):
     """Has each call looked at before it is made."""
 
     def visit_Call(self, node: ast.Call) -> ast.Call:
-        """Return the call of what `allowed` returns for what is called."""
+        """Return the call of what `substitute` returns for what is called."""
         self.generic_visit(node)
         check = ast.Name(_CHECK, ast.Load())
         return ast.Call(ast.Call(check, [node.func], []), node.args, node.keywords)

@@ -33,7 +33,7 @@ def _values(tool: Tool, words: list[str]) -> Mapping[str, Any]:
         return params
     if tool.config_flag is None:
         return vars(parsing.parser_of(tool).parse_args(words))
-    return parsing.merged(tool, words)
+    return parsing.merged_values(tool, words)
 
 
 def _differs(this: Observer, values: Mapping[str, Any]) -> bool:

@@ -33,7 +33,7 @@ def wait(modules: Sequence[str]) -> None:
             os.setpriority(DARWIN_PROCESS, 0, DARWIN_BACKGROUND)
     else:
         _import(POOLS)
-    importing = threading.Thread(target=_unhurried, args=(modules,), daemon=True)
+    importing = threading.Thread(target=_import_slowly, args=(modules,), daemon=True)
     importing.start()
     _await_word()
     if darwin:
@@ -42,7 +42,7 @@ def wait(modules: Sequence[str]) -> None:
     importing.join()
 
 
-def _unhurried(modules: Sequence[str]) -> None:
+def _import_slowly(modules: Sequence[str]) -> None:
     """Import at low priority; on Linux that is a thread's own, and cannot be taken back."""
     if sys.platform.startswith("linux"):
         with suppress(OSError):

@@ -44,7 +44,7 @@ def _compare(host: Observer, load: Callable[[], Any]) -> None:
     """
     adapted = [(n, m) for n, m in load()[0].named_modules() if hasattr(m, "fuse")]
     folder = Path(bind(host.stage.outputs["model"], host.folder))
-    fused = _Fused(folder, host)
+    fused = _FusedWeights(folder, host)
     sample = adapted[:: max(1, -(-len(adapted) // LOOKED_AT))]
     sums = [_sums(module, fused.weight(name)) for name, module in sample if fused.has(name)]
     if not sums:
@@ -136,7 +136,7 @@ def _step(inner: Any) -> float:
     return float(size) * 2.0**-digits
 
 
-class _Fused:
+class _FusedWeights:
     """The weights of a fused model, read where they are asked for."""
 
     def __init__(self, folder: Path, host: Observer) -> None:

@@ -236,7 +236,7 @@ class Watch:
         effective |= self._optimizer(optimizer)
         effective |= self._layers(model)
         if self.host.params["resume_adapter_file"] is not None:
-            effective["resume_adapter_file"] = self._resumed(model)
+            effective["resume_adapter_file"] = self._resume_file(model)
         self.host.observed["trainable_parameters"] = self._size(model)
         self.host.observed["train_rows"] = len(train_dataset)
 
@@ -332,7 +332,7 @@ class Watch:
         self.host.observed["adapted_blocks"] = len(blocks)
         return count if blocks == last else sorted(blocks, key=str)
 
-    def _resumed(self, model: Any) -> Any:
+    def _resume_file(self, model: Any) -> Any:
         """Return the planned file where all its tensors are the trainable ones (T50-T56)."""
         mx = self.lora.mx
         path = self.host.params["resume_adapter_file"]
@@ -348,9 +348,9 @@ class Watch:
             if not mx.array_equal(tensor, trainable[name]).item():
                 return f"{name} was not loaded"
         self.host.observed["resumed_tensors"] = len(stored)
-        return self._rescaled(path) or path
+        return self._scale_problem(path) or path
 
-    def _rescaled(self, path: str) -> str:
+    def _scale_problem(self, path: str) -> str:
         """Return what is wrong with the scale of the file, '' where nothing is (T53)."""
         old = files.read_json(Path(path).parent / "adapter_config.json") or {}
         scale = (old.get("lora_parameters") or {}).get("scale")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.base.values import read_as
-from runner.report.wording import finished
+from runner.report.wording import success_text
 from runner.runs.audit import (
     PARSED,
     READ,
@@ -56,11 +56,11 @@ def test_the_terminal_says_the_same_as_the_audit():
     verdicts = rows(a=READ, b=PARSED)
     record = StageRecord(name="train", state=State.FINISHED, seconds=1.0, audit=tally(verdicts))
     assert sentence(verdicts).startswith(summary(record.audit))
-    assert finished(record) == (
+    assert success_text(record) == (
         "finished in 1.0 s, 2 of 2 parameters as planned (1 read by the tool, 1 only parsed)"
     )
     before = replace(record, audit={"parameters": 2, "different": 0})  # of an earlier release
-    assert finished(before) == "finished in 1.0 s, 2 of 2 parameters as planned"
+    assert success_text(before) == "finished in 1.0 s, 2 of 2 parameters as planned"
 
 
 def test_what_differs_is_named_and_was_not_used():

@@ -34,6 +34,9 @@ def test_blocks_of_two_classes_are_not_all_checkpointed(watch):
 def test_a_file_trained_at_another_scale_is_not_the_planned_one(watch, tmp_path):
     watch.host.params["fine_tune_type"] = "lora"
     file = tmp_path / "adapters.safetensors"
-    assert watch._rescaled(str(file)) == ""
+    assert watch._scale_problem(str(file)) == ""
     (tmp_path / "adapter_config.json").write_text('{"lora_parameters": {"scale": 20.0}}')
-    assert watch._rescaled(str(file)) == "the file was trained with scale 20.0, this stage says 2.0"
+    assert (
+        watch._scale_problem(str(file))
+        == "the file was trained with scale 20.0, this stage says 2.0"
+    )

@@ -11,7 +11,7 @@ import pytest
 
 from runner.catalog import load
 from runner.catalog.tools import Tool
-from runner.worker.parsing import merged, parser_of
+from runner.worker.parsing import merged_values, parser_of
 
 WORK = ["victim.unlink()", "os.remove(victim)", "work()", "Work()", "(lambda: work())()"]
 PLACES = {
@@ -153,7 +153,7 @@ def test_a_configuration_file_is_merged_and_nothing_behind_that_is_run(tool, tmp
     mine, victim = tool(body, end, config="--config")
     config = tmp_path / "c.json"
     config.write_text(json.dumps({"x": 9, "rate": 0.5}), encoding="utf-8")
-    seen = merged(mine, ["--x=3", f"--config={config}"])
+    seen = merged_values(mine, ["--x=3", f"--config={config}"])
     assert (seen["x"], seen["rate"]) == (3, 0.5)
     assert victim.exists()
 

@@ -91,7 +91,9 @@ class Live(Plain):
         row = self._rows[stage.name]
         row.record = record
         good = record.state is State.FINISHED
-        row.text = wording.finished(record) if good else str(record.failure.get("kind", "stopped"))
+        row.text = (
+            wording.success_text(record) if good else str(record.failure.get("kind", "stopped"))
+        )
         if not good:
             self._say(wording.failure_text(stage, record))
         for text in wording.unenforced(record):

@@ -78,7 +78,7 @@ class Plain(Quiet):
     def stage_ended(self, stage: Stage, record: StageRecord) -> None:
         """Say how a stage ended."""
         if record.state is State.FINISHED:
-            for text in (wording.finished(record), *wording.unenforced(record)):
+            for text in (wording.success_text(record), *wording.unenforced(record)):
                 self._say(f"{self._lead} {text}")
         else:
             self._say(wording.failure_text(stage, record))

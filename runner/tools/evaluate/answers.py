@@ -134,7 +134,7 @@ class Model:
         tokens: dict[int, list[int]] = {}
         try:
             while True:
-                for number, prompt in _fed(waiting, numbers, batch_size):
+                for number, prompt in _feed(waiting, numbers, batch_size):
                     (uid,) = generator.insert([prompt], [max_tokens])
                     numbers[uid], tokens[uid] = number, []
                 if not numbers:
@@ -152,7 +152,7 @@ class Model:
         return Answer(text=self.tokenizer.decode(tokens), tokens=len(tokens), cut=cut)
 
 
-def _fed(
+def _feed(
     waiting: Iterator[tuple[int, list[int]]], numbers: Mapping[int, int], batch_size: int
 ) -> Iterator[tuple[int, list[int]]]:
     """Yield prompts until a generator has two batches, none too far ahead of its oldest."""

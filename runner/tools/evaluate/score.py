@@ -341,7 +341,6 @@ def _stoppable() -> Iterator[None]:
 
 
 def _summary(report: Mapping[str, Any], out: Path) -> Iterator[str]:
-    """Yield the scores as a person reads them."""
     yield (
         f"score {report['score']:.4g} of {counted(report['rows'], 'prompt')}; "
         f"{report['passed']:.4g} of the answers hold to every rule"

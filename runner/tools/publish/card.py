@@ -101,7 +101,7 @@ def _use(fields: CardFields) -> Iterator[str]:
         ]
     else:
         lines = [f'mlx_lm.generate --model {fields.repo_id} --prompt "…"']
-    yield from _fenced("sh", "\n".join(lines))
+    yield from _code_block("sh", "\n".join(lines))
 
 
 def _sections(report: Report) -> Iterator[str]:
@@ -140,7 +140,7 @@ def _sections(report: Report) -> Iterator[str]:
         if text:
             yield from _title(title)
             yield from ("<details><summary>every parameter of every stage</summary>", "")
-            yield from _fenced(kind, text.rstrip("\n"))
+            yield from _code_block(kind, text.rstrip("\n"))
             yield from ("</details>", "")
     yield from _title("Made with")
     facts = report.manifest.facts
@@ -153,7 +153,7 @@ def _title(text: str) -> tuple[str, str]:
     return f"## {text}", ""
 
 
-def _fenced(kind: str, text: str) -> Iterator[str]:
+def _code_block(kind: str, text: str) -> Iterator[str]:
     """Yield a block of code; its fence is longer than any in the text."""
     longest = max(map(len, re.findall(r"`{3,}", text)), default=2)
     fence = "`" * max(3, longest + 1)

@@ -189,7 +189,7 @@ class Loop:
         if self.keeps or not last.within(self.bound):
             choice = best([*map(self.checkpoint, self.candidates), last], self.bound)
         if choice is None:
-            why = f"{risen(last)}, more than {self.bound:g}"
+            why = f"{retention_text(last)}, more than {self.bound:g}"
             raise ForgottenError(f"{why}, and nothing within the bound was saved before")
         if choice is not last:
             hand_over(self.folder, choice.file, FINAL, LAST)
@@ -264,7 +264,7 @@ class Loop:
         )
 
 
-def risen(weights: Weights) -> str:
+def retention_text(weights: Weights) -> str:
     """Return how much of what was learned before is lost, in words."""
     ratio = f"{weights.retention_ratio:.3g} times that before the training"
     return f"the retention loss at iteration {weights.iteration} is {ratio}"

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from runner.base.errors import GoOnError
 from runner.runs import digests
-from runner.runs.checkpoints import NOTE, Saved, packages
+from runner.runs.checkpoints import NOTE, SavedState, packages
 from runner.system import files
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class TrainingState(Struct, kw_only=True):
     folder: Path
     identity: str
     metrics: Path | None = None
-    before: Saved | None = None
+    before: SavedState | None = None
     epoch: Draws | None = None
     tokens: int = 0
     arrays: dict[str, Any] = field(default_factory=dict)
@@ -150,7 +150,7 @@ class TrainingState(Struct, kw_only=True):
         size, sha256 = beside.stat().st_size, digests.sha256(beside, lasting=True)
         beside.replace(file)
         files.sync(self.folder)
-        note = Saved(
+        note = SavedState(
             iteration=iteration,
             file=file.name,
             size=size,
