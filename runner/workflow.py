@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from runner.base.errors import InvalidRecipeError, RecipeError
-from runner.base.problems import NOTE, Problem, answering, listing, ordered, suggest
+from runner.base.problems import NOTE, Problem, answering, listing, sort_problems, suggest
 from runner.base.secrets import Mask
 from runner.catalog import load as schemas
 from runner.catalog import project, verdicts
@@ -139,7 +139,7 @@ def compile_recipe(recipe: Recipe, environ: Mapping[str, str] | None = None) -> 
     """
     result, mask = _with_budgets(recipe, environ), _mask(environ)
     exposures = list(leaks(result, recipe, mask))
-    problems = ordered(mask_problems([*result.problems, *exposures], mask))
+    problems = sort_problems(mask_problems([*result.problems, *exposures], mask))
     return replace(result, plan=None if exposures else result.plan, problems=problems)
 
 
@@ -162,7 +162,7 @@ def _with_budgets(recipe: Recipe, environ: Mapping[str, str] | None) -> Compilat
     views = {view.stage.name: view for view in findings.views_of(result)}
     complete, refusals = with_iters(recipe, result, views)
     if refusals:
-        return replace(result, plan=None, problems=ordered([*result.problems, *refusals]))
+        return replace(result, plan=None, problems=sort_problems([*result.problems, *refusals]))
     return compile_once(complete, environ)
 
 

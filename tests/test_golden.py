@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from runner import workflow
-from runner.base.problems import ordered, picture
+from runner.base.problems import picture, sort_problems
 
 GOLDEN = Path(__file__).parent / "golden"
 BAD = sorted(path.name for path in (GOLDEN / "bad").glob("*.yaml"))
@@ -53,7 +53,7 @@ def inputs(file: str) -> Inputs:
 def told(file: str, said: Inputs) -> str:
     """Return every problem of a recipe as a person reads it."""
     loaded = workflow.read(file, said.profiles, said.sets, said.environ)
-    problems = ordered(workflow.problems(loaded, said.environ))
+    problems = sort_problems(workflow.problems(loaded, said.environ))
     return "\n".join(picture(problem, loaded.sources) for problem in problems)
 
 

@@ -50,9 +50,9 @@ class InvalidRecipeError(RecipeError):
     """A recipe with problems; `problems` are values, `sources` the texts they point into."""
 
     def __init__(self, problems: Sequence[Problem], sources: Mapping[str, str]) -> None:
-        from runner.base.problems import ordered, pictures  # --help needs none of it
+        from runner.base.problems import pictures, sort_problems  # --help needs none of it
 
-        self.problems = ordered(problems)
+        self.problems = sort_problems(problems)
         self.sources = sources
         super().__init__("\n".join(pictures(self.problems, sources)))
 

@@ -17,7 +17,7 @@ def encode(value: Any) -> str:
     return visible.json_text(_encode_json(value))
 
 
-def laid_out(value: Any, indent: int = 0, width: int = 100) -> str:
+def pretty_json(value: Any, indent: int = 0, width: int = 100) -> str:
     """Return JSON with what fits on a line on one line. Raises ValueError for nan and infinity."""
     flat = encode(value)
     if indent + len(flat) <= width or not value or not isinstance(value, dict | list):
@@ -25,11 +25,11 @@ def laid_out(value: Any, indent: int = 0, width: int = 100) -> str:
     pad = " " * (indent + 2)
     if isinstance(value, dict):
         rows = [
-            f"{pad}{encode(key)}: {laid_out(child, indent + 2, width)}"
+            f"{pad}{encode(key)}: {pretty_json(child, indent + 2, width)}"
             for key, child in value.items()
         ]
         return "{\n" + ",\n".join(rows) + f"\n{' ' * indent}}}"
-    rows = [pad + laid_out(child, indent + 2, width) for child in value]
+    rows = [pad + pretty_json(child, indent + 2, width) for child in value]
     return "[\n" + ",\n".join(rows) + f"\n{' ' * indent}]"
 
 

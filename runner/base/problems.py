@@ -230,7 +230,7 @@ def brief(text: str, limit: int = MAX_WORD) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
-def counted(number: int, what: str) -> str:
+def plural(number: int, what: str) -> str:
     """Return ``1 row``, ``2 rows``."""
     return f"{number} {what}{'s' * (number != 1)}"
 
@@ -242,11 +242,11 @@ def tally(problems: Iterable[Problem]) -> str:
     """
     kinds = [problem.severity for problem in problems]
     counts = [(kinds.count(kind), kind) for kind in ("error", "warning")]
-    text = ", ".join(counted(count, kind) for count, kind in counts if count)
+    text = ", ".join(plural(count, kind) for count, kind in counts if count)
     return text or "no problems" + " in what was looked at" * (NOTE in kinds)
 
 
-def ordered(problems: Iterable[Problem]) -> list[Problem]:
+def sort_problems(problems: Iterable[Problem]) -> list[Problem]:
     """Return the problems once each: errors, warnings, notes, each in the order of their places."""
     once: dict[tuple[Mark, str, str], Problem] = {}
     for problem in problems:
@@ -254,7 +254,7 @@ def ordered(problems: Iterable[Problem]) -> list[Problem]:
     return sorted((once[key] for key in sorted(once)), key=lambda one: _RANKS[one.severity])
 
 
-def shown(value: object, limit: int = 60) -> str:
+def as_yaml(value: object, limit: int = 60) -> str:
     """Return a scalar as YAML says it, long ones cut."""
     words = {None: "null", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
@@ -273,7 +273,7 @@ def pictures(problems: Sequence[Problem], sources: Mapping[str, str]) -> Iterato
         yield f"… and {tally(problems[MAX_SHOWN:])} more; mend these first"
 
 
-def listed(problems: Sequence[Problem]) -> Sequence[Problem]:
+def limit_problems(problems: Sequence[Problem]) -> Sequence[Problem]:
     """Return problems for programs: where there are too many, the last one counts the rest."""
     rest = problems[MAX_LISTED:]
     if not rest:

@@ -33,7 +33,7 @@ def read(file: Path) -> bytes:
     if not _own(above):
         raise PermissionError(f"{file.parent} is not only this user's to write")
     closed = not above.st_mode & 0o077  # whatever the umask made of the file
-    with reader.opened(file) as opened:
+    with reader.open_file(file) as opened:
         if not _own(os.fstat(opened.fileno()), closed=closed):
             raise PermissionError(f"{file} is not only this user's to write")
         return opened.read(reader.RECORD.most)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.catalog.examples import examples
 from runner.catalog.tools import Catalog, resolve
 
@@ -172,7 +172,7 @@ def _description(schema: Json) -> str:
     """Return what an editor shows beside a parameter: what it does, and its default in words."""
     default = schema.get("default")
     text: str = schema.get("description", "")
-    return f"{text} Default: {laid_out(default)}." if default not in (None, {}, [], "") else text
+    return f"{text} Default: {pretty_json(default)}." if default not in (None, {}, [], "") else text
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.catalog.examples import examples, kinds
 from runner.catalog.tools import Catalog, Tool, resolve
 
@@ -138,14 +138,16 @@ def _entries(schema: Json) -> tuple[str, str]:
 def _kind(schema: Json) -> str:
     """Return what values are allowed, in words."""
     if "const" in schema:
-        return f"`{laid_out(schema['const'])}`"
+        return f"`{pretty_json(schema['const'])}`"
     choices = schema.get("enum")
     if choices:
         return ", ".join(f"`{_plain(one)}`" for one in choices)
     items = kinds(schema["items"]) if isinstance(schema.get("items"), dict) else []
     many = f"array of {' or '.join(items)}" if items else "array"
     words = " or ".join(many if one == "array" else one for one in kinds(schema)) or "any"
-    bounds = [f"{word} {laid_out(schema[key])}" for key, word in _BOUNDS.items() if key in schema]
+    bounds = [
+        f"{word} {pretty_json(schema[key])}" for key, word in _BOUNDS.items() if key in schema
+    ]
     return ", ".join([words, *bounds, *_size(schema)])
 
 
@@ -161,10 +163,10 @@ def _size(schema: Json) -> Iterator[str]:
 
 def _default(schema: Json) -> str:
     default = schema.get("default", _NO_DEFAULT)
-    text = "" if default is _NO_DEFAULT else f"`{laid_out(default)}`"
+    text = "" if default is _NO_DEFAULT else f"`{pretty_json(default)}`"
     before = schema.get("x-default-before", {})
     return text + "".join(
-        f"; `{laid_out(value)}` before mlx-lm {release}" for release, value in before.items()
+        f"; `{pretty_json(value)}` before mlx-lm {release}" for release, value in before.items()
     )
 
 
@@ -175,9 +177,9 @@ def _example(schema: Json, root: Json) -> str:
 
 def _plain(value: Any) -> str:
     """Return a value as a recipe says it on one line."""
-    text = value if isinstance(value, str) else laid_out(value, width=10_000)
+    text = value if isinstance(value, str) else pretty_json(value, width=10_000)
     in_quotes = isinstance(value, str) and (value.startswith("{{") or "\n" in value)
-    return laid_out(value) if in_quotes or text == "" else text
+    return pretty_json(value) if in_quotes or text == "" else text
 
 
 def _about(schema: Json) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from runner.base.problems import listing, nearest, shown, suggest
+from runner.base.problems import as_yaml, listing, nearest, suggest
 from runner.catalog import hints, validator
 from runner.catalog.tools import resolve
 from runner.recipe.node import MISSING
@@ -321,9 +321,9 @@ def _wrong_type(
     if isinstance(value, float) and not math.isfinite(value):
         expectation, hint = "a finite number", ""
     if isinstance(value, str):
-        actual = f"the text {shown(value)}"
+        actual = f"the text {as_yaml(value)}"
     else:
-        actual = shown(value) if isinstance(value, bool | int | float) else kind(value)
+        actual = as_yaml(value) if isinstance(value, bool | int | float) else kind(value)
     message = f"must be {expectation}, not {actual}"
     return Violation(path=path, message=message, rule="wrong-type", hint=hint, types=tuple(names))
 
@@ -334,22 +334,22 @@ def _wrong_value(error: Any) -> tuple[str, str, str]:
     if keyword in _BOUNDS:
         share = "Maximum" in keyword and limit == 1 and 1 < value < 100  # noqa: PLR2004
         hint = f"a share, not a percentage: write {value / 100:g}" if share else ""
-        return f"must be {_BOUNDS[keyword]} {limit}, not {shown(value)}", "out-of-range", hint
+        return f"must be {_BOUNDS[keyword]} {limit}, not {as_yaml(value)}", "out-of-range", hint
     if keyword == "enum":
-        choices = listing((c if isinstance(c, str) else shown(c) for c in limit), 20)
+        choices = listing((c if isinstance(c, str) else as_yaml(c) for c in limit), 20)
         texts = [choice for choice in limit if isinstance(choice, str)]
         otherwise = str(error.schema.get("x-hint", ""))
         hint = suggest(value, texts, otherwise) if isinstance(value, str) else otherwise
-        return f"must be one of {choices}, not {shown(value)}", "not-a-choice", hint
+        return f"must be one of {choices}, not {as_yaml(value)}", "not-a-choice", hint
     if keyword.startswith("min"):
         if limit == 1:
             return "must not be empty", "empty-value", ""
         return f"needs {limit} entries, not {len(value)}", "too-few", ""
     count = len(value) if isinstance(value, list) else 0
     plain = {
-        "const": f"must be {shown(limit)}, not {shown(value)}",
+        "const": f"must be {as_yaml(limit)}, not {as_yaml(value)}",
         "maxItems": f"takes at most {limit} entries, not {count}",
         "uniqueItems": "holds an entry twice",
-        "pattern": f"{shown(value)} does not have the form {limit}",
+        "pattern": f"{as_yaml(value)} does not have the form {limit}",
     }
     return plain.get(keyword, error.message), "bad-value", ""

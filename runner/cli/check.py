@@ -83,28 +83,28 @@ def _print(file: "FileCheck", *, alone: bool) -> None:
 
 
 def _total(every: "Sequence[FileCheck]") -> str:
-    from runner.base.problems import counted, tally
+    from runner.base.problems import plural, tally
 
     looked = [one for one in every if not one.lacks]
     if len(every) == 1:
         return looked[0].verdict
     recipes = sum(not one.file.endswith(ENDING) for one in looked)
-    parts = [counted(recipes, "recipe")] if recipes else []
+    parts = [plural(recipes, "recipe")] if recipes else []
     if recipes < len(looked):
-        parts.append(counted(len(looked) - recipes, "test file"))
+        parts.append(plural(len(looked) - recipes, "test file"))
     return f"{', '.join(parts)}: {tally(one for file in looked for one in file.problems)}"
 
 
 def _write(every: "Sequence[FileCheck]", style: str) -> None:
-    from runner.base.problems import listed, ordered
+    from runner.base.problems import limit_problems, sort_problems
     from runner.base.version import __version__
     from runner.lint.rule import rules
     from runner.report.annotations import sarif, workflow_command
     from runner.system import git
 
     workspace_name = git.in_workspace()
-    every = [replace(one, problems=listed(one.problems)) for one in every]
-    problems = ordered(problem for one in every for problem in one.problems)
+    every = [replace(one, problems=limit_problems(one.problems)) for one in every]
+    problems = sort_problems(problem for one in every for problem in one.problems)
     if style == "github":
         printer.payload("".join(f"{workflow_command(one, workspace_name)}\n" for one in problems))
     elif style == "sarif":

@@ -17,10 +17,10 @@ from runner.base.problems import (
     Mark,
     Problem,
     answering,
-    counted,
     listing,
     offer,
-    ordered,
+    plural,
+    sort_problems,
     tally,
 )
 from runner.cache import answers
@@ -64,7 +64,7 @@ class FileCheck(Struct, frozen=True, kw_only=True):
     @property
     def verdict(self) -> str:
         """Return what it comes to, as ``r.yaml: 1 error, 2 warnings``."""
-        tests = "" if self.cases is None else f"{counted(self.cases, 'test')}, "
+        tests = "" if self.cases is None else f"{plural(self.cases, 'test')}, "
         return f"{visible.line(self.file)}: {tests}{tally(self.problems)}"
 
 
@@ -125,7 +125,7 @@ def _nobody(misfits: Sequence[FileCheck], request: CheckRequest) -> RecipeError:
     profiles = dict.fromkeys(name for one in misfits for name in _profiles(one.file))
     what = f"profile '{missing[0]}'" if len(missing) == 1 else f"profiles {listing(missing)}"
     return RecipeError(
-        f"none of {counted(len(misfits), 'recipe')} has the {what}", offer(missing[0], profiles)
+        f"none of {plural(len(misfits), 'recipe')} has the {what}", offer(missing[0], profiles)
     )
 
 
@@ -168,20 +168,22 @@ def _examine(file: str, request: CheckRequest, world: World, *, within: bool) ->
     texts = workflow.gather(file, world.environ, world)
     reading = workflow.fold(texts, request.profiles, request.sets, world.environ)
     if reading.recipe is None:
-        return FileCheck(file=file, problems=ordered(reading.problems), sources=reading.sources)
+        return FileCheck(
+            file=file, problems=sort_problems(reading.problems), sources=reading.sources
+        )
     profiles = reading.recipe.section("profiles")
     base = _is_base(reading)
     lacks = tuple(name for name in request.profiles if name not in profiles)
     if within and (base or lacks):
         return FileCheck(file=file, base=base, lacks=() if base else lacks)
     compilation = workflow.compile_recipe(reading.recipe, world.environ)
-    problems = ordered([*reading.problems, *compilation.problems])
+    problems = sort_problems([*reading.problems, *compilation.problems])
     budgets: list[tuple[str, str]] = []
     if not problems and compilation.plan is not None:
         world.places(preflight.places(compilation.plan))
         with meter() as progress:
             examination = findings.all_problems(compilation, workers=WORKERS, progress=progress)
-        problems = ordered([*examination, *workflow.reaching(compilation)])
+        problems = sort_problems([*examination, *workflow.reaching(compilation)])
         budgets = [(str(one), one.brief) for one in findings.forecasts(compilation)]
         if request.mlx and not any(problem.severity == "error" for problem in problems):
             from runner.lint import installed_tools
@@ -189,7 +191,7 @@ def _examine(file: str, request: CheckRequest, world: World, *, within: bool) ->
             problems += installed_tools.parser_problems(compilation)
     if profiles and not request.profiles and not base:
         under = _with_profiles(texts, compilation, problems, request, world)
-        problems = ordered([*problems, *under])
+        problems = sort_problems([*problems, *under])
     return FileCheck(
         file=file, problems=problems, sources=reading.sources, budgets=budgets, base=base
     )
@@ -229,7 +231,7 @@ def _with_profiles(
     profiles_of: dict[Problem, list[str]] = {}
     plain = compilation.plan
     for name in names:
-        for problem in ordered(_under(texts, name, request, world, plain)):
+        for problem in sort_problems(_under(texts, name, request, world, plain)):
             if (problem.mark, problem.rule) not in keys:
                 profiles_of.setdefault(problem, []).append(name)
     for problem, under in profiles_of.items():
@@ -307,9 +309,11 @@ def _suite(file: str) -> FileCheck:
     world = World()
     suite = cases.read(file, world)
     if suite.problems:
-        return FileCheck(file=file, problems=ordered(suite.problems), sources={file: suite.text})
+        return FileCheck(
+            file=file, problems=sort_problems(suite.problems), sources={file: suite.text}
+        )
     outcomes = cases.run(suite, world)
-    problems = ordered(problem for outcome in outcomes for problem in outcome.problems)
+    problems = sort_problems(problem for outcome in outcomes for problem in outcome.problems)
     if not problems:
         answers.keep(question, world, str(len(outcomes)))
     sources = {name: text for one in outcomes for name, text in one.sources.items()}

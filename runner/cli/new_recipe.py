@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.errors import RecipeError
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.base.problems import listing, suggest
 from runner.catalog import load
 from runner.catalog.editor_schema import recipe_schema
@@ -40,7 +40,7 @@ def write(path: Path, text: str) -> None:
     schema = _schema(path)
     if not schema.exists():
         schema.parent.mkdir(parents=True, exist_ok=True)
-        files.write(schema, laid_out(recipe_schema(load.envelope(), load.catalog())) + "\n")
+        files.write(schema, pretty_json(recipe_schema(load.envelope(), load.catalog())) + "\n")
     files.write(path, text)
 
 

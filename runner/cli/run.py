@@ -219,10 +219,10 @@ def _hearers(
 
 
 def _warn(findings: "Findings", style: str, *, quiet: bool) -> None:
-    from runner.base.problems import listed, pictures
+    from runner.base.problems import limit_problems, pictures
 
     if style == "json":
-        for warning in listed(findings.problems):
+        for warning in limit_problems(findings.problems):
             printer.show_json({"event": "problem", **warning.as_dict()}, indent=None)
     elif not quiet:
         for picture in pictures(findings.problems, findings.sources):

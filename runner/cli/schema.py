@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from runner.base.errors import Exit
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.system import printer
 
 
@@ -24,7 +24,7 @@ def command(reference: str | None) -> int:
         return Exit.OK
     from runner.catalog.editor_schema import recipe_schema
 
-    printer.payload(f"{laid_out(recipe_schema(load.envelope(), load.catalog()))}\n")
+    printer.payload(f"{pretty_json(recipe_schema(load.envelope(), load.catalog()))}\n")
     return Exit.OK
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
-from runner.base.formatting import encode, laid_out
+from runner.base.formatting import encode, pretty_json
 from runner.catalog.tools import Catalog, Parameter, Tool
 from runner.plan.model import Stage
 
@@ -103,7 +103,7 @@ def config_text(config: dict[str, Any]) -> str:
 
 def _mapping(config: dict[str, Any]) -> str:
     """Return a mapping as JSON, each key on a line of its own: it is read in reviews."""
-    rows = [f"  {json.dumps(key)}: {laid_out(value, 2)}" for key, value in config.items()]
+    rows = [f"  {json.dumps(key)}: {pretty_json(value, 2)}" for key, value in config.items()]
     return "{\n" + ",\n".join(rows) + "\n}"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from runner.base import visible
 from runner.base.constants import RUN_DIR, upward
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.plan.model import Plan, Stage
 from runner.plan.train_options import nested
 from runner.recipe.template.render import literal
@@ -22,45 +22,45 @@ def recipe_text(plan: Plan) -> str:
 def _head(plan: Plan) -> Iterator[str]:
     yield f"# Resolved by run-recipe from {visible.line(' '.join(plan.file.split()))}."
     yield "version: 1"
-    yield f"name: {laid_out(plan.name)}"
+    yield f"name: {pretty_json(plan.name)}"
     if plan.description:
-        yield f"description: {laid_out(literal(plan.description))}"
+        yield f"description: {pretty_json(literal(plan.description))}"
     if plan.vars:
-        yield f"vars: {laid_out(dict(plan.vars))}"
+        yield f"vars: {pretty_json(dict(plan.vars))}"
     if plan.track:
-        yield f"track: {laid_out({name: dict(options) for name, options in plan.track.items()})}"
+        yield f"track: {pretty_json({name: dict(options) for name, options in plan.track.items()})}"
     yield "stages:"
 
 
 def _stage(stage: Stage, plan: Plan) -> Iterator[str]:
-    yield f"  {stage.name if isinstance(scalar(stage.name), str) else laid_out(stage.name)}:"
+    yield f"  {stage.name if isinstance(scalar(stage.name), str) else pretty_json(stage.name)}:"
     yield f"    tool: {stage.tool}"
     if stage.description:
-        yield f"    description: {laid_out(literal(stage.description))}"
+        yield f"    description: {pretty_json(literal(stage.description))}"
     if stage.after:
-        yield f"    needs: {laid_out(list(stage.after))}"
+        yield f"    needs: {pretty_json(list(stage.after))}"
     if stage.timeout:
         yield f"    timeout: {stage.timeout}"
     if stage.retry.attempts > 1:
         limits = {"attempts": stage.retry.attempts, "backoff": stage.retry.backoff}
         delay = {"delay": stage.retry.delay} if stage.retry.delay else {}
-        yield f"    retry: {laid_out({**limits, **delay})}"
+        yield f"    retry: {pretty_json({**limits, **delay})}"
     if stage.launch:
-        yield f"    launch: {laid_out(dict(stage.launch), 4)}"
+        yield f"    launch: {pretty_json(dict(stage.launch), 4)}"
     yield from _training(stage, plan)
     for key in ("expect", "allow"):
         if getattr(stage, key):
-            yield f"    {key}: {laid_out(list(getattr(stage, key)))}"
+            yield f"    {key}: {pretty_json(list(getattr(stage, key)))}"
     yield "    params:"
     own = f"{RUN_DIR}/{stage.name}/"
     for name, value in stage.params.items():
         if not (isinstance(value, str) and value.startswith(own)):
-            yield f"      {name}: {laid_out(_value(value, plan), 6)}"
+            yield f"      {name}: {pretty_json(_value(value, plan), 6)}"
 
 
 def _training(stage: Stage, plan: Plan) -> Iterator[str]:
     for key, value in nested(stage.trainer).items():
-        yield f"    {key}: {laid_out(_value(value, plan), 4)}"
+        yield f"    {key}: {pretty_json(_value(value, plan), 4)}"
     if stage.continues:
         yield "    continue: true"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runner.base.errors import Exit, RecipeError
 from runner.base.formatting import size_of
-from runner.base.problems import counted, pictures
+from runner.base.problems import pictures, plural
 from runner.data.read import check
 from runner.data.rows import ROLES, SPLITS, Features
 from runner.data.tokenizer import LocalTokenizer, TokenizerError
@@ -104,19 +104,19 @@ def _table(report: FolderReport) -> Iterator[str]:
             yield (
                 f"{name}: {_are(tokens.cut_rows, 'row')} cut, "
                 f"{_are(tokens.cut_tokens, 'token')} lost, "
-                f"{counted(tokens.lost_answers, 'answer')} {vanish}, "
+                f"{plural(tokens.lost_answers, 'answer')} {vanish}, "
                 f"{_are(tokens.hidden_answers)} masked in part"
             )
         if tokens:
             yield (
-                f"{name}: the loss counts {counted(tokens.trained, 'token')}, and "
+                f"{name}: the loss counts {plural(tokens.trained, 'token')}, and "
                 f"{tokens.padding} of padding (T74)"
             )
 
 
 def _are(number: int, what: str = "") -> str:
     """Return ``1 row is``, ``2 rows are``."""
-    return f"{counted(number, what) if what else number} {'is' if number == 1 else 'are'}"
+    return f"{plural(number, what) if what else number} {'is' if number == 1 else 'are'}"
 
 
 def _lines(name: str, stats: Stats) -> Iterator[tuple[str, ...]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from runner.base.errors import ToolError
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.data import cli
 from runner.data.layouts import LAYOUTS, LayoutError, LayoutKeys, Template, convert_row
 from runner.data.pieces import Piece, each, lines
@@ -23,7 +23,7 @@ from runner.data.refusals import Precheck
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.rows import SPLITS, Flaw, RowError, parse, quick_parse
 from runner.system import printer
-from runner.system.reader import LONGEST, opened
+from runner.system.reader import LONGEST, open_file
 
 if TYPE_CHECKING:
     import argparse
@@ -136,7 +136,7 @@ def _rows(work: Conversion, file: Path, reader: Reader, counts: dict[str, int]) 
 
 def _source(file: Path, keys: LayoutKeys) -> tuple[str, str]:
     """Return the layout of the first row, and its place."""
-    with opened(file) as stream:
+    with open_file(file) as stream:
         line = stream.readline(LONGEST)
     if not line:
         raise ToolError(f"{file} has no rows", "data")
@@ -260,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with cli.reading(arguments) as reader:
         record = convert(**arguments, reader=reader)
     printer.show(
-        f"{arguments['out']}: {counted(record['rows'], 'row')}, {record['from']} to {record['to']}"
+        f"{arguments['out']}: {plural(record['rows'], 'row')}, {record['from']} to {record['to']}"
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct, field
 
 from runner.data.replace_folder import sync_file, write
-from runner.system.reader import opened
+from runner.system.reader import open_file
 from runner.system.workers import Crew
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def lines_of(bases: Sequence[tuple[int, Path]], part: IndexPart) -> Iterator[byt
     """Yield the rows of a part, each with a newline at its end."""
     read, firsts, more = os.pread, [base for base, _ in bases], part.size - sum(part.sizes)
     with ExitStack() as stack:
-        files = [stack.enter_context(opened(path)).fileno() for _, path in bases]
+        files = [stack.enter_context(open_file(path)).fileno() for _, path in bases]
         for start, size in zip(part.starts, part.sizes, strict=True):
             which = bisect(firsts, start) - 1
             line = read(files[which], size, start - firsts[which])

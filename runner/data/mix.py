@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.base.errors import ToolError
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with cli.reading(arguments) as reader:
         record = mix(**arguments, reader=reader)
     printer.show(
-        f"{arguments['out']}: {counted(record['rows'], 'row')}, "
+        f"{arguments['out']}: {plural(record['rows'], 'row')}, "
         f"{record['primary_rows']} primary and "
         f"{record['replay_rows']} of {record['replay_available']} replay, "
         f"a share of {record['realised_share']:.6g}"

@@ -38,7 +38,7 @@ class Piece(Struct, frozen=True, kw_only=True):
 
 def pieces(file: Path, size: int = PIECE, longest: int = LONGEST) -> Generator[Piece, None, None]:
     """Cut a file into pieces of whole lines."""
-    with reader.opened(file) as stream:
+    with reader.open_file(file) as stream:
         start, line = 0, 1
         while block := stream.read(size):
             tail = b"" if block.endswith(b"\n") else stream.readline(longest)
@@ -69,7 +69,7 @@ def _rest(stream: io.BufferedReader, size: int) -> tuple[int, bool]:
 
 def lines(file: Path, piece: Piece) -> Iterator[bytes]:
     """Return the lines of a piece."""
-    with reader.opened(file) as stream:
+    with reader.open_file(file) as stream:
         stream.seek(piece.start)
         return io.BytesIO(stream.read(piece.size))
 

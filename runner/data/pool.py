@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from runner.base.errors import ToolError
-from runner.base.problems import counted, listing
+from runner.base.problems import listing, plural
 from runner.data.dice import Dice, apportion, whole
 from runner.data.index import Index
 from runner.data.reader import label, member
@@ -61,7 +61,7 @@ class Pool:
         members = self._members()
         if count < len(members):
             raise ToolError(
-                f"{counted(count, 'replay row')} cannot hold all {len(members)} values of "
+                f"{plural(count, 'replay row')} cannot hold all {len(members)} values of "
                 f"'{self.stratify_by}'. Raise ratio, or stratify by a field of fewer values",
                 "stratify_by",
             )

@@ -109,7 +109,7 @@ def _no_folder(folder: str) -> Problem:
 def _unreadable(file: Path, name: str) -> Problem | None:
     """Return why a file as a whole holds no rows, None where each of its lines is one."""
     try:
-        with reader.opened(file) as stream:
+        with reader.open_file(file) as stream:
             return foreign(stream.read(HEAD) or b"", name)  # None: it would wait for more
     except OSError as error:
         message = f"the file cannot be read: {error.strerror}"
@@ -120,7 +120,7 @@ def _unreadable(file: Path, name: str) -> Problem | None:
 
 def _begins(file: Path) -> bytes:
     """Return how a file begins, nothing of one that cannot be read."""
-    with suppress(OSError), reader.opened(file) as stream:
+    with suppress(OSError), reader.open_file(file) as stream:
         return stream.read(HEAD) or b""
     return b""
 
@@ -164,7 +164,7 @@ class _Look:
 
     def survey(self, file: Path, name: str) -> Survey:
         """Return the survey of a file; at a row the template does not get over it is given up."""
-        with reader.opened(file) as stream:
+        with reader.open_file(file) as stream:
             kind = first_format(_head(stream), self.use.features)
         whole = Survey(file=name, format=kind, use=self.use)
         done = 0

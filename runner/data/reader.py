@@ -28,7 +28,7 @@ from runner.data.rows import (
     strings,
 )
 from runner.recipe.find import rows_hint
-from runner.system.reader import LONGEST, opened
+from runner.system.reader import LONGEST, open_file
 from runner.system.workers import Crew
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Reader(Struct, frozen=True, kw_only=True):
         bounds; raises StoppedError at the one that takes too much.
         """
         total, done = file.stat().st_size, 0
-        with opened(file) as stream:
+        with open_file(file) as stream:
             first = stream.readline(LONGEST)
         kind = _format(first, self.features, file) if first else ""
         work = partial(_piece, file, self.features, kind, new, deep)
@@ -206,6 +206,6 @@ def label(value: Any) -> str:
 
 def chunks(file: Path, size: int = 1 << 20) -> Iterator[bytes]:
     """Yield a file as it is."""
-    with opened(file) as stream:
+    with open_file(file) as stream:
         while chunk := stream.read(size):
             yield chunk

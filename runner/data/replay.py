@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 
-from runner.base.problems import counted
+from runner.base.problems import plural
 
 
 class ShareError(ValueError):
@@ -40,8 +40,8 @@ def _cannot_hold(primary: int, available: int, share: Fraction, tolerance: Fract
     below = primary // step * step
     better = f"{below} or {below + step}" if below else f"{step}"
     message = (
-        f"{counted(primary, 'primary row')} cannot hold a replay share {margin} {float(share)}: "
-        f"{counted(fewer, 'replay row')} give{'s' * (fewer == 1)} {float(low):.6f}, "
+        f"{plural(primary, 'primary row')} cannot hold a replay share {margin} {float(share)}: "
+        f"{plural(fewer, 'replay row')} give{'s' * (fewer == 1)} {float(low):.6f}, "
         f"{fewer + 1} give{'s' * (not fewer)} {float(high):.6f}"
     )
     return ShareError(message, f"{_say(primary, available, share)}, or use {better} primary rows")
@@ -54,7 +54,7 @@ def _say(primary: int, available: int, share: Fraction) -> str:
         return _all_of_them(primary, available)
     if rows:
         distance = _round_up(abs(_share(primary, rows) - share))
-        return f"say tolerance {distance} for {counted(rows, 'replay row')}"
+        return f"say tolerance {distance} for {plural(rows, 'replay row')}"
     return f"say {_ratio(primary, 1)} for 1 replay row"
 
 
@@ -63,8 +63,8 @@ def _too_few(primary: int, available: int, share: Fraction) -> ShareError:
     fits = available // step.numerator * step.denominator
     fewer = f", or use at most {fits} primary rows" if fits else ""
     message = (
-        f"{counted(primary, 'primary row')} at a replay share of {float(share)} need "
-        f"{counted(nearest(primary, share), 'replay row')}, and the replay set has {available}"
+        f"{plural(primary, 'primary row')} at a replay share of {float(share)} need "
+        f"{plural(nearest(primary, share), 'replay row')}, and the replay set has {available}"
     )
     return ShareError(message, f"{_all_of_them(primary, available)}{fewer}")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from runner.base.errors import ToolError
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
@@ -286,8 +286,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with cli.reading(arguments) as reader:
         record = sort(**arguments, reader=reader)
     rest = record["unreached_rows"]
-    remainder = f"; {counted(rest, 'row')} fill{'s' * (rest == 1)} no batch" if rest else ""
-    rows = counted(record["rows"], "row")
+    remainder = f"; {plural(rest, 'row')} fill{'s' * (rest == 1)} no batch" if rest else ""
+    rows = plural(record["rows"], "row")
     printer.show(
         f"{arguments['out']}: {rows} by {record['unit']}; of what batches of "
         f"{record['batch_size']} compute, {record['padding_after']:.0%} is padding, "

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from runner.base.errors import ToolError
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.reader import Reader, label, member, splits_of
@@ -25,7 +25,7 @@ from runner.data.refusals import Precheck
 from runner.data.replace_folder import replacing, require_replaceable, write, write_record
 from runner.data.rows import SPLITS, Features, Flaw, Row, RowError, identity
 from runner.system import printer
-from runner.system.reader import opened
+from runner.system.reader import open_file
 
 if TYPE_CHECKING:
     import argparse
@@ -128,7 +128,7 @@ def count(rows: int, name: str, amount: float) -> int:
     number = math.floor(rows * Fraction(str(amount)) + Fraction(1, 2))
     if amount and not number:
         raise ToolError(
-            f"a share of {amount:g} of {counted(rows, 'row')} is no {name} row. "
+            f"a share of {amount:g} of {plural(rows, 'row')} is no {name} row. "
             f"Say {name} 1 for one row, or {name} 0 for none",
             name,
         )
@@ -152,7 +152,7 @@ def _require_rest(rows: int, goals: Mapping[str, int]) -> None:
     if rows <= sum(goals.values()):
         names = [name for name, number in goals.items() if number]
         sizes = " and ".join(f"{goals[name]} {name}" for name in names)
-        why = f"of {counted(rows, 'row')}, {sizes} would leave none to train on"
+        why = f"of {plural(rows, 'row')}, {sizes} would leave none to train on"
         raise ToolError(why, names[0])
 
 
@@ -164,7 +164,7 @@ def _require_filled(
             continue
         goal = f"{goals[name]} asked for" if name in goals else "the rest"
         groups = f"{len(sizes)} groups, of {min(sizes)} to {max(sizes)} rows that stay together,"
-        groups = groups if sizes[1:] else f"{counted(sizes[0], 'row')} that all stay together"
+        groups = groups if sizes[1:] else f"{plural(sizes[0], 'row')} that all stay together"
         raise ToolError(
             f"{groups} leave none for {name} ({goal}). "
             "Say other numbers, or group by another field",
@@ -270,7 +270,7 @@ def deal(groups: Groups, goals: Mapping[str, int], dice: Dice) -> tuple[array[in
 
 
 def _dealt(file: Path, place: Sequence[int], at: int) -> Iterator[bytes]:
-    with opened(file) as stream:
+    with open_file(file) as stream:
         for line, here in zip(stream, place, strict=True):
             if here == at:
                 yield line if line.endswith(b"\n") else line + b"\n"
@@ -304,7 +304,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with cli.reading(arguments) as reader:
         record = split(**arguments, reader=reader)
     parts = ", ".join(_part_text(name, record) for name in SPLITS if record[f"{name}_rows"])
-    rows = counted(record["rows"], "row")
+    rows = plural(record["rows"], "row")
     printer.show(f"{arguments['out']}: {parts}, of {rows} in {record['groups']} groups")
 
 

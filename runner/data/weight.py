@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.base.errors import ToolError
-from runner.base.problems import counted, listing, suggest
+from runner.base.problems import listing, plural, suggest
 from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
@@ -112,7 +112,7 @@ def prepare(
         numbers += repeated(members, factors[name], dice)
         rows[name] = {"before": len(members), "after": len(numbers) - before}
     if not numbers:
-        why = f"nothing is left of {counted(len(classes.index), 'row')}; raise a factor"
+        why = f"nothing is left of {plural(len(classes.index), 'row')}; raise a factor"
         raise ToolError(why, "repeat")
     dice.shuffle(numbers)
     record = {
@@ -278,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, rows in record["classes"].items()
         if rows["before"]
     )
-    rows = counted(record["rows"], "row")
+    rows = plural(record["rows"], "row")
     printer.show(f"{arguments['out']}: {rows} of {record['rows_before']}: {kinds}")
 
 

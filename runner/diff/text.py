@@ -6,7 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.base.problems import Mark
 from runner.diff.diff import Change, Difference
 from runner.provenance.causes import ABSENT, Cause, Edit
@@ -247,7 +247,7 @@ def _value_text(name: str, value: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    return laid_out(value, width=10_000)
+    return pretty_json(value, width=10_000)
 
 
 def _review(review: Review) -> Json:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from runner.base.problems import Mark, Problem, shown, suggest
+from runner.base.problems import Mark, Problem, as_yaml, suggest
 from runner.catalog.tools import Parameter, Tool
 from runner.importer.variables import Variable, Variables, unfilled
 from runner.recipe.node import MISSING, Node, locate
@@ -208,7 +208,7 @@ class _Parser:
             self.result.values[parameter.name] = ScriptValue(value=value, mark=word.mark)
             return
         if type(value) is bool and text.lower() not in _TRUTHS:
-            why = f"{parameter.flag}: only 'false' and 'f' are false, {shown(text)} is true"
+            why = f"{parameter.flag}: only 'false' and 'f' are false, {as_yaml(text)} is true"
             self.note(word.mark, why, "is that what was meant?")
         self.keep(parameter, value, word)
 
@@ -250,7 +250,7 @@ class _Parser:
             why = f"{label}: options from the environment are not in the recipe"
             self.note(word.mark, why, "give them with --set, or write a profile")
         else:
-            self.tell(word, f"{self.tool.name} takes no {shown(text)}")
+            self.tell(word, f"{self.tool.name} takes no {as_yaml(text)}")
 
     def follow(self, name: str, word: Argument) -> bool:
         """Say whether the script says a value; tell what the recipe asks for where it does not."""
@@ -306,7 +306,7 @@ def convert(text: str, schema: Any, emit: str = "value") -> Any:
     if "string" in kinds:
         return text
     types = " or ".join(_WORDS[kind] for kind in kinds if kind in _WORDS)
-    raise ValueError(f"{types}, not {shown(text)}")
+    raise ValueError(f"{types}, not {as_yaml(text)}")
 
 
 def _together(before: Any, value: Any) -> Any:

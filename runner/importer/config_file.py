@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
-from runner.base.problems import Mark, Problem, shown, suggest
+from runner.base.problems import Mark, Problem, as_yaml, suggest
 from runner.catalog.tools import Parameter, Tool
 from runner.importer.arguments import IGNORED, NOT_FOLLOWED, REFUSED, ScriptValue
 from runner.importer.bash import HALF
@@ -48,7 +48,7 @@ def unsayable(value: Any) -> str:
     if isinstance(value, str):
         return "half a character" if HALF.search(value) else ""
     if isinstance(value, float):
-        return "" if math.isfinite(value) else f"the number {shown(value)}"
+        return "" if math.isfinite(value) else f"the number {as_yaml(value)}"
     if isinstance(value, int):
         return "" if abs(value) < _LARGEST else "a whole number of more than 64 bits"
     return "" if value is None else f"a {type(value).__name__}"
@@ -148,7 +148,7 @@ class _ConfigReader:
             if value == parameter.default:
                 return None
             why = f"mlx-lm takes {key} from the command line only (T01)"
-            self.ignore(mark, key, value, why, f"it was {shown(parameter.default)}")
+            self.ignore(mark, key, value, why, f"it was {as_yaml(parameter.default)}")
         elif key in self.flags:
             if self.flags[key].value != value:
                 flag = f"{parameter.flag} on the command line wins"
@@ -156,7 +156,7 @@ class _ConfigReader:
         elif value is None:
             if parameter.default is not None:
                 why = "an empty value is mlx-lm's default (T08)"
-                self.ignore(mark, key, value, why, f"it was {shown(parameter.default)}")
+                self.ignore(mark, key, value, why, f"it was {as_yaml(parameter.default)}")
         elif isinstance(value, str) and unfilled(value):
             return ScriptValue(value=MISSING, mark=self.place(node), signs=value, node=node)
         else:
@@ -183,22 +183,22 @@ class _ConfigReader:
         kinds = [kinds] if isinstance(kinds, str) else kinds
         name = parameter.name
         if "boolean" in kinds and not isinstance(value, bool):
-            why = f"{name}: {shown(value)} counts as {shown(bool(value))} for mlx-lm (T13)"
+            why = f"{name}: {as_yaml(value)} counts as {as_yaml(bool(value))} for mlx-lm (T13)"
             self.tell(mark, why, IGNORED, "is that what was meant?")
             return bool(value)
         if isinstance(value, bool) and "boolean" not in kinds and {"integer", "number"} & {*kinds}:
-            why = f"{name}: {shown(value)} counts as {int(value)} for mlx-lm (T13)"
+            why = f"{name}: {as_yaml(value)} counts as {int(value)} for mlx-lm (T13)"
             self.tell(mark, why, IGNORED, "is that what was meant?")
             return int(value)
         coerced = _coerce(value, kinds)
         if coerced is not None:
-            why = f"mlx-lm stops at {name}: {shown(value)}, which is of the wrong type (T17)"
-            self.tell(mark, why, IGNORED, f"the recipe says {shown(coerced)}")
+            why = f"mlx-lm stops at {name}: {as_yaml(value)}, which is of the wrong type (T17)"
+            self.tell(mark, why, IGNORED, f"the recipe says {as_yaml(coerced)}")
             return coerced
         return value
 
     def ignore(self, mark: Mark, key: str, value: Any, why: str, hint: str = "") -> None:
-        text = value if isinstance(value, str) else shown(value)
+        text = value if isinstance(value, str) else as_yaml(value)
         message = f"{key}: {text} was never read: {why}"
         one = Problem(
             mark=mark, message=message, rule=IGNORED, hint=hint, severity="warning", about=(key,)

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from runner.base.constants import normal, upward
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.base.problems import Mark, Problem
 from runner.catalog import hints
 from runner.catalog.tools import Tool, applies, complete
@@ -185,7 +185,7 @@ def _name(draft: StageDraft, full: Mapping[str, Any]) -> str:
 def _take(draft: StageDraft, name: str, default: Any) -> None:
     """Say mlx-lm's default of a parameter that nobody says."""
     draft.values[name] = ScriptValue(value=default, mark=draft.mark)
-    why = f"nobody says {name}: mlx-lm takes {laid_out(default)}"
+    why = f"nobody says {name}: mlx-lm takes {pretty_json(default)}"
     draft.notes.append(
         Problem(mark=draft.mark, message=why, rule="default-taken", severity="warning")
     )
@@ -276,7 +276,7 @@ def _mend(draft: StageDraft, fault: Violation) -> bool:
     value = values.pop(name).value if len(fault.path) == 1 else _without(values, fault.path)
     if value in ({}, [], None):
         return True  # nothing was said
-    text = value if isinstance(value, str) else laid_out(value)
+    text = value if isinstance(value, str) else pretty_json(value)
     why = f"{dotted(fault.path)}: {text} was never read: {fault.message}"
     about = (dotted(fault.path),)
     draft.notes.append(

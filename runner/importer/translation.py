@@ -10,7 +10,7 @@ from runner import workflow
 from runner.base import visible
 from runner.base.constants import SUFFIXES
 from runner.base.errors import RecipeError
-from runner.base.problems import Problem, ordered
+from runner.base.problems import Problem, sort_problems
 from runner.catalog import load, project
 from runner.importer import script, write_recipe
 from runner.importer.bash import PRIVATE
@@ -165,7 +165,7 @@ def _result(adoption: Adoption, sources: dict[str, str], schema: str) -> ImportR
             sources[mark.file] = files.read(mark.file).decode("utf-8", "replace")
     sources[name] = text
     return ImportResult(
-        text=text, problems=ordered(problems), sources=sources, stages=len(adoption.stages)
+        text=text, problems=sort_problems(problems), sources=sources, stages=len(adoption.stages)
     )
 
 

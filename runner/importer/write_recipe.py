@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from runner.base import visible
-from runner.base.problems import Mark, Problem, ordered
+from runner.base.problems import Mark, Problem, sort_problems
 from runner.catalog.tools import Tool, complete
 from runner.importer.arguments import ScriptValue, convert
 from runner.importer.script import Adoption
@@ -242,7 +242,7 @@ def _terse(values: Mapping[str, ScriptValue], tool: Tool) -> dict[str, ScriptVal
 
 
 def _comments(problems: Iterable[Problem], pad: str) -> Iterator[str]:
-    for one in ordered(problems):
+    for one in sort_problems(problems):
         text = " ".join(f"{one.message}; {one.hint}".rstrip("; ").split())
         yield f"{pad}# {visible.line(one.mark.file)}:{one.mark.line}: {visible.line(text)}"
 

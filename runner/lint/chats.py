@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from runner.base.constants import RUN_DIR
-from runner.base.problems import Mark, Problem, shown
+from runner.base.problems import Mark, Problem, as_yaml
 from runner.data.rows.template import way_out
 from runner.lint import read_facts
 from runner.lint.facts import Finding
@@ -152,7 +152,7 @@ def _refusal(
     name = "system_prompt" if system else "prompt"
     hint = way_out(why, messages)
     if system and "system message" in hint:
-        hint = f"leave system_prompt out, and begin the prompt with {shown(params[name])}"
+        hint = f"leave system_prompt out, and begin the prompt with {as_yaml(params[name])}"
     return Finding(
         parameter=name, message=f"the chat template of '{one.model}' refuses it: {why}", hint=hint
     )

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from runner.base.errors import InvalidRecipeError
-from runner.base.problems import NOTE, Problem, answering, ordered, pictures
+from runner.base.problems import NOTE, Problem, answering, pictures, sort_problems
 from runner.catalog import load, project
 from runner.lint import rule
 from runner.lint.facts import DiskFacts
@@ -95,7 +95,7 @@ def once(problems: Sequence[Problem]) -> list[Problem]:
     # A rule says the reason where a note does not, nor the tool that would stop.
     errors = {one.mark for one in problems if one.severity == "error" and one.rule != _TOOL}
     marks = {one.mark for one in problems if one.severity != NOTE}
-    return ordered(
+    return sort_problems(
         one
         for one in problems
         if one.mark not in (marks if one.severity == NOTE else errors if one.rule == _TOOL else ())

@@ -6,7 +6,7 @@ from fractions import Fraction
 from msgspec import Struct
 from msgspec.structs import replace
 
-from runner.base.problems import Problem, counted
+from runner.base.problems import Problem, plural
 from runner.lint.facts import DataSet
 from runner.lint.lineage import data_at, data_of, mix_of
 from runner.lint.rule import View
@@ -54,7 +54,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
     def _parts(self) -> Iterator[str]:
         of = f" of {_many(self.rows, 'row')}" if self.rows is not None else ""
         epochs = f" = {self.epochs:.2f} epochs{of}" if self.epochs is not None else ""
-        yield f"{_many(self.iterations, 'iteration')} of {counted(self.batch, 'row')}{epochs}"
+        yield f"{_many(self.iterations, 'iteration')} of {plural(self.batch, 'row')}{epochs}"
         share = f", {self.warmup / self.updates:.1%} of them warm-up" if self.warmup else ""
         yield f"{_many(self.updates, 'update')}{share}"
         if self.accumulation > 1:
@@ -62,10 +62,10 @@ class Forecast(Struct, frozen=True, kw_only=True):
             size = self.batch * self.accumulation
             yield f"{size} rows an update, as the mean of {self.accumulation} batch means"
         choice = " of which the best is kept" if self.keeps else ""
-        yield f"{counted(self.checkpoints, 'checkpoint')}{choice}"
-        yield counted(self.validations, "validation")
+        yield f"{plural(self.checkpoints, 'checkpoint')}{choice}"
+        yield plural(self.validations, "validation")
         if self.looks:
-            yield f"{counted(self.looks, 'look')} at what is watched"
+            yield f"{plural(self.looks, 'look')} at what is watched"
         if self.replay is not None:
             yield f"{self.replay:.4g} of the rows replayed"
         ratio = f", {self.ratio:.3g} x that of {self.resumes}" if self.ratio is not None else ""
@@ -153,7 +153,7 @@ def _iters(view: View, epochs: Node, problems: list[Problem], iters: Node | None
             why = f"there is no folder '{view.params['data']}' here, and an epoch is so many rows"
         hint = "say iters, or name a folder of this disk"
     elif rows < batch:
-        why = f"{counted(rows, 'row')} are no whole batch of {batch}: an epoch has no iteration"
+        why = f"{plural(rows, 'row')} are no whole batch of {batch}: an epoch has no iteration"
         hint = f"use a batch_size of at most {rows}" if rows else "add rows"
     else:
         result = iterations(rows, batch, Fraction(str(epochs.value)))

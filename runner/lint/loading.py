@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from msgspec import Struct
 
-from runner.base.problems import listing, shown
+from runner.base.problems import as_yaml, listing
 
 Json = Mapping[str, Any]
 _KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
@@ -49,7 +49,7 @@ def adapter_faults(config: Json) -> Iterator[Fault]:
     if not _is_number(dropout):
         yield _odd("dropout", shape, "a number from 0 to below 1")
     elif not 0 <= dropout < 1:
-        yield Fault(why=f"dropout is {shown(dropout)}, not from 0 to below 1", hint="correct it")
+        yield Fault(why=f"dropout is {as_yaml(dropout)}, not from 0 to below 1", hint="correct it")
     yield from keys_faults(shape)
 
 
@@ -72,7 +72,7 @@ def scale_faults(shape: Json) -> Iterator[Fault]:
     elif not _is_number(scale):
         yield _odd("scale", shape, "a number")
     elif not math.isfinite(scale):
-        yield Fault(why=f"scale is {shown(scale)}: no number would be left", hint="correct it")
+        yield Fault(why=f"scale is {as_yaml(scale)}: no number would be left", hint="correct it")
 
 
 def rank_faults(shape: Json) -> Iterator[Fault]:
@@ -98,7 +98,7 @@ def _odd(name: str, holder: Json, expected: str, more: str = "") -> Fault:
     if name not in holder:
         return Fault(why=f"there is no {name}{more}", hint=hint)
     value = holder[name]
-    actual = _KINDS.get(type(value)) or shown(value)
+    actual = _KINDS.get(type(value)) or as_yaml(value)
     return Fault(why=f"{name} is {actual}, not {expected}", hint=hint)
 
 
@@ -130,7 +130,7 @@ def model_faults(config: Json) -> Iterator[Fault]:
 
 def _quantization_faults(quantization: object) -> Iterator[Fault]:
     if not isinstance(quantization, dict):
-        actual = _KINDS.get(type(quantization)) or shown(quantization)
+        actual = _KINDS.get(type(quantization)) or as_yaml(quantization)
         yield Fault(why=f"quantization is {actual}, not an object", hint="convert it again")
         return
     for name in ("group_size", "bits"):

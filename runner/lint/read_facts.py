@@ -143,7 +143,7 @@ def _foreign(file: Path) -> bool:
     """Say whether a file whose first line is no object is none of rows."""
     from runner.data.rows import HEAD, foreign  # most files are of rows
 
-    with reader.opened(file) as stream:
+    with reader.open_file(file) as stream:
         return foreign(stream.read(HEAD), str(file)) is not None
 
 
@@ -160,7 +160,7 @@ def _count(file: Path) -> tuple[int, int, dict[str, Any] | None] | None:
 def _count_once(file: Path, *_: int) -> tuple[int, int, dict[str, Any] | None]:
     """Count a file; as long as it is the same, once for all plans that read it."""
     rows, size, first = 0, 0, b""
-    with reader.opened(file) as stream:
+    with reader.open_file(file) as stream:
         for line in reader.lines(stream):
             first = first or line
             rows += 1

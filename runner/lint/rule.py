@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from runner.base.problems import Mark, Problem, ordered, shown
+from runner.base.problems import Mark, Problem, as_yaml, sort_problems
 from runner.catalog.tools import Catalog, Tool
 from runner.lint.facts import DiskFacts, Finding
 from runner.plan.blame import nearest
@@ -180,7 +180,7 @@ def problems(
                     severity=severity,
                 )
             )
-    return ordered(results)
+    return sort_problems(results)
 
 
 def _location(
@@ -193,7 +193,7 @@ def _location(
     """
     recipe, mark = resolver.recipe, _place(draft, parameter)
     parts = [
-        (statement.mark, f"{statement.name} is {shown(statement.value)} here")
+        (statement.mark, f"{statement.name} is {as_yaml(statement.value)} here")
         for statement in dependencies(resolver, draft, tuple(parameter.split(".")))
         if statement.mark is not None and not isinstance(statement.value, dict | list)
     ]

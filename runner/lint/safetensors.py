@@ -25,7 +25,7 @@ def header(file: Path) -> dict[str, Json]:
     It holds a shape and a dtype by tensor name, and a mapping of texts as ``__metadata__``. Raises
     OSError where the file cannot be read, HeaderError where it is none that mlx-lm reads.
     """
-    with reader.opened(file) as stream:
+    with reader.open_file(file) as stream:
         size = os.fstat(stream.fileno()).st_size
         lead = stream.read(LEAD)
         if len(lead) < LEAD:

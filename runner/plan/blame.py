@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from runner.base.constants import BUILTIN
-from runner.base.problems import Mark, Problem, shown
+from runner.base.problems import Mark, Problem, as_yaml
 from runner.catalog.validate import Violation
 from runner.plan.inheritance import Draft
 from runner.plan.resolve import Resolver
@@ -34,7 +34,7 @@ class Ingredient(NamedTuple):
     @property
     def note(self) -> tuple[Mark, str]:
         """Where it is said, as a problem's note."""
-        return self.node.mark, f"{self.name} is {shown(self.node.value)} here"
+        return self.node.mark, f"{self.name} is {as_yaml(self.node.value)} here"
 
 
 def parts(resolver: Resolver, draft: Draft, at: Node) -> list[Ingredient]:
@@ -117,12 +117,12 @@ def _short(
     if not all(isinstance(value, int | float) for value in values.values()):
         return problem
     by = values.get(group, 1)
-    words = {name.rpartition(".")[2]: shown(values[name]) for name in (whole, part)}
+    words = {name.rpartition(".")[2]: as_yaml(values[name]) for name in (whole, part)}
     more, less = (_short_name(name, draft) for name in (whole, part))
     by_budget = more == "iters" and draft.node.get("budget") is not None
     enough, room = values[part] * by + by - 1, values[whole] // by
-    up = "raise epochs" if by_budget else f"raise {more} above {shown(enough)}"
-    hint = f"{up}, or set {less} below {shown(room)}" if room > 0 else up
+    up = "raise epochs" if by_budget else f"raise {more} above {as_yaml(enough)}"
+    hint = f"{up}, or set {less} below {as_yaml(room)}" if room > 0 else up
     if set(_HOLE.findall(violation.short)) != words.keys():
         return replace(problem, hint=hint)
     group_note = f": {_short_name(group, draft)} is {by}" if by != 1 else ""

@@ -6,7 +6,16 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from runner.base.problems import Mark, Others, Problem, listing, offer, ordered, shown, suggest
+from runner.base.problems import (
+    Mark,
+    Others,
+    Problem,
+    as_yaml,
+    listing,
+    offer,
+    sort_problems,
+    suggest,
+)
 from runner.catalog.tools import Catalog, Tool, complete
 from runner.catalog.validate import Path, Violation, violations
 from runner.catalog.validator import MAX_ERRORS
@@ -64,7 +73,7 @@ def build(
     builder.problems += profile_problems(recipe, resolver, builder.schema)
     builder.problems += unused(recipe, resolver)
     direct = builder.causes([*builder.problems, *builder.inherited_problems()])
-    problems = ordered([*direct, *resolver.first(direct)])
+    problems = sort_problems([*direct, *resolver.first(direct)])
     plan = None
     if whole and not any(problem.severity == "error" for problem in problems):
         variables = resolver.vars_of(line for stage in stages for line in stage.expect)
@@ -194,7 +203,7 @@ class _StageBuilder:
         node = draft.node
         if not isinstance(node.value, dict):
             if not node.unreadable():
-                why = f"stage '{draft.name}' must be a mapping, not {shown(node.plain())}"
+                why = f"stage '{draft.name}' must be a mapping, not {as_yaml(node.plain())}"
                 hint = "write {tool: NAME, params: {…}}"
                 self.problems.append(
                     Problem(mark=node.mark, message=why, rule="not-a-mapping", hint=hint)

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from runner.base.problems import Mark, Problem, listing, offer, shown
+from runner.base.problems import Mark, Problem, as_yaml, listing, offer
 from runner.catalog.tools import Catalog, Tool, applies
 from runner.plan.inheritance import Draft
 from runner.plan.model import Plan, Stage
@@ -111,7 +111,7 @@ def _metric(
         raise TemplateError(why, hint, "undefined")
     when = tool.measures(metric)
     if own is not None and not applies({"when": when}, own):
-        remedy = ", ".join(f"{name}: {shown(value)}" for name, value in when.items())
+        remedy = ", ".join(f"{name}: {as_yaml(value)}" for name, value in when.items())
         why = f"stage '{draft.name}' measures no '{metric}'"
         raise TemplateError(why, f"it would with '{remedy}'", "undefined")
 
@@ -214,4 +214,4 @@ def _figures(text: str, scope: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.6g}" if type(value) is float else shown(value)
+    return f"{value:.6g}" if type(value) is float else as_yaml(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from runner.base.problems import Mark, Problem, shown, suggest
+from runner.base.problems import Mark, Problem, as_yaml, suggest
 from runner.catalog import hints
 from runner.catalog.validate import Violation, dotted, violations
 from runner.plan.inheritance import FIXED, Draft
@@ -109,7 +109,7 @@ def stage_problems(draft: Draft, options: Json, schema: Json, recipe: Recipe) ->
             continue
         length = seconds(value)
         if length is not None and length > LONGEST:
-            why = f"must be at most {LONGEST // 86_400} days, not {shown(value)}"
+            why = f"must be at most {LONGEST // 86_400} days, not {as_yaml(value)}"
             hint = (
                 "leave the line out for no limit" if path == ("timeout",) else "write a shorter one"
             )
@@ -117,11 +117,11 @@ def stage_problems(draft: Draft, options: Json, schema: Json, recipe: Recipe) ->
         if length is not None:
             continue
         if isinstance(value, int | float):
-            why = f"must be more than 0, not {shown(value)}"
+            why = f"must be more than 0, not {as_yaml(value)}"
             hint = "leave the line out for no limit" if path == ("timeout",) else "leave it out"
             refusals.append(Violation(path=path, message=why, rule="bad-duration", hint=hint))
         elif isinstance(value, str):
-            why = f"must be a duration, not {shown(value)}"
+            why = f"must be a duration, not {as_yaml(value)}"
             refusals.append(
                 Violation(
                     path=path, message=why, rule="bad-duration", hint="write 90s, 30m, 2h or 1h30m"
@@ -166,7 +166,7 @@ def _advise(one: Violation, draft: Draft) -> Violation:
         value = locate(draft.node, one.path).value
         if isinstance(value, dict) and len(value) == 1:
             (metric, limit), *_ = ((key, child.value) for key, child in value.items())
-            hint = f"write: metrics.{metric} < {shown(limit)}"
+            hint = f"write: metrics.{metric} < {as_yaml(limit)}"
     return replace(one, hint=hint)
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
-from runner.base.problems import Mark, Problem, offer, shown, suggest
+from runner.base.problems import Mark, Problem, as_yaml, offer, suggest
 from runner.catalog.tools import Catalog, Output, applies
 from runner.plan.inheritance import Draft, TooLargeError, drafts
 from runner.plan.scope import ToldError, Use, Vars, scope
@@ -180,7 +180,7 @@ class Resolver:
         if output is None:
             raise _no_output(draft, name)
         if not self._makes(draft, output):
-            condition = ", ".join(f"{k}: {shown(v)}" for k, v in output.when.items())
+            condition = ", ".join(f"{k}: {as_yaml(v)}" for k, v in output.when.items())
             why = f"stage '{stage}' makes no '{name}'"
             raise TemplateError(why, f"it would with '{condition}'", "undefined")
         self._note({("stages", stage, name), ("made", stage, name)})
@@ -236,7 +236,7 @@ class Resolver:
             self.reads.add(error.near)
             at = locate(self.recipe.tree, error.near)
             if error.rule != "undefined" and not isinstance(at.value, dict | list):
-                notes.append((at.mark, f"{'.'.join(error.near)} is {shown(at.value)} here"))
+                notes.append((at.mark, f"{'.'.join(error.near)} is {as_yaml(at.value)} here"))
         hint = error.hint
         if error.rule == "template-cycle":
             hint = hint or self._of_itself(node)
@@ -272,7 +272,8 @@ class Resolver:
                 str(target.value)
             ):
                 name = ".".join(words)
-                return f"write {shown(target.value)} for {name}: no value reads what it is part of"
+                value = as_yaml(target.value)
+                return f"write {value} for {name}: no value reads what it is part of"
         return "write a value in its place"
 
     def _marks(self, node: Node) -> Iterator[Mark]:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.base.problems import Mark, lines_of, nearest
 from runner.plan.model import Plan
 from runner.provenance.origins import NOTHING, Origin, Removal, Statement
@@ -36,7 +36,7 @@ class Formatter(Struct, frozen=True, kw_only=True):
 
     def row(self, origin: Origin) -> str:
         """Return one value with who said it and who was overruled."""
-        return f"{origin.name} = {laid_out(origin.value, width=10_000)}  <- {self.chain(origin)}"
+        return f"{origin.name} = {pretty_json(origin.value, width=10_000)}  <- {self.chain(origin)}"
 
     def chain(self, origin: Origin) -> str:
         """Return who said a value, and everyone it overrules."""
@@ -48,7 +48,7 @@ class Formatter(Struct, frozen=True, kw_only=True):
         if origin.losers[MAX_LOSERS:]:
             words.append(f"{len(origin.losers) - MAX_LOSERS} more")
         if origin.default is not NOTHING and origin.because != f"{origin.maker} default":
-            words.append(f"{origin.maker} default {laid_out(origin.default, width=80)}")
+            words.append(f"{origin.maker} default {pretty_json(origin.default, width=80)}")
         return " over ".join(words)
 
     def statement(self, statement: Statement, *, loses: bool = False) -> str:
@@ -59,7 +59,7 @@ class Formatter(Struct, frozen=True, kw_only=True):
         text = (
             statement.text
             if isinstance(statement.text, str)
-            else laid_out(statement.text, width=10_000)
+            else pretty_json(statement.text, width=10_000)
         )
         scalar = not isinstance(statement.text, dict | list)
         plain = (
@@ -77,7 +77,7 @@ class Formatter(Struct, frozen=True, kw_only=True):
         """Yield what a value was made of, a line each, and how many are left out."""
         for statement in origin.trail[: self.most]:
             whole = self.origins.get(statement.name)
-            value = laid_out(statement.value, width=80)
+            value = pretty_json(statement.value, width=80)
             chain = self.chain(whole) if whole else self.statement(statement)
             yield f"{statement.name} = {value}  <- {chain}"
         rest = len(origin.trail) - self.most
@@ -228,7 +228,7 @@ def line_use_dict(mark: Mark, use: LineUse) -> Json:
 def _line(statement: Statement) -> str:
     if isinstance(statement.text, Removal):
         return f"{_bare(statement.name)}: {statement.text}"
-    return f"{statement.name}: {laid_out(statement.text, width=10_000)}"
+    return f"{statement.name}: {pretty_json(statement.text, width=10_000)}"
 
 
 def _bare(name: str) -> str:

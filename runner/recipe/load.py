@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from runner.base.constants import BUILTIN, SUFFIXES
-from runner.base.problems import Mark, Problem, shown, suggest
+from runner.base.problems import Mark, Problem, as_yaml, suggest
 from runner.recipe.merge import merge, settle
 from runner.recipe.node import MISSING, Node
 from runner.recipe.overrides import PREFIX, Overrides, overlay
@@ -285,7 +285,7 @@ class _Gathering:
             self.say(root.mark, why, "bad-tag", "put it behind a key", notes)
         version = root.get("version")
         if version is not None and not _first(version.value):
-            why = f"version must be 1, not {shown(version.value)}"
+            why = f"version must be 1, not {as_yaml(version.value)}"
             hint = "this run-recipe knows version 1 of the language: write version: 1"
             self.say(version.mark, why, "bad-version", hint, notes)
         return root

@@ -46,7 +46,7 @@ def events(place: Path) -> Iterator[Mapping[str, Any]]:
 
     What follows a line that no stage writes, as it is too long, is not read.
     """
-    with suppress(OSError), reader.opened(place / "metrics.jsonl") as file:
+    with suppress(OSError), reader.open_file(place / "metrics.jsonl") as file:
         for line in reader.lines(file):
             with suppress(reader.NotJsonError):
                 yield reader.json_object(line)

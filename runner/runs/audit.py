@@ -6,7 +6,7 @@ from msgspec.structs import asdict, replace
 from types import MappingProxyType
 from typing import Any
 
-from runner.base.problems import counted, listing
+from runner.base.problems import plural, listing
 from runner.base.values import same
 from runner.plan.staging import relocate_path
 
@@ -109,7 +109,7 @@ def tally(verdicts: Iterable[Verdict]) -> dict[str, int]:
 def summary(counts: Mapping[str, int]) -> str:
     """Return a tally in words; one of an earlier release does not say how far it looked."""
     equal = counts["parameters"] - counts["different"]
-    text = f"{equal} of {counted(counts['parameters'], 'parameter')} as planned"
+    text = f"{equal} of {plural(counts['parameters'], 'parameter')} as planned"
     if "used" not in counts or not equal:
         return text
     used, read = counts["used"], counts["read"]

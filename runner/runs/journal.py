@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runner.system.reader import LONGEST, NotJsonError, json_object, opened
+from runner.system.reader import LONGEST, NotJsonError, json_object, open_file
 
 Json = dict[str, Any]
 
@@ -45,7 +45,7 @@ class Tail:
     def new(self) -> Iterator[Json]:
         """Yield the events that were added since the last call."""
         try:
-            with opened(self.path) as file:
+            with open_file(self.path) as file:
                 file.seek(self._at)
                 data = file.read(LONGEST)
         except FileNotFoundError:
@@ -60,7 +60,7 @@ class Tail:
 def last_lines(path: Path, count: int = 20, limit: int = 65536) -> str:
     """Return the last lines of a log as text, whatever bytes it holds; '' where there is none."""
     try:
-        with opened(path) as file:
+        with open_file(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - limit))
             text = file.read().decode("utf-8", "replace")

@@ -8,7 +8,7 @@ from msgspec.structs import asdict, replace
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict, TypeVar
 
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.base.values import read_as
 from runner.plan.model import Plan
 
@@ -137,19 +137,19 @@ class Text:
     def of(self, manifest: Manifest) -> str:
         """Return a manifest as JSON, as `laid_out` lays it out."""
         if self._plan[0] is not manifest.plan:
-            self._plan = (manifest.plan, laid_out(manifest.plan.as_dict(), 2))
+            self._plan = (manifest.plan, pretty_json(manifest.plan.as_dict(), 2))
         parts = {
             "plan": self._plan[1],
             "stages": "[\n" + ",\n".join(map(self._stage, manifest.stages)) + "\n  ]",
         }
         values = {"format": FORMAT, **asdict(manifest)}
-        rows = [f'  "{key}": {parts.get(key) or laid_out(values[key], 2)}' for key in values]
+        rows = [f'  "{key}": {parts.get(key) or pretty_json(values[key], 2)}' for key in values]
         return "{\n" + ",\n".join(rows) + "\n}\n"
 
     def _stage(self, record: StageRecord) -> str:
         before, text = self._stages.get(record.name, (None, ""))
         if before is not record:
-            text = "    " + laid_out(record.as_json(), 4)
+            text = "    " + pretty_json(record.as_json(), 4)
             self._stages[record.name] = (record, text)
         return text
 

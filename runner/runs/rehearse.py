@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.base.constants import UTF8
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.catalog.tools import Catalog
 from runner.command.argv import invoke
 from runner.plan.model import Plan, bind
@@ -31,7 +31,7 @@ def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
             {"name": stage, "words": bind([*one.arguments], name)}
             for stage, one in commands.items()
         ]
-        files.write(folder / "run.json", laid_out({"plan": plan.as_dict(), "stages": rows}))
+        files.write(folder / "run.json", pretty_json({"plan": plan.as_dict(), "stages": rows}))
         for stage in plan.stages:
             (folder / stage.name).mkdir()
             config = commands[stage.name].config

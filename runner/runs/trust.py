@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner.base.errors import RecipeError
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.cache import folder
 from runner.catalog import load
 from runner.catalog.tools import Catalog
@@ -33,7 +33,7 @@ def require(plan: Plan, catalog: Catalog, names: Collection[str], *, consent: bo
         _remember({*digests, *(one.digest for one in new)})
     elif new:
         rows = "".join(f"\n  {one}" for one in new)
-        why = f"{counted(len(new), 'value')} of this recipe may do more than train here:{rows}"
+        why = f"{plural(len(new), 'value')} of this recipe may do more than train here:{rows}"
         hint = "look at them, then run it with --trust; that is remembered for these very values"
         raise RecipeError(why, hint)
 

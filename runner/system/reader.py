@@ -52,7 +52,7 @@ class NotJsonError(ValueError):
     """The content of a file is not the JSON that it should be; the text says why."""
 
 
-def opened(path: Named) -> io.BufferedReader:
+def open_file(path: Named) -> io.BufferedReader:
     """Open a regular file for reading. Raises OSError, also for what is none."""
     return io.BufferedReader(unbuffered(path))
 
@@ -78,7 +78,7 @@ def _open(path: str, flags: int) -> int:
 
 def read(path: Named, kind: Kind) -> bytes:
     """Return a file's content. Raises OSError, also for one that is larger than its kind is."""
-    with opened(path) as stream:
+    with open_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > kind.most:
             why = f"it has {size_of(size)}, and {kind.what} has at most {size_of(kind.most)}"
@@ -92,7 +92,7 @@ def read(path: Named, kind: Kind) -> bytes:
 
 def require(path: Named, kind: Kind) -> None:
     """Raise OSError for what is no file, or a larger one than its kind: somebody else reads it."""
-    with opened(path) as stream:
+    with open_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
     if size > kind.most:
         why = f"it has {size_of(size)}, and {kind.what} has at most {size_of(kind.most)}"

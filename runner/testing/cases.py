@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from runner import workflow
 from runner.base.constants import ENDING
 from runner.base.errors import InvalidRecipeError
-from runner.base.problems import Problem, answering, ordered
+from runner.base.problems import Problem, answering, sort_problems
 from runner.cache.inputs import World
 from runner.catalog import load
 from runner.command.script import script, stage_words
@@ -84,9 +84,11 @@ def _outcome(
     problems = list(reading.problems)
     if compilation is not None:
         problems += [*compilation.problems, *findings.rule_problems(compilation)]
-    failures = trial(case, compilation, ordered(problems))
+    failures = trial(case, compilation, sort_problems(problems))
     return Outcome(
-        case=case, problems=ordered(failures), sources={**reading.sources, suite.file: suite.text}
+        case=case,
+        problems=sort_problems(failures),
+        sources={**reading.sources, suite.file: suite.text},
     )
 
 

@@ -6,7 +6,7 @@ A line that moves, a description or an expectation changes no command, and nothi
 import json
 from collections.abc import Mapping
 
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.base.values import read_as
 from runner.plan.model import Plan, Stage
 
@@ -16,7 +16,7 @@ FIELDS = ("name", "tool", "params", "outputs", "launch", "trainer")
 def dump(plan: Plan) -> str:
     """Return a plan as JSON for people who read a diff: one value a line."""
     stages = [{key: getattr(stage, key) for key in FIELDS} for stage in plan.stages]
-    return laid_out({"name": plan.name, "env": plan.env, "stages": stages}) + "\n"
+    return pretty_json({"name": plan.name, "env": plan.env, "stages": stages}) + "\n"
 
 
 def read(text: str) -> Plan | None:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from runner.base.problems import Mark, Problem, listing, nearest, offer, shown
+from runner.base.problems import Mark, Problem, as_yaml, listing, nearest, offer
 from runner.plan.compile import Compilation
 from runner.plan.resolve import Resolver
 from runner.recipe.node import MISSING, Node, locate
@@ -198,4 +198,4 @@ def _kin(value: Any, target: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    return shown(list(value) if isinstance(value, tuple) else value)
+    return as_yaml(list(value) if isinstance(value, tuple) else value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.catalog.tools import Parameter, Tool
 from runner.plan.model import Stage, bind
 from runner.runs.audit import PARSED, READ, Verdict, compare, differences, sentence, settle
@@ -125,7 +125,7 @@ class Observer:
             "parameters": [settle(verdict, self.final).as_dict() for verdict in verdicts],
             "observed": self.observed,
         }
-        text = laid_out(json.loads(json.dumps(record, default=str)))
+        text = pretty_json(json.loads(json.dumps(record, default=str)))
         files.write(self.place / "effective.json", text + "\n", lasting=False)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft7Validator
 
-from runner.base.formatting import laid_out
+from runner.base.formatting import pretty_json
 from runner.catalog import load
 from runner.catalog.editor_schema import recipe_schema
 from runner.recipe import find
@@ -17,7 +17,7 @@ SCHEMA = ROOT / "schema" / "recipe.schema.json"
 
 
 def test_the_schema_is_fresh():
-    made = laid_out(recipe_schema(load.envelope(), load.catalog())) + "\n"
+    made = pretty_json(recipe_schema(load.envelope(), load.catalog())) + "\n"
     assert SCHEMA.read_text(encoding="utf-8") == made, "run: make schema"
 
 

@@ -748,13 +748,13 @@ def test_a_folder_without_recipes_is_said_to_be_one(repository, diff):
 
 def ran(repository, plan):
     """Return the folder of a run of this plan."""
-    from runner.base.formatting import laid_out
+    from runner.base.formatting import pretty_json
     from runner.runs.manifest import Manifest
 
     folder = repository / "runs" / plan.name / "20260101T000000Z-abc"
     folder.mkdir(parents=True)
     manifest = Manifest(id=folder.name, folder=str(folder), plan=plan, facts={}, stages=())
-    (folder / "run.json").write_text(laid_out(manifest.as_dict()), encoding="utf-8")
+    (folder / "run.json").write_text(pretty_json(manifest.as_dict()), encoding="utf-8")
     return folder
 
 

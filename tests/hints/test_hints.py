@@ -8,7 +8,7 @@ from following import FREE, PROSE, Case, Place, follow
 from test_golden import BAD, GOLDEN, inputs
 
 from runner import workflow
-from runner.base.problems import ordered
+from runner.base.problems import sort_problems
 from runner.system import files
 
 
@@ -24,7 +24,7 @@ class Files:
 
 def problems(case):
     loaded = workflow.read(case.file, case.profiles, case.sets, case.environ, Files(case))
-    return ordered(workflow.problems(loaded, case.environ))
+    return sort_problems(workflow.problems(loaded, case.environ))
 
 
 def edited(case, other):

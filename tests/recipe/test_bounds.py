@@ -9,7 +9,7 @@ from runner.base.problems import (
     Mark,
     Problem,
     answering,
-    listed,
+    limit_problems,
     listing,
     offer,
     pictures,
@@ -50,12 +50,12 @@ def test_a_person_is_shown_so_many_problems_and_a_count_of_the_rest():
 
 
 def test_a_program_is_given_more_and_a_problem_that_counts_the_rest():
-    rows = listed(many(MAX_LISTED + 2))
+    rows = limit_problems(many(MAX_LISTED + 2))
     assert len(rows) == MAX_LISTED + 1
     assert rows[-1].rule == "more-problems"
     assert rows[-1].message.startswith("2 errors more are not listed")
     assert rows[-1].severity == "error"
-    assert list(listed(many(3))) == many(3)
+    assert list(limit_problems(many(3))) == many(3)
 
 
 def test_an_answer_compares_so_much_and_then_suggests_nothing():

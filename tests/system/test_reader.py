@@ -111,7 +111,7 @@ def call(monkeypatch, capsys):
 @pytest.mark.parametrize("path", ["a\0b", "\ud800"])
 def test_what_no_system_takes_as_a_path_is_an_oserror(path):
     with pytest.raises(OSError, match="no system takes"):
-        reader.opened(path)
+        reader.open_file(path)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
-from runner.base.problems import Mark, Problem, counted, listing, ordered
+from runner.base.problems import Mark, Problem, listing, plural, sort_problems
 from runner.data.rows.parsing import data_of, holding, way
 from runner.data.rows.row import SPLITS, Features
 from runner.data.rows.survey import BUCKETS, Stats, Survey
@@ -40,7 +40,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
     rest = survey.rows % batch
     if survey.rows < batch:
         message = (
-            f"{counted(survey.rows, 'row')} cannot fill a batch of {batch}; "
+            f"{plural(survey.rows, 'row')} cannot fill a batch of {batch}; "
             "mlx-lm stops with a ValueError"
         )
         hint = f"add rows, or set batch_size to at most {survey.rows}"
@@ -48,11 +48,11 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
     elif rest and survey.classes.total() == survey.rows:
         lines = remainder_lines(survey.tails, rest)
         message = (
-            f"{counted(rest, 'row')} of {survey.rows} never get into a batch of {batch}: "
+            f"{plural(rest, 'row')} of {survey.rows} never get into a batch of {batch}: "
             f"line{'s' * (len(lines) > 1)} {listing(map(str, lines))}"
         )
         hint = (
-            f"add {counted(batch - rest, 'row')}, or choose a batch_size that divides {survey.rows}"
+            f"add {plural(batch - rest, 'row')}, or choose a batch_size that divides {survey.rows}"
         )
         place = Mark(file=survey.file, line=lines[0], column=1)
         yield Problem(
@@ -210,7 +210,7 @@ def report(
     problems = list(_absent(folder, names, splits, required, heads or {}))
     problems += _formats_differ(surveys)
     for survey in surveys.values():
-        problems += ordered([*split_problems(survey), *survey.tally.problems()])
+        problems += sort_problems([*split_problems(survey), *survey.tally.problems()])
     return FolderReport(
         problems=tuple(problems),
         splits={split: survey.stats() for split, survey in surveys.items()},

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 from typing import Any
 
-from runner.base.problems import listing, shown, suggest
+from runner.base.problems import as_yaml, listing, suggest
 from runner.data.rows.parsing import parse
 from runner.data.rows.row import Features, Flaw, RowError, RowUse, empty, kind, strings, text_parts
 from runner.data.rows.shapes import as_chat, without_format
@@ -214,9 +214,8 @@ def _role_flaws(role: Any, name: str, path: tuple[str | int, ...], use: RowUse) 
             path=path,
         )
     elif role not in use.roles:
-        message = (
-            f"has the unknown role {shown(role)} in {name}; chat templates leave such a message out"
-        )
+        word = as_yaml(role)
+        message = f"has the unknown role {word} in {name}; chat templates leave such a message out"
         others = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
         standard = others.get(role.casefold())
         hint = f"did you mean '{standard}'?" if standard else suggest(role, sorted(use.roles))

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from runner.base.problems import Mark, Problem, shown
+from runner.base.problems import Mark, Problem, as_yaml
 from runner.data.rows.row import DATA, SPLITS, Flaw, RowError, dotted
 
 Parse = Callable[[bytes], tuple[Any, str]]
@@ -138,7 +138,7 @@ def _twice(text: str, key: str) -> Flaw:
         path = _way(_REPEAT_DECODER.decode(text)) or ()
     inside = f" in {dotted(path[:-1])}" if len(path) > 1 else ""
     message = (
-        f"has the key {shown(key)} twice{inside}; mlx-lm reads the last, and the other is lost"
+        f"has the key {as_yaml(key)} twice{inside}; mlx-lm reads the last, and the other is lost"
     )
     return Flaw(
         rule="row-key-twice", message=message, hint="leave one of them, or rename one", path=path

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from shlex import quote
 from typing import Any
 
-from runner.base.problems import listing, shown
+from runner.base.problems import as_yaml, listing
 from runner.data.rows.row import DATA, Features, Flaw
 
 QUESTIONS = ("prompt", "instruction", "question", "query", "problem", "input")
@@ -129,7 +129,7 @@ def _preference_hint(row: Mapping[str, Any]) -> str:
     pair = pair_of(row)
     if pair is None:
         worse = next((key for key in row if key in RANKED), "")
-        return f"remove {shown(worse)} where the answer that is read is the better one"
+        return f"remove {as_yaml(worse)} where the answer that is read is the better one"
     command = f"run-recipe data format --data {DATA} --out {DATA}-chat --to chat --drop {pair[1]}"
     return f"train on the better answers alone: {command}"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.data.rows.row import Flaw, Row, RowUse
 
 
@@ -82,7 +82,7 @@ def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: RowUse)
     start = 0 if prompt is None else len(prompt)
     if size > longest and start >= longest:
         message = (
-            f"has {counted(start, 'token')} before its answer and max_seq_length is {longest}: "
+            f"has {plural(start, 'token')} before its answer and max_seq_length is {longest}: "
             "no token of the answer is trained"
         )
         alone = use.mask_prompt and not use.batch_size
@@ -98,7 +98,7 @@ def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: RowUse)
         )
     elif size > longest:
         message = (
-            f"has {counted(size, 'token')} and max_seq_length is {longest}: "
+            f"has {plural(size, 'token')} and max_seq_length is {longest}: "
             f"the last {_are(size - longest)} cut off, with the end of the answer"
         )
         yield Flaw(
@@ -119,7 +119,7 @@ def _mask_flaws(whole: Sequence[int], prompt: Sequence[int]) -> Iterator[Flaw]:
         return
     hidden = min(len(whole), len(prompt)) - shared
     everything = len(prompt) >= len(whole)
-    amount = "all" if everything else counted(hidden, "token")
+    amount = "all" if everything else plural(hidden, "token")
     message = (
         f"does not start with the tokens of its own prompt: they part at token {shared}, and "
         f"the mask of {len(prompt)} hides {amount} after it"

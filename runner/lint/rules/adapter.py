@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from runner.base.problems import counted, listing, suggest
+from runner.base.problems import listing, plural, suggest
 from runner.lint.facts import Finding
 from runner.lint.lineage import UNEVEN, blocks, model_at
 from runner.lint.rule import View, rule
@@ -44,7 +44,7 @@ def num_layers_more_than_the_model_has(view: View) -> Iterator[Finding]:
     layers = model_at(view, view.params["model"]).layers
     number = view.params["num_layers"]
     if view.trains and layers and number > layers:
-        has = counted(layers, "layer")
+        has = plural(layers, "layer")
         message = f"the model has {has}, and num_layers is {number}: mlx-lm would stop"
         yield Finding(
             parameter="num_layers", message=message, hint=f"write {layers}, or -1 for all layers"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from runner.base.problems import counted, listing
+from runner.base.problems import listing, plural
 from runner.data.replay import ShareError, nearest, replay_rows
 from runner.lint.facts import DataSet, Finding
 from runner.lint.lineage import data_at, data_of, layout, model_at
@@ -52,7 +52,7 @@ def batch_larger_than_data(view: View) -> Iterator[Finding]:
             if 0 < rows < batch:
                 late = view.trains and split == "test"
                 when = "after the training" if late else "at once"
-                has = f"{counted(rows, 'row')} and a batch {batch}"
+                has = f"{plural(rows, 'row')} and a batch {batch}"
                 message = f"{split} has {has}: mlx-lm would stop {when}"
                 yield Finding(
                     parameter="batch_size",
@@ -74,7 +74,7 @@ def rows_never_trained(view: View) -> Iterator[Finding]:
         message = f"{rest} of {rows} rows would never be trained: batches of {batch} leave them out"
         fits = [size for size in range(1, 2 * batch) if rows % size == 0]
         near = min(fits, key=lambda size: abs(size - batch))
-        hint = f"use a batch_size of {near}, or add {counted(batch - rest, 'row')}"
+        hint = f"use a batch_size of {near}, or add {plural(batch - rest, 'row')}"
         yield Finding(parameter="batch_size", message=message, hint=hint)
 
 

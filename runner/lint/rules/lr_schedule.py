@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.lint.facts import Finding
 from runner.lint.lineage import model_at
 from runner.lint.rule import View, rule
@@ -48,7 +48,7 @@ def warmup_longer_than_training(view: View) -> Iterator[Finding]:
     schedule = view.params["lr_schedule"]
     if view.trains and schedule and schedule["warmup"] >= updates(view.params):
         message = (
-            f"a warm-up of {counted(schedule['warmup'], 'update')} never ends: the training makes "
+            f"a warm-up of {plural(schedule['warmup'], 'update')} never ends: the training makes "
             f"{updates(view.params)}"
         )
         least = (schedule["warmup"] + 1) * view.params["grad_accumulation_steps"]
@@ -68,8 +68,8 @@ def schedule_shorter_than_training(view: View) -> Iterator[Finding]:
         idle = decay.room - decay.steps
         message = (
             f"the learning rate would be 0 for the last {idle} of "
-            f"{counted(decay.updates, 'update')}: the decay ends "
-            f"{counted(decay.steps, 'update')} after the warm-up"
+            f"{plural(decay.updates, 'update')}: the decay ends "
+            f"{plural(decay.steps, 'update')} after the warm-up"
         )
         yield Finding(parameter="lr_schedule.arguments", message=message, hint=decay.hint)
 
@@ -85,7 +85,7 @@ def schedule_stays_at_its_end(view: View) -> Iterator[Finding]:
     if decay and decay.end > 0 and decay.steps < decay.room - decay.slack:
         message = (
             f"the learning rate would stay at {decay.end:g} for the last "
-            f"{decay.room - decay.steps} of {counted(decay.updates, 'update')}"
+            f"{decay.room - decay.steps} of {plural(decay.updates, 'update')}"
         )
         yield Finding(parameter="lr_schedule.arguments", message=message, hint=decay.hint)
 
@@ -101,7 +101,7 @@ def schedule_longer_than_training(view: View) -> Iterator[Finding]:
         last = learning_rate(view.params["lr_schedule"], max(0, decay.updates - 1))
         message = (
             f"the training ends at a learning rate of {last:g} instead of {decay.end:g}: "
-            f"{counted(decay.room, 'update')} follow{'s' * (decay.room == 1)} the warm-up, and "
+            f"{plural(decay.room, 'update')} follow{'s' * (decay.room == 1)} the warm-up, and "
             f"the decay has {decay.steps}"
         )
         yield Finding(parameter="lr_schedule.arguments", message=message, hint=decay.hint)
@@ -135,8 +135,8 @@ def schedule_under_accumulation(view: View) -> Iterator[Finding]:
         message = (
             f"the schedule counts optimizer updates, not iterations: {view.params['iters']} "
             f"iterations with grad_accumulation_steps {decay.accumulated} are "
-            f"{counted(decay.updates, 'update')}, and the decay has "
-            f"{counted(decay.steps, 'step')}"
+            f"{plural(decay.updates, 'update')}, and the decay has "
+            f"{plural(decay.steps, 'step')}"
         )
         yield Finding(parameter="lr_schedule.arguments", message=message, hint=decay.hint)
 
@@ -209,7 +209,7 @@ class _Decay:
         self.accumulated = params["grad_accumulation_steps"]
         self.room = self.updates - params["lr_schedule"]["warmup"]
         self.slack = max(1, self.updates // _SLACK)
-        self.hint = f"decay over {counted(self.room, 'step')}: the updates that follow the warm-up"
+        self.hint = f"decay over {plural(self.room, 'step')}: the updates that follow the warm-up"
 
     @classmethod
     def of(cls, view: View) -> "_Decay | None":

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from runner.base.constants import normal
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.lint.facts import Finding
 from runner.lint.lineage import MODES, data_at, model_at, sensitivities_stage
 from runner.lint.rule import View, rule, trains
@@ -177,7 +177,7 @@ def too_few_samples(view: View) -> Iterator[Finding]:
     needed = params["num_samples"] + params["batch_size"]
     if rows is not None and rows < needed:
         message = (
-            f"train has {counted(rows, 'row')}; {counted(params['num_samples'], 'sample')} and a "
+            f"train has {plural(rows, 'row')}; {plural(params['num_samples'], 'sample')} and a "
             f"batch of {params['batch_size']} to validate need {needed}"
         )
         hint = f"say num_samples: {rows - params['batch_size']} at most"
@@ -243,8 +243,8 @@ def too_few_tokens(view: View) -> Iterator[Finding]:
     most = size + TEMPLATE * data.rows["train"] if data and size else None
     if most is not None and most < needs:
         message = (
-            f"{counted(params['num_samples'], 'sample')} of "
-            f"{counted(params['sequence_length'], 'token')} are {needs:,} tokens, and train has "
+            f"{plural(params['num_samples'], 'sample')} of "
+            f"{plural(params['sequence_length'], 'token')} are {needs:,} tokens, and train has "
             f"less than {most:,}: mlx-lm would stop"
         )
         fits = most // params["sequence_length"] // 4

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from runner.base.problems import shown
+from runner.base.problems import as_yaml
 from runner.catalog.tools import Json, branches
 from runner.catalog.validate import Path, dotted
 from runner.lint.facts import Finding
@@ -32,14 +32,14 @@ def unusual_number(view: View) -> Iterator[Finding]:
         if one.value and not one.low <= one.value <= one.high:
             name = dotted(one.path)
             beyond = f"more than {_FAR} times beyond" if _far(one) else "beyond"
-            message = f"{name} is {shown(one.value)}, {beyond} what is usual: {_bound(one)}"
+            message = f"{name} is {as_yaml(one.value)}, {beyond} what is usual: {_bound(one)}"
             yield Finding(parameter=name, message=message, hint=_hint(one), stops=_far(one))
 
 
 def _bound(one: _Number) -> str:
     """Return the end of what is usual that a number lies beyond."""
     above = one.value > one.high
-    return f"at {'most' if above else 'least'} {shown(one.high if above else one.low)}"
+    return f"at {'most' if above else 'least'} {as_yaml(one.high if above else one.low)}"
 
 
 def _far(one: _Number) -> bool:
@@ -53,7 +53,7 @@ def _hint(one: _Number) -> str:
     tenths = [one.value / 10, one.value / 100] if one.high == 1 else []
     for guess in (float(f"{mantissa}e{-int(exponent)}"), -one.value, *tenths):
         if guess and one.low <= guess <= one.high:
-            return f"did you mean {shown(float(f'{guess:.12g}'))}?"
+            return f"did you mean {as_yaml(float(f'{guess:.12g}'))}?"
     return "make sure of it, and allow this rule"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.lint.facts import Finding
 from runner.lint.lineage import data_at, data_of
 from runner.lint.rule import View, rule
@@ -88,7 +88,7 @@ def watched_split_missing(view: View) -> Iterator[Finding]:
     split, batch = view.stage.trainer["watch.retention.split"], view.params["batch_size"]
     rows = data.rows.get(split, 0)
     if rows < batch:
-        has = counted(rows, "row") if rows else "no row"
+        has = plural(rows, "row") if rows else "no row"
         message = f"{split}.jsonl of '{data.path}' has {has}, and a batch is {batch}"
         yield Finding(
             parameter=DATA,

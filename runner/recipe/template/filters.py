@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from runner.base.problems import offer, shown
+from runner.base.problems import as_yaml, offer
 from runner.recipe.template.allowance import Allowance
 from runner.recipe.template.operators import as_list, compare, entry, join, kind, number, text
 from runner.recipe.template.sandbox import OperationError
@@ -66,7 +66,7 @@ def _read(word: str, expectation: str) -> float:
     comma = word.strip().replace(",", ".", 1)
     hint = f"write {comma}" if "," in word and isinstance(scalar(comma), float) else ""
     why = (
-        f"{expectation} is wanted, not the text {shown(word)}"
+        f"{expectation} is wanted, not the text {as_yaml(word)}"
         if word.strip()
         else "the text is empty"
     )
@@ -74,7 +74,7 @@ def _read(word: str, expectation: str) -> float:
 
 
 def _describe(value: Any) -> str:
-    return shown(value) if isinstance(value, str | int | float | None) else kind(value)
+    return as_yaml(value) if isinstance(value, str | int | float | None) else kind(value)
 
 
 def _number(value: Any, what: str) -> Any:
@@ -100,10 +100,10 @@ def _text(value: Any, what: str) -> str:
 def _round(value: Any, precision: int = 0, method: str = "common") -> float:
     methods = ("common", "ceil", "floor")
     if method not in methods:
-        raise OperationError(f"round has no method {shown(method)}", offer(str(method), methods))
+        raise OperationError(f"round has no method {as_yaml(method)}", offer(str(method), methods))
     digits = int(_number(precision, "round"))
     if digits != precision or not -300 <= digits <= 300:  # noqa: PLR2004  (a float has no more)
-        raise OperationError(f"round to {shown(precision)} digits is not possible")
+        raise OperationError(f"round to {as_yaml(precision)} digits is not possible")
     figure = float(_number(value, "round"))
     if method == "common":
         return round(figure, digits)
@@ -186,7 +186,7 @@ def _dictsort(
     reverse: bool = False,
 ) -> list[Any]:
     if by not in ("key", "value"):
-        raise OperationError(f"dictsort by {shown(by)}", "write by='key' or by='value'")
+        raise OperationError(f"dictsort by {as_yaml(by)}", "write by='key' or by='value'")
     return _sort(_items(value), reverse, case_sensitive, "0" if by == "key" else "1")
 
 
@@ -373,7 +373,7 @@ def _affix(name: str) -> Filter:
 def _partition(name: str) -> Filter:
     def partition(value: str, between: str) -> list[str]:
         if _text(between, name) not in value:
-            why = f"{name}: {shown(between)} is not in {shown(value)}"
+            why = f"{name}: {as_yaml(between)} is not in {as_yaml(value)}"
             raise OperationError(
                 why, f"write {name} only where it is: A if {between!r} in B else C"
             )

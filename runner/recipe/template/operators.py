@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from runner.base.problems import shown
+from runner.base.problems import as_yaml
 from runner.recipe.template.allowance import MAX_DIGITS, TOO_LARGE, Allowance, SpentError
 from runner.recipe.template.sandbox import OperationError, Scope
 
@@ -152,7 +152,7 @@ def _format(pattern: str, values: Any) -> str:
 
     result = _FIELD.sub(fill, pattern)
     if rest:
-        why = f"the format has no place for {shown(text(rest[0]))}"
+        why = f"the format has no place for {as_yaml(text(rest[0]))}"
         raise OperationError(why, "write %s where it belongs")
     return result
 
@@ -164,7 +164,7 @@ def _fitting(value: Any, letter: str) -> float:
         return int(value)
     if not number(value) or (whole and not isinstance(value, int)):
         expectation = "a whole number" if whole else "a number"
-        raise OperationError(f"%{letter} says {expectation}, and this is {shown(value)}")
+        raise OperationError(f"%{letter} says {expectation}, and this is {as_yaml(value)}")
     return float(value) if not whole else int(value)
 
 
@@ -173,13 +173,13 @@ def entry(owner: Any, key: Any) -> Any:
     if isinstance(owner, Mapping):
         if key in owner:
             return owner[key]
-        raise OperationError(f"a mapping has no {shown(key)}", rule="undefined")
+        raise OperationError(f"a mapping has no {as_yaml(key)}", rule="undefined")
     if not isinstance(owner, str | list | tuple):
         raise OperationError(f"{kind(owner)} has no entries", rule="undefined")
     if isinstance(key, slice):
         return owner[key]
     if not isinstance(key, int) or isinstance(key, bool):
-        raise OperationError(f"{kind(owner)} has no {shown(key)}", rule="undefined")
+        raise OperationError(f"{kind(owner)} has no {as_yaml(key)}", rule="undefined")
     if not -len(owner) <= key < len(owner):
         why = f"{kind(owner)} of {len(owner)} has no entry {key}"
         raise OperationError(why, "the first entry is 0" if owner else "", "undefined")

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from runner.base.problems import listing, offer, shown, suggest
+from runner.base.problems import as_yaml, listing, offer, suggest
 from runner.data.rows import ROLES, Flaw
 from runner.data.rows.row import dotted, kind
 
@@ -189,7 +189,7 @@ def _message_flaws(messages: Any) -> Iterator[Flaw]:
             )
         elif message.get("role") not in ROLES:
             hint = offer(str(message.get("role")), sorted(ROLES))
-            why = f"has the role {shown(message.get('role'))} in {dotted(path)}"
+            why = f"has the role {as_yaml(message.get('role'))} in {dotted(path)}"
             yield Flaw(rule="prompt-message", message=why, hint=hint, path=path)
     last = messages[-1]
     if isinstance(last, dict) and last.get("role") == "assistant":
@@ -204,7 +204,7 @@ def _category_flaws(name: Any) -> Iterator[Flaw]:
         yield _type(("category",), "a text", name)
     elif not _NAME.match(name):
         word = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789") or "name"
-        why = f"has the category {shown(name)}, which cannot end the name of a metric"
+        why = f"has the category {as_yaml(name)}, which cannot end the name of a metric"
         yield Flaw(
             rule="prompt-category",
             message=why,
@@ -295,7 +295,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _type(path: Path, target: str, value: Any) -> Flaw:
-    text = shown(value) if isinstance(value, bool | int | float | str) else kind(value)
+    text = as_yaml(value) if isinstance(value, bool | int | float | str) else kind(value)
     return Flaw(
         rule="prompt-type",
         message=f"has {text} as {dotted(path)}, not {target}",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from runner.base.problems import Mark, Problem, counted
+from runner.base.problems import Mark, Problem, plural
 from runner.data.rows import Flaw, RowError, parse
 from runner.data.rows.parsing import column_of
-from runner.system.reader import lines, opened
+from runner.system.reader import lines, open_file
 from runner.tools.evaluate.prompts import AnswerRule, Category, Question, read
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Prompts(Struct, frozen=True, kw_only=True):
         `limit` is the most of each category. Only for a file without a problem.
         """
         counts: dict[str, int] = {}
-        with opened(self.file) as stream:
+        with open_file(self.file) as stream:
             for line, offset in zip(self.lines, self.offsets, strict=True):
                 stream.seek(offset)
                 question = read(parse(stream.readline())[0])
@@ -67,7 +67,7 @@ class Prompts(Struct, frozen=True, kw_only=True):
 def survey(file: Path) -> Prompts:
     """Read every line of a prompts file and keep the places of its questions. Raises OSError."""
     reader = _PromptsReader(file)
-    with opened(file) as stream:
+    with open_file(file) as stream:
         offset = 0
         for number, line in enumerate(lines(stream), 1):
             reader.take(number, line, offset)
@@ -159,7 +159,7 @@ class _PromptsReader:
         problems = self.problems
         if self.more:
             are = "is" if self.more == 1 else "are"
-            why = f"{counted(self.more, 'more problem')} {are} not shown"
+            why = f"{plural(self.more, 'more problem')} {are} not shown"
             if self.more > MANY:
                 why += ", and the rest of the file was not looked at"
             problems = [

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from runner.base.errors import Exit, ToolError
-from runner.base.problems import counted, picture
+from runner.base.problems import picture, plural
 from runner.data.refusals import Precheck
 from runner.system import printer
 from runner.tools.evaluate import grade
@@ -342,7 +342,7 @@ def _stoppable() -> Iterator[None]:
 
 def _summary(report: Mapping[str, Any], out: Path) -> Iterator[str]:
     yield (
-        f"score {report['score']:.4g} of {counted(report['rows'], 'prompt')}; "
+        f"score {report['score']:.4g} of {plural(report['rows'], 'prompt')}; "
         f"{report['passed']:.4g} of the answers hold to every rule"
     )
     width = max(map(len, report["categories"]), default=0)

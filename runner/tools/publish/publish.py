@@ -20,7 +20,7 @@ from msgspec import Struct
 from runner.base import secrets
 from runner.base.constants import RUN_DIR
 from runner.base.errors import Exit, ToolError
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.catalog import load
 from runner.data.refusals import Precheck
 from runner.report import gather
@@ -108,7 +108,7 @@ def refuse_secrets(files: Mapping[str, Path], text: str) -> None:
     mask = secrets.Mask(secrets.values(os.environ))
     for name, path in files.items():
         if path.suffix in TEXTS or name.startswith(("LICENSE", "NOTICE")):
-            with reader.opened(path) as stream:
+            with reader.open_file(path) as stream:
                 for number, line in enumerate(stream, 1):
                     _refuse_secret(line, f"{path}:{number}", mask)
     for number, row in enumerate(text.encode().splitlines(), 1):
@@ -240,7 +240,7 @@ def _show(arguments: argparse.Namespace, parcel: Parcel) -> None:
     for name, path in sorted(parcel.files.items()):
         lines.append(f"  {name:{width}}  {_size(path.stat().st_size)}")
     lines += [f"  {name:{width}}  left out: {why}" for name, why in parcel.omissions.items()]
-    lines.append(f"{counted(len(parcel.files), 'file')}, {_size(parcel.bytes)}")
+    lines.append(f"{plural(len(parcel.files), 'file')}, {_size(parcel.bytes)}")
     printer.show("\n".join(lines))
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from runner.base.errors import ForgottenError, NotFiniteError, ToolError
-from runner.base.problems import counted
+from runner.base.problems import plural
 from runner.plan.train_options import DATA
 from runner.system import files
 from runner.worker.train.choice import Weights, best
@@ -90,7 +90,7 @@ class Loop:
         split = self.options["watch.retention.split"]
         rows = dict(zip(SPLITS, original(other, tokenizer), strict=True))[split]
         if len(rows) < args.batch_size:
-            has = counted(len(rows), "row")
+            has = plural(len(rows), "row")
             why = f"{split}.jsonl of {path} has {has}, and a batch {args.batch_size}"
             raise ToolError(why)
         return importlib.import_module("mlx_lm.tuner.datasets").CacheDataset(rows)
