@@ -3,10 +3,11 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from msgspec import Struct
-from msgspec.structs import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.base.errors import Exit
 from runner.catalog import load
@@ -137,7 +138,9 @@ class Attempt:
         log = self.place / "log.txt"
         if log.exists():
             log.replace(self.place / f"log.{machine.stamp()}.txt")
-        here = relocate(self.stage, self.tool, self.places.open(keep=self.keep or before is not None))
+        here = relocate(
+            self.stage, self.tool, self.places.open(keep=self.keep or before is not None)
+        )
         invocation = invoke(here, self.tool)
         if invocation.config is not None:
             text = str(bind(invocation.config, str(self.folder)))
@@ -260,7 +263,9 @@ class Attempt:
             "guidance": why,
             "missed": [one.as_dict() for one in misses],
         }
-        return Ending(record=replace(record, state=State.FAILED, failure=failure), code=Exit.EXPECTATION)
+        return Ending(
+            record=replace(record, state=State.FAILED, failure=failure), code=Exit.EXPECTATION
+        )
 
     def scope(self, record: StageRecord) -> dict[str, Any]:
         """Return the names an expectation may read."""

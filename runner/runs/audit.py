@@ -1,12 +1,13 @@
 """Planned against seen: whether every parameter is what the recipe says, as far as it was seen."""
 
 from collections.abc import Iterable, Mapping
-from msgspec import Struct
-from msgspec.structs import asdict, replace
 from types import MappingProxyType
 from typing import Any
 
-from runner.base.problems import plural, listing
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from runner.base.problems import listing, plural
 from runner.base.values import same
 from runner.plan.staging import relocate_path
 

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from msgspec import Struct, field
-from msgspec.structs import asdict
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from runner.base.problems import listing
 from runner.base.values import read_as

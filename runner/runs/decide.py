@@ -1,9 +1,10 @@
 """What a plan would do on this disk: identities, what is damaged, and whether it can run at all."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
 from msgspec import Struct
 from msgspec.structs import replace
-from pathlib import Path
 
 from runner.base.constants import RUN_DIR
 from runner.base.errors import RecipeError, UnfitError

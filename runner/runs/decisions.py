@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from msgspec import Struct, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import listing
@@ -110,11 +111,19 @@ def schedule(
             again.add(stage.name)
             actions.append(Action(stage=stage.name, do="run", cause=cause))
         elif record and record.state is State.RUNNING:
-            actions.append(Action(stage=stage.name, do="judge", cause="it was made, and is not in its place yet"))
+            actions.append(
+                Action(
+                    stage=stage.name, do="judge", cause="it was made, and is not in its place yet"
+                )
+            )
         elif not is_judged:
-            actions.append(Action(stage=stage.name, do="judge", cause="what is expected of it changed"))
+            actions.append(
+                Action(stage=stage.name, do="judge", cause="what is expected of it changed")
+            )
         else:
-            actions.append(Action(stage=stage.name, do="skip", cause=f"finished {records[stage.name].ended}"))
+            actions.append(
+                Action(stage=stage.name, do="skip", cause=f"finished {records[stage.name].ended}")
+            )
     return actions
 
 

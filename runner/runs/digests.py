@@ -50,7 +50,9 @@ def prints(
         return sha256(Path(files[name]), meter, lasting=lasting)
 
     if not stale:
-        return {name: {**status, "sha256": before[name]["sha256"]} for name, status in stats.items()}
+        return {
+            name: {**status, "sha256": before[name]["sha256"]} for name, status in stats.items()
+        }
     from concurrent.futures import ThreadPoolExecutor  # what is known needs none
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
@@ -93,7 +95,9 @@ class Memory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._prints = {n: rows for n, rows in (disk.read_json(path) or {}).items() if _prints(rows)}
+        self._prints = {
+            n: rows for n, rows in (disk.read_json(path) or {}).items() if _prints(rows)
+        }
         self._new = False
 
     def prints(self, path: Path, progress: Progress | None = None) -> Json:

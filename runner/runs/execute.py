@@ -1,8 +1,9 @@
 """A plan -> a run: decided, locked, walked."""
 
 import os
-from msgspec.structs import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from runner.base.errors import RunError
 from runner.catalog import load

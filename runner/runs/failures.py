@@ -1,6 +1,7 @@
 """How a stage ended and the tail of its log in, the class of failure and its way out."""
 
 import re
+
 from msgspec import Struct
 
 AUDIT = 6

@@ -6,16 +6,16 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from msgspec.structs import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR, SUFFIXES
 from runner.base.errors import RecipeError
 from runner.base.problems import listing, suggest
 from runner.base.values import read_as
 from runner.plan.staging import PART
-from runner.runs import audit
 from runner.runs import manifest as manifests
 from runner.runs.audit import Verdict
 from runner.runs.manifest import Manifest, State
@@ -113,7 +113,9 @@ def find(runs: Path, run: str | None) -> Manifest:
         candidates = [one for one in paths if one.name == run or one.parent.name == name]
         if len(candidates) == 1:
             return look(candidates[0])
-    manifest = next((one for path in reversed(candidates) if (one := _sound(path)) is not None), None)
+    manifest = next(
+        (one for path in reversed(candidates) if (one := _sound(path)) is not None), None
+    )
     if manifest is None:
         why = f"there is no run '{run}'" if run else f"there are no runs in {runs}"
         ids = listing([one.name for one in reversed(paths)], 4)
@@ -197,7 +199,9 @@ def _here(manifest: Manifest, folder: str) -> Manifest:
         )
         for one in manifest.stages
     )
-    return replace(manifest, folder=folder, stages=stages if manifest.folder != folder else manifest.stages)
+    return replace(
+        manifest, folder=folder, stages=stages if manifest.folder != folder else manifest.stages
+    )
 
 
 def read(folder: Path) -> Manifest | None:

@@ -1,9 +1,10 @@
 """What is about to run, as a value."""
 
 from collections.abc import Callable, Sequence
-from msgspec import Struct
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from runner.runs.remedies import Adjustment, Step
 

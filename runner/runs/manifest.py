@@ -3,10 +3,11 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, NotRequired, TypedDict
+
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
-from enum import StrEnum
-from typing import Any, NotRequired, TypedDict, TypeVar
 
 from runner.base.formatting import pretty_json
 from runner.base.values import read_as
@@ -160,7 +161,9 @@ def read_back(values: Json) -> Manifest:
     Raises ValueError, with the place of what is wrong, for one that no run of ours has written.
     """
     manifest = read_as(values, Manifest)
-    record_names, plan_names = ([one.name for one in rows] for rows in (manifest.stages, manifest.plan.stages))
+    record_names, plan_names = (
+        [one.name for one in rows] for rows in (manifest.stages, manifest.plan.stages)
+    )
     if not {*record_names} <= {*plan_names}:
         raise ValueError("its stages are not those of its plan")
     if any(len({*names}) != len(names) for names in (record_names, plan_names)):

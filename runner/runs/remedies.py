@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from msgspec import Struct
 from typing import Any
+
+from msgspec import Struct
 
 from runner.plan.model import Stage
 
@@ -78,7 +79,9 @@ def _memory(stage: Stage, _: str) -> Iterator[Step]:
         less = Adjustment(path="batch_size", old=batch, new=smaller)
         group = params.get("grad_accumulation_steps")
         if isinstance(group, int) and params.get("train"):
-            more = Adjustment(path="grad_accumulation_steps", old=group, new=group * batch // smaller)
+            more = Adjustment(
+                path="grad_accumulation_steps", old=group, new=group * batch // smaller
+            )
             yield (Way.of(less, more), Way.of(less))
         else:
             yield (Way.of(less),)
@@ -100,11 +103,17 @@ def _shorter(stage: Stage, tail: str) -> Iterator[Step]:
 def _gentler(stage: Stage, _: str) -> Iterator[Step]:
     """Yield a tenth of the learning rate that counts: the schedule's, where there is one."""
     schedule, rate = stage.params.get("lr_schedule"), stage.params.get("learning_rate")
-    lower = Adjustment(path="learning_rate", old=rate, new=_tenth(rate)) if isinstance(rate, int | float) else None
+    lower = (
+        Adjustment(path="learning_rate", old=rate, new=_tenth(rate))
+        if isinstance(rate, int | float)
+        else None
+    )
     if isinstance(schedule, Mapping) and schedule.get("arguments"):
         old = list(schedule["arguments"])
         peak = Adjustment(path="lr_schedule.arguments", old=old, new=[_tenth(old[0]), *old[1:]])
-        follows = lower and Way(changes=(lower,), effect={peak.path: peak.new, lower.path: lower.new})
+        follows = lower and Way(
+            changes=(lower,), effect={peak.path: peak.new, lower.path: lower.new}
+        )
         both = lower and Way.of(lower, peak)
         yield tuple(way for way in (Way.of(peak), follows, both) if way)
     elif lower:
@@ -122,7 +131,11 @@ def _rows(stage: Stage, tail: str) -> Iterator[Step]:
     """Yield the batch that fits the rows the log speaks of."""
     match = re.search(r"at least batch_size=(\d+) examples but only has (\d+)", tail)
     if match and int(match[2]):
-        yield (Way.of(Adjustment(path="batch_size", old=stage.params.get("batch_size"), new=int(match[2]))),)
+        yield (
+            Way.of(
+                Adjustment(path="batch_size", old=stage.params.get("batch_size"), new=int(match[2]))
+            ),
+        )
 
 
 def _tokens(stage: Stage, _: str) -> Iterator[Step]:

@@ -1,9 +1,10 @@
 """What a run came to, as values for a program: outputs, figures, times and verdicts by stage."""
 
 from collections.abc import Mapping, Sequence
-from msgspec import Struct, field
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from runner.runs.audit import Verdict
 from runner.runs.manifest import Manifest, StageRecord, State

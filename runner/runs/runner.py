@@ -6,11 +6,12 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from msgspec.structs import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
+
+from msgspec.structs import replace
 
 from runner.base.errors import WAYS_OUT, Exit, RunError
 from runner.base.formatting import duration
@@ -213,7 +214,9 @@ class Run:
                 outdated_names.add(other.name)
                 record = manifest.stage(other.name)
                 if record.prints or other.name != name:  # else it may go on where it was cut off
-                    manifest = manifest.with_stage(StageRecord(name=other.name, prints=record.prints))
+                    manifest = manifest.with_stage(
+                        StageRecord(name=other.name, prints=record.prints)
+                    )
         if manifest != self.manifest:
             self.keep(manifest)
 

@@ -29,7 +29,7 @@ from runner.command.argv import Invocation, invoke
 from runner.plan.model import Stage, bind
 from runner.worker.observer import read_namespace
 
-EXAMPLES = 120
+EXAMPLES = 200
 SUPPORT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "support")}
 
 
@@ -71,7 +71,9 @@ def parameters(tool: Tool, planned: Mapping[str, Any], seen: Mapping[str, Any]) 
 
 
 def equal(planned: Any, seen: Any) -> bool:
-    """Say whether two values are the same to the last digit."""
+    """Say whether two values are the same to the last digit; a path is one by its parts."""
+    if isinstance(seen, Path):
+        return Path(planned) == seen
     return same(planned, seen) and _listed(planned) == _listed(seen)
 
 

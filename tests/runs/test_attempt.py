@@ -15,7 +15,12 @@ from runner.runs.manifest import Manifest, StageRecord
 from runner.runs.process import Child
 from runner.runs.signals import Interrupt
 
-STAGE = Stage(name="s", tool="model.tiny", params={"path": "${RUN_DIR}/s/model"}, outputs={"model": "${RUN_DIR}/s/model"})
+STAGE = Stage(
+    name="s",
+    tool="model.tiny",
+    params={"path": "${RUN_DIR}/s/model"},
+    outputs={"model": "${RUN_DIR}/s/model"},
+)
 
 
 class Ready:
@@ -35,9 +40,13 @@ class Ready:
 
 def attempt(folder, code):
     tool = load.catalog().get("model.tiny")
-    stage = Stage(name="s", tool="model.tiny", params={**tool.defaults, **STAGE.params}, outputs=STAGE.outputs)
+    stage = Stage(
+        name="s", tool="model.tiny", params={**tool.defaults, **STAGE.params}, outputs=STAGE.outputs
+    )
     plan = Plan(name="r", file="r.yaml", stages=(stage,))
-    manifest = Manifest(id="1", folder=str(folder), plan=plan, facts={}, stages=(StageRecord(name="s"),))
+    manifest = Manifest(
+        id="1", folder=str(folder), plan=plan, facts={}, stages=(StageRecord(name="s"),)
+    )
     ready = Ready(code)
     return ready, Attempt(manifest, stage, tool, ready)
 
@@ -72,7 +81,6 @@ def test_a_log_that_cannot_be_written_stops_the_stage(tmp_path):
     code = "import sys\nwhile True: print('x' * 1000, flush=True)"
     ready, one = attempt(tmp_path, code)
     prepare = one.prepare
-
 
     def full(*said):
         words = prepare(*said)

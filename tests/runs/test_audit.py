@@ -3,12 +3,12 @@
 import argparse
 import json
 import types
-from msgspec.structs import replace
 from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from runner.base.values import read_as
 from runner.report.wording import success_text
@@ -28,7 +28,18 @@ from runner.worker.observed_namespace import ReadLog
 
 
 def rows(**seen):
-    return [Verdict(parameter=name, planned=1, parsed=1, effective=None, observed=False, seen=how, equal=True) for name, how in seen.items()]
+    return [
+        Verdict(
+            parameter=name,
+            planned=1,
+            parsed=1,
+            effective=None,
+            observed=False,
+            seen=how,
+            equal=True,
+        )
+        for name, how in seen.items()
+    ]
 
 
 def test_each_word_says_how_far_a_parameter_was_followed():

@@ -75,7 +75,14 @@ LORA = {
 
 
 def change(kind, tail="", **params):
-    stage = Stage(name="train", tool="mlx_lm.lora", params={**LORA, **params}, outputs={}, timeout=600.0, continues=True)
+    stage = Stage(
+        name="train",
+        tool="mlx_lm.lora",
+        params={**LORA, **params},
+        outputs={},
+        timeout=600.0,
+        continues=True,
+    )
     return [str(one) for step in remedies(kind, stage, tail) for one in step[0].changes]
 
 

@@ -51,7 +51,14 @@ def test_it_comes_after_names_of_any_kind(tmp_path, clock, last):
 
 
 def manifest(folder, **facts):
-    return Manifest(id="id", folder=str(folder), plan=Plan(name="r", file="r.yaml", stages=()), facts=facts, stages=(), state=State.RUNNING)
+    return Manifest(
+        id="id",
+        folder=str(folder),
+        plan=Plan(name="r", file="r.yaml", stages=()),
+        facts=facts,
+        stages=(),
+        state=State.RUNNING,
+    )
 
 
 def test_a_run_is_alive_while_its_lock_is_held(tmp_path):
@@ -98,7 +105,13 @@ def test_a_run_is_itself_whatever_it_is_called(tmp_path, monkeypatch, said):
 def written(folder, name, at):
     """A run of a recipe whose manifest was last written at a time."""
     folder.mkdir(parents=True)
-    said = Manifest(id=folder.name, folder=str(folder), plan=Plan(name=name, file=f"{name}.yaml", stages=()), facts={}, stages=())
+    said = Manifest(
+        id=folder.name,
+        folder=str(folder),
+        plan=Plan(name=name, file=f"{name}.yaml", stages=()),
+        facts={},
+        stages=(),
+    )
     (folder / "run.json").write_text(json.dumps(said.as_dict()))
     os.utime(folder / "run.json", (at, at))
     return folder.name

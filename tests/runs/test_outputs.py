@@ -21,7 +21,9 @@ def folder(tmp_path, monkeypatch):
 
 
 def of(folder, path):
-    return Places(folder, Stage(name="train", tool="mlx_lm.lora", params={}, outputs={"adapter_path": path}))
+    return Places(
+        folder, Stage(name="train", tool="mlx_lm.lora", params={}, outputs={"adapter_path": path})
+    )
 
 
 def make(path, text="weights"):

@@ -40,7 +40,9 @@ def walk(tmp_path):
         StageRecord(name=one, state=State.FINISHED, prints={path: {".": MADE}})
         for one, path in (("make", "model"), ("four", "four"))
     )
-    before = Manifest(id="id", folder=str(tmp_path), plan=plan, facts={}, stages=rows, state=State.FINISHED)
+    before = Manifest(
+        id="id", folder=str(tmp_path), plan=plan, facts={}, stages=rows, state=State.FINISHED
+    )
     job = Job(plan=plan, names=(), runs=tmp_path, before=before)
     return Run(job, load.catalog(), WarmStart(tmp_path, plan, load.catalog()), Silent())
 
