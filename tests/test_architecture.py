@@ -256,3 +256,20 @@ def test_a_class_name_means_one_thing():
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(name)
     assert {name: homes for name, homes in places.items() if len(homes) > 1} == {}
+
+
+def test_nothing_of_the_project_is_ignored_by_git():
+    """What .gitignore matches is in no wheel either: hatch reads it."""
+    words = [
+        "git",
+        "-C",
+        str(PACKAGE.parent),
+        "ls-files",
+        "--cached",
+        "--ignored",
+        "--exclude-standard",
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("no checkout")
+    assert done.stdout == ""

@@ -150,7 +150,7 @@ class Attempt:
     def before(
         self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]
     ) -> SavedState | None:
-        """Return where a training goes on, None where it starts over; say what is not stage_of yet."""
+        """Return where a training goes on, None where it starts over; say what is not known yet."""
         identity = Identity(parts=record.identity).digest
         state, why = checkpoints.look(self.place, identity, thorough=True)
         text = states.goes_on(state, self.stage) if state else states.starts_over(why)

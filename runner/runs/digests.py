@@ -137,7 +137,10 @@ def digest(files: Mapping[str, Any]) -> str:
 
 
 def difference(path: Path, before: Mapping[str, Any]) -> str:
-    """Return what is no longer as in `before` below `path`, '' where all is; reads on doubt only."""
+    """Return what is no longer as in `before` below `path`, '' where all is.
+
+    It reads a file only where its size or times leave a doubt.
+    """
     if not path.exists():
         return f"{path} is gone"
     now = prints(path, before)

@@ -22,19 +22,25 @@ class Failure(Struct, frozen=True, kw_only=True):
 UNKNOWN = Failure(kind="unknown", guidance="The last lines of the log say more.")
 DRIFT = Failure(
     kind="audit",
-    guidance="What the tool had differs from the plan, as the log's last lines say of each parameter. The "
-    "stage was stopped there, and nothing of it is handed on.",
+    guidance=(
+        "What the tool had differs from the plan, as the log's last lines say of each parameter. "
+        "The stage was stopped there, and nothing of it is handed on."
+    ),
 )
 UNSEEN = Failure(
     kind="not audited",
-    guidance="The process said that all is well, and ended before what it made was looked at. Nothing of it "
-    "is handed on: nobody knows what it did.",
+    guidance=(
+        "The process said that all is well, and ended before what it made was looked at. Nothing "
+        "of it is handed on: nobody knows what it did."
+    ),
 )
 MEMORY = Failure(
     kind="out of memory",
-    guidance="The machine ran out of memory. Lower batch_size first (and raise grad_accumulation_steps by "
-    "the same factor to keep the effective batch), then max_seq_length; set grad_checkpoint: true; "
-    "or train fewer blocks with num_layers.",
+    guidance=(
+        "The machine ran out of memory. Lower batch_size first (and raise grad_accumulation_steps "
+        "by the same factor to keep the effective batch), then max_seq_length; set "
+        "grad_checkpoint: true; or train fewer blocks with num_layers."
+    ),
     signs=(
         r"Insufficient Memory",
         r"Resource limit \(\d+\) exceeded",
@@ -45,79 +51,104 @@ MEMORY = Failure(
 
 END = Failure(
     kind="killed",
-    guidance="Something killed the process without a word, most likely the system because memory ran out. "
-    "Close what else needs memory, or let the stage need less.",
+    guidance=(
+        "Something killed the process without a word, most likely the system because memory ran "
+        "out. Close what else needs memory, or let the stage need less."
+    ),
 )
 CRASH = Failure(
     kind="crashed",
-    guidance="The process crashed without a word of its own. That is how MLX ends on a CPU, and Metal at "
-    "times, when memory runs out.",
+    guidance=(
+        "The process crashed without a word of its own. That is how MLX ends on a CPU, and Metal "
+        "at times, when memory runs out."
+    ),
 )
 
 # The most telling first; the signs are from the facts' table of exit codes and texts.
 FAILURES = (
     Failure(
         kind="non-finite",
-        guidance="The loss became nan or infinite. Lower learning_rate; with mask_prompt, look for rows "
-        "whose prompts are longer than max_seq_length (T71).",
+        guidance=(
+            "The loss became nan or infinite. Lower learning_rate; with mask_prompt, look for rows"
+            " whose prompts are longer than max_seq_length (T71)."
+        ),
         signs=(r"NotFiniteError",),
     ),
     Failure(
         kind="forgotten",
-        guidance="The training forgot what it was watched for before anything within stop_above was saved, "
-        "so nothing is handed over. Lower learning_rate, replay more rows of the first data, or "
-        "save_every more often.",
+        guidance=(
+            "The training forgot what it was watched for before anything within stop_above was "
+            "saved, so nothing is handed over. Lower learning_rate, replay more rows of the first "
+            "data, or save_every more often."
+        ),
         signs=(r"ForgottenError",),
     ),
     Failure(
         kind="cannot go on",
-        guidance="The training was cut off, and cannot go on from the state that was saved. Say continue: "
-        "false to train it from the beginning.",
+        guidance=(
+            "The training was cut off, and cannot go on from the state that was saved. Say "
+            "continue: false to train it from the beginning."
+        ),
         signs=(r"GoOnError",),
     ),
     Failure(
         kind="output",
-        guidance="The tool ended without an error, but what it made is not what it should be: the line "
-        "above says what is wrong, and what to change.",
+        guidance=(
+            "The tool ended without an error, but what it made is not what it should be: the line "
+            "above says what is wrong, and what to change."
+        ),
         signs=(r"OutputError",),
     ),
     MEMORY,
     Failure(
         kind="GPU watchdog",
-        guidance="macOS stopped the GPU because a step kept the display waiting. Let the display sleep, or "
-        "lower batch_size or max_seq_length.",
+        guidance=(
+            "macOS stopped the GPU because a step kept the display waiting. Let the display sleep,"
+            " or lower batch_size or max_seq_length."
+        ),
         signs=(r"ErrorImpactingInteractivity",),
         retry=True,
     ),
     Failure(
         kind="too many files",
-        guidance="The shell that started the run allows too few open files: mlx-lm asks for leave to open "
-        "4096. Start it from a shell whose ulimit -Hn says 4096 or more.",
+        guidance=(
+            "The shell that started the run allows too few open files: mlx-lm asks for leave to "
+            "open 4096. Start it from a shell whose ulimit -Hn says 4096 or more."
+        ),
         signs=(r"\[Errno (24|23)\]", r"Too many open files", r"not allowed to raise maximum limit"),
     ),
     Failure(
         kind="disk full",
-        guidance="The disk is full, and what was being written is truncated. Free some space, or raise "
-        "save_every so that fewer checkpoints are kept, and run again.",
+        guidance=(
+            "The disk is full, and what was being written is truncated. Free some space, or raise "
+            "save_every so that fewer checkpoints are kept, and run again."
+        ),
         signs=(r"No space left on device", r"\[write\] Unable to write"),
     ),
     # Before the rest of the hub's: after its work, mlx_lm uploads with a function that 2.0 removed.
     Failure(
         kind="hub too new",
-        guidance="Only the upload failed: mlx_lm uploads with a function that huggingface_hub 2.0 removed. "
-        "Leave 'upload_repo' out and add a stage of hf.upload, or install huggingface_hub<2.",
+        guidance=(
+            "Only the upload failed: mlx_lm uploads with a function that huggingface_hub 2.0 "
+            "removed. Leave 'upload_repo' out and add a stage of hf.upload, or install "
+            "huggingface_hub<2."
+        ),
         signs=(r"no attribute 'upload_large_folder'",),
     ),
     Failure(
         kind="gated model",
-        guidance="The model is gated. Accept its licence on its page, log in with 'hf auth login', and run "
-        "again.",
+        guidance=(
+            "The model is gated. Accept its licence on its page, log in with 'hf auth login', and "
+            "run again."
+        ),
         signs=(r"GatedRepoError", r"Access denied\..* requires approval"),
     ),
     Failure(
         kind="hub not reachable",
-        guidance="The model or data set is not on this disk, and the hub cannot be reached. Check the "
-        "network and HF_HUB_OFFLINE, or give a local path.",
+        guidance=(
+            "The model or data set is not on this disk, and the hub cannot be reached. Check the "
+            "network and HF_HUB_OFFLINE, or give a local path."
+        ),
         signs=(
             r"LocalEntryNotFoundError",
             r"Local entry not found",
@@ -133,9 +164,11 @@ FAILURES = (
     ),
     Failure(
         kind="model not found",
-        guidance="No folder and no hub repository of that name exists: a local path that does not exist is "
-        "taken for a hub id (T23). Look at 'model' and 'data', or at the revision and the files. "
-        "Of a private repository the hub says the same: log in with 'hf auth login'.",
+        guidance=(
+            "No folder and no hub repository of that name exists: a local path that does not exist"
+            " is taken for a hub id (T23). Look at 'model' and 'data', or at the revision and the "
+            "files. Of a private repository the hub says the same: log in with 'hf auth login'."
+        ),
         signs=(
             r"(Repository|Revision|Entry)NotFoundError",
             r"HFValidationError",
@@ -146,8 +179,10 @@ FAILURES = (
     ),
     Failure(
         kind="not logged in",
-        guidance="The hub does not know who is asking. Log in with 'hf auth login', or set HF_TOKEN to a "
-        "token that may write, and run again.",
+        guidance=(
+            "The hub does not know who is asking. Log in with 'hf auth login', or set HF_TOKEN to "
+            "a token that may write, and run again."
+        ),
         signs=(
             r"401 Unauthorized",
             r"403 Forbidden",
@@ -157,14 +192,18 @@ FAILURES = (
     ),
     Failure(
         kind="adapter mismatch",
-        guidance="The adapter does not fit this model. Its rank, keys, num_layers and fine_tune_type must "
-        "be those it was trained with (T50-T54).",
+        guidance=(
+            "The adapter does not fit this model. Its rank, keys, num_layers and fine_tune_type "
+            "must be those it was trained with (T50-T54)."
+        ),
         signs=(r"contains incompatible tensors", r"adapter path does not exist"),
     ),
     Failure(
         kind="damaged model",
-        guidance="A file of weights is cut short, or is none. Get the model again: 'hf download' notices "
-        "what is incomplete; of a model that a stage made, run that stage again.",
+        guidance=(
+            "A file of weights is cut short, or is none. Get the model again: 'hf download' "
+            "notices what is incomplete; of a model that a stage made, run that stage again."
+        ),
         signs=(
             r"invalid data offsets",
             r"Invalid json header length",
@@ -181,8 +220,10 @@ FAILURES = (
     ),
     Failure(
         kind="not a model",
-        guidance="The folder is not a whole model: its config.json, or the shapes in it, do not fit its "
-        "weights. An adapter's folder is none: fuse it first.",
+        guidance=(
+            "The folder is not a whole model: its config.json, or the shapes in it, do not fit its"
+            " weights. An adapter's folder is none: fuse it first."
+        ),
         signs=(
             r"No such file or directory: '[^']*config\.json'",
             r"Expected shape .* but received shape",
@@ -196,14 +237,18 @@ FAILURES = (
     ),
     Failure(
         kind="too few tokens",
-        guidance="The data has fewer tokens than num_samples sequences of sequence_length need (T94). Lower "
-        "num_samples, or give more rows.",
+        guidance=(
+            "The data has fewer tokens than num_samples sequences of sequence_length need (T94). "
+            "Lower num_samples, or give more rows."
+        ),
         signs=(r"dataset\.process\(dataset\[perm\[i\]\]\)",),
     ),
     Failure(
         kind="data",
-        guidance="The data cannot be used as it is. Each split needs at least batch_size rows, one JSON "
-        "object a line, all of one format.",
+        guidance=(
+            "The data cannot be used as it is. Each split needs at least batch_size rows, one JSON"
+            " object a line, all of one format."
+        ),
         signs=(
             r"JSONDecodeError",
             r"Dataset must have at least",
@@ -215,14 +260,18 @@ FAILURES = (
     ),
     Failure(
         kind="chat template",
-        guidance="The model's chat template refuses a row, or a prompt: the last line of the log says why. "
-        "Find the rows: run-recipe data check DATA --model MODEL, both of them folders.",
+        guidance=(
+            "The model's chat template refuses a row, or a prompt: the last line of the log says "
+            "why. Find the rows: run-recipe data check DATA --model MODEL, both of them folders."
+        ),
         signs=(r"jinja2\.exceptions\.", r'File "<template>"', r"in apply_chat_template\b"),
     ),
     Failure(
         kind="data not found",
-        guidance="There is no folder of the name that 'data' says, so that mlx-lm looked for it on the hub, "
-        "which needs a package more (T23). Paths are relative to the working directory.",
+        guidance=(
+            "There is no folder of the name that 'data' says, so that mlx-lm looked for it on the "
+            "hub, which needs a package more (T23). Paths are relative to the working directory."
+        ),
         signs=(r"No module named 'datasets'",),
     ),
     Failure(
@@ -232,13 +281,17 @@ FAILURES = (
     ),
     Failure(
         kind="wrong words",
-        guidance="The installed tool does not take these words: its release is another than the plan was "
-        "made for. Ask it first: run-recipe check RECIPE --mlx; and run-recipe doctor.",
+        guidance=(
+            "The installed tool does not take these words: its release is another than the plan "
+            "was made for. Ask it first: run-recipe check RECIPE --mlx; and run-recipe doctor."
+        ),
         signs=(r"(?m)^\S+: error: (unrecognized|argument|ambiguous|the following)",),
     ),
     Failure(
         kind="refused",
-        guidance="The tool refused what it was given; the log's last lines say what, and what to change.",
+        guidance=(
+            "The tool refused what it was given; the log's last lines say what, and what to change."
+        ),
         signs=(r"(?m)^error: ",),
     ),
 )

@@ -26,10 +26,10 @@ def plainest(_: "Stage", steps: Sequence[Step]) -> tuple[Adjustment, ...]:
 class Job(Struct, frozen=True, kw_only=True):
     """Stages of a plan that are to run: in a new run below `runs`, or on from the run `before`.
 
-    `compilation` is what the plan was made of, None for a plan alone: nobody can hold that against the
-    lines of its recipe. With `trust` leave is given for what it lets others do. `options` are the
-    words that asked for it, `advise` knows which changes help a stage that fails. What is found may
-    be kept as the answer to `question`, with all of the `world` that was looked at.
+    `compilation` is what the plan was made of, None for a plan alone: nobody can hold that against
+    the lines of its recipe. With `trust` leave is given for what it lets others do. `options` are
+    the words that asked for it, `advise` knows which changes help a stage that fails. What is found
+    may be kept as the answer to `question`, with all of the `world` that was looked at.
     """
 
     plan: "Plan"

@@ -104,12 +104,3 @@ def test_the_home_folder_is_no_project_although_it_may_be_a_repository(tmp_path,
 def test_every_file_has_a_project(here, name):
     Path("loop").symlink_to("loop")
     assert project.of(name).top.is_absolute()
-
-
-def test_nothing_of_the_project_is_ignored_by_git():
-    """What .gitignore matches is in no wheel either: hatch reads it."""
-    words = ["git", "-C", str(ROOT), "ls-files", "--cached", "--ignored", "--exclude-standard"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip("no checkout")
-    assert done.stdout == ""
