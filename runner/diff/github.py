@@ -136,7 +136,6 @@ def _markdown(review: Review) -> Iterator[str]:
 
 
 def _stage_list(difference: Difference) -> Iterator[str]:
-    """Yield what becomes of whole stages as a list."""
     for sign, names in (("added", difference.added), ("removed", difference.removed)):
         for name in names:
             mark = difference.marks.get(name)

@@ -53,7 +53,7 @@ class ScriptFiles:
         if file is None or before is None or command.inside is not None:
             self._files[path] = None
         else:
-            self._files[path] = _longer(before, file)
+            self._files[path] = _append(before, file)
 
     def open(self, config: Argument) -> File:
         """Return the file that a command is told to read. Raises UnreadableError."""
@@ -116,8 +116,7 @@ class ScriptFiles:
         )
 
 
-def _longer(before: File, more: File) -> File:
-    """Return a file with more at its end."""
+def _append(before: File, more: File) -> File:
     if not before.text:
         return more
     return File(text=before.text.removesuffix("\n") + "\n" + more.text, start=before.start)

@@ -56,7 +56,7 @@ def from_file(file: str, schema: str = "", leave_out: Sequence[str] = ()) -> Imp
     if PRIVATE.search(text):
         hint = "import reads no text with U+E000 or U+E001 in it"
         raise RecipeError(f"{file} holds a character of private use", hint)
-    if file.endswith(".jsonl") or (not file.endswith(".json") and _rows(text)):
+    if file.endswith(".jsonl") or (not file.endswith(".json") and _is_json_rows(text)):
         hint = find.rows_hint(str(Path(file).parent))
         raise RecipeError(f"{file} holds rows of data, and no commands", hint)
     if file.endswith(".json"):
@@ -90,8 +90,7 @@ def _adoption(text: str, name: str, leave_out: Sequence[str] = ()) -> Adoption:
     return adoption
 
 
-def _rows(text: str) -> bool:
-    """Say whether a text is rows of JSON."""
+def _is_json_rows(text: str) -> bool:
     first = text.lstrip().partition("\n")[0]
     try:
         return bool(reader.json_object(first.encode()))
@@ -139,7 +138,6 @@ def _adapter(folder: str) -> bool:
 
 
 def _result(adoption: Adoption, sources: dict[str, str], schema: str) -> ImportResult:
-    """Return the recipe of draft stages."""
     if not adoption.stages:
         hint = "it reads mlx_lm commands, as mlx_lm.lora --model … or python -m mlx_lm lora …"
         lines = [f"line {one.mark.line}: {one.message}" for one in adoption.problems]

@@ -62,7 +62,6 @@ def need(view: View) -> Need | None:
 
 
 def _checkpoint_bytes(view: View, facts: ModelFacts) -> int:
-    """Return the bytes of one checkpoint."""
     params = view.params
     inside = blocks(facts)
     count = params["num_layers"] if params["num_layers"] > 0 else facts.layers

@@ -137,7 +137,7 @@ def data_at(view: View, path: str) -> DataSet | None:
     makers, first = _up(view, path, _rows_of)
     data = None if view.maker(first) else _at(view.facts.data, first)
     for maker in reversed(makers):
-        data = _rows_after(data, maker) if data and "train" in data.rows else None
+        data = _data_after(data, maker) if data and "train" in data.rows else None
     return replace(data, path=path) if data and makers else data
 
 
@@ -147,8 +147,7 @@ def _rows_of(maker: Stage) -> str | None:
     return str(maker.params[name]) if name else None
 
 
-def _rows_after(first: DataSet, maker: Stage) -> DataSet:
-    """Return what a stage makes of a data set."""
+def _data_after(first: DataSet, maker: Stage) -> DataSet:
     rows, keys = first.rows, first.keys
     if maker.tool == "data.mix":
         replay = nearest(rows["train"], Fraction(str(maker.params["ratio"])))
@@ -245,7 +244,6 @@ def _bits_in_name(path: str) -> int | None:
 
 
 def _model_after(below: ModelFacts, maker: Stage) -> ModelFacts:
-    """Return what a stage makes of a model."""
     params = maker.params
     why = f"stage '{maker.name}' makes it so"
     match maker.tool:

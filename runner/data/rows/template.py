@@ -33,7 +33,7 @@ def way_out(why: str, messages: Sequence[Any]) -> str:
     """Return what to change about messages that a template refuses with these words."""
     objects = [one for one in messages if isinstance(one, dict)]
     roles = [one.get("role") for one in objects]
-    if any(isinstance(text, str) for text in _arguments(objects)):
+    if any(isinstance(text, str) for text in _tool_call_arguments(objects)):
         return "write the arguments of tool_calls as an object, not as text"
     if "system" in roles and "tool" not in why:
         others = [role for role in roles if role != "system"]
@@ -47,8 +47,7 @@ def way_out(why: str, messages: Sequence[Any]) -> str:
     return "change the row, or take a model whose template takes it"
 
 
-def _arguments(messages: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
-    """Yield the arguments of the tool calls that messages hold."""
+def _tool_call_arguments(messages: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
     for message in messages:
         calls = message.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():

@@ -127,7 +127,7 @@ def continue_inside_an_update(view: View) -> Iterator[Finding]:
             yield Finding(
                 parameter="save_every",
                 message=message,
-                hint=f"say save_every: {_near(save, batches)}",
+                hint=f"say save_every: {_nearest_multiple(save, batches)}",
             )
 
 
@@ -155,6 +155,5 @@ def _own_keys(view: View) -> list[str]:
     return [key for key, there in {**keys, "continue": view.stage.continues}.items() if there]
 
 
-def _near(count: int, step: int) -> int:
-    """Return the multiple of `step` that is nearest to a count."""
+def _nearest_multiple(count: int, step: int) -> int:
     return max(step, step * round(count / step))
