@@ -7,7 +7,7 @@ SECONDS ?= 1800
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast faults fuzz check bench schema sync-mlx test-versions golden clean
+.PHONY: help demo test fast coverage faults fuzz check bench schema sync-mlx test-versions golden clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -27,12 +27,17 @@ test: $(VENV)/.installed  ## set up, and run every test
 fast: $(VENV)/.installed  ## the tests that need no MLX, in seconds
 	$(BIN)/python -m pytest -m 'not slow' -n auto
 
-check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes, fast tests
+coverage: $(VENV)/.installed  ## every test but those that measure, with the branches of runner/ that they reach (half an hour)
+	rm -rf .coverage
+	$(BIN)/python -m coverage run -m pytest -n auto --deselect tests/scenarios/test_scale.py
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/run-recipe check recipes --tests
-	$(BIN)/python -m pytest -m 'not slow' -n auto
 
 bench: $(VENV)/.installed  ## measure beside the peers, and write docs/benchmarks.md (ONLY=cold: one group)
 	$(BIN)/python -m benchmarks $(ONLY)
@@ -58,4 +63,4 @@ golden: $(VENV)/.installed  ## write expected messages and snapshots anew; then 
 	$(BIN)/python -m pytest -m 'not slow' --update-golden --snapshot-update
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) .bench .fuzz runs build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .coverage .fuzz runs build dist .mypy_cache .ruff_cache .hypothesis
