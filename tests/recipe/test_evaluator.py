@@ -114,7 +114,8 @@ def _yaml(value):
         "'%(a)s' % {'b': 1}", "'a' is even", "2.5 is odd", "n is sameas n", "range", "range | string",
         "text.upper", "text.upper ~ ''", "dict | string", "{1: 2}", "{'a': 1, 'a': 2}", "-8 ** 0.5 / 0",
         "(0 - 8) ** 0.5", "n()", "text.upper()()", "range(*list)", "[[1]] | unique",
-        "'x' is divisibleby 2", "1e999", "9" * 5000,
+        "'x' is divisibleby 2", "1e999", "9" * 5000, "list | select('odd', keep=false)", "list | map('int', name=1)",
+        "list | reject('odd', keep=true)",
     ],
 )  # fmt: skip
 def test_a_failure_is_told_and_never_replaced(text):

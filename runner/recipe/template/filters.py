@@ -225,17 +225,17 @@ class Library:
             "join": self._join,
             "map": self._map,
             "replace": self._replace,
-            "select": partial(self._select, keep=True),
-            "reject": partial(self._select, keep=False),
-            "selectattr": partial(self._selectattr, keep=True),
-            "rejectattr": partial(self._selectattr, keep=False),
+            "select": partial(self._select, True),
+            "reject": partial(self._select, False),
+            "selectattr": partial(self._selectattr, True),
+            "rejectattr": partial(self._selectattr, False),
         }
         signs = {name: partial(self._compare, sign) for name, sign in _SIGNS.items()}
         self.filters: Mapping[str, Filter] = {**_FILTERS, **bounded}
         self.tests: Mapping[str, Filter] = {**_TESTS, **signs}
 
     def call(
-        self, name: str, functions: Mapping[str, Filter], *arguments: Any, **keywords: Any
+        self, name: str, functions: Mapping[str, Filter], /, *arguments: Any, **keywords: Any
     ) -> Any:
         """Return what a filter or test makes of values; raises OperationError."""
         if name not in functions:
@@ -291,12 +291,12 @@ class Library:
         ]
 
     def _select(
-        self, items: Any, test: str | None = None, *arguments: Any, keep: bool
+        self, keep: bool, /, items: Any, test: str | None = None, *arguments: Any
     ) -> list[Any]:
         return self._filter(items, lambda item: item, test, arguments, keep=keep)
 
     def _selectattr(
-        self, items: Any, attribute: Any, test: str | None = None, *arguments: Any, keep: bool
+        self, keep: bool, /, items: Any, attribute: Any, test: str | None = None, *arguments: Any
     ) -> list[Any]:
         return self._filter(items, _part(attribute), test, arguments, keep=keep)
 
