@@ -357,9 +357,10 @@ def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
         problems = [one for one in examination if one.severity != NOTE]
         ahead = findings.forecasts(compilation, plan) if compilation else []
         notes = [str(one) for one in ahead if one.stage in job.names]
-        notes += [one.message for one in examination if one.severity == NOTE]
+        gaps = [one.message for one in examination if one.severity == NOTE]
         if job.world is not None and not problems and len(job.names) == len(plan.stages):
             whole = len(stages) == len(job.names)
-            idle_resume.keep(job.question, job.world, plan, notes, whole=whole)
+            idle_resume.keep(job.question, job.world, plan, notes, gaps, whole=whole)
+        notes += gaps if stages else []  # what nothing will read is no gap
     notes = [*notes, *disk_space.look(plan, stages, folder)]
     return Findings(problems=problems, notes=notes, sources=sources)

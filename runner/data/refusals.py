@@ -21,7 +21,7 @@ from runner.data.reader import Reader
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from runner.system.workers import Crew
 
@@ -45,13 +45,15 @@ class Precheck(Struct, frozen=True, kw_only=True):
     out: str = "out"
     run_only: tuple[str, ...] = ()
 
-    def look(self, words: Sequence[str], crew: Crew | None) -> list[str]:
+    def look(self, words: Sequence[str], crew: Crew | None, own: Collection[str] = ()) -> list[str]:
         """Return the arguments that were not looked at; without a crew the disk is not read.
 
+        Output folders that are the run's `own` make room for what it makes anew.
         Raises ToolError where the tool would refuse, and OSError where it could not read.
         """
         arguments = _parse(self.parser(), words)
-        if crew is not None and RUN_DIR not in str(arguments[self.out]):
+        out = str(arguments[self.out])
+        if crew is not None and RUN_DIR not in out and out not in own:
             self.room(**arguments)
         arguments.pop(self.out)
         reader = Reader()

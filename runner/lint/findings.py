@@ -83,7 +83,7 @@ def all_problems(
         workers=workers,
         progress=progress,
     )
-    preflight.ask(coming, rows, stages, workers=workers)
+    preflight.ask(coming, rows, stages, workers=workers, own=outputs)
     facts = rows.add_to(preflight.facts(coming))
     existing = facts.existing - set(outputs)
     facts = replace(facts, existing=existing, starting=frozenset(stages or ()))

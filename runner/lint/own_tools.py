@@ -22,7 +22,7 @@ from runner.plan.inputs import readings
 from runner.system.workers import Crew
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from runner.catalog.tools import Tool
     from runner.data.refusals import Precheck
@@ -43,15 +43,19 @@ class PrecheckResult(Struct, frozen=True, kw_only=True):
 
 
 def precheck(
-    plan: Plan, stage: Stage, tool: Tool, *, rows: bool, workers: int = 1
+    plan: Plan, stage: Stage, tool: Tool, *, rows: bool, workers: int = 1, own: Collection[str] = ()
 ) -> PrecheckResult:
-    """Return what the stage's tool, one of ours, says; without `rows` of its parameters alone."""
+    """Return what the stage's tool, one of ours, says; without `rows` of its parameters alone.
+
+    `own` are outputs that the run made itself, or that no stage writes now.
+    """
     ahead: Precheck = import_module(tool.main[0]).AHEAD
     makers, absent = _inputs(plan, stage, ahead.run_only)
     words = invoke(stage, tool).arguments
     with Crew(workers) as crew:
         try:
-            open_models = ahead.look(words, crew if rows and not makers and not absent else None)
+            readable = rows and not makers and not absent
+            open_models = ahead.look(words, crew if readable else None, own)
         except ToolError as error:
             return _refusal(stage, error)
         except OSError as error:

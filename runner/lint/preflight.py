@@ -107,7 +107,12 @@ def facts(plan: Plan) -> DiskFacts:
 
 
 def _own(
-    plan: Plan, stages: Collection[Stage], *, rows: bool, workers: int = 1
+    plan: Plan,
+    stages: Collection[Stage],
+    *,
+    rows: bool,
+    workers: int = 1,
+    own: Collection[str] = (),
 ) -> Iterator[tuple[Stage, own_tools.PrecheckResult]]:
     """Yield the stages of our own tools, each with what its tool says of it."""
     for stage in stages:
@@ -115,7 +120,8 @@ def _own(
         if tool is not None and tool.main[0].startswith(LIGHT):
             from runner.lint import own_tools  # most recipes have no such tool
 
-            yield stage, own_tools.precheck(plan, stage, tool, rows=rows, workers=workers)
+            answer = own_tools.precheck(plan, stage, tool, rows=rows, workers=workers, own=own)
+            yield stage, answer
 
 
 def places(plan: Plan) -> set[tuple[str, str]]:
@@ -160,12 +166,20 @@ def rows(
 
 
 def ask(
-    plan: Plan, findings: RowFindings, names: Collection[str] | None = None, *, workers: int = 1
+    plan: Plan,
+    findings: RowFindings,
+    names: Collection[str] | None = None,
+    *,
+    workers: int = 1,
+    own: Collection[str] = (),
 ) -> None:
-    """Add what tools of ours say of a plan's stages; a row that was told is not told again."""
+    """Add what tools of ours say of a plan's stages; a row that was told is not told again.
+
+    `own` are outputs that may be there.
+    """
     stages = [one for one in plan.stages if names is None or one.name in names]
     rows = {(one.mark.file, one.mark.line, one.rule) for one in findings.problems}
-    for stage, answer in _own(plan, stages, rows=True, workers=workers):
+    for stage, answer in _own(plan, stages, rows=True, workers=workers, own=own):
         row = answer.row
         if row is not None and (row.mark.file, row.mark.line, row.rule) not in rows:
             findings.problems.append(row)

@@ -19,20 +19,27 @@ from runner.runs.manifest import Manifest, State
 
 
 def keep(
-    question: Path | None, world: World, plan: Plan, notes: Sequence[str], *, whole: bool
+    question: Path | None,
+    world: World,
+    plan: Plan,
+    notes: Sequence[str],
+    gaps: Sequence[str],
+    *,
+    whole: bool,
 ) -> None:
-    """Keep what a recipe became, and the `notes` on it, where nothing was wrong with it.
+    """Keep what a recipe became, its `notes` and its `gaps`, where nothing was wrong with it.
 
     The `whole` of it was looked at, or only what some stages read.
     """
-    note = {"name": plan.name, "digest": plan.digest, "notes": [*notes], "whole": whole}
+    remarks = {"notes": [*notes], "gaps": [*gaps]}
+    note = {"name": plan.name, "digest": plan.digest, **remarks, "whole": whole}
     answers.keep(question, world, json.dumps(note))
 
 
 def sound(question: Path | None, plan: Plan) -> list[str] | None:
     """Return the notes on a plan whose whole was looked at before; None where that is not known."""
     note = json.loads(answers.recall(question) or "{}")
-    notes: list[str] = note.get("notes", [])
+    notes: list[str] = [*note.get("notes", []), *note.get("gaps", [])]
     return notes if note.get("digest") == plan.digest and note["whole"] else None
 
 

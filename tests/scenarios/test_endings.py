@@ -170,7 +170,7 @@ def test_a_service_that_is_not_installed_is_missed_before_anything_runs(tmp_path
         },
     }
     (tmp_path / "r.yaml").write_text(json.dumps(recipe))
-    said = call(tmp_path, "r.yaml", code=5)
+    said = call(tmp_path, "r.yaml", "--trust", code=5)
     assert f"stage 'a' runs mlx_lm.lora, and {name} is not installed here" in said
     assert f"hint: pip install {name}" in said
     assert not Path(tmp_path / "runs").exists()
