@@ -336,6 +336,7 @@ name: cut
 stages:
   cut:
     tool: data.split
+    allow: [path-not-expanded]
     params: {data: rows.jsonl, valid: 0.25, test: 0.25, out: %s}
     expect: [metrics.train_rows < 0]
 """

@@ -7,6 +7,7 @@ seconds, which are a machine's own.
 import os
 import subprocess
 import sys
+from multiprocessing import get_context
 
 import pytest
 from fuzz import child
@@ -33,21 +34,23 @@ LEAST = 0.25
 """Seconds below which a time says nothing of how it grows."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _warm():
-    child.preload()
+@pytest.fixture(scope="module")
+def measured():
+    """Measure a command in a child of a small process: this one's memory would be the child's."""
+    with get_context("spawn").Pool(1, initializer=child.preload) as small:
 
+        def measure(folder, text, words):
+            (folder / "r.yaml").write_text(text)
+            (folder / "one.yaml").write_text(ONE)
+            environ = {**os.environ, "HOME": str(folder), "RUN_RECIPE_CACHE": ""}
+            return small.apply(child.run, (words, folder, environ))
 
-def measured(tmp_path, text, words):
-    (tmp_path / "r.yaml").write_text(text)
-    (tmp_path / "one.yaml").write_text(ONE)
-    environ = {**os.environ, "HOME": str(tmp_path), "RUN_RECIPE_CACHE": ""}
-    return child.run(words, tmp_path, environ)
+        yield measure
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
-def test_twice_the_size_takes_no_four_times_as_long(tmp_path, shape):
+def test_twice_the_size_takes_no_four_times_as_long(measured, tmp_path, shape):
     verbs = VERBS if shape in ALL_VERBS else {"check": VERBS["check"]}
     for verb, words in verbs.items():
         half, whole = (measured(tmp_path, SHAPES[shape](size), words) for size in (SIZE // 2, SIZE))
@@ -62,7 +65,7 @@ def test_twice_the_size_takes_no_four_times_as_long(tmp_path, shape):
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1_000_000, 400_000])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_megabyte_is_answered_within_five_seconds_or_refused(tmp_path, shape, size):
+def test_a_megabyte_is_answered_within_five_seconds_or_refused(measured, tmp_path, shape, size):
     whole = measured(tmp_path, SHAPES[shape](size), VERBS["check"])
     assert not whole.hung, f"more than {child.SECONDS} s of the processor"
     assert whole.code in {0, 2}, whole.err
@@ -70,7 +73,7 @@ def test_a_megabyte_is_answered_within_five_seconds_or_refused(tmp_path, shape, 
 
 
 @pytest.mark.parametrize("shape", ["unknown parameters on a line", "wrong needs of one stage"])
-def test_what_is_printed_of_thousands_of_problems_is_little(tmp_path, shape):
+def test_what_is_printed_of_thousands_of_problems_is_little(measured, tmp_path, shape):
     (tmp_path / "r.yaml").write_text(SHAPES[shape](SIZE))
     words = [sys.executable, "-m", "runner", "check", "r.yaml"]
     found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
