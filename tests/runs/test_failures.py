@@ -1,9 +1,12 @@
 """How stages end, by what they say: the class, and what to change to which value."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from runner.plan.model import Stage
-from runner.runs.failures import classify
+from runner.runs.failures import CRASH, END, FAILURES, UNSEEN, classify
 from runner.runs.remedies import assignment, remedies, subject
 
 # Exit code, the log's last words, the class: the facts' table of exit codes.
@@ -144,3 +147,10 @@ def test_a_failure_about_a_file_names_the_files():
     stage = Stage(name="train", tool="mlx_lm.lora", params=LORA, outputs={})
     assert subject("gated model", stage) == "This stage has model: some/model, data: data."
     assert subject("out of memory", stage) == ""
+
+
+def test_the_page_names_every_class():
+    page = (Path(__file__).parent.parent.parent / "docs" / "running.md").read_text(encoding="utf-8")
+    classes = " ".join(page.partition("Classes:")[2].partition("##")[0].split())
+    named = set(re.findall(r"`([^`]+)`", classes))
+    assert {one.kind for one in (*FAILURES, UNSEEN, CRASH, END)} - named == set()

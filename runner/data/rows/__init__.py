@@ -2,24 +2,15 @@
 
 The map, in import order; a module may import only from those above it:
 
-use         what rows are for: keys, roles, splits, and the training that reads them
-flaw        what is wrong with one row
-parsing     a line of bytes -> a value
-shapes      the keys of a row -> what it is meant as, where mlx-lm reads it otherwise
-column      a member of a line -> its column; a flaw -> a problem
-formats     the keys of a row -> its formats
-row         a row that can be read -> its strings, its identity
-fields      a row of text, or of prompt and completion -> its flaws
-messages    a row of messages -> its flaws
-encoding    a row -> its tokens, and what is cut or masked of them
-template    why a chat template refuses a row -> a flaw, and the way out
-histogram   numbers -> how they are spread
-sound       a row and its format -> its strings, and its flaws
-tally       problems -> the first few of each kind, and how many
-survey      the rows of one file -> its problems and its statistics
-batches     a survey and a batch size -> what is left or padded
-foreign     the beginning of a file -> what it is instead of rows
-folder      the surveys of a folder -> its report
+row            a row that can be read, what it is for, and what is wrong with it
+parsing        a line of bytes -> a value; of a file that holds none, what it is instead
+shapes         the keys of a row -> what it is meant as, where mlx-lm reads it otherwise
+formats        a row -> its format, its strings, and its flaws
+tokens         a row -> its tokens, and what is cut or masked of them
+template       why a chat template refuses a row -> a flaw, and the way out
+survey_counts  numbers -> how they are spread; problems -> the first few of each kind
+survey         the rows of one file -> its problems and its statistics
+folder         the surveys of a folder -> its report, and what a batch size leaves or pads
 """
 
 from runner.data.rows.folder import (
