@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from runner.base.errors import RecipeError
 from runner.base.problems import Mark
 from runner.catalog.validate import Path, dotted
 from runner.plan.inheritance import Draft
@@ -18,7 +19,7 @@ from runner.recipe.node import Node, locate
 from runner.recipe.template import render
 
 NOTHING = object()
-MAX_FOLLOWED, MAX_STEPS = 100, 200_000
+MAX_FOLLOWED, MAX_STEPS, MAX_ORIGINS = 100, 100_000, 60_000
 """Values behind another one that are followed, and lines that it overruled: the nearest; and over
 all values: of very many fewer each."""
 PARAMS = "params"
@@ -78,9 +79,16 @@ def origins(
     """Yield where each value of a plan comes from, its vars and then stage by stage.
 
     `real` is the plan that a smoke plan was made of; `entries` are those of lists, beside them.
+    Raises RecipeError where there are more than can be followed in seconds.
     """
     count = sum(1 for _ in _leaf_nodes(resolver.recipe.section("vars"), ()))
     count += sum(len(stage.params) for stage in plan.stages)
+    if count > MAX_ORIGINS:
+        why = (
+            f"{plan.file} has {count:,} values, and at most {MAX_ORIGINS:,} are followed to a line"
+        )
+        hint = f"every value without its line: run-recipe {plan.file} -n --format json"
+        raise RecipeError(why, hint)
     trace = _Trace(resolver, max(1, min(MAX_FOLLOWED, MAX_STEPS // max(1, count))))
     for part in ("vars", "track"):
         for path, node in _leaf_nodes(resolver.recipe.section(part), (part,)):

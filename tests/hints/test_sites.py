@@ -27,6 +27,7 @@ from test_hints import Case
 
 # Advice of which no case prints its words here, and the test that follows it.
 FOLLOWED = {
+    "every value without its line: run-recipe … -n --format json": "test_more_values_than_are_followed_are_refused_and_printed_without_their_lines",
     "no plan is locked beside the script, which would say more: --snapshot-update writes it": "test_what_a_lock_advises_is_done",
     "python3 -m pip install pyarrow && python3 -c '…' {source} > {target}": "test_a_table_is_written_as_rows",
     "… and …: run-recipe diff says them all.": "test_a_comment_is_never_longer_than_github_takes",

@@ -6,8 +6,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from runner.cli import main
+from runner.cli import main, run
 from runner.cli.show import command
+from runner.provenance import origins
 
 BASE = """\
 version: 1
@@ -333,3 +334,15 @@ def test_the_default_of_a_tool_of_ours_is_its_own(show, tmp_path):
     more = "  mix: {tool: data.mix, params: {primary: a, replay: b, seed: 3}}\n"
     (tmp_path / "top.yaml").write_text(TOP + more, encoding="utf-8")
     assert "  seed = 3  <- top.yaml:16 over data.mix default 0\n" in show("mix.seed")
+
+
+def test_more_values_than_are_followed_are_refused_and_printed_without_their_lines(
+    show, monkeypatch
+):
+    show()
+    monkeypatch.setattr(origins, "MAX_ORIGINS", 5)
+    done = CliRunner().invoke(command, ["top.yaml"], standalone_mode=False)
+    assert "at most 5 are followed to a line" in str(done.exception)
+    way = done.exception.hint.partition(": ")[2].split()
+    printed = CliRunner().invoke(run.command, way[1:], standalone_mode=False)
+    assert json.loads(printed.output)["stages"][1]["params"]["iters"] == 50
