@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -313,7 +313,7 @@ class Resolver:
         """Do `work` for a stage, however long its chain is; return its result and what it reads."""
 
         def recording() -> tuple[T, Reads]:
-            with self._recording() as uses, self._inside(stage):
+            with _Recording(self, stage) as uses:
                 return work(), uses
 
         return self._run(recording)
@@ -356,7 +356,7 @@ class Resolver:
             self._trail[name] = None
             self._row += 1
             try:
-                with self._recording() as uses, self._inside(stage):
+                with _Recording(self, stage) as uses:
                     value = self._fill(node)
             except _DeeperError:
                 raise  # they are still being made, and a circle through them is one
@@ -400,7 +400,7 @@ class Resolver:
             if key in self._texts:
                 render.again(self._texts[key][0], self.allowance)
             else:
-                with self._recording() as uses:
+                with _Recording(self, self._stage) as uses:
                     value = render.fill(node.value, self._scope, self.allowance)
                     self._branches(node.value)
                 self._texts[key] = (value, uses)
@@ -431,24 +431,29 @@ class Resolver:
         if self._uses:
             self._uses[-1].share(reads)
 
-    @contextmanager
-    def _recording(self) -> Iterator[Reads]:
-        uses = Reads()
-        self._uses.append(uses)
-        try:
-            yield uses
-        finally:
-            self._uses.pop()
-            self._share(uses)
 
-    @contextmanager
-    def _inside(self, stage: str) -> Iterator[None]:
-        """Fill in for one stage: ``stage`` in a template is that stage."""
-        before, self._stage = self._stage, stage
-        try:
-            yield
-        finally:
-            self._stage = before
+class _Recording:
+    """Notes what is read meanwhile, where ``stage`` in a template is this stage.
+
+    A class: one is made for every value, and contextlib's are slower.
+    """
+
+    __slots__ = ("before", "reads", "resolver", "stage")
+
+    def __init__(self, resolver: Resolver, stage: str) -> None:
+        self.resolver = resolver
+        self.reads = Reads()
+        self.stage = stage
+
+    def __enter__(self) -> Reads:
+        self.resolver._uses.append(self.reads)  # noqa: SLF001  (one class with the resolver)
+        self.before, self.resolver._stage = self.resolver._stage, self.stage  # noqa: SLF001
+        return self.reads
+
+    def __exit__(self, *_: object) -> None:
+        self.resolver._stage = self.before  # noqa: SLF001
+        self.resolver._uses.pop()  # noqa: SLF001
+        self.resolver._share(self.reads)  # noqa: SLF001
 
 
 def incomplete(value: Any) -> bool:
