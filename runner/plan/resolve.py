@@ -311,12 +311,19 @@ class Resolver:
 
     def _record(self, work: Callable[[], T], stage: str) -> tuple[T, Reads]:
         """Do `work` for a stage, however long its chain is; return its result and what it reads."""
+        return self._run(lambda: self._noting(work, stage))
 
-        def recording() -> tuple[T, Reads]:
-            with _Recording(self, stage) as uses:
-                return work(), uses
-
-        return self._run(recording)
+    def _noting(self, work: Callable[[], T], stage: str) -> tuple[T, Reads]:
+        """Do `work` where ``stage`` in a template is this stage; return its result and reads."""
+        uses, before = Reads(), self._stage
+        self._uses.append(uses)
+        self._stage = stage
+        try:
+            return work(), uses
+        finally:
+            self._stage = before
+            self._uses.pop()
+            self._share(uses)
 
     def _run(self, work: Callable[[], T]) -> T:
         """Do `work`; a value at the end of a long row is made first, so that any row will do."""
@@ -356,8 +363,7 @@ class Resolver:
             self._trail[name] = None
             self._row += 1
             try:
-                with _Recording(self, stage) as uses:
-                    value = self._fill(node)
+                value, uses = self._noting(lambda: self._fill(node), stage)
             except _DeeperError:
                 raise  # they are still being made, and a circle through them is one
             except TemplateError:
@@ -400,15 +406,17 @@ class Resolver:
             if key in self._texts:
                 render.again(self._texts[key][0], self.allowance)
             else:
-                with _Recording(self, self._stage) as uses:
-                    value = render.fill(node.value, self._scope, self.allowance)
-                    self._branches(node.value)
-                self._texts[key] = (value, uses)
+                self._texts[key] = self._noting(lambda: self._rendered(node.value), self._stage)
         except TemplateError as error:
             self.tell(node, error)
             return MISSING
         value, reads = self._texts[key]
         self._share(reads)
+        return value
+
+    def _rendered(self, text: str) -> Any:
+        value = render.fill(text, self._scope, self.allowance)
+        self._branches(text)
         return value
 
     def _branches(self, text: str) -> None:
@@ -430,30 +438,6 @@ class Resolver:
         """Remember what a value that was made before reads, for the one now being filled in."""
         if self._uses:
             self._uses[-1].share(reads)
-
-
-class _Recording:
-    """Notes what is read meanwhile, where ``stage`` in a template is this stage.
-
-    A class: one is made for every value, and contextlib's are slower.
-    """
-
-    __slots__ = ("before", "reads", "resolver", "stage")
-
-    def __init__(self, resolver: Resolver, stage: str) -> None:
-        self.resolver = resolver
-        self.reads = Reads()
-        self.stage = stage
-
-    def __enter__(self) -> Reads:
-        self.resolver._uses.append(self.reads)  # noqa: SLF001  (one class with the resolver)
-        self.before, self.resolver._stage = self.resolver._stage, self.stage  # noqa: SLF001
-        return self.reads
-
-    def __exit__(self, *_: object) -> None:
-        self.resolver._stage = self.before  # noqa: SLF001
-        self.resolver._uses.pop()  # noqa: SLF001
-        self.resolver._share(self.reads)  # noqa: SLF001
 
 
 def incomplete(value: Any) -> bool:
