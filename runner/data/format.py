@@ -20,7 +20,7 @@ from runner.data.layouts import LAYOUTS, LayoutError, LayoutKeys, Template, conv
 from runner.data.pieces import Piece, each, lines
 from runner.data.reader import Reader, refusal, require_short, splits_of
 from runner.data.refusals import Precheck
-from runner.data.replace_folder import replacing, require_replaceable, write, write_record
+from runner.data.replace_folder import replacing, room_for, write, write_record
 from runner.data.rows import SPLITS, Flaw, RowError, parse, quick_parse
 from runner.system import printer
 from runner.system.reader import LONGEST, open_file
@@ -74,9 +74,7 @@ def convert(
         return write_record(folder, "format", record)
 
 
-def room(*, out: Path, data: Path, **_: object) -> None:
-    """Raise ToolError where the folder to write holds something else."""
-    require_replaceable(out.resolve(), "format", data)
+room = room_for("format", "data")
 
 
 def settle(

@@ -20,7 +20,7 @@ from runner.data.index import Index, write_rows
 from runner.data.pool import Pool
 from runner.data.reader import Reader, chunks, require_equal, splits_of
 from runner.data.refusals import Precheck
-from runner.data.replace_folder import replacing, require_replaceable, write, write_record
+from runner.data.replace_folder import replacing, room_for, write, write_record
 from runner.data.replay import ShareError, replay_rows
 from runner.system import printer
 
@@ -56,9 +56,7 @@ def mix(
     )(target)
 
 
-def room(*, out: Path, primary: Path, replay: Path, **_: object) -> None:
-    """Raise ToolError where the folder to write holds something else."""
-    require_replaceable(out.resolve(), "mix", primary, replay)
+room = room_for("mix", "primary", "replay")
 
 
 def settle(*, ratio: float, tolerance: float, seed: int, **_: object) -> tuple[Fraction, Fraction]:

@@ -14,8 +14,20 @@ from runner.data.rows import SPLITS
 from runner.system import reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+
+
+def room_for(tool: str, *sources: str) -> Callable[..., None]:
+    """Return what refuses a folder ``out`` that `tool` does not replace, with a ToolError.
+
+    `sources` name the arguments that it reads.
+    """
+
+    def room(*, out: Path, **arguments: Any) -> None:
+        require_replaceable(out.resolve(), tool, *(arguments[name] for name in sources))
+
+    return room
 
 
 def require_replaceable(target: Path, tool: str, *sources: Path) -> None:

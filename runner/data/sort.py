@@ -21,7 +21,7 @@ from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
 from runner.data.reader import Reader, chunks, refusal, splits_of
 from runner.data.refusals import Precheck
-from runner.data.replace_folder import replacing, require_replaceable, write, write_record
+from runner.data.replace_folder import replacing, room_for, write, write_record
 from runner.data.rows import Flaw, Row, RowError, RowUse, tokens
 from runner.system import printer
 from runner.system.cells import Cells, StoppedError
@@ -98,9 +98,7 @@ def sort(
     )(target)
 
 
-def room(*, out: Path, data: Path, **_: object) -> None:
-    """Raise ToolError where the folder to write holds something else."""
-    require_replaceable(out.resolve(), "sort", data)
+room = room_for("sort", "data")
 
 
 def settle(*, seed: int, **_: object) -> None:

@@ -22,7 +22,7 @@ from runner.data import cli
 from runner.data.dice import Dice
 from runner.data.reader import Reader, label, member, splits_of
 from runner.data.refusals import Precheck
-from runner.data.replace_folder import replacing, require_replaceable, write, write_record
+from runner.data.replace_folder import replacing, room_for, write, write_record
 from runner.data.rows import SPLITS, Features, Flaw, Row, RowError, identity
 from runner.system import printer
 from runner.system.reader import open_file
@@ -53,9 +53,7 @@ def split(
     )
 
 
-def room(*, out: Path, data: Path, **_: object) -> None:
-    """Raise ToolError where the folder to write holds something else."""
-    require_replaceable(out.resolve(), "split", data)
+room = room_for("split", "data")
 
 
 def settle(*, valid: float, test: float, seed: int, **_: object) -> None:

@@ -24,7 +24,7 @@ from runner.data.dice import Dice
 from runner.data.index import Index, write_rows
 from runner.data.reader import MISSING, Reader, chunks, find, label, splits_of
 from runner.data.refusals import Precheck
-from runner.data.replace_folder import replacing, require_replaceable, write, write_record
+from runner.data.replace_folder import replacing, room_for, write, write_record
 from runner.system import printer
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ def weight(
     )(target)
 
 
-def room(*, out: Path, data: Path, **_: object) -> None:
-    """Raise ToolError where the folder to write holds something else."""
-    require_replaceable(out.resolve(), "weight", data)
+room = room_for("weight", "data")
 
 
 def settle(
