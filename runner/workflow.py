@@ -12,7 +12,7 @@ from runner.base.errors import InvalidRecipeError, RecipeError
 from runner.base.problems import NOTE, Problem, answering, listing, sort_problems, suggest
 from runner.base.secrets import Mask
 from runner.catalog import load as schemas
-from runner.catalog import project, verdicts
+from runner.catalog import project
 from runner.lint import findings, rule
 from runner.lint.findings import Findings
 from runner.plan import compile as compiling
@@ -185,10 +185,7 @@ def remember_rows(result: Compilation, world: "World") -> "World":
 def compile_once(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compilation:
     """Compile a recipe without counting rows: a budget says nothing of ``iters`` yet."""
     variables = os.environ if environ is None else environ
-    with verdicts.memory():
-        return compiling.build(
-            recipe, schemas.catalog(), schemas.envelope(), variables, rule.rules()
-        )
+    return compiling.build(recipe, schemas.catalog(), schemas.envelope(), variables, rule.rules())
 
 
 def plan(result: Compilation, recipe: Recipe, *, smoke: bool = False) -> Plan:

@@ -1,4 +1,4 @@
 """schema/ -> Tools and Parameters; values held against a schema, in words.
 
-Imports base, system, recipe and cache. Pure but for load.py and verdicts.py. Read tools.py first.
+Imports base, system and recipe. Pure but for load.py and project.py. Read tools.py first.
 """

@@ -1,31 +1,23 @@
 """A schema in, its validator out: finite numbers, whole whole numbers, silent about MISSING.
 
-jsonschema judges. What it found nothing wrong with is remembered by the digest of schema and value,
-and is not judged again: importing jsonschema takes as long as all else that shows a plan.
+jsonschema says what is wrong, and is asked only about what `soundness` is not sure of.
 """
 
-import hashlib
-import json
-import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from runner.catalog.soundness import Soundness, number, regex
 from runner.recipe.node import MISSING
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 
-_PART = re.compile(r"\\.|\[(?:\\.|[^\]])*\]|\$")  # an escape, a class, or the end
 MAX_ERRORS = 5_000
-
-_sound: set[str] = set()
-_new_marks: list[str] = []
 
 
 def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
@@ -34,30 +26,9 @@ def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
     Of a value with more mistakes than anybody mends at once, those that come first.
     """
     source = _SchemaKey(schema=schema)
-    mark = _digest(f"{_signature(source)}{value!r}")
-    if mark in _sound:
+    if _soundness(source).sure(value):
         return []
-    result = list(islice(_validator(source).iter_errors(value), MAX_ERRORS))
-    if not result:
-        _sound.add(mark)
-        _new_marks.append(mark)
-    return result
-
-
-def remember(marks: Iterable[str]) -> None:
-    """Take over what an earlier process learned to be sound."""
-    _sound.update(marks)
-
-
-def new_marks() -> list[str]:
-    """Return what was found sound since the last call, to be remembered."""
-    new = _new_marks.copy()
-    _new_marks.clear()
-    return new
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return list(islice(_validator(source).iter_errors(value), MAX_ERRORS))
 
 
 class _SchemaKey(Struct, frozen=True, kw_only=True, eq=False):
@@ -73,30 +44,24 @@ class _SchemaKey(Struct, frozen=True, kw_only=True, eq=False):
 
 
 @lru_cache(maxsize=64)
-def _signature(source: _SchemaKey) -> str:
-    return _digest(json.dumps(source.schema, sort_keys=True))
+def _soundness(source: _SchemaKey) -> Soundness:
+    return Soundness(source.schema)
 
 
 @lru_cache(maxsize=64)
 def _validator(source: _SchemaKey) -> "Draft202012Validator":
-    """Return jsonschema's validator, which remembers the values that a property has taken.
+    """Return jsonschema's validator, which looks only at the properties that may be wrong.
 
-    Stages mostly say the same things: of a thousand, each value is looked at once.
+    Of a thousand stages with one mistake each, jsonschema looks at a thousand values.
     """
     from jsonschema.validators import extend
 
-    good: set[tuple[int, str]] = set()
+    soundness = _soundness(source)
 
     def properties(validator: Any, children: Any, value: Any, _: Any) -> Iterator[Any]:
         for name, schema in children.items() if isinstance(value, dict) else ():
-            if name not in value:
-                continue
-            mark = (id(schema), repr(value[name]))
-            if mark not in good:
-                errors = list(validator.descend(value[name], schema, path=name, schema_path=name))
-                yield from errors
-                if not errors:
-                    good.add(mark)
+            if name in value and not soundness.sure(value[name], schema):
+                yield from validator.descend(value[name], schema, path=name, schema_path=name)
 
     keywords = {"properties": _unless_missing(properties)}
     strict: Any = extend(_strict(), validators=keywords)  # type: ignore[no-untyped-call]
@@ -107,15 +72,13 @@ def _validator(source: _SchemaKey) -> "Draft202012Validator":
 @cache
 def _strict() -> "type[Draft202012Validator]":
     """Return jsonschema's validator with whole numbers that are whole and finite numbers (T17)."""
-    from jsonschema import Draft202012Validator  # 95 ms, only to validate
+    from jsonschema import Draft202012Validator  # 95 ms, only for what is wrong
     from jsonschema.validators import extend
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
             "integer": lambda _, value: type(value) is int,
-            "number": lambda _, value: (
-                type(value) is int or (type(value) is float and math.isfinite(value))
-            ),
+            "number": lambda _, value: number(value),
         }
     )
     checks = {**Draft202012Validator.VALIDATORS, "pattern": _pattern}
@@ -128,17 +91,11 @@ def _strict() -> "type[Draft202012Validator]":
 
 
 def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[Any]:
-    """Judge a pattern as JSON Schema means it: its ``$`` is the end, not before a last newline."""
+    """Judge a pattern as JSON Schema means it."""
     from jsonschema import ValidationError
 
-    if isinstance(value, str) and not _regex(pattern).search(value):
+    if isinstance(value, str) and not regex(pattern).search(value):
         yield ValidationError(f"{value!r} does not match {pattern!r}")
-
-
-@cache
-def _regex(pattern: str) -> re.Pattern[str]:
-    ends = {"$": r"\Z"}
-    return re.compile(_PART.sub(lambda part: ends.get(part[0], part[0]), pattern))
 
 
 def _without_missing(check: Any) -> Any:

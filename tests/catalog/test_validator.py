@@ -1,12 +1,12 @@
-"""The strict validator: its types, and what it remembers of values that were sound."""
+"""The strict validator: its types, its patterns, and what jsonschema is not asked."""
 
 import json
 import math
 
 import pytest
+from jsonschema import validators
 
-from runner.cache.folder import VARIABLE
-from runner.catalog import validator, verdicts
+from runner.catalog import validator
 from runner.recipe.node import MISSING
 from runner.system import files as disk
 
@@ -34,42 +34,23 @@ SCHEMA = {
     ],
 )
 def test_numbers_are_finite_and_whole_numbers_whole(value, good):
-    for _ in range(2):  # the second time from memory
-        assert (validator.errors(SCHEMA, value) == []) is good
+    assert (validator.errors(SCHEMA, value) == []) is good
 
 
-def test_what_was_sound_is_not_judged_again_and_what_was_not_is(monkeypatch, tmp_path):
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(validator, "_sound", set())
-    validator.new_marks()
-    with verdicts.memory():
-        assert validator.errors(SCHEMA, {"count": 77}) == []
-        assert validator.errors(SCHEMA, {"count": "77"}) != []
-    (file,) = (tmp_path / "cache").iterdir()
-    assert len(file.read_text().split()) == 1
-    monkeypatch.setattr(validator, "_sound", set())
-    verdicts._remember.cache_clear()
-    monkeypatch.setattr(validator, "_validator", lambda held: pytest.fail("judged again"))
-    with verdicts.memory():
-        assert validator.errors(SCHEMA, {"count": 77}) == []
-        for schema, value in ((SCHEMA, {"count": 78}), ({**SCHEMA, "title": "x"}, {"count": 77})):
-            with pytest.raises(pytest.fail.Exception, match="judged again"):
-                validator.errors(schema, value)
-
-
-@pytest.mark.parametrize("harm", ["a file", "bytes", "none"])
-def test_a_cache_that_cannot_be_used_is_done_without(harm, monkeypatch, tmp_path):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv(VARIABLE, "" if harm == "none" else str(folder))
-    if harm == "a file":
-        folder.write_text("")
-    elif harm == "bytes":
-        folder.mkdir()
-        verdicts._file().write_bytes(b"\xff\xfe")
-    verdicts._remember.cache_clear()
-    with verdicts.memory():
-        assert validator.errors(SCHEMA, {"count": 1000}) == []
-    assert harm != "none" or not folder.exists()
+def test_jsonschema_looks_only_at_the_property_that_is_wrong(monkeypatch):
+    looked = []
+    check = validator._strict().VALIDATORS["type"]
+    strict = validators.extend(
+        validator._strict(),
+        {"type": lambda *words: looked.append(words[2]) or check(*words)},
+    )
+    monkeypatch.setattr(validator, "_strict", lambda: strict)
+    schema = {"properties": {name: {"type": "integer"} for name in "abc"}}
+    (error,) = validator.errors(schema, {"a": 1, "b": "two", "c": 3})
+    assert list(error.absolute_path) == ["b"]
+    assert looked == ["two"]
+    assert validator.errors(schema, {"a": 1, "b": 2, "c": 3}) == []
+    assert looked == ["two"]
 
 
 def patterns(schema):
