@@ -17,6 +17,7 @@ from runner.lint import findings, rule
 from runner.lint.findings import Findings
 from runner.plan import compile as compiling
 from runner.plan import reach
+from runner.plan.budget import Counted
 from runner.plan.compile import Compilation
 from runner.plan.leaks import leaks, mask_problems
 from runner.plan.model import Plan
@@ -132,15 +133,27 @@ def problems(
 
 
 @answering()
-def compile_recipe(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compilation:
+@resting()
+def compile_recipe(
+    recipe: Recipe, environ: Mapping[str, str] | None = None, *, budgets: bool = True
+) -> Compilation:
     """Compile a recipe; every problem is in the result.
 
-    A stage's ``budget`` needs the rows of its data: they are counted, and the recipe compiled anew.
+    A stage's ``budget`` asks for the rows of its data; without `budgets` it says no ``iters``.
     """
-    result, mask = _with_budgets(recipe, environ), _mask(environ)
+    variables, mask = os.environ if environ is None else environ, _mask(environ)
+    catalog, envelope = schemas.catalog(), schemas.envelope()
+    rows = _count_rows if budgets else None
+    result = compiling.build(recipe, catalog, envelope, variables, rule.rules(), rows)
     exposures = list(leaks(result, recipe, mask))
     problems = sort_problems(mask_problems([*result.problems, *exposures], mask))
     return replace(result, plan=None if exposures else result.plan, problems=problems)
+
+
+def _count_rows(data: str, makers: Plan) -> Counted:
+    from runner.lint.read_facts import count_rows  # most recipes have no budget
+
+    return count_rows(data, makers)
 
 
 def reaching(result: Compilation) -> list[Problem]:
@@ -150,20 +163,6 @@ def reaching(result: Compilation) -> list[Problem]:
 
 def _mask(environ: Mapping[str, str] | None) -> Mask:
     return hub.mask() if environ is None else Mask(hub.secrets(environ))
-
-
-def _with_budgets(recipe: Recipe, environ: Mapping[str, str] | None) -> Compilation:
-    """Compile a recipe, and once more where a budget needed the rows of its data."""
-    result = compile_once(recipe, environ)
-    if result.plan is None or not has_budget(result):
-        return result
-    from runner.lint.forecast import with_iters  # most recipes have no budget
-
-    views = {view.stage.name: view for view in findings.views_of(result)}
-    complete, refusals = with_iters(recipe, result, views)
-    if refusals:
-        return replace(result, plan=None, problems=sort_problems([*result.problems, *refusals]))
-    return compile_once(complete, environ)
 
 
 def has_budget(result: Compilation) -> bool:
@@ -179,13 +178,6 @@ def remember_rows(result: Compilation, world: "World") -> "World":
         world.whole = world.whole and result.plan is not None  # else nobody knows which rows
         world.places(preflight.places(result.plan) if result.plan else ())
     return world
-
-
-@resting()
-def compile_once(recipe: Recipe, environ: Mapping[str, str] | None = None) -> Compilation:
-    """Compile a recipe without counting rows: a budget says nothing of ``iters`` yet."""
-    variables = os.environ if environ is None else environ
-    return compiling.build(recipe, schemas.catalog(), schemas.envelope(), variables, rule.rules())
 
 
 def plan(result: Compilation, recipe: Recipe, *, smoke: bool = False) -> Plan:

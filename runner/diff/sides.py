@@ -203,7 +203,7 @@ def compile_side(file: str, place: Place, request: DiffRequest) -> tuple[Side, t
     unknown = [problem for problem in result.problems if problem.rule == "budget-no-rows"]
     errors = [problem for problem in result.problems if problem.severity == "error"]
     if unknown and len(unknown) == len(errors):
-        result = workflow.compile_once(recipe, request.overrides.environ)
+        result = workflow.compile_recipe(recipe, request.overrides.environ, budgets=False)
         places = listing([f"{one.mark.file}:{one.mark.line}" for one in unknown], 3)
         notes = (f"budgets are not turned into iters: rows are not on this disk ({places})",)
     plan = workflow.plan(result, recipe)

@@ -1,19 +1,14 @@
-"""What a training will amount to: epochs, updates, checkpoints, replay; and back to iters."""
+"""What a training will amount to: epochs, updates, checkpoints, replay."""
 
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from runner.base.problems import Problem, plural
+from runner.base.problems import plural
 from runner.lint.facts import DataSet
 from runner.lint.lineage import data_at, data_of, mix_of
 from runner.lint.rule import View
-from runner.plan.compile import Compilation
 from runner.plan.training_math import updates
-from runner.recipe.load import Recipe
-from runner.recipe.node import Node
 
 
 class Forecast(Struct, frozen=True, kw_only=True):
@@ -98,72 +93,6 @@ def forecast(view: View) -> Forecast | None:
         keeps=view.stage.trainer.get("keep") == "best",
         looks=_looks(view),
     )
-
-
-def iterations(rows: int, batch_size: int, epochs: Fraction) -> int | None:
-    """Return the iterations of so many epochs; None where they are not a whole number."""
-    exact = epochs * (rows // batch_size)
-    return int(exact) if exact.denominator == 1 and exact > 0 else None
-
-
-def with_iters(
-    recipe: Recipe, compilation: Compilation, views: Mapping[str, View]
-) -> tuple[Recipe, list[Problem]]:
-    """Return the recipe with ``iters`` said by each stage's ``budget: {epochs: N}``."""
-    stages = dict(recipe.section("stages"))
-    problems: list[Problem] = []
-    for name, draft in compilation.resolver.drafts.items():
-        epochs = (draft.node.get("budget") or draft.node).get("epochs")
-        view = views.get(name)
-        if epochs is None or view is None:
-            continue
-        iters = _iters(view, epochs, problems, iters=draft.params.get("iters"))
-        params = stages[name].get("params") or replace(epochs, value={})
-        node = replace(epochs, value=iters, key=epochs.key, over=params.value.get("iters"))
-        inside = replace(params, value={**params.value, "iters": node})
-        stages[name] = replace(stages[name], value={**stages[name].value, "params": inside})
-    tree = recipe.tree
-    section = replace(tree.value["stages"], value=stages)
-    return replace(recipe, tree=replace(tree, value={**tree.value, "stages": section})), problems
-
-
-def _iters(view: View, epochs: Node, problems: list[Problem], iters: Node | None) -> int:
-    """Return the iterations that a budget means; where it means none, 1 and a problem."""
-    if not view.trains:
-        why = "this stage does not train, and has no epochs"
-        problems.append(
-            Problem(
-                mark=epochs.mark, message=why, rule="budget-not-exact", hint="remove the budget"
-            )
-        )
-        return 1
-    batch = view.params["batch_size"]
-    data = data_of(view)
-    rows = data.rows.get("train") if data else None
-    why = hint = ""
-    rule = "budget-not-exact"
-    result: int | None = None
-    if iters is not None:
-        why = f"'iters' is said, too, at {iters.mark}"
-        hint = "say one of them; !reset iters where it is inherited"
-    elif rows is None:
-        rule = "budget-no-rows"
-        why = "the rows of this stage's data are not known here, and an epoch is so many rows"
-        if view.params["data"] in view.facts.absent and not view.params["hf_dataset"]:
-            why = f"there is no folder '{view.params['data']}' here, and an epoch is so many rows"
-        hint = "say iters, or name a folder of this disk"
-    elif rows < batch:
-        why = f"{plural(rows, 'row')} are no whole batch of {batch}: an epoch has no iteration"
-        hint = f"use a batch_size of at most {rows}" if rows else "add rows"
-    else:
-        result = iterations(rows, batch, Fraction(str(epochs.value)))
-        whole = rows // batch
-        batches = "one batch" if whole == 1 else f"{whole} batches"
-        why = f"{epochs.value} epochs of {batches} are {epochs.value * whole:g} iterations"
-        hint = "choose epochs that give a whole number"
-    if result is None:
-        problems.append(Problem(mark=epochs.mark, message=why, rule=rule, hint=hint))
-    return result or 1
 
 
 def _many(number: int, what: str) -> str:

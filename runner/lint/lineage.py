@@ -70,7 +70,7 @@ def adapter_at(view: View, path: str | None) -> Adapter | None:
 @lru_cache(maxsize=64)
 def model_at(view: View, path: str) -> ModelFacts:
     """Return what is known of a model: from files, from the stage that makes it, or its name."""
-    makers, path = _up(view, path, _source)
+    makers, path = _up(view.maker, path, _source)
     facts = _first(view, path)
     for maker in reversed(makers):
         facts = _model_after(facts, maker)
@@ -91,13 +91,15 @@ def _first(view: View, path: str) -> ModelFacts:
     return _at(view.facts.models, path) or by_name
 
 
-def _up(view: View, path: str, source: Callable[[Stage], str | None]) -> tuple[list[Stage], str]:
+def _up(
+    maker_of: Callable[[str], Stage | None], path: str, source: Callable[[Stage], str | None]
+) -> tuple[list[Stage], str]:
     """Return the stages that make a path of another, the last one first, and what they begin with.
 
     `source` is the path a stage makes its own of, None where it makes it of none.
     """
     makers: dict[str, Stage] = {}
-    while (maker := view.maker(path)) is not None and maker.name not in makers:
+    while (maker := maker_of(path)) is not None and maker.name not in makers:
         below = source(maker)
         if below is None:
             break
@@ -134,8 +136,17 @@ def origin(view: View, path: str) -> tuple[str, str]:
 @lru_cache(maxsize=64)
 def data_at(view: View, path: str) -> DataSet | None:
     """Return what is known of a data folder, also of one whose rows a stage of the plan counts."""
-    makers, first = _up(view, path, _rows_of)
-    data = None if view.maker(first) else _at(view.facts.data, first)
+    return data_behind(path, view.maker, lambda first: _at(view.facts.data, first))
+
+
+def data_behind(
+    path: str,
+    maker_of: Callable[[str], Stage | None],
+    look: Callable[[str], DataSet | None],
+) -> DataSet | None:
+    """Return what is known of a data folder; `look` says it of one that no stage makes."""
+    makers, first = _up(maker_of, path, _rows_of)
+    data = None if maker_of(first) else look(first)
     for maker in reversed(makers):
         data = _data_after(data, maker) if data and "train" in data.rows else None
     return replace(data, path=path) if data and makers else data
@@ -170,7 +181,7 @@ def _written_keys(params: Mapping[str, Any]) -> frozenset[str]:
 
 def mix_of(view: View, path: str) -> Stage | None:
     """Return the data.mix of the plan that the rows of a data folder come from."""
-    makers, _ = _up(view, path, _rows_of)
+    makers, _ = _up(view.maker, path, _rows_of)
     return next((maker for maker in makers if maker.tool == "data.mix"), None)
 
 

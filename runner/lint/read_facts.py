@@ -9,9 +9,10 @@ from typing import Any
 from runner.base.constants import RUN_DIR
 from runner.catalog import load
 from runner.lint.facts import Adapter, DataSet, DiskFacts, ModelFacts
-from runner.lint.lineage import beneath
+from runner.lint.lineage import beneath, data_behind
 from runner.lint.read_adapter import read_adapter
 from runner.lint.read_model import read_model
+from runner.plan.budget import Counted
 from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage
 from runner.system import files, machine, reader
@@ -137,6 +138,13 @@ def read_data(path: str) -> DataSet | None:
     return DataSet(
         path=path, rows=rows, keys=keys, others=tuple(others), sizes=sizes, shapes=shapes
     )
+
+
+def count_rows(data: str, makers: Plan) -> Counted:
+    """Return the rows that a training of a data set reads, those that stages make among them."""
+    known = data_behind(data, makers.maker, read_data) if data else None
+    absent = bool(data) and RUN_DIR not in data and not _there(data)
+    return Counted(data=data, rows=known.rows.get("train") if known else None, absent=absent)
 
 
 def _foreign(file: Path) -> bool:

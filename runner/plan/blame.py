@@ -40,7 +40,8 @@ class Ingredient(NamedTuple):
 def parts(resolver: Resolver, draft: Draft, at: Node) -> list[Ingredient]:
     """Return the vars and parameters that a stage's value was made of, where they are said."""
     ingredients = []
-    for use in sorted(islice(resolver.fill(at, draft.name)[1].everything(), MAX_PARTS)):
+    made = resolver.fill(at, draft.name)
+    for use in sorted(islice(resolver.behind(made), MAX_PARTS)):
         node = None
         if use[0] == "vars":
             node = locate(resolver.recipe.tree, use)
@@ -110,7 +111,7 @@ def _short(
         return problem
     whole, group, part = fits[1], fits[2], fits[3]
     values = {
-        name: resolver.fill(replace(at, value=f"{{{{ {name} }}}}"), draft.name)[0]
+        name: resolver.fill(replace(at, value=f"{{{{ {name} }}}}"), draft.name).value
         for name in (whole, part, group)
         if name
     }

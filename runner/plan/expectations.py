@@ -9,7 +9,7 @@ from runner.base.problems import Mark, Problem, as_yaml, listing, offer
 from runner.catalog.tools import Catalog, Tool, applies
 from runner.plan.inheritance import Draft
 from runner.plan.model import Plan, Stage
-from runner.plan.resolve import Resolver
+from runner.plan.resolve import Filled, Resolver
 from runner.plan.scope import ToldError, Use
 from runner.plan.train_options import TRAINING, lacks
 from runner.recipe.template.allowance import Allowance
@@ -20,33 +20,36 @@ from runner.recipe.template.sandbox import TemplateError
 
 def expectations(
     draft: Draft, resolver: Resolver, params: Mapping[str, Mapping[str, object]]
-) -> tuple[tuple[tuple[str, str], ...], set[Use]]:
-    """Return a stage's expectations, each with its place, and what they read.
+) -> tuple[tuple[tuple[str, str], ...], list[Filled]]:
+    """Return a stage's expectations, each with its place, and what they read before it runs.
 
     `params` are those of sound stages, and of what stands around their trainers.
     """
     declared = draft.node.get("expect")
-    uses: set[Use] = set()
+    read: list[Filled] = []
     texts = []
     for line in declared.value if declared is not None and isinstance(declared.value, list) else ():
         if isinstance(line.value, str) and line.value.strip():
             texts.append((line.value, str(line.mark)))
             try:
-                uses |= _read(line.value, draft, resolver, params)
+                _read(line.value, draft, resolver, params, read)
             except TemplateError as error:
-                resolver.tell(line, error)
-    return tuple(texts), uses
+                read.append(resolver.trouble(line, error))
+    return tuple(texts), read
 
 
 def _read(
-    text: str, draft: Draft, resolver: Resolver, params: Mapping[str, Mapping[str, object]]
-) -> set[Use]:
-    """Return what an expectation reads; raises TemplateError for a name that does not exist."""
+    text: str,
+    draft: Draft,
+    resolver: Resolver,
+    params: Mapping[str, Mapping[str, object]],
+    read: list[Filled],
+) -> None:
+    """Add what an expectation reads; raises TemplateError for a name that does not exist."""
     if is_template(text):
         bare = text.replace("{{", "").replace("}}", "").strip()
         raise TemplateError("an expectation is an expression, no template", f"write {bare}")
     resolver.spend(text)
-    uses: set[Use] = set()
     measures = False
     for words in sorted(names(text)):
         match words:
@@ -55,10 +58,10 @@ def _read(
                 measures = True
             case ("stages", other, "metrics", metric):
                 _metric(resolver.draft(other), metric, params, resolver.catalog.trainer)
-                uses.add(("stages", other, "metrics"))
+                read.append(Filled(outputs=frozenset({("stages", other, "metrics")})))
                 measures = True
             case ("vars" | "stages" | "stage" | "recipe", _, *_):
-                uses |= resolver.read(words, draft.name).outputs
+                read.append(resolver.read(words, draft.name))
             case _:
                 raise _undefined(words, draft, _metrics(draft, params, resolver.catalog.trainer))
     if is_figure(text):
@@ -69,7 +72,6 @@ def _read(
         metrics = [f"metrics.{name}" for name in _metrics(draft, params, resolver.catalog.trainer)]
         hint = f"compare one of: {listing(metrics, 5)}" if metrics else "remove it"
         raise TemplateError(why, hint, "expect-no-metric")
-    return uses
 
 
 def _metrics(draft: Draft, params: Mapping[str, Mapping[str, object]], trainer: Tool) -> list[str]:

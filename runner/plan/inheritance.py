@@ -1,6 +1,7 @@
 """A recipe's stages after inheritance: each with its tool, its own keys, and what it gives it."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +24,17 @@ class TooLargeError(Exception):
         self.problem = problem
 
 
+class Budget(Struct, frozen=True, kw_only=True):
+    """The value of ``iters`` that ``budget: {epochs: N}`` asks for: it is counted from rows.
+
+    `reads` are the parameters it is counted from; `iters` is where the recipe says them, too.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("train", "batch_size", "data", "hf_dataset")
+    epochs: Node
+    iters: Node | None
+
+
 class Draft(Struct, frozen=True, kw_only=True):
     """A stage after inheritance, before its templates are filled in.
 
@@ -35,16 +47,32 @@ class Draft(Struct, frozen=True, kw_only=True):
     params: Node
     sound: bool = True
 
+    @property
+    def trains(self) -> bool:
+        """Whether its iterations can be counted from rows, if it is told to train."""
+        return self.tool is not None and self.tool.parameters.keys() >= {*Budget.reads, "iters"}
 
-def drafts(recipe: Recipe, catalog: Catalog, problems: list[Problem]) -> dict[str, Draft]:
-    """Return the recipe's stages by name, as they are written. Raises TooLargeError."""
+    @property
+    def makes_data(self) -> bool:
+        """Whether its rows can be counted before it runs."""
+        return self.tool is not None and "data" in self.tool.outputs
+
+
+def drafts(
+    recipe: Recipe, catalog: Catalog, problems: list[Problem], *, budgets: bool
+) -> dict[str, Draft]:
+    """Return the recipe's stages by name, as they are written. Raises TooLargeError.
+
+    With `budgets` a stage's ``budget`` says its ``iters``.
+    """
     inheritance = _Inheritance(recipe, problems)
     size = 0
     defaults = recipe.section("defaults")
     stages = {}
     for name in recipe.section("stages"):
         node = settle(inheritance.whole(name), problems, keep=("params",))
-        stages[name] = _draft(name, node, catalog, defaults, problems)
+        draft = _draft(name, node, catalog, defaults, problems)
+        stages[name] = _with_budget(draft) if budgets and node.get("budget") else draft
         if name in inheritance.broken:
             stages[name] = replace(stages[name], sound=False)
         size += count(node) + count(stages[name].params)
@@ -72,6 +100,18 @@ def _draft(
     if below is not None and isinstance(below.value, dict):
         params = merge(below, params)
     return Draft(name=name, node=node, tool=tool, params=settle(params, problems), sound=sound)
+
+
+def _with_budget(draft: Draft) -> Draft:
+    """Return a stage whose ``iters`` are what its budget comes to; of none that trains, itself."""
+    budget = draft.node.get("budget")
+    epochs = budget.get("epochs") if budget is not None else None
+    if epochs is None or not draft.trains:
+        return draft
+    before = draft.params.get("iters")
+    iters = replace(epochs, value=Budget(epochs=epochs, iters=before), over=before)
+    params = replace(draft.params, value={**draft.params.value, "iters": iters})
+    return replace(draft, params=params)
 
 
 class _Inheritance:

@@ -1,16 +1,19 @@
 """A recipe's values filled in: templates, outputs of other stages, and what each value reads."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Any
 
 from msgspec import Struct, field
 
 from runner.base.problems import Mark, Problem, as_yaml, offer, suggest
-from runner.catalog.tools import Catalog, Output, applies
-from runner.plan.inheritance import Draft, TooLargeError, drafts
+from runner.catalog.tools import Catalog, Output, Tool, applies, complete
+from runner.plan.budget import Rows, iterations
+from runner.plan.inheritance import Budget, Draft
+from runner.plan.model import Plan, Stage
+from runner.plan.references import Order, References, in_order
 from runner.plan.scope import ToldError, Use, Vars, scope
 from runner.recipe.load import Recipe
 from runner.recipe.node import MISSING, Missing, Node, locate
@@ -20,99 +23,113 @@ from runner.recipe.template.allowance import Allowance
 from runner.recipe.template.expressions import SPENT, evaluate, names, spend
 from runner.recipe.template.sandbox import TemplateError
 
-T = TypeVar("T")
-MAX_ROW = 20
+MAX_ROW, SHOWN = 40, 20
+"""Values that need each other may be so many deep, and of a circle so many are shown whole."""
 _OWN = re.compile(r"\bstage\b")
 _VARS = re.compile(r"\bvars((?:\.[A-Za-z_]\w*)+)")
+Troubles = dict[Problem, frozenset[Mark]]
+"""Problems, each with the places of the values that its template reads."""
 
 
-class _DeeperError(Exception):
-    """A value needs more values in a row than the stack should hold: make this one first.
+class Filled(Struct, kw_only=True, eq=False):
+    """A node filled in: its value, and what that was made of.
 
-    `depth` is how many are being made already, each for the next one.
+    `names` are the values its templates read, `mentions` the vars that they would read in branches
+    not taken; `outputs` are those outputs of stages that stand anywhere behind it. `troubles` are
+    the problems of its own templates.
     """
 
-    def __init__(self, path: Use, node: Node, stage: str, depth: int) -> None:
-        super().__init__(path)
-        self.path, self.node, self.stage, self.depth = path, node, stage, depth
-
-
-class Reads(Struct, kw_only=True, eq=False):
-    """What a value reads: the names it says itself, and what the values behind them read.
-
-    `outputs` are the outputs of stages among all of these. A value far up a chain shares what those
-    below it read, or a chain would take the square of its length.
-    """
-
+    value: Any = None
     names: set[Use] = field(default_factory=set)
-    inside: "list[Reads]" = field(default_factory=list)
+    mentions: set[Use] = field(default_factory=set)
     outputs: frozenset[Use] = frozenset()
+    troubles: Troubles = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The problems of its own templates."""
+        return list(self.troubles)
+
+    @property
+    def reads(self) -> set[Use]:
+        """The names that count as read, those of branches not taken among them."""
+        return self.names | self.mentions
 
     def note(self, uses: Iterable[Use]) -> None:
-        """Add names that the value says itself."""
+        """Add names that are read."""
         new = set(uses)
         self.names |= new
-        outputs = {use for use in new if _makes(use)} - self.outputs
-        if outputs:
-            self.outputs |= outputs
+        self.add_outputs(frozenset(use for use in new if _is_output(use)))
 
-    def share(self, other: "Reads") -> None:
-        """Add a value behind one of its names, with all that it reads."""
-        if other.names or other.inside:
-            self.inside.append(other)
-        if not other.outputs <= self.outputs:
-            self.outputs = (
-                other.outputs if self.outputs <= other.outputs else self.outputs | other.outputs
-            )
+    def add(self, other: "Filled") -> None:
+        """Add what a part of the value was made of."""
+        self.names |= other.names
+        self.mentions |= other.mentions
+        self.troubles.update(other.troubles)
+        self.add_outputs(other.outputs)
 
-    def everything(self) -> Iterator[Use]:
-        """Yield each name that is read anywhere behind the value, once."""
-        past: set[Use] = set()
-        visited = {id(self)}
-        waiting = [self]
-        while waiting:
-            here = waiting.pop()
-            yield from sorted(here.names - past)
-            past |= here.names
-            waiting += [one for one in here.inside if id(one) not in visited]
-            visited.update(map(id, here.inside))
+    def add_outputs(self, outputs: frozenset[Use]) -> None:
+        """Add outputs; equal sets stay one, or a chain would take the square of its length."""
+        if not outputs <= self.outputs:
+            self.outputs = outputs if self.outputs <= outputs else self.outputs | outputs
 
 
-def _makes(use: Use) -> bool:
+def _is_output(use: Use) -> bool:
     """Say whether a name is an output of a stage, which must run first."""
     return use[0] == "made" or (use[0] == "stages" and use[2] != "params")
 
 
 class Resolver:
-    """Fills in one recipe; problems are collected, and values that cannot be made are MISSING.
+    """Fills in one recipe: each named value once, in the order of what it reads.
 
-    One that is `full` holds too much, and has that problem and no stages.
+    A value that cannot be made is MISSING. `rows` counts the rows of data on this disk: a budget
+    asks for them.
     """
 
-    def __init__(self, recipe: Recipe, catalog: Catalog, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        catalog: Catalog,
+        drafts: Mapping[str, Draft],
+        environ: Mapping[str, str],
+        rows: Rows | None = None,
+    ) -> None:
         self.recipe = recipe
         self.catalog = catalog
+        self.drafts = drafts
         self.environ = environ
-        self.problems: list[Problem] = []
         self.allowance = Allowance()
-        self.reads: set[Use] = set()
-        self.full = False
-        self.drafts: dict[str, Draft] = {}
-        try:
-            self.drafts = drafts(recipe, catalog, self.problems)
-        except TooLargeError as error:
-            self.full = True
-            self.problems = [error.problem]
-        self._uses: list[Reads] = []
-        self._texts: dict[tuple[str, str], tuple[Any, Reads]] = {}
-        self._values: dict[Use, tuple[Any, Reads]] = {}
-        self._stage = ""
-        self._trail: dict[str, None] = {}
-        self._row = 0
-        self._outermost = True
+        self.values: dict[Use, Filled] = {}
+        self._rows = rows
+        self._references = References(recipe.section("vars"), drafts)
+        self._texts: dict[tuple[str, str], Filled] = {}
+        self._plain: dict[int, Any] = {}
         self._spent = False
-        self._read: dict[Problem, frozenset[Mark]] = {}
+        self._stage = ""
+        self._here: list[Filled] = []
+        self._trail: dict[Use, None] = {}
         self._scope = scope(self)
+        self._order: Order = in_order(self._roots(), self._references.behind)
+        for use in self._order.values:
+            with suppress(ToldError):
+                self.named(use)
+
+    def _roots(self) -> Iterator[Use]:
+        """Yield the named values that are referred to from anywhere but from other ones."""
+        of = self._references.of
+        for name, draft in self.drafts.items():
+            for key, node in draft.node.value.items() if isinstance(draft.node.value, dict) else ():
+                if key == "expect":
+                    for line in node.value if isinstance(node.value, list) else ():
+                        text = line.value if isinstance(line.value, str) else ""
+                        yield from self._references.in_expression(text, name)
+                elif key != "params":
+                    yield from of(node, name)
+            yield from of(draft.params, name)
+        for key in ("description", "track"):
+            declared = self.recipe.tree.get(key)
+            if declared is not None:
+                yield from of(declared, "")
 
     @property
     def size(self) -> int:
@@ -120,15 +137,30 @@ class Resolver:
         nodes = [draft.node for draft in self.drafts.values()]
         return sum(map(count, (*nodes, *self.recipe.section("vars").values())))
 
-    def fill(self, node: Node, stage: str) -> tuple[Any, Reads]:
-        """Return a node's value with its templates filled in for a stage, and what they read."""
-        return self._record(lambda: self._fill(node), stage)
+    def fill(self, node: Node, stage: str) -> Filled:
+        """Return a node with its templates filled in for a stage."""
+        with self._filling(stage) as filled:
+            filled.value = self._fill(node)
+        return filled
 
-    def read(self, words: Use, stage: str) -> Reads:
-        """Return what a dotted name reads in a stage; raises TemplateError where it is none."""
-        return self._record(lambda: evaluate(".".join(words), self._scope, self.allowance), stage)[
-            1
-        ]
+    def read(self, words: Use, stage: str) -> Filled:
+        """Return what a dotted name is in a stage; raises TemplateError where it is none."""
+        with self._filling(stage) as filled:
+            filled.value = evaluate(".".join(words), self._scope, self.allowance)
+        return filled
+
+    def behind(self, filled: Filled) -> Iterator[Use]:
+        """Yield each name that is read anywhere behind a value, once."""
+        past: set[Use] = set()
+        waiting = sorted(filled.names)[::-1]
+        while waiting:
+            use = waiting.pop()
+            if use in past:
+                continue
+            past.add(use)
+            yield use
+            if use in self.values:
+                waiting += sorted(self.values[use].names - past, reverse=True)
 
     def spend(self, text: str) -> None:
         """Count the work of reading an expression that is computed later; raises TemplateError."""
@@ -140,13 +172,13 @@ class Resolver:
         for name, output in (draft.tool.outputs if draft.tool else {}).items():
             if self.makes(draft, output):
                 with suppress(ToldError):  # its own value is told, and no path
-                    paths[name] = self._run(partial(self.output, draft.name, name))
+                    paths[name] = self.output(draft.name, name)
         return {name: path for name, path in paths.items() if isinstance(path, str)}
 
     def makes(self, draft: Draft, output: Output) -> bool:
         """Say whether a stage makes an output, False where that cannot be known."""
         try:
-            return self._run(lambda: self._makes(draft, output))
+            return self._makes(draft, output)
         except TemplateError:
             return False
 
@@ -157,10 +189,25 @@ class Resolver:
                 return output.within(draft.name)
         return None
 
+    def complete(self, draft: Draft, tool: Tool, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every parameter of a stage's tool with its value, `params` being those it says."""
+        makers = {
+            output.param: output
+            for output in tool.outputs.values()
+            if output.param and output.param not in params
+        }
+        places = {
+            name: place
+            for name, output in makers.items()
+            if self.makes(draft, output) and (place := self.place(draft, name)) is not None
+        }
+        return complete(tool.schema, {**params, **places}, tool.schema)
+
     def vars_of(self, texts: Iterable[str]) -> dict[str, Any]:
         """Return the vars that these expressions read, with their values."""
         read = {words[1] for text in texts for words in names(text) if words[0] == "vars"}
-        return {name: self._run(partial(self._var, name)) for name in sorted(read)}
+        variables: Vars = self._scope["vars"]
+        return {name: render.plain(variables.lookup(name), self.allowance) for name in sorted(read)}
 
     def draft(self, name: str) -> Draft:
         """Return the stage called `name`; raises TemplateError where there is none."""
@@ -207,12 +254,12 @@ class Resolver:
         if declared is None:
             place = self.place(draft, name)
             return draft.tool.defaults.get(name) if place is None else place
-        return self._once(("stages", stage, "params", name), declared, stage)
+        return self.named(("stages", stage, "params", name))
 
-    def variable(self, path: Use, node: Node) -> Any:
-        """Return the value of a var, filled in once."""
+    def variable(self, path: Use) -> Any:
+        """Return the value of a var; raises ToldError where it has none."""
         self._note({("vars", *path)})
-        return self._once(("vars", *path), node, "")
+        return self.named(("vars", *path))
 
     def own(self) -> str:
         """Return the stage being filled in; raises TemplateError outside of one."""
@@ -221,19 +268,54 @@ class Resolver:
             raise TemplateError(why, "write stages.NAME", "undefined")
         return self._stage
 
-    def tell(self, node: Node, error: TemplateError) -> None:
-        """Keep a template's error as a problem, with the files that inherit it.
+    def named(self, use: Use) -> Any:
+        """Return a named value, made where it is not yet; raises ToldError where it has none.
+
+        One that needs itself is a problem of the template that closes the circle.
+        """
+        filled = self.values.get(use)
+        if filled is None:
+            node, stage = self._references.source(use)
+            if node is None or not self._references.made_of(node):
+                return _whole(self._without_templates(node) if node is not None else None)
+            if use in self._trail:
+                raise _circle([*self._trail][[*self._trail].index(use) :])
+            if len(self._trail) >= MAX_ROW:  # no row is so long but a circle: they are in order
+                raise _circle(self._order.circle(next(iter(self._trail))) or [*self._trail])
+            self._trail[use] = None
+            filled = self.values[use] = self.fill(node, stage)
+            del self._trail[use]
+        if self._here:
+            self._here[-1].add_outputs(filled.outputs)
+        return _whole(filled.value)
+
+    def troubles(self, filled: Iterable[Filled]) -> Troubles:
+        """Return the problems of values, and of all that stands behind them."""
+        result: Troubles = {}
+        waiting = list(filled)
+        past: set[Use] = set()
+        while waiting:
+            here = waiting.pop()
+            result.update(here.troubles)
+            new = {use for use in here.names if use in self.values} - past
+            past |= new
+            waiting += [self.values[use] for use in new]
+        return result
+
+    def trouble(self, node: Node, error: TemplateError) -> Filled:
+        """Return a template's error as a problem, with the files that inherit it.
 
         What a broken template reads counts as read: that is not a second mistake.
         """
+        filled = Filled(value=MISSING)
         if isinstance(node.value, str):
-            self.mention(node.value)
+            filled.mentions |= mentions(node.value)
         if isinstance(error, ToldError) or (error.rule == SPENT and self._spent):
-            return
+            return filled
         self._spent = self._spent or error.rule == SPENT
         notes = list(self.recipe.inherited(node))
         if error.near:
-            self.reads.add(error.near)
+            filled.mentions.add(error.near)
             at = locate(self.recipe.tree, error.near)
             if error.rule != "undefined" and not isinstance(at.value, dict | list):
                 notes.append((at.mark, f"{'.'.join(error.near)} is {as_yaml(at.value)} here"))
@@ -248,18 +330,8 @@ class Resolver:
             notes=tuple(notes),
             about=error.about,
         )
-        if problem not in self._read:
-            self._read[problem] = frozenset(self._marks(node))
-            self.problems.append(problem)
-
-    def first(self, others: Iterable[Problem]) -> list[Problem]:
-        """Return the problems, without those that only follow from a value told in `others`.
-
-        What computes with a value of the wrong type fails, too: that is not a second mistake.
-        """
-        errors = [one for one in others if one.severity == "error"]
-        marks = {mark for one in errors for mark in (one.mark, *(mark for mark, _ in one.notes))}
-        return [one for one in self.problems if not self._read.get(one, frozenset()) & marks]
+        filled.troubles[problem] = frozenset(self._marks(node))
+        return filled
 
     def _of_itself(self, node: Node) -> str:
         """Return the way out for a value that reads itself, or the mapping that it stands in."""
@@ -292,13 +364,6 @@ class Resolver:
             if source is not None and source is not node:
                 yield source.mark
 
-    def mention(self, text: str) -> None:
-        """Count every var that a text mentions as read."""
-        self.reads |= {("vars", *match[1].split(".")[1:]) for match in _VARS.finditer(text)}
-
-    def _var(self, name: str) -> Any:
-        return render.plain(self._scope["vars"].lookup(name), self.allowance)
-
     def _makes(self, draft: Draft, output: Output) -> bool:
         if draft.tool is None:
             return False
@@ -309,135 +374,122 @@ class Resolver:
             raise ToldError  # a value of the wrong type says neither yes nor no
         return applies({"when": output.when}, values)
 
-    def _record(self, work: Callable[[], T], stage: str) -> tuple[T, Reads]:
-        """Do `work` for a stage, however long its chain is; return its result and what it reads."""
-        return self._run(lambda: self._noting(work, stage))
-
-    def _noting(self, work: Callable[[], T], stage: str) -> tuple[T, Reads]:
-        """Do `work` where ``stage`` in a template is this stage; return its result and reads."""
-        uses, before = Reads(), self._stage
-        self._uses.append(uses)
+    @contextmanager
+    def _filling(self, stage: str) -> Iterator[Filled]:
+        """Note what is read meanwhile; ``stage`` in a template is this stage."""
+        filled, before = Filled(), self._stage
+        self._here.append(filled)
         self._stage = stage
         try:
-            return work(), uses
+            yield filled
         finally:
             self._stage = before
-            self._uses.pop()
-            self._share(uses)
+            self._here.pop()
 
-    def _run(self, work: Callable[[], T]) -> T:
-        """Do `work`; a value at the end of a long row is made first, so that any row will do."""
-        if not self._outermost:
-            return work()
-        self._outermost = False
-        waiting: list[_DeeperError] = []
-        try:
-            while True:
-                late = waiting[-1] if waiting else None
-                while len(self._trail) > (late.depth if late else 0):
-                    self._trail.popitem()
-                self._row = 0
-                try:
-                    if late is None:
-                        return work()
-                    self._once(late.path, late.node, late.stage)
-                    waiting.pop()
-                except _DeeperError as deeper:
-                    waiting.append(deeper)
-                except TemplateError:
-                    if late is None:
-                        raise
-                    waiting.pop()
-        finally:
-            self._outermost = True
-            self._trail = {}
-
-    def _once(self, path: Use, node: Node, stage: str) -> Any:
-        """Fill in a named value once; a value that needs itself is a problem with its circle."""
-        if path not in self._values:
-            name = ".".join(path)
-            if name in self._trail:
-                raise self._circle(name)
-            if self._row >= MAX_ROW:
-                raise _DeeperError(path, node, stage, len(self._trail))
-            self._trail[name] = None
-            self._row += 1
-            try:
-                value, uses = self._noting(lambda: self._fill(node), stage)
-            except _DeeperError:
-                raise  # they are still being made, and a circle through them is one
-            except TemplateError:
-                self._trail.popitem()
-                raise
-            finally:
-                self._row -= 1
-            self._trail.popitem()
-            self._values[path] = (value, uses)
-        value, reads = self._values[path]
-        self._share(reads)
-        if incomplete(value):
-            raise ToldError
-        return value
-
-    def _circle(self, name: str) -> TemplateError:
-        names = list(self._trail)
-        names = names[names.index(name) :]
-        trail = [*names[:6], f"… ({len(names) - 6} more)"] if len(names) > MAX_ROW else names
-        circle = " -> ".join([*trail, name])
-        if len(names) == 1:
-            return TemplateError(f"{name} needs itself", "", "template-cycle")
-        why = f"these values need each other: {circle}"
-        return TemplateError(why, "write one of them as a value", "template-cycle")
+    def _note(self, uses: Iterable[Use]) -> None:
+        """Remember that the value now being filled in reads these."""
+        if self._here:
+            self._here[-1].note(uses)
 
     def _fill(self, node: Node) -> Any:
-        value = node.value
-        if isinstance(value, str):
-            return self._text(node) if render.is_template(value) else value
-        if isinstance(value, dict):
-            return {key: self._fill(child) for key, child in value.items()}
-        if isinstance(value, list):
-            return [self._fill(child) for child in value]
-        return value
+        if isinstance(node.value, Budget):
+            return self._iterations(node.value)
+        if not self._references.made_of(node):
+            return self._without_templates(node)
+        if isinstance(node.value, dict):
+            return {key: self._fill(child) for key, child in node.value.items()}
+        if isinstance(node.value, list):
+            return [self._fill(child) for child in node.value]
+        return self._text(node)
+
+    def _without_templates(self, node: Node) -> Any:
+        """Return the value of a node without templates; of one that many inherit, made once."""
+        if not isinstance(node.value, dict | list):
+            return node.value
+        if id(node) not in self._plain:
+            self._plain[id(node)] = node.plain()
+        return self._plain[id(node)]
 
     def _text(self, node: Node) -> Any:
         """Return a text filled in; equal texts are filled in once, those of a stage once for it."""
         key = (node.value, self._stage if _OWN.search(node.value) else "")
+        done = self._texts.get(key)
         try:
-            if key in self._texts:
-                render.again(self._texts[key][0], self.allowance)
+            if done is not None:
+                render.again(done.value, self.allowance)
             else:
-                self._texts[key] = self._noting(lambda: self._rendered(node.value), self._stage)
+                done = self._rendered(node.value)
+                self._texts[key] = done
         except TemplateError as error:
-            self.tell(node, error)
-            return MISSING
-        value, reads = self._texts[key]
-        self._share(reads)
-        return value
+            done = self.trouble(node, error)
+        self._here[-1].add(done)
+        return done.value
 
-    def _rendered(self, text: str) -> Any:
-        value = render.fill(text, self._scope, self.allowance)
-        self._branches(text)
-        return value
+    def _rendered(self, text: str) -> Filled:
+        """Return a text filled in; what it reads until it fails is noted, too."""
+        try:
+            with self._filling(self._stage) as filled:
+                filled.value = render.fill(text, self._scope, self.allowance)
+                self._mention(text)
+        except TemplateError:
+            self._here[-1].add(filled)
+            raise
+        return filled
 
-    def _branches(self, text: str) -> None:
-        """Count the vars of branches not taken as read; raises TemplateError for an unknown one."""
+    def _mention(self, text: str) -> None:
+        """Note the vars of branches not taken; raises TemplateError for an unknown one."""
         variables: Vars = self._scope["vars"]
         for words in render.reads(text):
             if words[0] == "vars":
                 variables.check(words[1:])
-                self._note({words})
+                self._here[-1].mentions.add(words)
 
-    def _note(self, uses: Iterable[Use]) -> None:
-        """Remember uses for the value now being filled in, and so for those that read it."""
-        names = set(uses)
-        self.reads |= names
-        if self._uses:
-            self._uses[-1].note(names)
+    def _iterations(self, budget: Budget) -> Any:
+        """Return the iterations that a stage's budget comes to, MISSING where it comes to none."""
+        try:
+            train, batch, data, hf_dataset = (
+                self.parameter(self._stage, name) for name in Budget.reads
+            )
+        except ToldError:
+            return MISSING
+        epochs = self._fill(budget.epochs)
+        if self._rows is None or not isinstance(data, str):
+            return MISSING
+        rows = self._rows("" if hf_dataset else data, self._data)
+        iters, problem = iterations(budget, epochs, train=train, batch=batch, data=rows)
+        if problem is not None:
+            self._here[-1].troubles[problem] = frozenset()
+        return MISSING if iters is None else iters
 
-    def _share(self, reads: Reads) -> None:
-        """Remember what a value that was made before reads, for the one now being filled in."""
-        if self._uses:
-            self._uses[-1].share(reads)
+    @cached_property
+    def _data(self) -> Plan:
+        """The stages that make data, as far as they are complete, to count their rows."""
+        stages = []
+        for draft in self.drafts.values():
+            params: Any = self.fill(draft.params, draft.name).value if draft.makes_data else MISSING
+            if draft.tool is not None and not incomplete(params):
+                full = self.complete(draft, draft.tool, params)
+                stages.append(
+                    Stage(
+                        name=draft.name,
+                        tool=draft.tool.name,
+                        params=full,
+                        outputs=self.outputs(draft),
+                    )
+                )
+        return Plan(name=self.recipe.name, file=self.recipe.file, stages=tuple(stages))
+
+
+def mentions(text: str) -> set[Use]:
+    """Return the vars that a text mentions, whatever is wrong with it."""
+    return {("vars", *match[1].split(".")[1:]) for match in _VARS.finditer(text)}
+
+
+def _whole(value: Any) -> Any:
+    """Return a value that could be made; raises ToldError for any other."""
+    if incomplete(value):
+        raise ToldError
+    return value
 
 
 def incomplete(value: Any) -> bool:
@@ -447,6 +499,16 @@ def incomplete(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(incomplete, value))
     return isinstance(value, Missing)
+
+
+def _circle(values: "list[Use]") -> TemplateError:
+    """Return the error of values that need each other, the first of them again at the end."""
+    circle = [".".join(use) for use in values]
+    trail = [*circle[:6], f"… ({len(circle) - 6} more)"] if len(circle) > SHOWN else circle
+    if len(circle) == 1:
+        return TemplateError(f"{circle[0]} needs itself", "", "template-cycle")
+    why = f"these values need each other: {' -> '.join([*trail, circle[0]])}"
+    return TemplateError(why, "write one of them as a value", "template-cycle")
 
 
 def _no_output(draft: Draft, name: str) -> TemplateError:

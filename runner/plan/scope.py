@@ -32,7 +32,7 @@ class Lookup(Protocol):
     def parameter(self, stage: str, name: str) -> Any:
         """Return the value of a stage's parameter; raises TemplateError."""
 
-    def variable(self, path: Use, node: Node) -> Any:
+    def variable(self, path: Use) -> Any:
         """Return the value of a var; raises TemplateError."""
 
     def own(self) -> str:
@@ -73,7 +73,7 @@ class Vars(Scope):
         path = (*self.path, name)
         if isinstance(node.value, dict):
             return Vars(self._lookup, node.value, path)
-        return self._lookup.variable(path, node)
+        return self._lookup.variable(path)
 
     def names(self) -> Iterable[str]:
         """Return the names of the vars."""

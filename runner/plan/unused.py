@@ -17,15 +17,16 @@ from runner.recipe.template.expressions import names
 from runner.recipe.template.sandbox import TemplateError
 
 
-def unused(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
+def unused(recipe: Recipe, resolver: Resolver, reads: Collection[Use]) -> Iterator[Problem]:
     """Yield a problem for each var and each tool's defaults that reach no stage.
 
+    `reads` are the names that were read, or named where nothing is read.
     Where there are no stages at all, what is for them is no second mistake.
     """
     if recipe.tree.get("stages") is None:
         return
     if not recipe.gaps:
-        yield from _vars(recipe, resolver)
+        yield from _vars(recipe, reads)
     yield from _defaults(recipe, resolver)
 
 
@@ -56,9 +57,9 @@ def _unknown(schema: Json, node: Node, owner: str) -> Iterator[Problem]:
             yield problem_at(violation, node, owner)
 
 
-def _vars(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
+def _vars(recipe: Recipe, reads: Collection[Use]) -> Iterator[Problem]:
     variables = recipe.section("vars")
-    read = _closure(variables, {use[1:] for use in resolver.reads if use[0] == "vars"})
+    read = _closure(variables, {use[1:] for use in reads if use[0] == "vars"})
     fallbacks = "\n".join(_texts(recipe.section("defaults")))
     since = _Layers(recipe)
     for path, node in _unread(variables, (), read):

@@ -254,7 +254,7 @@ class _Trace:
             )
             if not is_text or not depth:
                 return None
-            inside = self.resolver.fill(node, draft.name)[0]
+            inside = self.resolver.fill(node, draft.name).value
             return None if _within(inside, path[depth:]) is NOTHING else node
         if path == ("iters",) and (budget := draft.node.get("budget")) is not None:
             return replace(node, value=f"budget: {budget.plain()}")
@@ -264,7 +264,7 @@ class _Trace:
         """Return what a node says, and the names its templates read."""
         reads = dict.fromkeys(one for text in _texts(node) for one in self.names(text, stage))
         if value is NOTHING:
-            value = self.resolver.fill(node, stage)[0]
+            value = self.resolver.fill(node, stage).value
         return Statement(
             name=name, mark=node.mark, text=node.plain(), value=value, reads=tuple(reads)
         )
@@ -368,10 +368,7 @@ class _Trace:
         """Say whether a template makes a mapping with something at `path`."""
         if not (isinstance(node.value, str) and render.is_template(node.value)):
             return False
-        count = len(self.resolver.problems)
-        inside = self.resolver.fill(node, "")[0]
-        del self.resolver.problems[count:]  # what is overruled may well be wrong
-        return _within(inside, path) is not NOTHING
+        return _within(self.resolver.fill(node, "").value, path) is not NOTHING
 
     def removal(self, claims: "Sequence[_Claim]", stage: str, value: Any) -> Statement | None:
         """Return what took a value away that is said nowhere any more, None where nothing did."""

@@ -149,10 +149,8 @@ class _Trial(Struct, frozen=True, kw_only=True):
 
 def _fill(node: Node, resolver: Resolver) -> tuple[Any, list[Problem]]:
     """Return a node's value with its templates filled in, and what is wrong with them."""
-    before = len(resolver.problems)
-    value, _ = resolver.fill(node, "")
-    problems = resolver.problems[before:]
-    del resolver.problems[before:]
+    filled = resolver.fill(node, "")
+    value, problems = filled.value, filled.problems
     if value is MISSING and not problems:
         problems = [Problem(mark=node.mark, message="this cannot be computed", rule=RULE)]
     return value, problems

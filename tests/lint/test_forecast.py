@@ -7,7 +7,8 @@ import pytest
 from runner import workflow
 from runner.catalog import load as schemas
 from runner.lint.facts import DataSet, DiskFacts
-from runner.lint.forecast import Forecast, forecast, iterations
+from runner.lint.forecast import Forecast, forecast
+from runner.plan.budget import whole_iterations as iterations
 from runner.lint.rule import views
 from runner.recipe.load import Overrides, load
 

@@ -1,0 +1,78 @@
+"""A budget of epochs and the rows of a stage's data in, its iterations out."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from msgspec import Struct
+
+from runner.base.problems import Problem, plural
+from runner.plan.inheritance import Budget
+from runner.plan.model import Plan
+
+
+class Counted(Struct, frozen=True, kw_only=True):
+    """The rows that a training of a data set reads, None where they are not known here.
+
+    `data` is the data set; one that is `absent` is a folder of this disk that is not there.
+    """
+
+    data: str
+    rows: int | None
+    absent: bool = False
+
+
+Rows = Callable[[str, Plan], Counted]
+"""A data set ("" for one of the hub) and the stages that make data -> its rows."""
+
+
+def whole_iterations(rows: int, batch_size: int, epochs: Fraction) -> int | None:
+    """Return the iterations of so many epochs; None where they are not a whole number."""
+    exact = epochs * (rows // batch_size)
+    return int(exact) if exact.denominator == 1 and exact > 0 else None
+
+
+def iterations(
+    budget: Budget, epochs: Any, *, train: Any, batch: Any, data: Counted
+) -> tuple[int | None, Problem | None]:
+    """Return the iterations that a budget means; where it means none, None and the problem.
+
+    What is of a wrong type is told elsewhere, and here is neither.
+    """
+    numbers = type(batch) is int and batch > 0 and type(epochs) in {int, float} and epochs > 0
+    if not numbers or not isinstance(train, bool):
+        return None, None
+    if not train:
+        return None, no_training(budget)
+    rows, rule, result = data.rows, "budget-not-exact", None
+    if budget.iters is not None:
+        why = f"'iters' is said, too, at {budget.iters.mark}"
+        hint = "say one of them; !reset iters where it is inherited"
+    elif rows is None:
+        rule = "budget-no-rows"
+        why = "the rows of this stage's data are not known here, and an epoch is so many rows"
+        if data.absent:
+            why = f"there is no folder '{data.data}' here, and an epoch is so many rows"
+        hint = "say iters, or name a folder of this disk"
+    elif rows < batch:
+        why = f"{plural(rows, 'row')} are no whole batch of {batch}: an epoch has no iteration"
+        hint = f"use a batch_size of at most {rows}" if rows else "add rows"
+    else:
+        result = whole_iterations(rows, batch, Fraction(str(epochs)))
+        whole = rows // batch
+        batches = "one batch" if whole == 1 else f"{whole} batches"
+        why = f"{epochs} epochs of {batches} are {epochs * whole:g} iterations"
+        hint = "choose epochs that give a whole number"
+    if result is not None:
+        return result, None
+    return None, Problem(mark=budget.epochs.mark, message=why, rule=rule, hint=hint)
+
+
+def no_training(budget: Budget) -> Problem:
+    """Return the problem of a budget of a stage that does not train."""
+    return Problem(
+        mark=budget.epochs.mark,
+        message="this stage does not train, and has no epochs",
+        rule="budget-not-exact",
+        hint="remove the budget",
+    )
