@@ -9,6 +9,7 @@ from msgspec import Struct
 from runner.base.problems import Problem, plural
 from runner.plan.inheritance import Budget
 from runner.plan.model import Plan
+from runner.recipe.node import Node
 
 
 class Counted(Struct, frozen=True, kw_only=True):
@@ -43,7 +44,7 @@ def iterations(
     if not numbers or not isinstance(train, bool):
         return None, None
     if not train:
-        return None, no_training(budget)
+        return None, no_training(budget.epochs)
     rows, rule, result = data.rows, "budget-not-exact", None
     if budget.iters is not None:
         why = f"'iters' is said, too, at {budget.iters.mark}"
@@ -68,10 +69,10 @@ def iterations(
     return None, Problem(mark=budget.epochs.mark, message=why, rule=rule, hint=hint)
 
 
-def no_training(budget: Budget) -> Problem:
+def no_training(budget: Node) -> Problem:
     """Return the problem of a budget of a stage that does not train."""
     return Problem(
-        mark=budget.epochs.mark,
+        mark=budget.mark,
         message="this stage does not train, and has no epochs",
         rule="budget-not-exact",
         hint="remove the budget",

@@ -12,7 +12,7 @@ from runner.catalog.validate import Path, Violation, violations
 from runner.plan import blame
 from runner.plan import train_options as training
 from runner.plan.budget import no_training
-from runner.plan.inheritance import FIXED, Budget, Draft
+from runner.plan.inheritance import FIXED, Draft
 from runner.plan.inputs import no_paths
 from runner.plan.keys import from_template, problem_at, stage_problems
 from runner.plan.resolve import Filled, Resolver, incomplete, mentions
@@ -131,12 +131,13 @@ def _own_problems(draft: Draft, options: Json, words: Words) -> tuple[list[Probl
         why = f"stage '{draft.name}' must be a mapping, not {as_yaml(node.plain())}"
         hint = "write {tool: NAME, params: {…}}"
         return [Problem(mark=node.mark, message=why, rule="not-a-mapping", hint=hint)], set()
-    problems = stage_problems(draft, options, words.schema, words.recipe)
-    problems += _unknown_slugs(draft, words.slugs)
     budget = node.get("budget")
-    epochs = budget.get("epochs") if budget is not None else None
-    if epochs is not None and draft.tool is not None and not draft.trains:
-        problems.append(no_training(Budget(epochs=epochs, iters=None)))
+    useless = budget is not None and draft.tool is not None and not draft.trains
+    sound = {name: value for name, value in options.items() if name != "budget" or not useless}
+    problems = stage_problems(draft, sound, words.schema, words.recipe)
+    problems += _unknown_slugs(draft, words.slugs)
+    if budget is not None and useless:
+        problems.append(no_training(budget))
     declared = node.get("tool")
     if draft.tool is not None or declared is None or not isinstance(declared.value, str):
         return problems, set()
