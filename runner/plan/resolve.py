@@ -1,7 +1,7 @@
 """A recipe's values filled in: templates, outputs of other stages, and what each value reads."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
@@ -280,8 +280,8 @@ class Resolver:
                 return _whole(self._without_templates(node) if node is not None else None)
             if use in self._trail:
                 raise _circle([*self._trail][[*self._trail].index(use) :])
-            if len(self._trail) >= MAX_ROW:  # no row is so long but a circle: they are in order
-                raise _circle(self._order.circle(next(iter(self._trail))) or [*self._trail])
+            if len(self._trail) >= MAX_ROW:  # they are in order: only a circle goes so deep
+                raise _large_circle(self._order.circle(next(iter(self._trail))) or self._trail)
             self._trail[use] = None
             filled = self.values[use] = self.fill(node, stage)
             del self._trail[use]
@@ -501,14 +501,27 @@ def incomplete(value: Any) -> bool:
     return isinstance(value, Missing)
 
 
-def _circle(values: "list[Use]") -> TemplateError:
+def _circle(values: Collection[Use]) -> TemplateError:
     """Return the error of values that need each other, the first of them again at the end."""
+    if len(values) == 1:
+        return TemplateError(f"{'.'.join(*values)} needs itself", "", "template-cycle")
+    why = f"these values need each other: {_trail(values)}"
+    return TemplateError(why, "write one of them as a value", "template-cycle")
+
+
+def _large_circle(values: Collection[Use]) -> TemplateError:
+    """Return the error of a circle that is not followed to its end.
+
+    A branch that is not taken may close it, so that nobody knows whether they need each other.
+    """
+    why = f"{len(values):,} values read each other, too many to follow: {_trail(values)}"
+    return TemplateError(why, "write one of them as a value", "template-cycle")
+
+
+def _trail(values: Collection[Use]) -> str:
     circle = [".".join(use) for use in values]
     trail = [*circle[:6], f"… ({len(circle) - 6} more)"] if len(circle) > SHOWN else circle
-    if len(circle) == 1:
-        return TemplateError(f"{circle[0]} needs itself", "", "template-cycle")
-    why = f"these values need each other: {' -> '.join([*trail, circle[0]])}"
-    return TemplateError(why, "write one of them as a value", "template-cycle")
+    return " -> ".join([*trail, circle[0]])
 
 
 def _no_output(draft: Draft, name: str) -> TemplateError:

@@ -8,8 +8,8 @@ from runner import workflow
 from runner.catalog import load as schemas
 from runner.lint.facts import DataSet, DiskFacts
 from runner.lint.forecast import Forecast, forecast
-from runner.plan.budget import whole_iterations as iterations
 from runner.lint.rule import views
+from runner.plan.budget import whole_iterations
 from runner.recipe.load import Overrides, load
 
 RECIPE = """
@@ -88,7 +88,7 @@ def test_without_the_data_the_rest_is_told():
     [(170, 1, 3, 510), (170, 4, 2, 84), (10, 4, "0.5", 1), (10, 4, "0.25", None), (3, 4, 1, None)],
 )
 def test_epochs_are_whole_iterations_or_none(rows, batch_size, epochs, expected):
-    assert iterations(rows, batch_size, Fraction(epochs)) == expected
+    assert whole_iterations(rows, batch_size, Fraction(epochs)) == expected
 
 
 BUDGET = """
