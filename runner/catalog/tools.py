@@ -201,6 +201,14 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
         return tuple(one for one in self.parameters.values() if one.since)
 
     @cached_property
+    def usual(self) -> Json:
+        """Its schema, with only those parameters of which it says what is usual."""
+        properties = self.schema["properties"].items()
+        usual = {name: _only(child, "x-usual") for name, child in properties}
+        some = {name: child for name, child in usual.items() if child}
+        return {"properties": some, "allOf": self.schema.get("allOf", ())}
+
+    @cached_property
     def outputs(self) -> Mapping[str, Output]:
         """What it makes, by the name used in ``stages.NAME.OUTPUT``."""
         entries = self.schema["x-tool"]["outputs"]
@@ -210,6 +218,17 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
     def defaults(self) -> Mapping[str, Any]:
         """Every parameter at its own default, nested ones included."""
         return MappingProxyType(complete(self.schema, {}, self.schema))
+
+
+def _only(schema: Json, key: str) -> Json:
+    """Return a schema with the properties and items that have a key, nothing where none has it."""
+    parts = {name: _only(child, key) for name, child in schema.get("properties", {}).items()}
+    items = [_only(child, key) for child in schema.get("prefixItems", ())]
+    branches = schema.get("allOf", ())
+    kept: Json = {"properties": {name: part for name, part in parts.items() if part}}
+    kept |= {"prefixItems": items} if any(items) else {}
+    kept |= {"allOf": branches} if any(key in json.dumps(one) for one in branches) else {}
+    return ({key: schema[key]} if key in schema else {}) | {k: v for k, v in kept.items() if v}
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -311,6 +330,9 @@ def resolve(schema: Json, root: Json) -> Json:
     return {**definition, **{key: value for key, value in schema.items() if key != "$ref"}}
 
 
+_PLAIN = {str, bool, float}
+
+
 def complete(schema: Json, values: Mapping[str, Any], root: Json) -> Json:
     """Return `values` with every default filled in, nested objects included, in schema order.
 
@@ -320,7 +342,9 @@ def complete(schema: Json, values: Mapping[str, Any], root: Json) -> Json:
     properties = schema.get("properties", {})
     for name, child in properties.items():
         if name in values:
-            full[name] = _complete_value(child, values[name], root)
+            value = values[name]
+            plain = value is None or type(value) in _PLAIN
+            full[name] = value if plain else _complete_value(child, value, root)
         elif "default" in child:
             full[name] = _complete_value(child, child["default"], root)
     for name, child in properties.items():

@@ -133,9 +133,9 @@ def rules() -> Mapping[str, Rule]:
 
 def examine(view: View) -> Iterator[tuple[Rule, Finding]]:
     """Yield what the rules find in one stage; rules it allows keep silent."""
+    tool, allowed = view.stage.tool, view.stage.allow
     for one in rules().values():
-        looks = not one.tools or view.stage.tool in one.tools
-        if looks and one.slug not in view.stage.allow:
+        if (not one.tools or tool in one.tools) and one.slug not in allowed:
             for finding in one.check(view):
                 yield one, finding
 

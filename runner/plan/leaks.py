@@ -1,6 +1,6 @@
 """A compiled recipe -> the secrets it would write into its plan, script and records."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec.structs import replace
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from runner.base.problems import Mark, Problem
 from runner.base.secrets import Mask
 from runner.plan.compile import Compilation
-from runner.plan.model import Plan
+from runner.plan.model import Plan, Stage
 from runner.recipe.load import Recipe
 
 _HINT = (
@@ -26,9 +26,12 @@ def leaks(result: Compilation, recipe: Recipe, mask: Mask) -> Iterator[Problem]:
 
 
 def _of_stages(result: Compilation, mask: Mask) -> Iterator[Problem]:
-    for stage in result.plan.stages if result.plan else ():
-        own = {"name": stage.name, "description": stage.description, "expect": stage.expect}
-        holding = {**own, **stage.trainer, **stage.launch, **stage.params}
+    stages = result.plan.stages if result.plan else ()
+    every = {text for stage in stages for text in _texts(_holding(stage))}
+    if not mask.finds("\n".join(sorted(every))):
+        return  # stages mostly hold the same: of thousands each alone takes a second
+    for stage in stages:
+        holding = _holding(stage)
         if not mask.finds("\n".join(_texts(holding))):
             continue
         draft = result.resolver.drafts[stage.name]
@@ -37,6 +40,12 @@ def _of_stages(result: Compilation, mask: Mask) -> Iterator[Problem]:
                 node = draft.params.get(name) or draft.node.get(name) or draft.node.get("launch")
                 node = draft.node if node is None or name == "name" else node
                 yield _leak(node.mark, f"'{name}'")
+
+
+def _holding(stage: Stage) -> dict[str, Any]:
+    """Return what a stage writes down, by the name of its place."""
+    own = {"name": stage.name, "description": stage.description, "expect": stage.expect}
+    return {**own, **stage.trainer, **stage.launch, **stage.params}
 
 
 def _of_recipe(plan: Plan, recipe: Recipe, mask: Mask, *, in_stages: bool) -> Iterator[Problem]:
@@ -83,9 +92,7 @@ def _texts(value: Any) -> list[str]:
         one = waiting.pop()
         if isinstance(one, str):
             texts.append(one)
-        elif isinstance(one, Mapping):
-            texts += map(str, one)
-            waiting += one.values()
-        elif isinstance(one, list | tuple):
-            waiting += one
+        elif isinstance(one, dict | list | tuple):
+            texts += map(str, one) if isinstance(one, dict) else ()
+            waiting += one.values() if isinstance(one, dict) else one
     return texts

@@ -5,6 +5,7 @@ a value finds what it reads made already, however long the chain is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -18,22 +19,43 @@ from runner.recipe.template.sandbox import TemplateError
 PARAMS = "params"
 
 
+class _Known(Struct, frozen=True, kw_only=True, eq=False):
+    """A node that was looked at: kept itself, too, so that no other one gets its id."""
+
+    node: Node
+    made_of: tuple[str | Budget, ...]
+    value: Any
+    whole: bool
+
+
 class References:
     """Says which named values a node of a recipe refers to: vars, and parameters of stages."""
 
     def __init__(self, variables: Mapping[str, Node], drafts: Mapping[str, Draft]) -> None:
         self.variables, self.drafts = variables, drafts
-        self._made_of: dict[int, tuple[Node, tuple[str | Budget, ...]]] = {}
+        self._known: dict[int, _Known] = {}
 
     def made_of(self, node: Node) -> tuple[str | Budget, ...]:
         """Return the templates and the budget in a node, nothing for one that is as it is written.
 
         Of a node that many stages inherit they are found once.
         """
-        known = self._made_of.get(id(node))
-        if known is None:  # the node is kept, too, so that no other one gets its id
-            known = self._made_of[id(node)] = (node, tuple(_made_of(node)))
-        return known[1]
+        return (self._known.get(id(node)) or self._look(node)).made_of
+
+    def plain(self, node: Node) -> tuple[Any, bool]:
+        """Return the value of a node that is as it is written, and whether all of it could be read.
+
+        It is one value for all who inherit it.
+        """
+        known = self._known.get(id(node)) or self._look(node)
+        return known.value, known.whole
+
+    def _look(self, node: Node) -> "_Known":
+        parts = tuple(_made_of(node))
+        value = None if parts else node.plain()
+        known = _Known(node=node, made_of=parts, value=value, whole=not node.unreadable())
+        self._known[id(node)] = known
+        return known
 
     def source(self, use: Use) -> tuple[Node | None, str]:
         """Return the node that says a named value, None for none, and the stage it belongs to."""
@@ -191,18 +213,18 @@ def in_order(roots: Iterable[Use], behind: Callable[[Use], Iterator[Use]]) -> Or
 
 
 def _made_of(node: Node) -> Iterator[str | Budget]:
-    value = node.value
-    if isinstance(value, Budget):
-        yield value
-    elif isinstance(value, str):
-        if render.is_template(value):
+    waiting = [node.value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            if "{" in value and render.is_template(value):
+                yield value
+        elif isinstance(value, dict):
+            waiting += [child.value for child in value.values()][::-1]
+        elif isinstance(value, list):
+            waiting += [child.value for child in value][::-1]
+        elif isinstance(value, Budget):
             yield value
-    elif isinstance(value, dict):
-        for child in value.values():
-            yield from _made_of(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _made_of(child)
 
 
 def _reads(text: str) -> Iterable[Use]:

@@ -16,7 +16,7 @@ from runner.plan.model import Plan, Stage
 from runner.plan.references import Order, References, in_order
 from runner.plan.scope import ToldError, Use, Vars, scope
 from runner.recipe.load import Recipe
-from runner.recipe.node import MISSING, Missing, Node, locate
+from runner.recipe.node import MISSING, Node, locate
 from runner.recipe.size import count
 from runner.recipe.template import render
 from runner.recipe.template.allowance import Allowance
@@ -27,6 +27,7 @@ MAX_ROW, SHOWN = 40, 20
 """Values that need each other may be so many deep, and of a circle so many are shown whole."""
 _OWN = re.compile(r"\bstage\b")
 _VARS = re.compile(r"\bvars((?:\.[A-Za-z_]\w*)+)")
+_SCALARS = {bool, int, float}
 Troubles = dict[Problem, frozenset[Mark]]
 """Problems, each with the places of the values that its template reads."""
 
@@ -36,10 +37,11 @@ class Filled(Struct, kw_only=True, eq=False):
 
     `names` are the values its templates read, `mentions` the vars that they would read in branches
     not taken; `outputs` are those outputs of stages that stand anywhere behind it. `troubles` are
-    the problems of its own templates.
+    the problems of its own templates. It is `whole` where nothing in it is MISSING.
     """
 
     value: Any = None
+    whole: bool = True
     names: set[Use] = field(default_factory=set)
     mentions: set[Use] = field(default_factory=set)
     outputs: frozenset[Use] = frozenset()
@@ -65,6 +67,7 @@ class Filled(Struct, kw_only=True, eq=False):
         """Add what a part of the value was made of."""
         self.names |= other.names
         self.mentions |= other.mentions
+        self.whole = self.whole and other.whole
         self.troubles.update(other.troubles)
         self.add_outputs(other.outputs)
 
@@ -103,7 +106,6 @@ class Resolver:
         self._rows = rows
         self._references = References(recipe.section("vars"), drafts)
         self._texts: dict[tuple[str, str], Filled] = {}
-        self._plain: dict[int, Any] = {}
         self._spent = False
         self._stage = ""
         self._here: list[Filled] = []
@@ -277,7 +279,10 @@ class Resolver:
         if filled is None:
             node, stage = self._references.source(use)
             if node is None or not self._references.made_of(node):
-                return _whole(self._without_templates(node) if node is not None else None)
+                value, whole = (None, True) if node is None else self._references.plain(node)
+                if not whole:
+                    raise ToldError
+                return value
             if use in self._trail:
                 raise _circle([*self._trail][[*self._trail].index(use) :])
             if len(self._trail) >= MAX_ROW:  # they are in order: only a circle goes so deep
@@ -287,7 +292,9 @@ class Resolver:
             del self._trail[use]
         if self._here:
             self._here[-1].add_outputs(filled.outputs)
-        return _whole(filled.value)
+        if not filled.whole:
+            raise ToldError
+        return filled.value
 
     def troubles(self, filled: Iterable[Filled]) -> Troubles:
         """Return the problems of values, and of all that stands behind them."""
@@ -307,7 +314,7 @@ class Resolver:
 
         What a broken template reads counts as read: that is not a second mistake.
         """
-        filled = Filled(value=MISSING)
+        filled = Filled(value=MISSING, whole=False)
         if isinstance(node.value, str):
             filled.mentions |= mentions(node.value)
         if isinstance(error, ToldError) or (error.rule == SPENT and self._spent):
@@ -365,8 +372,8 @@ class Resolver:
                 yield source.mark
 
     def _makes(self, draft: Draft, output: Output) -> bool:
-        if draft.tool is None:
-            return False
+        if draft.tool is None or not output.when:
+            return draft.tool is not None
         values = {name: self.parameter(draft.name, name) for name in output.when}
         if any(
             type(values[name]) is not type(condition) for name, condition in output.when.items()
@@ -392,23 +399,18 @@ class Resolver:
             self._here[-1].note(uses)
 
     def _fill(self, node: Node) -> Any:
-        if isinstance(node.value, Budget):
-            return self._iterations(node.value)
+        value = node.value
+        if value is None or type(value) in _SCALARS:
+            return value
         if not self._references.made_of(node):
-            return self._without_templates(node)
-        if isinstance(node.value, dict):
-            return {key: self._fill(child) for key, child in node.value.items()}
-        if isinstance(node.value, list):
-            return [self._fill(child) for child in node.value]
-        return self._text(node)
-
-    def _without_templates(self, node: Node) -> Any:
-        """Return the value of a node without templates; of one that many inherit, made once."""
-        if not isinstance(node.value, dict | list):
-            return node.value
-        if id(node) not in self._plain:
-            self._plain[id(node)] = node.plain()
-        return self._plain[id(node)]
+            value, whole = self._references.plain(node)
+            self._here[-1].whole = self._here[-1].whole and whole
+            return value
+        if isinstance(value, dict):
+            return {key: self._fill(child) for key, child in value.items()}
+        if isinstance(value, list):
+            return [self._fill(child) for child in value]
+        return self._text(node) if isinstance(value, str) else self._count(value)
 
     def _text(self, node: Node) -> Any:
         """Return a text filled in; equal texts are filled in once, those of a stage once for it."""
@@ -444,31 +446,38 @@ class Resolver:
                 variables.check(words[1:])
                 self._here[-1].mentions.add(words)
 
-    def _iterations(self, budget: Budget) -> Any:
+    def _count(self, budget: Budget) -> Any:
         """Return the iterations that a stage's budget comes to, MISSING where it comes to none."""
+        iters = self._iterations(budget)
+        if iters is None:
+            self._here[-1].whole = False
+        return MISSING if iters is None else iters
+
+    def _iterations(self, budget: Budget) -> int | None:
+        """Return the iterations of a budget, None where there are none; that is told."""
         try:
             train, batch, data, hf_dataset = (
                 self.parameter(self._stage, name) for name in Budget.reads
             )
         except ToldError:
-            return MISSING
+            return None
         epochs = self._fill(budget.epochs)
         if self._rows is None or not isinstance(data, str):
-            return MISSING
+            return None
         rows = self._rows("" if hf_dataset else data, self._data)
         iters, problem = iterations(budget, epochs, train=train, batch=batch, data=rows)
         if problem is not None:
             self._here[-1].troubles[problem] = frozenset()
-        return MISSING if iters is None else iters
+        return iters
 
     @cached_property
     def _data(self) -> Plan:
         """The stages that make data, as far as they are complete, to count their rows."""
         stages = []
         for draft in self.drafts.values():
-            params: Any = self.fill(draft.params, draft.name).value if draft.makes_data else MISSING
-            if draft.tool is not None and not incomplete(params):
-                full = self.complete(draft, draft.tool, params)
+            filled = self.fill(draft.params, draft.name) if draft.makes_data else None
+            if draft.tool is not None and filled is not None and filled.whole:
+                full = self.complete(draft, draft.tool, filled.value)
                 stages.append(
                     Stage(
                         name=draft.name,
@@ -483,22 +492,6 @@ class Resolver:
 def mentions(text: str) -> set[Use]:
     """Return the vars that a text mentions, whatever is wrong with it."""
     return {("vars", *match[1].split(".")[1:]) for match in _VARS.finditer(text)}
-
-
-def _whole(value: Any) -> Any:
-    """Return a value that could be made; raises ToldError for any other."""
-    if incomplete(value):
-        raise ToldError
-    return value
-
-
-def incomplete(value: Any) -> bool:
-    """Say whether a value could not be made, or something in it."""
-    if isinstance(value, dict):
-        return any(map(incomplete, value.values()))
-    if isinstance(value, list):
-        return any(map(incomplete, value))
-    return isinstance(value, Missing)
 
 
 def _circle(values: Collection[Use]) -> TemplateError:

@@ -15,7 +15,7 @@ from runner.plan.budget import no_training
 from runner.plan.inheritance import FIXED, Draft
 from runner.plan.inputs import no_paths
 from runner.plan.keys import from_template, problem_at, stage_problems
-from runner.plan.resolve import Filled, Resolver, incomplete, mentions
+from runner.plan.resolve import Filled, Resolver, mentions
 from runner.plan.scope import Use
 from runner.recipe.load import Recipe
 from runner.recipe.node import Node, locate
@@ -91,7 +91,8 @@ def settings(draft: Draft, words: Words) -> Settings:
                 parts[problem.mark, problem.message] = at.parts
     params = None
     sound = not (problems or inherited or any(one.troubles for one in filled))
-    if draft.tool is not None and sound and not incomplete([options, values.value]):
+    whole = all(one.whole for one in filled)
+    if draft.tool is not None and sound and whole:
         params = words.resolver.complete(draft, draft.tool, values.value)
     trainer, refusals = _trainer(draft, options, words)
     return Settings(

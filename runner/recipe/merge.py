@@ -40,22 +40,27 @@ def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> N
     """
     if not isinstance(node.value, dict):
         return node
-    children, removed = {}, dict(node.removed or {})
-    names: list[str] = []
-    for key, child in node.value.items():
+    inside = [
+        key
+        for key, child in node.value.items()
+        if child.tag == "reset" or (isinstance(child.value, dict) and key not in keep)
+    ]
+    children, removed = dict(node.value), dict(node.removed or {})
+    for key in inside:
+        child = children[key]
         if child.tag != "reset":
-            children[key] = child if key in keep else settle(child, problems)
-        elif child.over is None:
-            names = names or [name for name, one in node.value.items() if one.tag != "reset"]
-            why = f"!reset removes nothing: no '{key}' is inherited here"
-            hint = suggest(key, names, "remove this line")
-            problems.append(
-                Problem(mark=child.key_mark, message=why, rule="reset-nothing", hint=hint)
-            )
-        else:
+            children[key] = settle(child, problems)
+            continue
+        del children[key]
+        if child.over is not None:
             removed[key] = child
+            continue
+        names = [name for name, one in node.value.items() if one.tag != "reset"]
+        why = f"!reset removes nothing: no '{key}' is inherited here"
+        hint = suggest(key, names, "remove this line")
+        problems.append(Problem(mark=child.key_mark, message=why, rule="reset-nothing", hint=hint))
     same = len(children) == len(node.value) and all(
-        children[key] is node.value[key] for key in children
+        children[key] is node.value[key] for key in inside
     )
     return node if same else replace(node, value=children, removed=removed or None)
 

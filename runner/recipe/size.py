@@ -25,16 +25,20 @@ MAX_LAID = 10_000_000
 """Values laid over a recipe, times the values that it has."""
 
 
+_HOLDING = {dict, list}
+
+
 def count(node: Node) -> int:
     """Return how many values a node is."""
-    total, waiting = 0, [node]
+    total, waiting = 1, [node.value]
     while waiting:
-        value = waiting.pop().value
-        total += 1
+        value = waiting.pop()
         if isinstance(value, dict):
-            waiting += value.values()
+            total += len(value)
+            waiting += [one.value for one in value.values() if type(one.value) in _HOLDING]
         elif isinstance(value, list):
-            waiting += value
+            total += len(value)
+            waiting += [one.value for one in value if type(one.value) in _HOLDING]
     return total
 
 

@@ -28,7 +28,7 @@ def unusual_number(view: View) -> Iterator[Finding]:
     tool's schema (``x-usual``). A number ten times beyond it is an error. Where it is meant, write
     ``allow: [unusual-number]``.
     """
-    for one in _numbers(view.tool.schema, view.params, ()):
+    for one in _numbers(view.tool.usual, view.params, ()):
         if one.value and not one.low <= one.value <= one.high:
             name = dotted(one.path)
             beyond = f"more than {_FAR} times beyond" if _far(one) else "beyond"

@@ -10,6 +10,9 @@ from runner.lint.rule import View, rule
 # them and the environment (ARG_MAX), of which a part is left for the environment.
 WORD, WORDS, ENVIRONMENT = 1 << 17, 1 << 20, 1 << 16
 
+# Bytes that a letter of a value takes at most in a word, its flag and the quotes around it counted.
+_LARGEST = 16
+
 # Importing mlx-lm and loading a model take seconds even where nothing else is done.
 _SHORT = 30
 
@@ -38,6 +41,8 @@ def command_too_long(view: View) -> Iterator[Finding]:
     of run-recipe hands on no words, and works. Shorten the value, or put it where the tool reads a
     file.
     """
+    if _LARGEST * sum(map(len, map(repr, view.params.values()))) < WORD:
+        return  # most commands are far from it, and need not be made to know that
     total, longest = 0, ""
     for name, parameter in view.tool.parameters.items():
         value = view.params[name]
