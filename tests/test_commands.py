@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from runner.cli.main import cli
+from runner.cli.verbs import cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -1,6 +1,3 @@
-"""Which release of run-recipe this is, and where its files are."""
-
-from pathlib import Path
+"""Which release of run-recipe this is."""
 
 __version__ = "0.1.0"
-PACKAGE = Path(__file__).parent.parent

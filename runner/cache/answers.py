@@ -16,10 +16,10 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from runner.base.version import PACKAGE
 from runner.cache import folder
 from runner.cache.inputs import UnseenError, World, has_changed, look
 from runner.system import files as disk
+from runner.system.files import PACKAGE
 
 MOST, BYTES = 1_000, 256 << 20
 """So many answers are kept, and so many bytes of them; those not asked for longest go first."""

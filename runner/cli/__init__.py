@@ -4,12 +4,10 @@ A module is imported when its verb is used, and imports what it needs when it ru
 stdout, the rest to stderr.
 """
 
-import importlib
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import click
-
-from runner.cli import own_tools
+if TYPE_CHECKING:
+    import click
 
 # The first sentence of each verb's own help: the list of verbs imports none of them.
 NAMES = {
@@ -36,10 +34,14 @@ NAMES = {
 }
 
 
-def find(name: str) -> click.Command | None:
+def find(name: str) -> "click.Command | None":
     """Return the verb called `name`, None where there is none."""
     if name not in NAMES:
         return None
+    import importlib
+
+    from runner.cli import own_tools  # the names alone need none of it
+
     if (own := own_tools.find(name)) is not None:
         return own
     return cast("click.Command", importlib.import_module(f"runner.cli.{name}").command)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.constants import BUILTIN, SUFFIXES
-from runner.base.version import PACKAGE
 from runner.system import reader
 
 Json = dict[str, Any]
+PACKAGE = Path(__file__).parent.parent
 RACE = 2_000_000_000
 """What changed so shortly before (ns) may change again and look the same on a coarse clock."""
 

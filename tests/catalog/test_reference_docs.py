@@ -9,7 +9,7 @@ import pytest
 from runner.catalog import load
 from runner.catalog.examples import examples
 from runner.catalog.reference_docs import INDEX, pages
-from runner.cli.main import cli
+from runner.cli.verbs import cli
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 MADE = pages(load.envelope(), load.test_schema(), load.catalog())

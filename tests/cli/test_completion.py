@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete
 
-from runner.cli.main import cli
+from runner.cli.verbs import cli
 
 RECIPE = """\
 version: 1

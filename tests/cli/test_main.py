@@ -266,7 +266,7 @@ def test_a_new_recipe_may_name_a_shipped_one_shortly(folder, main):
 
 
 def test_the_list_of_verbs_imports_none_of_them(folder):
-    start = "import runner.cli.main as c; c.cli(standalone_mode=False); print([*sys.modules])"
+    start = "import runner.cli.verbs as c; c.cli(standalone_mode=False); print([*sys.modules])"
     modules = call(folder, "--help", start=start).stdout.splitlines()[-1]
     assert "runner.cli" in modules
     assert "runner.cli.run'" not in modules

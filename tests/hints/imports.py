@@ -22,7 +22,7 @@ from runner import workflow
 from runner.base.errors import RecipeError
 from runner.base.problems import Problem
 from runner.catalog import load as schemas
-from runner.cli.main import cli
+from runner.cli.verbs import cli
 from runner.command.script import script as script_of
 from runner.importer import translation
 from runner.lint import findings
