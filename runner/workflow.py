@@ -158,7 +158,8 @@ def _count_rows(data: str, makers: Plan) -> Counted:
 
 def reaching(result: Compilation) -> list[Problem]:
     """Return a warning at each value of a compiled recipe that a run asks leave for."""
-    return list(reach.problems(result, schemas.catalog(), schemas.envelope()))
+    tools = result.plan.tools if result.plan else {}
+    return list(reach.problems(result, schemas.catalog(tools), schemas.envelope()))
 
 
 def _mask(environ: Mapping[str, str] | None) -> Mask:
@@ -184,7 +185,7 @@ def plan(result: Compilation, recipe: Recipe, *, smoke: bool = False) -> Plan:
     """Return the plan of a compiled recipe. Raises InvalidRecipeError."""
     if result.plan is None:
         raise InvalidRecipeError(result.problems, recipe.sources)
-    return shrink(result.plan, schemas.catalog()) if smoke else result.plan
+    return shrink(result.plan, schemas.catalog(result.plan.tools)) if smoke else result.plan
 
 
 def select(
@@ -279,7 +280,7 @@ def run(job: "Job", hear: Hear) -> "Result":
     from runner.runs.result import result
     from runner.runs.warm_start import early
 
-    catalog = schemas.installed_catalog()
+    catalog = schemas.installed_catalog(job.plan.tools)
     trusting.require(job.plan, catalog, job.names, consent=job.trust)
     with signals.interrupts(), early(job, catalog) as ahead:
         decision = decide(job.plan, catalog, job.names, job.before, job.runs)

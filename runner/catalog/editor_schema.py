@@ -68,7 +68,7 @@ def recipe_schema(envelope: Json, catalog: Catalog) -> Json:
         "defaults": {**defaults, **overlay["defaults"]},
         "stages": {**stages, **overlay["stages"]},
     }
-    first = sorted(tools, key=lambda name: tools[name].watch != "watch_lora")  # most often extended
+    first = sorted(tools, key=lambda name: not tools[name].loops)  # most often extended
     duration = _plain(envelope["$defs"]["duration"])
     every = _any({name: params[name] for name in first})
     common = {"duration": duration, "template": _TEMPLATE, "stage": stage}

@@ -1,34 +1,57 @@
 """The folder schema/ as values: the tool catalogue, and the shapes of recipes and test files."""
 
 import json
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from runner.catalog.tools import LAUNCHER, TRAINER, Catalog, at
+from runner.catalog.tools import LAUNCHER, TRAINER, Catalog
 from runner.system.files import shipped
 
 Json = dict[str, Any]
+_NONE: Mapping[str, Json] = MappingProxyType({})
+
+
+def catalog(tools: Mapping[str, Json] = _NONE) -> Catalog:
+    """Return the tools as the newest releases have them: those of schema/tools, and a recipe's."""
+    return _catalog(_text(tools), installed=False)
+
+
+def installed_catalog(tools: Mapping[str, Json] = _NONE) -> Catalog:
+    """Return the tools as the installed releases have them; the newest where there is none."""
+    return _catalog(_text(tools), installed=True)
+
+
+def _text(tools: Mapping[str, Json]) -> str:
+    return json.dumps(tools) if tools else ""
+
+
+@lru_cache(maxsize=16)
+def _catalog(tools: str, *, installed: bool) -> Catalog:
+    """Return the catalogue with the tools of a text of JSON; the same one for the same text."""
+    files = _files()
+    names = tuple(name for name in files if name not in {LAUNCHER, TRAINER})
+    release = None
+    if installed:
+        from runner.system import machine  # only what runs or looks asks for it
+
+        release = machine.installed
+    more = json.loads(tools) if tools else {}
+    return Catalog(names, lambda name: _json(files[name]), release, more)
 
 
 @cache
-def catalog(release: str | None = None) -> Catalog:
-    """Return the tool catalogue of schema/tools, as the newest mlx-lm has it or `release`."""
+def _files() -> Mapping[str, Path]:
+    """Return the file of each tool that is shipped, and of what stands around tools."""
     folder = shipped("schema") / "tools"
-    names = tuple(sorted(path.stem for path in folder.glob("*.json")))
-    files = {name: folder / f"{name}.json" for name in names}
-    files |= {
+    own = {path.stem: path for path in sorted(folder.glob("*.json"))}
+    return {
+        **own,
         LAUNCHER: shipped("schema") / "launch.json",
         TRAINER: shipped("schema") / "train.json",
     }
-    return Catalog(names, lambda name: at(_json(files[name]), release), release)
-
-
-def installed_catalog() -> Catalog:
-    """Return the tool catalogue as the installed mlx-lm has it; the newest where there is none."""
-    from runner.system import machine  # only what runs or looks asks for it
-
-    return catalog(machine.installed("mlx-lm"))
 
 
 @cache

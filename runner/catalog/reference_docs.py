@@ -67,7 +67,7 @@ def _index(envelope: Json, tests: Json, catalog: Catalog, tools: Sequence[Tool])
 
 
 def _page(tool: Tool) -> str:
-    needs = [f"It needs {', '.join(f'`{one}`' for one in tool.needs)} beside mlx-lm."]
+    needs = [f"It needs {', '.join(f'`{one}`' for one in tool.needs)} beside {tool.distribution}."]
     return _text(
         f"# {tool.name}",
         tool.description,

@@ -6,13 +6,14 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert, field
 
 from runner.base.constants import RUN_DIR
 
 Json = dict[str, Any]
 LAUNCHER = "mlx.launch"
 TRAINER = "run-recipe train"
+OWN, MLX_LM = "run-recipe", "mlx-lm"
 OLDEST, NEWEST = "0.31.3", "0.32.2"  # of mlx-lm; schema/tools is that of the newest
 
 
@@ -77,13 +78,27 @@ class Parameter(Struct, frozen=True, kw_only=True):
 
 
 class Output(Struct, frozen=True, kw_only=True):
-    """Something a tool makes: a parameter's path, or a path made of other outputs."""
+    """Something a tool makes: a parameter's path, or a path made of other outputs.
+
+    `makes` is what lies there ("adapter", "model", "data", "cache", "file"); `of` are the
+    parameters that may name what it is made of, the first that is set counts. `precision` says what
+    becomes of a model's bits, `shape` which parameters, dotted, say an adapter's shape; rows are
+    those of their source, with the share `replay` added, or in the format that `layout` names. One
+    that must be `new` stops the tool where something is there.
+    """
 
     name: str
     param: str | None
     place: str | None
     path: str | None
     when: Mapping[str, Any]
+    makes: str = "file"
+    of: tuple[str, ...] = ()
+    precision: Mapping[str, Any] = field(default_factory=dict)
+    shape: Mapping[str, str] = field(default_factory=dict)
+    replay: str | None = None
+    layout: str | None = None
+    new: bool = False
 
     def at(self, params: Mapping[str, Any]) -> str:
         """Return where a stage with these parameters makes it."""
@@ -94,20 +109,42 @@ class Output(Struct, frozen=True, kw_only=True):
         return f"{RUN_DIR}/{stage}/{self.place}"
 
 
+class Trains(Struct, frozen=True, kw_only=True):
+    """The parameters of a tool that say what every training has, None where it has no such one.
+
+    It trains `when` these parameters have these values. With `loop` it trains in mlx-lm's own
+    trainer, which `keep`, `watch` and `continue` stand around.
+    """
+
+    iterations: str
+    when: Mapping[str, Any] = field(default_factory=dict)
+    batch: str | None = None
+    accumulation: str | None = None
+    learning_rate: str | None = None
+    schedule: str | None = None
+    seed: str | None = None
+    checkpoints: str | None = None
+    validations: str | None = None
+    resumes: str | None = None
+    loop: bool = False
+
+
 class Tool(Struct, frozen=True, kw_only=True, dict=True):
     """A tool of the catalogue; `schema` is its JSON Schema with our annotations.
 
-    `release` is the mlx-lm that the schema is of.
+    `release` is that of its package that the schema is of, '' where nothing says it.
     """
 
     name: str
     schema: Json
-    release: str = NEWEST
+    release: str = ""
 
     @property
     def maker(self) -> str:
-        """Whose defaults its parameters have: a release of mlx-lm, or the tool itself."""
-        return f"mlx-lm {self.release}" if self.main[0].startswith("mlx_lm") else self.name
+        """Whose defaults its parameters have: a release of its package, or the tool itself."""
+        if self.own or self.distribution is None:
+            return self.name
+        return f"{self.distribution} {self.release}".rstrip()
 
     @property
     def description(self) -> str:
@@ -179,9 +216,61 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
         return bool(self.schema["x-tool"].get("resumes"))
 
     @property
-    def watch(self) -> str | None:
+    def observer(self) -> str | None:
         """The module of runner.worker that looks inside it while it runs."""
-        return _text(self.schema["x-tool"].get("watch"))
+        return _text(self.schema["x-tool"].get("observer"))
+
+    watch = observer  # until plan/expectations asks for `loops`
+
+    @property
+    def loops(self) -> bool:
+        """Whether it trains in mlx-lm's own trainer: keep, watch and continue stand around that."""
+        return self.trains is not None and self.trains.loop
+
+    @property
+    def distribution(self) -> str | None:
+        """The package that it comes with, as pip calls it; None where no package has it."""
+        return _text(self.schema["x-tool"].get("distribution"))
+
+    @property
+    def own(self) -> bool:
+        """Whether it is one of run-recipe's own."""
+        return self.distribution == OWN
+
+    @property
+    def alone(self) -> bool:
+        """Whether it works in one process, knows nothing of ranks, and loads no model."""
+        return bool(self.schema["x-tool"].get("alone"))
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether it reads the rows of a folder as mlx-lm's trainer does, by the same names."""
+        return bool(self.schema["x-tool"].get("rows"))
+
+    @property
+    def chat(self) -> Mapping[str, Any]:
+        """What its model is asked through a chat template: the parameter of each role."""
+        chat: Mapping[str, Any] = self.schema["x-tool"].get("chat", {})
+        return chat
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules that look at its stages, beside those that look at every stage."""
+        return tuple(self.schema["x-tool"].get("rules", ()))
+
+    @cached_property
+    def trains(self) -> Trains | None:
+        """Where a training's numbers stand among its parameters; None for one that never trains."""
+        entry = self.schema["x-tool"].get("trains")
+        return None if entry is None else convert(entry, Trains)
+
+    def is_training(self, params: Mapping[str, Any]) -> bool:
+        """Say whether a stage of this tool with these parameters trains."""
+        return self.trains is not None and applies({"when": self.trains.when}, params)
+
+    def makes(self, kind: str) -> Iterator[Output]:
+        """Yield the outputs of a kind."""
+        yield from (one for one in self.outputs.values() if one.makes == kind)
 
     @cached_property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -236,10 +325,8 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
-def at(schema: Json, release: str | None) -> Json:
-    """Return a tool's schema as an installed mlx-lm has it; None is the newest."""
-    if release is None:
-        return schema
+def at(schema: Json, release: str) -> Json:
+    """Return a tool's schema as a release of its package has it."""
     here = numbers(release)
     properties = {
         name: {**child, **_default_at(child, here)}
@@ -258,15 +345,23 @@ def _default_at(schema: Json, release: tuple[int, ...]) -> Json:
 
 
 class Catalog:
-    """The tools by name, each read when it is first asked for."""
+    """The tools by name, each read when it is first asked for.
+
+    `installed` tells the release of a package that is to be described; None is the newest known.
+    `more` are tools of a recipe: their schemas by name.
+    """
 
     def __init__(
-        self, names: tuple[str, ...], read: Callable[[str], Json], release: str | None = None
+        self,
+        names: tuple[str, ...],
+        read: Callable[[str], Json],
+        installed: Callable[[str], str | None] | None = None,
+        more: Mapping[str, Json] = MappingProxyType({}),
     ) -> None:
-        self.names = names
-        newer = release is None or numbers(release) > numbers(NEWEST)
-        self.release = NEWEST if newer or release is None else release
+        self.names = tuple(sorted({*names, *more}))
+        self.more = more
         self._read = read
+        self._installed = installed or (lambda _: None)
         self._tools: dict[str, Tool] = {}
 
     @cached_property
@@ -284,8 +379,18 @@ class Catalog:
         if name not in self.names:
             return None
         if name not in self._tools:
-            self._tools[name] = Tool(name=name, schema=self._read(name), release=self.release)
+            self._tools[name] = self._described(name)
         return self._tools[name]
+
+    def _described(self, name: str) -> Tool:
+        """Return a tool as the release that is installed has it, or the newest that is known."""
+        schema = self.more[name] if name in self.more else self._read(name)
+        package = schema["x-tool"].get("distribution")
+        newest = str(schema["x-tool"].get("release", NEWEST if package == MLX_LM else ""))
+        here = self._installed(package) if package else None
+        if here is None or numbers(here) > numbers(newest):
+            return Tool(name=name, schema=schema, release=newest)
+        return Tool(name=name, schema=at(schema, here), release=here)
 
     def ending_in(self, word: str) -> list[str]:
         """Return the tools that a word may be short for: its own name, or those that end so."""
@@ -401,10 +506,5 @@ def _parameter(name: str, schema: Json) -> Parameter:
 
 
 def _output(name: str, entry: Json) -> Output:
-    return Output(
-        name=name,
-        param=entry.get("param"),
-        place=entry.get("place"),
-        path=entry.get("path"),
-        when=entry.get("when", {}),
-    )
+    plain: Json = {"param": None, "place": None, "path": None, "when": {}}
+    return convert({**plain, **entry, "name": name}, Output)

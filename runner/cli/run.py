@@ -163,7 +163,7 @@ def _print(question: Path | None, world: "World", job: "Job", *, keep: bool) -> 
     from runner.catalog import load
     from runner.command.script import lines
 
-    text = "".join(lines(_part(job), load.catalog()))
+    text = "".join(lines(_part(job), load.catalog(job.plan.tools)))
     printer.payload(text)
     if keep and job.compilation is not None:
         answers.keep(question, workflow.remember_rows(job.compilation, world), text)
@@ -197,7 +197,7 @@ def _nothing_to_do(
     if answer is None:
         return None
     before, notes = answer
-    decision = idle_resume.at_rest(before, load.installed_catalog(), runs)
+    decision = idle_resume.at_rest(before, load.installed_catalog(before.plan.tools), runs)
     if decision is None:
         return None
     with hear(before.plan, Findings(notes=notes)) as reporter:
@@ -254,7 +254,7 @@ def _print_json(job: "Job", findings: "Findings") -> int:
     from runner.catalog import load
     from runner.command.as_json import commands
 
-    document = commands(_part(job), load.catalog())
+    document = commands(_part(job), load.catalog(job.plan.tools))
     if job.before is not None:
         document["resume"] = [asdict(action) for action in _decision(job).actions]
     document["problems"] = [warning.as_dict() for warning in findings.problems]
@@ -266,7 +266,8 @@ def _decision(job: "Job") -> "Decision":
     from runner.catalog import load
     from runner.runs.decide import decide
 
-    return decide(job.plan, load.installed_catalog(), job.names, job.before, job.runs)
+    catalog = load.installed_catalog(job.plan.tools)
+    return decide(job.plan, catalog, job.names, job.before, job.runs)
 
 
 def _part(job: "Job") -> "Plan":

@@ -85,7 +85,7 @@ class Trial(Struct, kw_only=True, dict=True):
         problems: list[Problem] = list(result.problems)
         plan = result.plan
         if plan is not None:
-            plan = shrink(plan, load.catalog()) if self.smoke else plan
+            plan = shrink(plan, load.catalog(plan.tools)) if self.smoke else plan
             problems += findings.rule_problems(result, preflight.facts(plan))
         return plan, {(one.rule, one.message) for one in problems if one.severity == "error"}
 

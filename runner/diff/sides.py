@@ -208,7 +208,7 @@ def compile_side(file: str, place: Place, request: DiffRequest) -> tuple[Side, t
         notes = (f"budgets are not turned into iters: rows are not on this disk ({places})",)
     plan = workflow.plan(result, recipe)
     if request.smoke:
-        plan = shrink(plan, load.catalog())
+        plan = shrink(plan, load.catalog(plan.tools))
     return side(result, plan), notes
 
 

@@ -6,7 +6,7 @@ A script that works has to be a recipe that passes a check; what is wrong with i
 from collections.abc import Collection, Iterator
 
 from runner.base.problems import Mark, Problem
-from runner.catalog.tools import complete
+from runner.catalog.tools import Catalog, complete
 from runner.importer.arguments import IGNORED
 from runner.importer.script import Adoption
 from runner.importer.stages import StageDraft, is_known, plain
@@ -31,20 +31,22 @@ CONCEDED = frozenset(
 )
 
 
-def concede(adoption: Adoption, facts: DiskFacts) -> None:
+def concede(adoption: Adoption, facts: DiskFacts, catalog: Catalog) -> None:
     """Allow each stage what it did as a command, with a note; `facts` is what the disk says."""
     plan = plan_of(adoption)
     for draft in adoption.stages:
-        concessions = list(_concessions(draft, plan, facts))
+        concessions = list(_concessions(draft, plan, facts, catalog))
         if concessions:
             draft.around["allow"] = sorted({rule.slug for rule, _ in concessions})
             draft.notes += [_note(draft, rule, finding) for rule, finding in concessions]
 
 
-def _concessions(draft: StageDraft, plan: Plan, facts: DiskFacts) -> Iterator[tuple[Rule, Finding]]:
+def _concessions(
+    draft: StageDraft, plan: Plan, facts: DiskFacts, catalog: Catalog
+) -> Iterator[tuple[Rule, Finding]]:
     """Yield what is to be allowed; nothing where values are not known yet."""
     if all(map(is_known, draft.values.values())):
-        yield from findings(draft, plan, CONCEDED, facts)
+        yield from findings(draft, plan, CONCEDED, catalog, facts)
 
 
 def _note(draft: StageDraft, rule: Rule, finding: Finding) -> Problem:
@@ -70,13 +72,15 @@ NEVER_READ = frozenset(
 )
 
 
-def prune(adoption: Adoption) -> None:
+def prune(adoption: Adoption, catalog: Catalog) -> None:
     """Drop from each stage what does nothing, with a note in its place."""
     plan = plan_of(adoption)
     for draft in adoption.stages:
-        while any(_drop(draft, rule, one) for rule, one in findings(draft, plan, NEVER_READ)):
+        while any(
+            _drop(draft, rule, one) for rule, one in findings(draft, plan, NEVER_READ, catalog)
+        ):
             pass
-        for rule, one in _hidden_rates(draft, plan) if not adoption.terse else ():
+        for rule, one in _hidden_rates(draft, plan, catalog) if not adoption.terse else ():
             _drop(draft, rule, one)
 
 
@@ -91,10 +95,14 @@ def plan_of(adoption: Adoption) -> Plan:
 
 
 def findings(
-    draft: StageDraft, plan: Plan, slugs: Collection[str], facts: DiskFacts | None = None
+    draft: StageDraft,
+    plan: Plan,
+    slugs: Collection[str],
+    catalog: Catalog,
+    facts: DiskFacts | None = None,
 ) -> Iterator[tuple[Rule, Finding]]:
     """Yield what some of the rules find in a stage; nothing in one that is not sound."""
-    view = _view(draft, plan, facts)
+    view = _view(draft, plan, catalog, facts)
     for rule, finding in examine(view) if view is not None else ():
         if rule.slug in slugs:
             yield rule, finding
@@ -112,20 +120,29 @@ def _whole(draft: StageDraft) -> bool:
     return _stage(draft).params.keys() >= draft.tool.parameters.keys()
 
 
-def _view(draft: StageDraft, plan: Plan, facts: DiskFacts | None = None) -> View | None:
+def _view(
+    draft: StageDraft, plan: Plan, catalog: Catalog, facts: DiskFacts | None = None
+) -> View | None:
     """Return what the rules see of a stage, None where it lacks a parameter or has a wrong one."""
     if draft.invalid or not _whole(draft):
         return None
     names = frozenset(_dotted_names(plain(draft.values)))
     return View(
-        stage=_stage(draft), tool=draft.tool, explicit=names, plan=plan, facts=facts or DiskFacts()
+        stage=_stage(draft),
+        tool=draft.tool,
+        explicit=names,
+        plan=plan,
+        catalog=catalog,
+        facts=facts or DiskFacts(),
     )
 
 
-def _hidden_rates(draft: StageDraft, plan: Plan) -> Iterator[tuple[Rule, Finding]]:
+def _hidden_rates(
+    draft: StageDraft, plan: Plan, catalog: Catalog
+) -> Iterator[tuple[Rule, Finding]]:
     """Yield a learning_rate that is the schedule's peak: as long as it is, no rule minds it."""
-    view, rule = _view(draft, plan), rules()[_HIDDEN]
-    match = hidden_rate(view) if view is not None and draft.tool.name in rule.tools else None
+    view, rule = _view(draft, plan, catalog), rules()[_HIDDEN]
+    match = hidden_rate(view) if view is not None and _HIDDEN in draft.tool.rules else None
     if match is not None:
         yield rule, match[1]
 

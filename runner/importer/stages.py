@@ -170,7 +170,7 @@ _LONGEST = 60  # letters of a folder that a stage is called after; YAML has no k
 def _name(draft: StageDraft, full: Mapping[str, Any]) -> str:
     """Return a name for a stage: the folder it makes where that says something, else its work."""
     word = draft.tool.name.rpartition(".")[2]
-    if draft.tool.watch == "watch_lora":
+    if draft.tool.trains:
         word = next((one for one in ("train", "test") if full.get(one)), word)
     for output in draft.tool.outputs.values():
         value = draft.values.get(output.param or "")

@@ -147,8 +147,8 @@ def _result(adoption: Adoption, sources: dict[str, str], schema: str) -> ImportR
             f"there is no command to import in {adoption.file}", "; ".join(lines) or hint
         )
     if not adoption.own:
-        prune(adoption)
-        concede(adoption, preflight.facts(stages_of(adoption)))
+        prune(adoption, load.catalog())
+        concede(adoption, preflight.facts(stages_of(adoption)), load.catalog())
     text = write_recipe.recipe_text(adoption, schema)
     name = "the-recipe"
     source, result = _compile(text, name)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark, Problem, as_yaml
+from runner.catalog import load
 from runner.data.rows.template import way_out
 from runner.lint import read_facts
 from runner.lint.facts import Finding
@@ -19,6 +20,7 @@ from runner.tools.evaluate.prompts import messages_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from runner.catalog.tools import Tool
     from runner.data.tokenizer import Chat, LocalTokenizer
     from runner.plan.model import Plan, Stage
     from runner.tools.evaluate.prompts_file import Prompts
@@ -50,7 +52,7 @@ class Writer(Struct, frozen=True, kw_only=True):
 
 def writer(plan: Plan, model: str) -> Writer:
     """Return the model beneath a stage's own, and where on this disk its tokenizer is."""
-    name = beneath(plan, model)
+    name = beneath(plan, model, load.catalog(plan.tools))
     if RUN_DIR in name:
         return Writer(model=name, folder=None, why="the model is made in the run")
     if (maker := plan.maker(name)) is not None:
@@ -124,8 +126,8 @@ def _hint(stage: Stage, why: str) -> str:
 
 def of_stage(plan: Plan, stage: Stage) -> Iterator[tuple[bool, Finding]]:
     """Yield what a stage's own prompt comes to, and whether it was looked at: else it is unseen."""
-    messages_of = _MESSAGES_OF.get(stage.tool)
-    chat = messages_of(stage.params) if messages_of else None
+    tool = load.catalog(plan.tools).get(stage.tool)
+    chat = _messages(tool, stage.params) if tool else None
     if chat is None:
         return
     messages, options = chat
@@ -158,28 +160,25 @@ def _refusal(
     )
 
 
-def _of_generate(params: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
-    """Return the messages mlx_lm.generate makes of its prompts; None where it uses no template."""
-    if params["ignore_chat_template"] or params["model"] is None:
+def _messages(
+    tool: Tool, params: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+    """Return the messages a tool makes of its prompt, and the template's options.
+
+    None where it uses no template.
+    """
+    chat = tool.chat
+    if not chat or params.get(chat.get("without", "")) or params["model"] is None:
         return None
-    begun = params["prefill_response"] is not None
-    texts = {
-        "system": params["system_prompt"],
-        "user": params["prompt"].replace("\\n", "\n").replace("\\t", "\t"),
-        "assistant": params["prefill_response"],
-    }
+    texts = {role: params[chat[role]] for role in _ROLES if role in chat}
+    texts["user"] = tool.parameters[chat["user"]].rewrite(texts["user"])
     messages = [{"role": role, "content": text} for role, text in texts.items() if text is not None]
+    begun = bool(chat.get("open")) or texts.get("assistant") is not None
     options = {"continue_final_message": begun, "add_generation_prompt": not begun}
-    return messages, {**options, **(params["chat_template_config"] or {})}
+    return messages, {**options, **(params.get(chat.get("options", "")) or {})}
 
 
-def _of_cache(params: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the messages mlx_lm.cache_prompt makes of its prompt."""
-    messages = [{"role": "user", "content": params["prompt"]}]
-    return messages, {"continue_final_message": True, "add_generation_prompt": False}
-
-
-_MESSAGES_OF = {"mlx_lm.generate": _of_generate, "mlx_lm.cache_prompt": _of_cache}
+_ROLES = ("system", "user", "assistant")
 
 
 def _tokenizer(one: Writer) -> LocalTokenizer | None:

@@ -4,17 +4,17 @@ import math
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
 from runner.base.errors import UnfitError
 from runner.base.formatting import size_of
 from runner.catalog import load
+from runner.catalog.tools import Catalog, Output
 from runner.lint import read_facts
 from runner.lint.facts import DiskFacts, ModelFacts
-from runner.lint.lineage import blocks, model_at, outcome
-from runner.lint.rule import View, trains
+from runner.lint.lineage import adapter_of, blocks, model_at, outcome
+from runner.lint.rule import View, adapter_output
 from runner.plan.model import Plan, Stage, bind
 from runner.system import machine
 
@@ -44,9 +44,10 @@ def need(view: View) -> Need | None:
     output = next(iter(stage.outputs.values()), None)
     if output is None:
         return None
-    if trains(stage):
-        one = _checkpoint_bytes(view, model_at(view, view.params["model"]))
-        many = view.params["iters"] // view.params["save_every"] + 1
+    training, adapter = view.training, adapter_output(stage, view.tool)
+    if training is not None:
+        every = training.checkpoints or training.iterations
+        one, many = _checkpoint_bytes(view, adapter), training.iterations // max(1, every) + 1
         saved = f" and a state of {size_of(_SAVED * one)}" if stage.continues else ""
         arithmetic = f"{many} x {size_of(one)} of weights{saved}"
         size = one * (many + (_SAVED if stage.continues else 0))
@@ -61,22 +62,25 @@ def need(view: View) -> Need | None:
     )
 
 
-def _checkpoint_bytes(view: View, facts: ModelFacts) -> int:
-    params = view.params
+def _checkpoint_bytes(view: View, output: Output | None) -> int:
+    """Return the bytes of an adapter's weights, 0 where its tool does not say its shape."""
+    adapter = adapter_of(view.stage, view.tool, output) if output and output.shape else None
+    if adapter is None or adapter.base is None:
+        return 0
+    facts = model_at(view, adapter.base)
     inside = blocks(facts)
-    count = params["num_layers"] if params["num_layers"] > 0 else facts.layers
+    count = adapter.num_layers if adapter.num_layers > 0 else facts.layers
     if not inside or not count:
         return 0
     count = min(count, facts.layers or count)
-    if params["fine_tune_type"] == "full":
+    if adapter.fine_tune_type == "full":
         return count * sum(map(math.prod, inside.values())) * _BYTES.get(str(facts.dtype), HALF)
-    lora: Mapping[str, Any] = params["lora_parameters"]
-    shapes = _lora_shapes(inside, lora["keys"])
-    return count * sum(_pair(shape, lora["rank"]) for shape in shapes) * FLOAT32
+    shapes = _lora_shapes(inside, adapter.keys)
+    return count * sum(_pair(shape, adapter.rank or 0) for shape in shapes) * FLOAT32
 
 
 def _lora_shapes(
-    inside: Mapping[str, tuple[int, ...]], keys: list[str] | None
+    inside: Mapping[str, tuple[int, ...]], keys: Collection[str] | None
 ) -> Iterator[tuple[int, ...]]:
     for name, shape in inside.items():
         if len(shape) >= _PAIR and (keys is None or name in keys):
@@ -110,8 +114,9 @@ def look(plan: Plan, stages: Collection[str], folder: Path) -> list[str]:
     Raises UnfitError where one would be full, and where what a stage reads or writes is not ours.
     """
     selection = [stage for stage in plan.stages if stage.name in stages]
+    catalog = load.catalog(plan.tools)
     for stage in selection:
-        _require_access(stage, folder)
+        _require_access(stage, folder, catalog)
     disks: dict[int, list[tuple[Need, Path]]] = {}
     for need in _needs(plan, selection):
         above = _above(Path(str(bind(need.output, str(folder)))))
@@ -133,11 +138,20 @@ def _warning(rows: list[tuple[Need, Path]]) -> str:
 
 def _needs(plan: Plan, stages: Collection[Stage]) -> Iterator[Need]:
     facts = DiskFacts(models=read_facts.models(plan, read_facts.hub_cache(dict(os.environ))))
-    catalog = load.catalog()
+    catalog = load.catalog(plan.tools)
     for stage in stages:
         tool = catalog.get(stage.tool)
         one = (
-            need(View(stage=stage, tool=tool, explicit=frozenset(), plan=plan, facts=facts))
+            need(
+                View(
+                    stage=stage,
+                    tool=tool,
+                    explicit=frozenset(),
+                    plan=plan,
+                    catalog=catalog,
+                    facts=facts,
+                )
+            )
             if tool
             else None
         )
@@ -145,9 +159,9 @@ def _needs(plan: Plan, stages: Collection[Stage]) -> Iterator[Need]:
             yield one
 
 
-def _require_access(stage: Stage, folder: Path) -> None:
+def _require_access(stage: Stage, folder: Path, catalog: Catalog) -> None:
     """Raise UnfitError where a stage may not read or write what it will."""
-    for _, path in read_facts.reads(stage):
+    for _, path in read_facts.reads(stage, catalog):
         for file in _files(Path(path)):
             if not os.access(file, os.R_OK | (os.X_OK if file.is_dir() else 0)):
                 why = f"stage '{stage.name}' reads {file}, and you may not"

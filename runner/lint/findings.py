@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from runner.base.errors import InvalidRecipeError
 from runner.base.problems import NOTE, Problem, answering, pictures, sort_problems
 from runner.catalog import load, project
+from runner.catalog.tools import Catalog
 from runner.lint import rule
 from runner.lint.facts import DiskFacts
 from runner.lint.rule import View
@@ -44,7 +45,7 @@ def views_of(result: Compilation) -> list[View]:
     from runner.lint import preflight  # most recipes compile without the disk
 
     facts = preflight.facts(result.plan) if result.plan else DiskFacts()
-    return list(rule.views(result, load.catalog(), facts))
+    return list(rule.views(result, _catalog(result), facts))
 
 
 def forecasts(result: Compilation, smaller: Plan | None = None) -> "list[Forecast]":
@@ -106,7 +107,11 @@ def once(problems: Sequence[Problem]) -> list[Problem]:
 @resting()
 def rule_problems(result: Compilation, facts: DiskFacts | None = None) -> list[Problem]:
     """Return what the rules find in a compiled recipe, with what is known of its files."""
-    return rule.problems(result, load.catalog(), facts)
+    return rule.problems(result, _catalog(result), facts)
+
+
+def _catalog(result: Compilation) -> Catalog:
+    return load.catalog(result.plan.tools if result.plan else {})
 
 
 def refuse(problems: Sequence[Problem], sources: Mapping[str, str]) -> list[Problem]:

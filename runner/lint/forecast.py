@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from runner.base.problems import plural
 from runner.lint.facts import DataSet
-from runner.lint.lineage import data_at, data_of, mix_of
+from runner.lint.lineage import data_at, data_of, data_parameter, mix_of
 from runner.lint.rule import View
-from runner.plan.training_math import updates
+from runner.plan.training import Training, training
 
 
 class Forecast(Struct, frozen=True, kw_only=True):
@@ -16,14 +16,14 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
     stage: str
     iterations: int
-    batch: int
+    batch: int | None
     accumulation: int
     rows: int | None
     updates: int
     warmup: int
-    checkpoints: int
-    validations: int
-    learning_rate: float
+    checkpoints: int | None
+    validations: int | None
+    learning_rate: float | None
     replay: float | None = None
     resumes: str | None = None
     ratio: float | None = None
@@ -33,7 +33,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
     @property
     def epochs(self) -> float | None:
         """How often the rows are seen; those that fill no batch never are (T63)."""
-        batches = (self.rows or 0) // self.batch
+        batches = (self.rows or 0) // self.batch if self.batch else 0
         return self.iterations / batches if batches else None
 
     def __str__(self) -> str:
@@ -43,53 +43,55 @@ class Forecast(Struct, frozen=True, kw_only=True):
     def brief(self) -> str:
         """The same in a few words, for where many are told."""
         epochs = f" = {self.epochs:.2f} epochs" if self.epochs is not None else ""
-        rate = f"learning rate {self.learning_rate:.3g}"
-        return f"budget {self.stage}: {self.iterations:,} iterations{epochs}, {rate}"
+        rate = f", learning rate {self.learning_rate:.3g}" if self.learning_rate else ""
+        return f"budget {self.stage}: {self.iterations:,} iterations{epochs}{rate}"
 
     def _parts(self) -> Iterator[str]:
         of = f" of {_many(self.rows, 'row')}" if self.rows is not None else ""
         epochs = f" = {self.epochs:.2f} epochs{of}" if self.epochs is not None else ""
-        yield f"{_many(self.iterations, 'iteration')} of {plural(self.batch, 'row')}{epochs}"
+        batch = f" of {plural(self.batch, 'row')}" if self.batch else ""
+        yield f"{_many(self.iterations, 'iteration')}{batch}{epochs}"
         share = f", {self.warmup / self.updates:.1%} of them warm-up" if self.warmup else ""
         yield f"{_many(self.updates, 'update')}{share}"
-        if self.accumulation > 1:
+        if self.accumulation > 1 and self.batch:
             # T37: the mean of batch means, not weighted by tokens.
             size = self.batch * self.accumulation
             yield f"{size} rows an update, as the mean of {self.accumulation} batch means"
         choice = " of which the best is kept" if self.keeps else ""
-        yield f"{plural(self.checkpoints, 'checkpoint')}{choice}"
-        yield plural(self.validations, "validation")
+        if self.checkpoints is not None:
+            yield f"{plural(self.checkpoints, 'checkpoint')}{choice}"
+        if self.validations is not None:
+            yield plural(self.validations, "validation")
         if self.looks:
             yield f"{plural(self.looks, 'look')} at what is watched"
         if self.replay is not None:
             yield f"{self.replay:.4g} of the rows replayed"
         ratio = f", {self.ratio:.3g} x that of {self.resumes}" if self.ratio is not None else ""
-        yield f"learning rate {self.learning_rate:.3g}{ratio}"
+        if self.learning_rate is not None:
+            yield f"learning rate {self.learning_rate:.3g}{ratio}"
 
 
 def forecast(view: View) -> Forecast | None:
     """Return what a stage's training amounts to, None for a stage that does not train."""
-    if not view.trains:
+    one = view.training
+    if one is None:
         return None
-    params = view.params
     data = data_of(view)
-    schedule = params["lr_schedule"]
-    before = view.maker(params["resume_adapter_file"])
-    rate = _rate(params)
+    before = view.maker(one.resumes)
     return Forecast(
         stage=view.stage.name,
-        iterations=params["iters"],
-        batch=params["batch_size"],
-        accumulation=params["grad_accumulation_steps"],
+        iterations=one.iterations,
+        batch=one.batch,
+        accumulation=one.accumulation,
         rows=data.rows.get("train") if data else None,
-        updates=updates(params),
-        warmup=schedule["warmup"] if schedule else 0,
-        checkpoints=-(-params["iters"] // params["save_every"]),
-        validations=2 + (params["iters"] - 1) // params["steps_per_eval"],
-        learning_rate=rate,
+        updates=one.updates,
+        warmup=one.warmup,
+        checkpoints=-(-one.iterations // one.checkpoints) if one.checkpoints else None,
+        validations=2 + (one.iterations - 1) // one.validations if one.validations else None,
+        learning_rate=one.peak,
         replay=_replay_share(view, data),
         resumes=before.name if before else None,
-        ratio=rate / _rate(before.params) if before and before.tool == "mlx_lm.lora" else None,
+        ratio=_ratio(one, training(before, view.tool_of(before)) if before else None),
         keeps=view.stage.trainer.get("keep") == "best",
         looks=_looks(view),
     )
@@ -103,21 +105,20 @@ def _many(number: int, what: str) -> str:
 def _looks(view: View) -> int:
     """Return how often a data set that is watched is looked at: first, last, and in between."""
     every = view.stage.trainer.get("watch.retention.every")
-    return 0 if every is None else 2 + (view.params["iters"] - 1) // every
+    return 0 if every is None or not view.training else 2 + (view.training.iterations - 1) // every
 
 
-def _rate(params: Mapping[str, object]) -> float:
-    """Return the learning rate that counts: the schedule's peak where there is one (T28)."""
-    schedule = params["lr_schedule"]
-    if isinstance(schedule, Mapping):
-        return float(schedule["arguments"][0])
-    rate = params["learning_rate"]
-    return float(rate) if isinstance(rate, int | float) else 0.0
+def _ratio(now: Training, before: Training | None) -> float | None:
+    """Return how many times the learning rate of the training before it one has."""
+    if before is None or not before.peak or now.peak is None:
+        return None
+    return now.peak / before.peak
 
 
 def _replay_share(view: View, data: DataSet | None) -> float | None:
     """Return the share of replayed rows that will really be among the mixed ones."""
-    mix = mix_of(view, view.params["data"])
+    name = data_parameter(view)
+    mix = mix_of(view, view.params[name]) if name else None
     primary = data_at(view, mix.params["primary"]) if mix else None
     if data is None or primary is None or not data.rows.get("train"):
         return None

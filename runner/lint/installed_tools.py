@@ -18,7 +18,7 @@ def parser_problems(result: Compilation) -> list[Problem]:
         return []
     return [
         _problem(drafts[name].node.key_mark, whole.stage(name).tool, output, ran=ran)
-        for name, output, ran in rehearse(whole, load.installed_catalog())
+        for name, output, ran in rehearse(whole, load.installed_catalog(whole.tools))
     ]
 
 

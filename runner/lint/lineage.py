@@ -10,23 +10,15 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from runner.base.constants import normal
+from runner.catalog.tools import Catalog, Output, Tool, applies
 from runner.data.replay import nearest
 from runner.lint.facts import Adapter, DataSet, ModelFacts
-from runner.lint.rule import View, trains
+from runner.lint.rule import View, adapter_output
 from runner.plan.model import Plan, Stage
+from runner.plan.smoke import MODEL_TOOL
 
 T = TypeVar("T")
-_SOURCES = {
-    "mlx_lm.convert": ("hf_path",),
-    "mlx_lm.fuse": ("model",),
-    "mlx_lm.dwq": ("quantized_model", "model"),
-    "mlx_lm.awq": ("model",),
-    "mlx_lm.gptq": ("model",),
-    "mlx_lm.dynamic_quant": ("model",),
-    "hf.download": ("repo_id",),
-}
-# The tools whose rows are as many as those of a parameter, or can be counted from them.
-_ROWS_OF = {"data.mix": "primary", "data.sort": "data", "data.format": "data"}
+_SENSITIVITIES = "_sensitivities.json"
 # Bits that do not divide 32: mlx_lm.tuner.dora counts 32 // bits weights in a word.
 UNEVEN = frozenset({3, 5, 6})
 # Group size and bits of a quantization mode: mlx_lm.utils.quantize_model.
@@ -40,52 +32,69 @@ _DRESS = re.compile(
 )
 
 
-def adapter_of(stage: Stage) -> Adapter:
-    """Return the adapter that a training makes."""
-    params = stage.params
-    shape = params["lora_parameters"]
-    full = params["fine_tune_type"] == "full"
-    keys = shape["keys"]
-    return Adapter(
-        fine_tune_type=params["fine_tune_type"],
-        rank=None if full else shape["rank"],
-        scale=None if full else shape["scale"],
-        keys=None if full or keys is None else tuple(keys),
-        num_layers=params["num_layers"],
-        base=params["model"],
+def adapter_of(stage: Stage, tool: Tool, output: Output) -> Adapter:
+    """Return the adapter that a training makes, as far as its parameters say it."""
+    shape = {fact: _inside(stage.params, place) for fact, place in output.shape.items()}
+    keys = shape.get("keys")
+    adapter = Adapter(
+        fine_tune_type=shape["fine_tune_type"],
+        rank=shape.get("rank"),
+        scale=shape.get("scale"),
+        keys=None if keys is None else tuple(keys),
+        num_layers=shape["num_layers"],
+        base=shape["base"],
         source=f"stage '{stage.name}'",
-        seed=params["seed"],
-        data=None if params["hf_dataset"] else params["data"],
+        seed=shape.get("seed"),
+        data=None if dataset_of(stage, tool) else shape.get("data"),
     )
+    full = adapter.fine_tune_type == "full"
+    return replace(adapter, rank=None, scale=None, keys=None) if full else adapter
+
+
+def dataset_of(stage: Stage, tool: Tool) -> str | None:
+    """Return the parameter that lets a stage load its rows by 'datasets', None where none does."""
+    names = (one.name for one in tool.inputs if one.input_kind(stage.params) == "dataset")
+    return next((name for name in names if stage.params[name]), None)
+
+
+def _inside(params: Mapping[str, Any], place: str) -> Any:
+    """Return the value at a dotted place, None where there is none."""
+    value: Any = params
+    for name in place.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def adapter_at(view: View, path: str | None) -> Adapter | None:
     """Return the adapter in a folder, or of the folder a file lies in; None where nothing says."""
     maker = view.maker(path)
     if maker is not None:
-        return adapter_of(maker) if trains(maker) else None
+        tool = view.tool_of(maker)
+        output = adapter_output(maker, tool)
+        return adapter_of(maker, tool, output) if tool and output and output.shape else None
     return _at(view.facts.adapters, path)
 
 
 @lru_cache(maxsize=64)
 def model_at(view: View, path: str) -> ModelFacts:
     """Return what is known of a model: from files, from the stage that makes it, or its name."""
-    makers, path = _up(view.maker, path, _source)
+    catalog = view.catalog
+    makers, path = _up(view.maker, path, lambda one: _source(one, catalog.get(one.tool)))
     facts = _first(view, path)
     for maker in reversed(makers):
-        facts = _model_after(facts, maker)
+        facts = _model_after(facts, maker, view.tool_of(maker))
     return facts
 
 
 def _first(view: View, path: str) -> ModelFacts:
     """Return what is known of a model that no stage makes of another one."""
     maker = view.maker(path)
-    if maker is not None and maker.tool == "model.tiny":
+    if maker is not None and maker.tool == MODEL_TOOL:
         layers = maker.params["num_layers"]
         return ModelFacts(
             path=path, model_type="llama", layers=layers, dtype="float32", chat_template=True
         )
-    if maker is not None and _source(maker) is None:
+    if maker is not None and _source(maker, view.tool_of(maker)) is None:
         return ModelFacts(path=path)
     by_name = ModelFacts(path=path, quantized_bits=_bits_in_name(path), because="its name says so")
     return _at(view.facts.models, path) or by_name
@@ -110,8 +119,10 @@ def _up(
 
 def outcome(view: View) -> ModelFacts:
     """Return what is known of the model that a stage makes."""
-    source = _source(view.stage)
-    return _model_after(model_at(view, source), view.stage) if source else ModelFacts(path="")
+    source = _source(view.stage, view.tool)
+    if not source:
+        return ModelFacts(path="")
+    return _model_after(model_at(view, source), view.stage, view.tool)
 
 
 def origin(view: View, path: str) -> tuple[str, str]:
@@ -124,7 +135,8 @@ def origin(view: View, path: str) -> tuple[str, str]:
     names: set[str] = set()
     while (maker := view.maker(path)) is not None and maker.name not in names:
         names.add(maker.name)
-        below = None if maker.tool == "mlx_lm.fuse" else _source(maker)
+        tool = view.tool_of(maker)
+        below = None if _merges(maker, tool) else _source(maker, tool)
         if below is None:
             return normal(path), precision
         path = below
@@ -136,66 +148,88 @@ def origin(view: View, path: str) -> tuple[str, str]:
 @lru_cache(maxsize=64)
 def data_at(view: View, path: str) -> DataSet | None:
     """Return what is known of a data folder, also of one whose rows a stage of the plan counts."""
-    return data_behind(path, view.maker, lambda first: _at(view.facts.data, first))
+    return data_behind(path, view.maker, lambda first: _at(view.facts.data, first), view.catalog)
 
 
 def data_behind(
     path: str,
     maker_of: Callable[[str], Stage | None],
     look: Callable[[str], DataSet | None],
+    catalog: Catalog,
 ) -> DataSet | None:
     """Return what is known of a data folder; `look` says it of one that no stage makes."""
-    makers, first = _up(maker_of, path, _rows_of)
+    makers, first = _up(maker_of, path, lambda one: _rows_of(one, catalog.get(one.tool)))
     data = None if maker_of(first) else look(first)
     for maker in reversed(makers):
-        data = _data_after(data, maker) if data and "train" in data.rows else None
+        known = data and "train" in data.rows
+        data = _data_after(data, maker, catalog.get(maker.tool)) if data and known else None
     return replace(data, path=path) if data and makers else data
 
 
-def _rows_of(maker: Stage) -> str | None:
+def _data_output(tool: Tool | None) -> Output | None:
+    return next(tool.makes("data"), None) if tool is not None else None
+
+
+def _rows_of(maker: Stage, tool: Tool | None) -> str | None:
     """Return the data that a stage makes its own of, None where it counts no rows."""
-    name = _ROWS_OF.get(maker.tool)
-    return str(maker.params[name]) if name else None
+    output = _data_output(tool)
+    return str(maker.params[output.of[0]]) if output and output.of else None
 
 
-def _data_after(first: DataSet, maker: Stage) -> DataSet:
-    rows, keys = first.rows, first.keys
-    if maker.tool == "data.mix":
-        replay = nearest(rows["train"], Fraction(str(maker.params["ratio"])))
+def _data_after(first: DataSet, maker: Stage, tool: Tool | None) -> DataSet:
+    rows, keys, output = first.rows, first.keys, _data_output(tool)
+    if output and output.replay:
+        replay = nearest(rows["train"], Fraction(str(maker.params[output.replay])))
         rows = {**rows, "train": rows["train"] + replay}
-    elif maker.tool == "data.format":
-        keys = dict.fromkeys(rows, _written_keys(maker.params))
+    elif output and output.layout:
+        keys = dict.fromkeys(rows, _written_keys(maker.params, maker.params[output.layout]))
     return replace(first, rows=rows, keys=keys, others=())
 
 
-def _written_keys(params: Mapping[str, Any]) -> frozenset[str]:
-    """Return the keys of the rows that a data.format writes."""
+def _written_keys(params: Mapping[str, Any], layout: str) -> frozenset[str]:
+    """Return the keys of rows that are written in a format."""
     names = {
         "chat": ("chat",),
         "completions": ("prompt", "completion"),
         "instruction": ("instruction", "response"),
         "text": ("text",),
     }
-    return frozenset(params[f"{name}_feature"] for name in names[params["to"]])
+    return frozenset(params[f"{name}_feature"] for name in names[layout])
 
 
 def mix_of(view: View, path: str) -> Stage | None:
-    """Return the data.mix of the plan that the rows of a data folder come from."""
-    makers, _ = _up(view.maker, path, _rows_of)
-    return next((maker for maker in makers if maker.tool == "data.mix"), None)
+    """Return the stage that replays rows into those of a data folder, if one of the plan does."""
+    makers, _ = _up(view.maker, path, lambda one: _rows_of(one, view.tool_of(one)))
+    return next((maker for maker in makers if replays(view.tool_of(maker))), None)
+
+
+def replays(tool: Tool | None) -> bool:
+    """Say whether a tool mixes rows of another data set into those of a first."""
+    output = _data_output(tool)
+    return output is not None and output.replay is not None
+
+
+def data_parameter(view: View) -> str | None:
+    """Return the parameter that names the folder of a stage's rows, None where none does."""
+    if dataset_of(view.stage, view.tool):
+        return None
+    params = view.params
+    names = (one.name for one in view.tool.inputs if one.input_kind(params) == "data")
+    return next((name for name in names if params[name]), None)
 
 
 def data_of(view: View) -> DataSet | None:
-    """Return the data set a stage of mlx_lm.lora reads, None where it is not known."""
-    return None if view.params["hf_dataset"] else data_at(view, view.params["data"])
+    """Return the data set that a stage trains or tests on, None where it is not known."""
+    name = data_parameter(view)
+    return data_at(view, view.params[name]) if name else None
 
 
-def beneath(plan: Plan, path: str) -> str:
+def beneath(plan: Plan, path: str, catalog: Catalog) -> str:
     """Return the model from outside of the plan that a path is made of: it has its tokenizer."""
     names: set[str] = set()
     while (maker := plan.maker(path)) is not None and maker.name not in names:
         names.add(maker.name)
-        path = _source(maker) or path
+        path = _source(maker, catalog.get(maker.tool)) or path
     return path
 
 
@@ -204,9 +238,12 @@ def sensitivities_stage(view: View, path: str | None) -> Stage | None:
 
     mlx-lm puts it into the working directory, named after the model; no parameter says where.
     """
-    for stage in view.plan.of_tool("mlx_lm.dynamic_quant") if path else ():
-        if view.plan.place(stage) >= view.plan.place(view.stage):
-            return None
+    if not path or not path.endswith(_SENSITIVITIES):
+        return None
+    for stage in view.plan.stages[: view.plan.place(view.stage)]:
+        tool = view.tool_of(stage)
+        if tool is None or "sensitivities" not in tool.parameters:
+            continue
         own = stage.params["sensitivities"] is None
         if own and normal(str(path)) == _sensitivities(stage.params["model"]):
             return stage
@@ -214,7 +251,7 @@ def sensitivities_stage(view: View, path: str | None) -> Stage | None:
 
 
 def _sensitivities(model: str) -> str:
-    return f"{model.replace('/', '_')}_sensitivities.json"
+    return f"{model.replace('/', '_')}{_SENSITIVITIES}"
 
 
 def layout(data: DataSet, split: str, params: Mapping[str, Any]) -> str:
@@ -254,41 +291,44 @@ def _bits_in_name(path: str) -> int | None:
     return int(match[1]) if match[1] else 4 if match[2] else 8
 
 
-def _model_after(below: ModelFacts, maker: Stage) -> ModelFacts:
-    params = maker.params
-    why = f"stage '{maker.name}' makes it so"
-    match maker.tool:
-        case "mlx_lm.convert":
-            return _conversion(below, params, why)
-        case "mlx_lm.fuse" if params["dequantize"]:
-            return replace(below, quantized_bits=None)
-        case "mlx_lm.awq" | "mlx_lm.gptq":
-            return replace(below, quantized_bits=params["bits"], because=why)
-        case "mlx_lm.dwq" if not params["quantized_model"]:
-            return replace(below, quantized_bits=params["bits"], because=why)
-        case "mlx_lm.dynamic_quant":
-            return replace(below, quantized_bits=params["low_bits"], because=why)
-    return below
+def _model_output(tool: Tool | None) -> Output | None:
+    outputs = tool.outputs.values() if tool is not None else ()
+    return next((one for one in outputs if one.of and one.makes in {"model", "file"}), None)
 
 
-def _conversion(below: ModelFacts, params: Mapping[str, Any], why: str) -> ModelFacts:
-    below = replace(below, dtype=params["dtype"] or below.dtype)
-    if params["dequantize"]:
+def _merges(maker: Stage, tool: Tool | None) -> bool:
+    """Say whether a stage's model has an adapter in its weights, too."""
+    inputs = tool.inputs if tool is not None else ()
+    return any(one.input_kind(maker.params) == "adapter" for one in inputs)
+
+
+def _model_after(below: ModelFacts, maker: Stage, tool: Tool | None) -> ModelFacts:
+    """Return what is known of a model that is made of another, by the `precision` of its tool."""
+    output, params = _model_output(tool), maker.params
+    rule = output.precision if output else {}
+    if "dtype" in rule:
+        below = replace(below, dtype=params[rule["dtype"]] or below.dtype)
+    if "none" in rule and applies({"when": rule["none"]}, params):
         return replace(below, quantized_bits=None)
-    if not params["quantize"] or below.quantized_bits:
+    if "bits" not in rule or not applies(rule, params):
         return below
-    return replace(below, quantized_bits=_bits_of_convert(params), because=why)
+    if rule.get("once") and below.quantized_bits:  # (T85)
+        return below
+    bits = _bits(rule, params)
+    return replace(below, quantized_bits=bits, because=f"stage '{maker.name}' makes it so")
 
 
-def _bits_of_convert(params: Mapping[str, Any]) -> int:
-    """Return the bits a conversion asks for; of a mixture those that DoRA cannot take, if any."""
-    if params["quant_predicate"]:
-        mixed = [int(word) for word in params["quant_predicate"].split("_") if word.isdigit()]
+def _bits(rule: Mapping[str, Any], params: Mapping[str, Any]) -> int:
+    """Return the bits that are asked for; of a mixture those that DoRA cannot take, if any."""
+    mixture = params[rule["mixture"]] if "mixture" in rule else None
+    if mixture:
+        mixed = [int(word) for word in mixture.split("_") if word.isdigit()]
         return next((bits for bits in mixed if bits in UNEVEN), mixed[0])
-    return int(params["q_bits"] or MODES[params["q_mode"]][1])
+    return int(params[rule["bits"]] or MODES[params[rule["mode"]]][1])
 
 
-def _source(maker: Stage) -> str | None:
+def _source(maker: Stage, tool: Tool | None) -> str | None:
     """Return the model that a stage makes its own of, None where it makes none."""
-    names = _SOURCES.get(maker.tool, ())
+    output = _model_output(tool)
+    names = output.of if output else ()
     return next((maker.params[name] for name in names if maker.params[name]), None)

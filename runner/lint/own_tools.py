@@ -68,7 +68,7 @@ def precheck(
 def _inputs(plan: Plan, stage: Stage, run_only: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Return the stages that make what a stage reads, by parameter, and what is not there."""
     makers, absent = {}, []
-    for one in readings(stage, load.catalog()):
+    for one in readings(stage, load.catalog(plan.tools)):
         if one.parameter in run_only or one.kind == "model":
             continue
         maker = plan.maker(one.path, stage)

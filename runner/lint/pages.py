@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from importlib import import_module
 
+from runner.catalog.tools import Catalog
 from runner.lint.rule import FAMILIES, Rule, rules
 
 _HEAD = """\
@@ -16,25 +17,27 @@ may be meant. `allow: [slug]` on a stage silences a rule for that stage. The num
 Generated from `runner/lint/rules`: change it there."""
 
 
-def page() -> str:
+def page(catalog: Catalog) -> str:
     """Return docs/rules.md."""
-    return "\n".join((*_lines(), ""))
+    return "\n".join((*_lines(catalog), ""))
 
 
-def _lines() -> Iterator[str]:
+def _lines(catalog: Catalog) -> Iterator[str]:
     yield _HEAD
+    tools = [tool for name in catalog.names if (tool := catalog.get(name))]
     for family in FAMILIES:
         members = [rule for rule in rules().values() if rule.family == family]
         doc = import_module(f"runner.lint.rules.{family}").__doc__ or ""
         yield from ("", f"## {family.replace('_', ' ').capitalize()}", "", doc.strip())
         for rule in members:
-            yield from ("", *_rule(rule))
+            yield from ("", *_rule(rule, [one.name for one in tools if rule.slug in one.rules]))
 
 
-def _rule(rule: Rule) -> Iterator[str]:
+def _rule(rule: Rule, tools: list[str]) -> Iterator[str]:
     yield f"### {rule.slug}"
     yield ""
-    facts = [rule.severity, ", ".join(f"`{tool}`" for tool in rule.tools) or "every tool"]
+    looks_at = "every tool" if rule.general else ", ".join(f"`{tool}`" for tool in tools)
+    facts = [rule.severity, looks_at]
     yield " · ".join([*facts, *([", ".join(rule.traps)] if rule.traps else [])])
     yield ""
     yield rule.page

@@ -24,13 +24,13 @@ from runner.lint.facts import Finding
 from runner.plan.expectations import unknown_figures
 from runner.plan.inputs import readings
 from runner.plan.train_options import watch_data
-from runner.runs.warm_start import LIGHT
 from runner.system import files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from runner.catalog.project import Project
+    from runner.catalog.tools import Tool
     from runner.data import read as dataset
     from runner.data.rows import Encode, FolderReport
     from runner.lint import own_tools
@@ -115,9 +115,10 @@ def _own(
     own: Collection[str] = (),
 ) -> Iterator[tuple[Stage, own_tools.PrecheckResult]]:
     """Yield the stages of our own tools, each with what its tool says of it."""
+    catalog = load.catalog(plan.tools)
     for stage in stages:
-        tool = load.catalog().get(stage.tool)
-        if tool is not None and tool.main[0].startswith(LIGHT):
+        tool = catalog.get(stage.tool)
+        if tool is not None and tool.own:
             from runner.lint import own_tools  # most recipes have no such tool
 
             answer = own_tools.precheck(plan, stage, tool, rows=rows, workers=workers, own=own)
@@ -197,7 +198,8 @@ def _empty(stack: ExitStack) -> str:
 def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[FolderReading]:
     """Yield how a stage reads folders of this disk, nothing where it reads none."""
     params = stage.params
-    if stage.tool != "mlx_lm.lora":
+    tool = load.catalog(plan.tools).get(stage.tool)
+    if tool is None or not tool.reads_rows:
         return
     names = ("prompt", "completion", "chat", "text")
     model = str(params["model"])
@@ -222,11 +224,12 @@ def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
     A tool of ours says so itself.
     """
     hint = "allow this rule where that is meant"
-    tool = load.catalog().get(stage.tool)
-    if stage.tool != "mlx_lm.lora":
-        for reading in readings(stage, load.catalog()):
+    catalog = load.catalog(plan.tools)
+    tool = catalog.get(stage.tool)
+    if tool is None or not tool.reads_rows:
+        for reading in readings(stage, catalog):
             name, kind, path = reading.parameter, reading.kind, reading.path
-            if kind == "data" and tool is not None and not tool.main[0].startswith(LIGHT):
+            if kind == "data" and tool is not None and not tool.own:
                 why = f"no row of '{path}' was looked at: the hub's library loads them in the run"
                 yield Finding(parameter=name, message=why, hint=hint)
         return
@@ -257,8 +260,9 @@ def _prompts(
 ) -> None:
     """Add what is wrong with prompts, and expectations of categories that a file of them lacks."""
     ends: dict[str, Collection[str]] = {}
+    catalog = load.catalog(plan.tools)
     for stage in plan.stages:
-        for path in (path for kind, path in read_facts.reads(stage) if kind == "prompts"):
+        for path in (path for kind, path in read_facts.reads(stage, catalog) if kind == "prompts"):
             if not os.path.lexists(path):
                 continue
             from runner.tools.evaluate import prompts_file
@@ -286,9 +290,9 @@ def _prompts(
         for looked, finding in () if smoke or stage not in stages else chats.of_stage(plan, stage):
             (findings.template_refusals if looked else findings.gaps)[stage.name].append(finding)
     own = {path: names for path, names in ends.items() if here.holds(path)}
-    findings.problems += unknown_figures(plan, load.catalog(), own)
+    findings.problems += unknown_figures(plan, catalog, own)
     foreign = {path: names for path, names in ends.items() if path not in own}
-    unnamed = unknown_figures(plan, load.catalog(), foreign)
+    unnamed = unknown_figures(plan, catalog, foreign)
     findings.problems += (replace(one, hint="") for one in unnamed)
 
 
@@ -298,6 +302,7 @@ def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
     Those a tool for data makes are its own sources' rows.
     """
     waiting, visits = [(path, False)], set()
+    catalog = load.catalog(plan.tools)
     while waiting:
         path, mixed = waiting.pop()
         if (path, mixed) in visits:
@@ -306,9 +311,14 @@ def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
         maker = plan.maker(path)
         if maker is None and RUN_DIR not in path and files.is_folder(Path(path)):
             yield path, mixed
-        elif maker is not None and maker.tool.startswith("data."):
-            sources = read_facts.reads(maker, inside=True)
+        elif maker is not None and (tool := catalog.get(maker.tool)) and _passes_rows(tool):
+            sources = read_facts.reads(maker, catalog, inside=True)
             waiting += reversed([(source, True) for kind, source in sources if kind == "data"])
+
+
+def _passes_rows(tool: Tool) -> bool:
+    """Say whether the rows a tool makes are those of its sources."""
+    return tool.own and any(tool.makes("data"))
 
 
 def _check(

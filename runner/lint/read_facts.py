@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.base.constants import RUN_DIR
 from runner.catalog import load
+from runner.catalog.tools import Catalog, Tool
 from runner.lint.facts import Adapter, DataSet, DiskFacts, ModelFacts
 from runner.lint.lineage import beneath, data_behind
 from runner.lint.read_adapter import read_adapter
@@ -18,7 +19,7 @@ from runner.plan.model import Plan, Stage
 from runner.system import files, machine, reader
 
 Json = dict[str, Any]
-PACKAGES = ("mlx-lm", "huggingface-hub")
+HUB = "huggingface-hub"
 SPLITS = ("train", "valid", "test")
 
 
@@ -31,8 +32,9 @@ def look(plan: Plan, hub: Path | None = None) -> DiskFacts:
     beside: set[str] = set()
     existing: set[str] = set()
     unreachable: dict[str, str] = {}
+    catalog = load.catalog(plan.tools)
     for stage in plan.stages:
-        for kind, path in reads(stage):
+        for kind, path in reads(stage, catalog):
             folder = folder_of(path, hub) if kind == "model" else Path(path)
             if not _there(path):
                 absent.add(path)
@@ -44,9 +46,12 @@ def look(plan: Plan, hub: Path | None = None) -> DiskFacts:
             elif kind == "model" and folder and path not in models:
                 facts = read_model(path, folder)
                 models |= {path: facts} if facts else {}
-        existing |= {path for path in _writes(stage) if _holds_files(path)}
-        unreachable |= {path: why for path in _writes(stage) if (why := _unreachable(path, plan))}
-    packages = {name: version for name in PACKAGES if (version := machine.installed(name))}
+        writes = [*_writes(stage, catalog.get(stage.tool))]
+        existing |= {path for path in writes if _holds_files(path)}
+        unreachable |= {path: why for path in writes if (why := _unreachable(path, plan))}
+    tools = filter(None, (catalog.get(stage.tool) for stage in plan.stages))
+    names = {HUB, *(tool.distribution for tool in tools if tool.distribution)}
+    packages = {name: version for name in sorted(names) if (version := machine.installed(name))}
     return DiskFacts(
         adapters=adapters,
         data=data,
@@ -65,23 +70,26 @@ def places(plan: Plan, hub: Path) -> set[tuple[str, str]]:
     Of a ``folder`` only what stands in it matters, of a ``place`` all that is below it.
     """
     places: set[tuple[str, str]] = set()
+    catalog = load.catalog(plan.tools)
     for stage in plan.stages:
-        for kind, path in reads(stage):
+        for kind, path in reads(stage, catalog):
             places.add(("place", path))
             above = kind in {"data", "model"} and "/" in path and not _there(path)
             if above or kind == "file":  # an adapter's configuration stands beside it
                 places.add(("folder", str(Path(path).parent)))
         if isinstance(stage.params.get("model"), str):
-            for model in {stage.params["model"], beneath(plan, stage.params["model"])}:
+            for model in {stage.params["model"], beneath(plan, stage.params["model"], catalog)}:
                 places.add(("place", str(_repository(model, hub))))
                 places |= set() if RUN_DIR in model else {("place", model)}
-        places |= {("place", path) for path in _writes(stage)}
+        places |= {("place", path) for path in _writes(stage, catalog.get(stage.tool))}
     return places
 
 
 def models(plan: Plan, hub: Path | None = None) -> dict[str, ModelFacts]:
     """Return what is on disk of the models a plan reads; rows are not counted for it."""
-    paths = {path for stage in plan.stages for kind, path in reads(stage) if kind == "model"}
+    catalog = load.catalog(plan.tools)
+    named = (one for stage in plan.stages for one in reads(stage, catalog))
+    paths = {path for kind, path in named if kind == "model"}
     by_path = {}
     for path in paths:
         folder = folder_of(path, hub)
@@ -102,9 +110,9 @@ def folder_of(model: str, hub: Path | None) -> Path | None:
     return Path(model) if _there(model) else _cache_folder(model, hub)
 
 
-def reads(stage: Stage, *, inside: bool = False) -> Iterator[tuple[str, str]]:
+def reads(stage: Stage, catalog: Catalog, *, inside: bool = False) -> Iterator[tuple[str, str]]:
     """Yield the paths a stage reads: kind, path; those `inside` the run only where asked for."""
-    for one in readings(stage, load.catalog()):
+    for one in readings(stage, catalog):
         if inside or RUN_DIR not in one.path:
             yield one.kind, one.path
 
@@ -205,9 +213,8 @@ def _repository(name: str, hub: Path) -> Path:
     return hub / f"models--{name.replace('/', '--')}"
 
 
-def _writes(stage: Stage) -> Iterator[str]:
+def _writes(stage: Stage, tool: Tool | None) -> Iterator[str]:
     """Yield the paths a stage can write that the recipe names."""
-    tool = load.catalog().get(stage.tool)
     for output in tool.outputs.values() if tool else ():
         value = stage.params.get(output.param) if output.param else None
         if isinstance(value, str) and value and RUN_DIR not in value:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from runner.base.problems import Mark, Problem, as_yaml, sort_problems
-from runner.catalog.tools import Catalog, Tool
+from runner.catalog.tools import Catalog, Output, Tool
 from runner.lint.facts import DiskFacts, Finding
 from runner.plan.blame import nearest
 from runner.plan.compile import Compilation
@@ -21,6 +21,7 @@ from runner.plan.inheritance import Draft
 from runner.plan.inputs import FILES, Reading, readings
 from runner.plan.model import Plan, Stage
 from runner.plan.resolve import Resolver
+from runner.plan.training import Training, training
 from runner.provenance.origins import dependencies
 from runner.recipe.node import Node, locate
 
@@ -44,6 +45,8 @@ FAMILIES = (
 class View(Struct, frozen=True, kw_only=True, eq=False):
     """What a rule sees: a stage, its tool, what the recipe says of it, the plan, the files.
 
+    `catalog` has the tools of the other stages.
+
     `explicit` are the parameters that the recipe says, dotted, mappings beside what is inside them;
     `inputs` are the paths the stage reads, without what need not be one.
     """
@@ -52,6 +55,7 @@ class View(Struct, frozen=True, kw_only=True, eq=False):
     tool: Tool
     explicit: frozenset[str]
     plan: Plan
+    catalog: Catalog
     facts: DiskFacts = field(default_factory=DiskFacts)
     inputs: tuple[Reading, ...] = ()
 
@@ -62,17 +66,31 @@ class View(Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def trains(self) -> bool:
-        """Whether this stage is a training of mlx_lm.lora."""
-        return trains(self.stage)
+        """Whether this stage is a training."""
+        return self.tool.is_training(self.params)
+
+    @property
+    def training(self) -> Training | None:
+        """The numbers of this stage's training; None where it does not train."""
+        return training(self.stage, self.tool)
+
+    def tool_of(self, stage: Stage | None) -> Tool | None:
+        """Return the tool of a stage of the plan."""
+        return self.catalog.get(stage.tool) if stage is not None else None
+
+    def makes_adapter(self, stage: Stage) -> bool:
+        """Say whether a stage of the plan makes an adapter."""
+        return adapter_output(stage, self.tool_of(stage)) is not None
 
     def maker(self, path: str | None) -> Stage | None:
         """Return the stage of the plan that makes `path`, or the folder it lies in."""
         return self.plan.maker(path, self.stage)
 
 
-def trains(stage: Stage) -> bool:
-    """Say whether a stage is a training of mlx_lm.lora."""
-    return stage.tool == "mlx_lm.lora" and bool(stage.params["train"])
+def adapter_output(stage: Stage, tool: Tool | None) -> Output | None:
+    """Return the output of a stage that is an adapter, None where it makes none."""
+    candidates = tool.makes("adapter") if tool is not None else ()
+    return next((one for one in candidates if one.name in stage.outputs), None)
 
 
 Check = Callable[[View], Iterator[Finding]]
@@ -81,12 +99,12 @@ Check = Callable[[View], Iterator[Finding]]
 class Rule(Struct, frozen=True, kw_only=True):
     """A registered rule; `traps` are the numbers of the facts it stands for, as T28.
 
-    `tools` are those it looks at; none means all.
+    A `general` one looks at every stage, another one at those of tools whose files name it.
     """
 
     slug: str
     severity: Severity
-    tools: tuple[str, ...]
+    general: bool
     traps: tuple[str, ...]
     check: Check
 
@@ -110,14 +128,12 @@ class Rule(Struct, frozen=True, kw_only=True):
 _RULES: dict[str, Rule] = {}
 
 
-def rule(
-    severity: Severity, *traps: str, tools: tuple[str, ...] = ("mlx_lm.lora",)
-) -> Callable[[Check], Check]:
-    """Register a rule function for the stages of `tools`; an empty tuple means every tool."""
+def rule(severity: Severity, *traps: str, general: bool = False) -> Callable[[Check], Check]:
+    """Register a rule function, for every stage or for those of tools whose files name it."""
 
     def register(check: Check) -> Check:
         slug = check.__name__.replace("_", "-")
-        _RULES[slug] = Rule(slug=slug, severity=severity, tools=tools, traps=traps, check=check)
+        _RULES[slug] = Rule(slug=slug, severity=severity, general=general, traps=traps, check=check)
         return check
 
     return register
@@ -133,9 +149,9 @@ def rules() -> Mapping[str, Rule]:
 
 def examine(view: View) -> Iterator[tuple[Rule, Finding]]:
     """Yield what the rules find in one stage; rules it allows keep silent."""
-    tool, allowed = view.stage.tool, view.stage.allow
+    named, allowed = frozenset(view.tool.rules), view.stage.allow
     for one in rules().values():
-        if (not one.tools or tool in one.tools) and one.slug not in allowed:
+        if (one.general or one.slug in named) and one.slug not in allowed:
             for finding in one.check(view):
                 yield one, finding
 
@@ -155,6 +171,7 @@ def views(
                 tool=tool,
                 explicit=explicit,
                 plan=compilation.plan,
+                catalog=catalog,
                 facts=facts or DiskFacts(),
                 inputs=inputs,
             )

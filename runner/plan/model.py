@@ -53,7 +53,8 @@ class Stage(Struct, frozen=True, kw_only=True):
 class Plan(Struct, frozen=True, kw_only=True, dict=True):
     """What will run: stages in order, environment variables they all get, and where it is from.
 
-    `track` are the trackers that are told of it, with their options.
+    `track` are the trackers that are told of it, with their options; `tools` the files of tools
+    that the recipe names, by the names of these.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
     vars: Mapping[str, Any] = field(default_factory=dict)
     track: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     smoke: bool = False
+    tools: Mapping[str, Json] = field(default_factory=dict)
 
     def stage(self, name: str) -> Stage:
         """Return the stage called `name`; raises KeyError."""
@@ -148,7 +150,8 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
 
     def as_dict(self) -> Json:
         """Return the plan as JSON-ready values, which are the plan's own."""
-        return {**asdict(self), "stages": [stage.as_dict() for stage in self.stages]}
+        values = {**asdict(self), "stages": [stage.as_dict() for stage in self.stages]}
+        return {key: value for key, value in values.items() if key != "tools" or value}
 
 
 def bind(value: Any, folder: str) -> Any:

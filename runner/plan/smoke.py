@@ -18,7 +18,7 @@ from runner.catalog.tools import Catalog, Parameter, Tool, applies, branches, co
 from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage
 from runner.plan.staging import relocate_path
-from runner.plan.training_math import least_iterations
+from runner.plan.training import training
 
 Json = dict[str, Any]
 MAX_ITERATIONS = 12
@@ -152,10 +152,12 @@ def _shrink_stage(
             value = model
             after = (MODEL_STAGE, *after) if MODEL_STAGE not in after else after
         params[parameter.name] = value
-    if stage.params.get("train") and "iters" in params:
-        least = min(stage.params["iters"], least_iterations(params))
-        params["iters"] = max(params["iters"], least)
-    return replace(stage, params=params, after=after)
+    smaller, before = replace(stage, params=params, after=after), training(stage, tool)
+    one = training(smaller, tool)
+    if before is None or one is None or tool.trains is None:
+        return smaller
+    least = max(one.iterations, min(before.iterations, one.least))
+    return replace(smaller, params={**params, tool.trains.iterations: least})
 
 
 def _outside_model(

@@ -34,16 +34,6 @@ def _decay(schedule: Mapping[str, Any], step: int) -> float:
     raise ValueError(schedule["name"])
 
 
-def least_iterations(params: Mapping[str, Any]) -> int:
-    """Return how many iterations it takes until a training has really learned something.
-
-    Two updates past the warm-up: the first of all runs at warmup_init, which is 0 by default.
-    """
-    schedule = params["lr_schedule"]
-    warmup = schedule["warmup"] if schedule else 0
-    return (int(warmup) + 2) * int(params["grad_accumulation_steps"])
-
-
 def updates(params: Mapping[str, Any]) -> int:
     """Return how many optimizer updates a training makes; a rest is never applied (T36)."""
     return int(params["iters"]) // int(params["grad_accumulation_steps"])

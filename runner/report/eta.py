@@ -1,11 +1,12 @@
 """How long a run will go on, from what its trainings have shown so far."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from runner.plan.model import Stage
+from runner.plan.training import Training
 
 FEW = 10
 """So many iterations are heard of before a speed is believed."""
@@ -19,8 +20,8 @@ class Outlook:
     nothing of its time: it is left out.
     """
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
-        self._stages = {stage.name: stage for stage in stages if rows(stage)}
+    def __init__(self, trainings: Mapping[str, Training]) -> None:
+        self._trainings = dict(trainings)
         self._done: dict[str, int] = {}
         self._pace = _Pace(stage="")
         self._validation = 0.0
@@ -33,32 +34,37 @@ class Outlook:
             self._validation = float(time)
         if event.get("event") != "train" or not isinstance(iteration, int):
             return
+        training = self._trainings.get(stage.name)
         before = self._done.get(stage.name)
         self._done[stage.name] = iteration
-        if before is None or iteration <= before:  # a retry begins again
+        if training is None or before is None or iteration <= before:  # a retry begins again
             return
         if isinstance(speed, int | float) and speed > 0:
             pace = self._pace if self._pace.stage == stage.name else _Pace(stage=stage.name)
             step = iteration - before
-            self._pace = pace.after(step, step * _batch(stage), step / speed)
+            self._pace = pace.after(step, step * (training.batch or 1), step / speed)
 
     def drop(self, stage: Stage) -> None:
         """Take in that a stage has ended, or is skipped."""
-        self._stages.pop(stage.name, None)
+        self._trainings.pop(stage.name, None)
 
     def of(self, stage: Stage) -> float | None:
         """Return the seconds that remain of a stage, None where nothing is known of them."""
-        if self._pace.iterations < FEW or stage.name not in self._stages:
+        return self._of(stage.name)
+
+    def _of(self, name: str) -> float | None:
+        training = self._trainings.get(name)
+        if self._pace.iterations < FEW or training is None:
             return None
-        done = self._done.get(stage.name, 0)
-        remain = rows(stage) - done * _batch(stage)
-        validations = _validations(stage, done) * self._validation
+        done = self._done.get(name, 0)
+        remain = training.rows - done * (training.batch or 1)
+        validations = _validations(training, done) * self._validation
         return max(0.0, remain) * self._pace.seconds / self._pace.rows + validations
 
     @property
     def seconds_left(self) -> float | None:
         """The seconds that remain, None where nothing is known or no training is left."""
-        each = [self.of(stage) for stage in self._stages.values()]
+        each = [self._of(name) for name in self._trainings]
         parts = [seconds for seconds in each if seconds is not None]
         return sum(parts) if parts else None
 
@@ -81,18 +87,9 @@ class _Pace(Struct, frozen=True, kw_only=True):
         )
 
 
-def _validations(stage: Stage, done: int) -> int:
+def _validations(training: Training, done: int) -> int:
     """Return how often a training validates after an iteration: every so often, and at its end."""
-    iters, every = stage.params["iters"], stage.params.get("steps_per_eval") or 0
+    iters, every = training.iterations, training.validations
     if not every or done >= iters:
         return 0
     return int(iters // every - done // every + bool(iters % every) + (done < 1 < every))
-
-
-def rows(stage: Stage) -> float:
-    """Return how many rows a training goes through, 0 for a stage that is none."""
-    return stage.params["iters"] * _batch(stage) if stage.params.get("train") else 0
-
-
-def _batch(stage: Stage) -> float:
-    return float(stage.params.get("batch_size") or 1)

@@ -33,7 +33,7 @@ def gather(manifest: Manifest, *, most: int = MOST) -> Report:
     ran = [(stage.name, events(folder / stage.name)) for stage in manifest.plan.stages]
     return report(
         manifest,
-        load.catalog(),
+        load.catalog(manifest.plan.tools),
         audits,
         curves(ran, most),
         (_text(folder / "commands.sh"), _text(folder / "recipe.yaml"), _text(folder / NOTES)),

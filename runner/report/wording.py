@@ -8,6 +8,7 @@ from runner.base.formatting import duration, figure
 from runner.base.visible import code, markdown
 from runner.plan import train_options
 from runner.plan.model import Stage
+from runner.plan.training import Training
 from runner.runs.audit import summary
 from runner.runs.decisions import FIRST, Action
 from runner.runs.manifest import Manifest, StageRecord, State
@@ -29,14 +30,16 @@ def begins(manifest: Manifest, actions: Sequence[Action]) -> str:
     return f"{manifest.plan.name}: {stages}, in {visible.line(manifest.folder)}"
 
 
-def metric(stage: Stage, event: Mapping[str, Any], remaining: float | None = None) -> str:
+def metric(
+    training: Training | None, event: Mapping[str, Any], remaining: float | None = None
+) -> str:
     """Return one metric event as a line; `remaining` are the seconds the stage still takes."""
-    iters = stage.params.get("iters")
+    of = f"/{training.iterations}" if training else ""
     match event.get("event"):
         case "train":
             memory = event.get("peak_memory")
             parts = [
-                f"iteration {event['iteration']}/{iters}",
+                f"iteration {event['iteration']}{of}",
                 f"train loss {figure('train_loss', event.get('train_loss'))}",
                 f"learning rate {figure('learning_rate', event.get('learning_rate'))}",
                 f"{figure('tokens_per_second', event.get('tokens_per_second'))} tokens/s",
@@ -48,7 +51,7 @@ def metric(stage: Stage, event: Mapping[str, Any], remaining: float | None = Non
             return ", ".join(parts)
         case "val":
             loss = figure("val_loss", event.get("val_loss"))
-            return f"iteration {event.get('iteration')}/{iters}, validation loss {loss}"
+            return f"iteration {event.get('iteration')}{of}, validation loss {loss}"
         case "test":
             loss = figure("test_loss", event.get("test_loss"))
             return f"test loss {loss}, perplexity {figure('test_ppl', event.get('test_ppl'))}"

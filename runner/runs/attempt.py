@@ -17,6 +17,7 @@ from runner.plan import launch
 from runner.plan.expectations import judge
 from runner.plan.model import Plan, Stage, bind
 from runner.plan.staging import relocate
+from runner.plan.training import training
 from runner.runs import checkpoints, failures, history, signals
 from runner.runs import checkpoints as states
 from runner.runs import manifest as manifests
@@ -153,7 +154,8 @@ class Attempt:
         """Return where a training goes on, None where it starts over; say what is not known yet."""
         identity = Identity(parts=record.identity).digest
         state, why = checkpoints.look(self.place, identity, thorough=True)
-        text = states.goes_on(state, self.stage) if state else states.starts_over(why)
+        numbers = training(self.stage, self.tool)
+        text = states.goes_on(state, numbers) if state else states.starts_over(why)
         if state is None or record.attempts > 1:
             hear({"event": "said", "text": text})
         return state

@@ -10,8 +10,8 @@ from msgspec.structs import asdict
 
 from runner.base.problems import listing
 from runner.base.values import read_as
-from runner.plan.model import Stage
 from runner.plan.staging import PART
+from runner.plan.training import Training
 from runner.runs import digests
 from runner.system import files, machine
 
@@ -59,11 +59,13 @@ def unlike(saved: SavedState, identity: str, packages: Mapping[str, str]) -> str
     return f"{listing(other)} is another release" if other else ""
 
 
-def goes_on(saved: SavedState, stage: Stage) -> str:
+def goes_on(saved: SavedState, training: Training | None) -> str:
     """Return from where a training goes on: iterations done and left, and the updates made."""
-    iters, done = stage.params["iters"], saved.iteration
-    update = done // stage.params["grad_accumulation_steps"]
-    what = "the schedule" if stage.params["lr_schedule"] else "the optimizer"
+    done = saved.iteration
+    if training is None:
+        return f"goes on after iteration {done}"
+    iters, update = training.iterations, done // training.accumulation
+    what = "the schedule" if training.schedule else "the optimizer"
     rest = f"{iters - done} remain, {what} at update {update}"
     return f"goes on after iteration {done} of {iters}: {rest}"
 

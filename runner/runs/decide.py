@@ -13,6 +13,7 @@ from runner.catalog.tools import Catalog, Tool
 from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage, bind
 from runner.plan.order import gap
+from runner.plan.training import training
 from runner.recipe.template import expressions
 from runner.runs import checkpoints, digests
 from runner.runs import checkpoints as states
@@ -43,7 +44,7 @@ def decide(
     from one that would not run and has no result.
     """
     records = {record.name: record for record in before.stages} if before else {}
-    versions = machine.packages() | {"run_recipe": "1"}
+    versions = machine.packages(distributions(plan, catalog)) | {"run_recipe": "1"}
     identity_of = identities(plan, catalog, versions, _inputs(plan, catalog, runs))
     damaged = {}
     for stage in plan.stages:
@@ -56,7 +57,7 @@ def decide(
     if before is not None:
         again = {action.stage for action in actions if action.do == "run"}
         actions = [
-            _with_state(one, plan.stage(one.stage), identity_of, before, again)
+            _with_state(one, plan.stage(one.stage), catalog, identity_of, before, again)
             if one.do == "run" and was_cut_off(records.get(one.stage))
             else one
             for one in actions
@@ -66,6 +67,13 @@ def decide(
     if missing is not None:
         raise RecipeError(*missing)
     return decision
+
+
+def distributions(plan: Plan, catalog: Catalog) -> list[str]:
+    """Return the packages that a plan's tools come with."""
+    tools = (catalog.get(stage.tool) for stage in plan.stages)
+    names = {tool.distribution for tool in tools if tool and tool.distribution and not tool.own}
+    return sorted(names)
 
 
 def _doubts(plan: Plan, before: Plan) -> set[str]:
@@ -82,6 +90,7 @@ def _doubts(plan: Plan, before: Plan) -> set[str]:
 def _with_state(
     action: Action,
     stage: Stage,
+    catalog: Catalog,
     identity_of: Mapping[str, Identity],
     before: Manifest,
     again: Collection[str],
@@ -94,7 +103,8 @@ def _with_state(
     state, why = checkpoints.look(place, identity_of[stage.name].digest, thorough=False)
     if remade:
         state, why = None, f"stage {remade[0]} runs again"
-    text = states.goes_on(state, stage) if state else states.starts_over(why)
+    numbers = training(stage, catalog.get(stage.tool))
+    text = states.goes_on(state, numbers) if state else states.starts_over(why)
     return replace(action, cause=f"{action.cause}; {text}")
 
 
@@ -157,19 +167,27 @@ def ready(plan: Plan, catalog: Catalog, decision: Decision) -> None:
 def _require_modules(stage: Stage, catalog: Catalog) -> None:
     tool = tool_of(stage, catalog)
     module = tool.main[0].partition(".")[0]
-    if not module.startswith("mlx") and stage.tool != "model.tiny":
-        return
-    few = few_files(machine.files()) if module == "mlx_lm" else ""
+    heavy = module.startswith("mlx")
+    few = few_files(machine.files()) if heavy else ""
     if few:
         raise UnfitError(f"stage '{stage.name}' runs {stage.tool}: {few}", MORE_FILES)
     reporters = str(stage.params.get("report_to") or "").split(",")
     rows = ["datasets"] if "dataset" in {one.kind for one in readings(stage, catalog)} else []
-    modules = ("mlx", module, *tool.needs, *rows, *reporters)
+    modules = (*(("mlx",) if heavy else ()), module, *tool.needs, *rows, *reporters)
     absent = [name for name in modules if name and not machine.importable(name)]
     if absent:
         why = f"stage '{stage.name}' runs {stage.tool}, and {absent[0]} is not installed here"
-        mlx = absent[0].startswith("mlx")
-        raise UnfitError(why, machine.how_to_install() if mlx else f"pip install {absent[0]}")
+        raise UnfitError(why, _how_to_install(absent[0], module, tool))
+
+
+def _how_to_install(absent: str, module: str, tool: Tool) -> str:
+    if absent in {"mlx", "mlx_lm"}:
+        return machine.how_to_install()
+    if absent != module:
+        return f"pip install {absent}"
+    if tool.distribution:
+        return f"pip install {tool.distribution}"
+    return f"its file names the module {absent}: put that where Python finds it"
 
 
 def tool_of(stage: Stage, catalog: Catalog) -> Tool:

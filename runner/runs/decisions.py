@@ -186,10 +186,9 @@ def _own(value: Any, stage: Stage) -> bool:
 
 
 def _version(tool: Tool, versions: Mapping[str, str]) -> str:
-    package = {"mlx_lm": "mlx-lm", "huggingface_hub": "huggingface-hub"}.get(
-        tool.main[0].partition(".")[0], "run_recipe"
-    )
-    return f"{package} {versions.get(package, '?')}"
+    if tool.own or tool.distribution is None:
+        return f"run_recipe {versions.get('run_recipe', '?')}"
+    return f"{tool.distribution} {versions.get(tool.distribution, '?')}"
 
 
 def _short(value: Any, width: int = 32) -> str:

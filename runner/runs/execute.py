@@ -27,7 +27,8 @@ def execute(job: Job, decision: Decision, ahead: WarmStart, reporter: Reporter) 
 
     Raises RecipeError before anything is made where the run cannot work.
     """
-    plan, catalog, before = job.plan, load.installed_catalog(), job.before
+    plan, before = job.plan, job.before
+    catalog = load.installed_catalog(plan.tools)
     if before is not None and idle_resume.done(plan, before, decision):
         return idle_resume.tell(before, decision, reporter)
     ready(plan, catalog, decision)

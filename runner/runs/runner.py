@@ -22,7 +22,7 @@ from runner.command.script import script
 from runner.plan.model import Stage
 from runner.runs import history, signals
 from runner.runs.attempt import Attempt, Ending
-from runner.runs.decide import tool_of
+from runner.runs.decide import distributions, tool_of
 from runner.runs.decisions import Action, Identity, was_cut_off
 from runner.runs.job import Job
 from runner.runs.journal import Journal
@@ -62,7 +62,7 @@ class Run:
             id=folder.name,
             folder=str(folder),
             plan=plan,
-            facts=machine.facts(),
+            facts=machine.facts(distributions(plan, catalog)),
             stages=records,
             state=State.RUNNING,
             started=start,

@@ -1,8 +1,8 @@
 """The child of the next stage, started early: it imports its tool, and waits until it is told.
 
 At most one waits while a stage runs; before the first one runs, the second's starts as well. None
-is started for a stage that may be skipped, and none on one core, where it would only take time from
-the stage that runs.
+is started for a stage that may be skipped, none for a tool of our own, which starts faster than
+waiting is worth, and none on one core, where it would only take time from the stage that runs.
 """
 
 import os
@@ -12,15 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runner.base.constants import UTF8
-from runner.catalog.tools import Catalog
+from runner.catalog.tools import Catalog, Tool
 from runner.plan.model import Plan, Stage
 from runner.runs import history
 from runner.runs.job import Job
 from runner.runs.process import Child
 from runner.system import machine
-
-# Tools of our own start faster than waiting for them is worth.
-LIGHT = "runner."
 
 
 class WarmStart:
@@ -66,14 +63,18 @@ class WarmStart:
         return {**os.environ, **plain, **watch, **self.plan.env}
 
     def _worth(self, stage: Stage) -> bool:
-        return not stage.launch and not self._modules(stage)[0].startswith(LIGHT)
+        return not stage.launch and not self._tool(stage).own
 
-    def _modules(self, stage: Stage) -> list[str]:
+    def _tool(self, stage: Stage) -> Tool:
         tool = self.catalog.get(stage.tool)
         if tool is None:
             raise KeyError(stage.tool)
-        watch = [f"runner.worker.{tool.watch}"] if tool.watch else []
-        return [tool.main[0], *watch]
+        return tool
+
+    def _modules(self, stage: Stage) -> list[str]:
+        tool = self._tool(stage)
+        observer = [f"runner.worker.{tool.observer}"] if tool.observer else []
+        return [tool.main[0], *observer]
 
     def _spawn(self, stage: Stage) -> Child:
         words = [*command(self.folder, stage.name), "--wait", *self._modules(stage)]

@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from importlib import util
@@ -34,8 +35,11 @@ Json = dict[str, Any]
 PACKAGES = ("mlx", "mlx-lm", "transformers", "huggingface-hub", "PyYAML")
 
 
-def facts() -> Json:
-    """Return what a manifest keeps of the machine; nothing secret, nothing that identifies it."""
+def facts(more: Iterable[str] = ()) -> Json:
+    """Return what a manifest keeps of the machine; nothing secret, nothing that identifies it.
+
+    `more` are distributions whose releases are kept, too.
+    """
     return {
         "run_recipe": __version__,
         "python": platform.python_version(),
@@ -43,13 +47,14 @@ def facts() -> Json:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "pid": os.getpid(),
-        "packages": packages(),
+        "packages": packages(more),
     }
 
 
-def packages() -> dict[str, str]:
+def packages(more: Iterable[str] = ()) -> dict[str, str]:
     """Return the releases that a run depends on, by the names of their distributions."""
-    return {name: version for name in PACKAGES if (version := installed(name))}
+    names = dict.fromkeys((*PACKAGES, *more))
+    return {name: version for name in names if (version := installed(name))}
 
 
 @cache

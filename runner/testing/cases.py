@@ -130,7 +130,7 @@ def commands(recipe: str, inputs: Inputs) -> CommandLock:
     if suite is not None and suite.problems:
         raise InvalidRecipeError(suite.problems, {suite.file: suite.text})
     plan = _plan(recipe, inputs)[1]
-    return CommandLock(script=script(plan, load.catalog()), plan=plan_lock.dump(plan))
+    return CommandLock(script=script(plan, load.catalog(plan.tools)), plan=plan_lock.dump(plan))
 
 
 def changes(recipe: str, inputs: Inputs, before: CommandLock, after: CommandLock) -> list[str]:
@@ -158,15 +158,15 @@ def _words(before: str, after: str, plan: Plan) -> Iterator[str]:
     changes = [
         diff.Change(stage=stage.name, name=names.get(word, word), old=old, new=new)
         for stage in plan.stages
-        for names in [_flags(stage)]
+        for names in [_flags(stage, plan)]
         for word, old, new in diff.pairs(was.get(stage.name, {}), now.get(stage.name, {}))
     ]
     yield from text.lines(diff.Difference(changes=tuple(changes)))
 
 
-def _flags(stage: Stage) -> Mapping[str, str]:
+def _flags(stage: Stage, plan: Plan) -> Mapping[str, str]:
     """Return what a stage's tool calls the parameters behind its flags."""
-    tool = load.catalog().get(stage.tool)
+    tool = load.catalog(plan.tools).get(stage.tool)
     return {one.flag: one.name for one in tool.parameters.values() if one.flag} if tool else {}
 
 

@@ -33,8 +33,8 @@ def host(folder: str, name: str) -> int:
         importlib.import_module("runner.worker.train_hooks").install(this, identity)
     _watch_parser(this)
     main = getattr(importlib.import_module(module), function)
-    if tool.watch:
-        importlib.import_module(f"runner.worker.{tool.watch}").install(this)
+    if tool.observer:
+        importlib.import_module(f"runner.worker.{tool.observer}").install(this)
     _call(main)
     this.hold("end")
     if this.first:
@@ -47,7 +47,7 @@ def stage_of(folder: str, name: str) -> tuple[Observer, Mapping[str, Any]]:
     manifest = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
     plan = read_as(manifest["plan"], Plan)
     stage = plan.stage(name)
-    tool = load.installed_catalog().get(stage.tool)
+    tool = load.installed_catalog(plan.tools).get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
     moves = Places(Path(folder), stage).parts()

@@ -8,6 +8,9 @@ from runner.system import files as disk
 from runner.worker import weights
 from runner.worker.observer import Observer, OutputError
 
+WEIGHTS = "adapters.safetensors"
+TRAINABLE = "trainable_parameters"
+
 
 def check(host: Observer) -> None:
     """Look at every output of a stage. Raises OutputError."""
@@ -20,11 +23,11 @@ def check(host: Observer) -> None:
         for file in files:
             if file.suffix == ".safetensors":
                 weights.header(file)
-        if name == "model":
-            weights.look(path, host)
-    adapter = host.stage.outputs.get("adapter_file")
-    if adapter:
-        _adapter(Path(bind(adapter, host.folder)), host)
+        kind = host.tool.outputs[name]
+        if kind.makes == "model":
+            weights.look(path, host, kind)
+        elif kind.makes == "adapter":
+            _adapter(path / WEIGHTS, host)
     for ending in host.endings:
         ending()
     host.end()
@@ -34,14 +37,17 @@ def _adapter(file: Path, host: Observer) -> None:
     """Check that an adapter's tensors are finite, and that training changed them (T44, T71)."""
     import mlx.core as mx
 
+    if not file.exists():
+        why = f"{file} was not made"
+        raise OutputError(why)
     weights.finite(file)
     tensors: Any = mx.load(str(file))
     grown = [tensor for name, tensor in tensors.items() if name.endswith("lora_b")]
     if grown and not any(mx.any(tensor != 0).item() for tensor in grown):
         why = f"{file}: every lora_b is still zero, so nothing was trained"
         raise OutputError(why)
-    size, trainable = sum(t.size for t in tensors.values()), host.observed["trainable_parameters"]
-    if size != trainable:
+    size, trainable = sum(t.size for t in tensors.values()), host.observed.get(TRAINABLE)
+    if trainable is not None and size != trainable:
         why = f"{file} holds {size:,} numbers, and {trainable:,} were trained"
         raise OutputError(why)
     _check_rank(file, tensors)

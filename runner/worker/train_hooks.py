@@ -9,6 +9,7 @@ from runner.catalog import load
 from runner.command.argv import options
 from runner.plan.model import bind
 from runner.plan.train_options import line
+from runner.plan.training import training
 from runner.runs import checkpoints
 from runner.runs import checkpoints as states
 from runner.system import files, printer
@@ -45,6 +46,6 @@ def _state(host: Observer, identity: str) -> TrainingState:
     folder = checkpoints.place(host.place)
     before = states.read_note(files.read_json(folder / checkpoints.NOTE))
     if before is not None:
-        printer.show(states.goes_on(before, host.stage))
+        printer.show(states.goes_on(before, training(host.stage, host.tool)))
         host.observed["went_on_after_iteration"] = before.iteration
     return TrainingState(folder=folder, identity=identity, metrics=host.metrics.path, before=before)

@@ -144,7 +144,7 @@ class _FusedWeights:
 
         self.quantization = quantization(folder)
         self.tensors: dict[str, Any] = {}
-        for file in shards(folder, host):
+        for file in shards(folder, host.tool.outputs["model"]):
             read: Any = mx.load(str(file))
             self.tensors.update(read)
 

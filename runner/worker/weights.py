@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.catalog.tools import Output, applies
 from runner.system import files as disk
 from runner.worker.observer import Observer, OutputError
 
@@ -33,18 +34,19 @@ def header(file: Path) -> Json:
     return tensors
 
 
-def look(folder: Path, host: Observer) -> None:
+def look(folder: Path, host: Observer, output: Output) -> None:
     """Look at a model a stage made. Raises OutputError."""
-    files = shards(folder, host)
+    files = shards(folder, output)
     tensors = {name: entry for file in files for name, entry in header(file).items()}
     for file in files:
         finite(file)
-    if host.tool.name == "mlx_lm.convert" and host.params["quantize"]:
-        _bits(folder, tensors, host)
+    rule = output.precision
+    if rule.get("once") and applies(rule, host.params):
+        _bits(folder, tensors, host, rule)
         _left_out(folder, tensors, host)
 
 
-def shards(folder: Path, host: Observer) -> list[Path]:
+def shards(folder: Path, output: Output) -> list[Path]:
     """Return the files of a model's weights: no other may stand beside them (T81)."""
     index = disk.read_json(folder / "model.safetensors.index.json")
     there = {file.name: file for file in sorted(folder.glob("model*.safetensors"))}
@@ -54,10 +56,10 @@ def shards(folder: Path, host: Observer) -> list[Path]:
         raise OutputError(why)
     stale = sorted(there.keys() - own) if own else []
     if stale:
-        param = host.tool.outputs["model"].param
         why = (
             f"{folder} holds {', '.join(stale)} of another model beside the new one, and whoever "
-            f"loads the folder loads both (T81): empty it and run again, or leave {param} out"
+            "loads the folder loads both (T81): empty it and run again, or leave "
+            f"{output.param} out"
         )
         raise OutputError(why)
     return list(there.values())
@@ -82,15 +84,17 @@ def quantization(folder: Path) -> Json:
     return (disk.read_json(folder / "config.json") or {}).get("quantization") or {}
 
 
-def _bits(folder: Path, tensors: Mapping[str, Json], host: Observer) -> None:
+def _bits(
+    folder: Path, tensors: Mapping[str, Json], host: Observer, rule: Mapping[str, Any]
+) -> None:
     """Check that layers have the bits that were asked for, counted off their shapes (T85)."""
-    config, q_bits = quantization(folder), host.params["q_bits"]
+    config, q_bits = quantization(folder), host.params[rule["bits"]]
     layers = dict(_layer_bits(tensors, config))
     if not layers:
         why = f"{folder}: no layer was quantized"
         raise OutputError(why)
     other = {name: bits for name, bits in layers.items() if bits != q_bits}
-    if q_bits is not None and host.params["quant_predicate"] is None and other:
+    if q_bits is not None and host.params.get(rule.get("mixture", "")) is None and other:
         name, bits = next(iter(other.items()))
         why = (
             f"{folder}: {len(other)} of {len(layers)} layers do not have the {q_bits} bits that "

@@ -272,7 +272,10 @@ def leftover(folder):
 def test_what_an_earlier_run_has_left_is_no_error_of_a_recipe():
     done = call("r.yaml")
     assert done.return_value == 0, done.output
-    assert "warning: 'out' is there already: mlx-lm would stop [model-folder-in-use]" in done.stdout
+    assert (
+        "warning: 'out' is there already: mlx_lm.convert would stop [model-folder-in-use]"
+        in done.stdout
+    )
     hint = "delete or move it, or leave mlx_path out: each run then has its own place"
     assert f"hint: {hint}" in done.stdout
 

@@ -12,6 +12,7 @@ from runner.provenance.origins import leaves
 # Words, places and what follows from the rest: nothing is told of them.
 NOT_TOLD = {"description", "outputs", "expect_at", "file", "smoke"}
 OTHER = {
+    "tools": {"mine.tool": {"title": "mine.tool"}},
     "tool": "data.mix",
     "after": ("a_stage",),
     "timeout": 3.0,

@@ -39,10 +39,11 @@ FACTS = DiskFacts(
 def found(tool, outputs=("out",), *, continues=False, known=FACTS, **params):
     made = load.catalog().get(tool)
     full = {**made.defaults, **params}
-    outputs = dict(zip(("first",), outputs, strict=True))
+    outputs = dict(zip(made.outputs, outputs, strict=False))
     stage = Stage(name="s", tool=tool, params=full, outputs=outputs, continues=continues)
     return need(
         View(
+            catalog=load.catalog(),
             stage=stage,
             tool=made,
             explicit=frozenset(),

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from runner.plan.model import Plan, Stage
+from runner.plan.training import Training
 from runner.report.console import reporter
 from runner.report.wording import metric
 from runner.runs.decisions import FIRST, Action
@@ -121,7 +122,7 @@ def test_a_running_training_has_its_figures_and_what_is_left_in_its_row(screen):
 
 
 def test_the_time_left_is_said_until_nothing_is_left():
-    lines = [metric(TRAIN, EVENT, left) for left in (1.1, 0.5, 1.1, 0.0, None)]
+    lines = [metric(Training(iterations=100), EVENT, left) for left in (1.1, 0.5, 1.1, 0.0, None)]
     ends = [line.rpartition(", ")[2] for line in lines]
     assert ends == ["1.1 s left", "less than 1 s left", "1.1 s left", "12.3 GB", "12.3 GB"]
 

@@ -2,7 +2,9 @@
 
 import pytest
 
+from runner.catalog import load
 from runner.plan.model import Stage
+from runner.plan.training import trainings
 from runner.report.eta import Outlook
 
 
@@ -15,6 +17,10 @@ def stage(name, iters=0, batch=4):
     )
 
 
+def numbers(*stages):
+    return trainings(stages, load.catalog())
+
+
 FIRST, SECOND, TEST = stage("first", 100), stage("second", 50, 8), stage("test")
 
 
@@ -24,7 +30,7 @@ def report(iteration, speed):
 
 @pytest.fixture
 def outlook():
-    return Outlook([FIRST, SECOND, TEST])
+    return Outlook(numbers(FIRST, SECOND, TEST))
 
 
 def test_nothing_is_said_before_anything_is_known(outlook):
@@ -64,11 +70,11 @@ def test_it_goes_by_the_mean_speed_so_that_one_slow_report_moves_it_little(outlo
 def test_the_validations_to_come_are_counted():
     one = Stage(
         name="v",
-        tool="t",
+        tool="mlx_lm.lora",
         params={"train": True, "iters": 105, "batch_size": 1, "steps_per_eval": 25},
         outputs={},
     )
-    outlook = Outlook([one])
+    outlook = Outlook(numbers(one))
     outlook.hear(one, {"event": "val", "iteration": 1, "val_loss": 1.0, "val_time": 9.0})
     outlook.hear(one, report(10, 0.1))
     outlook.hear(one, {"event": "val", "iteration": 25, "val_loss": 1.0, "val_time": 3.0})
@@ -79,7 +85,7 @@ def test_the_validations_to_come_are_counted():
 
 
 def test_it_is_there_until_the_last_training_has_ended():
-    outlook = Outlook([FIRST, TEST])
+    outlook = Outlook(numbers(FIRST, TEST))
     outlook.hear(FIRST, report(89, 1.0))
     for iteration in (99, 100):
         outlook.hear(FIRST, report(iteration, 1.0))

@@ -78,7 +78,7 @@ def rows_never_trained(view: View) -> Iterator[Finding]:
         yield Finding(parameter="batch_size", message=message, hint=hint)
 
 
-@rule("error", tools=("data.mix",))
+@rule("error")
 def replay_share_not_exact(view: View) -> Iterator[Finding]:
     """A replay share that the rows cannot have, or that needs more rows than there are.
 
@@ -202,7 +202,7 @@ def no_chat_template(view: View) -> Iterator[Finding]:
                 return
 
 
-@rule("note", tools=())
+@rule("note", general=True)
 def not_looked_at(view: View) -> Iterator[Finding]:
     """What a stage lets a model's chat template write, and nothing here could write beforehand.
 
@@ -213,7 +213,7 @@ def not_looked_at(view: View) -> Iterator[Finding]:
     yield from view.facts.gaps.get(view.stage.name, ())
 
 
-@rule("error", tools=())
+@rule("error", general=True)
 def prompt_refused_by_template(view: View) -> Iterator[Finding]:
     """A prompt, or a system prompt, that the model's chat template refuses.
 
@@ -222,7 +222,7 @@ def prompt_refused_by_template(view: View) -> Iterator[Finding]:
     yield from view.facts.template_refusals.get(view.stage.name, ())
 
 
-@rule("error", tools=())
+@rule("error", general=True)
 def tool_would_stop(view: View) -> Iterator[Finding]:
     """What one of run-recipe's own tools would refuse when its turn comes.
 

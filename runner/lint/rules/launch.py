@@ -6,8 +6,6 @@ from runner.lint.facts import Finding
 from runner.lint.rule import View, rule
 from runner.plan.launch import ranks
 
-_ALONE = ("data.", "model.", "hf.", "mlx_lm.upload")
-
 
 @rule("error")
 def batch_size_not_divided_by_ranks(view: View) -> Iterator[Finding]:
@@ -24,7 +22,7 @@ def batch_size_not_divided_by_ranks(view: View) -> Iterator[Finding]:
         )
 
 
-@rule("error", tools=())
+@rule("error", general=True)
 def ring_of_one(view: View) -> Iterator[Finding]:
     """The ring backend with a single rank: it stops at once, with an error about JSON.
 
@@ -36,7 +34,7 @@ def ring_of_one(view: View) -> Iterator[Finding]:
         yield Finding(parameter="launch", message=message, hint="say hosts: 2, or remove launch")
 
 
-@rule("error", tools=())
+@rule("error", general=True)
 def ring_of_names(view: View) -> Iterator[Finding]:
     """Hosts of the ring backend that are names: it takes IPs only, and stops.
 
@@ -52,13 +50,13 @@ def ring_of_names(view: View) -> Iterator[Finding]:
         )
 
 
-@rule("error", tools=())
+@rule("error", general=True)
 def launch_of_one_process_tool(view: View) -> Iterator[Finding]:
     """A launch of a tool that knows nothing of ranks: each rank would do, and write, the same.
 
     Remove ``launch``: the tool runs once.
     """
-    if view.stage.launch and view.stage.tool.startswith(_ALONE):
+    if view.stage.launch and view.tool.alone:
         message = f"{view.stage.tool} knows nothing of ranks: each would write the same files"
         yield Finding(parameter="launch", message=message, hint="remove launch")
 

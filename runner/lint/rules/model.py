@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from runner.base.constants import normal
 from runner.base.problems import plural
+from runner.catalog.tools import Tool
 from runner.lint.facts import Finding
 from runner.lint.lineage import MODES, data_at, model_at, sensitivities_stage
-from runner.lint.rule import View, rule, trains
+from runner.lint.rule import View, rule
+from runner.plan.model import Stage
 
 # The model types mlx_lm.awq knows.
 _LLAMA_LIKE = ("llama", "mistral", "ministral3", "mistral3", "llava", "qwen2", "qwen3")
@@ -15,15 +17,9 @@ _OVERHEAD = 32  # bits of scale and bias that a group of weights shares
 _NAME_BYTES = 255  # of a file's name, on macOS and Linux
 _VERSION = "0.4.99"  # lm_eval's, as long as it gets
 _MATRIX = 2
-_LOADERS = (
-    *(f"mlx_lm.{one}" for one in ("lora", "fuse", "convert", "generate", "cache_prompt")),
-    *(f"mlx_lm.{one}" for one in ("evaluate", "perplexity", "benchmark")),
-    *(f"mlx_lm.{one}" for one in ("awq", "dwq", "gptq", "dynamic_quant")),
-    "eval.score",
-)
 
 
-@rule("error", "T85", tools=("mlx_lm.convert",))
+@rule("error", "T85")
 def quantizes_twice(view: View) -> Iterator[Finding]:
     """Quantizing a model that is quantized already changes nothing.
 
@@ -39,7 +35,7 @@ def quantizes_twice(view: View) -> Iterator[Finding]:
         yield Finding(parameter="quantize", message=message, hint="start from the original model")
 
 
-@rule("error", "T86", tools=("mlx_lm.convert",))
+@rule("error", "T86")
 def group_size_does_not_divide(view: View) -> Iterator[Finding]:
     """Layers whose width is no multiple of the group size stay unquantized.
 
@@ -62,7 +58,7 @@ def group_size_does_not_divide(view: View) -> Iterator[Finding]:
         yield Finding(parameter="q_group_size", message=message, hint=hint)
 
 
-@rule("error", "T90", tools=("mlx_lm.dynamic_quant",))
+@rule("error", "T90")
 def bits_out_of_reach(view: View) -> Iterator[Finding]:
     """A target_bpw that no mixture of low_bits and high_bits reaches.
 
@@ -83,7 +79,7 @@ def bits_out_of_reach(view: View) -> Iterator[Finding]:
         )
 
 
-@rule("error", "T90", tools=("mlx_lm.dynamic_quant",))
+@rule("error", "T90")
 def sensitivities_of_other_bits(view: View) -> Iterator[Finding]:
     """Sensitivities that a stage before measured for another model or for other bits.
 
@@ -100,7 +96,7 @@ def sensitivities_of_other_bits(view: View) -> Iterator[Finding]:
             yield Finding(parameter=name, message=message, hint=f"say {name}: {theirs}")
 
 
-@rule("warning", "T90", tools=("mlx_lm.dynamic_quant",))
+@rule("warning", "T90")
 def sensitivities_from_elsewhere(view: View) -> Iterator[Finding]:
     """A file of sensitivities that no stage of the recipe makes: it does not say for which bits.
 
@@ -118,7 +114,7 @@ def sensitivities_from_elsewhere(view: View) -> Iterator[Finding]:
         yield Finding(parameter="sensitivities", message=message, hint=hint)
 
 
-@rule("error", "T90", tools=("mlx_lm.awq",))
+@rule("error", "T90")
 def awq_of_other_model(view: View) -> Iterator[Finding]:
     """AWQ knows the layers of a few model types only.
 
@@ -126,7 +122,7 @@ def awq_of_other_model(view: View) -> Iterator[Finding]:
     """
     kind = model_at(view, view.params["model"]).model_type
     if kind and kind not in AWQ:
-        message = f"the model is of type {kind}, which mlx_lm.awq does not know"
+        message = f"the model is of type {kind}, which {view.tool.name} does not know"
         yield Finding(
             parameter="model",
             message=message,
@@ -134,14 +130,14 @@ def awq_of_other_model(view: View) -> Iterator[Finding]:
         )
 
 
-@rule("error", "T89", tools=("mlx_lm.dwq",))
+@rule("error", "T89")
 def targets_of_another_run(view: View) -> Iterator[Finding]:
     """A target_dir filled by a stage with other parameters: its targets are of other rows.
 
     mlx-lm reads the targets by number, whatever model, rows, seed and batch size they were made of.
     """
     maker = view.maker(view.params["target_dir"])
-    if maker is not None and maker.tool == "mlx_lm.dwq":
+    if maker is not None and maker.tool == view.stage.tool:
         for name in _TARGETS:
             ours, theirs = view.params[name], maker.params[name]
             if ours != theirs:
@@ -149,7 +145,7 @@ def targets_of_another_run(view: View) -> Iterator[Finding]:
                 yield Finding(parameter=name, message=message, hint=f"say {name}: {theirs}")
 
 
-@rule("warning", "T89", tools=("mlx_lm.dwq",))
+@rule("warning", "T89")
 def targets_already_there(view: View) -> Iterator[Finding]:
     """A target_dir that exists is read as it is, whatever its targets were made of.
 
@@ -165,7 +161,7 @@ def targets_already_there(view: View) -> Iterator[Finding]:
         )
 
 
-@rule("error", "T89", tools=("mlx_lm.dwq",))
+@rule("error", "T89")
 def too_few_samples(view: View) -> Iterator[Finding]:
     """DWQ validates on the rows that num_samples leaves over, and needs a batch of them.
 
@@ -188,7 +184,7 @@ def too_few_samples(view: View) -> Iterator[Finding]:
         )
 
 
-@rule("error", "T93", tools=("mlx_lm.evaluate",))
+@rule("error", "T93")
 def result_name_too_long(view: View) -> Iterator[Finding]:
     """The result file is named after model and tasks; a name of more than 255 bytes fails.
 
@@ -210,7 +206,7 @@ def result_name_too_long(view: View) -> Iterator[Finding]:
         )
 
 
-@rule("warning", "T94", tools=("mlx_lm.perplexity",))
+@rule("warning", "T94")
 def perplexity_of_training_rows(view: View) -> Iterator[Finding]:
     """A perplexity measured on rows that a stage of the recipe trains on.
 
@@ -219,7 +215,8 @@ def perplexity_of_training_rows(view: View) -> Iterator[Finding]:
     """
     path = normal(view.params["data_path"])
     for stage in view.plan.stages:
-        if trains(stage) and normal(stage.params["data"]) == path:
+        tool = view.tool_of(stage)
+        if tool and tool.is_training(stage.params) and path in _folders(stage, tool):
             message = f"the perplexity would be of the rows stage '{stage.name}' is trained on"
             yield Finding(
                 parameter="data_path", message=message, hint="give it data that was not trained on"
@@ -227,7 +224,7 @@ def perplexity_of_training_rows(view: View) -> Iterator[Finding]:
             return
 
 
-@rule("error", "T94", tools=("mlx_lm.perplexity",))
+@rule("error", "T94")
 def too_few_tokens(view: View) -> Iterator[Finding]:
     """Fewer tokens than a perplexity is to be measured on: mlx-lm stops with an IndexError.
 
@@ -252,7 +249,7 @@ def too_few_tokens(view: View) -> Iterator[Finding]:
         yield Finding(parameter="num_samples", message=message, hint=hint)
 
 
-@rule("error", "T91", tools=("mlx_lm.generate",))
+@rule("error", "T91")
 def prompt_parts_ignored(view: View) -> Iterator[Finding]:
     """A system prompt, or the start of an answer, for a model without a chat template.
 
@@ -272,7 +269,7 @@ def prompt_parts_ignored(view: View) -> Iterator[Finding]:
                 )
 
 
-@rule("error", tools=_LOADERS)
+@rule("error")
 def model_not_loadable(view: View) -> Iterator[Finding]:
     """A model folder on this disk that mlx-lm could not load.
 
@@ -285,6 +282,12 @@ def model_not_loadable(view: View) -> Iterator[Finding]:
         if facts is not None and facts.unloadable and view.maker(one.path) is None:
             message = f"mlx-lm could not load the model '{one.path}': {facts.unloadable}"
             yield Finding(parameter=one.parameter, message=message, hint=facts.way_out)
+
+
+def _folders(stage: Stage, tool: Tool) -> set[str]:
+    """Return the data folders a stage reads."""
+    inputs = (one for one in tool.inputs if one.input_kind(stage.params) == "data")
+    return {normal(path) for one in inputs for path in one.paths(stage.params)}
 
 
 _CHAT = ("system_prompt", "prefill_response", "chat_template_config")

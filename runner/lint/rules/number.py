@@ -20,7 +20,7 @@ class _Number(NamedTuple):
     high: float
 
 
-@rule("warning", tools=())
+@rule("warning", general=True)
 def unusual_number(view: View) -> Iterator[Finding]:
     """A number far from all that is ever chosen for it: a sign or a point is missing.
 

@@ -13,13 +13,12 @@ _SHELL = re.compile(r"^~[\w.+-]*(?:/|\Z)|\$(?:\{?[A-Za-z_]|\()|`[^`]+`")
 _HERE = re.compile(r"^(?:\$\(\s*pwd\s*\)|`\s*pwd\s*`|\$\{?PWD\}?)/+(?=.)")
 _COMMAND = re.compile(r"\$\(|`")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::?-([^{}'\"$]*))?\}|([A-Za-z_]\w*))")
-_QUANTIZERS = ("mlx_lm.dwq", "mlx_lm.awq", "mlx_lm.gptq", "mlx_lm.dynamic_quant")
 _HUB_ID = 1
 _MODEL = "mlx-community/OLMo-2-0425-1B-Instruct-4bit"
 _HUB_DATA = "a data set of the hub is OWNER/NAME"
 
 
-@rule("error", "T22", tools=())
+@rule("error", "T22", general=True)
 def path_not_expanded(view: View) -> Iterator[Finding]:
     """A path with ~, $NAME or $(COMMAND) in it: mlx-lm takes the signs as they are.
 
@@ -77,7 +76,7 @@ def adapter_path_empty(view: View) -> Iterator[Finding]:
         yield Finding(parameter="adapter_path", message=message, hint="leave adapter_path out")
 
 
-@rule("error", "T23", tools=())
+@rule("error", "T23", general=True)
 def path_not_there(view: View) -> Iterator[Finding]:
     """A local path that does not exist is taken for the name of a hub repository.
 
@@ -109,7 +108,7 @@ def data_is_a_file(view: View) -> Iterator[Finding]:
         )
 
 
-@rule("warning", "T23", tools=())
+@rule("warning", "T23", general=True)
 def name_not_there(view: View) -> Iterator[Finding]:
     """A name that is no folder here: mlx-lm would look for it on the hub.
 
@@ -117,7 +116,8 @@ def name_not_there(view: View) -> Iterator[Finding]:
     The error is then about the hub, or about a package for data sets. Make the folder, run where it
     is, or write OWNER/NAME if the hub is meant. Before a stage runs it is an error for its rows.
     """
-    rows = view.stage.tool == "mlx_lm.lora" or view.stage.tool.startswith("data.")
+    offline = view.tool.own and any(view.tool.makes("data"))  # it knows no hub
+    rows = view.tool.trains is not None or offline
     for one in view.inputs:
         kind, path = one.kind, one.path
         if kind == "dataset":  # what 'datasets' loads is called by one word, too
@@ -126,14 +126,14 @@ def name_not_there(view: View) -> Iterator[Finding]:
         if path in view.facts.absent and here and not _local(kind, path) and not view.maker(path):
             message = f"there is no folder '{path}' here; mlx-lm would look for it on the hub"
             stops = rows and kind == "data" and view.stage.name in view.facts.starting
-            if view.stage.tool.startswith("data."):  # which knows no hub
+            if offline:
                 message = f"there is no '{path}' here, neither a folder nor a file of rows"
             yield Finding(
                 parameter=one.parameter, message=message, hint=_way_out(view, kind), stops=stops
             )
 
 
-@rule("error", tools=())
+@rule("error", general=True)
 def output_unreachable(view: View) -> Iterator[Finding]:
     """An output below a file, or by way of a folder that is not there.
 
@@ -170,10 +170,7 @@ def adapter_path_in_use(view: View) -> Iterator[Finding]:
         yield Finding(parameter="adapter_path", message=message, hint=_free_hint("adapter_path"))
 
 
-_MODELS = ("mlx_lm.fuse", "mlx_lm.convert", *_QUANTIZERS)
-
-
-@rule("warning", "T81", "T88", tools=_MODELS)
+@rule("warning", "T81", "T88")
 def model_folder_in_use(view: View) -> Iterator[Finding]:
     """A model written to a folder that has files in it already.
 
@@ -185,8 +182,9 @@ def model_folder_in_use(view: View) -> Iterator[Finding]:
     output = view.stage.outputs.get("model")
     if output in view.facts.existing:
         parameter = view.tool.outputs["model"].param or "model"
-        refuses = view.stage.tool == "mlx_lm.convert"
-        then = "mlx-lm would stop" if refuses else "old weights could be loaded with the new ones"
+        then = "old weights could be loaded with the new ones"
+        if view.tool.outputs["model"].new:
+            then = f"{view.tool.name} would stop"
         message = f"'{output}' is there already: {then}"
         stops = view.stage.name in view.facts.starting
         yield Finding(parameter=parameter, message=message, hint=_free_hint(parameter), stops=stops)
@@ -201,7 +199,7 @@ def _way_out(view: View, kind: str) -> str:
     where = "paths are relative to the working directory; {{ recipe.dir }} is the recipe's"
     if kind == "model":
         return f"on the hub a model is OWNER/NAME, such as {_MODEL}; {where}"
-    if kind != "data" or view.stage.tool != "mlx_lm.lora":
+    if kind != "data" or not view.tool.reads_rows:
         return where
     splits = {"train": "train", "valid": "train", "test": "test"}  # read where this is true
     files = [f"{split}.jsonl" for split, when in splits.items() if view.params[when]]
@@ -216,7 +214,7 @@ def _local(kind: str, path: str) -> bool:
     return kind not in {"model", "data", "dataset"} or plain or path.count("/") > _HUB_ID
 
 
-@rule("error", "T21b", tools=())
+@rule("error", "T21b", general=True)
 def two_dashes(view: View) -> Iterator[Finding]:
     """A value that is just ``--``: before Python 3.13 argparse reads ``--flag=--`` as nothing.
 

@@ -6,30 +6,29 @@ from runner.catalog.tools import numbers
 from runner.lint.facts import Finding
 from runner.lint.rule import View, rule
 
-_UPLOADS = ("mlx_lm.upload", "mlx_lm.convert", "mlx_lm.fuse")
 
-
-@rule("error", "T07", tools=())
+@rule("error", "T07", general=True)
 def newer_than_installed(view: View) -> Iterator[Finding]:
-    """A parameter that the installed mlx-lm does not read yet.
+    """A parameter that the installed release of its package does not read yet.
 
     It would be left out of the command, and what the recipe says would not happen. Install the
     release that reads it, or take the parameter out of the recipe.
     """
-    installed = view.facts.packages.get("mlx-lm")
+    package = view.tool.distribution or ""
+    installed = view.facts.packages.get(package)
     for parameter in view.tool.recent:
         name, since = parameter.name, parameter.since or ""
         new = installed and numbers(installed) < numbers(since)
         if new and name in view.explicit and view.params[name] != parameter.default:
-            message = f"the installed mlx-lm {installed} does not read {name}: {since} does"
+            message = f"the installed {package} {installed} does not read {name}: {since} does"
             yield Finding(
                 parameter=name,
                 message=message,
-                hint="pip install --upgrade mlx-lm, or remove the line",
+                hint=f"pip install --upgrade {package}, or remove the line",
             )
 
 
-@rule("error", tools=_UPLOADS)
+@rule("error")
 def upload_needs_older_hub(view: View) -> Iterator[Finding]:
     """An upload by mlx-lm with a hub client that no longer has what mlx-lm calls.
 

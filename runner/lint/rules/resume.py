@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from runner.base.problems import listing
 from runner.lint.facts import Adapter, Finding
 from runner.lint.lineage import adapter_at, model_at
-from runner.lint.rule import View, rule, trains
+from runner.lint.rule import View, rule
 
 # A copy may write the files of a folder in any order, within so many seconds.
 _APART = 60
@@ -144,7 +144,7 @@ def resume_not_an_adapter(view: View) -> Iterator[Finding]:
         return
     maker = view.maker(path)
     hint = "name an adapter's file, as stages.NAME.adapter_file"
-    if maker is not None and not trains(maker):
+    if maker is not None and not view.makes_adapter(maker):
         message = f"stage '{maker.name}' makes no adapter: training would start from nothing"
         yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
     elif not path.endswith(".safetensors"):
@@ -171,7 +171,7 @@ def same_seed_after_resume(view: View) -> Iterator[Finding]:
         yield Finding(parameter="seed", message=message, hint=f"say seed: {seed + 1}")
 
 
-@rule("error", "T59", tools=())
+@rule("error", "T59", general=True)
 def adapter_config_disagrees(view: View) -> Iterator[Finding]:
     """An adapter folder whose configuration is not of its weights.
 
@@ -185,7 +185,7 @@ def adapter_config_disagrees(view: View) -> Iterator[Finding]:
             yield Finding(parameter=name, message=message, hint=hint)
 
 
-@rule("warning", "T59", tools=())
+@rule("warning", "T59", general=True)
 def adapter_config_newer(view: View) -> Iterator[Finding]:
     """An adapter folder whose configuration was written long after its weights.
 

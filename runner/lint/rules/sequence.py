@@ -5,14 +5,13 @@ from collections.abc import Iterator
 
 from runner.lint.facts import Finding
 from runner.lint.lineage import adapter_at, model_at, origin
-from runner.lint.rule import View, rule, trains
+from runner.lint.rule import View, rule
 
-_READERS = ("mlx_lm.lora", "mlx_lm.fuse", "mlx_lm.generate", "mlx_lm.cache_prompt", "eval.score")
 # The model types mlx_lm.fuse can write as GGUF.
 GGUF = ("llama", "mixtral", "mistral")
 
 
-@rule("error", "T62", tools=_READERS)
+@rule("error", "T62")
 def other_base(view: View) -> Iterator[Finding]:
     """An adapter on another base model than it was trained on.
 
@@ -33,7 +32,7 @@ def other_base(view: View) -> Iterator[Finding]:
             )
 
 
-@rule("warning", "T62", tools=_READERS)
+@rule("warning", "T62")
 def other_precision(view: View) -> Iterator[Finding]:
     """An adapter on its base model in another precision than it was trained on.
 
@@ -50,7 +49,7 @@ def other_precision(view: View) -> Iterator[Finding]:
             )
 
 
-@rule("error", "T61", tools=_READERS)
+@rule("error", "T61")
 def adapter_path_is_no_adapter(view: View) -> Iterator[Finding]:
     """An adapter_path that is a file, or a folder that no training makes.
 
@@ -67,7 +66,7 @@ def adapter_path_is_no_adapter(view: View) -> Iterator[Finding]:
         message = f"'{posixpath.basename(path)}' is a file, and mlx-lm reads a folder"
         hint = "name the folder; a checkpoint needs one of its own, with adapter_config.json"
         yield Finding(parameter="adapter_path", message=message, hint=hint)
-    elif maker is not None and not trains(maker):
+    elif maker is not None and not view.makes_adapter(maker):
         message = f"stage '{maker.name}' makes no adapter"
         yield Finding(
             parameter="adapter_path",
@@ -94,7 +93,7 @@ def test_ignores_resume_file(view: View) -> Iterator[Finding]:
         )
 
 
-@rule("error", "T80", tools=("mlx_lm.fuse",))
+@rule("error", "T80")
 def fuse_without_dequantize(view: View) -> Iterator[Finding]:
     """Fusing into a quantized base rounds the sum again, which can erase the adapter.
 
@@ -111,7 +110,7 @@ def fuse_without_dequantize(view: View) -> Iterator[Finding]:
         yield Finding(parameter="dequantize", message=message, hint="say dequantize: true")
 
 
-@rule("error", "T82", tools=("mlx_lm.fuse",))
+@rule("error", "T82")
 def gguf_of_other_model(view: View) -> Iterator[Finding]:
     """GGUF can only be written of llama, mixtral and mistral models.
 
@@ -144,7 +143,7 @@ def best_loss_is_not_the_last(view: View) -> Iterator[Finding]:
             )
 
 
-@rule("error", tools=("mlx_lm.generate",))
+@rule("error")
 def prompt_cache_of_other_model(view: View) -> Iterator[Finding]:
     """A prompt cache made with another model or adapter than the one that reads it.
 
@@ -152,9 +151,10 @@ def prompt_cache_of_other_model(view: View) -> Iterator[Finding]:
     another one it goes on with a cache that does not fit.
     """
     maker = view.maker(view.params["prompt_cache_file"])
-    if maker is not None and maker.tool == "mlx_lm.cache_prompt":
+    tool = view.tool_of(maker)
+    if maker is not None and tool is not None and any(tool.makes("cache")):
         for name in ("model", "adapter_path"):
-            ours, theirs = view.params[name], maker.params[name]
+            ours, theirs = view.params[name], maker.params.get(name)
             if ours != theirs:
                 message = f"the cache of stage '{maker.name}' was made with {name} {theirs}"
                 yield Finding(parameter=name, message=message, hint=f"say {name}: {theirs}")

@@ -17,14 +17,14 @@ _LARGEST = 16
 _SHORT = 30
 
 
-@rule("warning", tools=())
+@rule("warning", general=True)
 def timeout_of_seconds(view: View) -> Iterator[Finding]:
     """A timeout of a few seconds: the stage would be stopped while it loads.
 
     A number without a unit is a number of seconds. Write 5m or 5h where minutes or hours are meant.
     """
     limit = view.stage.timeout
-    if limit is not None and limit < _SHORT and not view.stage.tool.startswith(("data.", "model.")):
+    if limit is not None and limit < _SHORT and not view.tool.alone:
         message = f"the stage would be stopped after {limit:g} seconds, which hardly loads a model"
         yield Finding(
             parameter="timeout",
@@ -33,7 +33,7 @@ def timeout_of_seconds(view: View) -> Iterator[Finding]:
         )
 
 
-@rule("warning", tools=())
+@rule("warning", general=True)
 def command_too_long(view: View) -> Iterator[Finding]:
     """A value that no system takes as a word of a command: bash would refuse the exported script.
 

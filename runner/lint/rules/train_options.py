@@ -9,16 +9,18 @@ from runner.lint.rule import View, rule
 from runner.plan.train_options import DATA, watch_data
 
 
-@rule("error", tools=())
+@rule("error", general=True)
 def keep_without_training(view: View) -> Iterator[Finding]:
     """keep, watch or continue on a stage that does not train: there is nothing they could do.
 
-    A stage that extends a training inherits them. Write ``!reset`` there, as in
-    ``keep: !reset null``.
+    So on a training in another trainer than mlx-lm's own, which is all they stand around. A stage
+    that extends a training inherits them. Write ``!reset`` there, as in ``keep: !reset null``.
     """
-    if not view.trains:
+    if not view.trains or not view.tool.loops:
         for key in _own_keys(view):
             message = f"this stage does not train, and '{key}' is about a training"
+            if view.trains:
+                message = f"'{key}' works in mlx-lm's own trainer, and {view.tool.name} has another"
             yield Finding(
                 parameter=key,
                 message=message,

@@ -17,6 +17,7 @@ from rich.text import Text
 from runner.base import visible
 from runner.base.formatting import duration, figure
 from runner.plan.model import Stage
+from runner.plan.training import Training
 from runner.report import wording
 from runner.report.console.plain import Plain, show
 from runner.runs.decisions import Action
@@ -62,7 +63,7 @@ class Live(Plain):
         """Say which run begins and where it is; show its stages."""
         super().run_started(manifest, actions)
         stages = [manifest.plan.stage(action.stage) for action in actions]
-        self._rows = {stage.name: _Row(stage) for stage in stages}
+        self._rows = {one.name: _Row(one, self._trainings.get(one.name)) for one in stages}
 
     def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
         """Show that a stage runs; one that is skipped is done."""
@@ -152,8 +153,9 @@ class _Terminal:
 class _Row:
     """One stage as it is shown."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, training: Training | None) -> None:
         self.stage = stage
+        self.training = training
         self.record = StageRecord(name=stage.name)
         self.text = ""
         self.start = 0.0
@@ -174,7 +176,7 @@ class _Row:
         state = self.record.state
         runs = state is State.RUNNING
         sign: RenderableType = Spinner("dots") if runs else Text(*_SIGNS[state])
-        iters = self.stage.params.get("iters") if self.stage.params.get("train") else None
+        iters = self.training.iterations if self.training else None
         bar: RenderableType = ""
         if runs and iters:
             bar = ProgressBar(iters, self._done, width=_BAR)

@@ -5,7 +5,9 @@ from contextlib import suppress
 from typing import Any
 
 from runner.base import visible
+from runner.catalog import load
 from runner.plan.model import Stage
+from runner.plan.training import Training, trainings
 from runner.report import wording
 from runner.report.eta import Outlook
 from runner.runs.decisions import Action
@@ -47,14 +49,17 @@ class Plain(Quiet):
     def __init__(self, notes: Sequence[str] = ()) -> None:
         self._lead = ""
         self._notes = notes
-        self._outlook = Outlook(())
+        self._trainings: Mapping[str, Training] = {}
+        self._outlook = Outlook({})
 
     def _say(self, text: str) -> None:
         say(text)
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Say which run begins and where it is."""
-        self._outlook = Outlook([manifest.plan.stage(action.stage) for action in actions])
+        stages = [manifest.plan.stage(action.stage) for action in actions]
+        self._trainings = trainings(stages, load.catalog(manifest.plan.tools))
+        self._outlook = Outlook(self._trainings)
         self._say("\n".join([*self._notes, wording.begins(manifest, actions)]))
 
     def stage_started(self, stage: Stage, action: Action, number: int, total: int) -> None:
@@ -71,7 +76,7 @@ class Plain(Quiet):
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
         """Say a metric."""
         self._outlook.hear(stage, event)
-        line = wording.metric(stage, event, self._outlook.of(stage))
+        line = wording.metric(self._trainings.get(stage.name), event, self._outlook.of(stage))
         if line:
             self._say(f"{self._lead} {line}")
 

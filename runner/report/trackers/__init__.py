@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from runner.base.errors import UnfitError
+from runner.catalog import load
 from runner.plan.model import Plan, Stage
+from runner.plan.training import Training, trainings
 from runner.report.console.plain import Silent, say
 from runner.runs import history
 from runner.runs.audit import Verdict
@@ -71,10 +73,13 @@ class Listener(Silent):
         self._calls: queue.SimpleQueue[Callable[[Tracker], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._manifest: Manifest | None = None
+        self._trainings: Mapping[str, Training] = {}
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
         """Begin a run there, and tell every parameter of its stages."""
         self._manifest = manifest
+        plan = manifest.plan
+        self._trainings = trainings(plan.stages, load.catalog(plan.tools))
         self._thread = threading.Thread(target=self._work, args=(manifest,), daemon=True)
         self._thread.start()
         texts = {
@@ -100,7 +105,7 @@ class Listener(Silent):
         texts = {f"{stage.name}.state": str(record.state)}
         texts |= {f"{stage.name}.gate.{at}": t for at, (t, _) in enumerate(record.expectations)}
         texts |= {f"{stage.name}.not as planned": _names(self._verdicts(stage.name))}
-        step = _iterations(stage)
+        step = self._trainings[stage.name].iterations if stage.name in self._trainings else 0
         self._calls.put(lambda tracker: tracker.measure(figures, step))
         self._calls.put(lambda tracker: tracker.describe({k: v for k, v in texts.items() if v}))
 
@@ -139,11 +144,6 @@ def _figures(stage: str, values: Mapping[str, Any]) -> dict[str, float]:
         for name, value in values.items()
         if isinstance(value, int | float)
     }
-
-
-def _iterations(stage: Stage) -> int:
-    iters = stage.params.get("iters")
-    return iters if isinstance(iters, int) and stage.params.get("train") else 0
 
 
 def _names(verdicts: Sequence[Verdict]) -> str:

@@ -138,8 +138,9 @@ def base_of(folder: Path, report: Report | None) -> str | None:
     """Return the hub id of the model that a run or an adapter started from, where there is one."""
     config = disk.read_json(folder / "adapter_config.json") or {}
     candidates = [config.get("model")]
-    for stage in report.manifest.plan.stages if report else ():
-        tool = load.catalog().get(stage.tool)
+    plan = report.manifest.plan if report else None
+    for stage in plan.stages if plan else ():
+        tool = load.catalog(plan.tools if plan else {}).get(stage.tool)
         for name, parameter in (tool.parameters if tool else {}).items():
             if parameter.input_kind(stage.params) == "model":
                 candidates.append(stage.params[name])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from runner.base.errors import ToolError, TrainingError
 from runner.catalog import load
 from runner.catalog.validate import dotted
-from runner.plan.train_options import TRAINING, full, line, refusals
+from runner.plan.train_options import full, line, refusals
 from runner.system import printer
 from runner.worker.train.loop import Loop
 
@@ -57,7 +57,7 @@ def tool_of(command: Sequence[str]) -> tuple[Tool, list[str]]:
     """Return the tool of a command, and its words. Raises ToolError for one that trains nothing."""
     for name in load.catalog().names:
         tool = load.catalog().get(name)
-        if tool is not None and tool.watch == TRAINING:
+        if tool is not None and tool.loops:
             count = len(tool.command)
             if tuple(command[:count]) == tool.command:
                 return tool, list(command[count:])
