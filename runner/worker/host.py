@@ -18,6 +18,7 @@ from runner.plan.model import Plan
 from runner.plan.staging import relocate
 from runner.runs.decisions import Identity
 from runner.runs.outputs import Places
+from runner.worker import watch_click
 from runner.worker.observer import DriftError, Observer, read_namespace
 from runner.worker.outputs import check
 
@@ -33,6 +34,7 @@ def host(folder: str, name: str) -> int:
         importlib.import_module("runner.worker.train_hooks").install(this, identity)
     _watch_parser(this)
     main = getattr(importlib.import_module(module), function)
+    watch_click.install(this)
     if tool.observer:
         importlib.import_module(f"runner.worker.{tool.observer}").install(this)
     _call(main)

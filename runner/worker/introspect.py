@@ -11,17 +11,13 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runner.catalog import load
 from runner.catalog.tools import Tool
 from runner.system import printer
 from runner.worker import guard
-from runner.worker.observer import Observer, read_namespace
 from runner.worker.parsing import command_of, parser_of
-
-if TYPE_CHECKING:
-    import click
 
 Json = dict[str, Any]
 
@@ -63,39 +59,6 @@ def describe(tool: Tool) -> Json:
         result["optimizers"] = _optimizers(module.CONFIG_DEFAULTS["optimizer_config"])
         result["schedules"] = _schedules()
     return result
-
-
-def install(host: Observer) -> None:
-    """Compare what a click command makes of the words, before it does anything."""
-    command = command_of(host.tool)
-    if command is None:
-        why = f"{host.tool.name} has no click command"
-        raise LookupError(why)
-    original = command.invoke
-
-    def invoke(context: "click.Context") -> Any:
-        host.parsed = read_namespace(host.tool, host.params, context.params)
-        host.hold()
-        return original(context)
-
-    command.invoke = invoke  # type: ignore[method-assign, assignment]
-    sys.argv[1:1] = host.tool.command[1:]
-    _return_from(importlib.import_module(host.tool.main[0]))
-
-
-def _return_from(module: Any) -> None:
-    """Let a click program that ended well return, as argparse's do: click exits with 0 itself."""
-    original = module.app
-
-    def app(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return original(*args, **kwargs)
-        except SystemExit as end:
-            if end.code:
-                raise
-        return None
-
-    module.app = app
 
 
 def _options(tool: Tool) -> Json:

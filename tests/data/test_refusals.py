@@ -12,7 +12,6 @@ import pytest
 import runner
 from runner.base.errors import ToolError
 from runner.catalog import load
-from runner.runs.warm_start import LIGHT
 from runner.system.workers import Crew
 from runner.tools.tiny_model import FILES
 
@@ -20,7 +19,7 @@ PACKAGE = Path(runner.__file__).parent
 OWN = {
     name: tool.main[0]
     for name in load.catalog().names
-    if (tool := load.catalog().get(name)) and tool.main[0].startswith(LIGHT)
+    if (tool := load.catalog().get(name)) and tool.own
 }
 TEXT = [{"text": f"row {i}", "kind": "a", "w": i % 2} for i in range(5)]
 CHAT = [

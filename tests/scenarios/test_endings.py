@@ -128,12 +128,12 @@ def test_layers_that_the_groups_do_not_divide_are_named(models, tmp_path, host):
 
     folder = tmp_path / "partly"
     shutil.copytree(models / "named", folder)
-    look(folder, host)
+    look(folder, host, host.tool.outputs["model"])
     found = mx.load(str(folder / "model.safetensors"))
     mx.eval(found)
     saved(folder, **found, **{"router.weight": mx.ones((4, 96)), "norm.weight": mx.ones((96,))})
     with pytest.raises(OutputError, match=r"1 of 17 layers were not quantized.*router"):
-        look(folder, host)
+        look(folder, host, host.tool.outputs["model"])
 
 
 def test_a_shard_that_the_index_does_not_name_is_an_old_one(models, tmp_path, host):
@@ -142,13 +142,15 @@ def test_a_shard_that_the_index_does_not_name_is_an_old_one(models, tmp_path, ho
 
     folder = tmp_path / "named"
     shutil.copytree(models / "named", folder)
-    assert [file.name for file in shards(folder, host)] == ["model.safetensors"]
+    assert [file.name for file in shards(folder, host.tool.outputs["model"])] == [
+        "model.safetensors"
+    ]
     shutil.copy(folder / "model.safetensors", folder / "model-00002-of-00002.safetensors")
     with pytest.raises(OutputError, match=r"model-00002-of-00002\.safetensors of another model"):
-        shards(folder, host)
+        shards(folder, host.tool.outputs["model"])
     (folder / "model.safetensors").unlink()
     with pytest.raises(OutputError, match=r"has no model\.safetensors, which its index names"):
-        shards(folder, host)
+        shards(folder, host.tool.outputs["model"])
 
 
 def test_a_service_that_is_not_installed_is_missed_before_anything_runs(tmp_path):
