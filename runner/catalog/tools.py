@@ -220,8 +220,6 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
         """The module of runner.worker that looks inside it while it runs."""
         return _text(self.schema["x-tool"].get("observer"))
 
-    watch = observer  # until plan/expectations asks for `loops`
-
     @property
     def loops(self) -> bool:
         """Whether it trains in mlx-lm's own trainer: keep, watch and continue stand around that."""

@@ -1,6 +1,6 @@
 """What a training will amount to: epochs, updates, checkpoints, replay."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from msgspec import Struct
 

@@ -150,7 +150,8 @@ def read_data(path: str) -> DataSet | None:
 
 def count_rows(data: str, makers: Plan) -> Counted:
     """Return the rows that a training of a data set reads, those that stages make among them."""
-    known = data_behind(data, makers.maker, read_data) if data else None
+    catalog = load.catalog(makers.tools)
+    known = data_behind(data, makers.maker, read_data, catalog) if data else None
     absent = bool(data) and RUN_DIR not in data and not _there(data)
     return Counted(data=data, rows=known.rows.get("train") if known else None, absent=absent)
 

@@ -11,7 +11,7 @@ from runner.plan.inheritance import Draft
 from runner.plan.model import Plan, Stage
 from runner.plan.resolve import Filled, Resolver
 from runner.plan.scope import ToldError, Use
-from runner.plan.train_options import TRAINING, lacks
+from runner.plan.train_options import lacks
 from runner.recipe.template.allowance import Allowance
 from runner.recipe.template.expressions import evaluate, is_figure, names
 from runner.recipe.template.render import is_template
@@ -101,7 +101,7 @@ def _metric(
     if tool is None:
         raise ToldError
     own = params.get(draft.name)
-    if tool.watch == TRAINING and metric in trainer.metrics:
+    if tool.loops and metric in trainer.metrics:
         remedy = None if own is None else lacks(metric, own, trainer)
         if remedy is not None:
             why = f"stage '{draft.name}' measures no '{metric}'"

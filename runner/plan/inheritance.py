@@ -55,7 +55,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     @property
     def makes_data(self) -> bool:
         """Whether its rows can be counted before it runs."""
-        return self.tool is not None and "data" in self.tool.outputs
+        return self.tool is not None and any(self.tool.makes("data"))
 
 
 def drafts(

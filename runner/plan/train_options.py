@@ -15,7 +15,6 @@ from runner.catalog.validate import Violation, violations
 Json = dict[str, Any]
 _RETENTION = "watch.retention."
 DATA = f"{_RETENTION}data"
-TRAINING = "watch_lora"  # the watch of tools that have a trainer to stand around
 
 
 def options(declared: Mapping[str, Any]) -> Json:
