@@ -9,7 +9,7 @@ TREES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 DATACLASSES = {
-    "system/reader.py: Kind": "--help and an answer given again read files, and import no msgspec",
+    "system/reader.py: Kind": "completion looks into files, and imports no msgspec",
 }
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 
+from runner.base.patterns import pattern
+
 MASK = "***"
 LEAST = 8
 """A shorter value is no secret worth the name, and would mask half a log."""
@@ -17,23 +19,23 @@ _TAIL = 16_384
 """So many bytes at the end of a stream may be the start of a secret: a key of RSA is 3,300."""
 
 # In a name, wherever it stands in it, as in PGPASSWORD or secretsManager.
-_ANYWHERE = re.compile(
+_ANYWHERE = pattern(
     "PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|APIKEY|ACCESSKEY|PRIVATEKEY|AUTHKEY|WEBHOOK"
 )
 # A word of a name, or its end, as in SSHPASS, MYSQL_PWD or GHTOKEN.
-_WORD = re.compile(r"(?:.*TOKEN|.*PASS|.*PWD|JWT|BEARER|CREDS)\Z")
+_WORD = pattern(r"(?:.*TOKEN|.*PASS|.*PWD|JWT|BEARER|CREDS)\Z")
 # A name's last word.
 _LAST = {"KEY", "PAT", "AUTH", "COOKIE", "COOKIES", "OTP", "TOTP", "SAS"}
 _ELSE = {"OLDPWD", "BYPASS", "COMPASS", "ENCOMPASS", "SURPASS", "OVERPASS", "TRESPASS"}
 # What a name is about that only says where a secret is, or how long.
 _ABOUT = {"ID", "FILE", "PATH", "DIR", "COUNT", "TYPE", "NAME", "SOCK", "LENGTH", "LIMIT"}
 # Keys and tokens that are no secrets, in our field and in that of data.
-_OF_TEXT = re.compile(
+_OF_TEXT = pattern(
     "(?:EOS|BOS|PAD|UNK|SEP|CLS|MASK|STOP|END|START|EXTRA|SPECIAL|NEW|FIRST|LAST|MAX|MIN|NUM|PER|EOT"
     "|IMAGE|AUDIO|PUBLIC|PRIMARY|FOREIGN|SORT|PARTITION|CACHE|GROUP|ROW|TEXT|PROMPT|COMPLETION|CHAT"
     r"|DATA|JSON|MAP|HOT|COLUMN|FIELD|FEATURE|LABEL|ANSWER|QUESTION|MESSAGES)\Z"
 )
-_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_PARTS = pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 # What begins with a sign of its own, and what it looks like. The sign is looked for first: this is
 # done for all that is printed or written.
@@ -91,9 +93,9 @@ _ALL = _FORMS | _LOOSE
 _BEGINNINGS = tuple(sign.encode() for sign in _ALL)
 _APART = {sign.encode() for sign, form in _ALL.items() if form.startswith("(?<![")}
 _KEY = b"-----BEGIN "
-_OPEN = re.compile(rb"-----BEGIN [A-Z ]*(?:-{0,5}|-----[^-]*(?:-+[A-Z ]*-{0,4})?)")
+_OPEN = pattern(rb"-----BEGIN [A-Z ]*(?:-{0,5}|-----[^-]*(?:-+[A-Z ]*-{0,4})?)")
 # What sets a variable, in a script or in what it prints; not what only names another one.
-_SET = re.compile(r"(\b([A-Z][A-Z0-9_]{2,})=[\"']?)[^\s\"'$;&|<*]{4,}")
+_SET = pattern(r"(\b([A-Z][A-Z0-9_]{2,})=[\"']?)[^\s\"'$;&|<*]{4,}")
 _BEFORE = 16
 """So many bytes before a secret its form may ask for."""
 

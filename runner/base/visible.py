@@ -10,6 +10,8 @@ import re
 import shlex
 from collections.abc import Callable, Iterable
 
+from runner.base.patterns import pattern
+
 # Controls, line ends and tabs apart; what turns the direction; what nobody sees; halves of pairs.
 _NEAR = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e"
@@ -20,14 +22,14 @@ _FAR = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 _JOINERS = "(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 # GitHub takes a line that begins with ``::`` for a command, and ``##[`` wherever it stands.
 _ANYWHERE = r"#(?=#\w*\[)"
-_COMMAND = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
-_TEXT = re.compile(f"[{_NEAR}{_FAR}]|{_JOINERS}|{_ANYWHERE}")
-_LINE = re.compile(f"[\t\n{_NEAR}{_FAR}]|{_JOINERS}|{_ANYWHERE}")
-_JSON = re.compile(f"[{_NEAR}]|{_JOINERS}|{_ANYWHERE}")
+_COMMAND = pattern(r"^([^\S\n]*):(?=:)", re.MULTILINE)
+_TEXT = pattern(f"[{_NEAR}{_FAR}]|{_JOINERS}|{_ANYWHERE}")
+_LINE = pattern(f"[\t\n{_NEAR}{_FAR}]|{_JOINERS}|{_ANYWHERE}")
+_JSON = pattern(f"[{_NEAR}]|{_JOINERS}|{_ANYWHERE}")
 # What no shell touches: a tilde only where it begins something, a revision's is inside.
-_PLAIN = re.compile(r"[\w@%+,./-][\w@%+,./~-]*\Z", re.ASCII)
+_PLAIN = pattern(r"[\w@%+,./-][\w@%+,./~-]*\Z", re.ASCII)
 _ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_MARKUP = re.compile(r"[\\`*\[\]<>|#~$]|(?<!\w)_|_(?!\w)|^[+-]|(?<=^\d)[.)]|&(?=#?\w+;)")
+_MARKUP = pattern(r"[\\`*\[\]<>|#~$]|(?<!\w)_|_(?!\w)|^[+-]|(?<=^\d)[.)]|&(?=#?\w+;)")
 
 
 def text(raw: str) -> str:

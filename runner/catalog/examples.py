@@ -1,9 +1,9 @@
 """A parameter's schema in, values to write for it out: its own, or made of what the schema says."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from runner.base.patterns import pattern
 from runner.catalog.tools import resolve
 from runner.recipe.yaml import parse
 
@@ -14,7 +14,7 @@ _INPUTS = {
     "adapter": "{{ stages.train.adapter_path }}",
     "prompts": "prompts.jsonl",
 }
-_HINT = re.compile(r"write \w+: (.+)")
+_HINT = pattern(r"write \w+: (.+)")
 _EMPTY: tuple[Any, ...] = (None, {}, [], "")
 
 

@@ -4,16 +4,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runner.base.patterns import pattern
 from runner.recipe.template.expressions import is_number
 
 _YES = ("yes", "on", "y", "true", "1")
 _NO = ("no", "off", "n", "false", "0")
 _CURLY = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019")  # text to YAML
 _QUOTES = "".join(_CURLY) + "\"'"
-_COMMA = re.compile(r"[-+]?\d+,\d+(?:e[-+]?\d+)?")
-_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+_COMMA = pattern(r"[-+]?\d+,\d+(?:e[-+]?\d+)?")
+_THOUSANDS = pattern(r"[-+]?[1-9]\d{0,2},\d{3}")
 _UNITS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[hms])+")
+_DURATION = pattern(r"(?:\d+(?:\.\d+)?[hms])+")
 
 
 def of_type(value: Any, types: Sequence[str], path: Sequence[str | int]) -> str:

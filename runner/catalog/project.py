@@ -16,13 +16,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from runner.base.constants import BUILTIN, SUFFIXES
+from runner.base.patterns import pattern
 from runner.base.problems import Problem
 from runner.catalog import load
 
 Read = Callable[[str], bytes]
 # From the first sign to the last one: what is quoted may hold such signs itself.
-_QUOTED = re.compile(r"['\"].*['\"]", re.DOTALL)
-_KEY = re.compile(rb"^(?:\xef\xbb\xbf)?([^\s#:'\"\[\]{}-][^\s:]*)\s*:(?:\s|$)", re.MULTILINE)
+_QUOTED = pattern(r"['\"].*['\"]", re.DOTALL)
+_KEY = pattern(rb"^(?:\xef\xbb\xbf)?([^\s#:'\"\[\]{}-][^\s:]*)\s*:(?:\s|$)", re.MULTILINE)
 
 
 class Project(Struct, frozen=True, kw_only=True):

@@ -18,12 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from runner.base.patterns import pattern
 from runner.recipe.node import MISSING, Missing
 
 Check = Callable[[Any], bool]
 Keyword = Callable[["Soundness", Any, Mapping[str, Any]], Check]
 
-_PART = re.compile(r"\\.|\[(?:\\.|[^\]])*\]|\$")  # an escape, a class, or the end
+_PART = pattern(r"\\.|\[(?:\\.|[^\]])*\]|\$")  # an escape, a class, or the end
 _JSON = frozenset({str, int, float, bool, list, dict, type(None)})
 _TYPES: Mapping[str, type] = {
     "string": str,

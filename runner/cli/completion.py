@@ -4,7 +4,6 @@ Nothing here raises: a recipe that cannot be read has nothing to complete.
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from click.shell_completion import (
 
 from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.errors import Exit, RecipeError
+from runner.base.patterns import pattern
 from runner.system import printer
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ complete -o default -o nosort -F %(complete_func)s %(prog_name)s 2> /dev/null ||
 
 
 # What bash makes something of inside double quotes, and what ends a line of the answer.
-_ACTS = re.compile(r"[$`\"\\!\x00-\x1f\x7f]")
+_ACTS = pattern(r"[$`\"\\!\x00-\x1f\x7f]")
 
 
 class Bash(BashComplete):

@@ -1,7 +1,6 @@
 """The verb diff."""
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ import click
 
 from runner.base import visible
 from runner.base.errors import Exit, RecipeError
+from runner.base.patterns import pattern
 from runner.cli import guess as words_of
 from runner.cli import options
 from runner.system import printer
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runner.diff.sides import DiffRequest, Place
     from runner.diff.text import Review
 
-_ID = re.compile(r"\d{8}T\d{6}Z-")
+_ID = pattern(r"\d{8}T\d{6}Z-")
 
 
 @click.command("diff")

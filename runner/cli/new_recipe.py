@@ -7,6 +7,7 @@ from pathlib import Path
 from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.errors import RecipeError
 from runner.base.formatting import pretty_json
+from runner.base.patterns import pattern
 from runner.base.problems import listing, suggest
 from runner.catalog import load
 from runner.catalog.editor_schema import recipe_schema
@@ -14,9 +15,9 @@ from runner.system import files
 
 SCHEMA = "recipe.schema.json"
 OURS = ".run-recipe"
-_MODELINE = re.compile(r"^# yaml-language-server: .*\n")
-_EXTENDS = re.compile(r"^extends: (?!builtin:)(\S+?)(?:\.ya?ml)?$", re.MULTILINE)
-_DATA = re.compile(r"\{\{ recipe\.dir \}\}/data/(?:\w+/)*(\w+)")
+_MODELINE = pattern(r"^# yaml-language-server: .*\n")
+_EXTENDS = pattern(r"^extends: (?!builtin:)(\S+?)(?:\.ya?ml)?$", re.MULTILINE)
+_DATA = pattern(r"\{\{ recipe\.dir \}\}/data/(?:\w+/)*(\w+)")
 
 
 def place(name: str) -> Path:

@@ -7,18 +7,19 @@ from typing import Any
 
 from runner.base import visible
 from runner.base.constants import RUN_DIR
+from runner.base.patterns import pattern
 from runner.catalog.tools import Catalog, Tool
 from runner.command.argv import Invocation, command
 from runner.plan.model import Plan, Stage
 
-_HEADER = re.compile(
+_HEADER = pattern(
     r"^# Made by run-recipe from (.*); it does the same without the runner\.$", re.MULTILINE
 )
-_STAGE = re.compile(r'mkdir -p "\$RUN_DIR/(.+)"')
-_OPTION = re.compile(r"  (--[\w.-]+)[= ]?(.*?)(?: \\)?\Z")
+_STAGE = pattern(r'mkdir -p "\$RUN_DIR/(.+)"')
+_OPTION = pattern(r"  (--[\w.-]+)[= ]?(.*?)(?: \\)?\Z")
 # What shlex.quote leaves as it is.
-_PLAIN = re.compile(r"[\w@%+=:,./-]+\Z", re.ASCII)
-_SAFE = re.compile(r"[A-Za-z0-9_./@:+,=%-]*\Z")
+_PLAIN = pattern(r"[\w@%+=:,./-]+\Z", re.ASCII)
+_SAFE = pattern(r"[A-Za-z0-9_./@:+,=%-]*\Z")
 
 
 def script(plan: Plan, catalog: Catalog) -> str:

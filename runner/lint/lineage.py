@@ -1,7 +1,6 @@
 """A path of a plan in, what is known of it out: the adapter, model or data set that lies there."""
 
 import posixpath
-import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from runner.base.constants import normal
+from runner.base.patterns import pattern
 from runner.catalog.tools import Catalog, Output, Tool, applies
 from runner.data.replay import nearest
 from runner.lint.facts import Adapter, DataSet, ModelFacts
@@ -23,10 +23,8 @@ _SENSITIVITIES = "_sensitivities.json"
 UNEVEN = frozenset({3, 5, 6})
 # Group size and bits of a quantization mode: mlx_lm.utils.quantize_model.
 MODES = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}
-_BITS = re.compile(
-    r"(?i)(?:^|[-_.])(?:(?:int|q)?(\d)-?bits?|(mxfp4|nvfp4)|(mxfp8|fp8))(?=\Z|[-_.])"
-)
-_DRESS = re.compile(
+_BITS = pattern(r"(?i)(?:^|[-_.])(?:(?:int|q)?(\d)-?bits?|(mxfp4|nvfp4)|(mxfp8|fp8))(?=\Z|[-_.])")
+_DRESS = pattern(
     r"(?i)[-_.]?(?:(?:int|q)?\d-?bits?|mxfp\d|nvfp4|fp8|bf16|bfloat16|fp16|float16|fp32|float32"
     r"|mlx|dwq|awq|gptq)(?=\Z|[-_.])"
 )

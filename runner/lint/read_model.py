@@ -4,13 +4,13 @@ Nothing raises: what mlx-lm could not load is told as that.
 """
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from runner.base.patterns import pattern
 from runner.lint.facts import ModelFacts
 from runner.lint.loading import Fault, argument_faults, default_template, model_faults
 from runner.lint.safetensors import METADATA, HeaderError, header
@@ -24,7 +24,7 @@ SAME_NAMES = frozenset({"llama", "mistral", "olmo2", "qwen2", "qwen3", "gemma3_t
 _LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 _AGAIN = "download or convert it again"
-_TYPE = re.compile(r"[a-zA-Z0-9_]{1,64}")
+_TYPE = pattern(r"[a-zA-Z0-9_]{1,64}")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
 
 

@@ -4,7 +4,6 @@ The catalogue says of a parameter that it reaches out, and of a tracker's option
 comes to is named by a digest, so that leave is asked for once, and again when it is another thing.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -42,8 +41,10 @@ class Reach(Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """What names this very value: neither the stage's name nor the recipe's is part of it."""
+        from hashlib import blake2b  # a dry run asks for no digest
+
         text = json.dumps([self.parameter, self.value, self.about], sort_keys=True, default=str)
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def reaches(plan: Plan, catalog: Catalog, envelope: Mapping[str, Any]) -> list[Reach]:

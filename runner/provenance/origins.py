@@ -1,6 +1,5 @@
 """Why a value is what it is: the place that won, the places that lost, and what it was made of."""
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from runner.base.errors import RecipeError
+from runner.base.patterns import pattern
 from runner.base.problems import Mark
 from runner.catalog.validate import Path, dotted
 from runner.plan.inheritance import Draft
@@ -24,7 +24,7 @@ MAX_FOLLOWED, MAX_STEPS, MAX_ORIGINS = 100, 100_000, 60_000
 all values: of very many fewer each."""
 PARAMS = "params"
 FIXED = ("tool", "needs", "expect")  # no templates are filled in here
-_ENV = re.compile(r"\benv\(\s*['\"](\w+)['\"]")
+_ENV = pattern(r"\benv\(\s*['\"](\w+)['\"]")
 
 
 class Removal(str):

@@ -8,17 +8,18 @@ from pathlib import Path
 from runner.base import visible
 from runner.base.constants import ENDING, SUFFIXES
 from runner.base.errors import RecipeError
+from runner.base.patterns import pattern
 from runner.system import reader
 from runner.system.files import is_folder
 
 SPLITS = ("train", "valid", "test")
 MAX_RECIPES = 1_000
 """Recipes, and test files, that one command looks at."""
-_MODELINE = re.compile(rb"^# yaml-language-server: .*\brecipe\.schema\.json", re.MULTILINE)
-_KEYS = re.compile(rb"^(version|extends|stages|vars|defaults|profiles):", re.MULTILINE)
-_LIST = re.compile(rb"^stages:[ \t]*(?:#.*)?(?:\r?\n[ \t]*(?:#.*)?)*(?:-|\r?\n-)", re.MULTILINE)
+_MODELINE = pattern(rb"^# yaml-language-server: .*\brecipe\.schema\.json", re.MULTILINE)
+_KEYS = pattern(rb"^(version|extends|stages|vars|defaults|profiles):", re.MULTILINE)
+_LIST = pattern(rb"^stages:[ \t]*(?:#.*)?(?:\r?\n[ \t]*(?:#.*)?)*(?:-|\r?\n-)", re.MULTILINE)
 KEPT = "recipe.yaml"
-_CASES = re.compile(rb"^(tests|snapshots):", re.MULTILINE)
+_CASES = pattern(rb"^(tests|snapshots):", re.MULTILINE)
 
 
 def recipes(paths: Iterable[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from itertools import accumulate
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from runner.base.patterns import pattern
 from runner.base.problems import Mark, Problem, listing, offer, suggest
 from runner.recipe.inline import inline
 from runner.recipe.merge import ENVIRONMENT, SET, merge
@@ -15,7 +16,7 @@ from runner.recipe.template.allowance import MAX_DEPTH
 
 PREFIX = "RECIPE_VARS_"
 PROFILE = "--profile"
-_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_INVISIBLE = pattern("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PARTS = ("vars", "defaults", "stages")
 
 

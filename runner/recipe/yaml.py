@@ -15,6 +15,7 @@ import yaml
 from msgspec import Struct, field
 
 from runner.base.constants import RUN_DIR
+from runner.base.patterns import pattern
 from runner.base.problems import Mark, Problem, suggest
 from runner.recipe.node import MISSING, Missing, Node
 from runner.recipe.template.allowance import MAX_DEPTH
@@ -30,7 +31,7 @@ MAX_ALIASED = 80_000
 _MOST = 2 * MAX_NODES + 1
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {"!reset": "reset", "!override": "override"}
-_COMMA = re.compile(r"[-+]?\d+\s*,\s*\d+(?:[eE][-+]?\d+)?\Z")
+_COMMA = pattern(r"[-+]?\d+\s*,\s*\d+(?:[eE][-+]?\d+)?\Z")
 _KINDS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}
 
 

@@ -1,19 +1,19 @@
 """A complaint of YAML's in, a problem in a user's words out, at the place of the mistake."""
 
-import re
 from typing import Any
 
 import yaml
 from msgspec import Struct
 
+from runner.base.patterns import pattern
 from runner.base.problems import Mark, Problem
 from runner.recipe.template.allowance import MAX_DEPTH
 
 UNQUOTED = "a template must stand in quotes, or YAML reads '{{' as a mapping"
 QUOTE = 'write "{{ … }}"'
-_TEMPLATE = re.compile(r"(?:^|:|-|,|\[)\s*(\{\{)")
-_GLUED = re.compile(r"\s*(?:- )?([\w.-]+:)[^\s:/]")
-_WORD = re.compile(r"\s*(?:- )?([\w.-]+)\s*\Z")
+_TEMPLATE = pattern(r"(?:^|:|-|,|\[)\s*(\{\{)")
+_GLUED = pattern(r"\s*(?:- )?([\w.-]+:)[^\s:/]")
+_WORD = pattern(r"\s*(?:- )?([\w.-]+)\s*\Z")
 
 
 class Complaint(Struct, frozen=True, kw_only=True):

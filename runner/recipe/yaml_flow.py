@@ -6,10 +6,11 @@ import re
 from typing import Any
 
 from runner.base import visible
+from runner.base.patterns import pattern
 from runner.recipe.yaml_scalars import NumberError, scalar
 
 _WIDE = 0x10000
-_BARE = re.compile(r"[A-Za-z_./][\w./@+-]*(?: [\w./@+-]+)*\Z")
+_BARE = pattern(r"[A-Za-z_./][\w./@+-]*(?: [\w./@+-]+)*\Z")
 _WORDS_OF_OTHERS = {"yes", "no", "on", "off", "y", "n"}
 
 

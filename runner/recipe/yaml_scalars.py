@@ -4,11 +4,13 @@ import math
 import re
 from typing import Any
 
+from runner.base.patterns import pattern
+
 LARGEST = 2**64 - 1  # what MLX's seeds, numpy and every tool's own language hold at most
 _MAX_DIGITS = 100  # read before they are counted as a number
-_INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_HALF = re.compile("[\ud800-\udfff]")
+_INT = pattern(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+_FLOAT = pattern(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_HALF = pattern("[\ud800-\udfff]")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR, SUFFIXES
 from runner.base.errors import RecipeError
+from runner.base.patterns import pattern
 from runner.base.problems import listing, suggest
 from runner.base.values import read_as
 from runner.plan.staging import PART
@@ -24,7 +24,7 @@ from runner.system import machine, printer, reader
 
 LATEST, IGNORE = "latest", ".gitignore"
 BEGIN = "leave --resume out to begin one"
-_HEX = re.compile("[0-9a-f]{4}")
+_HEX = pattern("[0-9a-f]{4}")
 _STAMP = len("20261123T214807Z")
 
 

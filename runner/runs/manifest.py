@@ -1,7 +1,6 @@
 """What happened in a run, as a value: host, plan, and for every stage its state and results."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
@@ -10,11 +9,12 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from runner.base.formatting import pretty_json
+from runner.base.patterns import pattern
 from runner.base.values import read_as
 from runner.plan.model import Plan
 
 Json = dict[str, Any]
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # as schema/envelope.json has it: a folder of the run
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")  # as schema/envelope.json has it: a folder of the run
 FORMAT = 1
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.errors import RecipeError
+from runner.base.patterns import pattern
 from runner.base.problems import listing, suggest
 from runner.system import files
 
@@ -41,7 +42,7 @@ _OFF = (
     ("protocol.allow", "never"),
     ("safe.bareRepository", "explicit"),
 )
-_PROGRAM = re.compile(
+_PROGRAM = pattern(
     r"(alias|pager|interactive)\..+|filter\..+\.(clean|smudge|process|required)"
     r"|diff\..+\.command|merge\..+\.driver|(difftool|mergetool)\..+\.cmd"
     r"|credential\..+\.helper|gpg\..+\.program|submodule\..+\.update"

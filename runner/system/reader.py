@@ -9,7 +9,6 @@ import errno
 import io
 import json
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.formatting import size_of
+from runner.base.patterns import pattern
 
 Json = dict[str, Any]
 Named = str | Path
@@ -39,7 +39,7 @@ NOTE = Kind(what="a note", most=1 << 20)
 LONGEST = 32 << 20
 """Bytes of a line; a longer one is not held."""
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = pattern(rb"\\u[dD][89a-fA-F]")
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",

@@ -1,12 +1,12 @@
 """The survey of a split and a batch size -> what mlx-lm does with its rows, and what it leaves."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from shlex import quote
 from typing import Any
 
 from msgspec import Struct, to_builtins
 
+from runner.base.patterns import pattern
 from runner.base.problems import Mark, Problem, listing, plural, sort_problems
 from runner.data.rows.parsing import data_of, holding, way
 from runner.data.rows.row import SPLITS, Features
@@ -166,11 +166,11 @@ OTHER_NAMES = {
     "valid": ("val", "validation", "validate", "dev", "eval", "evaluation"),
     "test": ("tests", "testing"),
 }
-_NAME = re.compile(
+_NAME = pattern(
     r"(?P<stem>[^.]+?)(?:-\d+-of-\d+)?(?P<suffixes>(?:\.(?:jsonl?|ndjson|jl|csv|tsv|parquet|arrow|"
     r"feather|xlsx?|gz|bz2|xz|zst|zip))+)"
 )
-_PACKED = re.compile(r"\.(?:gz|bz2|xz|zst)\Z")
+_PACKED = pattern(r"\.(?:gz|bz2|xz|zst)\Z")
 
 
 class FolderReport(Struct, frozen=True, kw_only=True):

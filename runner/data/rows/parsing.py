@@ -2,7 +2,6 @@
 
 import json
 import posixpath
-import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from runner.base.patterns import pattern
 from runner.base.problems import Mark, Problem, as_yaml
 from runner.data.rows.row import DATA, SPLITS, Flaw, RowError, dotted
 
@@ -298,17 +298,15 @@ def _skip(text: str, at: int) -> int:
 _DECODER = json.JSONDecoder()
 
 
-_SPACE = re.compile(r"[ \t\r\n]*")
+_SPACE = pattern(r"[ \t\r\n]*")
 
 
 HEAD = 1 << 16
 """So much of a file says what it is."""
 
-_ARRAY = re.compile(r"\[\s*(?:\{|\Z)")
-_HOLDER = re.compile(
-    r'\{\s*"(data|rows|examples|items|samples|records|train)"\s*:\s*\[\s*(?:\{|\Z)'
-)
-_CELL = re.compile(r'"[^"]*"|[^\W\d]\w*(?:[ .-]\w+){0,2}')
+_ARRAY = pattern(r"\[\s*(?:\{|\Z)")
+_HOLDER = pattern(r'\{\s*"(data|rows|examples|items|samples|records|train)"\s*:\s*\[\s*(?:\{|\Z)')
+_CELL = pattern(r'"[^"]*"|[^\W\d]\w*(?:[ .-]\w+){0,2}')
 _DELIMITERS = {",": "CSV", ";": "CSV", "\t": "TSV"}
 
 _WIDE = {

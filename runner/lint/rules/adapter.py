@@ -1,8 +1,8 @@
 """The adapter's shape: layers and modules that are not there, types that a base cannot take."""
 
-import re
 from collections.abc import Iterator
 
+from runner.base.patterns import pattern
 from runner.base.problems import listing, plural, suggest
 from runner.lint.facts import Finding
 from runner.lint.lineage import UNEVEN, blocks, model_at
@@ -15,9 +15,9 @@ _BARE = {
 }
 _WHOLE = ("self_attn", "mlp", "attention", "attn", "feed_forward", "all-linear", "all")
 _COMMON = {f"{place}.{name}" for name, place in _BARE.items()} | {"self_attn.out_proj"}
-_PATTERN = re.compile(r"[*?^$|()\[\]\\]")
-_IN_BLOCK = re.compile(r"(?:^|\.)(?:layers|blocks|h)\.\d+\.(.+)")
-_OUTSIDE = re.compile(r"(?:^|\.)(?:lm_head|embed_tokens|wte|wpe|embed_out|tok_embeddings)\Z")
+_PATTERN = pattern(r"[*?^$|()\[\]\\]")
+_IN_BLOCK = pattern(r"(?:^|\.)(?:layers|blocks|h)\.\d+\.(.+)")
+_OUTSIDE = pattern(r"(?:^|\.)(?:lm_head|embed_tokens|wte|wpe|embed_out|tok_embeddings)\Z")
 _MATRIX = 2
 _EXPERTS = 3
 

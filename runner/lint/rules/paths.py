@@ -5,14 +5,15 @@ import re
 from collections.abc import Iterator
 
 from runner.base.constants import RUN_DIR
+from runner.base.patterns import pattern
 from runner.lint.facts import Finding
 from runner.lint.lineage import adapter_at, sensitivities_stage
 from runner.lint.rule import View, rule
 
-_SHELL = re.compile(r"^~[\w.+-]*(?:/|\Z)|\$(?:\{?[A-Za-z_]|\()|`[^`]+`")
-_HERE = re.compile(r"^(?:\$\(\s*pwd\s*\)|`\s*pwd\s*`|\$\{?PWD\}?)/+(?=.)")
-_COMMAND = re.compile(r"\$\(|`")
-_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::?-([^{}'\"$]*))?\}|([A-Za-z_]\w*))")
+_SHELL = pattern(r"^~[\w.+-]*(?:/|\Z)|\$(?:\{?[A-Za-z_]|\()|`[^`]+`")
+_HERE = pattern(r"^(?:\$\(\s*pwd\s*\)|`\s*pwd\s*`|\$\{?PWD\}?)/+(?=.)")
+_COMMAND = pattern(r"\$\(|`")
+_VARIABLE = pattern(r"\$(?:\{([A-Za-z_]\w*)(?::?-([^{}'\"$]*))?\}|([A-Za-z_]\w*))")
 _HUB_ID = 1
 _MODEL = "mlx-community/OLMo-2-0425-1B-Instruct-4bit"
 _HUB_DATA = "a data set of the hub is OWNER/NAME"

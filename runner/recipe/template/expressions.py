@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from runner.base.patterns import pattern
 from runner.recipe.template.allowance import Allowance, SpentError
 from runner.recipe.template.evaluator import (
     SYNTAX,
@@ -33,7 +34,7 @@ Names = frozenset[tuple[str, ...]]
 SPENT = "templates-too-large"
 MAX_LENGTH = 20_000  # of one expression, in characters: Jinja reads a tenth of a million a second
 _ONE = 10  # steps that any expression takes
-_DOTTED = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\s*\Z")
+_DOTTED = pattern(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\s*\Z")
 
 
 def evaluate(expression: str, scope: Mapping[str, Any], allowance: Allowance | None = None) -> Any:

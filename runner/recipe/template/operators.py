@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from runner.base.patterns import pattern
 from runner.base.problems import as_yaml
 from runner.recipe.template.allowance import MAX_DIGITS, TOO_LARGE, Allowance, SpentError
 from runner.recipe.template.sandbox import OperationError, Scope
 
-_FIELD = re.compile(r"%(?:\((\w+)\))?([-+ 0#]*)(\d*)(?:\.(\d*))?(.?)", re.DOTALL)
+_FIELD = pattern(r"%(?:\((\w+)\))?([-+ 0#]*)(\d*)(?:\.(\d*))?(.?)", re.DOTALL)
 _WIDEST = 999
 _PLAIN: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,

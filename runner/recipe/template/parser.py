@@ -11,7 +11,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
-_TOKEN = re.compile(
+from runner.base.patterns import pattern
+
+_TOKEN = pattern(
     r"""[ \t\n]*(?:([A-Za-z_]\w*)                                          # a name
     |((?:0|[1-9]\d{0,17})(?:\.\d{1,17})?(?:[eE][-+]?\d{1,3})?(?![\w.]))    # a number
     |('[ -&(-\[\]-~]*'|"[ !\#-\[\]-~]*")                                   # a text without escapes

@@ -3,13 +3,13 @@
 A text that is one whole ``{{ … }}`` keeps the expression's type; there are no statements.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from msgspec import Struct
 
+from runner.base.patterns import pattern
 from runner.recipe.template.allowance import TOO_LARGE, Allowance, SpentError
 from runner.recipe.template.expressions import SPENT, Names, evaluate, names
 from runner.recipe.template.operators import kind
@@ -18,8 +18,8 @@ from runner.recipe.template.sandbox import Scope, TemplateError
 from runner.recipe.yaml_scalars import LARGEST, unfit
 
 _MARKS = ("{{", "{%", "{#")
-_SINGLE = re.compile(r"\$?\{\s*((?:vars|stages?|recipe)(?:\.\w+)+)\s*\}")
-_SIGNS = re.compile(r"\$*(?:\{\{|\{%|\{#|\{(?=\s*(?:vars|stages?|recipe)\.))")
+_SINGLE = pattern(r"\$?\{\s*((?:vars|stages?|recipe)(?:\.\w+)+)\s*\}")
+_SIGNS = pattern(r"\$*(?:\{\{|\{%|\{#|\{(?=\s*(?:vars|stages?|recipe)\.))")
 _SYNTAX = "template-syntax"
 
 
