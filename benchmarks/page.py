@@ -19,9 +19,8 @@ own whose time and memory the system itself counts. The middle half is where hal
 A ratio is our median through the other's: 0.20 is a fifth of the time. The limit is a program that
 does nothing but the part nobody can leave out.
 
-Where nothing changed, `check`, `--dry-run` and the start of a run give the answer they gave before,
-after looking at everything it was made of: so are the rows without a word about it. Before each run
-of a row "after a change" or "for the first time" the answers that are kept are removed.
+Nothing is remembered but what was found in rows of unchanged files, and digests of files: before
+each run of a row "for the first time" that is removed, too.
 """
 
 

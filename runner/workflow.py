@@ -31,7 +31,6 @@ from runner.system.gc_paused import resting
 from runner.system.progress import WORKERS, meter
 
 if TYPE_CHECKING:
-    from runner.cache.inputs import World
     from runner.runs.decide import Decision
     from runner.runs.job import Job
     from runner.runs.listener import Reporter
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class RecipeFiles(Protocol):
-    """What recipes are read through: this disk, a World that remembers, or a revision's files."""
+    """What recipes are read through: this disk, or a revision's files."""
 
     def read(self, file: str) -> bytes:
         """Return a recipe's bytes. Raises OSError."""
@@ -166,21 +165,6 @@ def _mask(environ: Mapping[str, str] | None) -> Mask:
     return hub.mask() if environ is None else Mask(hub.secrets(environ))
 
 
-def has_budget(result: Compilation) -> bool:
-    """Say whether a stage has a ``budget``, which is made of rows on this disk."""
-    return any(draft.node.get("budget") for draft in result.resolver.drafts.values())
-
-
-def remember_rows(result: Compilation, world: "World") -> "World":
-    """Let a world remember the rows, too, that a budget counted; it is returned."""
-    if has_budget(result):
-        from runner.lint import preflight  # most recipes have no budget
-
-        world.whole = world.whole and result.plan is not None  # else nobody knows which rows
-        world.places(preflight.places(result.plan) if result.plan else ())
-    return world
-
-
 def plan(result: Compilation, recipe: Recipe, *, smoke: bool = False) -> Plan:
     """Return the plan of a compiled recipe. Raises InvalidRecipeError."""
     if result.plan is None:
@@ -235,15 +219,13 @@ def prepare(
     first: str | None = None,
     last: str | None = None,
     resume: str | None = None,
-    world: "World | None" = None,
 ) -> "Job":
     """Return what is to run of a recipe; `resume` names the run to go on from.
 
-    `world` remembers what is read for it. Raises RecipeError, InvalidRecipeError for its problems.
+    Raises RecipeError, InvalidRecipeError for its problems.
     """
-    environ, files = (world.environ, world) if world else (None, disk)
-    recipe = load(file, profiles, sets, environ, files)
-    compilation = compile_recipe(recipe, environ)
+    recipe = load(file, profiles, sets)
+    compilation = compile_recipe(recipe)
     whole = plan(compilation, recipe, smoke=smoke)
     return job(whole, compilation, runs=runs, names=select(whole, only, first, last), resume=resume)
 
@@ -310,47 +292,40 @@ def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
     Raises InvalidRecipeError for errors, UnfitError where the disk has too little room.
     """
     from runner.lint import disk_space, preflight
-    from runner.runs import idle_resume
     from runner.runs.decide import own
 
     plan, compilation = job.plan, job.compilation
     stages = [action.stage for action in decision.actions if action.do == "run"]
+    if not stages:
+        return Findings()  # nothing will be read or written
     sources = compilation.resolver.recipe.sources if compilation else {}
-    problems: list[Problem] = []
-    notes = idle_resume.sound(job.question, plan)
-    if notes is None:
-        if job.world is not None:
-            job.world.places(preflight.places(plan))
-        outputs = own(plan, job.before, decision.damaged) if job.before else set()
-        others = (stage for stage in plan.stages if stage.name not in stages)
-        outputs |= {path for stage in others for path in stage.outputs.values()}
-        with meter() as progress:
-            if compilation is not None:
-                examination = findings.all_problems(
-                    compilation,
-                    stages,
-                    plan=plan,
-                    outputs=outputs,
-                    workers=WORKERS,
-                    progress=progress,
-                )
-            else:  # of a plan alone the rows can be looked at, and nothing else
-                examination = preflight.rows(
-                    plan,
-                    stages,
-                    here=project.of(plan.file),
-                    smoke=plan.smoke,
-                    workers=WORKERS,
-                    progress=progress,
-                ).problems
-        findings.refuse(examination, sources)
-        problems = [one for one in examination if one.severity != NOTE]
-        ahead = findings.forecasts(compilation, plan) if compilation else []
-        notes = [str(one) for one in ahead if one.stage in job.names]
-        gaps = [one.message for one in examination if one.severity == NOTE]
-        if job.world is not None and not problems and len(job.names) == len(plan.stages):
-            whole = len(stages) == len(job.names)
-            idle_resume.keep(job.question, job.world, plan, notes, gaps, whole=whole)
-        notes += gaps if stages else []  # what nothing will read is no gap
+    outputs = own(plan, job.before, decision.damaged) if job.before else set()
+    others = (stage for stage in plan.stages if stage.name not in stages)
+    outputs |= {path for stage in others for path in stage.outputs.values()}
+    with meter() as progress:
+        if compilation is not None:
+            examination = findings.all_problems(
+                compilation,
+                stages,
+                plan=plan,
+                outputs=outputs,
+                workers=WORKERS,
+                progress=progress,
+            )
+        else:  # of a plan alone the rows can be looked at, and nothing else
+            examination = preflight.rows(
+                plan,
+                stages,
+                here=project.of(plan.file),
+                smoke=plan.smoke,
+                workers=WORKERS,
+                progress=progress,
+            ).problems
+    findings.refuse(examination, sources)
+    problems = [one for one in examination if one.severity != NOTE]
+    ahead = findings.forecasts(compilation, plan) if compilation else []
+    notes = [str(one) for one in ahead if one.stage in job.names]
+    gaps = [one.message for one in examination if one.severity == NOTE]
+    notes += gaps
     notes = [*notes, *disk_space.look(plan, stages, folder)]
     return Findings(problems=problems, notes=notes, sources=sources)

@@ -12,7 +12,7 @@ from benchmarks.harness import BenchError, Command, environment
 from benchmarks.peers import OURS, WORK, Peers
 from benchmarks.profiles import modules
 from benchmarks.row import Goal, Row
-from benchmarks.rows.cold import KEPT
+from benchmarks.rows.cold import NOTHING_KEPT
 
 DVC = "dvc repro"
 SNAKEMAKE = "snakemake"
@@ -31,7 +31,7 @@ def _row(count: int, goals: tuple[Goal, ...], rounds: int) -> Row:
     peers = Peers()
     peers.add(DVC, "dvc", "dvc", "repro", cwd=folder / "dvc")
     peers.add(SNAKEMAKE, "snakemake", "snakemake", "-c2", cwd=folder / "snakemake")
-    ours = Command("run-recipe --resume", [OURS, recipe.name, "--resume"], folder, KEPT)
+    ours = Command("run-recipe --resume", [OURS, recipe.name, "--resume"], folder, NOTHING_KEPT)
     for command in peers.found:
         _once(command)
     _finished(ours, folder)
@@ -77,7 +77,7 @@ def _finished(ours: Command, folder: Path) -> None:
 def _decisions(ours: Command, folder: Path) -> str:
     argv = [*map(str, ours.argv), "--dry-run"]
     done = subprocess.run(
-        argv, cwd=folder, env=environment(KEPT), capture_output=True, text=True, check=False
+        argv, cwd=folder, env=environment(NOTHING_KEPT), capture_output=True, text=True, check=False
     )
     return done.stdout if not done.returncode else "run anew"
 
@@ -85,7 +85,12 @@ def _decisions(ours: Command, folder: Path) -> str:
 def _once(command: Command) -> None:
     argv = [*map(str, command.argv)]
     done = subprocess.run(
-        argv, cwd=command.cwd, env=environment(KEPT), capture_output=True, text=True, check=False
+        argv,
+        cwd=command.cwd,
+        env=environment(NOTHING_KEPT),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise BenchError(f"{command.name}: {done.stderr[-2000:]}")

@@ -1,11 +1,10 @@
 """Files and folders in, what is wrong with each recipe and each test file in them out."""
 
-import json
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct, convert, field, to_builtins
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from runner.base import visible
@@ -13,7 +12,6 @@ from runner.base.constants import ENDING
 from runner.base.errors import RecipeError
 from runner.base.problems import (
     MAX_NOTES,
-    NOTE,
     Mark,
     Problem,
     answering,
@@ -23,8 +21,6 @@ from runner.base.problems import (
     sort_problems,
     tally,
 )
-from runner.cache import answers
-from runner.cache.inputs import World
 from runner.recipe import find
 
 if TYPE_CHECKING:
@@ -136,37 +132,14 @@ def _profiles(file: str) -> list[str]:
     return list(recipe.section("profiles")) if recipe else []
 
 
-def _recipe(file: str, request: CheckRequest, *, within: bool) -> FileCheck:
-    question = answers.ask("check", file, request.profiles, request.sets)
-    answer = None if request.mlx else answers.recall(question)
-    if answer is not None:
-        return _from_answer(file, json.loads(answer))
-    world = World()
-    result = _examine(file, request, world, within=within)
-    sound = all(problem.severity == NOTE for problem in result.problems)
-    if sound and not result.base and not result.lacks:
-        notes = to_builtins(result.problems)
-        sources = dict(result.sources) if notes else {}
-        record = {"budgets": result.budgets, "notes": notes, "sources": sources}
-        answers.keep(question, world, json.dumps(record))
-    return result
-
-
-def _from_answer(file: str, answer: Mapping[str, Any]) -> FileCheck:
-    """Return what was found before, of a recipe in which nothing was wrong."""
-    budgets = [(whole, short) for whole, short in answer["budgets"]]
-    notes = convert(answer["notes"], list[Problem])
-    return FileCheck(file=file, problems=notes, sources=answer["sources"], budgets=budgets)
-
-
 @answering()
-def _examine(file: str, request: CheckRequest, world: World, *, within: bool) -> FileCheck:
+def _recipe(file: str, request: CheckRequest, *, within: bool) -> FileCheck:
     from runner import workflow
-    from runner.lint import findings, preflight
+    from runner.lint import findings
     from runner.system.progress import WORKERS, meter
 
-    texts = workflow.gather(file, world.environ, world)
-    reading = workflow.fold(texts, request.profiles, request.sets, world.environ)
+    texts = workflow.gather(file)
+    reading = workflow.fold(texts, request.profiles, request.sets)
     if reading.recipe is None:
         return FileCheck(
             file=file, problems=sort_problems(reading.problems), sources=reading.sources
@@ -176,11 +149,10 @@ def _examine(file: str, request: CheckRequest, world: World, *, within: bool) ->
     lacks = tuple(name for name in request.profiles if name not in profiles)
     if within and (base or lacks):
         return FileCheck(file=file, base=base, lacks=() if base else lacks)
-    compilation = workflow.compile_recipe(reading.recipe, world.environ)
+    compilation = workflow.compile_recipe(reading.recipe)
     problems = sort_problems([*reading.problems, *compilation.problems])
     budgets: list[tuple[str, str]] = []
     if not problems and compilation.plan is not None:
-        world.places(preflight.places(compilation.plan))
         with meter() as progress:
             examination = findings.all_problems(compilation, workers=WORKERS, progress=progress)
         problems = sort_problems([*examination, *workflow.reaching(compilation)])
@@ -190,7 +162,7 @@ def _examine(file: str, request: CheckRequest, world: World, *, within: bool) ->
 
             problems += installed_tools.parser_problems(compilation)
     if profiles and not request.profiles and not base:
-        under = _with_profiles(texts, compilation, problems, request, world)
+        under = _with_profiles(texts, compilation, problems, request)
         problems = sort_problems([*problems, *under])
     return FileCheck(
         file=file, problems=problems, sources=reading.sources, budgets=budgets, base=base
@@ -212,7 +184,6 @@ def _with_profiles(
     compilation: "Compilation",
     before: Sequence[Problem],
     request: CheckRequest,
-    world: World,
 ) -> Iterator[Problem]:
     """Yield what is wrong with a recipe under each of its profiles alone, and not without them.
 
@@ -231,7 +202,7 @@ def _with_profiles(
     profiles_of: dict[Problem, list[str]] = {}
     plain = compilation.plan
     for name in names:
-        for problem in sort_problems(_under(texts, name, request, world, plain)):
+        for problem in sort_problems(_under(texts, name, request, plain)):
             if (problem.mark, problem.rule) not in keys:
                 profiles_of.setdefault(problem, []).append(name)
     for problem, under in profiles_of.items():
@@ -240,7 +211,7 @@ def _with_profiles(
 
 
 def _under(
-    texts: "SourceTree", profile: str, request: CheckRequest, world: World, plain: "Plan | None"
+    texts: "SourceTree", profile: str, request: CheckRequest, plain: "Plan | None"
 ) -> Sequence[Problem]:
     """Return what is wrong with a recipe under a profile that nobody asked for.
 
@@ -251,17 +222,15 @@ def _under(
 
     without: set[tuple[str, int]] = set()
     while True:
-        reading = workflow.fold(
-            texts, (profile,), request.sets, world.environ, alone=True, without=without
-        )
+        reading = workflow.fold(texts, (profile,), request.sets, alone=True, without=without)
         if reading.recipe is None:
             return ()
-        compilation = workflow.compile_recipe(reading.recipe, world.environ)
+        compilation = workflow.compile_recipe(reading.recipe)
         problems = [*reading.problems, *compilation.problems]
         unread = {(one.mark.file, one.mark.line) for one in problems if _unread(one)} - without
         if not unread:
             return problems or [
-                *_rule_problems(compilation, world, plain),
+                *_rule_problems(compilation, plain),
                 *workflow.reaching(compilation),
             ]
         without |= unread
@@ -279,9 +248,7 @@ def _either(names: Sequence[str]) -> str:
     return " or ".join(names) if len(names) <= MAX_NOTES else listing(names)
 
 
-def _rule_problems(
-    compilation: "Compilation", world: World, plain: "Plan | None"
-) -> Sequence[Problem]:
+def _rule_problems(compilation: "Compilation", plain: "Plan | None") -> Sequence[Problem]:
     """Return what the rules find in a recipe under a profile, with what this disk knows.
 
     Stages that are as in the `plain` plan were asked there of what they read.
@@ -290,7 +257,6 @@ def _rule_problems(
 
     if compilation.plan is None:
         return []
-    world.places(preflight.places(compilation.plan))
     before = plain.stages if plain is not None else ()
     changed = [stage.name for stage in compilation.plan.stages if stage not in before]
     rows = preflight.RowFindings()
@@ -300,21 +266,14 @@ def _rule_problems(
 
 
 def _suite(file: str) -> FileCheck:
-    question = answers.ask("tests", file)
-    answer = answers.recall(question)
-    if answer is not None:
-        return FileCheck(file=file, cases=int(answer))
     from runner.testing import cases
 
-    world = World()
-    suite = cases.read(file, world)
+    suite = cases.read(file)
     if suite.problems:
         return FileCheck(
             file=file, problems=sort_problems(suite.problems), sources={file: suite.text}
         )
-    outcomes = cases.run(suite, world)
+    outcomes = cases.run(suite)
     problems = sort_problems(problem for outcome in outcomes for problem in outcome.problems)
-    if not problems:
-        answers.keep(question, world, str(len(outcomes)))
     sources = {name: text for one in outcomes for name, text in one.sources.items()}
     return FileCheck(file=file, problems=problems, sources=sources, cases=len(outcomes))

@@ -15,14 +15,12 @@ from runner.system import printer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runner.cache.inputs import World
     from runner.lint.findings import Findings
     from runner.plan.model import Plan, Stage
     from runner.runs.decide import Decision
     from runner.runs.job import Job
     from runner.runs.listener import Reporter
     from runner.runs.remedies import Adjustment, Step
-    from runner.workflow import Hear
 
 
 @click.command("run")
@@ -75,26 +73,11 @@ def command(
     """Run a recipe."""
     if recipe is None and resume and is_recipe(resume):
         recipe, resume = resume, ""  # --resume took the recipe for its run
-    from runner.cache import answers
-
-    place = Path(runs)
-    what = "script" if dry_run else "plan"
-    question = answers.ask(what, recipe, profiles, sets, smoke, only, first, last)
-    hear = partial(_hearers, style=style, color=color, quiet=quiet)
-    if dry_run and resume is None and style == "text":
-        code = _print_again(question)
-    elif resume is not None and not dry_run and not (only or first or last):
-        code = _nothing_to_do(question, place, resume, hear, smoke=smoke)
-    else:
-        code = None
-    if code is not None:
-        return code
     from msgspec.structs import replace
 
     from runner import workflow
-    from runner.cache.inputs import World
 
-    world = World()
+    place = Path(runs)
     file = recipe or _missing_recipe(resume, place)
     if Path(file).is_dir():
         raise of_folder(file)
@@ -108,7 +91,6 @@ def command(
         first=first,
         last=last,
         resume=resume,
-        world=world,
     )
     if not dry_run:
         job = replace(
@@ -116,9 +98,8 @@ def command(
             trust=trust,
             options=_run_options(profiles, sets, only, first, last, runs),
             advise=partial(_advice, file, profiles, sets, smoke),
-            question=question,
-            world=world,
         )
+        hear = partial(_hearers, style=style, color=color, quiet=quiet)
         return workflow.run(job, hear).exit_code
     findings = workflow.foresee(job)
     if style == "json":
@@ -127,7 +108,7 @@ def command(
     if job.before is not None:
         printer.show("\n".join(map(str, _decision(job).actions)))
     else:
-        _print(question, world, job, keep=not findings.problems)
+        _print(job)
     return Exit.OK
 
 
@@ -145,28 +126,12 @@ def _advice(
     return Trial(file=file, profiles=profiles, sets=sets, smoke=smoke)(stage, steps)
 
 
-def _print_again(question: Path | None) -> int | None:
-    """Print the script that was printed before; None where it is not known to be the same."""
-    from runner.cache import answers
-
-    text = answers.recall(question)
-    if text is None:
-        return None
-    printer.payload(text)
-    return Exit.OK
-
-
-def _print(question: Path | None, world: "World", job: "Job", *, keep: bool) -> None:
-    """Print the script; it may be kept where nothing else was to be said."""
-    from runner import workflow
-    from runner.cache import answers
+def _print(job: "Job") -> None:
+    """Print the script."""
     from runner.catalog import load
     from runner.command.script import lines
 
-    text = "".join(lines(_part(job), load.catalog(job.plan.tools)))
-    printer.payload(text)
-    if keep and job.compilation is not None:
-        answers.keep(question, workflow.remember_rows(job.compilation, world), text)
+    printer.payload("".join(lines(_part(job), load.catalog(job.plan.tools))))
 
 
 def _run_options(
@@ -183,25 +148,6 @@ def _run_options(
     places = {"--from": first, "--to": last, "--runs": runs if runs != options.RUNS else None}
     words += [word for name, one in places.items() if one for word in (name, one)]
     return tuple(words)
-
-
-def _nothing_to_do(
-    question: Path | None, runs: Path, resume: str, hear: "Hear", *, smoke: bool
-) -> int | None:
-    """Say that a run is what the recipe asks for still; None where that is not known to be so."""
-    from runner.catalog import load
-    from runner.lint.findings import Findings
-    from runner.runs import idle_resume
-
-    answer = idle_resume.recall(question, runs, resume, smoke=smoke)
-    if answer is None:
-        return None
-    before, notes = answer
-    decision = idle_resume.at_rest(before, load.installed_catalog(before.plan.tools), runs)
-    if decision is None:
-        return None
-    with hear(before.plan, Findings(notes=notes)) as reporter:
-        return idle_resume.tell(before, decision, reporter).exit_code
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark, Problem
+from runner.cache.kept import kept
 from runner.catalog import load
-from runner.data.rows import Features
+from runner.data.rows import Features, FolderReport
 from runner.lint import chats, read_facts
 from runner.lint.facts import Finding
 from runner.plan.expectations import unknown_figures
@@ -27,12 +28,12 @@ from runner.plan.train_options import watch_data
 from runner.system import files
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from runner.catalog.project import Project
     from runner.catalog.tools import Tool
     from runner.data import read as dataset
-    from runner.data.rows import Encode, FolderReport
+    from runner.data.rows import Encode
     from runner.lint import own_tools
     from runner.lint.facts import DiskFacts
     from runner.plan.model import Plan, Stage
@@ -52,7 +53,7 @@ OF_ORDER = frozenset({"batch-learns-nothing", "batches-mostly-padding"})
 LIMIT = 3
 """So many problems of a kind are shown of a file, and how many more there are."""
 SMALL = 4 << 20
-"""A smoke run tokenizes no larger data set: it is there to be quick."""
+"""Bytes of rows that are looked at in no time; a smoke run tokenizes no more."""
 
 
 class FolderReading(Struct, frozen=True, kw_only=True):
@@ -123,11 +124,6 @@ def _own(
 
             answer = own_tools.precheck(plan, stage, tool, rows=rows, workers=workers, own=own)
             yield stage, answer
-
-
-def places(plan: Plan) -> set[tuple[str, str]]:
-    """Return every place of this disk that `facts` and `rows` read something of."""
-    return read_facts.places(plan, read_facts.hub_cache(dict(os.environ)))
 
 
 def rows(
@@ -347,8 +343,9 @@ def _check(
         progress=progress,
     )
     encode, writer = _encode(reading, smoke=smoke), reading.writer
+    look = partial(check, tokenizer=encode)
     try:
-        report = check(tokenizer=encode)
+        report = look() if smoke else _kept(reading, look, encode)
     except TokenizerError as error:
         report, encode, writer = check(), None, chats.without_tokenizer(writer, str(error))
     silent = OF_SPLITS | set(allowed)
@@ -358,6 +355,20 @@ def _check(
     problems = [problem for problem in report.problems if problem.rule not in silent]
     complete = encode is not None or not _chats(report)
     return problems, None if complete else writer.absent(f"row of '{reading.folder}'")
+
+
+def _kept(
+    reading: FolderReading, look: Callable[[], FolderReport], encode: Encode | None
+) -> FolderReport:
+    """Return what is found in a folder; where it takes seconds, as found before."""
+    places = [Path(one) for one in (reading.folder, reading.writer.folder) if one]
+    slow = encode is not None or _size(reading.folder) > SMALL
+    return kept(reading, places, look, FolderReport) if slow else look()
+
+
+def _size(folder: str) -> int:
+    """Return the bytes of a folder's rows."""
+    return sum(file.stat().st_size for file in Path(folder).glob("*.jsonl"))
 
 
 def _chats(report: FolderReport) -> bool:
@@ -371,8 +382,7 @@ def _encode(reading: FolderReading, *, smoke: bool) -> Encode | None:
     if folder is None:
         return None
     if smoke:
-        sizes = (file.stat().st_size for file in Path(reading.folder).glob("*.jsonl"))
-        if sum(sizes) > SMALL:
+        if _size(reading.folder) > SMALL:
             return None
         from runner.tools.tiny_model import write_tokenizer  # few runs need it
 

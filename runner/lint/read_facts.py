@@ -10,7 +10,7 @@ from runner.base.constants import RUN_DIR
 from runner.catalog import load
 from runner.catalog.tools import Catalog, Tool
 from runner.lint.facts import Adapter, DataSet, DiskFacts, ModelFacts
-from runner.lint.lineage import beneath, data_behind
+from runner.lint.lineage import data_behind
 from runner.lint.read_adapter import read_adapter
 from runner.lint.read_model import read_model
 from runner.plan.budget import Counted
@@ -62,27 +62,6 @@ def look(plan: Plan, hub: Path | None = None) -> DiskFacts:
         beside=frozenset(beside),
         unreachable=unreachable,
     )
-
-
-def places(plan: Plan, hub: Path) -> set[tuple[str, str]]:
-    """Return every place outside of the run that `look`, or a look at rows, reads something of.
-
-    Of a ``folder`` only what stands in it matters, of a ``place`` all that is below it.
-    """
-    places: set[tuple[str, str]] = set()
-    catalog = load.catalog(plan.tools)
-    for stage in plan.stages:
-        for kind, path in reads(stage, catalog):
-            places.add(("place", path))
-            above = kind in {"data", "model"} and "/" in path and not _there(path)
-            if above or kind == "file":  # an adapter's configuration stands beside it
-                places.add(("folder", str(Path(path).parent)))
-        if isinstance(stage.params.get("model"), str):
-            for model in {stage.params["model"], beneath(plan, stage.params["model"], catalog)}:
-                places.add(("place", str(_repository(model, hub))))
-                places |= set() if RUN_DIR in model else {("place", model)}
-        places |= {("place", path) for path in _writes(stage, catalog.get(stage.tool))}
-    return places
 
 
 def models(plan: Plan, hub: Path | None = None) -> dict[str, ModelFacts]:

@@ -9,7 +9,6 @@ from msgspec import Struct
 from runner.runs.remedies import Adjustment, Step
 
 if TYPE_CHECKING:
-    from runner.cache.inputs import World
     from runner.plan.compile import Compilation
     from runner.plan.model import Plan, Stage
     from runner.runs.manifest import Manifest
@@ -28,8 +27,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
     `compilation` is what the plan was made of, None for a plan alone: nobody can hold that against
     the lines of its recipe. With `trust` leave is given for what it lets others do. `options` are
-    the words that asked for it, `advise` knows which changes help a stage that fails. What is found
-    may be kept as the answer to `question`, with all of the `world` that was looked at.
+    the words that asked for it, `advise` knows which changes help a stage that fails.
     """
 
     plan: "Plan"
@@ -40,5 +38,3 @@ class Job(Struct, frozen=True, kw_only=True):
     trust: bool = False
     options: tuple[str, ...] = ()
     advise: Advise = plainest
-    question: Path | None = None
-    world: "World | None" = None

@@ -10,7 +10,6 @@ from runner import workflow
 from runner.base.constants import ENDING
 from runner.base.errors import InvalidRecipeError
 from runner.base.problems import Problem, answering, sort_problems
-from runner.cache.inputs import World
 from runner.catalog import load
 from runner.command.script import script, stage_words
 from runner.lint import findings
@@ -52,12 +51,10 @@ def read(file: str, files: RecipeFiles = disk) -> Suite:
 
 
 @answering()
-def run(suite: Suite, world: World | None = None) -> list[Outcome]:
-    """Run every case of a test file; `world` remembers what they are made of."""
-    world = world or World()
-    world.beside(suite.recipe)  # says whether it ends in .yaml
+def run(suite: Suite) -> list[Outcome]:
+    """Run every case of a test file."""
     outcomes = []
-    texts = workflow.gather(suite.recipe, {}, world, suite.file)
+    texts = workflow.gather(suite.recipe, {}, origin=suite.file)
     for number, case in enumerate(suite.cases, start=1):
         reading = workflow.fold(texts, *_layers(case.inputs))
         compilation = _compile(reading, case.inputs)
@@ -66,8 +63,6 @@ def run(suite: Suite, world: World | None = None) -> list[Outcome]:
             problem = too_often(case.node, "cases", len(suite.cases), size, hint)
             if problem is not None:
                 return [Outcome(case=case, problems=[problem], sources={suite.file: suite.text})]
-        if compilation is not None:
-            workflow.remember_rows(compilation, world)
         outcomes.append(_outcome(suite, case, reading, compilation))
     return outcomes
 
