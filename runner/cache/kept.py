@@ -18,7 +18,6 @@ from typing import TypeVar
 
 import msgspec
 
-from runner.base.version import PACKAGE
 from runner.cache import folder
 from runner.system import files as disk
 
@@ -91,11 +90,11 @@ def _program() -> str:
 
 def _self() -> Iterator[object]:
     yield sys.version
-    checkout = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").exists() else None
+    checkout = disk.PACKAGE.parent if (disk.PACKAGE.parent / "pyproject.toml").exists() else None
     for path in map(Path, sys.path):  # of a checkout the files are looked at, below
         if path.is_dir() and path != checkout:
             yield str(path), path.stat().st_mtime_ns
-    for part in (PACKAGE, disk.shipped("schema")):
+    for part in (disk.PACKAGE, disk.shipped("schema")):
         for path in sorted((*Path(part).rglob("*.py"), *Path(part).rglob("*.json"))):
             status = path.stat()
             yield str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns
