@@ -60,6 +60,8 @@ FOLLOWED = {
 # What reads as advice and is none, with why.
 NONE = {
     "run-recipe train": "the title of a schema",
+    "Run declarative recipes for Apple's MLX: run-recipe RECIPE.": "the summary of the help",
+    "-h, --help": "a line of the help",
     "with --profile …": "a note that says under which profiles a problem is there",
     "of --dry-run would not find …; a run does not need it": "what doctor found; its hint is followed",
 }
