@@ -239,11 +239,12 @@ def job(
     resume: str | None = None,
 ) -> "Job":
     """Return what is to run of a plan. Raises RecipeError where stages it needs are left out."""
-    from runner.runs import history  # showing a plan needs none of it
-    from runner.runs.job import Job
+    from runner.runs.job import Job  # showing a recipe needs none of it
 
     before = None
     if resume is not None:
+        from runner.runs import history
+
         before = history.to_resume(runs, resume, whole.name, smoke=whole.smoke)
     elif missing := gap(whole, names, {}):
         raise RecipeError(*missing)

@@ -1,17 +1,14 @@
 """One YAML text in, a tree that remembers its places out.
 
 YAML is read by the 1.2 core schema (``no`` and ``1:30`` are text, ``1e-5`` is a number), with
-anchors, ``<<`` and the two tags ``!reset`` and ``!override``. PyYAML's own constructors are not
-used: they are YAML 1.1, and importing mlx_lm changes them for the whole process (T25).
+anchors, ``<<`` and the two tags ``!reset`` and ``!override``. `yaml_plain` reads what most recipes
+have nothing but, `libyaml` the rest.
 """
 
 import re
 from collections.abc import Iterator
-from importlib import import_module
-from itertools import islice
 from typing import Any
 
-import yaml
 from msgspec import Struct, field
 
 from runner.base.constants import RUN_DIR
@@ -20,10 +17,10 @@ from runner.base.problems import Mark, Problem, suggest
 from runner.recipe.node import MISSING, Missing, Node
 from runner.recipe.template.allowance import MAX_DEPTH
 from runner.recipe.yaml_errors import QUOTE, UNQUOTED, syntax, too_deep
+from runner.recipe.yaml_plain import compose
 from runner.recipe.yaml_scalars import NumberError, scalar, unfit
 
 MAX_BYTES = 2 * 1024 * 1024
-SAFE_DEPTH = 5_000
 MAX_NODES = 80_000
 """Values of a file, what its aliases expand to with them, and of all files of a recipe."""
 MAX_ALIASED = 80_000
@@ -45,31 +42,6 @@ class Document(Struct, kw_only=True):
     problems: list[Problem] = field(default_factory=list)
 
 
-_Parser: Any = vars(yaml.cyaml)["CParser"] if yaml.__with_libyaml__ else yaml.SafeLoader
-# Before 0.2.6 libyaml has no limit, and its composer recurses in C until the process is gone.
-_BOTTOMLESS = not yaml.__with_libyaml__ or import_module("yaml._yaml").get_version() < (0, 2, 6)
-
-
-class _Composer(_Parser):  # type: ignore[misc]
-    """libyaml's composer with implicit tags left to us; it stops where there is too much."""
-
-    nodes = 0
-
-    def resolve(self, kind: type, _: Any, implicit: Any) -> str:
-        self.nodes += 1
-        if self.nodes > _MOST:
-            raise _TooManyError
-        if kind is yaml.ScalarNode:
-            return "plain" if implicit[0] else f"{_TAG}str"
-        return f"{_TAG}map" if kind is yaml.MappingNode else f"{_TAG}seq"
-
-    def descend_resolver(self, parent: Any, index: Any) -> None:
-        """Do nothing: paths resolve no tags here."""
-
-    def ascend_resolver(self) -> None:
-        """Do nothing: paths resolve no tags here."""
-
-
 def parse(data: bytes | str, file: str) -> Document:
     """Parse one YAML text; every problem found is in the Document, none is raised."""
     text, problem = _decode(data, file)
@@ -77,39 +49,45 @@ def parse(data: bytes | str, file: str) -> Document:
     if problem:
         document.problems.append(problem)
         return document
-    try:
-        top = _single(text)
-    except yaml.YAMLError as error:
-        document.problems.append(syntax(error, text, file))
-    except _TooDeepError as error:
-        document.problems.append(too_deep(Mark(file=file, line=error.line, column=error.column)))
-    except _TooManyError:
-        document.problems.append(_too_many(Mark.at(file, _last(text))))
-    else:
+    top = compose(text) or _by_libyaml(document)
+    if top and not document.problems:
         builder = _NodeBuilder(document)
-        document.root = builder.build(top) if top else None
+        document.root = builder.build(top)
         document.values = builder.nodes
     return document
+
+
+def _by_libyaml(document: Document) -> Any:
+    """Return libyaml's tree of a text; None with a problem where it has none, or for no value."""
+    from runner.recipe import libyaml  # 25 ms, which few recipes need
+
+    text, file = document.text, document.file
+    try:
+        return libyaml.compose(text, _MOST)
+    except libyaml.YAMLError as error:
+        document.problems.append(syntax(error, text, file))
+    except libyaml.TooDeepError as error:
+        document.problems.append(too_deep(Mark(file=file, line=error.line, column=error.column)))
+    except libyaml.TooManyError as error:
+        document.problems.append(_too_many(Mark(file=file, line=error.line, column=error.column)))
+    return None
 
 
 def bare(text: str, file: str) -> Document:
     """Read a text that is one plain scalar whatever stands in it; its white space stays."""
     document = Document(file=file, text=text)
-    foreign = yaml.reader.Reader.NON_PRINTABLE.search(text)
-    if foreign and not unfit(text):
-        error = yaml.reader.ReaderError(file, foreign.start(), ord(foreign[0]), "unicode", "")
-        document.problems.append(syntax(error, text, file))
-        return document
+    if not text.isprintable() and not unfit(text):
+        from runner.recipe import libyaml
+
+        error = libyaml.foreign(text, file)
+        if error is not None:
+            document.problems.append(syntax(error, text, file))
+            return document
     node, builder = Node(value=None, file=file, line=1, column=1), _NodeBuilder(document)
     value = builder.plain(text.strip(), (1, 1))
     node.value = builder.safe_text(text if isinstance(value, str) else value, node)
     document.root = node
     return document
-
-
-def tokens(text: str) -> Iterator[Any]:
-    """Yield YAML's tokens of a text that it can read, each with its marks."""
-    yield from yaml.scan(text, Loader=_Parser)
 
 
 def _decode(data: bytes | str, file: str) -> tuple[str, Problem | None]:
@@ -150,60 +128,9 @@ def _word(text: str, file: str) -> tuple[str, Problem | None]:
     return text, None
 
 
-def _single(text: str) -> Any:
-    if _BOTTOMLESS:
-        # A level takes a bracket, or half a column of the longest line (a list may stand at a key).
-        columns = max(map(len, text.splitlines()), default=0)
-        if text.count("[") + text.count("{") + 2 * columns > SAFE_DEPTH:
-            _refuse_depth(text)
-    composer = _Composer(text)
-    try:
-        return composer.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        if error.problem_mark and "depth" in str(error.problem):
-            _refuse_depth(text[: error.problem_mark.index])  # libyaml looks ahead
-        raise
-    finally:
-        composer.dispose()
-
-
-class _TooManyError(Exception):
-    """A text has more nodes than MAX_NODES values and their keys are."""
-
-
 def _too_many(mark: Mark) -> Problem:
     why = f"up to here this file has more than {MAX_NODES:,} values: that is the limit"
     return Problem(mark=mark, message=why, rule="too-large", hint="split it")
-
-
-def _last(text: str) -> tuple[int, int]:
-    """Return the place of the first node of a text that is too much."""
-    kinds = (yaml.ScalarEvent, yaml.CollectionStartEvent)
-    nodes = (one for one in yaml.parse(text, Loader=_Parser) if isinstance(one, kinds))
-    return _place(next(islice(nodes, _MOST, None)))
-
-
-class _TooDeepError(Exception):
-    """Collections nest too deeply; `line` and `column` are where they first do."""
-
-    def __init__(self, line: int, column: int) -> None:
-        super().__init__("too deep")
-        self.line, self.column = line, column
-
-
-def _refuse_depth(text: str) -> None:
-    """Raise _TooDeepError where collections nest deeper than a recipe's may.
-
-    libyaml says so itself since 0.2.6, a thousand levels down.
-    """
-    depth = 0
-    for event in yaml.parse(text, Loader=_Parser):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH + 1:  # the root is a level, too
-                raise _TooDeepError(*_place(event))
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
 
 
 class _NodeBuilder:
@@ -230,19 +157,17 @@ class _NodeBuilder:
         tag = raw.tag
         if tag in _TAGS:
             node.tag, tag = _TAGS[tag], "plain"
-        if isinstance(raw, yaml.ScalarNode):
+        if raw.id == "scalar":
             node.value = self.scalar(raw, tag, node)
         elif self.enter(raw, node, depth):
             self.open.add(id(raw))
-            is_standard = self.standard(
-                tag, "map" if isinstance(raw, yaml.MappingNode) else "seq", node
-            )
-            inside = self.mapping if isinstance(raw, yaml.MappingNode) else self.sequence
+            is_standard = self.standard(tag, "map" if raw.id == "mapping" else "seq", node)
+            inside = self.mapping if raw.id == "mapping" else self.sequence
             value = inside(raw, depth)
             node.value = value if is_standard else MISSING
             self.open.discard(id(raw))
         if node.tag == "reset" and depth and not (node.value is None or node.value in ({}, [])):
-            literal = raw.value if isinstance(raw, yaml.ScalarNode) else "the value"
+            literal = raw.value if raw.id == "scalar" else "the value"
             hint = (
                 f"write {literal} without !reset to set it; !reset alone removes what is inherited"
             )
@@ -349,9 +274,9 @@ class _NodeBuilder:
         YAML reads ``{scale: 2,0}`` as the number 2 and a key 0 without a value.
         """
         raw, value = before
-        parts = [one.value for one in (raw, raw_key) if isinstance(one, yaml.ScalarNode)]
+        parts = [one.value for one in (raw, raw_key) if one.id == "scalar"]
         whole = self.text[raw.start_mark.index : raw_key.end_mark.index]
-        bare = isinstance(raw_value, yaml.ScalarNode) and not raw_value.value
+        bare = raw_value.id == "scalar" and not raw_value.value
         if not bare or len(parts) != 2 or not _COMMA.match(whole):  # noqa: PLR2004
             return False
         why = f"'{whole}' is {parts[0]} and a key {parts[1]} to YAML, where a comma ends a value"
@@ -376,9 +301,9 @@ class _NodeBuilder:
                 self.say(source.mark, why, "bad-merge-key", hint)
 
     def key(self, raw: Any, place: tuple[int, int]) -> str | None:
-        if not isinstance(raw, yaml.ScalarNode):
+        if raw.id != "scalar":
             mark = Mark.at(self.file, place)
-            if isinstance(raw, yaml.MappingNode) and raw.flow_style:
+            if raw.id == "mapping" and raw.flow_style:
                 self.say(
                     Mark(file=mark.file, line=mark.line, column=max(1, mark.column - 1)),
                     UNQUOTED,
@@ -472,7 +397,7 @@ class _NodeBuilder:
 
 def _empty(raw: Any, node: Node) -> bool:
     """Say whether a value is nothing at all: neither null nor a tag that says something."""
-    plain = isinstance(raw, yaml.ScalarNode) and raw.tag in {"plain", "!override"}
+    plain = raw.id == "scalar" and raw.tag in {"plain", "!override"}
     return plain and not raw.value and node.tag != "reset"
 
 

@@ -1,13 +1,15 @@
 """A complaint of YAML's in, a problem in a user's words out, at the place of the mistake."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from msgspec import Struct
 
 from runner.base.patterns import pattern
 from runner.base.problems import Mark, Problem
 from runner.recipe.template.allowance import MAX_DEPTH
+
+if TYPE_CHECKING:
+    import yaml
 
 UNQUOTED = "a template must stand in quotes, or YAML reads '{{' as a mapping"
 QUOTE = 'write "{{ … }}"'
@@ -37,9 +39,9 @@ class Complaint(Struct, frozen=True, kw_only=True):
         return number
 
 
-def syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
+def syntax(error: "yaml.YAMLError", text: str, file: str) -> Problem:
     """Return PyYAML's error as a problem."""
-    if isinstance(error, yaml.reader.ReaderError):
+    if hasattr(error, "character"):  # PyYAML's ReaderError
         return _character(error, text, file)
     at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     opening = getattr(error, "context_mark", None)
