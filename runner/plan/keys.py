@@ -47,10 +47,6 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
                 yield _lacking(recipe, lacking)
             continue
         at = locate(tree, violation.path)
-        if violation.rule == "unknown-key" and str(violation.path[-1]).startswith("x-"):
-            violation = replace(
-                violation, hint="an anchor may stand where it is first used; or use vars"
-            )
         violation = _of_null(violation, at)
         if violation.path == ("name",) and ("name" not in tree.value or is_template(str(at.value))):
             yield _bad_name(recipe, violation)

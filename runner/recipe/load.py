@@ -10,9 +10,9 @@ from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.problems import Mark, Problem, as_yaml, suggest
 from runner.recipe.merge import merge, settle
 from runner.recipe.node import MISSING, Node
-from runner.recipe.overrides import PREFIX, Overrides, overlay
+from runner.recipe.overrides import OTHERS, PREFIX, Overrides, overlay
 from runner.recipe.size import MAX_FILES, too_large
-from runner.recipe.yaml import MAX_NODES, parse
+from runner.recipe.yaml import MAX_NODES, Document, parse
 
 __all__ = ["LoadResult", "Overrides", "Recipe", "load"]
 
@@ -250,7 +250,7 @@ class _Gathering:
         except OSError as error:
             self.unreadable(file, error, trail)
             return None
-        document = parse(data, file)
+        document = _own(parse(data, file))
         self.values += document.values
         self.sources[file] = document.text
         notes = tuple((mark, "inherited here") for mark in self.trail[file])
@@ -323,6 +323,43 @@ class _Gathering:
         self, mark: Mark, why: str, rule: str, hint: str, notes: tuple[tuple[Mark, str], ...] = ()
     ) -> None:
         self.problems.append(Problem(mark=mark, message=why, rule=rule, hint=hint, notes=notes))
+
+
+def _own(document: Document) -> Document:
+    """Return a document without its top-level keys for anchors and for other tools.
+
+    What is wrong inside of them counts where an alias uses it.
+    """
+    root = document.root
+    if root is None or not isinstance(root.value, dict):
+        return document
+    others = {key: child for key, child in root.value.items() if key.startswith(OTHERS)}
+    if not others:
+        return document
+    own = {key: child for key, child in root.value.items() if key not in others}
+    unused = _marks(others.values()) - _marks(own.values())
+    problems = [
+        problem
+        for problem in document.problems
+        if not unused & {problem.mark, *(mark for mark, _ in problem.notes)}
+    ]
+    return replace(document, root=replace(root, value=own), problems=problems)
+
+
+def _marks(nodes: Iterable[Node]) -> set[Mark]:
+    """Return the places of nodes, of all that is in them, and of the keys there."""
+    marks: set[Mark] = set()
+    visits: set[int] = set()
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if id(node) in visits:
+            continue
+        visits.add(id(node))
+        marks |= {node.mark, node.key_mark}
+        inside = node.value.values() if isinstance(node.value, dict) else node.value
+        waiting += inside if isinstance(node.value, dict | list) else ()
+    return marks
 
 
 def _first(version: object) -> bool:

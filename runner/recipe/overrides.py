@@ -14,6 +14,8 @@ from runner.recipe.merge import ENVIRONMENT, SET, merge
 from runner.recipe.node import Node
 from runner.recipe.template.allowance import MAX_DEPTH
 
+OTHERS = "x-"
+"""How top-level keys begin that hold anchors, or are for other tools."""
 PREFIX = "RECIPE_VARS_"
 PROFILE = "--profile"
 _INVISIBLE = pattern("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -311,6 +313,9 @@ def _foreign(tree: Node, layer: Node, option: _Option) -> Iterator[tuple[tuple[s
         last = rest[-1] if rest else option.words[-1]
         if name in {"version", "extends", "profiles"}:
             why = f"'{name}' is said by the file, and cannot be overridden"
+            hint = f"a path starts with one of: {listing(_PARTS)}"
+        elif name.startswith(OTHERS):
+            why = f"'{name}' is for anchors and for other tools, and cannot be overridden"
             hint = f"a path starts with one of: {listing(_PARTS)}"
         else:
             why = f"'{name}' is not a part of a recipe"

@@ -399,3 +399,29 @@ def test_the_upper_layer_wins_wherever_it_says_a_plain_value(below, above):
     result = chains(merge(tree(below, "below"), tree(above, "above")))
     for path in chains(tree(above)):
         assert result[path][0] == "above"
+
+
+ANCHORED = """
+version: 1
+x-common: &common {model: m, iters: 012, say: &say }
+x-ci: {empty: , number: 0123, twice: 1, twice: 2}
+stages: {a: {tool: mlx_lm.lora, params: %s}}
+"""
+
+
+def test_keys_for_other_tools_are_no_part_of_a_recipe():
+    loaded = load("r.yaml", lambda _: (ANCHORED % "{}").encode(), Overrides())
+    assert loaded.problems == []
+    assert list(loaded.recipe.tree.value) == ["version", "stages"]
+
+
+def test_what_an_alias_uses_of_them_is_looked_at():
+    loaded = load("r.yaml", lambda _: (ANCHORED % "*common").encode(), Overrides())
+    assert {str(problem.mark) for problem in loaded.problems} == {"r.yaml:3:37", "r.yaml:3:42"}
+    assert loaded.recipe.section("stages")["a"].get("params").get("model").value == "m"
+
+
+def test_an_override_of_them_is_refused():
+    loaded = load("r.yaml", lambda _: (ANCHORED % "{}").encode(), Overrides(sets=("x-ci=3",)))
+    (problem,) = loaded.problems
+    assert "'x-ci' is for anchors and for other tools" in problem.message
