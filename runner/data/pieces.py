@@ -5,14 +5,16 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
 from runner.system import reader
-from runner.system.cells import Cells
 from runner.system.reader import LONGEST
 from runner.system.workers import Crew
+
+if TYPE_CHECKING:
+    from runner.system.cells import Cells
 
 T = TypeVar("T")
 PIECE = 4 << 20
@@ -74,7 +76,7 @@ def lines(file: Path, piece: Piece) -> Iterator[bytes]:
         return io.BytesIO(stream.read(piece.size))
 
 
-def each(work: Callable[..., T], file: Path, crew: Crew | Cells, done: int = 0) -> Iterator[T]:
+def each(work: Callable[..., T], file: Path, crew: "Crew | Cells", done: int = 0) -> Iterator[T]:
     """Yield what `work` makes of each piece but the first `done`, in order.
 
     Only a large file is for a whole crew; cells do any.

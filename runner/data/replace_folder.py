@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +62,9 @@ def write_record(folder: Path, tool: str, record: Mapping[str, Any]) -> dict[str
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a folder beside `target` that takes its place once it is complete."""
+    import secrets  # a check writes nothing
+    import shutil
+
     target.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(4)
     beside = target.with_name(f".{target.name}.{token}.new")
@@ -88,6 +89,8 @@ def _swap(beside: Path, target: Path, old: Path) -> None:
     except OSError:
         old.rename(target)
         raise
+    import shutil
+
     shutil.rmtree(old)
 
 

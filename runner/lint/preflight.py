@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
 from runner.base.problems import Mark, Problem
-from runner.cache.kept import kept
 from runner.catalog import load
 from runner.data.rows import Features, FolderReport
 from runner.lint import chats, read_facts
@@ -362,8 +361,11 @@ def _kept(
 ) -> FolderReport:
     """Return what is found in a folder; where it takes seconds, as found before."""
     places = [Path(one) for one in (reading.folder, reading.writer.folder) if one]
-    slow = encode is not None or _size(reading.folder) > SMALL
-    return kept(reading, places, look, FolderReport) if slow else look()
+    if encode is None and _size(reading.folder) <= SMALL:
+        return look()
+    from runner.cache.kept import kept
+
+    return kept(reading, places, look, FolderReport)
 
 
 def _size(folder: str) -> int:

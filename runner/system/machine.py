@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -151,4 +150,6 @@ def ask(module: str, *words: str, text: str = "") -> Any:
 
 def free_bytes(path: Path) -> int:
     """Return the free space of the disk that holds `path`, in bytes."""
+    import shutil
+
     return shutil.disk_usage(path).free

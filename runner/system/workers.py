@@ -1,10 +1,13 @@
 """Work for several processes at once: what each makes of its part, in order."""
 
+from __future__ import annotations
+
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -36,9 +39,7 @@ class Crew:
         if self.workers == 1:
             yield from map(work, parts)
             return
-        self._pool = self._pool or ProcessPoolExecutor(
-            self.workers, mp_context=get_context("spawn")
-        )
+        self._pool = self._pool or self._start()
         flight: deque[Future[T]] = deque()
         for part in parts:
             flight.append(self._pool.submit(work, part))
@@ -46,3 +47,9 @@ class Crew:
                 yield flight.popleft().result()
         while flight:
             yield flight.popleft().result()
+
+    def _start(self) -> ProcessPoolExecutor:
+        from concurrent.futures import ProcessPoolExecutor  # 15 ms, only for large data
+        from multiprocessing import get_context
+
+        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"))
