@@ -185,7 +185,7 @@ def select(
     stop = names.index(last) + 1 if last else len(names)
     selection = {name for name in names[start:stop] if not only or name in only}
     if not selection:
-        raise RecipeError("no stage is left to run", "look at --only, --from and --to")
+        raise RecipeError("no stages left to run", "check --only, --from and --to")
     own = {MODEL_STAGE} if whole.smoke else set()  # the runner's own: others cannot do without
     return tuple(name for name in names if name in selection | own)
 

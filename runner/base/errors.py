@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 WAYS_OUT = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
-    errno.EMFILE: "let this shell open more files: ulimit -n 1024",
-    errno.ENFILE: "the whole system has too many open files: close what you do not need",
+    errno.EMFILE: "allow this shell to open more files: ulimit -n 1024",
+    errno.ENFILE: "the whole system has too many open files: close some programs",
 }
 """What helps where the system refuses something, by the number of its error."""
 

@@ -243,7 +243,7 @@ def tally(problems: Iterable[Problem]) -> str:
     kinds = [problem.severity for problem in problems]
     counts = [(kinds.count(kind), kind) for kind in ("error", "warning")]
     text = ", ".join(plural(count, kind) for count, kind in counts if count)
-    return text or "no problems" + " in what was looked at" * (NOTE in kinds)
+    return text or "no problems" + " in what was checked" * (NOTE in kinds)
 
 
 def sort_problems(problems: Iterable[Problem]) -> list[Problem]:
@@ -270,7 +270,7 @@ def pictures(problems: Sequence[Problem], sources: Mapping[str, str]) -> Iterato
     for problem in problems[:MAX_SHOWN]:
         yield picture(problem, sources)
     if problems[MAX_SHOWN:]:
-        yield f"… and {tally(problems[MAX_SHOWN:])} more; mend these first"
+        yield f"… and {tally(problems[MAX_SHOWN:])} more; fix these first"
 
 
 def limit_problems(problems: Sequence[Problem]) -> Sequence[Problem]:
@@ -279,12 +279,12 @@ def limit_problems(problems: Sequence[Problem]) -> Sequence[Problem]:
     if not rest:
         return problems
     severity = "error" if any(one.severity == "error" for one in rest) else "warning"
-    why = f"{tally(rest)} more are not listed: a file shows {MAX_LISTED:,}"
+    why = f"{tally(rest)} more are not listed: the limit per file is {MAX_LISTED:,}"
     last = Problem(
         mark=rest[0].mark,
         message=why,
         rule="more-problems",
-        hint="mend those before it first",
+        hint="fix the ones before it first",
         notes=(),
         severity=severity,
     )

@@ -31,11 +31,11 @@ def read(file: Path) -> bytes:
     """Return the bytes of a file that only this user can have written. Raises OSError."""
     above = file.parent.stat()
     if not _own(above):
-        raise PermissionError(f"{file.parent} is not only this user's to write")
+        raise PermissionError(f"{file.parent} can be written by other users")
     closed = not above.st_mode & 0o077  # whatever the umask made of the file
     with reader.open_file(file) as opened:
         if not _own(os.fstat(opened.fileno()), closed=closed):
-            raise PermissionError(f"{file} is not only this user's to write")
+            raise PermissionError(f"{file} can be written by other users")
         return opened.read(reader.RECORD.most)
 
 

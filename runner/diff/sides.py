@@ -178,7 +178,7 @@ def between(one: str, other: str, request: DiffRequest) -> Review:
 def since(file: str, plan: Plan, label: str, request: DiffRequest) -> Review:
     """Return what changes from the plan of a run to a recipe as it is now."""
     if request.smoke and not plan.smoke:
-        raise RecipeError("that run is a real run, not a smoke run", "leave --smoke out")
+        raise RecipeError("that run is a real run, not a smoke run", "remove --smoke")
     now, notes = compile_side(file, Place(), replace(request, smoke=plan.smoke))
     if plan.smoke and not request.smoke:
         notes = (*notes, "that run is a smoke run: the recipe is compared with it at toy scale")

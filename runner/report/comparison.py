@@ -116,7 +116,7 @@ def _best(metric: str, values: Sequence[Any]) -> tuple[int, ...]:
 def _warnings(reports: Sequence[Report]) -> Iterator[str]:
     """Yield why figures may not be comparable: other data, another base, another scale."""
     if len({one.manifest.plan.smoke for one in reports}) > 1:
-        yield "one is a smoke run and another is not: their figures mean different things"
+        yield "one is a smoke run and another is not: their metrics are not comparable"
     if len({one.manifest.plan.name for one in reports}) > 1:
         yield "they are runs of different recipes"
     for name in _stages(reports):
@@ -138,10 +138,10 @@ def _inputs(stage: str, identities: Sequence[Json]) -> Iterator[str]:
         digests = {one.get(part) for one in identities}
         if len(digests) > 1:
             what = part.removeprefix("input ")
-            yield f"stage {stage} read other content: {what}"
+            yield f"stage {stage} read different content: {what}"
     for part in ("model", "data", "test_batches", "val_batches", "max_seq_length"):
         if len({str(one.get(part)) for one in identities}) > 1:
-            yield f"stage {stage} had another {part}"
+            yield f"stage {stage} had a different {part}"
 
 
 def _open(one: Report) -> bool:
@@ -153,7 +153,7 @@ def markdown(result: Comparison) -> str:
     head = " | ".join(map(code, result.runs))
     rule = "|".join(["---"] * (len(result.runs) + 1))
     lines = [f"# {len(result.runs)} runs side by side", ""]
-    lines += [f"**Not comparable as they are:** {markup(warning)}." for warning in result.warnings]
+    lines += [f"**Not directly comparable:** {markup(warning)}." for warning in result.warnings]
     for title, rows in (("Parameters that differ", result.parameters), ("Figures", result.metrics)):
         lines += ["", f"## {title}", "", f"| | {head} |", f"|{rule}|"]
         lines += [

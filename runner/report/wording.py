@@ -19,8 +19,8 @@ from runner.runs.remedies import Adjustment
 def why(action: Action) -> str:
     """Return why a stage of an earlier run runs again."""
     if action.do == "judge":
-        return f", judged again: {action.cause}"
-    return f", again: {action.cause}" if action.cause != FIRST else ""
+        return f", checked again: {action.cause}"
+    return f", rerun: {action.cause}" if action.cause != FIRST else ""
 
 
 def begins(manifest: Manifest, actions: Sequence[Action]) -> str:
@@ -78,7 +78,9 @@ def success_text(record: StageRecord) -> str:
     if "kept_iteration" in record.metrics:
         choice, last = (record.metrics.get(f"{n}_iteration", 0) for n in ("kept", "last"))
         parts.append(
-            f"kept iteration {choice:.0f}, not the last" if choice < last else "kept the last"
+            f"kept checkpoint {choice:.0f}, not the last ({last:.0f})"
+            if choice < last
+            else "kept the last checkpoint"
         )
     audit = [summary(record.audit)] if record.audit else []
     return ", ".join([f"finished in {duration(record.seconds)}", *parts, *audit])
@@ -129,7 +131,7 @@ def failure_text(stage: Stage, record: StageRecord) -> str:
     lines = [*tail, f"{stage.name} failed: {failure.get('kind', 'unknown')}{code}"]
     lines += [f"  {row}" for row in str(failure.get("guidance", "")).splitlines()]
     lines += changes(failure)
-    lines += [f"  the whole log: {failure['log']}"] if failure.get("log") else []
+    lines += [f"  full log: {failure['log']}"] if failure.get("log") else []
     return "\n".join(lines)
 
 
@@ -152,9 +154,9 @@ def ending(manifest: Manifest) -> str:
     for record in done:
         lines += [f"  {record.name}.{name}: {path}" for name, path in record.outputs.items()]
     if manifest.state is not State.FINISHED:
-        lines.append(f"  go on: {going_on(manifest)}")
+        lines.append(f"  resume with: {going_on(manifest)}")
     folder = visible.line(manifest.folder)
-    lines.append(f"  everything: {folder} (run.json, commands.sh, each stage's log.txt)")
+    lines.append(f"  run folder: {folder} (run.json, commands.sh, each stage's log.txt)")
     return "\n".join(lines)
 
 
@@ -186,7 +188,7 @@ def table(runs: Iterable[tuple[Manifest, bool]]) -> Iterator[str]:
 def standing(manifest: Manifest, *, alive: bool) -> str:
     """Return where a run stands, stage by stage; a run whose process is gone was cut off."""
     cut = manifest.state is State.RUNNING and not alive
-    lines = [line(manifest, alive=alive) + (": its process is gone" if cut else "")]
+    lines = [line(manifest, alive=alive) + (": its process is no longer running" if cut else "")]
     for record in manifest.stages:
         state = state_of(record.state, alive=alive)
         text = success_text(record) if record.state is State.FINISHED else state

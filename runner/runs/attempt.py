@@ -100,7 +100,7 @@ class Attempt:
                 self.ahead.start(self.coming)
             code, timed_out = self.watch(child, events, hear)
         except KeyboardInterrupt:
-            hear({"event": "said", "text": "stopping; once more ends it at once"})
+            hear({"event": "said", "text": "Stopping. Press Ctrl-C again to kill it."})
             if child is not None:
                 child.stop()
             raise
@@ -223,7 +223,7 @@ class Attempt:
         """Say how the stage failed, and whether trying again can help."""
         tail = last_lines(self.place / "log.txt")
         if timed_out:
-            guidance = f"It ran longer than its timeout of {self.stage.timeout:g} s."
+            guidance = f"The stage ran longer than its timeout of {self.stage.timeout:g} s."
             failure = failures.Failure(kind="timeout", guidance=guidance, retry=True)
         elif record.exit_code == Exit.AUDIT and not record.audit.get("different"):
             failure = failures.UNSEEN
@@ -232,7 +232,7 @@ class Attempt:
         code = Exit.AUDIT if record.exit_code == Exit.AUDIT else Exit.STAGE_FAILED
         changes = self.advise(self.stage, remedies(failure.kind, self.stage, tail))
         rehearse = failure.smokes and not self.plan.smoke
-        without = f"Without the hub the recipe is tried by: {rehearsal(self.manifest)}"
+        without = f"To try the recipe without the hub: {rehearsal(self.manifest)}"
         about = bind(subject(failure.kind, self.stage), str(self.folder))
         note = {
             "kind": failure.kind,

@@ -54,9 +54,9 @@ def read_note(note: Json | None) -> SavedState | None:
 def unlike(saved: SavedState, identity: str, packages: Mapping[str, str]) -> str:
     """Return why a state is not one of this training, '' where it is."""
     if saved.identity != identity:
-        return "what it is made of changed"
+        return "its inputs changed"
     other = [name for name in packages if saved.packages.get(name) != packages[name]]
-    return f"{listing(other)} is another release" if other else ""
+    return f"{listing(other)} is a different release" if other else ""
 
 
 def goes_on(saved: SavedState, training: Training | None) -> str:
@@ -67,12 +67,12 @@ def goes_on(saved: SavedState, training: Training | None) -> str:
     iters, update = training.iterations, done // training.accumulation
     what = "the schedule" if training.schedule else "the optimizer"
     rest = f"{iters - done} remain, {what} at update {update}"
-    return f"goes on after iteration {done} of {iters}: {rest}"
+    return f"resumes after iteration {done} of {iters}: {rest}"
 
 
 def starts_over(why: str) -> str:
     """Return that a training starts over, and why."""
-    return f"starts over: {why}"
+    return f"restarts from the beginning: {why}"
 
 
 FOLDER = "state"
@@ -97,10 +97,10 @@ def look(own: Path, identity: str, *, thorough: bool) -> tuple[SavedState | None
     """
     folder = place(own)
     if not (folder / NOTE).exists():
-        return None, "it was cut off before its first checkpoint"
+        return None, "it was interrupted before its first checkpoint"
     state = read_note(files.read_json(folder / NOTE))
     if state is None:
-        return None, "the note of its saved state cannot be read"
+        return None, "its saved state cannot be read"
     why = unlike(state, identity, packages())
     if why:
         return None, why

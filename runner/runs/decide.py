@@ -126,7 +126,7 @@ def _damage(record: StageRecord, places: Places) -> str:
     """Return what happened to the outputs a stage made, '' where they are intact."""
     for path, prints in record.prints.items():
         if path not in places.finals:
-            return f"its record names {path}, which is no output of it"
+            return f"its record lists {path}, which is not one of its outputs"
         difference = digests.difference(places.now(path), prints)
         if difference:
             return difference

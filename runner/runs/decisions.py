@@ -106,20 +106,20 @@ def schedule(
         is_judged = expectations == stage.expect and stage.name not in doubted
         cause = _cause(stage, identity_of[stage.name], record, damaged, again)
         if not cause and is_judged and record and record.failure.get("kind") == MISSED:
-            cause = "what was expected of it did not hold"
+            cause = "its expectations were not met"
         if cause:
             again.add(stage.name)
             actions.append(Action(stage=stage.name, do="run", cause=cause))
         elif record and record.state is State.RUNNING:
             actions.append(
                 Action(
-                    stage=stage.name, do="judge", cause="it was made, and is not in its place yet"
+                    stage=stage.name,
+                    do="judge",
+                    cause="it ran, but its outputs are not in place yet",
                 )
             )
         elif not is_judged:
-            actions.append(
-                Action(stage=stage.name, do="judge", cause="what is expected of it changed")
-            )
+            actions.append(Action(stage=stage.name, do="judge", cause="its expectations changed"))
         else:
             actions.append(
                 Action(stage=stage.name, do="skip", cause=f"finished {records[stage.name].ended}")

@@ -150,7 +150,7 @@ def difference(path: Path, before: Mapping[str, Any]) -> str:
         if name not in before:
             return f"{path / name} is new"
         if now[name]["sha256"] != before[name]["sha256"]:
-            return f"{path / name} was changed"
+            return f"{path / name} changed"
     return ""
 
 

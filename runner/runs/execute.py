@@ -45,7 +45,7 @@ def execute(job: Job, decision: Decision, ahead: WarmStart, reporter: Reporter) 
 
 def _new_folder(plan: Plan, runs: Path, ahead: WarmStart) -> Path:
     if _is_no_text(runs):
-        why = f"MLX takes no path that is not UTF-8: {str(runs)!a}"
+        why = f"MLX only accepts UTF-8 paths: {str(runs)!a}"
         raise RunError(why, "choose another --runs")
     folder = ahead.folder
     try:
@@ -62,7 +62,7 @@ def _new_folder(plan: Plan, runs: Path, ahead: WarmStart) -> Path:
     except OSError as error:
         why = f"cannot make {folder}: {error.strerror}"
         raise RunError(why, "choose another --runs") from error
-    raise RunError(f"others take every new name in {runs}", "choose another --runs")
+    raise RunError(f"every new name in {runs} is taken by other runs", "choose another --runs")
 
 
 def _is_no_text(path: Path) -> bool:

@@ -19,19 +19,19 @@ class Failure(Struct, frozen=True, kw_only=True):
     smokes: bool = False  # a smoke run does without what is missing
 
 
-UNKNOWN = Failure(kind="unknown", guidance="The last lines of the log say more.")
+UNKNOWN = Failure(kind="unknown", guidance="See the last lines of the log.")
 DRIFT = Failure(
     kind="audit",
     guidance=(
-        "What the tool had differs from the plan, as the log's last lines say of each parameter. "
-        "The stage was stopped there, and nothing of it is handed on."
+        "The tool received values that differ from the plan; the log's last lines list them. The "
+        "stage was stopped, and its outputs are not used."
     ),
 )
 UNSEEN = Failure(
     kind="not audited",
     guidance=(
-        "The process said that all is well, and ended before what it made was looked at. Nothing "
-        "of it is handed on: nobody knows what it did."
+        "The process reported success but exited before its outputs could be checked. What it did "
+        "is unknown, so its outputs are not used."
     ),
 )
 MEMORY = Failure(
@@ -52,15 +52,15 @@ MEMORY = Failure(
 END = Failure(
     kind="killed",
     guidance=(
-        "Something killed the process without a word, most likely the system because memory ran "
-        "out. Close what else needs memory, or let the stage need less."
+        "The process was killed, most likely by the system because memory ran out. Close other "
+        "programs, or reduce the memory the stage needs."
     ),
 )
 CRASH = Failure(
     kind="crashed",
     guidance=(
-        "The process crashed without a word of its own. That is how MLX ends on a CPU, and Metal "
-        "at times, when memory runs out."
+        "The process crashed without an error message. MLX on a CPU, and sometimes Metal, ends "
+        "this way when memory runs out."
     ),
 )
 
@@ -77,25 +77,25 @@ FAILURES = (
     Failure(
         kind="forgotten",
         guidance=(
-            "The training forgot what it was watched for before anything within stop_above was "
-            "saved, so nothing is handed over. Lower learning_rate, replay more rows of the first "
-            "data, or save_every more often."
+            "The retention loss exceeded stop_above before any checkpoint within it was saved, so "
+            "there is no adapter to use. Lower learning_rate, replay more rows of the first data "
+            "set, or lower save_every."
         ),
         signs=(r"ForgottenError",),
     ),
     Failure(
         kind="cannot go on",
         guidance=(
-            "The training was cut off, and cannot go on from the state that was saved. Say "
-            "continue: false to train it from the beginning."
+            "The training was interrupted and cannot resume from its saved state. Set continue: "
+            "false to train from the beginning."
         ),
         signs=(r"GoOnError",),
     ),
     Failure(
         kind="output",
         guidance=(
-            "The tool ended without an error, but what it made is not what it should be: the line "
-            "above says what is wrong, and what to change."
+            "The tool exited without an error, but its output is wrong: the line above says why, "
+            "and what to change."
         ),
         signs=(r"OutputError",),
     ),
@@ -112,16 +112,16 @@ FAILURES = (
     Failure(
         kind="too many files",
         guidance=(
-            "The shell that started the run allows too few open files: mlx-lm asks for leave to "
-            "open 4096. Start it from a shell whose ulimit -Hn says 4096 or more."
+            "The shell that started the run allows too few open files: mlx-lm needs 4096. Start it "
+            "from a shell where ulimit -Hn prints 4096 or more."
         ),
         signs=(r"\[Errno (24|23)\]", r"Too many open files", r"not allowed to raise maximum limit"),
     ),
     Failure(
         kind="disk full",
         guidance=(
-            "The disk is full, and what was being written is truncated. Free some space, or raise "
-            "save_every so that fewer checkpoints are kept, and run again."
+            "The disk is full, and the file being written is truncated. Free some space, or raise "
+            "save_every to keep fewer checkpoints, and run again."
         ),
         signs=(r"No space left on device", r"\[write\] Unable to write"),
     ),
@@ -130,7 +130,7 @@ FAILURES = (
         kind="hub too new",
         guidance=(
             "Only the upload failed: mlx_lm uploads with a function that huggingface_hub 2.0 "
-            "removed. Leave 'upload_repo' out and add a stage of hf.upload, or install "
+            "removed. Remove 'upload_repo' and add an hf.upload stage, or install "
             "huggingface_hub<2."
         ),
         signs=(r"no attribute 'upload_large_folder'",),
@@ -165,9 +165,9 @@ FAILURES = (
     Failure(
         kind="model not found",
         guidance=(
-            "No folder and no hub repository of that name exists: a local path that does not exist"
-            " is taken for a hub id (T23). Look at 'model' and 'data', or at the revision and the "
-            "files. Of a private repository the hub says the same: log in with 'hf auth login'."
+            "Neither a folder nor a hub repository with that name exists: mlx-lm treats a missing "
+            "local path as a hub id (T23). Check 'model' and 'data', the revision and the file "
+            "names. The hub answers the same for a private repository: log in with 'hf auth login'."
         ),
         signs=(
             r"(Repository|Revision|Entry)NotFoundError",
@@ -180,8 +180,8 @@ FAILURES = (
     Failure(
         kind="not logged in",
         guidance=(
-            "The hub does not know who is asking. Log in with 'hf auth login', or set HF_TOKEN to "
-            "a token that may write, and run again."
+            "The hub requires a login. Log in with 'hf auth login', or set HF_TOKEN to a token "
+            "with write access, and run again."
         ),
         signs=(
             r"401 Unauthorized",
@@ -194,15 +194,16 @@ FAILURES = (
         kind="adapter mismatch",
         guidance=(
             "The adapter does not fit this model. Its rank, keys, num_layers and fine_tune_type "
-            "must be those it was trained with (T50-T54)."
+            "must match its training (T50-T54)."
         ),
         signs=(r"contains incompatible tensors", r"adapter path does not exist"),
     ),
     Failure(
         kind="damaged model",
         guidance=(
-            "A file of weights is cut short, or is none. Get the model again: 'hf download' "
-            "notices what is incomplete; of a model that a stage made, run that stage again."
+            "A weight file is truncated or is not a weight file. Download the model again ('hf "
+            "download' detects incomplete files), or, if a stage made the model, run that stage "
+            "again."
         ),
         signs=(
             r"invalid data offsets",
@@ -214,15 +215,17 @@ FAILURES = (
     ),
     Failure(
         kind="unsupported model",
-        guidance="The installed mlx-lm does not know this type of model. A newer one may: "
-        "pip install -U mlx-lm. Else choose another model.",
+        guidance=(
+            "The installed mlx-lm does not support this model type. A newer release may: pip "
+            "install -U mlx-lm. Otherwise choose another model."
+        ),
         signs=(r"Model type \S+ not supported",),
     ),
     Failure(
         kind="not a model",
         guidance=(
-            "The folder is not a whole model: its config.json, or the shapes in it, do not fit its"
-            " weights. An adapter's folder is none: fuse it first."
+            "The folder is not a complete model: its config.json is missing or does not match its "
+            "weights. An adapter folder is not a model: fuse it first."
         ),
         signs=(
             r"No such file or directory: '[^']*config\.json'",
@@ -231,23 +234,26 @@ FAILURES = (
     ),
     Failure(
         kind="no tokenizer",
-        guidance="The model's folder has no tokenizer that can be loaded. Copy tokenizer.json and "
-        "tokenizer_config.json from the original model, or install what the log names.",
+        guidance=(
+            "The model folder has no tokenizer that can be loaded. Copy tokenizer.json and "
+            "tokenizer_config.json from the original model, or install the package that the log "
+            "names."
+        ),
         signs=(r"sentencepiece or tiktoken", r"Can't load tokenizer"),
     ),
     Failure(
         kind="too few tokens",
         guidance=(
             "The data has fewer tokens than num_samples sequences of sequence_length need (T94). "
-            "Lower num_samples, or give more rows."
+            "Lower num_samples, or add rows."
         ),
         signs=(r"dataset\.process\(dataset\[perm\[i\]\]\)",),
     ),
     Failure(
         kind="data",
         guidance=(
-            "The data cannot be used as it is. Each split needs at least batch_size rows, one JSON"
-            " object a line, all of one format."
+            "The data cannot be used as it is. Each split needs at least batch_size rows: one JSON "
+            "object per line, all in one format."
         ),
         signs=(
             r"JSONDecodeError",
@@ -261,16 +267,17 @@ FAILURES = (
     Failure(
         kind="chat template",
         guidance=(
-            "The model's chat template refuses a row, or a prompt: the last line of the log says "
-            "why. Find the rows: run-recipe data check DATA --model MODEL, both of them folders."
+            "The model's chat template rejects a row or a prompt; the last line of the log says "
+            "why. To find the rows: run-recipe data check DATA --model MODEL, where both are "
+            "folders."
         ),
         signs=(r"jinja2\.exceptions\.", r'File "<template>"', r"in apply_chat_template\b"),
     ),
     Failure(
         kind="data not found",
         guidance=(
-            "There is no folder of the name that 'data' says, so that mlx-lm looked for it on the "
-            "hub, which needs a package more (T23). Paths are relative to the working directory."
+            "The folder that 'data' names does not exist, so mlx-lm looked for it on the hub, "
+            "which needs another package (T23). Paths are relative to the working directory."
         ),
         signs=(r"No module named 'datasets'",),
     ),
@@ -282,15 +289,15 @@ FAILURES = (
     Failure(
         kind="wrong words",
         guidance=(
-            "The installed tool does not take these words: its release is another than the plan "
-            "was made for. Ask it first: run-recipe check RECIPE --mlx; and run-recipe doctor."
+            "The installed tool does not accept these options: the plan was made for another "
+            "release. Check with run-recipe check RECIPE --mlx and run-recipe doctor."
         ),
         signs=(r"(?m)^\S+: error: (unrecognized|argument|ambiguous|the following)",),
     ),
     Failure(
         kind="refused",
         guidance=(
-            "The tool refused what it was given; the log's last lines say what, and what to change."
+            "The tool rejected its input; the log's last lines say which, and what to change."
         ),
         signs=(r"(?m)^error: ",),
     ),

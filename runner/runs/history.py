@@ -32,7 +32,7 @@ class DamagedError(RecipeError):
     """A run whose own files are not those that a run of ours has written."""
 
     def __init__(self, folder: Path, why: str) -> None:
-        super().__init__(f"the run {folder} is damaged: {why}", "remove it, or begin a new run")
+        super().__init__(f"the run {folder} is damaged: {why}", "remove it, or start a new run")
 
 
 def folders(folder: Path) -> list[Path]:
@@ -41,8 +41,8 @@ def folders(folder: Path) -> list[Path]:
     Raises RecipeError where ``runs`` is a link to nowhere: whether there are any is not known then.
     """
     if (target := _nowhere(folder)) is not None:
-        why = f"{folder} is a link to {target}, which is not there"
-        raise RecipeError(why, "mount or make it, or name another folder with --runs")
+        why = f"{folder} is a link to {target}, which does not exist"
+        raise RecipeError(why, "mount or create it, or choose another folder with --runs")
     paths = {path.parent for path in folder.glob("*/*/run.json") if not path.parent.is_symlink()}
     return sorted(paths, key=lambda path: path.name)
 
@@ -55,7 +55,9 @@ def make_folder(runs: Path) -> None:
     if runs.exists():
         return
     if (target := _nowhere(runs)) is not None:
-        raise OSError(errno.ENOENT, f"{runs} is a link to {target}, which is not there", str(runs))
+        raise OSError(
+            errno.ENOENT, f"{runs} is a link to {target}, which does not exist", str(runs)
+        )
     runs.mkdir(parents=True, exist_ok=True)
     if not (runs / IGNORE).exists():
         disk.write(runs / IGNORE, "# Made by run-recipe.\n*\n", lasting=False)
@@ -93,7 +95,7 @@ def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
     names = sorted({one.plan.name for one in sound_runs})
     if name is not None and sound_runs and name not in names:
         hint = suggest(name, names, f"there are: {listing(names)}")
-        raise RecipeError(f"there are no runs of '{name}'", hint)
+        raise RecipeError(f"no runs of '{name}'", hint)
     return [one for one in sound_runs if name in {None, one.plan.name}]
 
 
@@ -117,7 +119,7 @@ def find(runs: Path, run: str | None) -> Manifest:
         (one for path in reversed(candidates) if (one := _sound(path)) is not None), None
     )
     if manifest is None:
-        why = f"there is no run '{run}'" if run else f"there are no runs in {runs}"
+        why = f"no run '{run}'" if run else f"no runs in {runs}"
         ids = listing([one.name for one in reversed(paths)], 4)
         raise RecipeError(why, f"there are: {ids}" if ids else "run a recipe first")
     return manifest
@@ -151,22 +153,24 @@ def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
     Raises RecipeError for a run of another recipe, and for a smoke run where none is wanted or the
     other way round: their results must not mix.
     """
-    kind = "a smoke run" if smoke else "a real run"
+    kind = "smoke run" if smoke else "real run"
     if not run:
         alike = [one for one in find_all(runs, recipe) if one.plan.smoke == smoke]
         if not alike:
-            why = f"there is no run of '{recipe}' to go on from that is {kind}"
+            why = f"no {kind} of '{recipe}' to resume"
             raise RecipeError(why, BEGIN)
         return own(max(alike, key=lambda one: _worked_on(Path(one.folder))))
     manifest = find(runs, run)
     if manifest.plan.name != recipe:
-        why = f"that run is of '{manifest.plan.name}', not of '{recipe}'"
+        why = f"that is a run of '{manifest.plan.name}', not of '{recipe}'"
         ids = listing([one.name for one in reversed(folders(runs)) if one.parent.name == recipe], 4)
         raise RecipeError(why, f"name a run of this recipe: {ids}" if ids else BEGIN)
     if manifest.plan.smoke != smoke:
         other = "a real run" if smoke else "a smoke run"
-        hint = "leave --smoke out" if smoke else "say --smoke, too"
-        raise RecipeError(f"{manifest.folder} is {other}: going on would mix it with {kind}", hint)
+        hint = "remove --smoke" if smoke else "add --smoke"
+        raise RecipeError(
+            f"{manifest.folder} is {other}: resuming would mix it with a {kind}", hint
+        )
     return own(manifest)
 
 
@@ -217,7 +221,7 @@ def _sound(folder: Path) -> Manifest | None:
     try:
         return look(folder)
     except DamagedError as error:
-        printer.say(f"{error}; it is left out")
+        printer.say(f"{error}; skipped")
         return None
 
 
@@ -230,7 +234,7 @@ def own(manifest: Manifest) -> Manifest:
     for path in _files_of(folder, manifest):
         mode = path.lstat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            what = "a link" if stat.S_ISLNK(mode) else "no file"
+            what = "a link" if stat.S_ISLNK(mode) else "not a file"
             raise DamagedError(folder, f"{path.relative_to(folder)} is {what}")
     return manifest
 

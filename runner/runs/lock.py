@@ -48,9 +48,7 @@ def _acquire(folder: Path) -> int:
             if time.monotonic() > end:
                 os.close(handle)
                 who = _holder(files.read_json(folder / HOLDER) or {})
-                raise RunError(
-                    f"{folder} is being run by {who}", "wait for it, or stop it"
-                ) from error
+                raise RunError(f"{folder} is in use by {who}", "wait for it, or stop it") from error
             time.sleep(0.02)
         except OSError:  # a file system without locks: better without than not at all
             return handle

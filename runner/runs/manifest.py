@@ -165,14 +165,14 @@ def read_back(values: Json) -> Manifest:
         [one.name for one in rows] for rows in (manifest.stages, manifest.plan.stages)
     )
     if not {*record_names} <= {*plan_names}:
-        raise ValueError("its stages are not those of its plan")
+        raise ValueError("its stages do not match its plan")
     if any(len({*names}) != len(names) for names in (record_names, plan_names)):
-        raise ValueError("two of its stages have one name")
+        raise ValueError("two of its stages have the same name")
     if not all(map(_NAME.fullmatch, plan_names)):
-        raise ValueError("its stages have names that no stage has")
+        raise ValueError("its stages have names that do not exist in the plan")
     for record in manifest.stages:
         if not all(map(math.isfinite, (record.seconds, *record.metrics.values()))):
-            raise ValueError(f"a figure of {record.name} is no number")
+            raise ValueError(f"a metric of {record.name} is not a number")
         read_as([*record.unenforced], list[JudgementNote])
         if record.failure:
             read_as({**record.failure}, FailureNote)

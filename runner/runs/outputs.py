@@ -18,7 +18,7 @@ NOTE = "places.json"
 REPLACED = ".replaced"
 # Text that a tool writes about its own outputs; larger files hold weights or rows.
 _TEXTS = frozenset({".json", ".md", ".yaml"})
-TEXT = reader.Kind(what="a text of a tool", most=1 << 20)
+TEXT = reader.Kind(what="a text file of a tool", most=1 << 20)
 
 
 class Places:

@@ -284,9 +284,9 @@ def _interruption(record: StageRecord, stopper: str) -> StageRecord:
 
 def _write_error(error: OSError, folder: Path) -> RunError:
     why = f"{error.filename or folder}: {error.strerror or error}"
-    again = "then go on with --resume: what was finished is kept"
+    again = "then resume with --resume: finished stages are kept"
     free = WAYS_OUT.get(error.errno or 0, "make the folder writable")
-    return RunError(f"the run cannot go on: {why}", f"{free}, {again}")
+    return RunError(f"the run cannot continue: {why}", f"{free}, {again}")
 
 
 def _code(interrupt: KeyboardInterrupt) -> Exit:

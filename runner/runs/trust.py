@@ -33,8 +33,8 @@ def require(plan: Plan, catalog: Catalog, names: Collection[str], *, consent: bo
         _remember({*digests, *(one.digest for one in new)})
     elif new:
         rows = "".join(f"\n  {one}" for one in new)
-        why = f"{plural(len(new), 'value')} of this recipe may do more than train here:{rows}"
-        hint = "look at them, then run it with --trust; that is remembered for these very values"
+        why = f"{plural(len(new), 'value')} in this recipe may do more than train here:{rows}"
+        hint = "review them, then run with --trust, which is remembered for exactly these values"
         raise RecipeError(why, hint)
 
 

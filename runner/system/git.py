@@ -83,7 +83,7 @@ class Revision(Struct, kw_only=True):
             self._texts[path] = self._blob(path)
         data = self._texts[path]
         if data is None:
-            raise FileNotFoundError(2, f"it is not in {self}", file)
+            raise FileNotFoundError(2, f"not in {self}", file)
         return data
 
     def beside(self, file: str) -> tuple[str, ...]:
@@ -192,11 +192,13 @@ def repository(file: str) -> Path:
     """Return the top folder of the repository a file or folder lies in. Raises RecipeError."""
     folder = Path(os.path.realpath(file if Path(file).is_dir() else Path(file).parent))
     folder = next(one for one in (folder, *folder.parents) if one.is_dir())
-    hint = "name another recipe or a run to compare it with: run-recipe diff RECIPE OTHER"
+    hint = "compare it with another recipe or a run: run-recipe diff RECIPE OTHER"
     try:
         call = _run(folder, ("rev-parse", "--show-toplevel"))
     except FileNotFoundError:
-        raise RecipeError("git is not installed, and this compares with a revision", hint) from None
+        raise RecipeError(
+            "git is not installed, and comparing with a revision needs it", hint
+        ) from None
     if call.returncode == 0:
         return Path(os.path.realpath(call.stdout.decode("utf-8", "surrogateescape").rstrip("\n")))
     output = call.stderr.decode(errors="replace").strip().splitlines()
@@ -244,7 +246,7 @@ def _real(file: str) -> Path:
 
 def _unknown(name: str, top: Path) -> RecipeError:
     """Return the error for a name that stands for no commit, with what may be in the way."""
-    why = f"there is no revision '{name}'"
+    why = f"no revision '{name}'"
     if _git(top, "rev-parse", "--verify", "--quiet", "HEAD") is None:
         return RecipeError(why, "the repository has no commits yet")
     if _shallow(top):

@@ -17,7 +17,7 @@ from runner.base.version import __version__
 FILES = 4096  # mlx_lm.utils sets RLIMIT_NOFILE to (2048, 4096) when it is imported
 
 
-MORE_FILES = "start from a shell whose ulimit -Hn says 4096 or more"
+MORE_FILES = "start from a shell where ulimit -Hn prints 4096 or more"
 
 
 def few_files(most: int | None) -> str:
@@ -27,7 +27,7 @@ def few_files(most: int | None) -> str:
     """
     if most is None or most >= FILES:
         return ""
-    return f"a process may open {most} files here, and mlx-lm asks for leave to open {FILES}"
+    return f"a process may open only {most} files here, and mlx-lm needs {FILES}"
 
 
 Json = dict[str, Any]
@@ -123,7 +123,7 @@ def how_to_install() -> str:
         return "pip install mlx-lm"
     if linux:
         return "pip install 'mlx[cpu]' mlx-lm (or 'mlx[cuda]' with an NVIDIA GPU)"
-    return "MLX has no build for this machine: run on Apple Silicon or Linux; checking works here"
+    return "MLX has no build for this machine: run on Apple Silicon or Linux (checking works here)"
 
 
 def ask(module: str, *words: str, text: str = "") -> Any:

@@ -63,7 +63,7 @@ def unbuffered(path: Named) -> io.FileIO:
         _require_file(os.stat(path), path)  # noqa: PTH116  (what is no path of any system, too)
         return io.FileIO(path, "rb", opener=_open)
     except ValueError as error:  # a NUL, or what cannot be encoded
-        raise OSError(errno.EINVAL, "no system takes such a path", str(path)) from error
+        raise OSError(errno.EINVAL, "no operating system accepts such a path", str(path)) from error
 
 
 def _open(path: str, flags: int) -> int:
@@ -81,11 +81,11 @@ def read(path: Named, kind: Kind) -> bytes:
     with open_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > kind.most:
-            why = f"it has {size_of(size)}, and {kind.what} has at most {size_of(kind.most)}"
+            why = f"it is {size_of(size)}, and the limit for {kind.what} is {size_of(kind.most)}"
             raise OSError(errno.EFBIG, why, str(path))
         data = stream.read(size) or b""
         if stream.read(1):
-            why = "it has more in it than its size says: it is being written, or is none of a disk"
+            why = "it is longer than its size says: it is being written, or is not a regular file"
             raise OSError(errno.EINVAL, why, str(path))
     return data
 
@@ -95,7 +95,7 @@ def require(path: Named, kind: Kind) -> None:
     with open_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
     if size > kind.most:
-        why = f"it has {size_of(size)}, and {kind.what} has at most {size_of(kind.most)}"
+        why = f"it is {size_of(size)}, and the limit for {kind.what} is {size_of(kind.most)}"
         raise OSError(errno.EFBIG, why, str(path))
 
 
@@ -103,7 +103,7 @@ def lines(stream: io.BufferedReader) -> Iterator[bytes]:
     """Yield the lines of an opened file. Raises OSError at one that is longer than `LONGEST`."""
     while line := stream.readline(LONGEST):
         if len(line) == LONGEST and not line.endswith(b"\n"):
-            why = f"it has a line of more than {size_of(LONGEST)}"
+            why = f"it has a line longer than {size_of(LONGEST)}"
             raise OSError(errno.EFBIG, why, str(stream.name))
         yield line
 
@@ -137,7 +137,7 @@ def read_record(path: Named) -> Json:
         try:
             json.dumps(record, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            raise NotJsonError("it holds half of a character") from error
+            raise NotJsonError("it contains half of a character") from error
     return record
 
 
@@ -146,7 +146,9 @@ def json_object(data: bytes) -> Json:
     if not data.strip():
         raise NotJsonError("it is empty")
     if data.startswith(b"\xef\xbb\xbf"):
-        raise NotJsonError("it begins with a byte order mark, which is not JSON: save it without")
+        raise NotJsonError(
+            "it begins with a byte order mark, which is not JSON: save it without one"
+        )
     try:
         value = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -156,11 +158,11 @@ def json_object(data: bytes) -> Json:
         why = f"it is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         raise NotJsonError(why) from error
     except RecursionError as error:
-        raise NotJsonError("it is nested too deep to be read") from error
+        raise NotJsonError("it is nested too deeply to read") from error
     except ValueError as error:
-        raise NotJsonError("it holds a number of more digits than Python reads") from error
+        raise NotJsonError("it contains a number with more digits than Python can read") from error
     if not isinstance(value, dict):
-        raise NotJsonError(f"it holds {_type_name(value)}, not an object")
+        raise NotJsonError(f"it contains {_type_name(value)}, not an object")
     return value
 
 

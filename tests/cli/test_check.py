@@ -362,4 +362,4 @@ def test_of_rows_that_the_hubs_library_loads_it_says_that_it_did_not_look(folder
     (folder / "r.yaml").write_text(f"version: 1\nstages:\n  one: {stage}\n", encoding="utf-8")
     done = call("r.yaml")
     assert "note: no row of 'o/rows' was looked at" in done.stdout
-    assert "no problems in what was looked at" in done.stderr
+    assert "no problems in what was checked" in done.stderr

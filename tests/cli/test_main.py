@@ -128,7 +128,7 @@ def test_a_recipe_that_is_not_there_is_one_problem(folder):
         (["tools", "mlx_lm.lor"], "there is no tool", "did you mean 'mlx_lm.lora'?"),
         (["rules", "nope"], "there is no rule 'nope'", "see: run-recipe rules"),
         (["import", "nosuch.sh"], "there is no file nosuch.sh", "a command stands after --"),
-        (["--resume"], "there are no runs in runs", "run a recipe first"),
+        (["--resume"], "no runs in runs", "run a recipe first"),
         (["show", "good.yaml", "stage.mix.seed"], "has no 'stage.mix.seed'", "stages.mix.seed"),
         (["show", "good.yaml", "mix.sed"], "has no 'mix.sed'", "did you mean 'mix.seed'?"),
         (["show", "good.yaml", "--file", "god.yaml"], "a file 'god.yaml'", "mean 'good.yaml'?"),
@@ -180,7 +180,7 @@ def test_resume_does_not_eat_the_recipe(folder, main):
     for words in (["--resume", "good.yaml"], ["run", "--resume", "good.yaml"]):
         code, _, err = main(folder, *words)
         assert code == 2
-        assert "there is no run of 'good' to go on from" in err
+        assert "no real run of 'good' to resume" in err
 
 
 def test_a_shipped_recipe_is_called_as_it_is_extended(folder, main):

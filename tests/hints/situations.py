@@ -295,7 +295,7 @@ SITUATIONS = {
     ),
     "no stage is left": case(
         "two.yaml --from more --to mix",
-        "look at --only, --<from> and --to",
+        "check --only, --<from> and --to",
         "run-recipe two.yaml -n --from mix --to more",
     ),
     "a stage alone": case(
@@ -332,19 +332,19 @@ SITUATIONS = {
     "runs of another": case("runs zzz", "there are: <good>", "run-recipe runs {0}", before=RAN),
     "nothing of that kind": case(
         "good.yaml --resume --smoke",
-        "leave --<resume> out to begin one",
+        "remove --<resume> to start a new run",
         "run-recipe good.yaml --smoke",
         before=RAN,
     ),
     "a real run, smoked": case(
         "good.yaml --smoke --resume good",
-        "leave --<smoke> out",
+        "remove --<smoke>",
         "run-recipe good.yaml --resume good",
         before=RAN,
     ),
     "a smoke run, for real": case(
         "good.yaml --resume good",
-        "say <--smoke>, too",
+        "add <--smoke>",
         "run-recipe good.yaml --resume good {0}",
         before=RAN_SMOKE,
     ),
@@ -356,13 +356,13 @@ SITUATIONS = {
     ),
     "a run of another recipe, the only one": case(
         "two.yaml --resume good",
-        "leave --<resume> out to begin one",
+        "remove --<resume> to start a new run",
         "run-recipe two.yaml",
         before=RAN,
     ),
     "runs behind a link": case(
         "status --runs lost",
-        "mount or make it, or name another folder with --<runs>",
+        "mount or create it, or choose another folder with --<runs>",
         "run-recipe status --runs runs",
         before=RAN,
         make=link,
@@ -376,7 +376,7 @@ SITUATIONS = {
     ),
     "a damaged run": case(
         "status runs/good/latest",
-        "remove it, or begin a new <run>",
+        "remove it, or start a new <run>",
         "run-recipe good.yaml",
         "run-recipe status runs/good/latest",
         before=RAN,
@@ -385,12 +385,12 @@ SITUATIONS = {
     # -- comparing
     "no repository": case(
         "diff good.yaml",
-        "name another recipe or a run to compare it with: <run-recipe diff> RECIPE OTHER",
+        "compare it with another recipe or a run: <run-recipe diff> RECIPE OTHER",
         "{0} good.yaml two.yaml",
     ),
     "a smoke run's side": case(
         "diff good.yaml latest --smoke",
-        "leave --<smoke> out",
+        "remove --<smoke>",
         "run-recipe diff good.yaml latest",
         before=RAN,
     ),
@@ -469,7 +469,7 @@ SITUATIONS = {
     # -- what reaches out
     "a program that is run": case(
         "r.yaml",
-        "look at them, then run it with <--trust>; that is remembered for these very values",
+        "review them, then run with <--trust>, which is remembered for exactly these values",
         "run-recipe r.yaml {0} -n",
         make=texts(
             r_yaml="""
@@ -481,7 +481,7 @@ SITUATIONS = {
     ),
     "a tracker that is not installed": case(
         "r.yaml --trust",
-        "pip install swanlab, or take <track: swanlab> out of the recipe",
+        "pip install swanlab, or remove <track: swanlab> from the recipe",
         "run-recipe good.yaml",
         make=texts(
             r_yaml=f"version: 1\ntrack: {{swanlab: {{project: p}}}}\nstages: {{mix: {MIX}}}\n"

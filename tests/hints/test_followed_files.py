@@ -137,12 +137,12 @@ def test_a_disk_that_is_full_lets_go_on_where_it_has_room(type_in, monkeypatch):
     monkeypatch.setattr(Run, "act", full)
     code, said = type_in("run-recipe two.yaml")
     assert code == 1, said
-    (hint,) = (one for one in LEAD.findall(said) if "then go on" in one)
-    assert hint == "free some space, then go on with --resume: what was finished is kept"
+    (hint,) = (one for one in LEAD.findall(said) if "then resume" in one)
+    assert hint == "free some space, then resume with --resume: finished stages are kept"
     monkeypatch.setattr(Run, "act", act)
     code, said = type_in("run-recipe two.yaml --resume")
     assert code == 0, said
-    assert "mix: skipped, finished" in said
+    assert "mix: skipped: finished" in said
 
 
 def test_a_file_that_may_not_be_read_is_shown_by_the_command(type_in, monkeypatch):  # noqa: F811

@@ -39,7 +39,7 @@ MACHINES = [
         "install one, or set MLX_DISABLE_COMPILE=1; .*",
         {"compiler": "c++"},
     ),
-    ({"files": 1024}, "start from a shell whose ulimit -Hn says 4096 or more", {"files": 4096}),
+    ({"files": 1024}, "start from a shell where ulimit -Hn prints 4096 or more", {"files": 4096}),
 ]
 
 

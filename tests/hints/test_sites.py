@@ -42,7 +42,7 @@ FOLLOWED = {
     "put the … of its training beside it": "test_a_configuration_that_is_put_beside_an_adapter_is_read",
     "change …": "test_what_a_failure_tells_to_change_holds_wherever_the_value_is_said",
     "try: …": "test_the_command_that_a_failed_training_prints_makes_it_train",
-    "then go on with --resume: what was finished is kept": "test_a_disk_that_is_full_lets_go_on_where_it_has_room",
+    "then resume with --resume: finished stages are kept": "test_a_disk_that_is_full_lets_go_on_where_it_has_room",
     "pip install 'mlx[cpu]' mlx-lm (or 'mlx[cuda]' with an NVIDIA GPU)": "test_the_packages_that_are_named_are_there_to_be_installed",
     "if that is meant, run --snapshot-update and read the diff before you commit it": "test_what_a_lock_advises_is_done",
     "…: nothing is locked yet: look at the commands, and run --snapshot-update": "test_what_a_lock_advises_is_done",
@@ -62,6 +62,7 @@ NONE = {
     "run-recipe train": "the title of a schema",
     "Run declarative recipes for Apple's MLX: run-recipe RECIPE.": "the summary of the help",
     "-h, --help": "a line of the help",
+    "run folder: … (run.json, commands.sh, each stage's log.txt)": "where the files of a run are",
     "with --profile …": "a note that says under which profiles a problem is there",
     "of --dry-run would not find …; a run does not need it": "what doctor found; its hint is followed",
 }

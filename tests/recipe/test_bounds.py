@@ -45,7 +45,7 @@ def test_a_person_is_shown_so_many_problems_and_a_count_of_the_rest():
     problems = [*many(MAX_SHOWN + 7), *many(3, "warning")]
     rows = list(pictures(problems, {}))
     assert len(rows) == MAX_SHOWN + 1
-    assert rows[-1] == "… and 7 errors, 3 warnings more; mend these first"
+    assert rows[-1] == "… and 7 errors, 3 warnings more; fix these first"
     assert list(pictures(many(MAX_SHOWN), {}))[-1].startswith("r.yaml:")
 
 

@@ -61,7 +61,7 @@ def play(heard):
         heard.stage_started(stage, action, number, len(STAGES))
         if stage is TRAIN:
             heard.event(stage, EVENT)
-            heard.event(stage, {"event": "said", "text": "goes on after iteration 4"})
+            heard.event(stage, {"event": "said", "text": "resumes after iteration 4"})
             heard.stage_ended(stage, StageRecord(name="train", state=State.FINISHED, seconds=75.0))
     failed = StageRecord(name="test", state=State.FAILED, exit_code=1, failure=FAILURE)
     heard.stage_ended(TEST, failed)
@@ -85,8 +85,8 @@ def test_a_terminal_shows_every_stage_its_figures_and_the_time_left(screen):
     for part in (
         "a note",
         "r: 3 stages, in runs/r/1",
-        "skipped, finished yesterday",
-        "goes on after iteration 4",
+        "skipped: finished yesterday",
+        "resumes after iteration 4",
         "finished in 1 min 15 s",
         "test failed: out of memory (exit 1)",
         "change batch_size: 4 -> 2",
@@ -133,12 +133,12 @@ def test_elsewhere_each_event_is_a_line(screen, monkeypatch):
         play(heard)
     shown = screen()
     lines = shown.splitlines()
-    assert "[1/3] old: skipped, finished yesterday" in lines
+    assert "[1/3] old: skipped: finished yesterday" in lines
     assert (
         "[2/3] train: iteration 10/100, train loss 2.500, learning rate 1e-05, 1,234 tokens/s, "
         "12.3 GB"
     ) in lines
-    assert "[2/3] train: goes on after iteration 4" in lines
+    assert "[2/3] train: resumes after iteration 4" in lines
     assert "\x1b" not in shown
 
 

@@ -130,7 +130,7 @@ def test_two_runs_show_what_differs_and_which_figure_is_better():
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        ({"data": "bb"}, "stage train read other content: d"),
+        ({"data": "bb"}, "stage train read different content: d"),
         ({"smoke": True}, "one is a smoke run and another is not"),
         ({"state": State.FAILED}, "two did not finish: failed"),
     ],

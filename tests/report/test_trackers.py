@@ -86,7 +86,7 @@ def test_a_tracker_that_fails_is_said_once_and_stops_nothing(monkeypatch, capsys
     listener.stage_ended(manifest.plan.stages[0], manifest.stages[0])
     listener.run_ended(manifest)
     said = capsys.readouterr().err
-    assert said == "mlflow: the server is gone, ***; it is told no more of this run\n"
+    assert said == "mlflow: the server is gone, ***; tracking stops for this run\n"
 
 
 def test_a_tracker_that_hangs_is_left_behind(monkeypatch, capsys):
@@ -106,13 +106,13 @@ def test_a_tracker_that_hangs_is_left_behind(monkeypatch, capsys):
     listener.run_started(lone(), [])
     listener.run_ended(lone())
     release.set()
-    assert "mlflow: still busy after 0.05 s, left behind" in capsys.readouterr().err
+    assert "mlflow: still busy after 0.05 s, no longer waiting" in capsys.readouterr().err
 
 
 def test_a_tracker_that_is_not_installed_is_told_before_the_run(monkeypatch):
     monkeypatch.setattr(trackers.machine, "importable", lambda name: False)
     plan = Plan(name="demo", file="demo.yaml", stages=(), track={"wandb": {}})
-    with pytest.raises(UnfitError, match="track: wandb, and wandb is not installed"):
+    with pytest.raises(UnfitError, match="track: wandb, but wandb is not installed"):
         trackers.trackers(plan)
     assert (
         trackers.trackers(

@@ -77,7 +77,7 @@ def test_the_second_runner_is_told_who_is_the_first(tmp_path):
     words = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
         assert first.stdout.readline() == b"held\n"
-        told = pytest.raises(RunError, match=f"is being run by process {first.pid} since 20")
+        told = pytest.raises(RunError, match=f"is in use by process {first.pid} since 20")
         with told, lock.lock(tmp_path):
             pass
         first.kill()

@@ -86,7 +86,7 @@ def test_what_changed_runs_again(folder, monkeypatch, change):
         monkeypatch.setenv("RECIPE_VARS_SEED", "5")
     done = call(*words)
     assert done.returncode == 0, done.stderr
-    assert "mix: data.mix, again" in done.stderr
+    assert "mix: data.mix, rerun" in done.stderr
 
 
 def test_a_run_that_another_plan_went_on_with_is_not_taken_for_the_first_ones(folder):
@@ -107,7 +107,7 @@ def test_the_newest_run_is_latest_again(folder):
 def test_a_run_that_is_not_there_is_said_so(folder):
     done = call("--resume", "nothing")
     assert done.returncode == 2
-    assert "there is no run 'nothing'" in done.stderr
+    assert "no run 'nothing'" in done.stderr
 
 
 BY_PATH = """\
@@ -128,5 +128,5 @@ def test_what_is_handed_on_by_a_path_is_handed_on_anew(folder):
     assert call().returncode == 0
     Path("r.yaml").write_text(BY_PATH.replace("seed: 3", "seed: 5"))
     done = call("--resume")
-    assert "mix: data.mix, again: seed changed: 3 -> 5" in done.stderr
-    assert "again: data.mix, again: stage mix changed" in done.stderr
+    assert "mix: data.mix, rerun: seed changed: 3 -> 5" in done.stderr
+    assert "again: data.mix, rerun: stage mix changed" in done.stderr

@@ -115,7 +115,7 @@ def test_a_second_signal_ends_a_stubborn_stage_and_all_it_started_at_once(
     wait_for((tmp_path / "grandchild").exists)
     process.send_signal(sign)
     wait_for((tmp_path / f"asked-{int(signal.SIGINT)}").exists)
-    wait_for(lambda: "once more ends it at once" in (tmp_path / "said").read_text())
+    wait_for(lambda: "Press Ctrl-C again to kill it" in (tmp_path / "said").read_text())
     process.send_signal(sign)
     assert process.wait(30) == code
     assert not (tmp_path / f"asked-{int(signal.SIGTERM)}").exists()

@@ -231,7 +231,7 @@ def test_a_run_stops_before_it_makes_anything_and_a_smoke_run_needs_no_leave(
     with pytest.raises(SystemExit) as end:
         main.main()
     assert end.value.code == 2
-    assert "run it with --trust" in capfd.readouterr().err
+    assert "run with --trust" in capfd.readouterr().err
     assert not Path("runs").exists()
     small = workflow.plan(compiled(), workflow.load("r.yaml"), smoke=True)
     assert reach.reaches(small, load.catalog(), load.envelope()) == []

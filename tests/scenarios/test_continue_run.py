@@ -149,10 +149,10 @@ def test_a_killed_training_goes_on_to_the_same_bits(project, whole, left):
     at = json.loads((left / "train/.part/state/state.json").read_text(encoding="utf-8"))[
         "iteration"
     ]
-    expected = f"goes on after iteration {at} of 28: {28 - at} remain, the schedule at update {at}"
+    expected = f"resumes after iteration {at} of 28: {28 - at} remain, the schedule at update {at}"
     assert decided(project, left) == f"run   train: it was cut off; {expected}"
     done = run(project, "--resume", str(left))
-    assert f"train: mlx_lm.lora, again: it was cut off; {expected}" in done.stderr
+    assert f"train: mlx_lm.lora, rerun: it was cut off; {expected}" in done.stderr
     assert weights(left) == weights(whole)
     assert figures(left) == figures(whole)
     ended = [json.loads((one / "run.json").read_text(encoding="utf-8")) for one in (left, whole)]
@@ -166,10 +166,10 @@ def test_a_killed_training_goes_on_to_the_same_bits(project, whole, left):
     ("harm", "why"),
     [
         ("truncated", "its saved state 00000.*.safetensors is damaged"),
-        ("altered", "it was cut off; goes on"),
-        ("note", "the note of its saved state cannot be read"),
-        ("none", "it was cut off before its first checkpoint"),
-        ("release", "mlx-lm is another release"),
+        ("altered", "it was cut off; resumes"),
+        ("note", "its saved state cannot be read"),
+        ("none", "it was interrupted before its first checkpoint"),
+        ("release", "mlx-lm is a different release"),
     ],
 )
 def test_a_state_that_is_not_whole_starts_the_training_over(project, whole, left, harm, why):
@@ -199,23 +199,23 @@ def test_a_state_that_is_not_whole_starts_the_training_over(project, whole, left
 
 def test_another_learning_rate_starts_the_training_over(project, left):
     said = decided(project, left, "--set", "stages.train.params.learning_rate=2e-3")
-    assert said.endswith("; starts over: what it is made of changed")
+    assert said.endswith("; restarts from the beginning: its inputs changed")
     cadence = decided(project, left, "--set", "stages.train.params.steps_per_report=2")
-    assert "goes on after iteration" in cadence
+    assert "resumes after iteration" in cadence
 
 
 def test_a_training_whose_model_is_made_again_starts_over(project, killed):
     config = killed / "tiny" / "model" / "config.json"
     text = config.read_bytes()
     config.write_text("{}", encoding="utf-8")
-    assert decided(project, killed).endswith("; starts over: stage tiny runs again")
+    assert decided(project, killed).endswith("; restarts from the beginning: stage tiny runs again")
     config.write_bytes(text)
-    assert "goes on after iteration" in decided(project, killed)
+    assert "resumes after iteration" in decided(project, killed)
 
 
 def test_a_stopped_training_goes_on(project, whole):
     made = cut_off(project, signal.SIGTERM)
-    assert "it was stopped; goes on after iteration" in decided(project, made)
+    assert "it was stopped; resumes after iteration" in decided(project, made)
     run(project, "--resume", str(made))
     assert weights(made) == weights(whole)
 
@@ -226,6 +226,6 @@ def test_a_second_try_goes_on_where_the_first_one_failed(project, whole, tmp_pat
     (cwd / "sitecustomize.py").write_text(UNLUCKY, encoding="utf-8")
     done = run(cwd, env={"PYTHONPATH": str(cwd)})
     assert (cwd / "failed").exists()
-    assert "[2/2] train: goes on after iteration" in done.stderr
+    assert "[2/2] train: resumes after iteration" in done.stderr
     assert weights(newest(cwd)) == weights(whole)
     assert figures(newest(cwd)) == figures(whole)

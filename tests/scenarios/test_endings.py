@@ -60,14 +60,14 @@ def models(tmp_path_factory):
 
 def test_a_resumed_run_is_not_refused_for_its_own_outputs(models):
     said = call(models, "r.yaml", "--resume", "--to", "four")
-    assert said.count("skipped, finished") == 2
+    assert said.count("skipped: finished") == 2
     assert "'named' is there already" in call(models, "r.yaml", "--to", "four", code=2)
 
 
 def test_what_a_run_itself_made_makes_room_for_what_it_makes_anew(models):
     words = ("r.yaml", "--resume", "--to", "four", "--set", "stages.tiny.params.seed=7")
     before = (models / "named" / "model.safetensors").read_bytes()
-    assert "four: mlx_lm.convert, again: stage tiny changed" in call(models, *words)
+    assert "four: mlx_lm.convert, rerun: stage tiny changed" in call(models, *words)
     assert (models / "named" / "model.safetensors").read_bytes() != before
     assert (models / ".named.replaced" / "model.safetensors").read_bytes() == before
     (models / "named" / "mine.txt").write_text("keep me")

@@ -363,7 +363,9 @@ def test_a_folder_of_runs_and_a_run_are_only_names_to_bash(here, shims, name):
     done = runs("cut.yaml", f"--runs={name}")
     assert done.returncode == 4, done.stderr
     (folder,) = Path(name).glob("cut/2*")
-    command = re.search(r"  go on: (.*)\n  everything: ", done.stderr + done.stdout, re.DOTALL)[1]
+    command = re.search(
+        r"  resume with: (.*)\n  run folder: ", done.stderr + done.stdout, re.DOTALL
+    )[1]
     asked = f"run-recipe() {{ printf '%s\\0' \"$@\"; }}; {command}"
     words = subprocess.run(["bash", "-c", asked], capture_output=True, check=True).stdout
     assert words.decode().split("\0")[:-1] == ["cut.yaml", "--runs", name, "--resume"]

@@ -82,7 +82,7 @@ def test_an_unchanged_run_is_skipped_whole(project):
     before = weights(project)
     assert {do for do, _ in decisions(project).values()} == {"skip"}
     done = run(project, "--resume")
-    assert done.stderr.count("skipped, finished") == 4
+    assert done.stderr.count("skipped: finished") == 4
     assert weights(project) == before
     assert len(list((project / "runs" / "r").glob("2*"))) == 1
 
@@ -186,7 +186,7 @@ def test_results_of_different_runs_never_mix(project):
         [*real, str(made)], cwd=project, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "going on would mix it with a real run" in done.stderr
+    assert "resuming would mix it with a real run" in done.stderr
     (project / "other.yaml").write_text(RECIPE, encoding="utf-8")
     other = [*RUN, "other.yaml", "--smoke", "--resume", str(made)]
     done = subprocess.run(other, cwd=project, capture_output=True, text=True, check=False)
@@ -231,7 +231,7 @@ def test_how_to_go_on_is_said_with_the_options_that_asked_for_the_run(project):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=20)[0]
-    (line,) = (line for line in said.splitlines() if line.startswith("  go on: "))
+    (line,) = (line for line in said.splitlines() if line.startswith("  resume with: "))
     assert shlex.split(line)[2:] == ["run-recipe", "r.yaml", "--smoke", *words, "--resume"]
     there = ["--runs", "my runs"]
     assert decisions(project, *words)["first"] == ("run", "it was stopped")
@@ -256,7 +256,7 @@ def test_a_second_runner_is_refused_with_the_holders_name(project):
     process.send_signal(signal.SIGSTOP)  # or it may be done before the second one looks
     done = run(project, "--resume", code=1)
     process.send_signal(signal.SIGCONT)
-    assert f"is being run by process {process.pid}" in done.stderr
+    assert f"is in use by process {process.pid}" in done.stderr
     process.wait()
 
 
@@ -274,7 +274,7 @@ def test_a_read_only_directory_is_one_clear_line(project):
 def test_a_damaged_manifest_is_left_out(project):
     run(project, "--to", "first")
     (folder(project) / "run.json").write_text("{", encoding="utf-8")
-    assert "there is no run of 'r'" in run(project, "--resume", code=2).stderr
+    assert "no real run of 'r'" in run(project, "--resume", code=2).stderr
     done = run(project, "--resume", str(folder(project)), code=2)
     assert "cannot be read" in done.stderr
 

@@ -351,7 +351,7 @@ def test_an_expectation_is_judged_anew_where_what_it_reads_has_another_value(pro
     words = ("r.yaml", "--smoke", "--to", "train", "--resume", "-n")
     assert "skip  train: finished" in run(*words, cwd=project).stdout
     lower = run(*words, "--set", "vars.limit=0.1", cwd=project).stdout
-    assert "judge train: what is expected of it changed" in lower
+    assert "judge train: its expectations changed" in lower
 
 
 PLACES = """
@@ -387,7 +387,7 @@ def test_a_smoke_run_leaves_everything_of_a_real_one_as_it_is(project):
     assert "in-use" not in first.stderr + again.stderr
     assert (project / "runs" / ".gitignore").read_text(encoding="utf-8").endswith("\n*\n")
     assert "[2/5] train: skipped" in again.stderr
-    assert "[3/5] more: mlx_lm.lora, again: seed changed" in again.stderr
+    assert "[3/5] more: mlx_lm.lora, rerun: seed changed" in again.stderr
     assert [file.read_text(encoding="utf-8") for file in real] == ["weeks of training"] * 3
     assert sorted(path.name for path in project.iterdir()) == [
         "adapters", "data", "fused_model", "r.yaml", "runs",

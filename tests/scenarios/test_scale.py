@@ -81,7 +81,7 @@ def test_what_is_printed_of_thousands_of_problems_is_little(measured, tmp_path, 
     words = [sys.executable, "-m", "runner", "check", "r.yaml"]
     found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert found.returncode == 2
-    assert "errors more; mend these first" in found.stdout
+    assert "errors more; fix these first" in found.stdout
     assert len(found.stdout) < 60_000
 
 

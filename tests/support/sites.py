@@ -21,7 +21,8 @@ ADVICE = re.compile(
     r"(?:write|say|use|did you mean|add|put|remove|leave|drop (?:it|the)|raise|lower|close|give|set(?! -)|"
     r"name|run|try|take|rename|convert|choose|make|start|train it|install|it would with|quote|only the "
     r"profile|mlx-lm calls it|they are called|look at|see|rows are checked|change|free|accept|copy|"
-    r"log in|close what|check|let|get (?:it|the)|go on|begin|decay|keep (?:it|the)|move|split|order|delete)\b[:]? .*"
+    r"log in|close what|check|let|get (?:it|the)|go on|begin|resume|review|compare it|fix|omit|"
+    r"replace|allow|mount|store|select|download|lower|decay|keep (?:it|the)|move|split|order|delete)\b[:]? .*"
     r"|there are: .*"
     rf"|.*(?:{OURS}|pip install|hf auth|hf download| --[a-z]|--set|--smoke|make [a-z]+$).*",
     re.DOTALL,

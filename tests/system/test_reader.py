@@ -75,7 +75,7 @@ NONE = {
     link_to_a_fifo: "it is a pipe, not a file",
     endless: "it is a device, not a file",
     bound: "it is a socket, not a file",
-    sparse: "it has 3.22 GB, and ",
+    sparse: "it is 3.22 GB, and ",
     circle: "symbolic links",
     Path.mkdir: "Is a directory",
 }
@@ -110,7 +110,7 @@ def call(monkeypatch, capsys):
 
 @pytest.mark.parametrize("path", ["a\0b", "\ud800"])
 def test_what_no_system_takes_as_a_path_is_an_oserror(path):
-    with pytest.raises(OSError, match="no system takes"):
+    with pytest.raises(OSError, match="no operating system accepts"):
         reader.open_file(path)
 
 
@@ -151,7 +151,7 @@ def test_a_recipe_has_the_size_that_its_parser_takes():
         (struct.pack("<Q", 0), "no safetensors file"),
         (struct.pack("<Q", 2**63), "no safetensors file"),
         (struct.pack("<Q", 50) + b"{}", "cut off: 10 B of 58 B"),
-        (struct.pack("<Q", 2) + b"[]", "its header cannot be read: it holds a list"),
+        (struct.pack("<Q", 2) + b"[]", "its header cannot be read: it contains a list"),
         (struct.pack("<Q", 7) + b'{"a":1}', "the entry 'a' of its header is no tensor"),
     ],
 )
@@ -362,7 +362,7 @@ def test_runs_behind_a_link_to_nowhere_are_not_said_to_be_none(target, tmp_path,
     (tmp_path / "runs").symlink_to(target)
     with pytest.raises(RecipeError, match="is a link to"):
         history.folders(Path("runs"))
-    with pytest.raises(OSError, match="which is not there"):
+    with pytest.raises(OSError, match="which does not exist"):
         history.make_folder(Path("runs"))
 
 

@@ -72,7 +72,7 @@ class Live(Plain):
         state = State.FINISHED if action.do == "skip" else State.RUNNING
         row.record = StageRecord(name=stage.name, state=state)
         row.start = time.monotonic()
-        row.text = f"skipped, {action.cause}" if action.do == "skip" else stage.tool
+        row.text = f"skipped: {action.cause}" if action.do == "skip" else stage.tool
         if action.do == "skip":
             self._outlook.drop(stage)
 

@@ -66,7 +66,7 @@ class Plain(Quiet):
         """Say which stage begins."""
         self._lead = f"[{number}/{total}] {stage.name}:"
         if action.do == "skip":
-            self._say(f"{self._lead} skipped, {action.cause}")
+            self._say(f"{self._lead} skipped: {action.cause}")
             return
         self._say(
             f"{self._lead} {stage.tool}{wording.why(action)}"

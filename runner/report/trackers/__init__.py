@@ -59,8 +59,8 @@ def trackers(plan: Plan) -> list["Listener"]:
     for name in plan.track:
         module, package = PACKAGES[name]
         if not machine.importable(module):
-            why = f"the recipe says track: {name}, and {module} is not installed here"
-            raise UnfitError(why, f"pip install {package}, or take track: {name} out of the recipe")
+            why = f"the recipe sets track: {name}, but {module} is not installed here"
+            raise UnfitError(why, f"pip install {package}, or remove track: {name} from the recipe")
     return [Listener(name, options) for name, options in plan.track.items()]
 
 
@@ -117,7 +117,7 @@ class Listener(Silent):
         if self._thread is not None:
             self._thread.join(PATIENCE)
             if self._thread.is_alive():
-                say(f"{self.name}: still busy after {PATIENCE:g} s, left behind")
+                say(f"{self.name}: still busy after {PATIENCE:g} s, no longer waiting")
 
     def _verdicts(self, stage: str) -> list[Verdict]:
         return history.audits(self._manifest).get(stage, []) if self._manifest else []
@@ -132,7 +132,7 @@ class Listener(Silent):
         except Exception as error:  # noqa: BLE001  (whatever a service does, the training goes on)
             lines = str(error).strip().splitlines() or [type(error).__name__]
             text = hub.mask().text(lines[0])
-            say(f"{self.name}: {text}; it is told no more of this run")
+            say(f"{self.name}: {text}; tracking stops for this run")
 
 
 _NO_FIGURES = {"event", "time", "iteration"}
