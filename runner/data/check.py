@@ -47,7 +47,7 @@ def _tokenizer(model: str | None) -> LocalTokenizer | None:
 
 def _load_error(model: str, why: str) -> RecipeError:
     message = f"there is no tokenizer to load from {model}: {' '.join(why.split())}"
-    return RecipeError(message, "name the folder of a model on this disk, and install transformers")
+    return RecipeError(message, "name a model folder on this disk, and install transformers")
 
 
 def _report(

@@ -128,7 +128,7 @@ def _rows(work: Conversion, file: Path, reader: Reader, counts: dict[str, int]) 
         if reader.meter:
             reader.meter(done, total, f"writing {file.name}")
     if not rows:
-        raise ToolError(f"{file} has no rows; mlx-lm stops at an empty file: delete it", "data")
+        raise ToolError(f"{file} has no rows; mlx-lm fails on an empty file: delete it", "data")
     counts[file.stem if file.stem in SPLITS else "train"] = rows
 
 

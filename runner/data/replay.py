@@ -40,9 +40,9 @@ def _cannot_hold(primary: int, available: int, share: Fraction, tolerance: Fract
     below = primary // step * step
     better = f"{below} or {below + step}" if below else f"{step}"
     message = (
-        f"{plural(primary, 'primary row')} cannot hold a replay share {margin} {float(share)}: "
-        f"{plural(fewer, 'replay row')} give{'s' * (fewer == 1)} {float(low):.6f}, "
-        f"{fewer + 1} give{'s' * (not fewer)} {float(high):.6f}"
+        f"{plural(primary, 'primary row')} cannot have a replay share {margin} {float(share)}: "
+        f"{plural(fewer, 'replay row')} give{'s' * (fewer == 1)} {float(low):.6f}, {fewer + 1} "
+        f"give{'s' * (not fewer)} {float(high):.6f}"
     )
     return ShareError(message, f"{_say(primary, available, share)}, or use {better} primary rows")
 
@@ -54,8 +54,8 @@ def _say(primary: int, available: int, share: Fraction) -> str:
         return _all_of_them(primary, available)
     if rows:
         distance = _round_up(abs(_share(primary, rows) - share))
-        return f"say tolerance {distance} for {plural(rows, 'replay row')}"
-    return f"say {_ratio(primary, 1)} for 1 replay row"
+        return f"set tolerance to {distance} for {plural(rows, 'replay row')}"
+    return f"set {_ratio(primary, 1)} for 1 replay row"
 
 
 def _too_few(primary: int, available: int, share: Fraction) -> ShareError:
@@ -73,7 +73,7 @@ def _all_of_them(primary: int, available: int) -> str:
     if not available:
         return "add replay rows"
     every = f"all {available} rows" if available > 1 else "the only row"
-    return f"say {_ratio(primary, available)} for {every} of the replay set"
+    return f"set {_ratio(primary, available)} for {every} of the replay set"
 
 
 def _ratio(primary: int, rows: int) -> str:
@@ -81,7 +81,7 @@ def _ratio(primary: int, rows: int) -> str:
     exact = _share(primary, rows)
     digits = len(str(primary + rows)) + 1
     ratio = Fraction(round(exact * 10**digits), 10**digits)
-    text = f"ratio {float(ratio):g}" if ratio == exact else f"ratio {float(ratio):.{digits}f}"
+    text = f"ratio to {float(ratio):g}" if ratio == exact else f"ratio to {float(ratio):.{digits}f}"
     apart = abs(exact - ratio)
     return f"{text} with tolerance {_round_up(apart)}" if apart else text
 

@@ -42,11 +42,11 @@ class Writer(Struct, frozen=True, kw_only=True):
 
     def absent(self, what: str) -> Finding:
         """Return that no such thing was written with the template."""
-        message = f"no {what} was tried with the model's chat template: {self.why}"
+        message = f"no {what} was checked with the model's chat template: {self.why}"
         return Finding(
             parameter="model",
             message=message,
-            hint=self.hint or "allow this rule where that is meant",
+            hint=self.hint or "if intended, allow this rule",
         )
 
 
@@ -54,9 +54,11 @@ def writer(plan: Plan, model: str) -> Writer:
     """Return the model beneath a stage's own, and where on this disk its tokenizer is."""
     name = beneath(plan, model, load.catalog(plan.tools))
     if RUN_DIR in name:
-        return Writer(model=name, folder=None, why="the model is made in the run")
+        return Writer(model=name, folder=None, why="the model is created during the run")
     if (maker := plan.maker(name)) is not None:
-        return Writer(model=name, folder=None, why=f"stage '{maker.name}' makes the model '{name}'")
+        return Writer(
+            model=name, folder=None, why=f"stage '{maker.name}' creates the model '{name}'"
+        )
     folder = read_facts.folder_of(name, read_facts.hub_cache(dict(os.environ)))
     if folder is None:
         files = " ".join(f"--include '{pattern}'" for pattern in FILES)
@@ -97,7 +99,7 @@ def of_prompts(plan: Plan, stage: Stage, prompts: Prompts) -> Iterator[Problem |
     try:
         for number, why in refusals(encode, _questions(stage, prompts)):
             mark = Mark(file=str(prompts.file), line=number, column=1)
-            message = f"the line is refused by the chat template of '{one.model}': {why}"
+            message = f"the chat template of '{one.model}' rejects the line: {why}"
             yield Problem(
                 mark=mark, message=message, rule="prompt-template-error", hint=_hint(stage, why)
             )
@@ -117,8 +119,8 @@ def _questions(stage: Stage, prompts: Prompts) -> Iterator[Chat]:
 
 def _hint(stage: Stage, why: str) -> str:
     if stage.params["system_prompt"] is not None and "system" in why.casefold():
-        return "leave system_prompt out, and write it into the prompts"
-    return "change the line, or take a model whose template takes it"
+        return "remove system_prompt and write it into the prompts"
+    return "change the line, or use a model whose template accepts it"
 
 
 # --- a prompt in the recipe
@@ -154,9 +156,9 @@ def _refusal(
     name = "system_prompt" if system else "prompt"
     hint = way_out(why, messages)
     if system and "system message" in hint:
-        hint = f"leave system_prompt out, and begin the prompt with {as_yaml(params[name])}"
+        hint = f"remove system_prompt and start the prompt with {as_yaml(params[name])}"
     return Finding(
-        parameter=name, message=f"the chat template of '{one.model}' refuses it: {why}", hint=hint
+        parameter=name, message=f"the chat template of '{one.model}' rejects it: {why}", hint=hint
     )
 
 

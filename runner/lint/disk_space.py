@@ -130,10 +130,10 @@ def _warning(rows: list[tuple[Need, Path]]) -> str:
     text = "; ".join(str(need) for need, _ in rows)
     text += f": {size_of(size)} in all" if len(rows) > 1 else ""
     if size > free:
-        why = f"the disk of {rows[0][1]} has {size_of(free)} free, and {text}"
+        why = f"the disk of {rows[0][1]} has {size_of(free)} free, but {text}"
         raise UnfitError(why, "free some space, choose another --runs, or raise save_every")
     near = size > NEAR * free
-    return f"the disk will be nearly full: {size_of(free)} are free, and {text}" if near else ""
+    return f"the disk will be nearly full: {size_of(free)} free, and {text}" if near else ""
 
 
 def _needs(plan: Plan, stages: Collection[Stage]) -> Iterator[Need]:
@@ -164,13 +164,15 @@ def _require_access(stage: Stage, folder: Path, catalog: Catalog) -> None:
     for _, path in read_facts.reads(stage, catalog):
         for file in _files(Path(path)):
             if not os.access(file, os.R_OK | (os.X_OK if file.is_dir() else 0)):
-                why = f"stage '{stage.name}' reads {file}, and you may not"
-                raise UnfitError(why, f"look at its permissions: ls -ld {file}")
+                why = f"stage '{stage.name}' reads {file}, but you lack permission"
+                raise UnfitError(why, f"check its permissions: ls -ld {file}")
     for output in stage.outputs.values():
         place = _above(Path(str(bind(output, str(folder)))))
         if not os.access(place, os.W_OK | (os.X_OK if place.is_dir() else 0)):
-            why = f"stage '{stage.name}' writes {output}, and you may not write in {place}"
-            raise UnfitError(why, "choose another path, or leave it to the run's own folder")
+            why = (
+                f"stage '{stage.name}' writes {output}, but you lack permission to write in {place}"
+            )
+            raise UnfitError(why, "choose another path, or omit it to use the run folder")
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -80,7 +80,7 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
     dtype: str | None = None
     chat_template: bool | None = None
     weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    because: str = "its config.json says so"
+    because: str = "according to its config.json"
     unloadable: str = ""
     way_out: str = ""
     no_template: str = ""

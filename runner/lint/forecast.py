@@ -56,14 +56,14 @@ class Forecast(Struct, frozen=True, kw_only=True):
         if self.accumulation > 1 and self.batch:
             # T37: the mean of batch means, not weighted by tokens.
             size = self.batch * self.accumulation
-            yield f"{size} rows an update, as the mean of {self.accumulation} batch means"
-        choice = " of which the best is kept" if self.keeps else ""
+            yield f"{size} rows per update, as the mean of {self.accumulation} batch means"
+        choice = " (the best is kept)" if self.keeps else ""
         if self.checkpoints is not None:
             yield f"{plural(self.checkpoints, 'checkpoint')}{choice}"
         if self.validations is not None:
             yield plural(self.validations, "validation")
         if self.looks:
-            yield f"{plural(self.looks, 'look')} at what is watched"
+            yield f"{plural(self.looks, 'retention check')}"
         if self.replay is not None:
             yield f"{self.replay:.4g} of the rows replayed"
         ratio = f", {self.ratio:.3g} x that of {self.resumes}" if self.ratio is not None else ""

@@ -25,11 +25,11 @@ def parser_problems(result: Compilation) -> list[Problem]:
 def _problem(mark: Mark, tool: str, output: str, *, ran: bool) -> Problem:
     notes = tuple((None, line) for line in output.splitlines())
     if ran:
-        why = f"the installed {tool} does not take this stage as planned"
-        hint = "run-recipe doctor says how the installation differs"
+        why = f"the installed {tool} does not accept this stage as planned"
+        hint = "run-recipe doctor shows how the installation differs"
         return Problem(mark=mark, message=why, rule="installed-tool", hint=hint, notes=notes)
-    why = f"the parser of {tool} was not asked: that would run its work"
-    hint = "only a run shows what it makes of its words"
+    why = f"the parser of {tool} was not checked: that would run the tool"
+    hint = "only a run shows how it reads its options"
     return Problem(
         mark=mark, message=why, rule="tool-not-asked", hint=hint, notes=notes, severity="warning"
     )
@@ -40,7 +40,7 @@ def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     catalog = load.installed_catalog()
     answers = machine.ask("runner.worker.introspect", *names)
     if set(answers) == {"error"}:
-        raise UnfitError(f"the installed tools cannot be asked: {answers['error']}")
+        raise UnfitError(f"the installed tools cannot be checked: {answers['error']}")
     differences: list[str] = []
     unavailable: dict[str, str] = {}
     for name, answer in answers.items():

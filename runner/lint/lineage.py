@@ -94,7 +94,9 @@ def _first(view: View, path: str) -> ModelFacts:
         )
     if maker is not None and _source(maker, view.tool_of(maker)) is None:
         return ModelFacts(path=path)
-    by_name = ModelFacts(path=path, quantized_bits=_bits_in_name(path), because="its name says so")
+    by_name = ModelFacts(
+        path=path, quantized_bits=_bits_in_name(path), because="according to its name"
+    )
     return _at(view.facts.models, path) or by_name
 
 
@@ -313,7 +315,7 @@ def _model_after(below: ModelFacts, maker: Stage, tool: Tool | None) -> ModelFac
     if rule.get("once") and below.quantized_bits:  # (T85)
         return below
     bits = _bits(rule, params)
-    return replace(below, quantized_bits=bits, because=f"stage '{maker.name}' makes it so")
+    return replace(below, quantized_bits=bits, because=f"stage '{maker.name}' quantizes it")
 
 
 def _bits(rule: Mapping[str, Any], params: Mapping[str, Any]) -> int:

@@ -14,8 +14,8 @@ from runner.base.problems import as_yaml, listing
 
 Json = Mapping[str, Any]
 _KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
-PEFT = "it is an adapter of PEFT, which mlx-lm does not read"
-_MERGE = "merge it with PEFT (merge_and_unload) and save the model; mlx_lm.convert reads that"
+PEFT = "it is a PEFT adapter, which mlx-lm cannot read"
+_MERGE = "merge it with PEFT (merge_and_unload) and save the model, which mlx_lm.convert can read"
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ def layers_faults(config: Json) -> Iterator[Fault]:
     """Yield what is wrong with the number of layers."""
     number = config.get("num_layers")
     if "num_layers" not in config and "lora_layers" in config:
-        why = "there is no num_layers: lora_layers, as releases before 0.19 called it, is not read"
+        why = "num_layers is missing: lora_layers, its name before release 0.19, is not read"
         yield Fault(why=why, hint="rename lora_layers to num_layers")
     elif not isinstance(number, int):
         yield _odd("num_layers", config, "a whole number")
@@ -67,12 +67,14 @@ def scale_faults(shape: Json) -> Iterator[Fault]:
     """Yield what is wrong with the scale, which has no default (T14)."""
     scale = shape.get("scale")
     if "scale" not in shape and "alpha" in shape:
-        why = "there is no scale: alpha is not read"
-        yield Fault(why=why, hint="write scale, which is alpha / rank where PEFT is meant")
+        why = "scale is missing: alpha is not read"
+        yield Fault(why=why, hint="write scale: for a PEFT adapter it is alpha / rank")
     elif not _is_number(scale):
         yield _odd("scale", shape, "a number")
     elif not math.isfinite(scale):
-        yield Fault(why=f"scale is {as_yaml(scale)}: no number would be left", hint="correct it")
+        yield Fault(
+            why=f"scale is {as_yaml(scale)}, which leaves no finite weights", hint="correct it"
+        )
 
 
 def rank_faults(shape: Json) -> Iterator[Fault]:
@@ -82,7 +84,7 @@ def rank_faults(shape: Json) -> Iterator[Fault]:
         more = ": r is not read" if "rank" not in shape and "r" in shape else ""
         yield _odd("rank", shape, "a whole number", more)
     elif rank < 1:
-        yield Fault(why=f"rank is {rank}, and there is none below 1", hint="correct it")
+        yield Fault(why=f"rank is {rank}, but must be at least 1", hint="correct it")
 
 
 def keys_faults(shape: Json) -> Iterator[Fault]:
@@ -96,7 +98,7 @@ def _odd(name: str, holder: Json, expected: str, more: str = "") -> Fault:
     """Return the fault of a field that is not there, or not what mlx-lm takes."""
     hint = f"write {name} as {expected}"
     if name not in holder:
-        return Fault(why=f"there is no {name}{more}", hint=hint)
+        return Fault(why=f"{name} is missing{more}", hint=hint)
     value = holder[name]
     actual = _KINDS.get(type(value)) or as_yaml(value)
     return Fault(why=f"{name} is {actual}, not {expected}", hint=hint)
@@ -112,7 +114,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 def model_faults(config: Json) -> Iterator[Fault]:
     """Yield what keeps mlx-lm from building a model of this config.json, whatever its type is."""
     if not isinstance(config.get("model_type"), str):
-        yield _odd("model_type", config, "the name of a type that mlx-lm has")
+        yield _odd("model_type", config, "a model type that mlx-lm supports")
     quantization = config.get("quantization")
     if quantization is not None:
         yield from _quantization_faults(quantization)
@@ -148,7 +150,7 @@ def argument_faults(config: Json, arguments: Mapping[str, tuple[str, bool]]) -> 
         if name not in config:
             if needed:
                 yield Fault(
-                    why=f"there is no {name}", hint=f"write {name}, or download the model again"
+                    why=f"{name} is missing", hint=f"write {name}, or download the model again"
                 )
         elif annotation in _PLAIN and value is not None:
             types, expected = _PLAIN[annotation]
@@ -178,5 +180,5 @@ def default_template(config: Json, names: Collection[str]) -> tuple[bool | None,
     if "default" in names or config.get("chat_template_type"):
         return True, ""
     if names:
-        return False, f"none of its chat templates is the default one: {listing(sorted(names), 4)}"
+        return False, f"none of its chat templates is the default: {listing(sorted(names), 4)}"
     return (None, "") if "auto_map" in config else (False, "the model has no chat template")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from runner.data.refusals import Precheck
     from runner.plan.model import Plan, Stage
 
-_HINT = "allow this rule where that is meant"
+_HINT = "if intended, allow this rule"
 
 
 class PrecheckResult(Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ def precheck(
             return _refusal(stage, error)
         except OSError as error:
             return PrecheckResult(
-                refusal=Finding(parameter="", message=f"{stage.tool} would stop: {error}")
+                refusal=Finding(parameter="", message=f"{stage.tool} would fail: {error}")
             )
     return PrecheckResult(gap=_gap(stage, makers, open_models) if rows else None)
 
@@ -81,7 +81,7 @@ def _inputs(plan: Plan, stage: Stage, run_only: Sequence[str]) -> tuple[dict[str
 
 def _refusal(stage: Stage, error: ToolError) -> PrecheckResult:
     if error.problem is not None:
-        note: tuple[Mark | None, str] = (None, f"{stage.tool} would stop there, in '{stage.name}'")
+        note: tuple[Mark | None, str] = (None, f"{stage.tool} would fail there, in '{stage.name}'")
         return PrecheckResult(row=replace(error.problem, notes=(*error.problem.notes, note)))
     message, _, hint = str(error).partition("\n    hint: ")
     if not hint:
@@ -89,7 +89,7 @@ def _refusal(stage: Stage, error: ToolError) -> PrecheckResult:
         hint = f"{hint[:1].lower()}{hint[1:]}"
     return PrecheckResult(
         refusal=Finding(
-            parameter=error.at, message=f"{stage.tool} would stop: {message}", hint=hint
+            parameter=error.at, message=f"{stage.tool} would fail: {message}", hint=hint
         )
     )
 
@@ -97,18 +97,16 @@ def _refusal(stage: Stage, error: ToolError) -> PrecheckResult:
 def _gap(stage: Stage, makers: dict[str, str], open_models: Sequence[str]) -> Finding | None:
     if makers:
         name, maker = next(iter(makers.items()))
-        why = f"stage '{maker}' makes it"
+        why = f"stage '{maker}' creates it"
         others = f" and {listing(list(makers)[1:])}" if len(makers) > 1 else ""
         return Finding(
             parameter=name,
-            message=f"whether {stage.tool} takes its {name}{others} is open: {why}",
+            message=f"{stage.tool} could not check its {name}{others} yet: {why}",
             hint=_HINT,
         )
     if open_models:
-        why = (
-            f"whether the tokenizer of its {open_models[0]} takes the rows of {stage.tool} is open"
-        )
+        why = f"{stage.tool} could not check its rows with the tokenizer of its {open_models[0]}"
         return Finding(
-            parameter=open_models[0], message=f"{why}: only the run loads it", hint=_HINT
+            parameter=open_models[0], message=f"{why}: it is loaded only during the run", hint=_HINT
         )
     return None

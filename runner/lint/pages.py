@@ -9,9 +9,9 @@ from runner.lint.rule import FAMILIES, Rule, rules
 _HEAD = """\
 # Rules
 
-Each is a trap of mlx-lm that a recipe, or a little knowledge of the files it names, can show.
-An **error** means that the result would be wrong or the run would fail later; a **warning** that it
-may be meant. `allow: [slug]` on a stage silences a rule for that stage. The numbers are those of
+Each rule finds a trap of mlx-lm from the recipe and the files it names.
+An **error** means that the result would be wrong or the run would fail later; a **warning** may be
+intended. `allow: [slug]` on a stage silences a rule for that stage. The T-numbers are those of
 [the traps](traps.md).
 
 Generated from `runner/lint/rules`: change it there."""

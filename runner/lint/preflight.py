@@ -218,25 +218,32 @@ def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
 
     A tool of ours says so itself.
     """
-    hint = "allow this rule where that is meant"
+    hint = "if intended, allow this rule"
     catalog = load.catalog(plan.tools)
     tool = catalog.get(stage.tool)
     if tool is None or not tool.reads_rows:
         for reading in readings(stage, catalog):
             name, kind, path = reading.parameter, reading.kind, reading.path
             if kind == "data" and tool is not None and not tool.own:
-                why = f"no row of '{path}' was looked at: the hub's library loads them in the run"
+                why = (
+                    f"the rows of '{path}' were not checked: the hub's library loads them during "
+                    "the run"
+                )
                 yield Finding(parameter=name, message=why, hint=hint)
         return
     if stage.params["hf_dataset"] is not None:
-        why = "no row of hf_dataset was looked at: the hub's library loads them in the run"
+        why = "the rows of hf_dataset were not checked: the hub's library loads them during the run"
         yield Finding(parameter="hf_dataset", message=why, hint=hint)
     for path, _ in _data(stage):
         if not any(_folders(plan, path)):
             maker = plan.maker(path)
-            reason = f"stage '{maker.name}' makes them" if maker else "there is no such folder here"
+            reason = (
+                f"stage '{maker.name}' creates them" if maker else "there is no such folder here"
+            )
             yield Finding(
-                parameter="data", message=f"no row of '{path}' was looked at: {reason}", hint=hint
+                parameter="data",
+                message=f"the rows of '{path}' were not checked: {reason}",
+                hint=hint,
             )
 
 

@@ -22,7 +22,9 @@ _LOW = (".lora_a", ".lora_b")
 _MATRIX = 2
 _DIGITS = 10
 _AGAIN = "train it again, or name another adapter"
-_COPY = "copy a checkpoint to a folder of its own, as adapters.safetensors beside its configuration"
+_COPY = (
+    "copy a checkpoint to its own folder, as adapters.safetensors next to its adapter_config.json"
+)
 
 
 class Shape(Struct, frozen=True, kw_only=True):
@@ -117,11 +119,11 @@ def _configuration(file: Path) -> tuple[Json | None, Fault | None]:
         return reader.read_object(file, reader.CONFIG), None
     except FileNotFoundError:
         return None, Fault(
-            why=f"it has no {CONFIG}", hint=f"put the {CONFIG} of its training beside it"
+            why=f"it has no {CONFIG}", hint=f"put the {CONFIG} of its training next to it"
         )
     except (OSError, reader.NotJsonError) as error:
         return None, Fault(
-            why=f"its {CONFIG} cannot be read: {reader.reason(error)}", hint=f"mend {CONFIG}"
+            why=f"its {CONFIG} cannot be read: {reader.reason(error)}", hint=f"fix {CONFIG}"
         )
 
 
@@ -132,7 +134,7 @@ def _shape_of(file: Path) -> tuple[Shape, Fault | None]:
     except (OSError, HeaderError) as error:
         why = f"{file.name} cannot be read: {reader.reason(error)}"
         return Shape(kind="", rank=None, modules=()), Fault(why=why, hint=_AGAIN)
-    return shape, None if shape.kind else Fault(why=f"{file.name} holds no tensor", hint=_AGAIN)
+    return shape, None if shape.kind else Fault(why=f"{file.name} contains no tensors", hint=_AGAIN)
 
 
 def _newer(config: Path, weights: Path) -> float:

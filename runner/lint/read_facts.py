@@ -210,9 +210,9 @@ def _unreachable(path: str, plan: Plan) -> str:
             continue
         if not _there(above):
             if word == "..":
-                return f"'{above}', which it goes up from, is not there"
+                return f"'{above}', which the path goes through, does not exist"
         elif not files.is_folder(Path(above)):
-            return f"'{above}' is no folder"
+            return f"'{above}' is not a folder"
     return ""
 
 

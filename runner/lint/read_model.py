@@ -68,11 +68,11 @@ def _unread(folder: Path, error: OSError | ValueError) -> Fault:
     """Return why a model has no configuration that could be read."""
     if isinstance(error, NotADirectoryError):
         return Fault(
-            why="it is a file, and mlx-lm reads a folder", hint=f"say {folder.parent or '.'}"
+            why="it is a file, but mlx-lm reads a folder", hint=f"write {folder.parent or '.'}"
         )
     if isinstance(error, FileNotFoundError):
-        return Fault(why=f"it has no {CONFIG}", hint="name the folder of a model")
-    return Fault(why=f"its {CONFIG} cannot be read: {reader.reason(error)}", hint=f"mend {CONFIG}")
+        return Fault(why=f"it has no {CONFIG}", hint="name a model folder")
+    return Fault(why=f"its {CONFIG} cannot be read: {reader.reason(error)}", hint=f"fix {CONFIG}")
 
 
 def _faults(folder: Path, config: Json) -> Iterator[Fault]:
@@ -89,7 +89,7 @@ def _faults(folder: Path, config: Json) -> Iterator[Fault]:
 def _type_faults(config: Json, kind: str) -> Iterator[Fault]:
     """Yield what the installed mlx-lm would not build of a model's type and its arguments."""
     if not _has_type(kind):
-        why = f"the installed mlx-lm has no models of type {kind!r:.60}"
+        why = f"the installed mlx-lm does not support model type {kind!r:.60}"
         yield Fault(why=why, hint="name another model")
     for fault in argument_faults(config, _arguments(kind)):
         yield Fault(why=f"in its {CONFIG}, {fault.why}", hint=f"{fault.hint} in {CONFIG}")
@@ -112,7 +112,7 @@ def _weight_faults(folder: Path) -> Iterator[Fault]:
     shards = index.values() if isinstance(index, dict) else ()
     missing = sorted({one for one in shards if isinstance(one, str)} - {one.name for one in files})
     if missing:
-        yield Fault(why=f"it has no {missing[0]}, which its index names", hint=_AGAIN)
+        yield Fault(why=f"it has no {missing[0]}, which its index lists", hint=_AGAIN)
 
 
 @cache
@@ -201,5 +201,5 @@ def _template(folder: Path) -> tuple[bool | None, str]:
         return (True, "") if "default" in names else (None, "")
     there, why = default_template(config, names)
     if there is False and not names and disk.is_there(folder / "chat_template.json"):
-        why = "its chat_template.json is read by a processor, and its tokenizer has no template"
+        why = "only a processor reads its chat_template.json, and its tokenizer has no template"
     return there, why

@@ -216,7 +216,7 @@ def _location(
     ]
     own = nearest(recipe, (place for place, _ in parts), mark)
     if own is not None:
-        return own, ((mark, f"{parameter} is made here"), *(one for one in parts if one[0] != own))
+        return own, ((mark, f"{parameter} is set here"), *(one for one in parts if one[0] != own))
     return mark, (*parts, *((place, "inherited here") for place in recipe.trail.get(mark.file, ())))
 
 

@@ -29,7 +29,7 @@ def header(file: Path) -> dict[str, Json]:
         size = os.fstat(stream.fileno()).st_size
         lead = stream.read(LEAD)
         if len(lead) < LEAD:
-            raise HeaderError("it is empty" if not lead else f"it is cut off after {size} bytes")
+            raise HeaderError("it is empty" if not lead else f"it is truncated after {size} bytes")
         length = struct.unpack("<Q", lead)[0]
         if length + LEAD > size:
             raise HeaderError(_cut(size, length + LEAD) if 0 < length <= MAX_HEADER else _OTHER)
@@ -37,7 +37,7 @@ def header(file: Path) -> dict[str, Json]:
             raise HeaderError(_OTHER)
         if length > MAX_HEADER:
             most = size_of(MAX_HEADER)
-            raise HeaderError(f"its header has {size_of(length)}, and {most} are looked at")
+            raise HeaderError(f"its header is {size_of(length)}, and the limit is {most}")
         text = stream.read(length)
     try:
         entries = reader.json_object(text)
@@ -52,7 +52,7 @@ def tensors(file: Path) -> dict[str, Json]:
     return {name: one for name, one in header(file).items() if name != METADATA}
 
 
-_OTHER = "it is no safetensors file: its first 8 bytes are not the length of a header"
+_OTHER = "it is not a safetensors file: its first 8 bytes are not the length of a header"
 
 
 def _require_tensors(entries: Json, room: int) -> None:
@@ -61,10 +61,10 @@ def _require_tensors(entries: Json, room: int) -> None:
     for name, entry in entries.items():
         if name == METADATA:
             if not isinstance(entry, dict | None):  # mlx writes null where there is none
-                raise HeaderError(f"its header's {METADATA} is no object")
+                raise HeaderError(f"its header's {METADATA} is not an object")
             continue
         if not _is_tensor(entry):
-            lacks = "is no tensor: it lacks dtype, shape or data_offsets"
+            lacks = "is not a tensor: it lacks dtype, shape or data_offsets"
             raise HeaderError(f"the entry {name!r:.80} of its header {lacks}")
         end = max(end, entry["data_offsets"][1])
     if end > room:
@@ -79,4 +79,4 @@ def _is_tensor(entry: object) -> bool:
 
 
 def _cut(there: int, whole: int) -> str:
-    return f"it is cut off: {size_of(there)} of {size_of(whole)} are there"
+    return f"it is truncated: {size_of(there)} of {size_of(whole)}"

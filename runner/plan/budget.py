@@ -48,22 +48,22 @@ def iterations(
     rows, rule, result = data.rows, "budget-not-exact", None
     if budget.iters is not None:
         why = f"'iters' is said, too, at {budget.iters.mark}"
-        hint = "say one of them; !reset iters where it is inherited"
+        hint = "set only one of them; if iters is inherited, !reset it"
     elif rows is None:
         rule = "budget-no-rows"
-        why = "the rows of this stage's data are not known here, and an epoch is so many rows"
+        why = "the length of an epoch is unknown: the rows of this stage's data are not known here"
         if data.absent:
             why = f"there is no folder '{data.data}' here, and an epoch is so many rows"
-        hint = "say iters, or name a folder of this disk"
+        hint = "set iters, or name a folder on this disk"
     elif rows < batch:
-        why = f"{plural(rows, 'row')} are no whole batch of {batch}: an epoch has no iteration"
+        why = f"{plural(rows, 'row')} do not fill a batch of {batch}: an epoch has no iteration"
         hint = f"use a batch_size of at most {rows}" if rows else "add rows"
     else:
         result = whole_iterations(rows, batch, Fraction(str(epochs)))
         whole = rows // batch
         batches = "one batch" if whole == 1 else f"{whole} batches"
         why = f"{epochs} epochs of {batches} are {epochs * whole:g} iterations"
-        hint = "choose epochs that give a whole number"
+        hint = "choose epochs that give a whole number of iterations of iterations"
     if result is not None:
         return result, None
     return None, Problem(mark=budget.epochs.mark, message=why, rule=rule, hint=hint)
@@ -73,7 +73,7 @@ def no_training(budget: Node) -> Problem:
     """Return the problem of a budget of a stage that does not train."""
     return Problem(
         mark=budget.mark,
-        message="this stage does not train, and has no epochs",
+        message="this stage does not train, so it has no epochs",
         rule="budget-not-exact",
         hint="remove the budget",
     )

@@ -176,7 +176,7 @@ def _require_modules(stage: Stage, catalog: Catalog) -> None:
     modules = (*(("mlx",) if heavy else ()), module, *tool.needs, *rows, *reporters)
     absent = [name for name in modules if name and not machine.importable(name)]
     if absent:
-        why = f"stage '{stage.name}' runs {stage.tool}, and {absent[0]} is not installed here"
+        why = f"stage '{stage.name}' needs {absent[0]}, which is not installed here"
         raise UnfitError(why, _how_to_install(absent[0], module, tool))
 
 

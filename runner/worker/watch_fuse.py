@@ -76,7 +76,7 @@ def _loss_text(folder: Path, ratio: float, change: float, step: float, host: Obs
     part = "nothing" if round(ratio, 2) <= 0 else f"{ratio:.0%}"
     hint = "convert the base with dtype: float32 first"
     if not host.params["dequantize"]:
-        hint = "say dequantize: true, and quantize the fused model in a stage of its own"
+        hint = "set dequantize: true, and quantize the fused model in a stage of its own"
     return (
         f"{folder}: {part} of the adapter is left in the fused weights. It changes a weight by "
         f"{change:.2g}, and the weights are rounded to steps of {step:.2g}: most changes are "

@@ -129,8 +129,8 @@ def _left_out(folder: Path, tensors: Mapping[str, Json], host: Observer) -> None
     if odd and "group-size-does-not-divide" not in host.stage.allow:
         width = tensors[f"{odd[0]}.weight"]["shape"][-1]
         why = (
-            f"{folder}: {len(odd)} of {len(matrices)} layers were not quantized, although its "
-            f"config.json says so: groups of {size} do not divide {odd[0]}, which is {width} wide "
-            "(T86); say a smaller q_group_size"
+            f"{folder}: {len(odd)} of {len(matrices)} layers were not quantized, although "
+            f"according to its config.json: groups of {size} do not divide {odd[0]}, which is "
+            f"{width} wide (T86); say a smaller q_group_size"
         )
         raise OutputError(why)

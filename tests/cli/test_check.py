@@ -276,7 +276,7 @@ def test_what_an_earlier_run_has_left_is_no_error_of_a_recipe():
         "warning: 'out' is there already: mlx_lm.convert would stop [model-folder-in-use]"
         in done.stdout
     )
-    hint = "delete or move it, or leave mlx_path out: each run then has its own place"
+    hint = "delete or move it, or remove mlx_path: each run then uses its own folder"
     assert f"hint: {hint}" in done.stdout
 
 
@@ -326,8 +326,8 @@ WRONG = [
     ("data.split", "{data: a, group_by: no}", "the row has no 'no'"),
     ("data.weight", "{data: a, field: no, repeat: {x: 2}}", "no row has 'x' as 'no'"),
     ("data.format", "{data: a, to: text, template: x}", "it needs {prompt} and then"),
-    ("data.split", "{data: a, out: nothere/../x}", "'nothere', which it goes up from"),
-    ("data.split", "{data: a, out: a/train.jsonl/x}", "'a/train.jsonl' is no folder"),
+    ("data.split", "{data: a, out: nothere/../x}", "'nothere', which the path goes through"),
+    ("data.split", "{data: a, out: a/train.jsonl/x}", "'a/train.jsonl' is not a folder"),
     ("data.split", "{data: a, out: recipes}", "holds files that data.split did not write"),
     ("model.tiny", "{num_attention_heads: 3}", "does not split into 3 attention heads"),
 ]
@@ -351,7 +351,7 @@ def test_of_rows_that_a_stage_makes_it_says_that_it_does_not_know(folder):
         encoding="utf-8",
     )
     done = call("r.yaml")
-    assert "note: whether data.sort takes its data is open: stage 'mix' makes it" in done.stdout
+    assert "note: data.sort could not check its data yet: stage 'mix' creates it" in done.stdout
     assert "the row has no 'no'" in done.stdout  # a profile's own parameters meet the rows, too
     assert "with --profile few" in done.stdout
 
@@ -361,5 +361,5 @@ def test_of_rows_that_the_hubs_library_loads_it_says_that_it_did_not_look(folder
     stage = f"{{tool: mlx_lm.{tool}, params: {{model: o/m, data_path: o/rows}}}}"
     (folder / "r.yaml").write_text(f"version: 1\nstages:\n  one: {stage}\n", encoding="utf-8")
     done = call("r.yaml")
-    assert "note: no row of 'o/rows' was looked at" in done.stdout
+    assert "note: the rows of 'o/rows' were not checked" in done.stdout
     assert "no problems in what was checked" in done.stderr

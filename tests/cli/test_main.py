@@ -290,7 +290,7 @@ def test_rows_that_are_not_there_are_a_warning_of_check_and_refused_by_a_run(tmp
         assert (done.returncode, done.stdout) == (2, "")
         assert "rows.yaml:4:45: there is no folder 'data' here;" in done.stderr
         assert '{"messages": [{"role": "user",' in done.stderr
-        assert "there is no 'new' here, neither a folder nor a file of rows" in done.stderr
+        assert "there is no folder and no file of rows 'new' here" in done.stderr
     done = call(tmp_path, "rows.yaml", "--only", "mix")
     assert done.returncode == 2
     assert "rows.yaml:4:45: warning:" in done.stderr, "that stage does not run"

@@ -38,7 +38,7 @@ def test_problems_are_printed_with_place_rule_and_hint(data, capsys):
     assert capsys.readouterr().out.startswith(
         "data/train.jsonl:3:1: the row is blank; mlx-lm cannot read past a blank line, remove it "
         "[row-blank]\n"
-        "data/train.jsonl:4:10: the row has an empty text; mlx-lm stops with an IndexError when a "
+        "data/train.jsonl:4:10: the row has an empty text; mlx-lm fails with an IndexError when a "
         "batch draws it [row-empty-text]\n"
         "    hint: remove the row\n"
         "\nsplit  format"

@@ -84,12 +84,12 @@ def test_halfway_the_larger_count_is_taken_because_its_share_is_nearer():
 
 
 FAR = (
-    "160 primary rows cannot hold a replay share of exactly 0.15: 28 replay rows give 0.148936, "
-    "29 give 0.153439\n    hint: say tolerance 0.0011 for 28 replay rows, or use 153 or 170 primary rows"
+    "160 primary rows cannot have a replay share of exactly 0.15: 28 replay rows give 0.148936, "
+    "29 give 0.153439\n    hint: set tolerance to 0.0011 for 28 replay rows, or use 153 or 170 primary rows"
 )
 FARTHER = (
-    "1 primary row cannot hold a replay share of exactly 0.15: 0 replay rows give 0.000000, "
-    "1 gives 0.500000\n    hint: say ratio 0.5 for 1 replay row, or use 17 primary rows"
+    "1 primary row cannot have a replay share of exactly 0.15: 0 replay rows give 0.000000, "
+    "1 gives 0.500000\n    hint: set ratio to 0.5 for 1 replay row, or use 17 primary rows"
 )
 
 
@@ -129,7 +129,7 @@ def test_too_few_replay_rows_are_refused_with_the_arithmetic():
         count(170, 20, Fraction("0.15"), EXACTLY)
     assert str(caught.value) == (
         "170 primary rows at a replay share of 0.15 need 30 replay rows, and the replay set has 20\n"
-        "    hint: say ratio 0.1053 with tolerance 0.000037 for all 20 rows of the replay set, "
+        "    hint: set ratio to 0.1053 with tolerance 0.000037 for all 20 rows of the replay set, "
         "or use at most 102 primary rows"
     )
 
@@ -156,8 +156,8 @@ def test_whoever_has_too_few_replay_rows_is_told_how_to_use_them_all(primary, av
 
 def follow(said: str, primary: int, available: int, share: Fraction) -> int:
     """Do what a refusal says: return the rows of the ratio and the tolerance in it."""
-    ratio = re.search(r"[Ss]ay ratio ([0-9.e-]+)", said)
-    tolerance = re.search(r"tolerance ([0-9.]+) for", said)
+    ratio = re.search(r"[Ss]et ratio to ([0-9.e-]+)", said)
+    tolerance = re.search(r"tolerance (?:to )?([0-9.]+) for", said)
     share = Fraction(ratio[1].rstrip(".")) if ratio else share
     return count(primary, available, share, Fraction(tolerance[1]) if tolerance else EXACTLY)
 

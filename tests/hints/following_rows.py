@@ -544,7 +544,7 @@ PROSE = [
     for one in (
         r"",
         r"it counts twice in the training",
-        r"mlx-lm stops without it",
+        r"mlx-lm fails without it",
         r"longer answers make it matter less; compare losses only between such rows",
         r"save it from Excel as CSV UTF-8",
         r"change the row, or take a model whose template takes it",

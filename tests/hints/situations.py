@@ -223,7 +223,7 @@ SITUATIONS = {
     ),
     "epochs and iterations": case(
         "check r.yaml",
-        "say one of them; <!reset> iters where it is inherited",
+        "set only one of them; if iters is inherited, <!reset> it",
         "run-recipe check r.yaml --set 'stages.t.params.iters=!reset null'",
         "run-recipe check r.yaml --set 'stages.t.budget=!reset null'",
         make=texts(

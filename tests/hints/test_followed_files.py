@@ -53,7 +53,9 @@ def test_a_key_that_was_renamed_is_read():
 def test_a_scale_that_is_written_is_read():
     shape = {**renamed(SHAPE, "scale", "alpha"), "alpha": 16}
     (fault,) = adapter_faults({**ADAPTER, "lora_parameters": shape})
-    key, above, below = re.findall(r"write (\w+), which is (\w+) / (\w+)", fault.hint)[0]
+    key, above, below = re.findall(
+        r"write (\w+): for a PEFT adapter it is (\w+) / (\w+)", fault.hint
+    )[0]
     mended = {**shape, key: shape[above] / shape[below]}
     assert list(adapter_faults({**ADAPTER, "lora_parameters": mended})) == []
 
@@ -80,7 +82,7 @@ def weights(file):
 def test_a_configuration_that_is_put_beside_an_adapter_is_read(tmp_path):
     weights(tmp_path / WEIGHTS)
     found = read_adapter(str(tmp_path))
-    (name,) = re.findall(r"put the (\S+) of its training beside it", found.way_out)
+    (name,) = re.findall(r"put the (\S+) of its training next to it", found.way_out)
     (tmp_path / name).write_text(json.dumps(ADAPTER), encoding="utf-8")
     assert read_adapter(str(tmp_path)).unloadable == ""
 
@@ -90,7 +92,7 @@ def test_a_checkpoint_that_is_copied_to_a_folder_of_its_own_is_an_adapter(tmp_pa
     weights(checkpoint)
     (tmp_path / CONFIG).write_text(json.dumps(ADAPTER), encoding="utf-8")
     found = read_adapter(str(tmp_path))
-    (name,) = re.findall(r"copy a checkpoint .* as (\S+) beside its", found.way_out)
+    (name,) = re.findall(r"copy a checkpoint .* as (\S+) next to its", found.way_out)
     own = tmp_path / "own"
     own.mkdir()
     (own / name).write_bytes(checkpoint.read_bytes())
@@ -152,7 +154,7 @@ def test_a_file_that_may_not_be_read_is_shown_by_the_command(type_in, monkeypatc
     )
     code, said = type_in("run-recipe good.yaml")
     assert code == 5, said
-    (command,) = re.findall(r"look at its permissions: (ls .*)", said)
+    (command,) = re.findall(r"check its permissions: (ls .*)", said)
     code, shown = type_in(command)
     assert code == 0
     assert re.match(r"-[rwx-]{9}", shown)
@@ -336,7 +338,7 @@ def test_a_system_prompt_that_is_written_into_the_prompts_is_taken(tiny, type_in
 
     code, said = check("what?", ", system_prompt: be brief")
     assert code == 2, said
-    assert "hint: leave system_prompt out, and write it into the prompts" in said
+    assert "hint: remove system_prompt and write it into the prompts" in said
     code, said = check("be brief. what?", "")
     assert code == 0, said
 

@@ -121,7 +121,7 @@ def test_a_disk_too_small_is_refused_with_the_arithmetic(plan, tmp_path, monkeyp
     monkeypatch.setattr(machine, "free_bytes", lambda _: free)
     if said == "refused":
         with pytest.raises(
-            UnfitError, match=r"has 80\.5 kB free, and fuse writes a model of 80\.5 kB$"
+            UnfitError, match=r"has 80\.5 kB free, but fuse writes a model of 80\.5 kB$"
         ):
             disk_space.look(plan, ["fuse"], tmp_path)
         return

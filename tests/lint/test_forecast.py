@@ -55,7 +55,7 @@ def test_epochs_are_counted_in_batches_that_are_full(forecasts):
 
 def test_accumulation_is_told_as_a_mean_of_batch_means(forecasts):
     assert forecasts["b"].updates == 266  # 800 // 3
-    assert "6 rows an update, as the mean of 3 batch means" in str(forecasts["b"])
+    assert "6 rows per update, as the mean of 3 batch means" in str(forecasts["b"])
     assert "batch means" not in str(forecasts["a"])
 
 
@@ -119,9 +119,9 @@ def test_a_budget_says_the_iterations(budget):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("params.iters=10", "'iters' is said, too"),
+        ("params.iters=10", "'iters' is also set"),
         ("params.data=owner/rows", "there is no folder 'owner/rows' here"),
-        ("params.batch_size=99", "no whole batch of 99: an epoch has no iteration"),
+        ("params.batch_size=99", "do not fill a batch of 99: an epoch has no iteration"),
         ("budget.epochs=0.3", "0.3 epochs of 5 batches are 1.5 iterations"),
     ],
 )

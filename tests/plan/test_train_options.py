@@ -150,5 +150,5 @@ def test_a_script_says_that_it_starts_over():
 def test_the_forecast_says_what_is_compared_and_how_often_is_looked():
     result = compiled("keep: best", "watch: {retention: {data: one, every: 500}}")
     said = [str(one) for one in findings.forecasts(result) if one.stage == "second"]
-    assert "12 checkpoints of which the best is kept" in said[0]
+    assert "12 checkpoints (the best is kept)" in said[0]
     assert "4 looks at what is watched" in said[0]

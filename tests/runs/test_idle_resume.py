@@ -90,8 +90,8 @@ def test_what_changed_runs_again(folder, monkeypatch, change):
 
 
 def test_a_run_that_another_plan_went_on_with_is_not_taken_for_the_first_ones(folder):
-    assert "again: seed changed" in call("--resume", "--set", "vars.seed=5").stderr
-    assert "again: seed changed" in call("--resume").stderr
+    assert "rerun: seed changed" in call("--resume", "--set", "vars.seed=5").stderr
+    assert "rerun: seed changed" in call("--resume").stderr
     assert "examined" not in call("--resume").stderr
 
 

@@ -61,7 +61,7 @@ def models(tmp_path_factory):
 def test_a_resumed_run_is_not_refused_for_its_own_outputs(models):
     said = call(models, "r.yaml", "--resume", "--to", "four")
     assert said.count("skipped: finished") == 2
-    assert "'named' is there already" in call(models, "r.yaml", "--to", "four", code=2)
+    assert "'named' already exists" in call(models, "r.yaml", "--to", "four", code=2)
 
 
 def test_what_a_run_itself_made_makes_room_for_what_it_makes_anew(models):
@@ -71,7 +71,7 @@ def test_what_a_run_itself_made_makes_room_for_what_it_makes_anew(models):
     assert (models / "named" / "model.safetensors").read_bytes() != before
     assert (models / ".named.replaced" / "model.safetensors").read_bytes() == before
     (models / "named" / "mine.txt").write_text("keep me")
-    assert "'named' is there already" in call(models, *words[:-2], code=2)
+    assert "'named' already exists" in call(models, *words[:-2], code=2)
     (models / "named" / "mine.txt").unlink()
     call(models, *words[:-2])
     assert (models / "named" / "model.safetensors").read_bytes() == before  # for the tests below

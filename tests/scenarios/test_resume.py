@@ -135,7 +135,7 @@ def test_a_damaged_output_is_noticed_and_a_touched_one_is_not_one(project, harm)
         return
     assert decided["first"][0] == "skip"
     assert decided["second"][0] == "run"
-    assert ("is gone" if harm == "gone" else "was changed") in decided["second"][1]
+    assert ("is gone" if harm == "gone" else "changed") in decided["second"][1]
     assert decided["fuse"] == ("run", "stage second runs again")
     run(project, "--resume")
     assert file.read_bytes() == data
@@ -162,7 +162,7 @@ def test_an_output_outside_of_the_run_makes_room_for_its_own_next_and_for_nobody
     words[-1] = "stages.convert.params.dtype=bfloat16"
     done = subprocess.run(words, check=False, **real)
     assert done.returncode == 2
-    assert "'out/model' is there already" in done.stderr
+    assert "'out/model' already exists" in done.stderr
     assert (project / "out" / "model" / "notes.txt").exists()
 
 
@@ -181,7 +181,7 @@ def test_results_of_different_runs_never_mix(project):
     real = [*RUN, "r.yaml", "--resume"]
     done = subprocess.run(real, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "no run of 'r' to go on from that is a real run" in done.stderr
+    assert "no real run of 'r' to resume" in done.stderr
     done = subprocess.run(
         [*real, str(made)], cwd=project, capture_output=True, text=True, check=False
     )
@@ -274,7 +274,7 @@ def test_a_read_only_directory_is_one_clear_line(project):
 def test_a_damaged_manifest_is_left_out(project):
     run(project, "--to", "first")
     (folder(project) / "run.json").write_text("{", encoding="utf-8")
-    assert "no real run of 'r'" in run(project, "--resume", code=2).stderr
+    assert "no smoke run of 'r'" in run(project, "--resume", code=2).stderr
     done = run(project, "--resume", str(folder(project)), code=2)
     assert "cannot be read" in done.stderr
 

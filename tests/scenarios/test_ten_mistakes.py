@@ -155,7 +155,7 @@ def test_a_schedule_over_a_learning_rate(project):
     changed = ("{train: true}", f"{{train: true, learning_rate: 2e-4, {schedule}}}")
     said = mistaken(project, TRAINING, changed)
     assert "learning_rate 0.0002 would be ignored: the schedule's peak is 1e-05" in said
-    assert 'hint: leave it out, or write the peak as "{{ stage.params.learning_rate }}"' in said
+    assert 'hint: remove it, or write the peak as "{{ stage.params.learning_rate }}"' in said
 
 
 def test_train_as_a_text(project):
@@ -205,7 +205,7 @@ def test_an_old_shard_beside_a_fused_model(project):
     old = project / "fused" / "model-00001-of-00002.safetensors"
     shutil.copy(project / "base" / "model.safetensors", old)
     said = mistaken(project, FUSE)
-    assert "'fused' is there already: old weights could be loaded with the new ones" in said
+    assert "'fused' already exists: old weights could be loaded with the new ones" in said
     allowed = FUSE.replace("  fuse:\n", "  fuse:\n    allow: [model-folder-in-use]\n")
     said = mistaken(project, allowed, code=1)
     assert (
@@ -225,11 +225,11 @@ def test_an_adapter_that_fusing_erases(project):
     said = mistaken(project, FUSE, plain)
     assert "the base is quantized to 4 bits" in said
     assert "the adapter can be lost [fuse-without-dequantize]" in said
-    assert "hint: say dequantize: true" in said
+    assert "hint: set dequantize: true" in said
     allowed = FUSE.replace("  fuse:\n", "  fuse:\n    allow: [fuse-without-dequantize]\n")
     said = mistaken(project, allowed, plain, code=1)
     assert "of the adapter is left in the fused weights" in said
-    assert "most changes are rounded away (T80); say dequantize: true" in said
+    assert "most changes are rounded away (T80); set dequantize: true" in said
     assert not (project / "runs" / "r" / "latest" / "fuse" / "model").exists()
     shutil.rmtree(project / "fused", ignore_errors=True)
     (project / "r.yaml").write_text(FUSE, encoding="utf-8")  # as both say: dequantize: true

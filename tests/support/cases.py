@@ -16,12 +16,12 @@ NOTHING = DiskFacts()
 UNSEEN = Finding(
     parameter="model",
     message="no row of 'rows' was tried",
-    hint="allow this rule where that is meant",
+    hint="if intended, allow this rule",
 )
 REFUSED = Finding(
     parameter="model",
     message="the template refuses it",
-    hint="leave system_prompt out, and begin the prompt with it",
+    hint="remove system_prompt and start the prompt with it",
 )
 
 

@@ -327,7 +327,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(again, found["key"], old(place))
 
 
-@form(r"say ratio (?P<ratio>[\d.]+)(?: with tolerance (?P<tolerance>[\d.]+))? for .*")
+@form(r"set ratio (?:to )?(?P<ratio>[\d.]+)(?: with tolerance (?P<tolerance>[\d.]+))? for .*")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     for one in say(place, "ratio", found["ratio"]):
         there = replace(place, case=one)
@@ -339,7 +339,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(place, found["key"], "16")
 
 
-@form(r"name an adapter, as stages\.NAME\.adapter_path")
+@form(r"name an adapter, such as stages\.NAME\.adapter_path")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(place.text.replace("stages.f.model", "stages.a.adapter_path"))
 
@@ -432,7 +432,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 
 
-@form(r"say its IP, or give a hostfile with ips")
+@form(r"write its IP address, or use a hostfile with ips")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     stage = place.stage()
     assert stage is not None
@@ -441,7 +441,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
         yield from place.to(value(place.text, launch, new))
 
 
-@form(r"write it inside the entry of hf_dataset")
+@form(r"write it inside the hf_dataset entry")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     assert place.pair is not None
     assert place.pair.key is not None
@@ -453,7 +453,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from there.to(put(there.text, lambda: stages, path, new))
 
 
-@form(r"name an adapter's file, as stages\.NAME\.adapter_file")
+@form(r"name an adapter file, such as stages\.NAME\.adapter_file")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     new = place.text.replace(
         "{{ stages.f.model }}/model.safetensors", "{{ stages.a.adapter_file }}"
@@ -461,7 +461,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(new)
 
 
-@form(r"name the adapter's folder as (?P<key>adapter_path)")
+@form(r"set (?P<key>adapter_path) to the adapter's folder")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     assert place.pair is not None
     text = remove(place.text, place.pair)
@@ -734,7 +734,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(source(place), "short")
 
 
-@form(r"leave (?P<name>\w+) out|leave the path out: .*")
+@form(r"(?:leave|remove) (?P<name>(?!it)\w+)(?: out)?|leave the path out: .*")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 
@@ -1215,13 +1215,13 @@ def without(place: Place, key: str) -> Iterator[Case]:
 
 
 @form(
-    r"(?:say|use|save more often:) (?P<key>\w+):? (?P<value>-?[\w.]+|\{.*\}\}|!reset)"
-    r"(?: (?:at most|or so|for \d+ replay rows|or more))?(?P<more>, or .*)?"
+    r"(?:set|use|save more often:) (?P<key>\w+)(?: to(?: at most| about)?)?:? (?P<value>-?[\w.]+|\{.*\}\}|!reset)"
+    r"(?: (?:for \d+ replay rows|or more))?(?P<more>, or .*)?"
 )
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(place, found["key"], found["value"])
     more = found["more"] or ""
-    if out := re.search(r"or leave (\w+)(?: and (\w+))? out|or remove (\w+)", more):
+    if out := re.search(r"or remove (?!it)(\w+)(?: and (\w+))?", more):
         cases = [place.case]
         for key in filter(None, out.groups()):
             there = replace(place, case=cases[-1])
@@ -1233,7 +1233,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
         yield from say(place, below[1], str(int(below[2]) - 1))
 
 
-@form(r"say report_to: wandb or swanlab, or remove it")
+@form(r"set report_to: wandb or swanlab, or remove it")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(place, "report_to", "wandb")
     yield from say(place, "report_to", "swanlab")
@@ -1251,12 +1251,12 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
         yield from say(place, found["key"] or found["same"], new)
 
 
-@form(r'say (?P<key>\w+), as (?P<value>".*")')
+@form(r'set (?P<key>\w+), for example (?P<value>".*")')
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(place, found["key"], found["value"])
 
 
-@form(r"say (?P<value>[\w./]+)")
+@form(r"(?:write|use) (?P<value>[\w./]+)")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, found["value"])
 
@@ -1276,7 +1276,7 @@ def written_key(place: Place, new: str) -> Iterator[Case]:
     yield from place.to(place.text.replace(f'"{bad}"', f'"{new}"'))
 
 
-@form(r"write (?:keys|out every module), or 'keys: null' for all of them")
+@form(r"(?:write keys, or|list every module, or write) 'keys: null' for all of them")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(place, "keys", "null")
 
@@ -1292,7 +1292,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, "5h")
 
 
-@form(r"decay over (?P<steps>\d+) steps?: the updates that follow the warm-up")
+@form(r"decay over (?P<steps>\d+) steps?: the updates after the warm-up")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     name, arguments = (
         (child(place.text, place.pair.above, one) for one in ("name", "arguments"))
@@ -1307,7 +1307,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(value(place.text, entry, found["steps"]))
 
 
-@form(r'leave it out, or write the peak as "(?P<new>\{\{ .* \}\})"')
+@form(r'remove it, or write the peak as "(?P<new>\{\{ .* \}\})"')
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
     stage = place.stage()
@@ -1325,29 +1325,31 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(place, "learning_rate", found["value"])
 
 
-@form(r"remove them, or say (?P<key>\w+): !reset")
+@form(r"remove them, or set (?P<key>\w+): !reset")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from without(place, found["key"])
 
 
-@form(r"remove it; where it is inherited: .*|leave it out, and convert with llama\.cpp")
+@form(r"remove it; if it is inherited, write .*|remove it, and convert with llama\.cpp")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 
 
 @form(
-    r"(?:add valid\.jsonl, or remove|delete or move it, or leave|name .*, or leave) (?P<key>\w+)(?: out.*)?"
+    r"(?:add valid\.jsonl, or remove|delete or move it, or remove|name .*, or leave) (?P<key>\w+)(?: out.*|: .*)?"
 )
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from without(place, found["key"])
 
 
-@form(r"(?:use|write|name) .*, or (?:say fine_tune_type: (?P<said>lora)|the type (?P<type>lora))")
+@form(
+    r"(?:use|list|name) .*, or (?:set fine_tune_type: (?P<said>lora)|(?:use )?(?:use )?(?:use )?the type (?P<type>lora))"
+)
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(place, "fine_tune_type", "lora")
 
 
-@form(r"say keep: best and judge kept_val_loss; or judge val_loss")
+@form(r"set keep: best and check kept_val_loss, or check val_loss")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     text = place.text.replace("metrics.best_val_loss", "metrics.kept_val_loss")
     there = replace(place, case=replace(place.case, text=text))
@@ -1364,21 +1366,19 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
         yield from place.to(re.sub(r"mlx_lm\.awq", name, place.text))
 
 
-@form(r"write iters, or budget: \{epochs: N\} beside params")
+@form(r"set iters, or budget: \{epochs: N\} next to params")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from say(place, "iters", "100")
 
 
-@form(
-    r"write out what the command prints, or give it in a variable: (?P<new>\{\{ env\('NAME'\) \}\})"
-)
+@form(r"write out the command's output, or pass it in a variable: (?P<new>\{\{ env\('NAME'\) \}\})")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, "printed")
     for one in written(place, f'"{found["new"].replace("NAME", "HOME")}"'):
         yield replace(one, environ={**one.environ, "HOME": "home"})
 
 
-@form(r"write out whose folder that is; a folder of that name here is (?P<path>\./\S+)")
+@form(r"write the full path; for a folder of that name here, write (?P<path>\./\S+)")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, "/Users/bob/x")
     yield from written(place, found["path"])
@@ -1398,7 +1398,7 @@ PURE = [
         r"write a shorter one",
         r"lower it, or attempts",
         r"compare it with a number",
-        r"make sure of it, and allow this rule",
+        r"check it, and allow this rule",
         r"flatten it",
         r"rename one of them",
         r"rename it",
@@ -1416,20 +1416,20 @@ PURE = [
         r"put it behind a key",
         r"the tools read it from the environment themselves",
         # What is on the disk, or which model, data or adapter is meant, only the reader knows.
-        r"train it again, into a folder of its own(?:, or let the file say what it is)?",
+        r"train it again into its own folder(?:, or correct the file)?",
         r"download it again",
-        r"choose a target between them, or other bits",
-        r"write prompt and completion, messages or text, or name them as \*_feature",
-        r"remove it if that is not meant",
-        r"use prompt and completion, or leave it out",
-        r"write all splits in one format",
+        r"choose a target in that range, or other bits",
+        r"write prompt and completion, messages or text, or name your keys with \*_feature",
+        r"remove it if this is not intended",
+        r"use prompt and completion rows, or remove it",
+        r"write all splits in the same format",
         r"on the hub a model is OWNER/NAME, .*",
-        r"name the (very )?model (it|the adapter) was trained on",
-        r"give it data that was not trained on",
+        r"(?:use exactly|name) the model (?:it|the adapter) was trained on",
+        r"use data that was not trained on",
         r"start from the original model",
-        r"split the tasks over several stages",
-        r"allow this rule where that is meant",
-        r"make sure of it, and allow this rule; or measure them in a stage of the recipe",
+        r"split the tasks across several stages",
+        r"if intended, allow this rule",
+        r"check it and allow this rule, or measure them in a stage of the recipe",
         r"choose another text",
         r"rules stand in the prompts file, at a prompt or at its category",
         r"a category's weight stands in the prompts file",
@@ -1465,21 +1465,21 @@ STATED = {
         r"templates have expressions and filters only: \{\{ a if b else c \}\}",
         r"there are !reset and !override; text that starts with ! needs quotes",
         r"parameters belong to a stage: .*",
-        r"leave system_prompt out, and begin the prompt with it",
-        r"make it in a stage with targets_only: true",
+        r"remove system_prompt and start the prompt with it",
+        r"create it in a stage with targets_only: true",
     ),
     "of files, which a recipe's case has none of: those of rows, files and situations have": (
         r"save the file as UTF-8",
-        r"name the folder; a checkpoint needs one of its own, with adapter_config\.json",
-        r"rows go into its train\.jsonl and valid\.jsonl, one a line: .*",
+        r"name the folder; a checkpoint needs its own folder, with adapter_config\.json",
+        r"rows go into its train\.jsonl and valid\.jsonl, one per line: .*",
         r"mlx-lm does not read val\.jsonl: rename it",
-        r"put its adapter_config\.json beside it, or make sure and allow this rule",
+        r"put its adapter_config\.json next to it, or check the scale and allow this rule",
         r"add train\.jsonl",
         r"name another data set, another split, or a smaller batch_size",
     ),
     "of an account or an installation": (
         r"run 'hf auth login' once, or set HF_TOKEN: a token in a recipe would stand in the plan .*",
-        r"use a stage of hf\.upload, or install one below 2",
+        r"use an hf\.upload stage, or pip install 'huggingface_hub<2'",
     ),
     "typed word for word by a situation": (r"use an instruct model, or .*",),
 }

@@ -23,14 +23,14 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
     """Yield what is wrong with a split as a whole."""
     mark, batch = Mark(file=survey.file, line=1, column=1), survey.use.batch_size
     if not survey.size:
-        message = "the file is empty; mlx-lm stops with an IndexError"
+        message = "the file is empty; mlx-lm fails with an IndexError"
         yield Problem(
             mark=mark, message=message, rule="split-empty", hint="write rows, or delete the file"
         )
         return
     if survey.use.mask_prompt and survey.format == "text":
         message = (
-            "mask_prompt needs prompts and these rows are text; mlx-lm stops with a ValueError"
+            "mask_prompt needs prompts and these rows are text; mlx-lm fails with a ValueError"
         )
         hint = "train without mask_prompt, or write chat rows; mlx-lm reads all three files"
         yield Problem(mark=mark, message=message, rule="mask-prompt-with-text", hint=hint)
@@ -40,8 +40,8 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
     rest = survey.rows % batch
     if survey.rows < batch:
         message = (
-            f"{plural(survey.rows, 'row')} cannot fill a batch of {batch}; "
-            "mlx-lm stops with a ValueError"
+            f"{plural(survey.rows, 'row')} cannot fill a batch of {batch}; mlx-lm fails with a "
+            "ValueError"
         )
         hint = f"add rows, or set batch_size to at most {survey.rows}"
         yield Problem(mark=mark, message=message, rule="split-smaller-than-batch", hint=hint)
@@ -303,7 +303,7 @@ def _absent(
         )
         if split in required:
             yield Problem(
-                mark=mark, message=message, rule="split-missing", hint="mlx-lm stops without it"
+                mark=mark, message=message, rule="split-missing", hint="mlx-lm fails without it"
             )
         elif split == "valid":
             message += "; mlx-lm trains without validation and says so in one line"

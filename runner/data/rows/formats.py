@@ -16,7 +16,7 @@ def text_flaws(row: Mapping[str, Any], use: RowUse) -> Iterator[Flaw]:
     if flaw := _string(row, key):
         yield flaw
     elif not row[key]:
-        message = f"has an empty {key}; mlx-lm stops with an IndexError when a batch draws it"
+        message = f"has an empty {key}; mlx-lm fails with an IndexError when a batch draws it"
         yield Flaw(rule="row-empty-text", message=message, hint="remove the row", path=(key,))
     elif row[key].isspace():
         yield Flaw(
@@ -118,8 +118,8 @@ def other_format(row: Mapping[str, Any], actual: str, expected: str, features: F
     needed = keys.get(expected, (features.chat if expected == "chat" else features.text,))
     missing = next((key for key in needed if key not in row), needed[0])
     message = (
-        f"is {actual} and the first row is {expected}: mlx-lm reads it as {expected}, "
-        f"and stops with KeyError '{missing}' in the middle of the training"
+        f"is {actual} and the first row is {expected}: mlx-lm reads it as {expected}, and fails "
+        f"with KeyError '{missing}' in the middle of the training"
     )
     return Flaw(rule="row-other-format", message=message, hint="keep one format per file")
 
@@ -158,7 +158,7 @@ def chat_flaws(row: Mapping[str, Any], use: RowUse) -> Iterator[Flaw]:
         hint = 'write [{"role": "user", "content": …}, {"role": "assistant", "content": …}]'
         yield Flaw(rule="row-field-type", message=message, hint=hint, path=(key,))
     elif not messages:
-        message = f"has no message in {key}; mlx-lm stops with a ValueError when a batch draws it"
+        message = f"has no message in {key}; mlx-lm fails with a ValueError when a batch draws it"
         yield Flaw(rule="row-no-messages", message=message, hint="remove the row", path=(key,))
     else:
         last = len(messages) - 1
@@ -250,7 +250,7 @@ def _order_flaws(messages: Sequence[Any], use: RowUse) -> Iterator[Flaw]:
     path = (use.features.chat, last)
     role = messages[last].get("role")
     if use.mask_prompt and not last:
-        message = "has a single message; with mask_prompt mlx-lm stops with a ValueError there"
+        message = "has a single message; with mask_prompt mlx-lm fails with a ValueError there"
         yield Flaw(
             rule="row-single-message",
             message=message,

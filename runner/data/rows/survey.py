@@ -130,7 +130,7 @@ class Survey:
         try:
             same = identity(row, self.use.features)
         except UnicodeEncodeError:
-            message = "holds half of a surrogate pair; the tokenizer stops there with a TypeError"
+            message = "holds half of a surrogate pair; the tokenizer fails there with a TypeError"
             flaw = Flaw(
                 rule="row-lone-surrogate",
                 message=message,

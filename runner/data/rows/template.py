@@ -15,7 +15,7 @@ def template_refusal(why: str, row: Row, use: RowUse) -> Flaw:
     """Return the flaw of a row that the template does not take."""
     messages = messages_of(row, use)
     what = "the model's chat template" if messages else "the model's tokenizer"
-    message = f"is refused by {what}: {_short(why)}; mlx-lm stops when a batch draws it"
+    message = f"is refused by {what}: {_short(why)}; mlx-lm fails when a batch draws it"
     return Flaw(rule="row-template-error", message=message, hint=way_out(why, messages))
 
 

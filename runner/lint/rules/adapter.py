@@ -1,4 +1,4 @@
-"""The adapter's shape: layers and modules that are not there, types that a base cannot take."""
+"""The adapter's shape: layers and modules that do not exist, types the base model cannot use."""
 
 from collections.abc import Iterator
 
@@ -26,8 +26,8 @@ _EXPERTS = 3
 def num_layers_ambiguous(view: View) -> Iterator[Finding]:
     """A num_layers of 0, or below -1, trains all layers.
 
-    mlx-lm takes every number that is not positive for "all". Write -1 for all of them; there is no
-    number for none.
+    mlx-lm reads every number that is not positive as "all". Write -1 for all layers; no number
+    means none.
     """
     number = view.params["num_layers"]
     if view.trains and (number == 0 or number < -1):
@@ -37,15 +37,15 @@ def num_layers_ambiguous(view: View) -> Iterator[Finding]:
 
 @rule("error", "T40")
 def num_layers_more_than_the_model_has(view: View) -> Iterator[Finding]:
-    """More layers than the model has: mlx-lm stops after it has loaded the model.
+    """More layers than the model has: mlx-lm fails after loading the model.
 
-    The default is 16, which small models do not have. Write -1 for all layers.
+    The default is 16, more than small models have. Write -1 for all layers.
     """
     layers = model_at(view, view.params["model"]).layers
     number = view.params["num_layers"]
     if view.trains and layers and number > layers:
         has = plural(layers, "layer")
-        message = f"the model has {has}, and num_layers is {number}: mlx-lm would stop"
+        message = f"the model has {has}, and num_layers is {number}: mlx-lm would fail"
         yield Finding(
             parameter="num_layers", message=message, hint=f"write {layers}, or -1 for all layers"
         )
@@ -53,24 +53,26 @@ def num_layers_more_than_the_model_has(view: View) -> Iterator[Finding]:
 
 @rule("error", "T41", "T42")
 def keys_match_nothing(view: View) -> Iterator[Finding]:
-    """A key that is no module of a block is dropped without a word.
+    """A key that is not a module of a block is silently ignored.
 
-    Keys are paths inside a block, exactly as mlx-lm calls them: ``self_attn.q_proj``, not
-    ``q_proj`` and no pattern. If no key matches at all, mlx-lm stops after the first validation;
-    if some do, it trains those alone.
+    Keys are paths inside a block, exactly as mlx-lm names them: ``self_attn.q_proj``, not
+    ``q_proj``, and not a pattern. If no key matches, mlx-lm fails after the first validation; if
+    some match, it trains only those.
     """
     inside = blocks(model_at(view, view.params["model"]))
     for key in _keys(view):
         if _IN_BLOCK.search(key) or _OUTSIDE.search(key):
             continue
         if _PATTERN.search(key):
-            message = f"'{key}' would match no module: mlx-lm compares keys letter by letter"
+            message = (
+                f"'{key}' would match no module: mlx-lm has no patterns, it compares whole names"
+            )
             yield Finding(
-                parameter="lora_parameters.keys", message=message, hint="write out every module"
+                parameter="lora_parameters.keys", message=message, hint="list every module"
             )
         elif inside and key in inside:
             if len(inside[key]) < _MATRIX:
-                message = f"'{key}' is no linear or embedding layer: mlx-lm would stop"
+                message = f"'{key}' is not a linear or embedding layer: mlx-lm would fail"
                 yield Finding(parameter="lora_parameters.keys", message=message, hint="remove it")
         elif inside:
             linear = sorted(name for name, shape in inside.items() if len(shape) >= _MATRIX)
@@ -88,7 +90,7 @@ def keys_match_nothing(view: View) -> Iterator[Finding]:
 
 @rule("error", "T43")
 def keys_from_the_root(view: View) -> Iterator[Finding]:
-    """A key that names one block by its number is trained besides num_layers.
+    """A key that names one block by its number is trained regardless of num_layers.
 
     mlx-lm compares keys with paths inside a block and with paths from the model's root. A path
     with a block's number adapts that block, whether num_layers covers it or not.
@@ -96,37 +98,37 @@ def keys_from_the_root(view: View) -> Iterator[Finding]:
     for key in _keys(view):
         match = _IN_BLOCK.search(key)
         if match:
-            message = f"'{key}' would be trained whatever num_layers says"
+            message = f"'{key}' would be trained regardless of num_layers"
             hint = f"write '{match[1]}', which is trained in the last num_layers blocks"
             yield Finding(parameter="lora_parameters.keys", message=message, hint=hint)
 
 
 @rule("warning", "T43")
 def keys_outside_the_blocks(view: View) -> Iterator[Finding]:
-    """A key outside of the blocks, as lm_head, is trained whatever num_layers says.
+    """A key outside the blocks, such as lm_head, is trained regardless of num_layers.
 
-    This may be meant. Such an adapter can be large: its size goes with the vocabulary.
+    This may be intended. Such an adapter can be large: its size grows with the vocabulary.
     """
     for key in _keys(view):
         if _OUTSIDE.search(key) and not _IN_BLOCK.search(key):
-            message = f"'{key}' stands outside of the blocks and would be trained besides them"
+            message = f"'{key}' is outside the blocks and would be trained as well"
             yield Finding(
                 parameter="lora_parameters.keys",
                 message=message,
-                hint="remove it if that is not meant",
+                hint="remove it if this is not intended",
             )
 
 
 @rule("warning", "T45")
 def keys_not_said(view: View) -> Iterator[Finding]:
-    """Without keys, mlx-lm decides what is adapted, and did so differently in the past.
+    """Without keys, mlx-lm decides which modules are adapted, and its choice has changed before.
 
-    Up to 0.28.1 it took two attention modules of a block, since then every linear and embedding
-    layer. Write lora_parameters.keys, or ``keys: null`` to say that all of them are meant.
+    Up to 0.28.1 it adapted two attention modules per block; since then, every linear and embedding
+    layer. Write lora_parameters.keys, or ``keys: null`` to state that you want all of them.
     """
     full = view.params["fine_tune_type"] == "full"
     if view.trains and not full and "lora_parameters.keys" not in view.explicit:
-        message = "which modules are adapted depends on the version of mlx-lm"
+        message = "the adapted modules depend on the mlx-lm version"
         yield Finding(
             parameter="lora_parameters",
             message=message,
@@ -138,8 +140,8 @@ def keys_not_said(view: View) -> Iterator[Finding]:
 def full_ignores_lora_parameters(view: View) -> Iterator[Finding]:
     """Full fine-tuning has no adapter: lora_parameters are ignored.
 
-    mlx-lm trains the weights of the last num_layers blocks themselves. Say ``lora_parameters:
-    !reset`` where they are inherited, or choose the type lora.
+    mlx-lm trains the weights of the last num_layers blocks directly. Set ``lora_parameters:
+    !reset`` if they are inherited, or choose the type lora.
     """
     if (
         view.trains
@@ -150,13 +152,13 @@ def full_ignores_lora_parameters(view: View) -> Iterator[Finding]:
         yield Finding(
             parameter="lora_parameters",
             message=message,
-            hint="remove them, or say lora_parameters: !reset",
+            hint="remove them, or set lora_parameters: !reset",
         )
 
 
 @rule("error", "T47")
 def full_on_quantized(view: View) -> Iterator[Finding]:
-    """Full fine-tuning of a quantized model stops at the first step.
+    """Full fine-tuning of a quantized model fails at the first step.
 
     Quantized weights have no gradient. Start from a model in full precision, or train an adapter.
     """
@@ -164,28 +166,28 @@ def full_on_quantized(view: View) -> Iterator[Finding]:
     if view.trains and view.params["fine_tune_type"] == "full" and facts.quantized_bits:
         message = (
             f"the base model is quantized to {facts.quantized_bits} bits ({facts.because}): full "
-            "fine-tuning would stop at the first step"
+            "fine-tuning would fail at the first step"
         )
-        hint = "name a model in full precision, or say fine_tune_type: lora"
+        hint = "use a full-precision model, or set fine_tune_type: lora"
         yield Finding(parameter="fine_tune_type", message=message, hint=hint)
 
 
 @rule("error", "T48")
 def dora_on_odd_bits(view: View) -> Iterator[Finding]:
-    """DoRA stops on a base of 3, 5 or 6 bits, and on a quantized embedding.
+    """DoRA fails on a 3-bit, 5-bit or 6-bit base model, and on a quantized embedding.
 
-    It computes a layer's width as 32 // bits weights in a word, which is wrong for these; an
-    embedding it does not unpack at all.
+    It assumes 32 // bits weights per word when it computes a layer's width, which is wrong for
+    these; it does not unpack embeddings at all.
     """
     facts = model_at(view, view.params["model"])
     if not (view.trains and view.params["fine_tune_type"] == "dora" and facts.quantized_bits):
         return
     if facts.quantized_bits in UNEVEN:
-        message = f"DoRA cannot train on a base of {facts.quantized_bits} bits ({facts.because})"
+        message = f"DoRA cannot train a {facts.quantized_bits}-bit base model ({facts.because})"
         yield Finding(
             parameter="fine_tune_type",
             message=message,
-            hint="use a base of 4 or 8 bits, or the type lora",
+            hint="use a 4-bit or 8-bit base model, or the type lora",
         )
     for key in _keys(view):
         if _OUTSIDE.search(key) and not key.endswith("lm_head"):
@@ -199,9 +201,9 @@ def dora_on_odd_bits(view: View) -> Iterator[Finding]:
 
 @rule("error", "T48")
 def dora_on_experts(view: View) -> Iterator[Finding]:
-    """DoRA stops on the experts of a mixture-of-experts model.
+    """DoRA fails on the experts of a mixture-of-experts model.
 
-    mlx-lm has no DoRA for them, and its default keys include them. Write keys without them.
+    mlx-lm has no DoRA for them, but its default keys include them. Write keys without them.
     """
     if not view.trains or view.params["fine_tune_type"] != "dora":
         return
@@ -210,11 +212,11 @@ def dora_on_experts(view: View) -> Iterator[Finding]:
     experts = [name for name, shape in inside.items() if len(shape) == _EXPERTS]
     adapted = [name for name in experts if "conv" not in name and (keys is None or name in keys)]
     if adapted:
-        message = f"DoRA cannot train experts such as '{adapted[0]}': mlx-lm would stop"
+        message = f"DoRA cannot train experts such as '{adapted[0]}': mlx-lm would fail"
         yield Finding(
             parameter="lora_parameters.keys",
             message=message,
-            hint="write keys without them, or the type lora",
+            hint="list keys without them, or use the type lora",
         )
 
 
@@ -234,8 +236,8 @@ def _unlikely(key: str) -> Iterator[Finding]:
             parameter="lora_parameters.keys", message=message, hint=f"write '{_BARE[key]}.{key}'"
         )
     elif key in _WHOLE:
-        message = f"'{key}' is no linear layer: mlx-lm would stop, or train nothing"
-        hint = "write out every module, or 'keys: null' for all of them"
+        message = f"'{key}' is not a linear layer: mlx-lm would fail, or train nothing"
+        hint = "list every module, or write 'keys: null' for all of them"
         yield Finding(parameter="lora_parameters.keys", message=message, hint=hint)
     elif near and near != key:
         message = f"'{key}' would match no module"

@@ -1,4 +1,4 @@
-"""Rows: too few for a batch, never read, or in a format a stage cannot use."""
+"""Rows: too few for a batch, never read, or in a format the stage cannot use."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -18,22 +18,22 @@ _FEATURES = ("prompt_feature", "completion_feature", "text_feature", "chat_featu
 
 @rule("error", "T67", "T69")
 def split_missing(view: View) -> Iterator[Finding]:
-    """A split that the stage needs is not there, or has no row.
+    """A split that the stage needs is missing or empty.
 
-    Training reads train.jsonl and testing test.jsonl. An empty file of any split stops mlx-lm with
-    an IndexError that does not name it.
+    Training reads train.jsonl and testing test.jsonl. An empty file of any split makes mlx-lm fail
+    with an IndexError that does not name it.
     """
     data = data_of(view)
     if data:
         for split in _required_splits(view):
             if split not in data.rows:
-                message = f"'{data.path}' has no {split}.jsonl: mlx-lm would stop"
+                message = f"'{data.path}' has no {split}.jsonl: mlx-lm would fail"
                 yield Finding(
                     parameter="data", message=message, hint=_stray(data) or f"add {split}.jsonl"
                 )
         for split, rows in data.rows.items():
             if not rows:
-                message = f"{split}.jsonl of '{data.path}' is empty: mlx-lm would stop"
+                message = f"{split}.jsonl of '{data.path}' is empty: mlx-lm would fail"
                 yield Finding(
                     parameter="data", message=message, hint="add rows, or delete the file"
                 )
@@ -41,7 +41,7 @@ def split_missing(view: View) -> Iterator[Finding]:
 
 @rule("error", "T69")
 def batch_larger_than_data(view: View) -> Iterator[Finding]:
-    """A split with fewer rows than a batch stops mlx-lm.
+    """A split with fewer rows than a batch makes mlx-lm fail.
 
     For train and valid at the first iteration; for test after the whole training.
     """
@@ -52,8 +52,8 @@ def batch_larger_than_data(view: View) -> Iterator[Finding]:
             if 0 < rows < batch:
                 late = view.trains and split == "test"
                 when = "after the training" if late else "at once"
-                has = f"{plural(rows, 'row')} and a batch {batch}"
-                message = f"{split} has {has}: mlx-lm would stop {when}"
+                has = f"{plural(rows, 'row')} and a batch size of {batch}"
+                message = f"{split} has {has}: mlx-lm would fail {when}"
                 yield Finding(
                     parameter="batch_size",
                     message=message,
@@ -63,15 +63,17 @@ def batch_larger_than_data(view: View) -> Iterator[Finding]:
 
 @rule("warning", "T63")
 def rows_never_trained(view: View) -> Iterator[Finding]:
-    """Rows beyond the last full batch are never trained, in no epoch.
+    """Rows beyond the last full batch are never trained, in any epoch.
 
-    mlx-lm cuts the rows into batches once, always the same ones, and leaves the rest out.
+    mlx-lm splits the rows into the same batches every time, and leaves out the rest.
     """
     data, batch = data_of(view), view.params["batch_size"]
     rows = data.rows.get("train", 0) if data else 0
     rest = rows % batch
     if view.trains and rest and rows > batch:
-        message = f"{rest} of {rows} rows would never be trained: batches of {batch} leave them out"
+        message = (
+            f"{rest} of {rows} rows would never be trained: they do not fill a batch of {batch}"
+        )
         fits = [size for size in range(1, 2 * batch) if rows % size == 0]
         near = min(fits, key=lambda size: abs(size - batch))
         hint = f"use a batch_size of {near}, or add {plural(batch - rest, 'row')}"
@@ -80,10 +82,10 @@ def rows_never_trained(view: View) -> Iterator[Finding]:
 
 @rule("error")
 def replay_share_not_exact(view: View) -> Iterator[Finding]:
-    """A replay share that the rows cannot have, or that needs more rows than there are.
+    """A replay share that the rows cannot reach, or that needs more rows than exist.
 
-    data.mix takes whole rows and keeps to the share, so it would refuse when its turn comes, after
-    all stages before it. Choose what the hint says.
+    data.mix uses whole rows and keeps the exact share, so it would fail when it runs, after all
+    earlier stages. Follow the hint.
     """
     params = view.params
     primary, replay = data_at(view, params["primary"]), data_at(view, params["replay"])
@@ -102,22 +104,22 @@ def replay_share_not_exact(view: View) -> Iterator[Finding]:
 
 @rule("warning", "T68")
 def no_validation_rows(view: View) -> Iterator[Finding]:
-    """Training without valid.jsonl: no validation loss is ever measured.
+    """Training without valid.jsonl: no validation loss is measured.
 
-    mlx-lm prints a warning and goes on. The file must be called valid.jsonl, not val.jsonl or
+    mlx-lm prints a warning and continues. The file must be named valid.jsonl, not val.jsonl or
     validation.jsonl.
     """
     data = data_of(view)
     if view.trains and data and data.rows and "valid" not in data.rows:
-        message = f"'{data.path}' has no valid.jsonl: nothing would be validated"
+        message = f"'{data.path}' has no valid.jsonl: there would be no validation"
         yield Finding(parameter="data", message=message, hint=_stray(data) or "add valid.jsonl")
 
 
 @rule("error", "T73")
 def mask_prompt_without_prompt(view: View) -> Iterator[Finding]:
-    """mask_prompt with rows of plain text stops mlx-lm: they have no prompt to leave out.
+    """mask_prompt with rows of plain text makes mlx-lm fail: they have no prompt to mask.
 
-    That holds for a test.jsonl of text too, even if the stage only trains.
+    The same is true of a test.jsonl of text, even if the stage only trains.
     """
     data = data_of(view)
     if data and view.params["mask_prompt"]:
@@ -127,16 +129,16 @@ def mask_prompt_without_prompt(view: View) -> Iterator[Finding]:
             yield Finding(
                 parameter="mask_prompt",
                 message=message,
-                hint="use prompt and completion, or leave it out",
+                hint="use prompt and completion rows, or remove it",
             )
 
 
 @rule("warning", "T66")
 def mixed_formats(view: View) -> Iterator[Finding]:
-    """Splits in different formats: losses are measured on other texts than are trained.
+    """Splits in different formats: losses are measured on different text than is trained.
 
-    mlx-lm decides the format of each split by its first row and takes any combination. A row with
-    both prompt and completion and messages is read by its prompt and completion.
+    mlx-lm detects the format of each split from its first row and accepts any combination. If a row
+    has messages as well as prompt and completion, mlx-lm reads prompt and completion.
     """
     data = data_of(view)
     if data:
@@ -144,15 +146,17 @@ def mixed_formats(view: View) -> Iterator[Finding]:
         if len(set(formats.values()) - {""}) > 1:
             text = ", ".join(f"{split} is {name}" for split, name in formats.items() if name)
             message = f"the splits of '{data.path}' have different formats: {text}"
-            yield Finding(parameter="data", message=message, hint="write all splits in one format")
+            yield Finding(
+                parameter="data", message=message, hint="write all splits in the same format"
+            )
 
 
 @rule("error", "T66")
 def format_unknown(view: View) -> Iterator[Finding]:
-    """Rows in no format that mlx-lm knows: it stops when it reads the file.
+    """Rows in a format that mlx-lm does not know: it fails when it reads the file.
 
-    A row needs prompt and completion, or messages, or text, under these names or those that the
-    parameters prompt_feature, completion_feature, chat_feature and text_feature say.
+    A row needs prompt and completion, or messages, or text, under these names or those set by
+    prompt_feature, completion_feature, chat_feature and text_feature.
     """
     data = data_of(view)
     if data:
@@ -170,7 +174,9 @@ def _readable(view: View, data: DataSet, split: str) -> str:
     if shapes.share_gpt(row) and model_at(view, view.params["model"]).chat_template is False:
         return shapes.as_text(data.path, features)
     way_out = shapes.way_out(data.path, row, features)
-    return way_out or "write prompt and completion, messages or text, or name them as *_feature"
+    return (
+        way_out or "write prompt and completion, messages or text, or name your keys with *_feature"
+    )
 
 
 def _features(view: View) -> "Features":
@@ -181,10 +187,10 @@ def _features(view: View) -> "Features":
 
 @rule("error", "T79")
 def no_chat_template(view: View) -> Iterator[Finding]:
-    """Rows of messages or prompts for a model without a chat template stop mlx-lm.
+    """Rows of messages or prompts make mlx-lm fail if the model has no chat template.
 
-    Only the first batch shows it. Use an instruct model, or rows of text: ``run-recipe data format
-    --to text`` writes them.
+    It fails only at the first batch. Use an instruct model, or rows of text: ``run-recipe data
+    format --to text`` writes them.
     """
     data = data_of(view)
     facts = model_at(view, view.params["model"])
@@ -204,41 +210,42 @@ def no_chat_template(view: View) -> Iterator[Finding]:
 
 @rule("note", general=True)
 def not_looked_at(view: View) -> Iterator[Finding]:
-    """What a stage lets a model's chat template write, and nothing here could write beforehand.
+    """Rows and prompts that could not be checked before the run.
 
-    A template refuses rows: of roles it does not know, or in another order. Each row is written
-    with it before anything runs, where the model's tokenizer is on this disk, or in the hub's
-    cache. Elsewhere nothing is known of it, and this says so; so it does of rows that are not here.
+    A chat template rejects some rows, such as those with roles it does not know or in another
+    order. Before anything runs, each row is rendered with the template, if the model's tokenizer is
+    on this disk or in the hub's cache. Where the tokenizer or the rows are not here, this rule
+    reports that they were not checked.
     """
     yield from view.facts.gaps.get(view.stage.name, ())
 
 
 @rule("error", general=True)
 def prompt_refused_by_template(view: View) -> Iterator[Finding]:
-    """A prompt, or a system prompt, that the model's chat template refuses.
+    """A prompt or system prompt that the model's chat template rejects.
 
-    The tool would stop after it has loaded the model.
+    The tool would fail after loading the model.
     """
     yield from view.facts.template_refusals.get(view.stage.name, ())
 
 
 @rule("error", general=True)
 def tool_would_stop(view: View) -> Iterator[Finding]:
-    """What one of run-recipe's own tools would refuse when its turn comes.
+    """Parameters or rows that one of run-recipe's own tools would reject when it runs.
 
-    The tool is asked itself, before anything runs: of its parameters always, and of its rows where
-    they are on this disk and no stage before it makes them. Where one does, nobody knows yet, and
-    ``not-looked-at`` says so. Choose what the message says.
+    The tool itself checks its parameters before anything runs. It also checks its rows if they are
+    on this disk and no earlier stage creates them; otherwise ``not-looked-at`` reports that they
+    are unknown. Follow the message.
     """
     yield from view.facts.tool_refusals.get(view.stage.name, ())
 
 
 @rule("warning", "T77")
 def validates_on_random_rows(view: View) -> Iterator[Finding]:
-    """An expectation on a validation loss that is measured on other rows every time.
+    """An expectation on a validation loss that is measured on different rows each time.
 
-    With val_batches below the number of batches, each validation draws a random subset. Say
-    ``val_batches: -1`` for all of them.
+    With val_batches below the number of batches, each validation draws a random subset. Set
+    ``val_batches: -1`` to use all of them.
     """
     data = data_of(view)
     batches = view.params["val_batches"]
@@ -249,52 +256,54 @@ def validates_on_random_rows(view: View) -> Iterator[Finding]:
             if metric in {"val_loss", "best_val_loss"}:
                 sample = "one batch" if batches == 1 else f"{batches} batches"
                 message = (
-                    f"stage '{stage}' judges {metric}, which is measured on {sample} drawn "
-                    "anew every time"
+                    f"stage '{stage}' checks {metric}, which is measured on {sample} drawn anew "
+                    "each time"
                 )
-                yield Finding(parameter="val_batches", message=message, hint="say val_batches: -1")
+                yield Finding(parameter="val_batches", message=message, hint="set val_batches: -1")
 
 
 @rule("error", "T75")
 def hf_dataset_without_test_split(view: View) -> Iterator[Finding]:
-    """Testing on an hf_dataset that names no test_split stops mlx-lm when it reads the data.
+    """Testing on an hf_dataset without test_split makes mlx-lm fail when it reads the data.
 
-    Name one in every entry, as ``test_split: test`` or ``test_split: "train[-5%:]"``.
+    Set one in every entry, such as ``test_split: test`` or ``test_split: "train[-5%:]"``.
     """
     entries = _entries(view)
     if view.params["test"] and any(entry.get("test_split") is None for entry in entries):
-        message = "the stage tests, and hf_dataset names no test_split: mlx-lm would stop"
+        message = "the stage tests, but hf_dataset has no test_split: mlx-lm would fail"
         yield Finding(
-            parameter="hf_dataset", message=message, hint='say test_split, as "train[-5%:]"'
+            parameter="hf_dataset",
+            message=message,
+            hint='set test_split, for example "train[-5%:]"',
         )
 
 
 @rule("error", "T75")
 def hf_dataset_ignores_features(view: View) -> Iterator[Finding]:
-    """prompt_feature and its kin are not read beside an hf_dataset.
+    """prompt_feature and the other feature parameters are not read with an hf_dataset.
 
-    mlx-lm reads them from the entry of the data set then. Write them inside hf_dataset.
+    mlx-lm then reads them from the entry of the data set. Write them inside hf_dataset.
     """
     names = [name for name in _FEATURES if name in view.explicit]
     if _entries(view) and names:
-        message = f"{listing(names)} would be ignored beside hf_dataset"
+        message = f"{listing(names)} would be ignored with hf_dataset"
         yield Finding(
-            parameter=names[0], message=message, hint="write it inside the entry of hf_dataset"
+            parameter=names[0], message=message, hint="write it inside the hf_dataset entry"
         )
 
 
 @rule("error", "T27")
 def project_name_not_read(view: View) -> Iterator[Finding]:
-    """A project_name without report_to names nothing.
+    """A project_name without report_to has no effect.
 
     mlx-lm reads it only to report to a service.
     """
     if view.params["project_name"] is not None and view.params["report_to"] is None:
-        message = "project_name would be ignored: nothing is reported without report_to"
+        message = "project_name would be ignored: it needs report_to"
         yield Finding(
             parameter="project_name",
             message=message,
-            hint="say report_to: wandb or swanlab, or remove it",
+            hint="set report_to: wandb or swanlab, or remove it",
         )
 
 

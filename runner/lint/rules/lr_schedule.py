@@ -1,4 +1,4 @@
-"""Learning rate, schedule, optimizer: what is ignored, and what never happens in so few updates."""
+"""Learning rate, schedule, optimizer: what is ignored, and what too few updates never reach."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,8 +20,8 @@ _SLACK = 100
 def schedule_hides_learning_rate(view: View) -> Iterator[Finding]:
     """A learning_rate beside an lr_schedule with another peak is never used.
 
-    mlx-lm records learning_rate and trains with the schedule's first argument. Give both the same
-    value, as in ``arguments: ["{{ stage.params.learning_rate }}", …]``, or leave learning_rate out.
+    mlx-lm records learning_rate but trains with the schedule's first argument. Give both the same
+    value, as in ``arguments: ["{{ stage.params.learning_rate }}", …]``, or remove learning_rate.
     """
     match = hidden_rate(view)
     if match is not None and view.params["lr_schedule"]["arguments"][0] != match[0]:
@@ -35,33 +35,33 @@ def hidden_rate(view: View) -> tuple[float, Finding] | None:
         return None
     peak = schedule["arguments"][0]
     message = f"learning_rate {rate:g} would be ignored: the schedule's peak is {peak:g}"
-    hint = 'leave it out, or write the peak as "{{ stage.params.learning_rate }}"'
+    hint = 'remove it, or write the peak as "{{ stage.params.learning_rate }}"'
     return rate, Finding(parameter="learning_rate", message=message, hint=hint)
 
 
 @rule("error", "T35")
 def warmup_longer_than_training(view: View) -> Iterator[Finding]:
-    """A warm-up of more updates than the training makes never reaches the learning rate.
+    """A warm-up with more updates than the training never reaches the learning rate.
 
     Updates are iters // grad_accumulation_steps (T34). Shorten the warm-up or train longer.
     """
     schedule = view.params["lr_schedule"]
     if view.trains and schedule and schedule["warmup"] >= updates(view.params):
         message = (
-            f"a warm-up of {plural(schedule['warmup'], 'update')} never ends: the training makes "
-            f"{updates(view.params)}"
+            f"a warm-up of {plural(schedule['warmup'], 'update')} never ends: the training has "
+            f"only {updates(view.params)}"
         )
         least = (schedule["warmup"] + 1) * view.params["grad_accumulation_steps"]
-        hint = f"say iters: {least} or more, or a warmup below {updates(view.params)}"
+        hint = f"set iters: {least} or more, or a warmup below {updates(view.params)}"
         yield Finding(parameter="lr_schedule.warmup", message=message, hint=hint)
 
 
 @rule("error", "T35")
 def schedule_shorter_than_training(view: View) -> Iterator[Finding]:
-    """A decay to zero that ends before the training does: the rest trains at a rate of zero.
+    """A decay to zero that ends before the training: the rest trains at a rate of zero.
 
-    The decay takes its steps after the warm-up, and then stays where it ended. A decay over the
-    whole training has iters // grad_accumulation_steps - warmup steps.
+    The decay starts after the warm-up and keeps its end value. A decay over the whole training has
+    iters // grad_accumulation_steps - warmup steps.
     """
     decay = _Decay.of(view)
     if decay and decay.end == 0 and decay.steps < decay.room - decay.slack:
@@ -76,9 +76,9 @@ def schedule_shorter_than_training(view: View) -> Iterator[Finding]:
 
 @rule("warning", "T35")
 def schedule_stays_at_its_end(view: View) -> Iterator[Finding]:
-    """A decay that ends before the training does: the rest trains at the schedule's end value.
+    """A decay that ends before the training: the rest trains at the schedule's end value.
 
-    This may be meant. A decay over the whole training has
+    This may be intended. A decay over the whole training has
     iters // grad_accumulation_steps - warmup steps.
     """
     decay = _Decay.of(view)
@@ -92,7 +92,7 @@ def schedule_stays_at_its_end(view: View) -> Iterator[Finding]:
 
 @rule("warning", "T35")
 def schedule_longer_than_training(view: View) -> Iterator[Finding]:
-    """A decay of more updates than the training has after its warm-up never gets to its end.
+    """A decay with more updates than the training has after its warm-up never reaches its end.
 
     A decay over the whole training has iters // grad_accumulation_steps - warmup steps.
     """
@@ -109,23 +109,26 @@ def schedule_longer_than_training(view: View) -> Iterator[Finding]:
 
 @rule("warning")
 def iters_not_said(view: View) -> Iterator[Finding]:
-    """A training that does not say how long it is takes mlx-lm's own 1000 iterations.
+    """A training without a length uses mlx-lm's default of 1000 iterations.
 
-    That is many epochs of a small data set and few of a large one. Write ``iters``, or ``budget:
-    {epochs: N}`` to have it derived from the rows. One that is inherited is said.
+    That is many epochs of a small data set and few of a large one. Set ``iters``, or ``budget:
+    {epochs: N}`` to derive it from the rows. An inherited value counts as set.
     """
     if view.trains and "iters" not in view.explicit:
-        message = f"nobody says how long to train: mlx-lm's own {view.params['iters']} iterations"
+        message = (
+            f"the length of the training is not set: mlx-lm's default is {view.params['iters']} "
+            "iterations"
+        )
         yield Finding(
             parameter="iters",
             message=message,
-            hint="write iters, or budget: {epochs: N} beside params",
+            hint="set iters, or budget: {epochs: N} next to params",
         )
 
 
 @rule("error", "T34")
 def schedule_under_accumulation(view: View) -> Iterator[Finding]:
-    """A schedule counted in iterations while gradients are accumulated: it hardly moves.
+    """A schedule counted in iterations while gradients are accumulated: it barely moves.
 
     mlx-lm counts warm-up and decay in optimizer updates, and makes one update every
     grad_accumulation_steps iterations. Divide both by grad_accumulation_steps.
@@ -146,13 +149,13 @@ def iters_not_multiple_of_accumulation(view: View) -> Iterator[Finding]:
     """Iterations after the last full group of grad_accumulation_steps are never applied.
 
     mlx-lm updates the weights every grad_accumulation_steps iterations, and only then. With fewer
-    iterations than that it makes no update at all and saves an untrained adapter.
+    iterations it makes no update at all and saves an untrained adapter.
     """
     iters, group = view.params["iters"], view.params["grad_accumulation_steps"]
     rest = iters % group
     if view.trains and rest:
         part = f"the last {rest} of {iters} iterations" if iters > group else "the training"
-        message = f"{part} would change nothing: weights are updated every {group} iterations"
+        message = f"{part} would have no effect: weights are updated every {group} iterations"
         below = iters - rest
         hint = f"use {below} or {below + group} iters" if below else f"use at least {group} iters"
         yield Finding(parameter="iters", message=message, hint=hint)
@@ -163,7 +166,7 @@ def adafactor_ignores_learning_rate(view: View) -> Iterator[Finding]:
     """Adafactor with relative_step computes its own learning rate and ignores the recipe's.
 
     relative_step is on unless the recipe says otherwise; neither learning_rate nor lr_schedule is
-    read then. Say ``optimizer_config: {adafactor: {relative_step: false}}``, or leave both out.
+    then read. Set ``optimizer_config: {adafactor: {relative_step: false}}``, or remove both.
     """
     own = view.params["optimizer_config"].get("adafactor", {}).get("relative_step")
     names = [name for name in ("learning_rate", "lr_schedule") if name in view.explicit]
@@ -172,17 +175,17 @@ def adafactor_ignores_learning_rate(view: View) -> Iterator[Finding]:
             f"{' and '.join(names)} would be ignored: adafactor computes its own learning rate"
         )
         hint = (
-            "say optimizer_config: {adafactor: {relative_step: false}}, "
-            f"or leave {' and '.join(names)} out"
+            "set optimizer_config: {adafactor: {relative_step: false}}, or remove "
+            f"{' and '.join(names)}"
         )
         yield Finding(parameter=names[0], message=message, hint=hint)
 
 
 @rule("warning", "T38")
 def full_rate_underflows(view: View) -> Iterator[Finding]:
-    """Full fine-tuning at a small learning rate leaves most bfloat16 weights as they are.
+    """Full fine-tuning at a small learning rate leaves most bfloat16 weights unchanged.
 
-    A bfloat16 number has three digits: an update much smaller than the weight rounds to nothing.
+    A bfloat16 number has about three digits: an update much smaller than the weight rounds to zero.
     Measured after 20 updates of Adam: 1e-4 changed 97.6 % of the weights, 1e-5 (mlx-lm's default)
     19.6 %, 1e-6 1.6 %. Raise the rate, or convert the base model with ``dtype: float32``.
     """
@@ -191,7 +194,7 @@ def full_rate_underflows(view: View) -> Iterator[Finding]:
         peak = schedule["arguments"][0] if schedule else view.params["learning_rate"]
         kind = model_at(view, view.params["model"]).dtype
         if peak < _UNDERFLOW and kind in {None, "bfloat16"}:
-            base = "bfloat16" if kind else "bfloat16, as most models are"
+            base = "bfloat16" if kind else "bfloat16, like most models"
             message = (
                 f"a learning rate of {peak:g} is lost in rounding for most weights of a full "
                 f"fine-tuning when the base is {base}"
@@ -209,7 +212,7 @@ class _Decay:
         self.accumulated = params["grad_accumulation_steps"]
         self.room = self.updates - params["lr_schedule"]["warmup"]
         self.slack = max(1, self.updates // _SLACK)
-        self.hint = f"decay over {plural(self.room, 'step')}: the updates that follow the warm-up"
+        self.hint = f"decay over {plural(self.room, 'step')}: the updates after the warm-up"
 
     @classmethod
     def of(cls, view: View) -> "_Decay | None":

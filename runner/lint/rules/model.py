@@ -1,4 +1,4 @@
-"""Quantizing and measuring models: what is left as it was, and what is not what it seems."""
+"""Quantizing and measuring models: what stays unchanged, and what is not what it seems."""
 
 from collections.abc import Iterator
 
@@ -21,15 +21,15 @@ _MATRIX = 2
 
 @rule("error", "T85")
 def quantizes_twice(view: View) -> Iterator[Finding]:
-    """Quantizing a model that is quantized already changes nothing.
+    """Quantizing a model that is already quantized changes nothing.
 
-    mlx-lm skips layers that are quantized: asked for 8 bits, a 4-bit model stays at 4. Start from
-    the original, or dequantize it in a stage before.
+    mlx-lm skips quantized layers: asked for 8 bits, a 4-bit model stays at 4. Start from the
+    original model, or dequantize it in an earlier stage.
     """
     facts = model_at(view, view.params["hf_path"])
     if view.params["quantize"] and facts.quantized_bits:
         message = (
-            f"the model is quantized to {facts.quantized_bits} bits already ({facts.because}): "
+            f"the model is already quantized to {facts.quantized_bits} bits ({facts.because}): "
             "nothing would change"
         )
         yield Finding(parameter="quantize", message=message, hint="start from the original model")
@@ -37,9 +37,9 @@ def quantizes_twice(view: View) -> Iterator[Finding]:
 
 @rule("error", "T86")
 def group_size_does_not_divide(view: View) -> Iterator[Finding]:
-    """Layers whose width is no multiple of the group size stay unquantized.
+    """Layers whose width is not a multiple of the group size stay unquantized.
 
-    The model's config.json says they are quantized all the same. Use a smaller q_group_size.
+    The model's config.json still lists them as quantized. Use a smaller q_group_size.
     """
     params = view.params
     size = params["q_group_size"] or MODES[params["q_mode"]][0]
@@ -54,54 +54,54 @@ def group_size_does_not_divide(view: View) -> Iterator[Finding]:
             f"divide {name}, which is {width} wide"
         )
         good = [g for g in (128, 64, 32) if g < size and not any(w % g for w in wide.values())]
-        hint = f"say q_group_size: {good[0]}" if good and params["q_mode"] == "affine" else ""
+        hint = f"set q_group_size: {good[0]}" if good and params["q_mode"] == "affine" else ""
         yield Finding(parameter="q_group_size", message=message, hint=hint)
 
 
 @rule("error", "T90")
 def bits_out_of_reach(view: View) -> Iterator[Finding]:
-    """A target_bpw that no mixture of low_bits and high_bits reaches.
+    """A target_bpw that no mix of low_bits and high_bits can reach.
 
-    mlx-lm takes the nearest it can reach and says nothing. A weight of b bits in groups of g takes
+    mlx-lm silently uses the nearest value it can reach. A weight of b bits in groups of g takes
     b + 32 / g bits, since a group shares a scale and a bias.
     """
     params = view.params
     low, high = (params[f"{end}_bits"] + _OVERHEAD / params[f"{end}_group_size"] for end in _ENDS)
     if not low <= params["target_bpw"] <= high:
         message = (
-            f"{params['target_bpw']:g} bits per weight are out of reach: low and high bits give "
+            f"{params['target_bpw']:g} bits per weight cannot be reached: low and high bits give "
             f"{low:g} to {high:g}"
         )
         yield Finding(
             parameter="target_bpw",
             message=message,
-            hint="choose a target between them, or other bits",
+            hint="choose a target in that range, or other bits",
         )
 
 
 @rule("error", "T90")
 def sensitivities_of_other_bits(view: View) -> Iterator[Finding]:
-    """Sensitivities that a stage before measured for another model or for other bits.
+    """Sensitivities that an earlier stage measured for another model or for other bits.
 
-    The file holds a number a layer, and not for which bits it was measured: mlx-lm takes it.
+    The file holds one number per layer but not the bits it was measured for, so mlx-lm accepts it.
     """
     maker = sensitivities_stage(view, view.params["sensitivities"])
     for name in _MEASURED if maker else ():
         ours, theirs = view.params[name], maker.params[name] if maker else None
         if ours != theirs and maker:
             message = (
-                f"stage '{maker.name}' measured these sensitivities with {name} {theirs}, and this "
-                f"stage says {ours}: mlx-lm would not notice"
+                f"stage '{maker.name}' measured these sensitivities with {name} {theirs}, but "
+                f"this stage uses {ours}: mlx-lm would not notice"
             )
-            yield Finding(parameter=name, message=message, hint=f"say {name}: {theirs}")
+            yield Finding(parameter=name, message=message, hint=f"set {name}: {theirs}")
 
 
 @rule("warning", "T90")
 def sensitivities_from_elsewhere(view: View) -> Iterator[Finding]:
-    """A file of sensitivities that no stage of the recipe makes: it does not say for which bits.
+    """A file of sensitivities that no stage creates: it does not record the bits it is for.
 
-    mlx-lm takes a file of any bits and of any model with the same layers. Measure them in a stage
-    of the recipe, or make sure that bits and group sizes are those they were measured for.
+    mlx-lm accepts a file for any bits and any model with the same layers. Measure them in a stage
+    of the recipe, or check that bits and group sizes match the measurement.
     """
     path = view.params["sensitivities"]
     if path and sensitivities_stage(view, path) is None:
@@ -109,16 +109,16 @@ def sensitivities_from_elsewhere(view: View) -> Iterator[Finding]:
             f"{view.params[f'{end}_bits']} bits in groups of {view.params[f'{end}_group_size']}"
             for end in _ENDS
         )
-        message = f"nothing says whether '{path}' was measured for {low} and {high}, as it is used"
-        hint = "make sure of it, and allow this rule; or measure them in a stage of the recipe"
+        message = f"it is unknown whether '{path}' was measured for {low} and {high}"
+        hint = "check it and allow this rule, or measure them in a stage of the recipe"
         yield Finding(parameter="sensitivities", message=message, hint=hint)
 
 
 @rule("error", "T90")
 def awq_of_other_model(view: View) -> Iterator[Finding]:
-    """AWQ knows the layers of a few model types only.
+    """AWQ supports only a few model types.
 
-    mlx-lm stops after it has loaded the model. The other quantizers take every type.
+    mlx-lm fails after loading the model. The other quantizers support every type.
     """
     kind = model_at(view, view.params["model"]).model_type
     if kind and kind not in AWQ:
@@ -132,40 +132,42 @@ def awq_of_other_model(view: View) -> Iterator[Finding]:
 
 @rule("error", "T89")
 def targets_of_another_run(view: View) -> Iterator[Finding]:
-    """A target_dir filled by a stage with other parameters: its targets are of other rows.
+    """A target_dir filled by a stage with other parameters: its targets belong to other rows.
 
-    mlx-lm reads the targets by number, whatever model, rows, seed and batch size they were made of.
+    mlx-lm reads the targets by number, regardless of their model, rows, seed and batch size.
     """
     maker = view.maker(view.params["target_dir"])
     if maker is not None and maker.tool == view.stage.tool:
         for name in _TARGETS:
             ours, theirs = view.params[name], maker.params[name]
             if ours != theirs:
-                message = f"stage '{maker.name}' made the targets with {name} {theirs}, not {ours}"
-                yield Finding(parameter=name, message=message, hint=f"say {name}: {theirs}")
+                message = (
+                    f"stage '{maker.name}' computed the targets with {name} {theirs}, not {ours}"
+                )
+                yield Finding(parameter=name, message=message, hint=f"set {name}: {theirs}")
 
 
 @rule("warning", "T89")
 def targets_already_there(view: View) -> Iterator[Finding]:
-    """A target_dir that exists is read as it is, whatever its targets were made of.
+    """An existing target_dir is used as it is, regardless of how its targets were computed.
 
     mlx-lm does not compare the model, the rows, the seed or the batch size.
     """
     path = view.params["target_dir"]
     if path in view.facts.existing and view.maker(path) is None:
-        message = f"'{path}' is there already, and would be used whatever it was made of"
+        message = f"'{path}' already exists and would be used regardless of its source"
         yield Finding(
             parameter="target_dir",
             message=message,
-            hint="make it in a stage with targets_only: true",
+            hint="create it in a stage with targets_only: true",
         )
 
 
 @rule("error", "T89")
 def too_few_samples(view: View) -> Iterator[Finding]:
-    """DWQ validates on the rows that num_samples leaves over, and needs a batch of them.
+    """DWQ validates on the rows that num_samples leaves over, and needs one batch of them.
 
-    With fewer rows it stops with "only has 0".
+    With fewer rows it fails with "only has 0".
     """
     params = view.params
     data = data_at(view, params["data_path"])
@@ -176,7 +178,7 @@ def too_few_samples(view: View) -> Iterator[Finding]:
             f"train has {plural(rows, 'row')}; {plural(params['num_samples'], 'sample')} and a "
             f"batch of {params['batch_size']} to validate need {needed}"
         )
-        hint = f"say num_samples: {rows - params['batch_size']} at most"
+        hint = f"set num_samples to at most {rows - params['batch_size']}"
         yield Finding(
             parameter="num_samples",
             message=message,
@@ -186,10 +188,10 @@ def too_few_samples(view: View) -> Iterator[Finding]:
 
 @rule("error", "T93")
 def result_name_too_long(view: View) -> Iterator[Finding]:
-    """The result file is named after model and tasks; a name of more than 255 bytes fails.
+    """The result file is named after model and tasks; a name longer than 255 bytes fails.
 
-    mlx-lm finds that out after the evaluation, and the results are lost. Split the tasks over
-    several stages.
+    mlx-lm fails after the evaluation, and the results are lost. Split the tasks across several
+    stages.
     """
     params = view.params
     shots = "" if params["num_shots"] is None else f"_{params['num_shots']:02d}"
@@ -198,11 +200,11 @@ def result_name_too_long(view: View) -> Iterator[Finding]:
     size = len(name.encode())
     if size > _NAME_BYTES:
         message = (
-            f"the result file's name would have about {size} bytes, and {_NAME_BYTES} are allowed: "
+            f"the name of the result file would have about {size} bytes (limit {_NAME_BYTES}): "
             "the results would be lost"
         )
         yield Finding(
-            parameter="tasks", message=message, hint="split the tasks over several stages"
+            parameter="tasks", message=message, hint="split the tasks across several stages"
         )
 
 
@@ -211,25 +213,27 @@ def perplexity_of_training_rows(view: View) -> Iterator[Finding]:
     """A perplexity measured on rows that a stage of the recipe trains on.
 
     mlx_lm.perplexity reads the train split, never valid or test, and packs its rows into
-    sequences. Give it a folder of its own, whose train.jsonl was not trained on.
+    sequences. Give it a separate folder, whose train.jsonl was not trained on.
     """
     path = normal(view.params["data_path"])
     for stage in view.plan.stages:
         tool = view.tool_of(stage)
         if tool and tool.is_training(stage.params) and path in _folders(stage, tool):
-            message = f"the perplexity would be of the rows stage '{stage.name}' is trained on"
+            message = (
+                f"the perplexity would be measured on rows that stage '{stage.name}' is trained on"
+            )
             yield Finding(
-                parameter="data_path", message=message, hint="give it data that was not trained on"
+                parameter="data_path", message=message, hint="use data that was not trained on"
             )
             return
 
 
 @rule("error", "T94")
 def too_few_tokens(view: View) -> Iterator[Finding]:
-    """Fewer tokens than a perplexity is to be measured on: mlx-lm stops with an IndexError.
+    """Fewer tokens than a perplexity is to be measured on: mlx-lm fails with an IndexError.
 
     It packs rows into num_samples sequences of sequence_length tokens and runs out of rows. A token
-    is a byte of a row or more, so that a small file is known to be too small without a tokenizer.
+    is at least one byte, so a small file is known to be too small without a tokenizer.
     """
     from runner.data.rows import TEMPLATE  # few recipes measure a perplexity
 
@@ -241,11 +245,11 @@ def too_few_tokens(view: View) -> Iterator[Finding]:
     if most is not None and most < needs:
         message = (
             f"{plural(params['num_samples'], 'sample')} of "
-            f"{plural(params['sequence_length'], 'token')} are {needs:,} tokens, and train has "
-            f"less than {most:,}: mlx-lm would stop"
+            f"{plural(params['sequence_length'], 'token')} are {needs:,} tokens, but train has "
+            f"fewer than {most:,}: mlx-lm would fail"
         )
         fits = most // params["sequence_length"] // 4
-        hint = f"say num_samples: {fits} or so" if fits else "add rows, or lower sequence_length"
+        hint = f"set num_samples to about {fits}" if fits else "add rows, or lower sequence_length"
         yield Finding(parameter="num_samples", message=message, hint=hint)
 
 
@@ -253,8 +257,8 @@ def too_few_tokens(view: View) -> Iterator[Finding]:
 def prompt_parts_ignored(view: View) -> Iterator[Finding]:
     """A system prompt, or the start of an answer, for a model without a chat template.
 
-    mlx-lm takes the prompt alone then, and says nothing. Use an instruct model, or write everything
-    into the prompt.
+    mlx-lm then silently uses only the prompt. Use an instruct model, or write everything into the
+    prompt.
     """
     facts = model_at(view, view.params["model"])
     if facts.chat_template is False:
@@ -273,9 +277,9 @@ def prompt_parts_ignored(view: View) -> Iterator[Finding]:
 def model_not_loadable(view: View) -> Iterator[Finding]:
     """A model folder on this disk that mlx-lm could not load.
 
-    It reads config.json, with what the model's type needs and the quantization, every
-    model*.safetensors, and a tokenizer. Found out later, a broken file costs the load, and an error
-    that speaks of something else.
+    mlx-lm reads config.json (what the model type needs, and the quantization), every
+    model*.safetensors, and a tokenizer. At run time a broken file fails late, often with an
+    unrelated error.
     """
     for one in view.inputs:
         facts = view.facts.models.get(normal(one.path)) if one.kind == "model" else None

@@ -1,4 +1,4 @@
-"""Numbers whose sign or scale is a slip of the keyboard, by what the schemas call usual."""
+"""Numbers whose sign or scale looks like a typo, by the usual range in the schemas."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -22,11 +22,11 @@ class _Number(NamedTuple):
 
 @rule("warning", general=True)
 def unusual_number(view: View) -> Iterator[Finding]:
-    """A number far from all that is ever chosen for it: a sign or a point is missing.
+    """A number far outside its usual range: a sign or a decimal point may be missing.
 
-    ``learning_rate: 1e5`` is 100000, and no training; 1e-5 was meant. What is usual stands in the
-    tool's schema (``x-usual``). A number ten times beyond it is an error. Where it is meant, write
-    ``allow: [unusual-number]``.
+    ``learning_rate: 1e5`` is 100000; 1e-5 was intended. The tool's schema holds the usual range
+    (``x-usual``). A number ten times beyond it is an error. If intended, write ``allow:
+    [unusual-number]``.
     """
     for one in _numbers(view.tool.usual, view.params, ()):
         if one.value and not one.low <= one.value <= one.high:
@@ -54,7 +54,7 @@ def _hint(one: _Number) -> str:
     for guess in (float(f"{mantissa}e{-int(exponent)}"), -one.value, *tenths):
         if guess and one.low <= guess <= one.high:
             return f"did you mean {as_yaml(float(f'{guess:.12g}'))}?"
-    return "make sure of it, and allow this rule"
+    return "check it, and allow this rule"
 
 
 def _numbers(schema: Json, value: Any, path: Path) -> Iterator[_Number]:

@@ -1,4 +1,4 @@
-"""Releases: what the installed mlx-lm, or the hub's client, does not do."""
+"""Releases: what the installed mlx-lm or hub client does not support."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,8 @@ from runner.lint.rule import View, rule
 def newer_than_installed(view: View) -> Iterator[Finding]:
     """A parameter that the installed release of its package does not read yet.
 
-    It would be left out of the command, and what the recipe says would not happen. Install the
-    release that reads it, or take the parameter out of the recipe.
+    It would be left out of the command and have no effect. Install a release that reads it, or
+    remove the parameter.
     """
     package = view.tool.distribution or ""
     installed = view.facts.packages.get(package)
@@ -30,10 +30,10 @@ def newer_than_installed(view: View) -> Iterator[Finding]:
 
 @rule("error")
 def upload_needs_older_hub(view: View) -> Iterator[Finding]:
-    """An upload by mlx-lm with a hub client that no longer has what mlx-lm calls.
+    """An upload by mlx-lm with a hub client that no longer has the function mlx-lm calls.
 
-    huggingface_hub 2.0 dropped upload_large_folder: the stage would do its work and fail at the
-    end. Upload with a stage of ``hf.upload`` instead, or install huggingface_hub below 2.
+    huggingface_hub 2.0 removed upload_large_folder: the stage would do its work and then fail at
+    the end. Upload with an ``hf.upload`` stage instead, or install huggingface_hub<2.
     """
     installed = view.facts.packages.get("huggingface-hub")
     if installed and numbers(installed) >= (2,) and view.params["upload_repo"]:
@@ -41,5 +41,5 @@ def upload_needs_older_hub(view: View) -> Iterator[Finding]:
         yield Finding(
             parameter="upload_repo",
             message=message,
-            hint="use a stage of hf.upload, or install one below 2",
+            hint="use an hf.upload stage, or pip install 'huggingface_hub<2'",
         )

@@ -1,4 +1,4 @@
-"""Resuming an adapter: it goes on as it was made, or parts of it are lost without a word."""
+"""Resuming an adapter: with other settings, parts of it are silently lost."""
 
 from collections.abc import Iterator
 
@@ -17,19 +17,19 @@ _KEYS = 100
 def resume_type(view: View) -> Iterator[Finding]:
     """Resuming an adapter of another type loads parts of it, or nothing.
 
-    From lora to full the training starts from the bare base model; from dora to lora the
-    magnitudes are lost; from full to lora everything but a few norms is.
+    From lora to full the training starts from the bare base model; from dora to lora the magnitudes
+    are lost; from full to lora everything but a few norms is lost.
     """
     adapter, kind = _old_adapter(view), view.params["fine_tune_type"]
     if adapter and adapter.fine_tune_type != kind:
         message = (
-            f"{adapter.source} is of type {adapter.fine_tune_type}, and this stage is of type "
+            f"{adapter.source} has type {adapter.fine_tune_type}, but this stage has type "
             f"{kind}: most of it would not be loaded"
         )
         yield Finding(
             parameter="fine_tune_type",
             message=message,
-            hint=f"say fine_tune_type: {adapter.fine_tune_type}",
+            hint=f"set fine_tune_type: {adapter.fine_tune_type}",
         )
 
 
@@ -42,52 +42,52 @@ def resume_rank_mismatch(view: View) -> Iterator[Finding]:
     """
     for adapter, before, now in _change_of(view, "rank"):
         message = (
-            f"{adapter.source} has rank {before:g}, and this stage says {now:g}: it would train at "
-            f"{before:g}, and fusing would fail later"
+            f"{adapter.source} has rank {before:g}, but this stage sets {now:g}: it would train "
+            f"at {before:g}, and fusing would fail later"
         )
         yield Finding(
-            parameter="lora_parameters.rank", message=message, hint=f"say rank: {before:g}"
+            parameter="lora_parameters.rank", message=message, hint=f"set rank: {before:g}"
         )
 
 
 @rule("error", "T53")
 def resume_scale(view: View) -> Iterator[Finding]:
-    """Resuming an adapter with another scale changes it at once, before the first step.
+    """Resuming an adapter with another scale changes it immediately, before the first step.
 
-    The scale multiplies the whole adapter: what it has learned becomes stronger or weaker by the
-    ratio of the two. Measured: a validation loss of 3.72 became 5.97.
+    The scale multiplies the whole adapter: its effect becomes stronger or weaker by the ratio of
+    the two. Measured: a validation loss of 3.72 became 5.97.
     """
     for adapter, before, now in _change_of(view, "scale"):
         message = (
-            f"{adapter.source} has scale {before:g}, and this stage says {now:g}: the adapter "
+            f"{adapter.source} has scale {before:g}, but this stage sets {now:g}: the adapter "
             f"would be multiplied by {now / before:g} at once"
         )
         yield Finding(
-            parameter="lora_parameters.scale", message=message, hint=f"say scale: {before:g}"
+            parameter="lora_parameters.scale", message=message, hint=f"set scale: {before:g}"
         )
 
 
 @rule("warning", "T53")
 def resume_scale_unknown(view: View) -> Iterator[Finding]:
-    """Resuming weights whose adapter_config.json is missing, broken, or says no scale.
+    """Resuming weights whose adapter_config.json is missing, invalid, or has no scale.
 
-    Another scale changes what the adapter has learned at once, and the weights do not say of which
-    they are. Put the configuration beside the weights, or make sure of the scale.
+    Another scale changes the adapter's effect immediately, and the weights do not record their
+    scale. Put the configuration next to the weights, or check the scale yourself.
     """
     adapter = _same_type(view)
     if adapter and adapter.unscaled:
         scale = view.params["lora_parameters"]["scale"]
         message = (
-            f"nothing says whether {adapter.source} was trained with scale {scale:g}, as this "
-            f"stage says: {adapter.unscaled}"
+            f"it is unknown whether {adapter.source} was trained with scale {scale:g}, as this "
+            f"stage sets: {adapter.unscaled}"
         )
-        hint = "put its adapter_config.json beside it, or make sure and allow this rule"
+        hint = "put its adapter_config.json next to it, or check the scale and allow this rule"
         yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
 
 
 @rule("error", "T52")
 def resume_keys(view: View) -> Iterator[Finding]:
-    """Resuming an adapter with other keys drops the modules that are not among them.
+    """Resuming an adapter with other keys drops the modules that are not listed.
 
     The tensors of those modules are neither trained nor saved again.
     """
@@ -104,9 +104,9 @@ def resume_keys(view: View) -> Iterator[Finding]:
         what = (
             f"{listing(removals)} would be lost" if removals else "the adapted modules would differ"
         )
-        message = f"{adapter.source} has other keys than this stage: {what}"
+        message = f"{adapter.source} has different keys than this stage: {what}"
         null = adapter.whole or before is None
-        previous = "null, which is all of them" if null else listing(sorted(before or ()), _KEYS)
+        previous = "null, which means all of them" if null else listing(sorted(before or ()), _KEYS)
         yield Finding(
             parameter="lora_parameters.keys", message=message, hint=f"its keys are {previous}"
         )
@@ -116,8 +116,8 @@ def resume_keys(view: View) -> Iterator[Finding]:
 def resume_num_layers(view: View) -> Iterator[Finding]:
     """Resuming with another num_layers drops layers, or adds untrained ones.
 
-    With fewer, what the others have learned is neither used further nor saved again; with more,
-    the added layers start from nothing.
+    With fewer, the dropped layers are neither used nor saved again; with more, the added layers
+    start from scratch.
     """
     adapter = _same_type(view)
     if adapter:
@@ -126,62 +126,66 @@ def resume_num_layers(view: View) -> Iterator[Finding]:
         unknown = adapter.bare and now < 0
         if before != now and not unknown:
             message = (
-                f"{adapter.source} trained {_layers(before)}, and this stage trains {_layers(now)}"
+                f"{adapter.source} trained {_layers(before)}, but this stage trains {_layers(now)}"
             )
-            hint = f"say num_layers: {adapter.num_layers}"
+            hint = f"set num_layers: {adapter.num_layers}"
             yield Finding(parameter="num_layers", message=message, hint=hint)
 
 
 @rule("error", "T56")
 def resume_not_an_adapter(view: View) -> Iterator[Finding]:
-    """A resume_adapter_file that is no adapter: nothing is loaded, and nothing is said.
+    """A resume_adapter_file that is not an adapter: nothing is loaded, without an error.
 
-    mlx-lm takes any safetensors file and skips every tensor whose name it does not know. A folder
-    or another kind of file stops it after the model is loaded.
+    mlx-lm accepts any safetensors file and skips every tensor whose name it does not know. A folder
+    or another kind of file makes it fail after loading the model.
     """
     path = view.params["resume_adapter_file"]
     if not view.trains or path is None:
         return
     maker = view.maker(path)
-    hint = "name an adapter's file, as stages.NAME.adapter_file"
+    hint = "name an adapter file, such as stages.NAME.adapter_file"
     if maker is not None and not view.makes_adapter(maker):
-        message = f"stage '{maker.name}' makes no adapter: training would start from nothing"
+        message = f"stage '{maker.name}' creates no adapter: training would start from scratch"
         yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
     elif not path.endswith(".safetensors"):
-        message = f"'{path}' is no .safetensors file: mlx-lm would stop"
+        message = f"'{path}' is not a .safetensors file: mlx-lm would fail"
         yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
     elif maker is None and (adapter := adapter_at(view, path)) and adapter.unloadable:
         message = f"mlx-lm could not load '{path}': {adapter.unloadable}"
         yield Finding(parameter="resume_adapter_file", message=message, hint=adapter.way_out)
     elif _none(view, path):
-        message = f"'{path}' holds no adapter: training would start from nothing"
+        message = f"'{path}' contains no adapter: training would start from scratch"
         yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
 
 
 @rule("warning", "T57")
 def same_seed_after_resume(view: View) -> Iterator[Finding]:
-    """Resuming with the same data and the same seed goes through the same rows again.
+    """Resuming with the same data and seed trains on the same rows in the same order again.
 
-    Only weights are resumed: the optimizer's memory, the schedule and the order of the data start
-    over, so the second training sees the first rows of the first one again. Give it another seed.
+    Only weights are resumed: optimizer state, schedule and data order restart, so the second
+    training sees the first rows of the first one again. Set another seed.
     """
     adapter, seed = _old_adapter(view), view.params["seed"]
     if adapter and adapter.seed == seed and adapter.data == view.params["data"]:
-        message = f"{adapter.source} read the same data in the same order, with seed {seed}"
-        yield Finding(parameter="seed", message=message, hint=f"say seed: {seed + 1}")
+        message = (
+            f"{adapter.source} was trained on the same data in the same order, with seed {seed}"
+        )
+        yield Finding(parameter="seed", message=message, hint=f"set seed: {seed + 1}")
 
 
 @rule("error", "T59", general=True)
 def adapter_config_disagrees(view: View) -> Iterator[Finding]:
-    """An adapter folder whose configuration is not of its weights.
+    """An adapter folder whose configuration does not match its weights.
 
     mlx-lm writes adapter_config.json before it trains. A run that fails or is interrupted leaves
-    the new configuration beside the old weights.
+    the new configuration with the old weights.
     """
     for name, adapter in _read(view):
         if adapter.disagrees:
-            message = f"{adapter.source} has {adapter.disagrees}: they are not of one training"
-            hint = "train it again, into a folder of its own, or let the file say what it is"
+            message = (
+                f"{adapter.source} has {adapter.disagrees}: they come from different trainings"
+            )
+            hint = "train it again into its own folder, or correct the file"
             yield Finding(parameter=name, message=message, hint=hint)
 
 
@@ -189,19 +193,19 @@ def adapter_config_disagrees(view: View) -> Iterator[Finding]:
 def adapter_config_newer(view: View) -> Iterator[Finding]:
     """An adapter folder whose configuration was written long after its weights.
 
-    A training writes adapter_config.json first and the weights last. Where the configuration is
-    the younger one, a training that failed may have left it: if only the scale differs, everything
-    loads, and the adapter is too strong or too weak. Measured: a test loss of 3.757 became 6.201.
-    Look at the scale in adapter_config.json; ``touch`` the weights where both belong together.
+    A training writes adapter_config.json first and the weights last. If the configuration is newer,
+    a failed training may have left it: if only the scale differs, everything loads, but the adapter
+    is too strong or too weak. Measured: a test loss of 3.757 became 6.201. Check the scale in
+    adapter_config.json; ``touch`` the weights if the two belong together.
     """
     for name, adapter in _read(view):
         if adapter.newer > _APART and not adapter.disagrees:
             message = (
-                f"adapter_config.json of {adapter.source} is {_ago(adapter.newer)} younger than "
-                "the weights: a training that failed may have left it, with another scale"
+                f"adapter_config.json of {adapter.source} is {_ago(adapter.newer)} newer than "
+                "the weights: a failed training may have left it, with another scale"
             )
             yield Finding(
-                parameter=name, message=message, hint="train it again, into a folder of its own"
+                parameter=name, message=message, hint="train it again into its own folder"
             )
 
 

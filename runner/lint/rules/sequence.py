@@ -1,4 +1,4 @@
-"""From one stage to the next: the base an adapter belongs to, and what is made of both."""
+"""From one stage to the next: the base model of an adapter, and what is built from both."""
 
 import posixpath
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ GGUF = ("llama", "mixtral", "mistral")
 
 @rule("error", "T62")
 def other_base(view: View) -> Iterator[Finding]:
-    """An adapter on another base model than it was trained on.
+    """An adapter on a different base model than it was trained on.
 
-    Nothing ties an adapter to its base: if the shapes fit, mlx-lm takes it and says nothing.
+    Nothing ties an adapter to its base model: if the shapes match, mlx-lm silently accepts it.
     """
     bases = _bases(view)
     if bases:
@@ -24,7 +24,7 @@ def other_base(view: View) -> Iterator[Finding]:
             adapter = adapter_at(view, view.params[name])
             trained = adapter.base if adapter else theirs
             message = (
-                f"this adapter was trained on '{trained}', and the stage puts it on "
+                f"this adapter was trained on '{trained}', but the stage applies it to "
                 f"'{view.params['model']}'"
             )
             yield Finding(
@@ -34,44 +34,47 @@ def other_base(view: View) -> Iterator[Finding]:
 
 @rule("warning", "T62")
 def other_precision(view: View) -> Iterator[Finding]:
-    """An adapter on its base model in another precision than it was trained on.
+    """An adapter on its base model in a different precision than it was trained on.
 
-    An adapter also learns to make up for the rounding of a quantized base. On the same model in
-    another precision it mostly works, and the losses differ. This may be meant.
+    An adapter also learns to compensate for the rounding of a quantized base model. On the same
+    model in another precision it mostly works, but the losses differ. This may be intended.
     """
     bases = _bases(view)
     if bases:
         _, (ours, now), (theirs, then) = bases
         if ours == theirs and now != then:
-            message = f"this adapter was trained on the base in {then}, and meets it in {now}"
+            message = (
+                f"this adapter was trained on the base model in {then}, but is applied to it in "
+                f"{now}"
+            )
             yield Finding(
-                parameter="model", message=message, hint="name the very model it was trained on"
+                parameter="model", message=message, hint="use exactly the model it was trained on"
             )
 
 
 @rule("error", "T61")
 def adapter_path_is_no_adapter(view: View) -> Iterator[Finding]:
-    """An adapter_path that is a file, or a folder that no training makes.
+    """An adapter_path that is a file, or a folder without an adapter.
 
-    mlx-lm reads adapters.safetensors from that folder, and of adapter_config.json fine_tune_type,
-    num_layers, and rank, scale, dropout and keys of lora_parameters: each must be there, and of its
-    type. It cannot test or fuse a numbered checkpoint: copy it to a folder of its own, as
-    adapters.safetensors, with adapter_config.json beside it.
+    From that folder mlx-lm reads adapters.safetensors and adapter_config.json: fine_tune_type,
+    num_layers, and rank, scale, dropout and keys of lora_parameters. Each must be present and of
+    its type. mlx-lm cannot test or fuse a numbered checkpoint: copy it to its own folder as
+    adapters.safetensors, next to adapter_config.json.
     """
     path = view.params["adapter_path"]
     if view.trains or not path:
         return
     maker = view.maker(path)
     if path.endswith(".safetensors"):
-        message = f"'{posixpath.basename(path)}' is a file, and mlx-lm reads a folder"
-        hint = "name the folder; a checkpoint needs one of its own, with adapter_config.json"
+        message = f"'{posixpath.basename(path)}' is a file, but mlx-lm reads a folder"
+        hint = "name the folder; a checkpoint needs its own folder, with adapter_config.json"
         yield Finding(parameter="adapter_path", message=message, hint=hint)
     elif maker is not None and not view.makes_adapter(maker):
-        message = f"stage '{maker.name}' makes no adapter"
+        message = f"stage '{maker.name}' creates no adapter"
         yield Finding(
             parameter="adapter_path",
             message=message,
-            hint="name an adapter, as stages.NAME.adapter_path",
+            hint="name an adapter, such as stages.NAME.adapter_path",
         )
     elif maker is None and (adapter := adapter_at(view, path)) and adapter.unloadable:
         message = f"mlx-lm could not load the adapter '{path}': {adapter.unloadable}"
@@ -82,14 +85,14 @@ def adapter_path_is_no_adapter(view: View) -> Iterator[Finding]:
 def test_ignores_resume_file(view: View) -> Iterator[Finding]:
     """A stage that only tests does not read resume_adapter_file.
 
-    It tests the adapter in adapter_path, with the shape its adapter_config.json says.
+    It tests the adapter in adapter_path, with the shape in its adapter_config.json.
     """
     if not view.trains and view.params["resume_adapter_file"] is not None:
-        message = "resume_adapter_file would be ignored: a test reads adapter_path"
+        message = "resume_adapter_file would be ignored: testing reads adapter_path"
         yield Finding(
             parameter="resume_adapter_file",
             message=message,
-            hint="name the adapter's folder as adapter_path",
+            hint="set adapter_path to the adapter's folder",
         )
 
 
@@ -98,57 +101,57 @@ def fuse_without_dequantize(view: View) -> Iterator[Finding]:
     """Fusing into a quantized base rounds the sum again, which can erase the adapter.
 
     Measured: the adapter had a loss of 5.470, the fused model 6.131, the base alone 6.170. With
-    ``dequantize: true`` it was 5.470. Quantize the fused model in a stage of its own if it has to
-    be small, and test it.
+    ``dequantize: true`` it was 5.470. If it has to be small, quantize the fused model in a separate
+    stage, and test it.
     """
     facts = model_at(view, view.params["model"])
     if not view.params["dequantize"] and facts.quantized_bits:
         message = (
             f"the base is quantized to {facts.quantized_bits} bits ({facts.because}): fused "
-            "weights would be rounded again, and the adapter can be lost"
+            "weights would be rounded again, which can erase the adapter"
         )
-        yield Finding(parameter="dequantize", message=message, hint="say dequantize: true")
+        yield Finding(parameter="dequantize", message=message, hint="set dequantize: true")
 
 
 @rule("error", "T82")
 def gguf_of_other_model(view: View) -> Iterator[Finding]:
-    """GGUF can only be written of llama, mixtral and mistral models.
+    """GGUF can only be written for llama, mixtral and mistral models.
 
-    mlx-lm finds that out after it has fused and saved the model, and stops.
+    For others, mlx-lm fails after it has fused and saved the model.
     """
     kind = model_at(view, view.params["model"]).model_type
     if view.params["export_gguf"] and kind and kind not in GGUF:
-        message = f"the model is of type {kind}, and mlx-lm writes GGUF of {', '.join(GGUF)} only"
+        message = f"the model type is {kind}, but mlx-lm writes GGUF only for {', '.join(GGUF)}"
         yield Finding(
             parameter="export_gguf",
             message=message,
-            hint="leave it out, and convert with llama.cpp",
+            hint="remove it, and convert with llama.cpp",
         )
 
 
 @rule("warning", "T60")
 def best_loss_is_not_the_last(view: View) -> Iterator[Finding]:
-    """An expectation on best_val_loss, while the adapter is the one of the last iteration.
+    """An expectation on best_val_loss, although the adapter is that of the last iteration.
 
-    mlx-lm saves the last state, not the best. Say ``keep: best`` and judge ``kept_val_loss``; or
-    judge ``val_loss``, or the ``test_loss`` of a stage that tests the adapter.
+    mlx-lm saves the last state, not the best. Set ``keep: best`` and check ``kept_val_loss``; or
+    check ``val_loss``, or the ``test_loss`` of a stage that tests the adapter.
     """
     for metric, stage in view.plan.expected_metrics.get(view.stage.name, ()):
         if view.trains and metric == "best_val_loss":
-            message = f"stage '{stage}' judges best_val_loss, and the adapter is the last state"
+            message = f"stage '{stage}' checks best_val_loss, but the adapter is the last state"
             yield Finding(
                 parameter="steps_per_eval",
                 message=message,
-                hint="say keep: best and judge kept_val_loss; or judge val_loss",
+                hint="set keep: best and check kept_val_loss, or check val_loss",
             )
 
 
 @rule("error")
 def prompt_cache_of_other_model(view: View) -> Iterator[Finding]:
-    """A prompt cache made with another model or adapter than the one that reads it.
+    """A prompt cache made with a different model or adapter than the stage that reads it.
 
-    mlx-lm stops when the model is named differently. It does not remember the adapter: with
-    another one it goes on with a cache that does not fit.
+    mlx-lm fails if the model name differs. It does not record the adapter: with another one it uses
+    a cache that does not match.
     """
     maker = view.maker(view.params["prompt_cache_file"])
     tool = view.tool_of(maker)
@@ -156,8 +159,8 @@ def prompt_cache_of_other_model(view: View) -> Iterator[Finding]:
         for name in ("model", "adapter_path"):
             ours, theirs = view.params[name], maker.params.get(name)
             if ours != theirs:
-                message = f"the cache of stage '{maker.name}' was made with {name} {theirs}"
-                yield Finding(parameter=name, message=message, hint=f"say {name}: {theirs}")
+                message = f"stage '{maker.name}' made the cache with {name} {theirs}"
+                yield Finding(parameter=name, message=message, hint=f"set {name}: {theirs}")
 
 
 def _bases(view: View) -> tuple[str, tuple[str, str], tuple[str, str]] | None:

@@ -1,4 +1,4 @@
-"""What a stage says beside its parameters, and how long it makes its command."""
+"""Options of a stage beyond its parameters, and the length of its command."""
 
 from collections.abc import Iterator
 
@@ -19,13 +19,13 @@ _SHORT = 30
 
 @rule("warning", general=True)
 def timeout_of_seconds(view: View) -> Iterator[Finding]:
-    """A timeout of a few seconds: the stage would be stopped while it loads.
+    """A timeout of a few seconds: the stage would time out while it loads.
 
-    A number without a unit is a number of seconds. Write 5m or 5h where minutes or hours are meant.
+    A number without a unit means seconds. Write 5m for minutes or 5h for hours.
     """
     limit = view.stage.timeout
     if limit is not None and limit < _SHORT and not view.tool.alone:
-        message = f"the stage would be stopped after {limit:g} seconds, which hardly loads a model"
+        message = f"the stage would time out after {limit:g} seconds, barely enough to load a model"
         yield Finding(
             parameter="timeout",
             message=message,
@@ -35,11 +35,11 @@ def timeout_of_seconds(view: View) -> Iterator[Finding]:
 
 @rule("warning", general=True)
 def command_too_long(view: View) -> Iterator[Finding]:
-    """A value that no system takes as a word of a command: bash would refuse the exported script.
+    """A value too long for a command line: bash cannot run the exported script.
 
-    Linux takes 131,071 bytes in one word, macOS 1,048,576 in all words and the environment. A run
-    of run-recipe hands on no words, and works. Shorten the value, or put it where the tool reads a
-    file.
+    Linux allows 131,071 bytes in one argument, macOS 1,048,576 in all arguments and the
+    environment. run-recipe itself passes no arguments, so a run works. Shorten the value, or put it
+    in a file that the tool reads.
     """
     if _LARGEST * sum(map(len, map(repr, view.params.values()))) < WORD:
         return  # most commands are far from it, and need not be made to know that
@@ -53,17 +53,21 @@ def command_too_long(view: View) -> Iterator[Finding]:
         total += sum(sizes)
         longest = longest or name if sum(sizes) > WORD // 2 else longest
         if max(sizes, default=0) > WORD:
-            message = f"a word of {max(sizes) - 1:,} bytes: Linux takes {WORD - 1:,} in one"
+            message = f"an argument of {max(sizes) - 1:,} bytes (Linux allows {WORD - 1:,})"
             yield Finding(
                 parameter=name,
-                message=f"{name} makes {message}, and refuses the exported script",
+                message=f"{name} makes {message}, so bash cannot run the exported script",
                 hint=_SHORTEN,
             )
     if total > WORDS - ENVIRONMENT:
-        message = f"the command has {total:,} bytes: macOS takes {WORDS:,} with the environment"
+        message = f"the command has {total:,} bytes (macOS allows {WORDS:,} with the environment)"
         yield Finding(
-            parameter=longest, message=f"{message}, and refuses the exported script", hint=_SHORTEN
+            parameter=longest,
+            message=f"{message}, so bash cannot run the exported script",
+            hint=_SHORTEN,
         )
 
 
-_SHORTEN = "shorten it, or put it where the tool reads a file; a run works as it is"
+_SHORTEN = (
+    "shorten it, or put it in a file that the tool reads; run-recipe itself can run it as it is"
+)

@@ -1,4 +1,4 @@
-"""What stands around a trainer: checkpoints that are compared, data that is watched, going on."""
+"""Options around a training: keep the best checkpoint, watch a data set, continue."""
 
 from collections.abc import Iterator
 
@@ -11,35 +11,35 @@ from runner.plan.train_options import DATA, watch_data
 
 @rule("error", general=True)
 def keep_without_training(view: View) -> Iterator[Finding]:
-    """keep, watch or continue on a stage that does not train: there is nothing they could do.
+    """keep, watch or continue on a stage that does not train: they have no effect.
 
     So on a training in another trainer than mlx-lm's own, which is all they stand around. A stage
-    that extends a training inherits them. Write ``!reset`` there, as in ``keep: !reset null``.
+    that extends a training inherits them. Reset them there, as in ``keep: !reset null``.
     """
     if not view.trains or not view.tool.loops:
         for key in _own_keys(view):
-            message = f"this stage does not train, and '{key}' is about a training"
+            message = f"this stage does not train, so '{key}' does not apply"
             if view.trains:
                 message = f"'{key}' works in mlx-lm's own trainer, and {view.tool.name} has another"
             yield Finding(
                 parameter=key,
                 message=message,
-                hint=f"remove it; where it is inherited: {key}: !reset null",
+                hint=f"remove it; if it is inherited, write {key}: !reset null",
             )
 
 
 @rule("error")
 def trainer_under_launch(view: View) -> Iterator[Finding]:
-    """keep, watch or continue under a launch: they work in one process.
+    """keep, watch or continue under a launch: they work only in a single process.
 
-    Weights, random states and losses of several ranks would have to be brought together. Remove
-    ``launch``, or these.
+    They do not combine weights, random states and losses of several ranks. Remove ``launch``, or
+    these options.
     """
     if view.trains and view.stage.launch:
         for key in _own_keys(view):
             yield Finding(
                 parameter=key,
-                message=f"'{key}' works in one process, not on several ranks",
+                message=f"'{key}' works only in a single process, not on several ranks",
                 hint="remove one",
             )
 
@@ -48,8 +48,8 @@ def trainer_under_launch(view: View) -> Iterator[Finding]:
 def best_of_one_checkpoint(view: View) -> Iterator[Finding]:
     """Under keep: best no checkpoint is saved before the end.
 
-    The checkpoints are what can be handed over, each validated when it is saved: ``save_every``
-    must fit into the training more than once.
+    Only saved checkpoints can be kept, and each is validated when it is saved: ``save_every`` must
+    fit into the training more than once.
     """
     if not view.trains or view.stage.trainer.get("keep") != "best":
         return
@@ -64,24 +64,22 @@ def best_of_one_checkpoint(view: View) -> Iterator[Finding]:
 
 @rule("error", "T68")
 def keep_without_validation_rows(view: View) -> Iterator[Finding]:
-    """keep: best without rows to validate on: no checkpoint has a loss to compare.
+    """keep: best without validation rows: no checkpoint has a loss to compare.
 
-    Add a valid.jsonl of rows that are not trained.
+    Add a valid.jsonl with rows that are not trained on.
     """
     data = data_of(view)
     keeps = view.trains and view.stage.trainer.get("keep") == "best"
     if keeps and data and data.rows and not data.rows.get("valid"):
-        message = (
-            f"'{data.path}' has no valid.jsonl, and the best is the one of the lowest loss on it"
-        )
+        message = f"'{data.path}' has no valid.jsonl, which decides the best checkpoint"
         yield Finding(parameter="keep", message=message, hint="add valid.jsonl, or remove keep")
 
 
 @rule("error")
 def watched_split_missing(view: View) -> Iterator[Finding]:
-    """The data set that is watched lacks the split that is evaluated, or has less than a batch.
+    """The watched data set lacks the evaluated split, or has less than one batch.
 
-    It is read in batches of the stage's batch_size, as the validation rows are.
+    It is read in batches of the stage's batch_size, like the validation rows.
     """
     path = watch_data(view.stage.trainer) if view.trains else None
     data = data_at(view, path) if path else None
@@ -91,7 +89,7 @@ def watched_split_missing(view: View) -> Iterator[Finding]:
     rows = data.rows.get(split, 0)
     if rows < batch:
         has = plural(rows, "row") if rows else "no row"
-        message = f"{split}.jsonl of '{data.path}' has {has}, and a batch is {batch}"
+        message = f"{split}.jsonl of '{data.path}' has {has}, but a batch is {batch}"
         yield Finding(
             parameter=DATA,
             message=message,
@@ -101,15 +99,15 @@ def watched_split_missing(view: View) -> Iterator[Finding]:
 
 @rule("error")
 def watched_too_rarely(view: View) -> Iterator[Finding]:
-    """A watch that looks less often than the training is long sees its beginning and its end only.
+    """A watch whose interval is longer than the training checks only its beginning and end.
 
-    It could not stop anything. Say a smaller ``every``.
+    It could not stop anything. Set a smaller ``every``.
     """
     if view.trains and watch_data(view.stage.trainer):
         every, iters = view.stage.trainer["watch.retention.every"], view.params["iters"]
         if every >= iters:
-            message = f"nothing is looked at between iteration 0 and the last, {iters}"
-            hint = f"say every: {max(1, iters // 10)}"
+            message = f"nothing is checked between iteration 0 and the last one, {iters}"
+            hint = f"set every: {max(1, iters // 10)}"
             yield Finding(parameter="watch.retention.every", message=message, hint=hint)
 
 
@@ -117,36 +115,40 @@ def watched_too_rarely(view: View) -> Iterator[Finding]:
 def continue_inside_an_update(view: View) -> Iterator[Finding]:
     """Continue with checkpoints that fall between the batches of one update.
 
-    The gradients accumulated so far are kept nowhere, so such a training could not go on where it
-    was. Say a ``save_every`` that is a multiple of ``grad_accumulation_steps``.
+    Accumulated gradients are not saved, so such a training could not resume exactly. Set
+    ``save_every`` to a multiple of ``grad_accumulation_steps``.
     """
     if view.trains and view.stage.continues:
         save, batches = view.params["save_every"], view.params["grad_accumulation_steps"]
         if save % batches:
             message = (
-                f"an update takes {batches} iterations, and a checkpoint is saved every {save}"
+                f"an update takes {batches} iterations, but a checkpoint is saved every {save}"
             )
             yield Finding(
                 parameter="save_every",
                 message=message,
-                hint=f"say save_every: {_nearest_multiple(save, batches)}",
+                hint=f"set save_every: {_nearest_multiple(save, batches)}",
             )
 
 
 @rule("error")
 def continue_without_checkpoint(view: View) -> Iterator[Finding]:
-    """Continue in a training that saves nothing before its end: it could only start over.
+    """Continue in a training that saves nothing before its end: it could only restart from the "
+    "beginning.
 
-    Say a smaller ``save_every``.
+    Set a smaller ``save_every``.
     """
     if view.trains and view.stage.continues:
         save, iters = view.params["save_every"], view.params["iters"]
         if save >= iters:
-            message = f"nothing is saved before iteration {iters}: a cut off training starts over"
+            message = (
+                f"nothing is saved before iteration {iters}: an interrupted training would "
+                "restart from the beginning"
+            )
             yield Finding(
                 parameter="save_every",
                 message=message,
-                hint=f"say save_every: {max(1, iters // 4)}",
+                hint=f"set save_every: {max(1, iters // 4)}",
             )
 
 

@@ -209,14 +209,14 @@ def test_no_problems_is_said_of_nothing_that_was_not_looked_at(tmp_path, monkeyp
     for name in ("train", "valid"):
         write([turns(n) for n in range(4)] if name == "train" else [turns(9), turns(8)], name)
     once = verdict()
-    note = "no row of 'data' was tried with the model's chat template: 'owner/model' is not on"
+    note = "no row of 'data' was checked with the model's chat template: 'owner/model' is not on"
     assert once == ("r.yaml: no problems in what was checked", [f"{note} this disk"])
     assert verdict() == once  # and again, from what was kept of it
     for name in ("train", "valid"):
         write([{"text": f"{name} {n}"} for n in range(4)], name)
     assert verdict() == ("r.yaml: no problems", [])
     said = verdict(data="owner/rows")[1]
-    assert "no row of 'owner/rows' was looked at: there is no such folder here" in said
+    assert "the rows of 'owner/rows' were not checked: there is no such folder here" in said
 
 
 @pytest.mark.slow
@@ -232,7 +232,9 @@ def test_a_tokenizer_that_cannot_be_loaded_is_told(model):
     Path("tiny/tokenizer.json").write_text("{}")
     said, notes = verdict(model=name)
     assert said == "r.yaml: no problems in what was checked"
-    assert notes[0].startswith("no row of 'data' was tried with the model's chat template: the tok")
+    assert notes[0].startswith(
+        "no row of 'data' was checked with the model's chat template: the tok"
+    )
     with pytest.raises(TokenizerError):
         list(refusals(LocalTokenizer(path=name), [Chat(number=1, messages=turns(1)["messages"])]))
 

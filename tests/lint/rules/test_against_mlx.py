@@ -25,7 +25,7 @@ def assigned(text, name):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             return node.value
-    return pytest.fail(f"there is no {name}")
+    return pytest.fail(f"{name} is missing")
 
 
 def test_awq_knows_these_types():

@@ -92,7 +92,7 @@ def test_a_linear_schedule_is_judged_by_its_third_argument():
 def test_fewer_iterations_than_a_group_make_no_update():
     stages = one(iters=3, grad_accumulation_steps=4)
     assert messages(stages) == [
-        "the training would change nothing: weights are updated every 4 iterations"
+        "the training would have no effect: weights are updated every 4 iterations"
     ]
     assert hints(stages) == ["use at least 4 iters"]
 
@@ -133,8 +133,8 @@ def test_layers_of_a_tiny_model_are_known():
         ("v_proj", "write 'self_attn.v_proj'"),
         ("down_proj", "write 'mlp.down_proj'"),
         ("self_attn.vproj", "did you mean 'self_attn.v_proj'?"),
-        ("self_attn.*", "write out every module"),
-        ("self_attn", "write out every module, or 'keys: null' for all of them"),
+        ("self_attn.*", "list every module"),
+        ("self_attn", "list every module, or write 'keys: null' for all of them"),
     ],
 )
 def test_keys_that_no_model_knows_are_seen_without_a_model(key, hint):
@@ -391,8 +391,8 @@ def test_rows_that_are_not_here_are_told_what_they_look_like():
     known = DiskFacts(absent=frozenset({"data"}))
     ((severity, _, hint),) = said_of(known, data="data", chat_feature="turns")
     assert severity == "warning"
-    assert hint.startswith("rows go into its train.jsonl and valid.jsonl, one a line: ")
-    row = json.loads(hint.partition("a line: ")[2].partition("; ")[0])
+    assert hint.startswith("rows go into its train.jsonl and valid.jsonl, one per line: ")
+    row = json.loads(hint.partition("per line: ")[2].partition("; ")[0])
     assert [turn["role"] for turn in row["turns"]] == ["user", "assistant"]
     ((severity, _, _),) = said_of(replace(known, starting=frozenset({"other"})), data="data")
     assert severity == "warning", "another stage is about to run"
@@ -421,7 +421,7 @@ def test_a_place_in_use_has_a_way_out():
     known = DiskFacts(existing=frozenset({"out"}))
     stages = {"a": lora(adapter_path="out")}
     (found,) = problems(compiled(text(stages)), load.catalog(), known)
-    hint = "delete or move it, or leave adapter_path out: each run then has its own place"
+    hint = "delete or move it, or remove adapter_path: each run then uses its own folder"
     assert (found.rule, found.hint) == ("adapter-path-in-use", hint)
 
 
@@ -439,7 +439,7 @@ def test_the_rows_of_a_mix_are_counted():
 
 def test_one_row_is_one_row():
     said = messages(one(batch_size=2), rows(train=1, valid=2))
-    assert said == ["train has 1 row and a batch 2: mlx-lm would stop at once"]
+    assert said == ["train has 1 row and a batch size of 2: mlx-lm would fail at once"]
     (found,) = problems(compiled(text(one(batch_size=2))), load.catalog(), rows(train=9, valid=2))
     assert found.hint.endswith("or add 1 row")
 

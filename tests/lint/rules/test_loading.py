@@ -35,17 +35,17 @@ CONFIGS = {
     "more layers": (config(num_layers=99), ""),
     "strange base": (config(model=[], seed="x", data=5), ""),
     "lora_layers": (config(num_layers=GONE, lora_layers=2), "lora_layers"),
-    "no num_layers": (config(num_layers=GONE), "there is no num_layers"),
+    "no num_layers": (config(num_layers=GONE), "num_layers is missing"),
     "null num_layers": (config(num_layers=None), "num_layers is null"),
     "num_layers text": (config(num_layers="2"), "num_layers is text"),
     "num_layers float": (config(num_layers=2.0), "num_layers is 2.0"),
     "fewer layers": (config(num_layers=1), "2 layers in its weights and 1"),
-    "no lora_parameters": (config(lora_parameters=GONE), "there is no lora_parameters"),
+    "no lora_parameters": (config(lora_parameters=GONE), "lora_parameters is missing"),
     "null lora_parameters": (config(lora_parameters=None), "lora_parameters is null"),
     "lora_parameters list": (config(lora_parameters=["scale"]), "lora_parameters is a list"),
     "lora_parameters text": (config(lora_parameters="scale"), "lora_parameters is text"),
-    "no rank": (shaped(rank=GONE), "there is no rank"),
-    "r": (shaped(rank=GONE, r=4), "there is no rank: r is not read"),
+    "no rank": (shaped(rank=GONE), "rank is missing"),
+    "r": (shaped(rank=GONE, r=4), "rank is missing: r is not read"),
     "rank text": (shaped(rank="4"), "rank is text"),
     "rank float": (shaped(rank=4.0), "rank is 4.0"),
     "rank Infinity": (shaped(rank=float("inf")), "rank is .inf"),
@@ -53,13 +53,13 @@ CONFIGS = {
     "rank below 0": (shaped(rank=-4), "rank is -4"),
     "rank 0": (shaped(rank=0), "rank is 0"),
     "another rank": (shaped(rank=8), "rank 4 in its weights and 8"),
-    "no scale": (shaped(scale=GONE), "there is no scale"),
+    "no scale": (shaped(scale=GONE), "scale is missing"),
     "alpha": (shaped(scale=GONE, alpha=8), "alpha is not read"),
     "scale text": (shaped(scale="2.0"), "scale is text"),
     "scale null": (shaped(scale=None), "scale is null"),
     "scale list": (shaped(scale=[2.0]), "scale is a list"),
     "scale true": (shaped(scale=True), ""),
-    "no dropout": (shaped(dropout=GONE), "there is no dropout"),
+    "no dropout": (shaped(dropout=GONE), "dropout is missing"),
     "dropout text": (shaped(dropout="0"), "dropout is text"),
     "dropout 1": (shaped(dropout=1), "dropout is 1, not from 0 to below 1"),
     "dropout null": (shaped(dropout=None), "dropout is null"),
@@ -71,7 +71,7 @@ CONFIGS = {
     "keys text": (shaped(keys="self_attn.q_proj"), "keys is text"),
     "keys number": (shaped(keys=3), "keys is 3"),
     "PEFT": ({"peft_type": "LORA", "r": 4, "lora_alpha": 8}, "PEFT"),
-    "nothing": ({}, "there is no num_layers"),
+    "nothing": ({}, "num_layers is missing"),
     "dora": (config(fine_tune_type="dora"), "the type lora in its weights and dora"),
     "full": (config(fine_tune_type="full"), "the type lora in its weights and full"),
 }
@@ -79,7 +79,7 @@ RAW = {
     "cut off": (b'{"num_layers": 2,', "it is not JSON: "),
     "byte order mark": (b"\xef\xbb\xbf" + json.dumps(WHOLE).encode(), "byte order mark"),
     "empty": (b"", "it is empty"),
-    "list": (b"[]", "it holds a list, not an object"),
+    "list": (b"[]", "it contains a list, not an object"),
     "not UTF-8": (b'{"a": "\xff"}', "not UTF-8"),
     "deep": (b"[" * 100_000, "nested too deep"),
     "digits": (b'{"num_layers": ' + b"9" * 5000 + b"}", "more digits"),
@@ -132,8 +132,8 @@ def test_a_stage_that_reads_such_an_adapter_does_not_pass(name, tmp_path, monkey
     ("data", "why"),
     [
         (b"", "adapters.safetensors cannot be read: it is empty"),
-        (b"\x08" + bytes(7) + b"{}      ", "adapters.safetensors holds no tensor"),
-        (b"PK\x03\x04" + bytes(60), "adapters.safetensors cannot be read: it is no safetensors"),
+        (b"\x08" + bytes(7) + b"{}      ", "adapters.safetensors contains no tensors"),
+        (b"PK\x03\x04" + bytes(60), "adapters.safetensors cannot be read: it is not a safetensors"),
     ],
 )
 def test_what_is_wrong_with_the_weights_is_told_of_the_folder_and_of_the_file(tmp_path, data, why):
@@ -145,7 +145,7 @@ def test_what_is_wrong_with_the_weights_is_told_of_the_folder_and_of_the_file(tm
 def test_weights_that_are_cut_off_are_told(tmp_path):
     file = write(tmp_path / "a", WHOLE) / "adapters.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    assert "it is cut off: " in read_adapter(str(tmp_path / "a")).unloadable
+    assert "it is truncated: " in read_adapter(str(tmp_path / "a")).unloadable
 
 
 def test_what_is_not_there_is_named(tmp_path):
@@ -162,9 +162,9 @@ def test_what_is_not_there_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (shaped(scale=GONE), "there is no scale"),
+        (shaped(scale=GONE), "scale is missing"),
         (shaped(scale="2"), "scale is text"),
-        (config(lora_parameters=GONE), "there is no scale"),
+        (config(lora_parameters=GONE), "scale is missing"),
         (b"{", "it is not JSON"),
         (b"\xef\xbb\xbf{}", "byte order mark"),
     ],

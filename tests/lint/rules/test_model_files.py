@@ -122,7 +122,7 @@ def test_a_file_of_a_model_is_no_model(model):
     known = look(compiled(text(stages)).plan)
     seen = known.models["base/model.safetensors"]
     assert (seen.unloadable, seen.way_out) == (
-        "it is a file, and mlx-lm reads a folder",
+        "it is a file, but mlx-lm reads a folder",
         "say base",
     )
     assert "model-not-loadable" in found(text(stages), known)

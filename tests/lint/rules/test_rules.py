@@ -109,7 +109,7 @@ def test_a_finding_about_what_a_base_made_of_the_recipes_own_var_stands_at_that_
     (problem,) = problems(result, schemas.catalog())
     assert (str(problem.mark), problem.rule) == ("top.yaml:3:14", "warmup-longer-than-training")
     assert [(str(mark), said) for mark, said in problem.notes] == [
-        ("base.yaml:2:110", "lr_schedule.warmup is made here")
+        ("base.yaml:2:110", "lr_schedule.warmup is set here")
     ]
 
 
