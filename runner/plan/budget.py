@@ -47,13 +47,13 @@ def iterations(
         return None, no_training(budget.epochs)
     rows, rule, result = data.rows, "budget-not-exact", None
     if budget.iters is not None:
-        why = f"'iters' is said, too, at {budget.iters.mark}"
+        why = f"'iters' is also set, at {budget.iters.mark}"
         hint = "set only one of them; if iters is inherited, !reset it"
     elif rows is None:
         rule = "budget-no-rows"
         why = "the length of an epoch is unknown: the rows of this stage's data are not known here"
         if data.absent:
-            why = f"there is no folder '{data.data}' here, and an epoch is so many rows"
+            why = f"the length of an epoch is unknown: there is no folder '{data.data}' here"
         hint = "set iters, or name a folder on this disk"
     elif rows < batch:
         why = f"{plural(rows, 'row')} do not fill a batch of {batch}: an epoch has no iteration"

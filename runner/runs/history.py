@@ -23,7 +23,7 @@ from runner.system import files as disk
 from runner.system import machine, printer, reader
 
 LATEST, IGNORE = "latest", ".gitignore"
-BEGIN = "omit --resume to start a new run"
+BEGIN = "remove --resume to start a new run"
 _HEX = pattern("[0-9a-f]{4}")
 _STAMP = len("20261123T214807Z")
 

@@ -147,7 +147,7 @@ def json_object(data: bytes) -> Json:
         raise NotJsonError("it is empty")
     if data.startswith(b"\xef\xbb\xbf"):
         raise NotJsonError(
-            "it begins with a byte order mark, which is not JSON: save it without one one one"
+            "it begins with a byte order mark, which is not JSON: save it without one"
         )
     try:
         value = json.loads(data.decode("utf-8"))

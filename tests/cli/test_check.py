@@ -273,7 +273,7 @@ def test_what_an_earlier_run_has_left_is_no_error_of_a_recipe():
     done = call("r.yaml")
     assert done.return_value == 0, done.output
     assert (
-        "warning: 'out' is there already: mlx_lm.convert would stop [model-folder-in-use]"
+        "warning: 'out' already exists: mlx_lm.convert would fail [model-folder-in-use]"
         in done.stdout
     )
     hint = "delete or move it, or remove mlx_path: each run then uses its own folder"

@@ -151,4 +151,4 @@ def test_the_forecast_says_what_is_compared_and_how_often_is_looked():
     result = compiled("keep: best", "watch: {retention: {data: one, every: 500}}")
     said = [str(one) for one in findings.forecasts(result) if one.stage == "second"]
     assert "12 checkpoints (the best is kept)" in said[0]
-    assert "4 looks at what is watched" in said[0]
+    assert "4 retention checks" in said[0]

@@ -147,12 +147,12 @@ def test_a_recipe_has_the_size_that_its_parser_takes():
     ("data", "why"),
     [
         (b"", "it is empty"),
-        (b"abc", "cut off after 3 bytes"),
-        (struct.pack("<Q", 0), "no safetensors file"),
-        (struct.pack("<Q", 2**63), "no safetensors file"),
-        (struct.pack("<Q", 50) + b"{}", "cut off: 10 B of 58 B"),
+        (b"abc", "truncated after 3 bytes"),
+        (struct.pack("<Q", 0), "not a safetensors file"),
+        (struct.pack("<Q", 2**63), "not a safetensors file"),
+        (struct.pack("<Q", 50) + b"{}", "truncated: 10 B of 58 B"),
         (struct.pack("<Q", 2) + b"[]", "its header cannot be read: it contains a list"),
-        (struct.pack("<Q", 7) + b'{"a":1}', "the entry 'a' of its header is no tensor"),
+        (struct.pack("<Q", 7) + b'{"a":1}', "the entry 'a' of its header is not a tensor"),
     ],
 )
 def test_a_safetensors_file_that_is_none_is_told_exactly(tmp_path, data, why):
@@ -165,7 +165,7 @@ def test_a_header_of_zeros_is_refused_before_it_is_read(tmp_path):
     with (tmp_path / "x").open("wb") as file:
         file.write(struct.pack("<Q", 1 << 30))
         file.truncate(3 << 30)
-    with pytest.raises(safetensors.HeaderError, match=r"1.07 GB, and 16.8 MB are looked at"):
+    with pytest.raises(safetensors.HeaderError, match=r"1.07 GB, and the limit is 16.8 MB"):
         safetensors.header(tmp_path / "x")
 
 

@@ -126,7 +126,7 @@ def name_not_there(view: View) -> Iterator[Finding]:
             message = f"there is no folder '{path}' here; mlx-lm would look for it on the hub"
             stops = rows and kind == "data" and view.stage.name in view.facts.starting
             if offline:
-                message = f"'{path}' does not exist here, neither a folder nor a file of rows"
+                message = f"there is no folder and no file of rows '{path}' here"
             yield Finding(
                 parameter=one.parameter, message=message, hint=_way_out(view, kind), stops=stops
             )
@@ -186,7 +186,7 @@ def model_folder_in_use(view: View) -> Iterator[Finding]:
         parameter = view.tool.outputs["model"].param or "model"
         then = "old weights could be loaded with the new ones"
         if view.tool.outputs["model"].new:
-            then = f"{view.tool.name} would stop"
+            then = f"{view.tool.name} would fail"
         message = f"'{output}' already exists: {then}"
         stops = view.stage.name in view.facts.starting
         yield Finding(parameter=parameter, message=message, hint=_free_hint(parameter), stops=stops)
@@ -198,10 +198,7 @@ def _free_hint(parameter: str) -> str:
 
 def _way_out(view: View, kind: str) -> str:
     """Return what to do about a path that is not there: where it is looked for, what goes there."""
-    where = (
-        "paths are relative to the working directory; {{ recipe.dir }} is the recipe's folder "
-        "folder folder"
-    )
+    where = "paths are relative to the working directory; {{ recipe.dir }} is the recipe's folder"
     if kind == "model":
         return f"on the hub a model is OWNER/NAME, such as {_MODEL}; {where}"
     if kind != "data" or not view.tool.reads_rows:

@@ -133,8 +133,7 @@ def continue_inside_an_update(view: View) -> Iterator[Finding]:
 
 @rule("error")
 def continue_without_checkpoint(view: View) -> Iterator[Finding]:
-    """Continue in a training that saves nothing before its end: it could only restart from the "
-    "beginning.
+    """Continue in a training that saves nothing before its end: it could only start over.
 
     Set a smaller ``save_every``.
     """

@@ -413,7 +413,7 @@ def test_what_a_stage_makes_need_not_be_there():
 def test_convert_refuses_a_folder_that_is_there():
     known = DiskFacts(existing=frozenset({"out"}))
     assert messages({"q": convert(mlx_path="out")}, known) == [
-        "'out' is there already: mlx_lm.convert would stop"
+        "'out' already exists: mlx_lm.convert would fail"
     ]
 
 

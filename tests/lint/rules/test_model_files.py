@@ -91,7 +91,7 @@ def test_a_configuration_is_held_to_what_mlx_lm_takes(name, model):
     [
         (lambda m: (m / "config.json").unlink(), "it has no config.json"),
         (lambda m: (m / "model.safetensors").unlink(), "it has no weights"),
-        (lambda m: (m / "model.safetensors").write_bytes(b"x" * 99), "no safetensors file"),
+        (lambda m: (m / "model.safetensors").write_bytes(b"x" * 99), "not a safetensors file"),
         (
             lambda m: (m / "model.safetensors").write_bytes(
                 (m / "model.safetensors").read_bytes()[:-9]
