@@ -35,6 +35,8 @@ _TYPES: Mapping[str, type] = {
     "array": list,
 }
 
+_SCALARS = {str, int, float, bool, type(None)}
+
 
 class _UnsureError(Exception):
     """Only jsonschema knows."""
@@ -191,16 +193,22 @@ def _required(_: Soundness, names: Sequence[str], __: Any) -> Check:
 
 def _properties(those: Soundness, children: Mapping[str, Any], _: Any) -> Check:
     compiled: dict[str, Check] = {}  # of a large schema a recipe names a few
+    sound: set[tuple[str, type, Any]] = set()  # stages mostly say the same
 
     def check(value: Any) -> bool:
         if type(value) is dict:
             for name, child in value.items():
+                mark = (name, type(child), child) if type(child) in _SCALARS else None
+                if mark in sound:
+                    continue
                 inside = compiled.get(name)
                 if inside is None:
                     inside = those.check(children[name]) if name in children else _known
                     compiled[name] = inside
                 if not inside(child):
                     return False
+                if mark is not None:
+                    sound.add(mark)
         return True
 
     return check

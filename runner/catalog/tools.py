@@ -56,7 +56,10 @@ class Parameter(Struct, frozen=True, kw_only=True):
     def input_kind(self, params: Mapping[str, Any]) -> str | None:
         """Return what the parameter reads ("model", "data", "adapter", "file", …), if it reads."""
         source = self.schema.get("x-input")
-        return source["kind"] if source and applies(source, params) else None
+        if not source or ("when" in source and not applies(source, params)):
+            return None
+        kind: str = source["kind"]
+        return kind
 
     def paths(self, params: Mapping[str, Any]) -> Iterator[str]:
         """Yield the paths it names, of a list each, of an object that under the key ``at``."""

@@ -209,6 +209,7 @@ def replays(tool: Tool | None) -> bool:
     return output is not None and output.replay is not None
 
 
+@lru_cache(maxsize=8)  # many rules ask it of one stage
 def data_parameter(view: View) -> str | None:
     """Return the parameter that names the folder of a stage's rows, None where none does."""
     if dataset_of(view.stage, view.tool):

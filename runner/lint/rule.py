@@ -6,7 +6,7 @@ through the plan for them, `pages` writes them down.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Literal
 
@@ -42,7 +42,7 @@ FAMILIES = (
 )
 
 
-class View(Struct, frozen=True, kw_only=True, eq=False):
+class View(Struct, frozen=True, kw_only=True, eq=False, dict=True):
     """What a rule sees: a stage, its tool, what the recipe says of it, the plan, the files.
 
     `catalog` has the tools of the other stages.
@@ -64,12 +64,12 @@ class View(Struct, frozen=True, kw_only=True, eq=False):
         """The stage's parameters, every one."""
         return self.stage.params
 
-    @property
+    @cached_property
     def trains(self) -> bool:
         """Whether this stage is a training."""
         return self.tool.is_training(self.params)
 
-    @property
+    @cached_property
     def training(self) -> Training | None:
         """The numbers of this stage's training; None where it does not train."""
         return training(self.stage, self.tool)
