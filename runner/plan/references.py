@@ -11,21 +11,13 @@ from msgspec import Struct, field
 
 from runner.plan.inheritance import Budget, Draft
 from runner.plan.scope import Use
-from runner.recipe.node import Node
+from runner.recipe.node import MISSING, Node
 from runner.recipe.template import render
 from runner.recipe.template.expressions import names
 from runner.recipe.template.sandbox import TemplateError
 
 PARAMS = "params"
-
-
-class _Known(Struct, frozen=True, kw_only=True, eq=False):
-    """A node that was looked at: kept itself, too, so that no other one gets its id."""
-
-    node: Node
-    made_of: tuple[str | Budget, ...]
-    value: Any
-    whole: bool
+MadeOf = tuple[str | Budget, ...]
 
 
 class References:
@@ -33,29 +25,39 @@ class References:
 
     def __init__(self, variables: Mapping[str, Node], drafts: Mapping[str, Draft]) -> None:
         self.variables, self.drafts = variables, drafts
-        self._known: dict[int, _Known] = {}
+        self._made_of: dict[int, tuple[Node, MadeOf]] = {}
+        self._plain: dict[int, tuple[Node, Any, bool]] = {}
 
-    def made_of(self, node: Node) -> tuple[str | Budget, ...]:
+    def made_of(self, node: Node) -> MadeOf:
         """Return the templates and the budget in a node, nothing for one that is as it is written.
 
         Of a node that many stages inherit they are found once.
         """
-        return (self._known.get(id(node)) or self._look(node)).made_of
+        value = node.value
+        if isinstance(value, str):
+            return (value,) if "{" in value and render.is_template(value) else ()
+        if isinstance(value, Budget):
+            return (value,)
+        if not isinstance(value, dict | list):
+            return ()
+        known = self._made_of.get(id(node))
+        if known is None:  # the node is kept, too, so that no other one gets its id
+            children = value.values() if isinstance(value, dict) else value
+            parts = tuple(part for child in children for part in self.made_of(child))
+            known = self._made_of[id(node)] = (node, parts)
+        return known[1]
 
     def plain(self, node: Node) -> tuple[Any, bool]:
         """Return the value of a node that is as it is written, and whether all of it could be read.
 
         It is one value for all who inherit it.
         """
-        known = self._known.get(id(node)) or self._look(node)
-        return known.value, known.whole
-
-    def _look(self, node: Node) -> "_Known":
-        parts = tuple(_made_of(node))
-        value = None if parts else node.plain()
-        known = _Known(node=node, made_of=parts, value=value, whole=not node.unreadable())
-        self._known[id(node)] = known
-        return known
+        if not isinstance(node.value, dict | list):
+            return node.value, node.value is not MISSING
+        known = self._plain.get(id(node))
+        if known is None:
+            known = self._plain[id(node)] = (node, node.plain(), not node.unreadable())
+        return known[1:]
 
     def source(self, use: Use) -> tuple[Node | None, str]:
         """Return the node that says a named value, None for none, and the stage it belongs to."""
@@ -210,21 +212,6 @@ def in_order(roots: Iterable[Use], behind: Callable[[Use], Iterator[Use]]) -> Or
                     _Visit(use=following, depth=here.depth + 1, references=behind(following))
                 )
     return Order(values=order, ends=ends, above=above)
-
-
-def _made_of(node: Node) -> Iterator[str | Budget]:
-    waiting = [node.value]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            if "{" in value and render.is_template(value):
-                yield value
-        elif isinstance(value, dict):
-            waiting += [child.value for child in value.values()][::-1]
-        elif isinstance(value, list):
-            waiting += [child.value for child in value][::-1]
-        elif isinstance(value, Budget):
-            yield value
 
 
 def _reads(text: str) -> Iterable[Use]:

@@ -105,6 +105,7 @@ class Resolver:
         self.values: dict[Use, Filled] = {}
         self._rows = rows
         self._references = References(recipe.section("vars"), drafts)
+        self._made: dict[tuple[str, str], bool] = {}
         self._texts: dict[tuple[str, str], Filled] = {}
         self._spent = False
         self._stage = ""
@@ -142,7 +143,10 @@ class Resolver:
     def fill(self, node: Node, stage: str) -> Filled:
         """Return a node with its templates filled in for a stage."""
         with self._filling(stage) as filled:
-            filled.value = self._fill(node)
+            if isinstance(node.value, dict):  # of what is in it much is shared, of itself nothing
+                filled.value = {key: self._fill(child) for key, child in node.value.items()}
+            else:
+                filled.value = self._fill(node)
         return filled
 
     def read(self, words: Use, stage: str) -> Filled:
@@ -374,12 +378,17 @@ class Resolver:
     def _makes(self, draft: Draft, output: Output) -> bool:
         if draft.tool is None or not output.when:
             return draft.tool is not None
-        values = {name: self.parameter(draft.name, name) for name in output.when}
-        if any(
-            type(values[name]) is not type(condition) for name, condition in output.when.items()
-        ):
-            raise ToldError  # a value of the wrong type says neither yes nor no
-        return applies({"when": output.when}, values)
+        self._note([("stages", draft.name, "params", name) for name in output.when])
+        known = self._made.get((draft.name, output.name))
+        if known is None:
+            values = {name: self.parameter(draft.name, name) for name in output.when}
+            if any(
+                type(values[name]) is not type(condition) for name, condition in output.when.items()
+            ):
+                raise ToldError  # a value of the wrong type says neither yes nor no
+            known = applies({"when": output.when}, values)
+            self._made[draft.name, output.name] = known
+        return known
 
     @contextmanager
     def _filling(self, stage: str) -> Iterator[Filled]:

@@ -114,8 +114,8 @@ def _options(draft: Draft, words: Words) -> tuple[Json, list[Filled]]:
     filled = []
     for key, child in draft.node.value.items() if isinstance(draft.node.value, dict) else ():
         if key in _WRITTEN_OUT:
-            plain = child.plain()
-            own[key] = {} if key == "params" and isinstance(plain, dict) else plain
+            params = key == "params" and isinstance(child.value, dict)
+            own[key] = {} if params else child.plain()
         else:
             one = words.resolver.fill(child, draft.name)
             own[key] = one.value

@@ -62,8 +62,9 @@ def _numbers(schema: Json, value: Any, path: Path) -> Iterator[_Number]:
     if isinstance(value, Mapping):
         parts = [*schema.get("properties", {}).items(), *branches(schema, value)]
         for name, part in parts:
-            if name in value:
-                yield from _numbers(part, value[name], (*path, name))
+            child = value.get(name)
+            if isinstance(child, int | float | list | tuple | Mapping):
+                yield from _numbers(part, child, (*path, name))
     elif isinstance(value, list | tuple):
         for at, (part, child) in enumerate(zip(schema.get("prefixItems", ()), value, strict=False)):
             yield from _numbers(part, child, (*path, at))
