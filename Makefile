@@ -7,7 +7,7 @@ SECONDS ?= 1800
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast coverage faults fuzz check bench schema sync-mlx test-versions golden clean
+.PHONY: help demo test fast coverage architectures faults fuzz check bench schema sync-mlx test-versions golden clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes
 
 bench: $(VENV)/.installed  ## measure beside the peers, and write docs/benchmarks.md (ONLY=cold: one group)
 	$(BIN)/python -m benchmarks $(ONLY)
+
+architectures: $(VENV)/.installed  ## make, train, fuse and generate with a tiny model of every architecture of mlx-lm (5 minutes)
+	$(BIN)/python -m benchmarks.architectures sweep
 
 faults: $(VENV)/.installed  ## strike a run at every one of its writes, in every way, and go on (an hour; FAULTS=64: at so many)
 	$(BIN)/python -m pytest tests/faults --faults=$(FAULTS) -n auto

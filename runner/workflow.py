@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from runner.base.errors import InvalidRecipeError, RecipeError
-from runner.base.problems import NOTE, Problem, answering, listing, sort_problems, suggest
+from runner.base.problems import NOTE, Mark, Problem, answering, listing, sort_problems, suggest
 from runner.base.secrets import Mask
 from runner.catalog import load as schemas
 from runner.catalog import project
@@ -17,12 +17,13 @@ from runner.lint import findings, rule
 from runner.lint.findings import Findings
 from runner.plan import compile as compiling
 from runner.plan import reach
+from runner.plan import smoke as smoke_plan
 from runner.plan.budget import Counted
 from runner.plan.compile import Compilation
 from runner.plan.leaks import leaks, mask_problems
 from runner.plan.model import Plan
 from runner.plan.order import gap
-from runner.plan.smoke import MODEL_STAGE, shrink
+from runner.plan.stand_ins import NoStandInError
 from runner.recipe import load as recipes
 from runner.recipe.load import Overrides, Recipe
 from runner.system import files as disk
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from runner.runs.job import Job
     from runner.runs.listener import Reporter
     from runner.runs.result import Result
+
+
+LEFT_OUT = "a smoke run leaves out stages that download or upload"
 
 
 class RecipeFiles(Protocol):
@@ -165,11 +169,42 @@ def _mask(environ: Mapping[str, str] | None) -> Mask:
     return hub.mask() if environ is None else Mask(hub.secrets(environ))
 
 
-def plan(result: Compilation, recipe: Recipe, *, smoke: bool = False) -> Plan:
+def plan(result: Compilation, recipe: Recipe, *, smoke: bool = False, alone: bool = False) -> Plan:
     """Return the plan of a compiled recipe. Raises InvalidRecipeError."""
     if result.plan is None:
         raise InvalidRecipeError(result.problems, recipe.sources)
-    return shrink(result.plan, schemas.catalog(result.plan.tools)) if smoke else result.plan
+    try:
+        return shrink(result.plan, alone=alone) if smoke else result.plan
+    except NoStandInError as error:
+        mark = _said(result, error.stage, ("params", *error.path))
+        problem = Problem(mark=mark, message=str(error), rule="smoke", hint=error.hint)
+        raise InvalidRecipeError([problem], recipe.sources) from error
+
+
+def shrink(whole: Plan, *, alone: bool = False) -> Plan:
+    """Return a plan at toy scale, with models like those on this disk; `alone` looks at no model.
+
+    Raises NoStandInError where no tiny model fits it.
+    """
+    from runner.lint import read_facts  # most plans are real
+
+    catalog = schemas.catalog(whole.tools)
+    names = () if alone else smoke_plan.models(whole, catalog)
+    cache = read_facts.hub_cache(dict(os.environ))
+    configs = {name: config for name in names if (config := read_facts.config(name, cache))}
+    return smoke_plan.shrink(whole, catalog, schemas.architectures(), configs)
+
+
+def _said(result: Compilation, stage: str, path: Sequence[str]) -> Mark:
+    """Return where a recipe says a value of a stage, or what it lies in."""
+    draft = result.resolver.drafts[stage]
+    node = draft.node
+    for step in path:
+        inner = node.get(step) if isinstance(node.value, dict) else None
+        if inner is None:
+            break
+        node = inner
+    return node.mark
 
 
 def select(
@@ -179,14 +214,18 @@ def select(
     names = [stage.name for stage in whole.stages]
     for name in (*only, *filter(None, (first, last))):
         if name not in names:
-            hint = suggest(name, names, f"there are: {listing(names)}")
-            raise RecipeError(f"the recipe has no stage '{name}'", hint)
+            left = f"; {LEFT_OUT}" if whole.smoke else ""
+            hint = suggest(name, names, f"there are: {listing(names)}{left}")
+            what = "smoke run" if whole.smoke else "recipe"
+            raise RecipeError(f"the {what} has no stage '{name}'", hint)
     start = names.index(first) if first else 0
     stop = names.index(last) + 1 if last else len(names)
     selection = {name for name in names[start:stop] if not only or name in only}
     if not selection:
-        raise RecipeError("no stages left to run", "check --only, --from and --to")
-    own = {MODEL_STAGE} if whole.smoke else set()  # the runner's own: others cannot do without
+        away = whole.smoke and not whole.stages
+        hint = LEFT_OUT if away else "check --only, --from and --to"
+        raise RecipeError("no stages left to run", hint)
+    own = smoke_plan.own(whole)  # others cannot do without
     return tuple(name for name in names if name in selection | own)
 
 

@@ -8,6 +8,7 @@ if [ -e "$RUN_DIR" ]; then
   exit 1
 fi
 export MLX_DISABLE_COMPILE=1
+export HF_HUB_OFFLINE=1
 if here=$(readlink -f "$(command -v run-recipe)" 2> /dev/null); then
   PATH="$PATH:${here%/*}"
 fi
@@ -16,10 +17,12 @@ if ! hash mlx_lm.convert mlx_lm.fuse mlx_lm.lora run-recipe; then
   exit 1
 fi
 
-# smoke_model: Make the tiny base model of a smoke run.
+# smoke_model: Make the tiny base model of a smoke run: llama, which has the layers of lora_parameters.keys.
 mkdir -p "$RUN_DIR/smoke_model"
 run-recipe model tiny \
   --path="$RUN_DIR/smoke_model/model" \
+  --architecture=llama \
+  --config='{}' \
   --num-layers=2 \
   --hidden-size=64 \
   --intermediate-size=64 \

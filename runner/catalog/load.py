@@ -7,6 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from msgspec import convert
+
+from runner.catalog.architectures import Architectures
 from runner.catalog.tools import LAUNCHER, TRAINER, Catalog
 from runner.system.files import shipped
 
@@ -58,6 +61,14 @@ def _files() -> Mapping[str, Path]:
 def envelope() -> Json:
     """Return the schema of a recipe around its stages."""
     return _json(shipped("schema") / "envelope.json")
+
+
+@cache
+def architectures() -> Architectures:
+    """Return what mlx-lm builds, at toy scale."""
+    written = _json(shipped("schema") / "architectures.json")
+    written["known"] = {name: {"name": name, **one} for name, one in written["known"].items()}
+    return convert(written, Architectures)
 
 
 @cache

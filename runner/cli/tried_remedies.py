@@ -9,11 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from runner import workflow
-from runner.catalog import load
 from runner.lint import findings, preflight
 from runner.plan.compile import Compilation
 from runner.plan.model import Plan, Stage
-from runner.plan.smoke import shrink
 from runner.provenance.origins import Origin, origins
 from runner.runs.remedies import Adjustment, Step, assignment, place
 
@@ -85,7 +83,7 @@ class Trial(Struct, kw_only=True, dict=True):
         problems: list[Problem] = list(result.problems)
         plan = result.plan
         if plan is not None:
-            plan = shrink(plan, load.catalog(plan.tools)) if self.smoke else plan
+            plan = workflow.shrink(plan) if self.smoke else plan
             problems += findings.rule_problems(result, preflight.facts(plan))
         return plan, {(one.rule, one.message) for one in problems if one.severity == "error"}
 

@@ -9,11 +9,9 @@ from msgspec.structs import replace
 from runner import workflow
 from runner.base.errors import InvalidRecipeError, RecipeError
 from runner.base.problems import Problem, listing
-from runner.catalog import load
 from runner.diff.diff import Difference, compare
 from runner.diff.text import Review
 from runner.plan.model import Plan
-from runner.plan.smoke import shrink
 from runner.provenance.causes import Side, side
 from runner.recipe import find
 from runner.recipe import load as recipes
@@ -206,9 +204,7 @@ def compile_side(file: str, place: Place, request: DiffRequest) -> tuple[Side, t
         result = workflow.compile_recipe(recipe, request.overrides.environ, budgets=False)
         places = listing([f"{one.mark.file}:{one.mark.line}" for one in unknown], 3)
         notes = (f"budgets are not turned into iters: rows are not on this disk ({places})",)
-    plan = workflow.plan(result, recipe)
-    if request.smoke:
-        plan = shrink(plan, load.catalog(plan.tools))
+    plan = workflow.plan(result, recipe, smoke=request.smoke)
     return side(result, plan), notes
 
 

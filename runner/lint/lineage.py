@@ -88,9 +88,13 @@ def _first(view: View, path: str) -> ModelFacts:
     """Return what is known of a model that no stage makes of another one."""
     maker = view.maker(path)
     if maker is not None and maker.tool == MODEL_TOOL:
-        layers = maker.params["num_layers"]
+        params = maker.params
         return ModelFacts(
-            path=path, model_type="llama", layers=layers, dtype="float32", chat_template=True
+            path=path,
+            model_type=params["config"].get("model_type", params["architecture"]),
+            layers=params["num_layers"],
+            dtype="float32",
+            chat_template=True,
         )
     if maker is not None and _source(maker, view.tool_of(maker)) is None:
         return ModelFacts(path=path)

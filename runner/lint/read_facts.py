@@ -12,7 +12,7 @@ from runner.catalog.tools import Catalog, Tool
 from runner.lint.facts import Adapter, DataSet, DiskFacts, ModelFacts
 from runner.lint.lineage import data_behind
 from runner.lint.read_adapter import read_adapter
-from runner.lint.read_model import read_model
+from runner.lint.read_model import CONFIG, read_model
 from runner.plan.budget import Counted
 from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage
@@ -87,6 +87,15 @@ def hub_cache(environ: dict[str, str]) -> Path:
 def folder_of(model: str, hub: Path | None) -> Path | None:
     """Return the folder of a model on this disk, or in the hub's cache; None for neither."""
     return Path(model) if _there(model) else _cache_folder(model, hub)
+
+
+def config(model: str, hub: Path | None) -> Json | None:
+    """Return the config.json of a model on this disk or in the hub's cache, None without one."""
+    folder = folder_of(model, hub)
+    try:
+        return reader.read_object(folder / CONFIG, reader.CONFIG) if folder else None
+    except (OSError, reader.NotJsonError):
+        return None
 
 
 def reads(stage: Stage, catalog: Catalog, *, inside: bool = False) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A plan in, the same plan at toy scale out: a tiny base model, counts of iterations shrunk.
+"""A plan in, the same plan at toy scale out: tiny models, counts of iterations shrunk.
 
 All counts measured in iterations shrink by one factor, so that warm-up, schedule, checkpoints and
 validations keep their proportions and no rule is broken by smoke alone; a validation or a test
@@ -14,48 +14,120 @@ from typing import Any
 from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR, normal
+from runner.catalog.architectures import Architectures
 from runner.catalog.tools import Catalog, Parameter, Tool, applies, branches, complete, resolve
+from runner.plan import stand_ins
 from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage
 from runner.plan.staging import relocate_path
+from runner.plan.stand_ins import NoStandInError, StandIn
 from runner.plan.training import training
 
 Json = dict[str, Any]
 MAX_ITERATIONS = 12
 MODEL_STAGE = "smoke_model"
 MODEL_TOOL = "model.tiny"
-# The CPU build compiles each kernel it first meets with the system's compiler: 22 s instead of 4.
-ENV = {"MLX_DISABLE_COMPILE": "1"}
+ENV = {
+    # The CPU build compiles each kernel it first meets with the system's compiler: 22 s, not 4.
+    "MLX_DISABLE_COMPILE": "1",
+    # What is not on this disk fails at once, and nobody is asked for it.
+    "HF_HUB_OFFLINE": "1",
+}
 
 
-def shrink(plan: Plan, catalog: Catalog) -> Plan:
-    """Return the smoke plan: a stage that makes the tiny model, and every stage at toy scale."""
-    maker = catalog.get(MODEL_TOOL)
-    if maker is None:
-        raise KeyError(MODEL_TOOL)
-    plan = _inside(_without_uploads(plan, catalog), catalog)
+def shrink(plan: Plan, catalog: Catalog, kinds: Architectures, configs: Mapping[str, Json]) -> Plan:
+    """Return the smoke plan: stages that make the tiny models, and every stage at toy scale.
+
+    `configs` are the configurations that are known of models, by the names that `models` gives.
+    Raises NoStandInError where no tiny model fits the recipe.
+    """
+    places = stand_ins.downloads(plan, catalog)
+    plan = _inside(_without_network(plan, catalog), catalog)
+    _require_made(plan, catalog, places)
     factor = _factor(plan, catalog)
-    model = f"{RUN_DIR}/{MODEL_STAGE}/model"
-    downloads = tuple(
-        f"{RUN_DIR}/{stage.name}/" for stage in plan.stages if _fetches(stage, catalog)
-    )
+    makers, models = _tiny_models(plan, catalog, kinds, configs, places)
     stages = tuple(
         replace(
-            _shrink_stage(stage, _tool(stage, catalog), factor, model, downloads),
+            _shrink_stage(stage, _tool(stage, catalog), factor, models),
             trainer=_small(catalog.trainer.schema, stage.trainer, factor, catalog.trainer.schema),
         )
         for stage in plan.stages
     )
-    if any(MODEL_STAGE in stage.after for stage in stages):
-        depth = max((stage.params.get("num_layers") or 0 for stage in plan.stages), default=0)
-        params = complete(maker.schema, {"path": model, "num_layers": max(2, depth)}, maker.schema)
-        first = Stage(name=MODEL_STAGE, tool=MODEL_TOOL, params=params, outputs={"model": model})
-        stages = (replace(first, description="Make the tiny base model of a smoke run."), *stages)
-    return replace(plan, stages=stages, env={**plan.env, **ENV}, smoke=True)
+    return replace(plan, stages=(*makers, *stages), env={**plan.env, **ENV}, smoke=True)
 
 
-def _without_uploads(plan: Plan, catalog: Catalog) -> Plan:
-    """Return the plan without stages that no smoke run may run: what uploads."""
+def models(plan: Plan, catalog: Catalog) -> set[str]:
+    """Return the names of models whose configurations `shrink` would like to know."""
+    places = stand_ins.downloads(plan, catalog)
+    return {
+        name
+        for family in stand_ins.families(plan, catalog, places)
+        for path in family.models
+        for name in stand_ins.names(path, places)
+    }
+
+
+def own(plan: Plan) -> set[str]:
+    """Return the names of the stages that are a smoke plan's own."""
+    return {one.name for one in plan.stages if plan.smoke and one.name.startswith(MODEL_STAGE)}
+
+
+def _tiny_models(
+    plan: Plan,
+    catalog: Catalog,
+    kinds: Architectures,
+    configs: Mapping[str, Json],
+    places: Mapping[str, tuple[str, str]],
+) -> tuple[tuple[Stage, ...], dict[str, Stage]]:
+    """Return the stages that make tiny models, and which of them makes which model's."""
+    maker = catalog.get(MODEL_TOOL)
+    if maker is None:
+        raise KeyError(MODEL_TOOL)
+    depth = max((stage.params.get("num_layers") or 0 for stage in plan.stages), default=0)
+    made: list[tuple[StandIn, Stage]] = []
+    models: dict[str, Stage] = {}
+    for family in stand_ins.families(plan, catalog, places):
+        chosen = stand_ins.choose(family, places, configs, kinds)
+        same = [stage for one, stage in made if _alike(one, chosen)]
+        if not same:
+            name = f"{MODEL_STAGE}_{len(made) + 1}" if made else MODEL_STAGE
+            path = f"{RUN_DIR}/{name}/model"
+            given = {"path": path, "num_layers": max(2, depth)}
+            given |= {"architecture": chosen.architecture, "config": chosen.config}
+            stage = Stage(
+                name=name,
+                tool=MODEL_TOOL,
+                params=complete(maker.schema, given, maker.schema),
+                outputs={"model": path},
+                description=f"Make the tiny base model of a smoke run: {chosen.architecture}, "
+                f"{chosen.why}.",
+            )
+            made.append((chosen, stage))
+            same = [stage]
+        models |= dict.fromkeys(family.models, same[0])
+    return tuple(stage for _, stage in made), models
+
+
+def _alike(one: StandIn, other: StandIn) -> bool:
+    return (one.architecture, one.config) == (other.architecture, other.config)
+
+
+def _require_made(plan: Plan, catalog: Catalog, places: Mapping[str, tuple[str, str]]) -> None:
+    """Raise NoStandInError where a stage reads, other than a model, what is not downloaded."""
+    for stage in plan.stages:
+        for one in readings(stage, catalog):
+            source = stand_ins.fetched(one.path, places) if RUN_DIR in one.path else None
+            if source and one.kind != "model":
+                name, repository = source
+                why = f"a smoke run downloads nothing, and stage '{stage.name}' reads "
+                why += f"'{one.parameter}' of '{repository}', which '{name}' downloads"
+                hint = f"give '{name}' a local_dir, and download it once: "
+                hint += f"run-recipe {plan.file} --only {name}"
+                raise NoStandInError(why, hint, stage.name, one.parameter.split("."))
+
+
+def _without_network(plan: Plan, catalog: Catalog) -> Plan:
+    """Return the plan without stages that no smoke run may run: what downloads or uploads."""
     skip = {
         s.name for s in plan.stages if _tool(s, catalog).schema["x-tool"].get("smoke") == "skip"
     }
@@ -136,21 +208,15 @@ def _factor(plan: Plan, catalog: Catalog) -> Fraction:
     return max(Fraction(longest, MAX_ITERATIONS), Fraction(1))
 
 
-def _fetches(stage: Stage, catalog: Catalog) -> bool:
-    """Say whether a stage brings from the hub what no stage of the recipe makes."""
-    return any(one.input_kind(stage.params) == "hub" for one in _tool(stage, catalog).inputs)
-
-
-def _shrink_stage(
-    stage: Stage, tool: Tool, factor: Fraction, model: str, downloads: tuple[str, ...]
-) -> Stage:
+def _shrink_stage(stage: Stage, tool: Tool, factor: Fraction, models: Mapping[str, Stage]) -> Stage:
     params: Json = {}
     after = stage.after
     for parameter in tool.parameters.values():
         value = _small(parameter.schema, stage.params[parameter.name], factor, tool.schema)
-        if _outside_model(parameter, stage.params, value, downloads):
-            value = model
-            after = (MODEL_STAGE, *after) if MODEL_STAGE not in after else after
+        maker = _tiny(parameter, stage.params, value, models)
+        if maker is not None:
+            value = maker.outputs["model"]
+            after = (maker.name, *after) if maker.name not in after else after
         params[parameter.name] = value
     smaller, before = replace(stage, params=params, after=after), training(stage, tool)
     one = training(smaller, tool)
@@ -160,13 +226,12 @@ def _shrink_stage(
     return replace(smaller, params={**params, tool.trains.iterations: least})
 
 
-def _outside_model(
-    parameter: Parameter, params: Mapping[str, Any], value: Any, downloads: tuple[str, ...]
-) -> bool:
-    """Say whether a parameter reads a model that no stage makes, or one of the `downloads`."""
-    if parameter.input_kind(params) != "model" or not isinstance(value, str):
-        return False
-    return RUN_DIR not in value or value.startswith(downloads)
+def _tiny(
+    parameter: Parameter, params: Mapping[str, Any], value: Any, models: Mapping[str, Stage]
+) -> Stage | None:
+    """Return the stage that makes the tiny model in the place of one from outside."""
+    reads = parameter.input_kind(params) == "model" and isinstance(value, str)
+    return models.get(value) if reads else None
 
 
 def _scales(schema: Json) -> bool:

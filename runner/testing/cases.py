@@ -171,7 +171,7 @@ def _plan(recipe: str, inputs: Inputs) -> tuple[Compilation, Plan]:
     if compilation is None or reading.recipe is None or reading.problems:
         problems = [*reading.problems, *(compilation.problems if compilation else ())]
         raise InvalidRecipeError(problems, reading.sources)
-    return compilation, workflow.plan(compilation, reading.recipe, smoke=inputs.smoke)
+    return compilation, workflow.plan(compilation, reading.recipe, smoke=inputs.smoke, alone=True)
 
 
 def _load(recipe: str, inputs: Inputs, origin: str = "") -> LoadResult:

@@ -1,4 +1,7 @@
-"""A tiny random model, complete on disk, made without any hub.
+"""A tiny random model of any architecture, complete on disk, made without any hub.
+
+A plain llama is written without importing mlx-lm, which would take as long as all the rest; mlx-lm
+builds any other.
 
 The tokenizer beside this module is a byte-level BPE learned once from prose and source code; every
 newline is a token of its own, so a generation prompt is a prefix of the full text token by token.
@@ -7,6 +10,8 @@ newline is a token of its own, so a generation prompt is a prefix of the full te
 from __future__ import annotations
 
 import argparse
+import copy
+import importlib
 import json
 import math
 import os
@@ -14,17 +19,27 @@ import secrets
 import shutil
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner.base.errors import ToolError
+from runner.base.problems import suggest
+from runner.catalog import load
 from runner.data.refusals import Precheck
 from runner.system import printer, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from runner.catalog.architectures import Architecture
+
 FORMAT = 1
 """Raise it when the same parameters come to mean other files."""
+
+PLAIN = "llama"
+"""The architecture that the sizes are of; the sizes of any other are its own."""
+
+SIZES = {"hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 1}
 
 GROUP = 64
 """The largest quantization group most recipes ask for; every quantized width is a multiple."""
@@ -55,6 +70,8 @@ CHAT_TEMPLATE = (
 def build(
     path: Path,
     *,
+    architecture: str = PLAIN,
+    config: Mapping[str, Any] = MappingProxyType({}),
     num_layers: int = 2,
     hidden_size: int = 64,
     intermediate_size: int = 64,
@@ -63,6 +80,8 @@ def build(
 ) -> None:
     """Write the model into the folder `path`, or keep the one that is already there."""
     record = settle(
+        architecture=architecture,
+        config=dict(config),
         num_layers=num_layers,
         hidden_size=hidden_size,
         intermediate_size=intermediate_size,
@@ -76,20 +95,37 @@ def build(
         _build_beside(target, record)
 
 
-def room(*, path: Path, **parameters: int) -> None:
+def room(*, path: Path, **parameters: Any) -> None:
     """Raise ToolError where the folder to write is there and holds another model, or none."""
     if path.exists():
         _require_same(path.resolve(), settle(**parameters))
 
 
-def settle(**parameters: int) -> dict[str, Any]:
+def settle(**parameters: Any) -> dict[str, Any]:
     """Return the record of a model of these parameters. Raises ToolError where there is none."""
+    _architecture(parameters["architecture"])
+    if not isinstance(parameters["config"], dict):
+        raise ToolError("config is no JSON object", "config")
     for name, why in _problems(parameters):
         raise ToolError(why, name)
     return {"tool": "tiny", "format": FORMAT, **parameters}
 
 
-def _problems(record: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+def _architecture(name: str) -> Architecture:
+    known = load.architectures().known
+    if name not in known:
+        hint = suggest(name, known, "docs/reference/model.tiny.md says which there are")
+        raise ToolError(
+            f"there is no tiny model of the architecture '{name}': {hint}", "architecture"
+        )
+    return known[name]
+
+
+def _problems(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, usual in SIZES.items():
+        if record["architecture"] != PLAIN and record[name] != usual:
+            why = f"{name} is of a {PLAIN}; the sizes of a {record['architecture']} are its own"
+            yield name, f"{why}, and change in config"
     for name in ("num_layers", "hidden_size", "intermediate_size", "num_attention_heads"):
         if record[name] < 1:
             yield name, f"{name} is {record[name]}; it must be at least 1"
@@ -163,13 +199,19 @@ def write_tokenizer(folder: Path) -> dict[str, int]:
 
 def _write(folder: Path, record: Mapping[str, Any]) -> None:
     vocab = write_tokenizer(folder)
+    plain = record["architecture"] == PLAIN and not record["config"]
+    config = _config(record, vocab) if plain else _config_like(record, vocab)
     for name, content in {
-        "config.json": _config(record, vocab),
+        "config.json": config,
         "generation_config.json": _generation_config(vocab),
         RECORD: record,
     }.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    _save_weights(folder / "model.safetensors", record, len(vocab))
+    weights = folder / "model.safetensors"
+    if plain:
+        _save_weights(weights, record, len(vocab))
+    else:
+        _save_built(weights, config, record)
     for file in folder.iterdir():
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -196,6 +238,13 @@ def _config(record: Mapping[str, Any], vocab: Mapping[str, int]) -> dict[str, An
         "tie_word_embeddings": False,
         **_generation_config(vocab),
     }
+
+
+def _config_like(record: Mapping[str, Any], vocab: Mapping[str, int]) -> dict[str, Any]:
+    """Return the configuration of a model that mlx-lm builds."""
+    architecture = _architecture(record["architecture"])
+    whole = architecture.made(record["num_layers"], record["config"])
+    return {"torch_dtype": "float32", **whole, **_generation_config(vocab)}
 
 
 def _generation_config(vocab: Mapping[str, int]) -> dict[str, Any]:
@@ -248,12 +297,32 @@ def _save_weights(file: Path, record: Mapping[str, Any], vocab_size: int) -> Non
         mx.save_safetensors(str(file), weights, metadata={"format": "mlx"})
 
 
+def _save_built(file: Path, config: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Save what mlx-lm's own model file makes of a configuration, as it initializes it.
+
+    It takes its numbers from the random state of this process.
+    """
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
+    module = importlib.import_module(f"mlx_lm.models.{record['architecture']}")
+    mx.random.seed(record["seed"])
+    with mx.stream(mx.cpu):
+        model = module.Model(module.ModelArgs.from_dict(copy.deepcopy(config)))
+        weights = dict(tree_flatten(model.parameters()))
+        mx.save_safetensors(str(file), weights, metadata={"format": "mlx"})
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(
         prog="run-recipe model tiny", description=build.__doc__, allow_abbrev=False
     )
     parser.add_argument("--path", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--architecture", default=PLAIN, help="a model file of mlx-lm")
+    parser.add_argument(
+        "--config", type=json.loads, default={}, help="JSON that is laid over its configuration"
+    )
     parser.add_argument("--num-layers", type=int, default=2)
     parser.add_argument("--hidden-size", type=int, default=64)
     parser.add_argument("--intermediate-size", type=int, default=64)

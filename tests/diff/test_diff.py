@@ -760,10 +760,9 @@ def ran(repository, plan):
 
 def test_a_recipe_is_compared_with_a_smoke_run_at_its_scale_and_that_is_said(repository, diff):
     import runner
-    from runner.catalog import load
-    from runner.plan.smoke import shrink
+    from runner import workflow
 
-    plan = shrink(runner.compile(runner.load("recipes/two.yaml")), load.catalog())
+    plan = workflow.shrink(runner.compile(runner.load("recipes/two.yaml")), alone=True)
     folder = ran(repository, plan)
     note = "note: that run is a smoke run: the recipe is compared with it at toy scale"
     code, out, _ = diff("recipes/two.yaml", folder.name, "--check")

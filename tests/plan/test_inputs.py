@@ -10,7 +10,6 @@ from runner import workflow
 from runner.base.constants import upward
 from runner.catalog import load
 from runner.plan.inputs import no_paths, readings
-from runner.plan.smoke import shrink
 from runner.runs import attempt
 from runner.runs.decide import decide
 from runner.runs.decisions import identities
@@ -101,17 +100,18 @@ def test_a_data_set_of_the_hub_s_library_that_a_stage_makes_is_waited_for(plan_o
 
 def test_a_smoke_run_reads_it_where_it_is_made_then(plan_of):
     plan = plan_of(f"{MIX % 'made'}\n  a: {LORA % ('hf_dataset: {path: made}', '')}")
-    small = shrink(plan, load.catalog())
+    small = workflow.shrink(plan, alone=True)
     assert small.stage("a").params["hf_dataset"]["path"] == small.stage("mix").outputs["data"]
 
 
-def test_a_smoke_run_takes_a_hostfile_from_where_it_is_made_then(plan_of):
+def test_a_smoke_run_downloads_no_hostfile_and_reads_the_one_that_is_there(plan_of):
     get = "get: {tool: hf.download, params: {repo_id: owner/name, local_dir: got}}"
     launch = "launch: {backend: ring, hostfile: got/hosts.json}"
     plan = plan_of(f"{get}\n  a: {LORA % ('data: rows', launch)}")
     assert plan.stage("a").after == ("get",)
-    small = shrink(plan, load.catalog())
-    assert small.stage("a").launch["hostfile"] == f"{small.stage('get').outputs['path']}/hosts.json"
+    small = workflow.shrink(plan, alone=True)
+    assert small.stage("a").launch["hostfile"] == "got/hosts.json"
+    assert small.stage("a").after == ("smoke_model",)
 
 
 def test_the_launcher_is_told_where_in_the_run_the_hostfile_is(plan_of, tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ from runner.catalog import load as schemas
 from runner.command.resolved_recipe import recipe_text
 from runner.command.script import script
 from runner.lint import findings
-from runner.plan.smoke import shrink
 from runner.plan.train_options import line
 from runner.recipe.load import Overrides, load
 from runner.runs.decisions import identities
@@ -79,7 +78,7 @@ def test_what_is_watched_is_an_input_and_changes_the_identity():
 
 
 def test_a_smoke_plan_looks_as_often_as_the_real_one():
-    small = shrink(plan("keep: best", WATCH), schemas.catalog()).stage("second")
+    small = workflow.shrink(plan("keep: best", WATCH), alone=True).stage("second")
     assert small.params["iters"] == 12
     assert small.trainer["watch.retention.every"] == 2
     assert small.trainer["watch.retention.batches"] == 2
