@@ -653,8 +653,8 @@ def test_annotations_name_files_as_the_workspace_has_them(repository, diff, monk
 @pytest.mark.parametrize(
     ("words", "said", "hint"),
     [
-        (["recipes/one.yaml", "mian"], "there is no revision 'mian'", "did you mean 'main'?"),
-        (["recipes/one.yaml", "HEAD~9"], "there is no revision 'HEAD~9'", "there are: main"),
+        (["recipes/one.yaml", "mian"], "no revision 'mian'", "did you mean 'main'?"),
+        (["recipes/one.yaml", "HEAD~9"], "no revision 'HEAD~9'", "there are: main"),
         (
             ["recipes/none.yaml"],
             "cannot read recipes/none.yaml",
@@ -662,7 +662,7 @@ def test_annotations_name_files_as_the_workspace_has_them(repository, diff, monk
         ),
         (["recipes/**.yaml"], "cannot read recipes/**.yaml", "let the shell expand it, without"),
         (["recipes/**.yaml", "HEAD"], "cannot read recipes/**.yaml", "or name the folder"),
-        (["recipes/one.yaml", "20260101T000000Z-abc"], "there is no run", "run a recipe first"),
+        (["recipes/one.yaml", "20260101T000000Z-abc"], "no run '", "run a recipe first"),
     ],
     ids=["branch", "too far back", "recipe", "pattern", "pattern and revision", "run"],
 )
@@ -691,7 +691,7 @@ def test_a_recipe_outside_of_a_repository_can_only_meet_another(tmp_path, diff, 
     code, _, err = diff("alone.yaml")
     assert code == 2
     assert "alone.yaml is not in a git repository" in err
-    assert "name another recipe or a run" in err
+    assert "compare it with another recipe or a run" in err
     assert values(diff("alone.yaml", "other.yaml", "--format", "json")[1]) == {"mix.seed": (3, 4)}
 
 
