@@ -5,7 +5,6 @@ Nothing here raises: a recipe that cannot be read has nothing to complete.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,10 +19,10 @@ from click.shell_completion import (
 from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.errors import Exit, RecipeError
 from runner.base.patterns import pattern
-from runner.system import printer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from runner.plan.compile import Compilation
 
@@ -119,6 +118,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_recipe(path: str) -> bool:
+    from pathlib import Path
+
     from runner.recipe import find
 
     return find.is_recipe(Path(path))
@@ -186,6 +187,8 @@ def ran(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Complet
 
 def _folders(ctx: click.Context) -> "Sequence[Path]":
     """Return the folders of the runs, the newest last; none where they cannot be reached."""
+    from pathlib import Path
+
     from runner.runs import history
 
     try:
@@ -313,5 +316,7 @@ def command(ctx: click.Context, shell: str) -> int:
     kind = get_completion_class(shell)
     if kind is not None:
         script = kind(ctx.find_root().command, {}, "run-recipe", VARIABLE).source()
+        from runner.system import printer
+
         printer.payload(f"{script}\n")
     return Exit.OK

@@ -8,8 +8,7 @@ import click
 
 from runner.base.errors import Exit, RecipeError
 from runner.base.version import __version__
-from runner.cli import NAMES, find, guess, overview
-from runner.system import printer
+from runner.cli import NAMES, find, overview
 
 
 class Verbs(click.Group):
@@ -33,6 +32,8 @@ class Verbs(click.Group):
         """Take a first word that is no verb for a recipe to run. Raises RecipeError."""
         word = args[0]
         if word not in NAMES:
+            from runner.cli import guess  # a completion has nothing to guess
+
             if not guess.is_recipe(word):
                 raise guess.unknown(word)
             args = ["run", *args]
@@ -55,10 +56,13 @@ class Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Let the options of ``run`` stand before the recipe, too. Raises RecipeError."""
-        if "" in args or any(word.endswith("=") for word in args):
-            guess.require_values(args)
-        if args and args[0].startswith("-") and args[0] not in {"-h", "--help", "--version"}:
-            args = guess.in_order(args)
+        if args:
+            from runner.cli import guess
+
+            if "" in args or any(word.endswith("=") for word in args):
+                guess.require_values(args)
+            if args[0].startswith("-") and args[0] not in {"-h", "--help", "--version"}:
+                args = guess.in_order(args)
         return super().parse_args(ctx, args)
 
 
@@ -96,6 +100,8 @@ def _here() -> None:
 
 
 def _refuse(error: click.ClickException) -> None:
+    from runner.system import printer
+
     stream = io.StringIO()
     error.show(file=stream)
     printer.say(stream.getvalue(), end="")

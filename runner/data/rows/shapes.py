@@ -1,7 +1,6 @@
 """The keys of a row -> what it is meant as where mlx-lm reads it otherwise, and the way out."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from shlex import quote
 from typing import Any
 
@@ -188,6 +187,8 @@ def _way_out(row: Mapping[str, Any], features: Features) -> str:
             f"set {name}_feature: {key}" for name, standard, key in pairs if standard != key
         ]
         return f"'{question}' and '{answer}' are prompt and completion: {' and '.join(settings)}"
+    from difflib import get_close_matches
+
     text = _key_for(names, row, TEXTS)
     if text and not question:
         return f"'{text}' looks like '{features.text}': rename it, or set text_feature: {text}"
