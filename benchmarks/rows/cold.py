@@ -43,7 +43,7 @@ def rows() -> Iterator[Row]:
     for flag in ("--help", "--version"):
         ours = Command(f"run-recipe {flag}", [OURS, flag], TOP)
         yield Row(flag, ours, one, (bare,), quick, told, why=imports(ours))
-    env = {"_RUN_RECIPE_COMPLETE": "bash_complete", "COMP_WORDS": "run-recipe s", "COMP_CWORD": "1"}
+    env = {"_RUN_RECIPE_COMPLETE": "bash_complete", "COMP_SO_FAR": "run-recipe s"}
     ours = Command("run-recipe s[TAB]", [OURS], TOP, env)
     yield Row("completion of a word", ours, one, (bare,), quick, told, why=imports(ours))
 

@@ -16,9 +16,8 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.errors import Exit, RecipeError
-from runner.base.patterns import pattern
+from runner.cli import first_word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,10 +54,6 @@ complete -o default -o nosort -F %(complete_func)s %(prog_name)s 2> /dev/null ||
 """
 
 
-# What bash makes something of inside double quotes, and what ends a line of the answer.
-_ACTS = pattern(r"[$`\"\\!\x00-\x1f\x7f]")
-
-
 class Bash(BashComplete):
     """Bash's completion for words with ``=`` and ``:``, which bash takes apart."""
 
@@ -80,7 +75,7 @@ class Bash(BashComplete):
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
         """Return what may stand in the line as it is, also where a quote is open there."""
         items = super().get_completions(args, incomplete)
-        return [item for item in items if not _ACTS.search(str(item.value))]
+        return [item for item in items if not first_word.ACTS.search(str(item.value))]
 
 
 def register() -> None:
@@ -90,45 +85,7 @@ def register() -> None:
 
 def recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Return recipes and folders that begin like a path, and the shipped recipes."""
-    items = []
-    folder, slash, prefix = incomplete.rpartition("/")
-    for entry in _entries(folder + slash):
-        if entry.name.startswith(prefix) and not entry.name.startswith("."):
-            path = f"{folder}{slash}{entry.name}"
-            if _is_folder(entry):
-                items.append(CompletionItem(f"{path}/"))
-            elif entry.name.endswith(SUFFIXES) and _is_recipe(path):
-                items.append(CompletionItem(path))
-    shipped = _builtins() if BUILTIN.startswith(incomplete[: len(BUILTIN)]) else ()
-    return [*items, *(CompletionItem(name) for name in shipped if name.startswith(incomplete))]
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        return sorted(os.scandir(folder or "."), key=lambda entry: entry.name)
-    except (OSError, ValueError):
-        return []
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _is_recipe(path: str) -> bool:
-    from pathlib import Path
-
-    from runner.recipe import find
-
-    return find.is_recipe(Path(path))
-
-
-def _builtins() -> Iterable[str]:
-    from runner.system import files as disk
-
-    return disk.beside(BUILTIN)
+    return [CompletionItem(name) for name in first_word.recipes(incomplete)]
 
 
 def profiles(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

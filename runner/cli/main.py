@@ -23,7 +23,7 @@ def main() -> None:
     _streams()
     sys.excepthook = _surprise
     try:
-        if overview.answers(sys.argv[1:]):
+        if overview.answers(sys.argv[1:]) or _completes():
             sys.exit(Exit.OK)
         from runner.cli import verbs
 
@@ -50,6 +50,15 @@ def main() -> None:
         hint = WAYS_OUT.get(error.errno or 0, "")
         _complain(f"{error.filename or 'the disk'}: {error.strerror or error}", hint)
         sys.exit(Exit.STAGE_FAILED)
+
+
+def _completes() -> bool:
+    """Answer a shell that asks what comes next, where that takes none of the verbs."""
+    if "_RUN_RECIPE_COMPLETE" not in os.environ:
+        return False
+    from runner.cli import first_word
+
+    return first_word.answers(os.environ)
 
 
 def _streams() -> None:

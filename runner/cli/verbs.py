@@ -43,12 +43,11 @@ class Verbs(click.Group):
         """Complete a verb, of which none is imported, or the recipe that ``run`` is for."""
         from click.shell_completion import CompletionItem
 
-        from runner.cli import completion
+        from runner.cli import completion, first_word
 
         items = [
             CompletionItem(name, help=overview.short(NAMES[name], 45))
-            for name in NAMES
-            if name.startswith(incomplete)
+            for name in first_word.verbs(incomplete)
         ]
         options = click.Command.shell_complete(self, ctx, incomplete)
         recipes = completion.recipes(ctx, self.params[0], incomplete) if incomplete else []
