@@ -27,7 +27,7 @@ from runner.runs.decisions import MISSED, Identity
 from runner.runs.job import Advise, plainest
 from runner.runs.journal import Tail, last_lines
 from runner.runs.manifest import Manifest, StageRecord, State
-from runner.runs.next_steps import going_on, rehearsal
+from runner.runs.next_steps import going_on, rehearsal, rehearsal_data
 from runner.runs.outputs import Places
 from runner.runs.process import Child
 from runner.runs.remedies import Adjustment, assignment, remedies, subject
@@ -231,12 +231,11 @@ class Attempt:
             failure = failures.classify(record.exit_code or 0, tail)
         code = Exit.AUDIT if record.exit_code == Exit.AUDIT else Exit.STAGE_FAILED
         changes = self.advise(self.stage, remedies(failure.kind, self.stage, tail))
-        rehearse = failure.smokes and not self.plan.smoke
-        without = f"To try the recipe without the hub: {rehearsal(self.manifest)}"
+        without = self.without_hub() if failure.smokes else ""
         about = bind(subject(failure.kind, self.stage), str(self.folder))
         note = {
             "kind": failure.kind,
-            "guidance": f"{failure.guidance} {about} {without if rehearse else ''}".rstrip(),
+            "guidance": f"{failure.guidance} {about} {without}".rstrip(),
             "changes": [change.as_dict() for change in changes],
             "try": self.command(changes),
             "tail": tail,
@@ -244,6 +243,16 @@ class Attempt:
         }
         outcome = replace(record, state=State.FAILED, failure=note, ended=machine.now())
         return Ending(record=outcome, code=Exit.TIMEOUT if timed_out else code, again=failure.retry)
+
+    def without_hub(self) -> str:
+        """Return how the recipe runs where the hub cannot be asked, "" where it cannot."""
+        if self.plan.smoke:
+            return "A smoke run never asks the hub: it reads what its cache holds."
+        catalog, kinds = load.catalog(self.plan.tools), load.architectures()
+        data = rehearsal_data(self.plan, catalog, kinds)
+        if data is None or not all(files.is_there(Path(path)) for path in data):
+            return ""
+        return f"To try the recipe without the hub: {rehearsal(self.manifest)}"
 
     def command(self, changes: Sequence[Adjustment]) -> str:
         """Return the command that goes on with changes that were tried, "" where none was."""

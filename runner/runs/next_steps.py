@@ -4,7 +4,16 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from runner.base import visible
+from runner.base.constants import RUN_DIR
+from runner.catalog.architectures import Architectures
+from runner.catalog.tools import Catalog
+from runner.plan import smoke
+from runner.plan.inputs import readings
+from runner.plan.model import Plan
+from runner.plan.stand_ins import NoStandInError
 from runner.runs.manifest import Manifest
+
+_DATA = frozenset({"data", "dataset"})
 
 
 def going_on(manifest: Manifest, *more: str) -> str:
@@ -33,3 +42,17 @@ def rehearsal(manifest: Manifest) -> str:
     """Return the command that tries the recipe of a run at toy scale."""
     words = ["run-recipe", manifest.plan.file, "--smoke", *manifest.options]
     return visible.words(words)
+
+
+def rehearsal_data(plan: Plan, catalog: Catalog, kinds: Architectures) -> list[str] | None:
+    """Return the data from outside that a plan reads at toy scale, None where it does not run so.
+
+    What of it is no path on the disk, the hub is asked for.
+    """
+    try:
+        small = smoke.shrink(plan, catalog, kinds, {})
+    except NoStandInError:
+        return None
+    each = (one for stage in small.stages for one in readings(stage, catalog))
+    outside = [one.path for one in each if one.kind in _DATA and RUN_DIR not in one.path]
+    return [path for path in outside if small.maker(path) is None]

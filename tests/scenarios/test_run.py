@@ -415,3 +415,33 @@ def wait_for(condition, seconds=30):
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_smoke_run_of_a_downloaded_model_of_experts_asks_no_hub(project):
+    text = """
+version: 1
+extends: builtin:base/lora
+stages:
+  get: {tool: hf.download, params: {repo_id: owner/experts}}
+  train:
+    tool: mlx_lm.lora
+    params:
+      model: "{{ stages.get.path }}"
+      data: data
+      train: true
+      max_seq_length: 64
+      lora_parameters: {keys: [mlp.switch_mlp.up_proj, self_attn.q_proj]}
+  fuse:
+    tool: mlx_lm.fuse
+    params: {model: "{{ stages.get.path }}", adapter_path: "{{ stages.train.adapter_path }}"}
+  say: {tool: mlx_lm.generate, params: {model: "{{ stages.fuse.model }}", prompt: hi, max_tokens: 4}}
+"""
+    (project / "r.yaml").write_text(text, encoding="utf-8")
+    away = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(project / "none")}
+    done = run("r.yaml", "--smoke", "--from", "train", cwd=project, env=away)
+    why = "qwen3_moe, which has the layers of lora_parameters.keys."
+    assert f"Make the tiny base model of a smoke run: {why}" in done.stderr
+    made = newest(project) / "smoke_model" / "model" / "config.json"
+    assert json.loads(made.read_text(encoding="utf-8"))["model_type"] == "qwen3_moe"
+    assert "[4/4] say: finished" in done.stderr
