@@ -110,6 +110,7 @@ def run(
     resume: "str | Path | None" = None,
     progress: bool = True,
     trust: bool = False,
+    trust_tools: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> "Result":
     """Run a recipe, or some of its stages, in the working directory; return what it came to.
@@ -118,7 +119,8 @@ def run(
     too, as ``compile`` made it, smoke or not: of that the rows are looked at, and no rule can be
     held against a recipe that is not there. `resume` goes on from a run by its folder or id, from
     the one last worked on where it is "". `progress` says on stderr what happens. `trust` gives
-    leave, as --trust does, for what lets others run code here or hear of the run. A stage that
+    leave, as --trust does, for what lets others run code here or hear of the run, `trust_tools`,
+    as --trust-tools, for tools that the recipe brings along. A stage that
     fails is in the Result; raises RecipeError where the run cannot begin.
     """
     from pathlib import Path
@@ -139,4 +141,6 @@ def run(
         names=workflow.select(whole, tuple(stages)),
         resume=None if resume is None else str(resume),
     )
-    return workflow.run(replace(todo, trust=trust), workflow.hearers(progress=progress))
+    return workflow.run(
+        replace(todo, trust=trust, trust_tools=trust_tools), workflow.hearers(progress=progress)
+    )

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
@@ -12,7 +12,7 @@ from runner.base.errors import InvalidRecipeError, RecipeError
 from runner.base.problems import NOTE, Mark, Problem, answering, listing, sort_problems, suggest
 from runner.base.secrets import Mask
 from runner.catalog import load as schemas
-from runner.catalog import project
+from runner.catalog import packaged_tools, project, tool_files
 from runner.lint import findings, rule
 from runner.lint.findings import Findings
 from runner.plan import compile as compiling
@@ -78,11 +78,14 @@ def gather(
     """Read the files of a recipe, to be folded as often as it is looked at."""
     here = project.of(origin or file)
     texts = recipes.gather(file, here.recipes(files.read), files.beside)
+    tools = tool_files.read(
+        texts.tree, here.tools(files.read), schemas.tool_schema(), schemas.catalog().names
+    )
     mask = _mask(environ)
-    sources = {
-        name: mask.text(text) if here.holds(name) else "" for name, text in texts.sources.items()
-    }
-    return replace(texts, sources=sources)
+    every = {**texts.sources, **tools.sources}
+    sources = {name: mask.text(text) if here.holds(name) else "" for name, text in every.items()}
+    problems = (*texts.problems, *map(here.quotes, tools.problems))
+    return replace(texts, sources=sources, problems=problems, tools=tools.tools)
 
 
 @answering()
@@ -145,12 +148,30 @@ def compile_recipe(
     A stage's ``budget`` asks for the rows of its data; without `budgets` it says no ``iters``.
     """
     variables, mask = os.environ if environ is None else environ, _mask(environ)
-    catalog, envelope = schemas.catalog(), schemas.envelope()
+    tools, envelope = _tools(recipe), schemas.envelope()
     rows = _count_rows if budgets else None
+    catalog = schemas.catalog(tools)
     result = compiling.build(recipe, catalog, envelope, variables, rule.rules(), rows)
+    result = _with_tools(result, tools)
     exposures = list(leaks(result, recipe, mask))
     problems = sort_problems(mask_problems([*result.problems, *exposures], mask))
     return replace(result, plan=None if exposures else result.plan, problems=problems)
+
+
+def _tools(recipe: Recipe) -> Mapping[str, dict[str, Any]]:
+    """Return the tools of a recipe: those it names, and those of installed packages it uses."""
+    named = (node.get("tool") for node in recipe.section("stages").values())
+    names = {node.value for node in named if node is not None and isinstance(node.value, str)}
+    unknown = names - {*schemas.catalog().names, *recipe.tools}
+    return {**packaged_tools.tools(unknown), **recipe.tools} if unknown else recipe.tools
+
+
+def _with_tools(result: Compilation, tools: Mapping[str, dict[str, Any]]) -> Compilation:
+    """Return a compilation whose plan keeps the files of the tools that it uses."""
+    if result.plan is None or not tools:
+        return result
+    used = {one.tool: tools[one.tool] for one in result.plan.stages if one.tool in tools}
+    return replace(result, plan=replace(result.plan, tools=used))
 
 
 def _count_rows(data: str, makers: Plan) -> Counted:
@@ -303,6 +324,7 @@ def run(job: "Job", hear: Hear) -> "Result":
     from runner.runs.warm_start import early
 
     catalog = schemas.installed_catalog(job.plan.tools)
+    trusting.require_tools(job.plan, job.names, consent=job.trust_tools)
     trusting.require(job.plan, catalog, job.names, consent=job.trust)
     with signals.interrupts(), early(job, catalog) as ahead:
         decision = decide(job.plan, catalog, job.names, job.before, job.runs)

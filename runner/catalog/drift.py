@@ -68,7 +68,7 @@ def compare(tool: Tool, introspection: Mapping[str, Any]) -> list[Drift]:
     for name, option in introspection["flags"].items():
         if option["dest"] not in dests and name != tool.config_flag:
             differences.append(_only_theirs(tool, option["dest"], name))
-    return [*differences, *_file(tool, introspection)] if "config" in introspection else differences
+    return [*differences, *_file(tool, introspection)] if "reads" in introspection else differences
 
 
 def _only_ours(tool: Tool, subject: str, name: str) -> Drift:

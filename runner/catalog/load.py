@@ -58,6 +58,12 @@ def _files() -> Mapping[str, Path]:
 
 
 @cache
+def tool_schema() -> Json:
+    """Return the schema of a tool's file."""
+    return _json(shipped("schema") / "tool.meta.json")
+
+
+@cache
 def envelope() -> Json:
     """Return the schema of a recipe around its stages."""
     return _json(shipped("schema") / "envelope.json")

@@ -23,6 +23,7 @@ from runner.catalog import load
 Read = Callable[[str], bytes]
 # From the first sign to the last one: what is quoted may hold such signs itself.
 _QUOTED = pattern(r"['\"].*['\"]", re.DOTALL)
+_TOOL = (b'"x-tool"', b'"properties"')
 _KEY = pattern(rb"^(?:\xef\xbb\xbf)?([^\s#:'\"\[\]{}-][^\s:]*)\s*:(?:\s|$)", re.MULTILINE)
 
 
@@ -58,6 +59,17 @@ class Project(Struct, frozen=True, kw_only=True):
 
         return checked_read
 
+    def tools(self, read: Read) -> Read:
+        """Return what reads files of tools; another file is refused likewise."""
+
+        def checked_read(file: str) -> bytes:
+            data = read(file)
+            if not self.holds(file) and not all(key in data for key in _TOOL):
+                raise _foreign(file, "a tool's file")
+            return data
+
+        return checked_read
+
     def settings(self, read: Read) -> Read:
         """Return what reads the configurations of commands; another file is refused likewise."""
 
@@ -75,8 +87,7 @@ class Project(Struct, frozen=True, kw_only=True):
         """Return a file's bytes; outside, one with other keys is not `what` it is read as."""
         data = read(file)
         if not self.holds(file) and not _has_only(data, keys):
-            why = f"it is outside of the project and does not read as {what}: it is not shown"
-            raise OSError(errno.EACCES, why, file)
+            raise _foreign(file, what)
         return data
 
 
@@ -86,6 +97,11 @@ def of(entry: str) -> Project:
     home = _real(os.path.expanduser("~"))  # noqa: PTH111  (a user may have none)
     top = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
     return Project(entry=entry, top=folder if top == home else top)
+
+
+def _foreign(file: str, what: str) -> OSError:
+    why = f"it is outside of the project and does not read as {what}: it is not shown"
+    return OSError(errno.EACCES, why, file)
 
 
 def _bare(text: str) -> str:

@@ -161,9 +161,21 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def main(self) -> tuple[str, str]:
-        """Its module and the function in it that the child calls."""
-        module, _, function = self.schema["x-tool"]["main"].partition(":")
+        """Its module and the function in it that the child calls; empty for a program."""
+        module, _, function = self.schema["x-tool"].get("main", "").partition(":")
         return module, function
+
+    @property
+    def is_program(self) -> bool:
+        """Whether it is a program of its own, of which nothing is seen but how it ends."""
+        return "main" not in self.schema["x-tool"]
+
+    @property
+    def program_files(self) -> tuple[str, ...]:
+        """The words of its command that may be files of this disk, as a script's path."""
+        words = self.command if self.is_program else ()
+        first, *rest = words or ("",)
+        return tuple(word for word in ((first, *rest) if "/" in first else rest) if _is_path(word))
 
     @property
     def config_flag(self) -> str | None:
@@ -484,6 +496,10 @@ def _complete_value(schema: Json, value: Any, root: Json) -> Any:
     if schema.get("type") == "number" and type(value) is int:
         return float(value)
     return value
+
+
+def _is_path(word: str) -> bool:
+    return not word.startswith("-") and ("/" in word or "." in word)
 
 
 def _text(value: Any) -> str | None:

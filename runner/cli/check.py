@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     help="What to print; github: workflow annotations.",
 )
 @click.option("--mlx", is_flag=True, help="Also ask the installed tools' own parsers.")
+@click.option(
+    "--trust-tools",
+    is_flag=True,
+    help="With --mlx: ask the tools, too, that a recipe brings along; remembered.",
+)
 @click.option("--tests", is_flag=True, help="Also run the NAME.test.yaml beside each recipe.")
 def command(
     recipes: tuple[str, ...],
@@ -41,6 +46,7 @@ def command(
     profiles: tuple[str, ...],
     style: str,
     mlx: bool,
+    trust_tools: bool,
     tests: bool,
 ) -> int:
     """Report every problem of recipes, or of those in a folder.
@@ -51,7 +57,9 @@ def command(
     from runner.cli import check_files
 
     files = check_files.files(recipes, tests=tests)
-    request = check_files.CheckRequest(profiles=profiles, sets=sets, mlx=mlx)
+    request = check_files.CheckRequest(
+        profiles=profiles, sets=sets, mlx=mlx, trust_tools=trust_tools
+    )
     every: list[FileCheck] = []
     for file in check_files.check(files, recipes, request):
         every.append(file)

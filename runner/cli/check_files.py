@@ -39,6 +39,7 @@ class CheckRequest(Struct, frozen=True, kw_only=True):
     profiles: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     mlx: bool = False
+    trust_tools: bool = False
 
 
 class FileCheck(Struct, frozen=True, kw_only=True):
@@ -160,7 +161,9 @@ def _recipe(file: str, request: CheckRequest, *, within: bool) -> FileCheck:
         if request.mlx and not any(problem.severity == "error" for problem in problems):
             from runner.lint import installed_tools
 
-            problems += installed_tools.parser_problems(compilation)
+            problems += installed_tools.parser_problems(
+                compilation, trust_tools=request.trust_tools
+            )
     if profiles and not request.profiles and not base:
         under = _with_profiles(texts, compilation, problems, request)
         problems = sort_problems([*problems, *under])

@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Let the recipe do what it asks leave for: remembered for these very values.",
 )
+@click.option(
+    "--trust-tools",
+    is_flag=True,
+    help="Let the tools run that the recipe brings along: remembered for these very files.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only what goes wrong.")
 @click.option(
     "--resume",
@@ -66,6 +71,7 @@ def command(
     color: str,
     dry_run: bool,
     trust: bool,
+    trust_tools: bool,
     runs: str,
     quiet: bool,
     resume: str | None,
@@ -96,6 +102,7 @@ def command(
         job = replace(
             job,
             trust=trust,
+            trust_tools=trust_tools,
             options=_run_options(profiles, sets, only, first, last, runs),
             advise=partial(_advice, file, profiles, sets, smoke),
         )

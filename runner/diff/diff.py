@@ -18,7 +18,8 @@ from runner.provenance.origins import leaves
 
 # Of a stage: compared on their own, made of what is compared, or words. Of a plan: the same.
 _OTHER = {"name", "tool", "params", "outputs", "after", "description", "expect_at", "trainer"}
-_PLAN = {"name", "file", "stages", "description", "vars", "smoke"}
+_PLAN = {"name", "file", "stages", "description", "vars", "smoke", "tools"}
+_FILE = "tool file: "
 ALIKE = 0.95  # of the parameters: two of some fifty may differ
 
 
@@ -134,6 +135,9 @@ def _stage(old: Stage, new: Stage, causes: Causes, then: Plan, now: Plan) -> Ite
         changes = [
             one for one in changes if causes.has_statement(f"stages.{name}.params.{one.name}")
         ]
+    files = (plan.tools.get(one.tool, {}) for plan, one in ((then, old), (now, new)))
+    for path, was, is_now in pairs(*files) if old.tool == new.tool else ():
+        changes.append(Change(stage=name, name=f"{_FILE}{path}", old=was, new=is_now))
     for path, was, is_now in pairs(_keys(old), _keys(new)):
         changes.append(
             Change(

@@ -7,19 +7,38 @@ from runner.base.problems import Mark, Problem
 from runner.catalog import load
 from runner.catalog.drift import compare
 from runner.plan.compile import Compilation
+from runner.runs import trust
 from runner.runs.rehearse import rehearse
 from runner.system import machine
 
 
-def parser_problems(result: Compilation) -> list[Problem]:
-    """Return what the installed tools' own parsers refuse, or read differently, of a recipe."""
+def parser_problems(result: Compilation, *, trust_tools: bool = False) -> list[Problem]:
+    """Return what the installed tools' own parsers refuse, or read differently, of a recipe.
+
+    A tool that the recipe brings along is asked where leave was given; `trust_tools` gives it.
+    """
     whole, drafts = result.plan, result.resolver.drafts
     if whole is None:
         return []
-    return [
+    names = [stage.name for stage in whole.stages]
+    new = trust.new_tools(whole, names, consent=trust_tools)
+    asked = [stage.name for stage in whole.stages if stage.tool not in new]
+    problems = [
         _problem(drafts[name].node.key_mark, whole.stage(name).tool, output, ran=ran)
-        for name, output, ran in rehearse(whole, load.installed_catalog(whole.tools))
+        for name, output, ran in rehearse(whole, load.installed_catalog(whole.tools), asked)
     ]
+    others = (stage for stage in whole.stages if stage.tool in new)
+    return [*problems, *(_untrusted(drafts[one.name].node.key_mark, one.tool) for one in others)]
+
+
+def _untrusted(mark: Mark, tool: str) -> Problem:
+    return Problem(
+        mark=mark,
+        message=f"the parser of {tool} was not asked: the recipe brings it along",
+        rule="tool-not-asked",
+        hint="look at its file under 'tools:', then use --trust-tools; that is remembered",
+        severity="warning",
+    )
 
 
 def _problem(mark: Mark, tool: str, output: str, *, ran: bool) -> Problem:

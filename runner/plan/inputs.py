@@ -28,9 +28,11 @@ class Reading(Struct, frozen=True, kw_only=True):
 def readings(stage: Stage, catalog: Catalog) -> Iterator[Reading]:
     """Yield what a stage reads: by its tool, by what stands around its trainer, by its launcher.
 
-    What a tool fetches from the hub by its name is no path.
+    What a tool fetches from the hub by its name is no path; a program of its own is read, too.
     """
     tool = catalog.get(stage.tool)
+    for path in tool.program_files if tool else ():
+        yield Reading(parameter="", kind=FILES, path=path)
     parts = [(tool, stage.params, "")] if tool else []
     parts += [(catalog.trainer, stage.trainer, "")] if stage.trainer else []
     parts += [(catalog.launcher, stage.launch, "launch.")] if stage.launch else []

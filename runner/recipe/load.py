@@ -2,8 +2,9 @@
 
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from runner.base.constants import BUILTIN, SUFFIXES
@@ -27,6 +28,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     `gaps` says that something in it could not be read, `missing_files` that a whole file is not in
     it, so that nobody takes what is missing for a mistake of its own. `below` are the trees that
     the caller's layers were laid over: the files, then each profile, then the environment.
+    `tools` are the files of tools that it names, by the names of these.
     """
 
     file: str
@@ -36,6 +38,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     gaps: bool = False
     missing_files: bool = False
     below: tuple[Node, ...] = ()
+    tools: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -80,6 +83,7 @@ class SourceTree(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str]
     trail: Mapping[str, tuple[Mark, ...]]
     missing_files: bool
+    tools: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def load(
@@ -140,6 +144,7 @@ def fold(
         gaps=gaps,
         missing_files=files.missing_files,
         below=tuple(below),
+        tools=files.tools,
     )
     return result
 

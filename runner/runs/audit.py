@@ -1,6 +1,6 @@
 """Planned against seen: whether every parameter is what the recipe says, as far as it was seen."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ from runner.base.values import same
 from runner.plan.staging import relocate_path
 
 ABSENT = "(absent)"
-PARSED, READ = "parser", "tool"
+PARSED, READ, NOBODY = "parser", "tool", "nobody"
 _NAMED = 8
 
 
@@ -20,8 +20,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """One parameter: what was planned, what the tool's parser made of it, what was seen in use.
 
     `effective` is what was in use, where the process shows it beside the parsed value, and
-    `observed` whether it does. `seen` is how far it was followed: "parser"; "tool", whose own code
-    read the value; "loader", "trainer", "test" or "end", where it was in use. `equal` is whether
+    `observed` whether it does. `seen` is how far it was followed: "nobody" saw what became of it;
+    "parser"; "tool", whose own code read the value; "loader", "trainer", "test" or "end", where it
+    was in use. `equal` is whether
     everything seen is what was planned: `compare` judges it, once, of the values themselves, and
     whoever reads a verdict back takes it as it was written. `instead` names the parameter that is
     used in its place, where one is. A verdict is written down as it is.
@@ -39,7 +40,12 @@ class Verdict(Struct, frozen=True, kw_only=True):
     @property
     def used(self) -> bool:
         """Whether it is as planned and was seen in use."""
-        return self.equal and self.seen not in {PARSED, READ}
+        return self.equal and self.seen not in {PARSED, READ, NOBODY}
+
+    @property
+    def followed(self) -> bool:
+        """Whether anything was seen of it: else nobody knows what became of it."""
+        return self.seen != NOBODY
 
     @property
     def read(self) -> bool:
@@ -57,8 +63,12 @@ def compare(
     effective: Mapping[str, Any],
     seen: Mapping[str, str],
     instead: Mapping[str, str] = MappingProxyType({}),
+    unfollowed: Collection[str] = (),
 ) -> list[Verdict]:
-    """Return a verdict for every planned parameter, in the plan's order."""
+    """Return a verdict for every planned parameter, in the plan's order.
+
+    Of those that are `unfollowed` nothing can be seen, and nothing is held against them.
+    """
     return [
         _verdict(
             Verdict(
@@ -67,7 +77,7 @@ def compare(
                 parsed=parsed.get(name, ABSENT),
                 effective=effective.get(name),
                 observed=name in effective,
-                seen=seen.get(name, PARSED),
+                seen=NOBODY if name in unfollowed else seen.get(name, PARSED),
                 equal=False,
             ),
             instead.get(name, ""),
@@ -77,6 +87,8 @@ def compare(
 
 
 def _verdict(verdict: Verdict, instead: str) -> Verdict:
+    if not verdict.followed:
+        return replace(verdict, equal=True)
     in_effect = not verdict.observed or same(verdict.planned, verdict.effective)
     equal = same(verdict.planned, verdict.parsed) and in_effect
     return replace(verdict, equal=equal, instead=instead if verdict.seen == PARSED else "")
@@ -93,13 +105,19 @@ def settle(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
     if place is None or place == verdict.planned or not verdict.equal:
         return verdict
     effective = place if verdict.observed else None
-    return replace(verdict, planned=place, parsed=place, effective=effective)
+    parsed = place if verdict.followed else verdict.parsed
+    return replace(verdict, planned=place, parsed=parsed, effective=effective)
 
 
 def tally(verdicts: Iterable[Verdict]) -> dict[str, int]:
-    """Return how many parameters were compared, how many differ, were seen in use, or read."""
+    """Return how many parameters there are; how many differ, were seen in use, read, not followed.
+
+    The last is left out where all were followed.
+    """
     rows = list(verdicts)
+    unfollowed = sum(not verdict.followed for verdict in rows)
     return {
+        **({"unfollowed": unfollowed} if unfollowed else {}),
         "parameters": len(rows),
         "different": len(differences(rows)),
         "used": sum(verdict.used for verdict in rows),
@@ -109,16 +127,19 @@ def tally(verdicts: Iterable[Verdict]) -> dict[str, int]:
 
 def summary(counts: Mapping[str, int]) -> str:
     """Return a tally in words; one of an earlier release does not say how far it looked."""
-    equal = counts["parameters"] - counts["different"]
+    unfollowed = counts.get("unfollowed", 0)
+    equal = counts["parameters"] - counts["different"] - unfollowed
+    if unfollowed == counts["parameters"] and unfollowed:
+        return f"{plural(unfollowed, 'parameter')} not followed"
     text = f"{equal} of {plural(counts['parameters'], 'parameter')} as planned"
     if "used" not in counts or not equal:
-        return text
+        return f"{text}, {unfollowed} not followed" if unfollowed else text
     used, read = counts["used"], counts["read"]
     parsed = equal - used - read
-    if parsed == equal:
-        return f"{text} (only parsed)"
     parts = {"seen in use": used, "read by the tool": read, "only parsed": parsed}
-    return f"{text} ({', '.join(f'{count} {how}' for how, count in parts.items() if count)})"
+    ways = ", ".join(f"{count} {how}" for how, count in parts.items() if count)
+    rest = f", {unfollowed} not followed" if unfollowed else ""
+    return f"{text} ({'only parsed' if parsed == equal else ways}){rest}"
 
 
 def total(verdicts: Iterable[Verdict]) -> str:
@@ -135,8 +156,10 @@ def sentence(verdicts: Iterable[Verdict]) -> str:
     counts = tally(rows)
     parts = [total(rows)]
     if counts["used"] or counts["read"]:
-        idle = [one for one in rows if one.equal and not one.used and not one.read]
+        idle = [one for one in rows if one.equal and one.seen == PARSED]
         parts += [f"only parsed: {_names(map(_why, idle))}"] if idle else []
+    lost = [one.parameter for one in rows if not one.followed]
+    parts += [f"not followed: {_names(lost)}"] if len(lost) < len(rows) and lost else []
     return "; ".join(parts)
 
 
@@ -159,7 +182,7 @@ def table(verdicts: Iterable[Verdict]) -> list[str]:
             "-" if verdict.parsed == ABSENT else _short(verdict.parsed),
             _short(verdict.effective) if verdict.observed else "-",
             verdict.seen,
-            "yes" if verdict.equal else "NO",
+            ("yes" if verdict.followed else "-") if verdict.equal else "NO",
         )
         for verdict in verdicts
     ]

@@ -21,7 +21,7 @@ from runner.runs.decisions import Action, Identity, identities, schedule, was_cu
 from runner.runs.manifest import Manifest, StageRecord, State
 from runner.runs.outputs import Places
 from runner.system import machine
-from runner.system.machine import MORE_FILES, few_files
+from runner.system.machine import MORE_FILES, PYTHON, few_files
 from runner.system.progress import meter
 
 MEMORY = ".digests.json"
@@ -166,6 +166,8 @@ def ready(plan: Plan, catalog: Catalog, decision: Decision) -> None:
 
 def _require_modules(stage: Stage, catalog: Catalog) -> None:
     tool = tool_of(stage, catalog)
+    if tool.is_program:
+        _require_program(stage, tool)
     module = tool.main[0].partition(".")[0]
     heavy = module.startswith("mlx")
     few = few_files(machine.files()) if heavy else ""
@@ -178,6 +180,18 @@ def _require_modules(stage: Stage, catalog: Catalog) -> None:
     if absent:
         why = f"stage '{stage.name}' needs {absent[0]}, which is not installed here"
         raise UnfitError(why, _how_to_install(absent[0], module, tool))
+
+
+def _require_program(stage: Stage, tool: Tool) -> None:
+    """Raise UnfitError where a tool's program, or a file of its command, is not here."""
+    first = tool.command[0]
+    if first not in PYTHON and not machine.program(first):
+        why = f"stage '{stage.name}' runs {stage.tool}, and there is no program {first} here"
+        raise UnfitError(why, "put it on the PATH, or write its path into the tool's file")
+    absent = [path for path in tool.program_files if not Path(path).exists()]
+    if absent:
+        why = f"stage '{stage.name}' runs {stage.tool}, and there is no {absent[0]} here"
+        raise UnfitError(why, "paths of a command are relative to the working directory")
 
 
 def _how_to_install(absent: str, module: str, tool: Tool) -> str:

@@ -73,6 +73,7 @@ def identities(
                 parts={
                     "tool": stage.tool,
                     "version": _version(tool, versions),
+                    **({"tool file": _digest(tool.schema)} if stage.tool in plan.tools else {}),
                     "environment": dict(plan.env),
                     **{f"launch.{name}": value for name, value in stage.launch.items()},
                     **stage.trainer,
@@ -183,6 +184,11 @@ def _leaves(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
 
 def _own(value: Any, stage: Stage) -> bool:
     return isinstance(value, str) and value.startswith(f"{RUN_DIR}/{stage.name}/")
+
+
+def _digest(schema: Mapping[str, Any]) -> str:
+    text = json.dumps(schema, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _version(tool: Tool, versions: Mapping[str, str]) -> str:

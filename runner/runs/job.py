@@ -26,8 +26,9 @@ class Job(Struct, frozen=True, kw_only=True):
     """Stages of a plan that are to run: in a new run below `runs`, or on from the run `before`.
 
     `compilation` is what the plan was made of, None for a plan alone: nobody can hold that against
-    the lines of its recipe. With `trust` leave is given for what it lets others do. `options` are
-    the words that asked for it, `advise` knows which changes help a stage that fails.
+    the lines of its recipe. With `trust` leave is given for what it lets others do, with
+    `trust_tools` for the tools that it brings along. `options` are the words that asked for it,
+    `advise` knows which changes help a stage that fails.
     """
 
     plan: "Plan"
@@ -36,5 +37,6 @@ class Job(Struct, frozen=True, kw_only=True):
     before: "Manifest | None" = None
     compilation: "Compilation | None" = None
     trust: bool = False
+    trust_tools: bool = False
     options: tuple[str, ...] = ()
     advise: Advise = plainest

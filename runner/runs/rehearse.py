@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from runner.base.constants import UTF8
@@ -18,8 +18,10 @@ from runner.system import files
 NOT_ASKED = 75  # as runner.worker.rehearsal ends where a tool cannot be asked
 
 
-def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
-    """Yield each stage whose tool reads its words differently, or not at all, with what it says.
+def rehearse(
+    plan: Plan, catalog: Catalog, names: Collection[str]
+) -> Iterator[tuple[str, str, bool]]:
+    """Yield each named stage whose tool reads its words otherwise, or not, with what it says.
 
     The third value is whether it could be asked: a parser that is not reached without running the
     tool's work is left alone.
@@ -32,7 +34,7 @@ def rehearse(plan: Plan, catalog: Catalog) -> Iterator[tuple[str, str, bool]]:
             for stage, one in commands.items()
         ]
         files.write(folder / "run.json", pretty_json({"plan": plan.as_dict(), "stages": rows}))
-        for stage in plan.stages:
+        for stage in (one for one in plan.stages if one.name in names):
             (folder / stage.name).mkdir()
             config = commands[stage.name].config
             if config is not None:

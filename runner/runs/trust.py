@@ -4,19 +4,24 @@ Remembered is the digest of each value with what it is said of, not the recipe: 
 change as it likes, and one of somebody else that asks for the same thing asks for nothing new.
 """
 
+import hashlib
+import json
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from runner.base import visible
 from runner.base.errors import RecipeError
 from runner.base.problems import plural
 from runner.cache import folder
-from runner.catalog import load
+from runner.catalog import load, packaged_tools
 from runner.catalog.tools import Catalog
 from runner.plan import reach
 from runner.plan.model import Plan
 from runner.system import files
 
+Json = dict[str, Any]
 NAME = "trusted"
 
 
@@ -36,6 +41,49 @@ def require(plan: Plan, catalog: Catalog, names: Collection[str], *, consent: bo
         why = f"{plural(len(new), 'value')} in this recipe may do more than train here:{rows}"
         hint = "review them, then run with --trust, which is remembered for exactly these values"
         raise RecipeError(why, hint)
+
+
+def require_tools(plan: Plan, names: Collection[str], *, consent: bool) -> None:
+    """Raise RecipeError where stages use tools of a recipe that nobody gave leave for yet.
+
+    `names` are the stages; with `consent` leave is given now, and remembered.
+    """
+    new = new_tools(plan, names, consent=consent)
+    if new:
+        rows = "".join(f"\n  {name} {_does(one)}" for name, one in sorted(new.items()))
+        why = (
+            f"this recipe brings {plural(len(new), 'tool')} of its own, which would run here:{rows}"
+        )
+        hint = "look at the files under 'tools:', then use --trust-tools; that is remembered"
+        raise RecipeError(why, f"{hint} for these very files")
+
+
+def new_tools(plan: Plan, names: Collection[str], *, consent: bool) -> dict[str, Json]:
+    """Return the tools of a recipe that stages use and that nobody gave leave for yet.
+
+    With `consent` it is given now. A tool of a package that is installed needs none.
+    """
+    brought = {one.tool for one in plan.stages if one.name in names and one.tool in plan.tools}
+    installed = packaged_tools.tools(brought) if brought else {}
+    asked = {name: plan.tools[name] for name in brought if installed.get(name) != plan.tools[name]}
+    digests = _digests() if asked else set()
+    new = {name: one for name, one in asked.items() if _digest(one) not in digests}
+    if new and consent:
+        _remember({*digests, *map(_digest, new.values())})
+        return {}
+    return new
+
+
+def _does(schema: Json) -> str:
+    """Return what runs when a tool runs."""
+    head = schema["x-tool"]
+    what = f"imports {head['main']}" if "main" in head else f"starts {' '.join(head['command'])}"
+    return visible.line(what)
+
+
+def _digest(schema: Json) -> str:
+    text = json.dumps(schema, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def _file() -> Path | None:

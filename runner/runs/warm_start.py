@@ -63,7 +63,8 @@ class WarmStart:
         return {**os.environ, **plain, **watch, **self.plan.env}
 
     def _worth(self, stage: Stage) -> bool:
-        return not stage.launch and not self._tool(stage).own
+        tool = self._tool(stage)
+        return not stage.launch and not tool.own and not tool.is_program
 
     def _tool(self, stage: Stage) -> Tool:
         tool = self.catalog.get(stage.tool)
@@ -74,7 +75,7 @@ class WarmStart:
     def _modules(self, stage: Stage) -> list[str]:
         tool = self._tool(stage)
         observer = [f"runner.worker.{tool.observer}"] if tool.observer else []
-        return [tool.main[0], *observer]
+        return [] if tool.is_program else [tool.main[0], *observer]
 
     def _spawn(self, stage: Stage) -> Child:
         words = [*command(self.folder, stage.name), "--wait", *self._modules(stage)]

@@ -30,6 +30,9 @@ def few_files(most: int | None) -> str:
     return f"a process may open only {most} files here, and mlx-lm needs {FILES}"
 
 
+PYTHON = ("python", "python3")
+"""Programs of a tool that are the Python which run-recipe itself runs in."""
+
 Json = dict[str, Any]
 PACKAGES = ("mlx", "mlx-lm", "transformers", "huggingface-hub", "PyYAML")
 
@@ -90,6 +93,11 @@ def cores() -> int:
     """Return how many cores this process may use; Linux can keep it to a few."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def program(name: str) -> bool:
+    """Say whether a program is on the PATH, or at the path that it is named by."""
+    return shutil.which(name) is not None
 
 
 def importable(module: str) -> bool:

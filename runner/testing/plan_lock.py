@@ -16,7 +16,8 @@ FIELDS = ("name", "tool", "params", "outputs", "launch", "trainer")
 def dump(plan: Plan) -> str:
     """Return a plan as JSON for people who read a diff: one value a line."""
     stages = [{key: getattr(stage, key) for key in FIELDS} for stage in plan.stages]
-    return pretty_json({"name": plan.name, "env": plan.env, "stages": stages}) + "\n"
+    tools = {"tools": plan.tools} if plan.tools else {}
+    return pretty_json({"name": plan.name, "env": plan.env, **tools, "stages": stages}) + "\n"
 
 
 def read(text: str) -> Plan | None:
@@ -31,4 +32,4 @@ def read(text: str) -> Plan | None:
 def bare(plan: Plan) -> Plan:
     """Return a plan with what is locked of it alone, to be compared with one that was."""
     stages = tuple(Stage(**{key: getattr(stage, key) for key in FIELDS}) for stage in plan.stages)
-    return Plan(name=plan.name, file="", stages=stages, env=plan.env)
+    return Plan(name=plan.name, file="", stages=stages, env=plan.env, tools=plan.tools)

@@ -21,6 +21,10 @@ _REFUSED = frozenset(
 )
 
 
+class RefusedError(PermissionError):
+    """Something that would leave a trace, with what it was in `filename`."""
+
+
 def arm() -> None:
     """Refuse from now on what would leave a trace."""
     sys.dont_write_bytecode = True
@@ -30,7 +34,7 @@ def arm() -> None:
 def _look(event: str, arguments: tuple[Any, ...]) -> None:
     writes = event == "open" and arguments[0] != os.devnull and _writes(*arguments[1:])
     if writes or event in _REFUSED or event.startswith("shutil."):
-        raise PermissionError(1, "nothing is done while a parser is asked", event)
+        raise RefusedError(1, "nothing is done while a parser is asked", event)
 
 
 def _writes(mode: Any, flags: Any) -> bool:

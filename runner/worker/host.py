@@ -18,7 +18,7 @@ from runner.plan.model import Plan
 from runner.plan.staging import relocate
 from runner.runs.decisions import Identity
 from runner.runs.outputs import Places
-from runner.worker import watch_click
+from runner.worker import process, watch_click
 from runner.worker.observer import DriftError, Observer, read_namespace
 from runner.worker.outputs import check
 
@@ -28,6 +28,9 @@ def host(folder: str, name: str) -> int:
     _die_with(int(os.environ.get("RUN_RECIPE_PARENT", "0")))
     this, record = stage_of(folder, name)
     tool = this.tool
+    if tool.is_program:
+        code = process.run(tool, this.argv)
+        return code or _end(this)
     module, function = tool.main
     if this.stage.trainer or this.stage.continues:
         identity = Identity(parts=record["identity"]).digest
@@ -38,6 +41,10 @@ def host(folder: str, name: str) -> int:
     if tool.observer:
         importlib.import_module(f"runner.worker.{tool.observer}").install(this)
     _call(main)
+    return _end(this)
+
+
+def _end(this: Observer) -> int:
     this.hold("end")
     if this.first:
         check(this)
@@ -53,7 +60,14 @@ def stage_of(folder: str, name: str) -> tuple[Observer, Mapping[str, Any]]:
     if tool is None:
         raise KeyError(stage.tool)
     moves = Places(Path(folder), stage).parts()
-    this = Observer(folder, relocate(stage, tool, moves), tool, moves, smoke=plan.smoke)
+    this = Observer(
+        folder,
+        relocate(stage, tool, moves),
+        tool,
+        moves,
+        smoke=plan.smoke,
+        lenient=stage.tool in plan.tools,
+    )
     record = next(row for row in manifest["stages"] if row["name"] == name)
     sys.argv = [" ".join(tool.command), *record["words"]]
     this.argv = tuple(record["words"])
@@ -79,7 +93,7 @@ def _watch_parser(this: Observer) -> None:
         argparse.ArgumentParser.parse_args = original  # type: ignore[method-assign]
         namespace = original(parser, *args, **kwargs)
         this.parsed = read_namespace(this.tool, this.params, vars(namespace))
-        if this.tool.config_flag is None:
+        if this.tool.config_flag is None or this.tool.observer is None:
             this.hold()
         return this.reads.wrap_namespace(namespace)
 

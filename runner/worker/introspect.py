@@ -27,6 +27,7 @@ _ACTIONS = {
     "_AppendAction": "append",
     "BooleanOptionalAction": "pair",
 }
+_CONFIG = "CONFIG_DEFAULTS"  # what mlx-lm calls a main's defaults, which a file replaces
 _CLICK_TYPES = {
     "text": "str",
     "integer": "int",
@@ -53,8 +54,9 @@ def describe(tool: Tool) -> Json:
     except (ImportError, LookupError) as error:
         return {"unavailable": f"{type(error).__name__}: {error}"}
     result: Json = {"flags": flags}
-    if tool.config_flag is not None:
+    if tool.config_flag is not None and isinstance(getattr(module, _CONFIG, None), dict):
         result["config"] = _plain(module.CONFIG_DEFAULTS)
+    if tool.loops:  # the parts of its file are read by mlx-lm's own functions
         result["reads"] = _reads()
         result["optimizers"] = _optimizers(module.CONFIG_DEFAULTS["optimizer_config"])
         result["schedules"] = _schedules()

@@ -10,9 +10,8 @@ from runner.provenance.causes import ABSENT, Side
 from runner.provenance.origins import leaves
 
 # Words, places and what follows from the rest: nothing is told of them.
-NOT_TOLD = {"description", "outputs", "expect_at", "file", "smoke"}
+NOT_TOLD = {"description", "outputs", "expect_at", "file", "smoke", "tools"}
 OTHER = {
-    "tools": {"mine.tool": {"title": "mine.tool"}},
     "tool": "data.mix",
     "after": ("a_stage",),
     "timeout": 3.0,

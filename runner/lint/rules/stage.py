@@ -24,7 +24,7 @@ def timeout_of_seconds(view: View) -> Iterator[Finding]:
     A number without a unit means seconds. Write 5m for minutes or 5h for hours.
     """
     limit = view.stage.timeout
-    if limit is not None and limit < _SHORT and not view.tool.alone:
+    if limit is not None and limit < _SHORT and not (view.tool.alone or view.tool.is_program):
         message = f"the stage would time out after {limit:g} seconds, barely enough to load a model"
         yield Finding(
             parameter="timeout",
