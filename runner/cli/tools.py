@@ -12,12 +12,19 @@ from runner.system import printer
 @click.command("tools")
 @click.argument("name", metavar="[TOOL]", required=False, shell_complete=options.completes("tools"))
 @click.option("--drift", is_flag=True, help="Compare with the installed mlx-lm instead (exit 3).")
+@click.option(
+    "--draft",
+    metavar="PROGRAM",
+    help="Write the draft of a tool's file: of MODULE:MAIN, a command, or a script.",
+)
 @options.style()
-def command(name: str | None, drift: bool, style: str) -> int:
+def command(name: str | None, drift: bool, draft: str | None, style: str) -> int:
     """List the tools; for one, its parameters and how they travel."""
     from runner.catalog import load
 
     catalog = load.catalog()
+    if draft is not None:
+        return _print_draft(draft)
     if drift:
         return _print_drift(name, style)
     if name is None:
@@ -53,6 +60,23 @@ def command(name: str | None, drift: bool, style: str) -> int:
         way = parameter.flag or f"in the {tool.config_flag} file"
         printer.show(f"  {parameter.name}  ({kind}, default {default}, {way})")
         printer.show(f"      {parameter.schema['description']}")
+    return Exit.OK
+
+
+def _print_draft(target: str) -> int:
+    from runner.base.formatting import pretty_json
+    from runner.catalog import draft
+    from runner.system import machine
+
+    program = machine.ask("runner.worker.draft", target)
+    if set(program) == {"error"}:
+        raise RecipeError(
+            f"no draft of {target}: {program['error']}",
+            "name MODULE:MAIN, an installed command, or a script that uses argparse or click",
+        )
+    schema, gaps = draft.draft(program)
+    printer.payload(f"{pretty_json(schema)}\n")
+    printer.say("\n".join(draft.lines(gaps)))
     return Exit.OK
 
 

@@ -171,7 +171,7 @@ class _Trace:
             in_run_dir = len(path) == 1 and value != default
             because = "placed in the run directory" if in_run_dir else f"{maker} default"
             # What only the parameters beside it bring about is its own default.
-            default = value if default is NOTHING else default
+            default = value if default is NOTHING and not in_run_dir else default
             statement = self.removal(claims, draft.name, value)
             losers = _losers(claims)
             return Origin(

@@ -54,8 +54,9 @@ def describe(tool: Tool) -> Json:
     except (ImportError, LookupError) as error:
         return {"unavailable": f"{type(error).__name__}: {error}"}
     result: Json = {"flags": flags}
-    if tool.config_flag is not None and isinstance(getattr(module, _CONFIG, None), dict):
-        result["config"] = _plain(module.CONFIG_DEFAULTS)
+    config = defaults_of(module)
+    if tool.config_flag is not None and config is not None:
+        result["config"] = config
     if tool.loops:  # the parts of its file are read by mlx-lm's own functions
         result["reads"] = _reads()
         result["optimizers"] = _optimizers(module.CONFIG_DEFAULTS["optimizer_config"])
@@ -69,12 +70,34 @@ def _options(tool: Tool) -> Json:
         required = ["x" for one in command.params if one.required]
         defaults = command.make_context(command.name, required).params
         return {_name(one.opts): _click_option(one, defaults) for one in command.params}
-    parser = parser_of(tool)
-    return {
-        _name(action.option_strings) or action.dest: _option(parser, action)
-        for action in parser._actions  # noqa: SLF001  (argparse has no other way to ask)
-        if action.dest != "help"
-    }
+    return options_of(parser_of(tool))
+
+
+def options_of(source: argparse.ArgumentParser | Any) -> Json:
+    """Return what a parser, or a click command, takes, by its flags."""
+    if isinstance(source, argparse.ArgumentParser):
+        return {
+            _name(action.option_strings) or action.dest: _option(source, action)
+            for action in source._actions  # noqa: SLF001  (argparse has no other way to ask)
+            if action.dest not in {"help", "version"}
+        }
+    import click
+
+    context = click.Context(source)
+    own = [one for one in source.params if one.name]
+    defaults = {one.name: _said(one.get_default(context)) for one in own}
+    return {_name(one.opts): _click_option(one, defaults) for one in own}
+
+
+def defaults_of(module: Any) -> Json | None:
+    """Return the defaults that a configuration file replaces, as mlx-lm's mains keep them."""
+    config = getattr(module, _CONFIG, None)
+    return _plain(config) if isinstance(config, dict) else None
+
+
+def _said(value: Any) -> Any:
+    """Return a default of click's, None for its sign that there is none."""
+    return None if type(value).__name__ == "Sentinel" else value
 
 
 def _name(flags: Iterable[str]) -> str:
@@ -96,8 +119,19 @@ def _option(parser: argparse.ArgumentParser, action: argparse.Action) -> Json:
         "choices": _plain(action.choices),
         "nargs": action.nargs,
         "required": action.required,
+        "help": _help(parser, action),
         "action": _ACTIONS.get(kind, kind) if action.option_strings else "positional",
     }
+
+
+def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str | None:
+    """Return an option's help, with what it says of itself filled in."""
+    if not action.help or action.help == argparse.SUPPRESS:
+        return None
+    try:
+        return parser._get_formatter()._expand_help(action)  # noqa: SLF001  (as argparse prints it)
+    except (KeyError, TypeError, ValueError):
+        return action.help
 
 
 def _click_option(option: Any, defaults: Mapping[str, Any]) -> Json:
@@ -114,6 +148,7 @@ def _click_option(option: Any, defaults: Mapping[str, Any]) -> Json:
         "choices": _plain(getattr(option.type, "choices", None)),
         "nargs": {1: None, -1: "*"}.get(option.nargs, option.nargs),
         "required": option.required,
+        "help": getattr(option, "help", None),
         "action": "positional" if positional else action,
     }
 
@@ -182,7 +217,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(child) for key, child in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(child) for child in value]
-    return value
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def main(names: list[str]) -> int:

@@ -1,0 +1,184 @@
+"""What a program's own parser takes in; the draft of a tool's file out, and what it cannot know."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Json = dict[str, Any]
+_TYPES = {
+    "str": "string",
+    "Path": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "str2bool": "boolean",
+    "loads": "object",
+}
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+_FLAG = re.compile(r"--[A-Za-z][A-Za-z0-9_-]*\Z")
+_EMITS = {"store_true": "switch", "append": "repeat", "pair": "pair", "positional": "positional"}
+ASK = (
+    "outputs: which parameter names what it makes, and what that is ('makes')",
+    "x-input: which parameters name a model, data, an adapter or a file that it reads",
+    "metrics and report: the JSON file in which it leaves figures, if it does",
+)
+
+
+def draft(program: Mapping[str, Any]) -> tuple[Json, list[str]]:
+    """Return the file of a tool, and what a person has to look at.
+
+    `program` is its `name`, `description`, `command`, `main`, `distribution` and `release` (None
+    where it has none), its `flags` as runner.worker.introspect describes them, and the `config`
+    that its file replaces, None where it has no such file.
+    """
+    gaps: list[str] = []
+    properties: Json = {}
+    required: list[str] = []
+    config = program["config"]
+    file_flag = _file_flag(program["flags"]) if config is not None else None
+    for flag, option in program["flags"].items():
+        if flag == file_flag:
+            continue
+        name = _name(option["dest"], flag)
+        why = _unsayable(name, option)
+        if why:
+            gaps.append(f"{flag}: {why}")
+            continue
+        properties[name] = _parameter(name, flag, option, config or {}, gaps)
+        if "default" not in properties[name]:
+            required.append(name)
+    for name in config or ():
+        if name not in properties and name != "config" and _NAME.match(name):
+            properties[name] = _of_file(name, config[name], gaps)
+    head = {
+        "command": [*program["command"]],
+        **({"main": program["main"]} if program["main"] else {}),
+        **({"distribution": program["distribution"]} if program["distribution"] else {}),
+        **({"release": program["release"]} if _is_release(program["release"]) else {}),
+        **({"config": file_flag} if file_flag else {}),
+        "outputs": {},
+        "metrics": [],
+    }
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": program["name"],
+        "description": _sentence(program["description"]) or f"Runs {program['name']}.",
+        "x-tool": head,
+        "type": "object",
+        "additionalProperties": False,
+        **({"required": required} if required else {}),
+        "properties": properties,
+    }
+    return schema, [*gaps, *ASK]
+
+
+def _is_release(text: str | None) -> bool:
+    return bool(text and re.fullmatch(r"\d+([.]\d+)*", text))
+
+
+def _file_flag(flags: Mapping[str, Any]) -> str | None:
+    return next((flag for flag, one in flags.items() if one["dest"] == "config"), None)
+
+
+def _name(dest: str, flag: str) -> str:
+    return re.sub(r"\W", "_", dest or flag.lstrip("-")).lower()
+
+
+def _unsayable(name: str, option: Mapping[str, Any]) -> str:
+    """Return why a recipe cannot say an option, '' where it can."""
+    action = option["action"]
+    if not _NAME.match(name):
+        return f"'{name}' is no name of a parameter"
+    if action not in {"store", *_EMITS}:
+        return f"the runner has no way to say it ({action})"
+    if action != "positional" and not any(map(_FLAG.match, option["flags"])):
+        return "it has no long flag, which a value travels with"
+    return ""
+
+
+def _parameter(
+    name: str, flag: str, option: Mapping[str, Any], config: Mapping[str, Any], gaps: list[str]
+) -> Json:
+    action, several = option["action"], option["nargs"] not in {None, 0, "?"}
+    emit = _EMITS.get(action, "list" if several else "value")
+    kind = _TYPES.get(option["type"])
+    if kind is None:
+        gaps.append(f"{flag}: its type is {option['type']}: what it takes is written as text")
+        kind = "string"
+    emit = "json" if kind == "object" else emit
+    text = _sentence(option.get("help"))
+    if not text:
+        gaps.append(f"{flag}: it has no help: describe what it does")
+        text = f"Its own {flag}."
+    items = several or emit == "repeat"
+    default = option["default"]
+    default = config.get(name) if default is None else default
+    types: Any = "array" if items else kind
+    if default is None and not option["required"]:
+        types = [types, "null"]
+    schema: Json = {"type": types, "description": text}
+    if not option["required"] and not (action == "positional" and option["nargs"] is None):
+        schema["default"] = _default(default, emit)
+    choices = option["choices"]
+    if choices:
+        schema["enum" if not items else "items"] = (
+            [*choices, *([None] if default is None and "default" in schema else [])]
+            if not items
+            else {"type": kind, "enum": [*choices]}
+        )
+    elif items:
+        schema["items"] = {"type": kind}
+    schema["x-arg"] = _travel(emit, option)
+    return schema
+
+
+def _default(value: Any, emit: str) -> Any:
+    return False if emit in {"switch", "pair"} and value is None else value
+
+
+def _travel(emit: str, option: Mapping[str, Any]) -> Json:
+    if emit == "positional":
+        return {"emit": emit, "flag": option["dest"]}
+    flags: Sequence[str] = [one for one in option["flags"] if _FLAG.match(one)]
+    flag = next((one for one in flags if not one.startswith("--no-")), flags[0])
+    off = next((one for one in flags if one.startswith("--no-")), None)
+    travel: Json = {"emit": emit, "flag": flag}
+    if emit == "pair" and off:
+        travel["off"] = off
+    others = [one for one in option["flags"] if one not in {flag, off}]
+    if others:
+        travel["aliases"] = others
+    if option["dest"] != flag.lstrip("-").replace("-", "_"):
+        travel["dest"] = option["dest"]
+    return travel
+
+
+def _of_file(name: str, default: Any, gaps: list[str]) -> Json:
+    """Return a parameter that only the configuration file has."""
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    kind = kinds.get(type(default), "object" if isinstance(default, dict) else "array")
+    gaps.append(f"{name}: it stands in the file alone: describe what it does, and what it takes")
+    types: Any = ["object", "null"] if default is None else kind
+    more: Json = {"items": {}} if kind == "array" and default is not None else {}
+    return {
+        "type": types,
+        "description": f"The file's own {name}.",
+        "default": default,
+        **more,
+        "x-arg": {"emit": "config"},
+    }
+
+
+def _sentence(text: str | None) -> str:
+    """Return a help text as one sentence, '' for none."""
+    words = " ".join((text or "").split())
+    if len(words) < 2:  # noqa: PLR2004
+        return ""
+    whole = words if words.endswith(".") else f"{words}."
+    return whole[0].upper() + whole[1:] if whole[0].isalpha() else f"It says: {whole}"
+
+
+def lines(gaps: Sequence[str]) -> Iterator[str]:
+    """Yield what is left to a person, a line each."""
+    yield "what the parser does not say, and you have to look at:"
+    yield from (f"  {one}" for one in gaps)
