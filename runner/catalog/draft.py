@@ -105,14 +105,15 @@ def _parameter(
     if kind is None:
         gaps.append(f"{flag}: its type is {option['type']}: what it takes is written as text")
         kind = "string"
+    default = option["default"]
+    default = config.get(name) if default is None else default
+    several = several or isinstance(default, list)
     emit = "json" if kind == "object" else emit
     text = _sentence(option.get("help"))
     if not text:
         gaps.append(f"{flag}: it has no help: describe what it does")
         text = f"Its own {flag}."
     items = several or emit == "repeat"
-    default = option["default"]
-    default = config.get(name) if default is None else default
     types: Any = "array" if items else kind
     if default is None and not option["required"]:
         types = [types, "null"]
@@ -127,9 +128,15 @@ def _parameter(
             else {"type": kind, "enum": [*choices]}
         )
     elif items:
-        schema["items"] = {"type": kind}
+        schema["items"] = {"type": _kind(default, kind)}
     schema["x-arg"] = _travel(emit, option)
     return schema
+
+
+def _kind(default: Any, kind: str) -> str:
+    """Return the type of the entries of a list, which its default may show."""
+    kinds = {type(one) for one in default} if isinstance(default, list) else set()
+    return _TYPES.get(kinds.pop().__name__, kind) if len(kinds) == 1 else kind
 
 
 def _default(value: Any, emit: str) -> Any:

@@ -100,7 +100,7 @@ def _shared(name: str, tools: Mapping[str, Json]) -> Json:
     lines = [f"{', '.join(names)}: {what}" for what, names in descriptions.items()]
     rest = [tool for names in [*descriptions.values()][_MAX_DESCRIPTIONS:] for tool in names]
     lines[_MAX_DESCRIPTIONS:] = [f"Also of {', '.join(rest)}."] if rest else []
-    sample = _distinct(one for schema in tools.values() for one in schema["examples"])[:1]
+    sample = _distinct(one for schema in tools.values() for one in schema.get("examples", ()))[:1]
     shapes = (shape for schema in tools.values() for shape in schema["anyOf"])
     bare = ({key: one[key] for key in one if key != "default"} for one in shapes)
     return {"description": "\n\n".join(lines), "examples": sample, "anyOf": _distinct(bare)}
@@ -182,7 +182,7 @@ def _plain(value: Any) -> Any:
         plain = {key: _plain(child) for key, child in value.items() if not key.startswith("x-")}
         if "x-template" not in value:
             return plain
-        about = {key: plain.pop(key) for key in ("description", "examples")}
+        about = {key: plain.pop(key) for key in ("description", "examples") if key in plain}
         return {**about, "anyOf": [plain, _OR_TEMPLATE]}
     if isinstance(value, list):
         return [_plain(child) for child in value]

@@ -1,22 +1,28 @@
 """The verb schema."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner.base.errors import Exit
 from runner.base.formatting import pretty_json
+from runner.cli import options
 from runner.system import printer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @click.command("schema")
+@click.argument("recipe", required=False, shell_complete=options.completes("recipes"))
 @click.option(
     "--reference",
     metavar="FOLDER",
     help="Write the reference of recipes and tools there instead, a page of Markdown a tool.",
 )
-def command(reference: str | None) -> int:
-    """Print the JSON Schema of a recipe, for editors."""
+def command(recipe: str | None, reference: str | None) -> int:
+    """Print the JSON Schema of a recipe, for editors; of RECIPE, with the tools it brings."""
     from runner.catalog import load
 
     if reference is not None:
@@ -24,8 +30,22 @@ def command(reference: str | None) -> int:
         return Exit.OK
     from runner.catalog.editor_schema import recipe_schema
 
-    printer.payload(f"{pretty_json(recipe_schema(load.envelope(), load.catalog()))}\n")
+    catalog = load.catalog(_tools(recipe) if recipe else {})
+    printer.payload(f"{pretty_json(recipe_schema(load.envelope(), catalog))}\n")
     return Exit.OK
+
+
+def _tools(file: str) -> "Mapping[str, dict[str, Any]]":
+    """Return the tools that a recipe names and those of installed packages."""
+    from runner import workflow
+    from runner.base.errors import InvalidRecipeError
+    from runner.catalog import packaged_tools
+
+    texts = workflow.gather(file)
+    wrong = [one for one in texts.problems if one.rule in {"bad-tool", "bad-tool-file"}]
+    if wrong or texts.tree is None:
+        raise InvalidRecipeError(wrong or [*texts.problems], texts.sources)
+    return {**packaged_tools.tools(packaged_tools.names()), **texts.tools}
 
 
 def _write(folder: Path) -> None:

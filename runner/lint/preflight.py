@@ -225,10 +225,10 @@ def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
         for reading in readings(stage, catalog):
             name, kind, path = reading.parameter, reading.kind, reading.path
             if kind == "data" and tool is not None and not tool.own:
-                why = (
-                    f"the rows of '{path}' were not checked: the hub's library loads them during "
-                    "the run"
-                )
+                reason = f"only {tool.name} knows how it reads them"
+                if "datasets" in tool.needs:
+                    reason = "the hub's library loads them during the run"
+                why = f"the rows of '{path}' were not checked: {reason}"
                 yield Finding(parameter=name, message=why, hint=hint)
         return
     if stage.params["hf_dataset"] is not None:

@@ -142,6 +142,8 @@ def _own_problems(draft: Draft, options: Json, words: Words) -> tuple[list[Probl
     declared = node.get("tool")
     if draft.tool is not None or declared is None or not isinstance(declared.value, str):
         return problems, set()
+    if declared.value in words.recipe.section("tools"):  # its file is told to be no tool's
+        return problems, set()
     problems.append(_unknown_tool(declared, words))
     return problems, mentions(declared.value) if is_template(declared.value) else set()
 

@@ -1,6 +1,7 @@
 """What a parser made of the words -> the same, remembering which values are taken out of it."""
 
 import argparse
+import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,13 +32,14 @@ class ReadLog:
     def wrap_namespace(self, namespace: argparse.Namespace) -> argparse.Namespace:
         """Return a parser's result that tells.
 
-        Who asks for all of it (vars) has read none: it may copy it, and never look at it.
+        Who asks for all of it (vars), or for one name after the other in a loop, has read none: it
+        may copy them, and never look at them.
         """
         log = self
 
         class ParsedArguments(argparse.Namespace):
             def __getattribute__(self, name: str) -> Any:
-                if name != "__dict__":
+                if name != "__dict__" and _names_it(sys._getframe(1), name):  # noqa: SLF001
                     log.add(name)
                 return super().__getattribute__(name)
 
@@ -50,9 +52,18 @@ class ReadLog:
 
         class MergedSettings(types.SimpleNamespace):
             def __getattribute__(self, name: str) -> Any:
-                if name != "__dict__":
+                if name != "__dict__" and _names_it(sys._getframe(1), name):  # noqa: SLF001
                     log.add(name)
                 return super().__getattribute__(name)
 
         self.names.clear()
         return MergedSettings(**vars(namespace))
+
+
+def _names_it(frame: types.FrameType, name: str) -> bool:
+    """Say whether the code that takes a value names it, as ``args.name`` or ``getattr(…, "name")``.
+
+    A name that comes from a variable, as in a loop that copies defaults, stands in no code.
+    """
+    code = frame.f_code
+    return name in code.co_names or name in code.co_consts

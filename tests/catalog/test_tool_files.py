@@ -1,0 +1,216 @@
+"""The tools a recipe brings along: what their files may say, and what is told of one that is wrong."""
+
+import copy
+import json
+
+import pytest
+
+from runner import workflow
+from runner.catalog import load
+from runner.catalog.tool_files import faults
+
+META = load.tool_schema()
+GOOD = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "mine.score",
+    "description": "Counts rows.",
+    "x-tool": {
+        "command": ["python", "scripts/score.py"],
+        "outputs": {"score": {"param": "out", "place": "score"}},
+        "report": "{out}/score.json",
+        "metrics": ["rows"],
+    },
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["rows"],
+    "properties": {
+        "rows": {
+            "type": "string",
+            "description": "File of rows.",
+            "x-input": {"kind": "file"},
+            "x-arg": {"emit": "value", "flag": "--rows"},
+        },
+        "out": {
+            "type": "string",
+            "description": "Folder of the result.",
+            "x-arg": {"emit": "value", "flag": "--out"},
+        },
+        "limit": {
+            "type": "integer",
+            "description": "So many rows at most.",
+            "default": 10,
+            "minimum": 1,
+            "x-arg": {"emit": "value", "flag": "--limit"},
+        },
+    },
+}
+RECIPE = """\
+version: 1
+tools: {mine.score: tools/score.json}
+stages:
+  score: {tool: mine.score, params: {rows: rows.jsonl}}
+"""
+
+
+def changed(*path, value=None, remove=False):
+    schema = copy.deepcopy(GOOD)
+    inside = schema
+    for word in path[:-1]:
+        inside = inside[word]
+    if remove:
+        del inside[path[-1]]
+    else:
+        inside[path[-1]] = value
+    return schema
+
+
+@pytest.mark.parametrize("name", load.catalog().names)
+def test_every_file_that_is_shipped_is_without_fault(name):
+    assert [*faults(name, load.catalog().get(name).schema, META, own=True)] == []
+
+
+def test_a_good_file_has_no_fault():
+    assert [*faults("mine.score", GOOD, META)] == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        (changed("title", value="mine.other"), "title is 'mine.other'"),
+        (changed("x-tool", "metrics", remove=True), "'metrics' is a required property"),
+        (changed("x-tool", "observer", value="watch_lora"), "'observer' is about run-recipe's own"),
+        (changed("x-tool", "rules", value=["two-dashes"]), "'rules' is about run-recipe's own"),
+        (changed("x-tool", "distribution", value="run-recipe"), "only its own tools come with"),
+        (changed("x-tool", "report", value="{folder}/x.json"), "names 'folder', which is no param"),
+        (
+            changed("x-tool", "trains", value={"iterations": "n"}),
+            "names 'n', which is no parameter",
+        ),
+        (changed("required", value=["limit"]), "rows has no default"),
+        (changed("properties", "limit", "default", value=0), "the default of limit"),
+        (
+            changed("properties", "limit", "x-arg", "flag", value="--out"),
+            "has the flag --out of out",
+        ),
+        (changed("properties", "rows", "pattern", value="(a+)+$"), "takes for ever"),
+        ([], "is not of type 'object'"),
+    ],
+)
+def test_a_fault_is_told(schema, says):
+    told = [message for _, message in faults("mine.score", schema, META)]
+    assert any(says in one for one in told), told
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "score.json").write_text(json.dumps(GOOD, indent=1), encoding="utf-8")
+    (tmp_path / "r.yaml").write_text(RECIPE, encoding="utf-8")
+    return tmp_path
+
+
+def told(file="r.yaml", **more):
+    return [
+        f"{one.mark}: {one.message}" for one in workflow.problems(workflow.read(file, **more), {})
+    ]
+
+
+def planned(file="r.yaml"):
+    recipe = workflow.load(file, environ={})
+    return workflow.plan(workflow.compile_recipe(recipe, {}), recipe)
+
+
+def test_a_plan_keeps_the_files_of_the_tools_it_uses(place):
+    plan = planned()
+    assert plan.tools == {"mine.score": GOOD}
+    assert dict(plan.stage("score").params) == {
+        "rows": "rows.jsonl",
+        "out": "${RUN_DIR}/score/score",
+        "limit": 10,
+    }
+
+
+def test_a_recipe_that_extends_another_has_its_tools_relative_to_that(place):
+    (place / "below").mkdir()
+    (place / "below" / "s.yaml").write_text("extends: ../r.yaml\nversion: 1\n", encoding="utf-8")
+    assert planned("below/s.yaml").tools == {"mine.score": GOOD}
+
+
+def test_two_files_of_one_name_are_an_error_with_both_places(place):
+    (place / "other.json").write_text(json.dumps(GOOD), encoding="utf-8")
+    text = "version: 1\nextends: r.yaml\ntools: {mine.score: other.json}\n"
+    (place / "s.yaml").write_text(text, encoding="utf-8")
+    assert told("s.yaml") == [
+        "s.yaml:3:21: 'mine.score' is other.json here, and tools/score.json in r.yaml:2:21"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "tells"),
+    [
+        ("{mlx_lm.lora: tools/score.json}", "there is a tool 'mlx_lm.lora' already"),
+        ("{score: tools/score.json}", "'score' is no name of a tool"),
+        ("{mine.score: absent.json}", "cannot read absent.json: No such file"),
+        ("{mine.score: '{{ vars.x }}'}", "'tools' is read before templates are filled in"),
+        ("{mine.score: 3}", "tools.mine.score must be text, not 3"),
+    ],
+)
+def test_a_tool_that_is_none_is_told_at_its_line(place, said, tells):
+    (place / "r.yaml").write_text(RECIPE.replace("{mine.score: tools/score.json}", said), "utf-8")
+    assert any(one.startswith("r.yaml:2:") and tells in one for one in told()), told()
+
+
+def test_a_fault_of_a_file_has_its_line_in_it_and_is_told_alone(place):
+    wrong = changed("properties", "limit", "default", value="ten")
+    (place / "tools" / "score.json").write_text(json.dumps(wrong, indent=1), encoding="utf-8")
+    (one,) = told()
+    assert one.startswith("tools/score.json:49:15: the default of limit must be a whole number")
+
+
+def test_a_file_outside_of_the_project_is_not_shown(place, tmp_path_factory):
+    secret = tmp_path_factory.mktemp("far") / "secret.json"
+    secret.write_text('{"token": "abc"}', encoding="utf-8")
+    (place / "r.yaml").write_text(RECIPE.replace("tools/score.json", str(secret)), encoding="utf-8")
+    (one,) = told()
+    assert "does not read as a tool's file" in one
+    assert "abc" not in one
+
+
+def test_a_changed_file_is_a_changed_command_in_a_diff(place):
+    from runner.diff import diff
+    from runner.provenance import causes
+
+    def side():
+        recipe = workflow.load("r.yaml", environ={})
+        result = workflow.compile_recipe(recipe, {})
+        return causes.side(result, workflow.plan(result, recipe))
+
+    before = side()
+    other = changed("properties", "limit", "x-arg", "flag", value="--most")
+    (place / "tools" / "score.json").write_text(json.dumps(other), encoding="utf-8")
+    (change,) = diff.compare(before, side()).changes
+    assert (change.stage, change.old, change.new) == ("score", "--limit", "--most")
+    assert change.name == "tool file: properties.limit.x-arg.flag"
+
+
+def test_a_tool_of_a_package_is_found_without_importing_it(place, monkeypatch):
+    from runner.catalog import packaged_tools
+
+    package = place / "lib" / "mypackage"
+    (package / "tools").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    (package / "tools" / "score.json").write_text(json.dumps(GOOD), encoding="utf-8")
+    note = place / "lib" / "mypackage-1.0.dist-info"
+    note.mkdir()
+    (note / "METADATA").write_text("Metadata-Version: 2.1\nName: mypackage\nVersion: 1.0\n")
+    (note / "entry_points.txt").write_text(
+        "[run_recipe.tools]\nmine.score = mypackage.tools.score\n"
+    )
+    monkeypatch.syspath_prepend(str(place / "lib"))
+    packaged_tools._places.cache_clear()
+    (place / "r.yaml").write_text(RECIPE.replace("tools: {mine.score: tools/score.json}\n", ""))
+    try:
+        assert planned().tools == {"mine.score": GOOD}
+    finally:
+        packaged_tools._places.cache_clear()
