@@ -1,11 +1,15 @@
 """What a parser made of the words -> the same, remembering which values are taken out of it."""
 
 import argparse
+import dis
 import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+
+_BY_NAME = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 
 
 class ReadLog:
@@ -66,4 +70,6 @@ def _names_it(frame: types.FrameType, name: str) -> bool:
     A name that comes from a variable, as in a loop that copies defaults, stands in no code.
     """
     code = frame.f_code
-    return name in code.co_names or name in code.co_consts
+    if dis.opname[code.co_code[frame.f_lasti]] in _BY_NAME:
+        return True
+    return name in code.co_consts

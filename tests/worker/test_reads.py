@@ -24,5 +24,7 @@ def test_a_default_that_is_copied_in_a_loop_is_not():
     for key, value in DEFAULTS.items():
         if getattr(args, key, None) is None:
             setattr(args, key, value)
+    other = argparse.Namespace(seed=1)
+    assert other.seed == 1, "a name that stands here, and is of another one"
     assert {**vars(args)} == {"seed": 0, "rate": 2.0, "name": "n"}
     assert log.names == set()
