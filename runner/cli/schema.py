@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.base.errors import Exit
+from runner.base.errors import Exit, InvalidRecipeError
 from runner.base.formatting import pretty_json
 from runner.cli import options
 from runner.system import printer
@@ -38,7 +38,6 @@ def command(recipe: str | None, reference: str | None) -> int:
 def _tools(file: str) -> "Mapping[str, dict[str, Any]]":
     """Return the tools that a recipe names and those of installed packages."""
     from runner import workflow
-    from runner.base.errors import InvalidRecipeError
     from runner.catalog import packaged_tools
 
     texts = workflow.gather(file)

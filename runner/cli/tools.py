@@ -5,6 +5,7 @@ import json
 import click
 
 from runner.base.errors import Exit, RecipeError
+from runner.base.formatting import pretty_json
 from runner.cli import options
 from runner.system import printer
 
@@ -64,7 +65,6 @@ def command(name: str | None, drift: bool, draft: str | None, style: str) -> int
 
 
 def _print_draft(target: str) -> int:
-    from runner.base.formatting import pretty_json
     from runner.catalog import draft
     from runner.system import machine
 

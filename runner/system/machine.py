@@ -97,6 +97,8 @@ def cores() -> int:
 
 def program(name: str) -> bool:
     """Say whether a program is on the PATH, or at the path that it is named by."""
+    import shutil  # few tools are programs
+
     return shutil.which(name) is not None
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-
 _BY_NAME = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 
 
