@@ -28,7 +28,7 @@ NAMES = {
     "rules": "List the rules; for one, its page.",
     "new": "Write a recipe of your own that starts from a shipped one.",
     "import": "Write the recipe of a script, a command, or an adapter.",
-    "schema": "Print the JSON Schema of a recipe, for editors.",
+    "schema": "Print the JSON Schema of recipes, for editors.",
     "completion": "Print the script that completes words in a shell.",
     "doctor": "Say whether this machine is fit to run recipes.",
 }

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     help="Write the reference of recipes and tools there instead, a page of Markdown a tool.",
 )
 def command(recipe: str | None, reference: str | None) -> int:
-    """Print the JSON Schema of a recipe, for editors; of RECIPE, with the tools it brings."""
+    """Print the JSON Schema of recipes, for editors.
+
+    Of a RECIPE, it has the tools which that brings along, and those of installed packages.
+    """
     from runner.catalog import load
 
     if reference is not None:

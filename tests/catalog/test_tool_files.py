@@ -161,6 +161,22 @@ def test_a_tool_that_is_none_is_told_at_its_line(place, said, tells):
     assert any(one.startswith("r.yaml:2:") and tells in one for one in told()), told()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("tools: {Score: tools/score.json}", "write small letters, digits and '_'"),
+        ("tools: [tools/score.json]", "write tools: {mine.score: tools/score.json}"),
+    ],
+)
+def test_what_is_advised_of_a_tool_is_taken(place, wrong, hint):
+    good = RECIPE.splitlines()[1]
+    (place / "r.yaml").write_text(RECIPE.replace(good, wrong), encoding="utf-8")
+    hints = [one.hint for one in workflow.problems(workflow.read("r.yaml", environ={}), {})]
+    assert hint in hints
+    (place / "r.yaml").write_text(RECIPE, encoding="utf-8")
+    assert told() == []
+
+
 def test_a_fault_of_a_file_has_its_line_in_it_and_is_told_alone(place):
     wrong = changed("properties", "limit", "default", value="ten")
     (place / "tools" / "score.json").write_text(json.dumps(wrong, indent=1), encoding="utf-8")

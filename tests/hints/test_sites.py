@@ -57,6 +57,15 @@ FOLLOWED = {
     "set dequantize: true, and quantize the fused model in a stage of its own": "test_an_adapter_that_fusing_erases",
     "run-recipe doctor shows how the installation differs": "test_what_doctor_says_of_an_installation_can_be_asked",
 }
+TOOLS_OF_RECIPES = {
+    "write small letters, digits and '_'": "test_what_is_advised_of_a_tool_is_taken",
+    "write tools: {mine.score: tools/score.json}": "test_what_is_advised_of_a_tool_is_taken",
+    "name MODULE:MAIN, an installed command, or a script that uses argparse or click": "test_a_draft_is_made_of_each_that_is_advised",
+    "look at its file under 'tools:', then use --trust-tools; that is remembered": "test_a_check_stops_it_at_its_parser",
+    "look at the files under 'tools:', then use --trust-tools; that is remembered": "test_a_run_asks_first_and_remembers_the_very_file",
+    "put it on the PATH, or write its path into the tool's file": "test_a_program_that_is_not_here_is_told_before_the_run",
+}
+FOLLOWED |= TOOLS_OF_RECIPES
 # What reads as advice and is none, with why.
 NONE = {
     "run-recipe train": "the title of a schema",

@@ -214,5 +214,10 @@ def test_a_program_that_is_not_here_is_told_before_the_run(program):
     tool(program, {"command": ["no-such-program"]})
     said = call(program, "r.yaml", "--trust-tools", code=5)
     assert "there is no program no-such-program here" in said
+    there = program / "mine.sh"
+    there.write_text('#!/bin/sh\nmkdir -p "${1#--out=}"\n', encoding="utf-8")
+    there.chmod(0o755)
+    tool(program, {"command": ["./mine.sh"]})
+    call(program, "r.yaml", "--trust-tools")
     tool(program, {"command": ["sh", "absent.sh"]})
     assert "there is no absent.sh here" in call(program, "r.yaml", "--trust-tools", code=5)
