@@ -66,6 +66,10 @@ TOOLS_OF_RECIPES = {
     "put it on the PATH, or write its path into the tool's file": "test_a_program_that_is_not_here_is_told_before_the_run",
 }
 FOLLOWED |= TOOLS_OF_RECIPES
+FOLLOWED |= {
+    "give '…' a local_dir, and download it once:": "test_data_that_is_downloaded_into_the_run_is_missing_and_said_to_be",
+    "run-recipe … --only …": "test_data_that_is_downloaded_into_the_run_is_missing_and_said_to_be",
+}
 # What reads as advice and is none, with why.
 NONE = {
     "run-recipe train": "the title of a schema",
