@@ -17,6 +17,7 @@ import math
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +30,7 @@ from runner.data.refusals import Precheck
 from runner.system import printer, reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from runner.catalog.architectures import Architecture
 
@@ -81,7 +82,7 @@ def build(
     """Write the model into the folder `path`, or keep the one that is already there."""
     record = settle(
         architecture=architecture,
-        config=dict(config),
+        config=config,
         num_layers=num_layers,
         hidden_size=hidden_size,
         intermediate_size=intermediate_size,
@@ -104,8 +105,9 @@ def room(*, path: Path, **parameters: Any) -> None:
 def settle(**parameters: Any) -> dict[str, Any]:
     """Return the record of a model of these parameters. Raises ToolError where there is none."""
     _architecture(parameters["architecture"])
-    if not isinstance(parameters["config"], dict):
+    if not isinstance(parameters["config"], Mapping):
         raise ToolError("config is no JSON object", "config")
+    parameters["config"] = dict(parameters["config"])
     for name, why in _problems(parameters):
         raise ToolError(why, name)
     return {"tool": "tiny", "format": FORMAT, **parameters}

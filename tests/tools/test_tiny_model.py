@@ -61,6 +61,15 @@ def contents(path):
                 "Write hidden_size 128"
             ),
         ),
+        ({"config": []}, "config is no JSON object"),
+        (
+            {"architecture": "qwen3moe"},
+            "there is no tiny model of the architecture 'qwen3moe': did you mean 'qwen3_moe'?",
+        ),
+        (
+            {"architecture": "phi3", "hidden_size": 128},
+            "hidden_size is of a llama; the sizes of a phi3 are its own, and change in config",
+        ),
         ({"seed": -1}, "seed is -1; it must be at least 0 and less than 2**64"),
         ({"seed": 2**64}, f"seed is {2**64}; it must be at least 0 and less than 2**64"),
     ],
@@ -293,3 +302,16 @@ def test_a_generation_prompt_is_a_prefix_of_the_full_text_token_by_token(loaded,
     assert full[: len(prompt)] == prompt
     ending = tokenizer.encode(answer + "<|end|>\n")
     assert full[len(prompt) :] == ending
+
+
+@pytest.mark.slow
+def test_a_model_of_another_architecture_is_the_same_for_a_seed_and_has_what_is_changed(tmp_path):
+    mx = pytest.importorskip("mlx.core")
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        build(tmp_path / name, architecture="phi3", config={"tie_word_embeddings": True}, seed=seed)
+    one, two, three = (
+        mx.load(str(tmp_path / n / "model.safetensors")) for n in ("one", "two", "three")
+    )
+    assert "lm_head.weight" not in one
+    assert all(mx.array_equal(one[name], two[name]) for name in one)
+    assert not mx.array_equal(one["model.embed_tokens.weight"], three["model.embed_tokens.weight"])
