@@ -41,10 +41,10 @@ class Findings(Struct, frozen=True, kw_only=True):
 
 
 def views_of(result: Compilation) -> list[View]:
-    """Return what rules and forecasts see of each stage, with what this disk knows."""
+    """Return what forecasts see of each stage, with what this disk knows."""
     from runner.lint import preflight  # most recipes compile without the disk
 
-    facts = preflight.facts(result.plan) if result.plan else DiskFacts()
+    facts = preflight.disk_facts(result.plan) if result.plan else DiskFacts()
     return list(rule.views(result, _catalog(result), facts))
 
 

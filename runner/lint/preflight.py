@@ -101,9 +101,12 @@ def facts(plan: Plan) -> DiskFacts:
     """Return what this disk says of the paths a plan names, and our tools of its parameters."""
     answers = {stage.name: answer.refusal for stage, answer in _own(plan, plan.stages, rows=False)}
     tool_refusals = {name: (refusal,) for name, refusal in answers.items() if refusal is not None}
-    return replace(
-        read_facts.look(plan, read_facts.hub_cache(dict(os.environ))), tool_refusals=tool_refusals
-    )
+    return replace(disk_facts(plan), tool_refusals=tool_refusals)
+
+
+def disk_facts(plan: Plan) -> DiskFacts:
+    """Return what this disk says of the paths a plan names; no tool is asked."""
+    return read_facts.look(plan, read_facts.hub_cache(dict(os.environ)))
 
 
 def _own(
