@@ -1,7 +1,8 @@
 """What mlx-lm builds: of each architecture a tiny configuration, and the layers it has.
 
-The facts stand in schema/architectures.json. ``make architectures`` derives layers and switches
-anew from mlx_lm's own model files; the tiny configurations were found by building them.
+The facts stand in schema/architectures.json. ``python -m benchmarks.architectures derive`` writes
+layers and switches anew from mlx_lm's own model files; the tiny configurations were found by
+building them, and ``make architectures`` tries them all.
 """
 
 import re
