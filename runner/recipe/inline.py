@@ -8,6 +8,7 @@ mapping or a quoted text is one scalar, to its last character.
 from collections.abc import Iterator
 
 from runner.base.problems import Mark, Problem
+from runner.recipe.libyaml import tokens
 from runner.recipe.node import Node
 from runner.recipe.yaml import Document, bare, parse
 from runner.recipe.yaml_flow import flow
@@ -44,8 +45,6 @@ def word(node: Node) -> str:
 
 def _losses(text: str, file: str) -> Iterator[Problem]:
     """Yield what YAML would pass over in a text that it can read."""
-    from runner.recipe.libyaml import tokens  # a value on the command line is mostly one word
-
     end = 0
     for token in tokens(text):
         start, why = token.start_mark.index, _LOST.get(type(token).__name__)

@@ -1,8 +1,7 @@
 """One YAML text in, a tree that remembers its places out.
 
 YAML is read by the 1.2 core schema (``no`` and ``1:30`` are text, ``1e-5`` is a number), with
-anchors, ``<<`` and the two tags ``!reset`` and ``!override``. `yaml_plain` reads what most recipes
-have nothing but, `libyaml` the rest.
+anchors, ``<<`` and the two tags ``!reset`` and ``!override``.
 """
 
 import re
@@ -14,10 +13,10 @@ from msgspec import Struct, field
 from runner.base.constants import RUN_DIR
 from runner.base.patterns import pattern
 from runner.base.problems import Mark, Problem, suggest
+from runner.recipe import libyaml
 from runner.recipe.node import MISSING, Missing, Node
 from runner.recipe.template.allowance import MAX_DEPTH
 from runner.recipe.yaml_errors import QUOTE, UNQUOTED, syntax, too_deep
-from runner.recipe.yaml_plain import compose
 from runner.recipe.yaml_scalars import NumberError, scalar, unfit
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -49,7 +48,7 @@ def parse(data: bytes | str, file: str) -> Document:
     if problem:
         document.problems.append(problem)
         return document
-    top = compose(text) or _by_libyaml(document)
+    top = _tree(document)
     if top and not document.problems:
         builder = _NodeBuilder(document)
         document.root = builder.build(top)
@@ -57,10 +56,8 @@ def parse(data: bytes | str, file: str) -> Document:
     return document
 
 
-def _by_libyaml(document: Document) -> Any:
+def _tree(document: Document) -> Any:
     """Return libyaml's tree of a text; None with a problem where it has none, or for no value."""
-    from runner.recipe import libyaml  # 25 ms, which few recipes need
-
     text, file = document.text, document.file
     try:
         return libyaml.compose(text, _MOST)
@@ -77,8 +74,6 @@ def bare(text: str, file: str) -> Document:
     """Read a text that is one plain scalar whatever stands in it; its white space stays."""
     document = Document(file=file, text=text)
     if not text.isprintable() and not unfit(text):
-        from runner.recipe import libyaml
-
         error = libyaml.foreign(text, file)
         if error is not None:
             document.problems.append(syntax(error, text, file))
