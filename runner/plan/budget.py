@@ -1,8 +1,7 @@
 """A budget of epochs and the rows of a stage's data in, its iterations out."""
 
 from collections.abc import Callable
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -10,6 +9,9 @@ from runner.base.problems import Problem, plural
 from runner.plan.inheritance import Budget
 from runner.plan.model import Plan
 from runner.recipe.node import Node
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
 class Counted(Struct, frozen=True, kw_only=True):
@@ -27,7 +29,7 @@ Rows = Callable[[str, Plan], Counted]
 """A data set ("" for one of the hub) and the stages that make data -> its rows."""
 
 
-def whole_iterations(rows: int, batch_size: int, epochs: Fraction) -> int | None:
+def whole_iterations(rows: int, batch_size: int, epochs: "Fraction") -> int | None:
     """Return the iterations of so many epochs; None where they are not a whole number."""
     exact = epochs * (rows // batch_size)
     return int(exact) if exact.denominator == 1 and exact > 0 else None
@@ -59,6 +61,8 @@ def iterations(
         why = f"{plural(rows, 'row')} do not fill a batch of {batch}: an epoch has no iteration"
         hint = f"use a batch_size of at most {rows}" if rows else "add rows"
     else:
+        from fractions import Fraction  # most recipes have no budget
+
         result = whole_iterations(rows, batch, Fraction(str(epochs)))
         whole = rows // batch
         batches = "one batch" if whole == 1 else f"{whole} batches"
