@@ -21,7 +21,7 @@ def of_type(value: Any, types: Sequence[str], path: Sequence[str | int]) -> str:
     """Return the way out where a value has the wrong type."""
     if value is None:
         inside = path and isinstance(path[-1], int)
-        out = "leave the line out: mlx-lm would read null as 'use the default'"
+        out = "leave the line out: null would be read as 'use the default'"
         return "remove this entry" if inside else out
     if isinstance(value, str):
         return _of_text(value, types, path)

@@ -24,6 +24,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\Z")
 # A repeated group that repeats something inside takes exponential time for some texts.
 _NESTED = re.compile(r"\([^()]*[*+{][^()]*\)[*+{]")
 _MOST = 3
+MAX_SIZE = 400_000  # characters of all files: the largest that is shipped has 20,000
 
 
 class ToolFiles(Struct, frozen=True, kw_only=True):
@@ -44,6 +45,7 @@ def read(tree: Node | None, open_file: Read, meta: Json, shipped: Collection[str
     tools: dict[str, Json] = {}
     sources: dict[str, str] = {}
     problems: list[Problem] = []
+    size = 0
     for name, node in entries.items():
         if node.tag == "reset" or not isinstance(node.value, str) or not node.value:
             continue  # its shape is told with that of the recipe
@@ -60,6 +62,11 @@ def read(tree: Node | None, open_file: Read, meta: Json, shipped: Collection[str
             problems.append(Problem(mark=node.mark, message=why, rule="bad-tool-file", hint=hint))
             continue
         sources[path] = document.text
+        size += len(document.text)
+        if size > MAX_SIZE:
+            why = f"the files of tools hold more than {MAX_SIZE:,} characters up to here"
+            problems.append(Problem(mark=node.mark, message=why, rule="bad-tool-file"))
+            break
         note = ((node.mark, f"'{name}' is this file"),)
         wrong = [_told(one, note) for one in document.problems]
         if not wrong and document.root is not None:
@@ -136,10 +143,11 @@ def faults(name: str, schema: Any, meta: Json, *, own: bool = False) -> Iterator
         return
     if schema["title"] != name:
         yield ("title",), f"title is {as_yaml(schema['title'])}, and the recipe calls it '{name}'"
-    yield from _names(schema)
-    yield from _values(schema)
-    if not own:
-        yield from _foreign(schema)
+    foreign = [] if own else [*_foreign(schema)]
+    yield from foreign
+    if not foreign:
+        yield from _names(schema)
+        yield from _values(schema)
 
 
 def _foreign(schema: Json) -> Iterator[tuple[Path, str]]:

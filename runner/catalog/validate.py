@@ -145,9 +145,7 @@ def _unselected(schema: Mapping[str, Any], value: Any, bad: set[Path]) -> Iterat
         for entry in entries:
             if entry != selection and entry in child["properties"]:
                 default = "" if selector in value else " (its default)"
-                message = (
-                    f"{selector} is {selection}{default}: mlx-lm reads only {name}.{selection}"
-                )
+                message = f"{selector} is {selection}{default}: only {name}.{selection} is read"
                 own = child["properties"].get(selection, {}).get("properties", {})
                 inside = entries[entry] if isinstance(entries[entry], dict) else {}
                 moves = selection not in entries and inside.keys() <= own.keys()

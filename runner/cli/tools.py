@@ -21,9 +21,9 @@ from runner.system import printer
 @options.style()
 def command(name: str | None, drift: bool, draft: str | None, style: str) -> int:
     """List the tools; for one, its parameters and how they travel."""
-    from runner.catalog import load
+    from runner.catalog import load, packaged_tools
 
-    catalog = load.catalog()
+    catalog = load.catalog(packaged_tools.tools(packaged_tools.names()))
     if draft is not None:
         return _print_draft(draft)
     if drift:

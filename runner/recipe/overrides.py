@@ -311,7 +311,7 @@ def _foreign(tree: Node, layer: Node, option: _Option) -> Iterator[tuple[tuple[s
             continue
         rest = [word for word in option.words[1:] if word != "params"]
         last = rest[-1] if rest else option.words[-1]
-        if name in {"version", "extends", "profiles"}:
+        if name in {"version", "extends", "profiles", "tools"}:
             why = f"'{name}' is said by the file, and cannot be overridden"
             hint = f"a path starts with one of: {listing(_PARTS)}"
         elif name.startswith(OTHERS):

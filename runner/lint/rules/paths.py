@@ -123,7 +123,8 @@ def name_not_there(view: View) -> Iterator[Finding]:
             continue
         here = "/" not in path or path in view.facts.beside
         if path in view.facts.absent and here and not _local(kind, path) and not view.maker(path):
-            message = f"there is no folder '{path}' here; mlx-lm would look for it on the hub"
+            who = view.tool.name if view.tool.own else view.tool.distribution or view.tool.name
+            message = f"there is no folder '{path}' here; {who} would look for it on the hub"
             stops = rows and kind == "data" and view.stage.name in view.facts.starting
             if offline:
                 message = f"there is no folder and no file of rows '{path}' here"
