@@ -4,6 +4,7 @@ Everything else, click too, is imported here: what goes wrong meanwhile is told 
 error, and the collector of circles does not look through what imports make.
 """
 
+import atexit
 import gc
 import io
 import os
@@ -20,6 +21,7 @@ _CIRCLES = 100_000  # objects made before the first look for circles: imports an
 def main() -> None:
     """Run the command line; known errors are a sentence and an exit code."""
     gc.set_threshold(_CIRCLES, 20, 20)
+    atexit.register(gc.freeze)  # Python's last look for circles takes a seventh of a short start
     _streams()
     sys.excepthook = _surprise
     try:
