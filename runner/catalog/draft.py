@@ -92,7 +92,7 @@ def _unsayable(name: str, option: Mapping[str, Any]) -> str:
     if action not in {"store", *_EMITS}:
         return f"the runner has no way to say it ({action})"
     if action != "positional" and not any(map(_FLAG.match, option["flags"])):
-        return "it has no long flag, which a value travels with"
+        return "its only flag has one letter: say it by hand where no value begins with '-'"
     return ""
 
 

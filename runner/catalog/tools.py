@@ -29,6 +29,12 @@ class Parameter(Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
 
     @property
+    def apart(self) -> bool:
+        """Whether its flag and its value are two words, as behind a flag of one letter."""
+        short = self.flag is not None and not self.flag.startswith("--")
+        return short or bool(self.schema["x-arg"].get("apart"))
+
+    @property
     def default(self) -> Any:
         """mlx-lm's own default."""
         return self.schema.get("default")

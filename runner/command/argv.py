@@ -133,6 +133,8 @@ def _words(parameter: Parameter, value: Any) -> Iterator[tuple[str, ...]]:
             yield (f"{flag}={','.join(map(word, value))}",)
         case "list":
             yield from _list(flag, [word(item) for item in value])
+        case _ if parameter.apart:
+            yield (flag, word(value))
         case _:
             yield (f"{flag}={word(value)}",)
 
