@@ -11,6 +11,9 @@ from runner.plan.train_options import nested
 from runner.recipe.template.render import literal
 from runner.recipe.yaml_scalars import scalar
 
+TOOLS = ".tools"
+"""The folder beside it that holds the files of tools which the recipe brings along."""
+
 
 def recipe_text(plan: Plan) -> str:
     """Return a recipe without inheritance and templates that compiles to the same plan."""
@@ -29,6 +32,8 @@ def _head(plan: Plan) -> Iterator[str]:
         yield f"vars: {pretty_json(dict(plan.vars))}"
     if plan.track:
         yield f"track: {pretty_json({name: dict(options) for name, options in plan.track.items()})}"
+    if plan.tools:
+        yield f"tools: {pretty_json({name: f'{TOOLS}/{name}.json' for name in plan.tools})}"
     yield "stages:"
 
 

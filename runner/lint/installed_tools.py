@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from runner.base.errors import UnfitError
 from runner.base.problems import Mark, Problem
-from runner.catalog import load
+from runner.catalog import load, packaged_tools
 from runner.catalog.drift import compare
 from runner.plan.compile import Compilation
 from runner.runs import trust
@@ -56,7 +56,7 @@ def _problem(mark: Mark, tool: str, output: str, *, ran: bool) -> Problem:
 
 def drift(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return what catalogue and installation do not say alike, and the tools not to be asked."""
-    catalog = load.installed_catalog()
+    catalog = load.installed_catalog(packaged_tools.tools(packaged_tools.names()))
     answers = machine.ask("runner.worker.introspect", *names)
     if set(answers) == {"error"}:
         raise UnfitError(f"the installed tools cannot be checked: {answers['error']}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from runner.base.problems import Problem, plural
+from runner.catalog.tools import Tool
 from runner.plan.inheritance import Budget
 from runner.plan.model import Plan
 from runner.recipe.node import Node
@@ -73,11 +74,10 @@ def iterations(
     return None, Problem(mark=budget.epochs.mark, message=why, rule=rule, hint=hint)
 
 
-def no_training(budget: Node) -> Problem:
-    """Return the problem of a budget of a stage that does not train."""
-    return Problem(
-        mark=budget.mark,
-        message="this stage does not train, so it has no epochs",
-        rule="budget-not-exact",
-        hint="remove the budget",
-    )
+def no_training(budget: Node, tool: Tool | None = None) -> Problem:
+    """Return the problem of a budget where no epoch can be counted: without a training, or rows."""
+    why, hint = "this stage does not train, so it has no epochs", "remove the budget"
+    if tool is not None and tool.trains is not None:
+        why = f"only {tool.name} knows how many rows an epoch of it has"
+        hint = f"set {tool.trains.iterations} instead"
+    return Problem(mark=budget.mark, message=why, rule="budget-not-exact", hint=hint)

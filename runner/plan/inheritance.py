@@ -50,7 +50,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     @property
     def trains(self) -> bool:
         """Whether its iterations can be counted from rows, if it is told to train."""
-        return self.tool is not None and self.tool.parameters.keys() >= {*Budget.reads, "iters"}
+        return self.tool is not None and self.tool.trains is not None and self.tool.reads_rows
 
     @property
     def makes_data(self) -> bool:

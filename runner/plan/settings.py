@@ -138,7 +138,7 @@ def _own_problems(draft: Draft, options: Json, words: Words) -> tuple[list[Probl
     problems = stage_problems(draft, sound, words.schema, words.recipe)
     problems += _unknown_slugs(draft, words.slugs)
     if budget is not None and useless:
-        problems.append(no_training(budget))
+        problems.append(no_training(budget, draft.tool))
     declared = node.get("tool")
     if draft.tool is not None or declared is None or not isinstance(declared.value, str):
         return problems, set()

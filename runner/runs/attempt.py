@@ -230,7 +230,7 @@ class Attempt:
         else:
             failure = failures.classify(record.exit_code or 0, tail)
         code = Exit.AUDIT if record.exit_code == Exit.AUDIT else Exit.STAGE_FAILED
-        changes = self.advise(self.stage, remedies(failure.kind, self.stage, tail))
+        changes = self.advise(self.stage, remedies(failure.kind, self.stage, tail, self.tool))
         without = self.without_hub() if failure.smokes else ""
         about = bind(subject(failure.kind, self.stage), str(self.folder))
         note = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from runner.catalog.tools import Tool, Trains
 from runner.plan.model import Stage
 
 Json = dict[str, Any]
@@ -55,10 +56,27 @@ Step = tuple[Way, ...]
 """Ways to the same end, the plainest first: the first one that works is taken."""
 
 
-def remedies(kind: str, stage: Stage, tail: str) -> tuple[Step, ...]:
+class _Case(Struct, frozen=True, kw_only=True):
+    """A stage that failed, what its log ends with, and where its tool's parameters are.
+
+    `trains` is None where it does not train.
+    """
+
+    stage: Stage
+    tail: str
+    trains: Trains | None
+
+    @property
+    def batch(self) -> str:
+        """The parameter that says how many rows are taken at once."""
+        return (self.trains and self.trains.batch) or "batch_size"
+
+
+def remedies(kind: str, stage: Stage, tail: str, tool: Tool) -> tuple[Step, ...]:
     """Return what to change, the most helpful first; nothing where no parameter helps."""
     find = _REMEDIES.get(kind)
-    return tuple(find(stage, tail)) if find else ()
+    trains = tool.trains if tool.is_training(stage.params) else None
+    return tuple(find(_Case(stage=stage, tail=tail, trains=trains))) if find else ()
 
 
 def value(stage: Stage, path: str) -> Any:
@@ -70,22 +88,21 @@ def value(stage: Stage, path: str) -> Any:
     return result
 
 
-def _memory(stage: Stage, _: str) -> Iterator[Step]:
+def _memory(case: _Case) -> Iterator[Step]:
     """Yield what takes less memory; the effective batch stays, where that can be."""
-    params = stage.params
-    batch = params.get("batch_size")
+    params = case.stage.params
+    batch = params.get(case.batch)
     if isinstance(batch, int) and batch > 1:
         smaller = max(1, batch // _EACH)
-        less = Adjustment(path="batch_size", old=batch, new=smaller)
-        group = params.get("grad_accumulation_steps")
-        if isinstance(group, int) and params.get("train"):
-            more = Adjustment(
-                path="grad_accumulation_steps", old=group, new=group * batch // smaller
-            )
+        less = Adjustment(path=case.batch, old=batch, new=smaller)
+        name = (case.trains and case.trains.accumulation) or ""
+        group = params.get(name)
+        if isinstance(group, int):
+            more = Adjustment(path=name, old=group, new=group * batch // smaller)
             yield (Way.of(less, more), Way.of(less))
         else:
             yield (Way.of(less),)
-    if params.get("train") and params.get("grad_checkpoint") is False:
+    if case.trains and params.get("grad_checkpoint") is False:
         yield (Way.of(Adjustment(path="grad_checkpoint", old=False, new=True)),)
     for name in _HALVES:
         before = params.get(name)
@@ -93,24 +110,24 @@ def _memory(stage: Stage, _: str) -> Iterator[Step]:
             yield (Way.of(Adjustment(path=name, old=before, new=before // _EACH)),)
 
 
-def _shorter(stage: Stage, tail: str) -> Iterator[Step]:
-    names = {"batch_size", "max_seq_length"}
-    for step in _memory(stage, tail):
+def _shorter(case: _Case) -> Iterator[Step]:
+    names = {case.batch, "max_seq_length"}
+    for step in _memory(case):
         if step[0].changes[0].path in names:
             yield step
 
 
-def _gentler(stage: Stage, _: str) -> Iterator[Step]:
+def _gentler(case: _Case) -> Iterator[Step]:
     """Yield a tenth of the learning rate that counts: the schedule's, where there is one."""
-    schedule, rate = stage.params.get("lr_schedule"), stage.params.get("learning_rate")
+    params, where = case.stage.params, case.trains
+    plan, name = (where and where.schedule) or "", (where and where.learning_rate) or ""
+    schedule, rate = params.get(plan), params.get(name)
     lower = (
-        Adjustment(path="learning_rate", old=rate, new=_tenth(rate))
-        if isinstance(rate, int | float)
-        else None
+        Adjustment(path=name, old=rate, new=_tenth(rate)) if isinstance(rate, int | float) else None
     )
     if isinstance(schedule, Mapping) and schedule.get("arguments"):
         old = list(schedule["arguments"])
-        peak = Adjustment(path="lr_schedule.arguments", old=old, new=[_tenth(old[0]), *old[1:]])
+        peak = Adjustment(path=f"{plan}.arguments", old=old, new=[_tenth(old[0]), *old[1:]])
         follows = lower and Way(
             changes=(lower,), effect={peak.path: peak.new, lower.path: lower.new}
         )
@@ -120,42 +137,48 @@ def _gentler(stage: Stage, _: str) -> Iterator[Step]:
         yield (Way.of(lower),)
 
 
-def _fewer(stage: Stage, _: str) -> Iterator[Step]:
+def _fewer(case: _Case) -> Iterator[Step]:
     """Yield fewer checkpoints: two of the training."""
-    every, iters = stage.params.get("save_every"), stage.params.get("iters")
+    where = case.trains
+    if where is None or where.checkpoints is None:
+        return
+    every, iters = (case.stage.params.get(one) for one in (where.checkpoints, where.iterations))
     if isinstance(every, int) and isinstance(iters, int) and every * _EACH < iters:
-        yield (Way.of(Adjustment(path="save_every", old=every, new=iters // _EACH)),)
+        yield (Way.of(Adjustment(path=where.checkpoints, old=every, new=iters // _EACH)),)
 
 
-def _rows(stage: Stage, tail: str) -> Iterator[Step]:
+def _rows(case: _Case) -> Iterator[Step]:
     """Yield the batch that fits the rows the log speaks of."""
-    match = re.search(r"at least batch_size=(\d+) examples but only has (\d+)", tail)
+    match = re.search(r"at least batch_size=(\d+) examples but only has (\d+)", case.tail)
     if match and int(match[2]):
         yield (
             Way.of(
-                Adjustment(path="batch_size", old=stage.params.get("batch_size"), new=int(match[2]))
+                Adjustment(
+                    path=case.batch, old=case.stage.params.get(case.batch), new=int(match[2])
+                )
             ),
         )
 
 
-def _tokens(stage: Stage, _: str) -> Iterator[Step]:
+def _tokens(case: _Case) -> Iterator[Step]:
     for name in ("num_samples", "sequence_length"):
-        before = stage.params.get(name)
+        before = case.stage.params.get(name)
         if isinstance(before, int) and before > 1:
             yield (Way.of(Adjustment(path=name, old=before, new=before // _EACH)),)
 
 
-def _patient(stage: Stage, _: str) -> Iterator[Step]:
+def _patient(case: _Case) -> Iterator[Step]:
+    stage = case.stage
     if stage.timeout:
         yield (Way.of(Adjustment(path="timeout", old=stage.timeout, new=stage.timeout * _LONGER)),)
 
 
-def _afresh(stage: Stage, _: str) -> Iterator[Step]:
-    if stage.continues:
+def _afresh(case: _Case) -> Iterator[Step]:
+    if case.stage.continues:
         yield (Way.of(Adjustment(path="continue", old=True, new=False)),)
 
 
-_REMEDIES: Mapping[str, Callable[[Stage, str], Iterator[Step]]] = {
+_REMEDIES: Mapping[str, Callable[[_Case], Iterator[Step]]] = {
     "out of memory": _memory,
     "killed": _memory,
     "crashed": _memory,

@@ -14,10 +14,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from runner.base.errors import WAYS_OUT, Exit, RunError
-from runner.base.formatting import duration
+from runner.base.formatting import duration, pretty_json
 from runner.catalog.tools import Catalog
 from runner.command.argv import command
-from runner.command.resolved_recipe import recipe_text
+from runner.command.resolved_recipe import TOOLS, recipe_text
 from runner.command.script import script
 from runner.plan.model import Stage
 from runner.runs import history, signals
@@ -117,6 +117,9 @@ class Run:
         """Write down what will be done."""
         self.keep(self.manifest)
         files.write(self.folder / "recipe.yaml", recipe_text(self.plan))
+        for name, schema in self.plan.tools.items():
+            (self.folder / TOOLS).mkdir(exist_ok=True)
+            files.write(self.folder / TOOLS / f"{name}.json", f"{pretty_json(schema)}\n")
         files.write(self.folder / "commands.sh", script(self.plan, self.catalog))
         history.link(self.folder)
         self.journal.write(event="run", at=machine.now(), actions=[str(one) for one in actions])

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runner.catalog import load
+from runner.catalog import load, packaged_tools
 from runner.catalog.tools import Tool
 from runner.system import printer
 from runner.worker import guard
@@ -222,7 +222,8 @@ def _plain(value: Any) -> Any:
 
 def main(names: list[str]) -> int:
     """Print what the named tools take, or all tools of the catalogue."""
-    catalog = load.installed_catalog()
+    more = packaged_tools.tools(packaged_tools.names())
+    catalog = load.installed_catalog(more)
     guard.arm()
     tools: Json = {}
     for name in names or catalog.names:

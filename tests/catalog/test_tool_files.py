@@ -210,6 +210,14 @@ def test_a_changed_file_is_a_changed_command_in_a_diff(place):
     assert change.name == "tool file: properties.limit.x-arg.flag"
 
 
+def test_a_trainer_whose_rows_nobody_can_count_has_no_budget(place):
+    trains = changed("x-tool", "trains", value={"iterations": "limit"})
+    (place / "tools" / "score.json").write_text(json.dumps(trains), encoding="utf-8")
+    text = RECIPE.replace("rows.jsonl}", "rows.jsonl}, budget: {epochs: 2}")
+    (place / "r.yaml").write_text(text, encoding="utf-8")
+    assert told() == ["r.yaml:4:65: only mine.score knows how many rows an epoch of it has"]
+
+
 def test_a_tool_of_a_package_is_found_without_importing_it(place, monkeypatch):
     from runner.catalog import packaged_tools
 

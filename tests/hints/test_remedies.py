@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import workflow
+from runner.catalog import load
 from runner.cli.tried_remedies import Trial
 from runner.runs.failures import FAILURES
 from runner.runs.remedies import _REMEDIES, assignment, remedies, value
@@ -91,7 +92,7 @@ def changed(said, kind, sets=()):
 def followed(trial, kind):
     assert trial.unchanged.plan, [p.message for p in trial.unchanged.problems]
     stage = trial.unchanged.plan.stage("train")
-    changes = trial(stage, remedies(kind, stage, LOG))
+    changes = trial(stage, remedies(kind, stage, LOG, load.catalog().get(stage.tool)))
     words = [assignment(stage, one) for one in changes]
     assert shlex.split(shlex.join(words)) == words
     if not words:

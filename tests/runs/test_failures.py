@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.catalog import load
 from runner.plan.model import Stage
 from runner.runs.failures import CRASH, END, FAILURES, UNSEEN, classify
 from runner.runs.remedies import assignment, remedies, subject
@@ -77,6 +78,9 @@ LORA = {
 }
 
 
+TOOL = load.catalog().get("mlx_lm.lora")
+
+
 def change(kind, tail="", **params):
     stage = Stage(
         name="train",
@@ -86,7 +90,7 @@ def change(kind, tail="", **params):
         timeout=600.0,
         continues=True,
     )
-    return [str(one) for step in remedies(kind, stage, tail) for one in step[0].changes]
+    return [str(one) for step in remedies(kind, stage, tail, TOOL) for one in step[0].changes]
 
 
 def test_out_of_memory_names_this_stages_own_values_and_keeps_the_effective_batch():
@@ -134,7 +138,7 @@ def test_a_change_is_said_as_the_words_that_make_it():
     words = [
         assignment(stage, one)
         for kind in ("disk full", "timeout")
-        for step in remedies(kind, stage, "")
+        for step in remedies(kind, stage, "", TOOL)
         for one in step[0].changes
     ]
     assert words == [

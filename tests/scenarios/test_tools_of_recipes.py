@@ -132,6 +132,8 @@ def test_a_run_asks_first_and_remembers_the_very_file(trainer):
     call(trainer, "r.yaml", "--trust-tools")
     (trainer / "dear").write_text("dear", encoding="utf-8")
     call(trainer, "r.yaml")
+    resolved = (trainer / "runs/r/latest").resolve() / "recipe.yaml"
+    assert "mine.tool" in call(trainer, "check", str(resolved)) + resolved.read_text("utf-8")
     tool(trainer, {"command": ["other"], "main": "trainer:main", "config": "--config"}, **FILED)
     assert "brings 1 tool of its own" in call(trainer, "r.yaml", code=2)
 
