@@ -30,6 +30,13 @@ _ID = pattern(r"\d{8}T\d{6}Z-")
     shell_complete=options.completes("sides"),
 )
 @options.together(options.overrides, options.profiles, options.smoke, options.runs)
+@click.option(
+    "--set-now",
+    "now",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Lay a value over the new side only; --set holds on both.",
+)
 @click.option("--check", is_flag=True, help="Exit with 3 where anything changes.")
 @click.option(
     "--format",
@@ -45,6 +52,7 @@ def command(
     profiles: tuple[str, ...],
     smoke: bool,
     runs: str,
+    now: tuple[str, ...],
     check: bool,
     style: str,
 ) -> int:
@@ -59,8 +67,10 @@ def command(
     from runner.recipe.load import Overrides
 
     request = DiffRequest(
-        overrides=Overrides(profiles=profiles, environ=os.environ, sets=sets), smoke=smoke
+        overrides=Overrides(profiles=profiles, environ=os.environ, sets=sets), smoke=smoke, now=now
     )
+    if sets:
+        printer.say("--set holds on both sides; --set-now lays a value over the new side only")
     reviews = _reviews(words, Path(runs), request)
     if style == "json":
         printer.show_json(text.as_dict(reviews))

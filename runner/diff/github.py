@@ -19,6 +19,7 @@ from runner.diff.text import (
     many,
     notable,
     order,
+    together,
     touches,
     values,
 )
@@ -31,17 +32,14 @@ def markdown(reviews: Sequence[Review]) -> str:
     """Return what changes as a comment on a pull request, cut where GitHub would refuse it."""
     rows = ["### What MLX will be told", "", count(reviews)]
     for review in notable(reviews):
-        rows += _markdown(review)
-    lines = touches(reviews) if len(reviews) > 1 else []
-    if lines:
-        rows += ["", "#### By line", "", "| line | touches |", "|---|---|"]
-        for touch in lines:
-            line = f"{reviewing.place(touch.cause)} {label(touch.cause)}"
-            where = "<br>".join(
-                f"{code(recipe)}: {', '.join(map(code, stages))}"
-                for recipe, stages in touch.recipes.items()
-            )
-            rows.append(f"| {code(line)} | {where} |")
+        rows += _markdown(review, values=len(reviews) == 1)
+    if len(reviews) > 1 and (alike := together(reviews)):
+        rows += ["", "| parameter | before -> after | because of | where |", "|---|---|---|---|"]
+        for changes, places in alike:
+            where = "<br>".join(map(code, places))
+            for one in changes:
+                cells = (one.name, values(one), because(one))
+                rows.append(f"| {' | '.join(map(code, cells))} | {where} |")
     return _cut(rows)
 
 
@@ -55,20 +53,26 @@ def annotations(reviews: Sequence[Review], path_of: FileNamer = str) -> str:
         notices += (
             _whole(review, path_of) if review.state != "compared" else _stages(review, path_of)
         )
-        loose = [one for one in review.difference.changes if not one.causes]
-        rows = [_row(review.recipe, one, values(one)) for one in loose]
+        loose = [one for one in review.own.changes if not one.causes]
+        rows = [_row(review.title, one, values(one)) for one in loose]
         notices += [notice("notice", {"title": "changed"}, "\n".join(rows))] if rows else []
     return "\n".join((*notices, notice("notice", {"title": "run-recipe diff"}, count(reviews))))
 
 
 def _touch_notice(touch: Touch, path_of: FileNamer) -> str:
     """Return a line and all that it changes; one that is gone has no line to point at any more."""
-    rows = [
-        _row(recipe, change, values(change))
-        for recipe, stages in touch.recipes.items()
-        for changes in stages.values()
-        for change in changes
-    ]
+    places: dict[str, dict[str, list[str]]] = {}
+    for recipe, stages in touch.recipes.items():
+        for stage, changes in stages.items():
+            for change in changes:
+                what = f"{change.name} {values(change)}"
+                places.setdefault(what, {}).setdefault(recipe, []).extend([stage] if stage else [])
+    rows = []
+    for what, at in places.items():
+        at_places = "; ".join(
+            f"{recipe} {', '.join(stages)}".rstrip() for recipe, stages in at.items()
+        )
+        rows.append(f"{what}: {at_places}")
     cause = touch.cause
     where = place(cause.mark, path_of, line=not cause.gone)
     return notice("notice", {**where, "title": label(cause) or "changed"}, "\n".join(rows))
@@ -76,22 +80,22 @@ def _touch_notice(touch: Touch, path_of: FileNamer) -> str:
 
 def _stages(review: Review, path_of: FileNamer) -> Iterator[str]:
     """Yield what becomes of whole stages, each at its place; of a removed one that is the file."""
-    difference = review.difference
+    difference = review.own
     for title, names in (("new stage", difference.added), ("removed stage", difference.removed)):
         for name in names:
             where = place(difference.marks.get(name), path_of, line=name in difference.added)
-            rows = [_row(review.recipe, one, alone(one)) for one in difference.whole.get(name, ())]
-            head = f"{review.recipe}: {name} ({difference.tools.get(name, '')})"
+            rows = [_row(review.title, one, alone(one)) for one in difference.whole.get(name, ())]
+            head = f"{review.title}: {name} ({difference.tools.get(name, '')})"
             yield notice("notice", {**where, "title": title}, "\n".join((head, *rows)))
     for name, old in difference.renamed.items():
         where = place(difference.marks.get(name), path_of)
-        text = f"{review.recipe}: {old} is now called {name}"
+        text = f"{review.title}: {old} is now called {name}"
         yield notice("notice", {**where, "title": "renamed stage"}, text)
     if difference.order:
         then, now = difference.order
         first = next(name for was, name in zip(then, now, strict=True) if was != name)
         where = place(difference.marks.get(first), path_of)
-        text = f"{review.recipe}: {order(difference)}"
+        text = f"{review.title}: {order(difference)}"
         yield notice("notice", {**where, "title": "another order"}, text)
 
 
@@ -102,7 +106,7 @@ def _whole(review: Review, path_of: FileNamer) -> Iterator[str]:
         f"{name} ({difference.tools.get(name, '')})"
         for name in (*difference.added, *difference.removed)
     ]
-    text = "\n".join((f"{review.recipe}: {headline(review)}", *review.notes, *stages))
+    text = "\n".join((f"{review.title}: {headline(review)}", *review.notes, *stages))
     level = "error" if review.state == "invalid" else "notice"
     title = {"new": "new recipe", "gone": "removed recipe"}.get(review.state, "not valid")
     file = place(Mark(file=review.recipe, line=1, column=1), path_of, line=False)
@@ -114,25 +118,38 @@ def _row(recipe: str, change: Change, text: str) -> str:
     return f"{recipe}: {inside}{change.name} {text}"
 
 
-def _markdown(review: Review) -> Iterator[str]:
-    difference = review.difference
-    yield from ("", f"#### {code(review.recipe)}", "", markup(headline(review)))
-    yield from (f"> {markup(note)}" for note in review.notes)
-    yield ""
-    yield from _stage_list(difference)
-    if difference.values:
-        yield from (
-            "",
-            "| stages | parameter | before -> after | because of |",
-            "|---|---|---|---|",
-        )
-    for stages, changes in groups(difference):
-        yield from (_cells(stages, one, values(one)) for one in changes)
+def _markdown(review: Review, *, values: bool) -> Iterator[str]:
+    """Yield what is said of one recipe; among several `values` stand in a table of their own."""
+    difference = review.own
+    rows = [f"> {markup(note)}" for note in review.notes]
+    rows += (
+        [f"> not as without a profile: {markup(', '.join(review.unlike))}"] if review.unlike else []
+    )
+    inside = [*_stage_list(difference)]
+    table = [*_table(difference, alone=values or review.state != "compared")]
+    carried = [f"Made anew, for they read what changed: {', '.join(difference.carried)}."]
+    parts = [rows, inside, table, carried if difference.carried else []]
+    if any(parts) or values or review.state != "compared":
+        yield from ("", f"#### {code(review.title)}", "", markup(headline(review)))
+        yield from (row for part in parts if part for row in ("", *part))
+
+
+def _table(difference: Difference, *, alone: bool) -> Iterator[str]:
+    """Yield the table of values; but for those of whole stages only where they stand `alone`."""
+    rows = [
+        _cells(stages, one, values(one))
+        for stages, changes in (groups(difference) if alone else ())
+        for one in changes
+    ]
     for name, entire in difference.whole.items():
         sign = "+" if name in difference.added else "-"
-        yield from (_cells((name,), one, f"{sign} {alone(one)}") for one in entire)
-    if difference.carried:
-        yield from ("", f"Made anew, for they read what changed: {', '.join(difference.carried)}.")
+        rows += [_cells((name,), one, f"{sign} {reviewing.alone(one)}") for one in entire]
+    if rows:
+        yield from (
+            "| stages | parameter | before -> after | because of |",
+            "|---|---|---|---|",
+            *rows,
+        )
 
 
 def _stage_list(difference: Difference) -> Iterator[str]:

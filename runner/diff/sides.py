@@ -18,6 +18,7 @@ from runner.recipe import load as recipes
 from runner.recipe.load import Overrides
 from runner.recipe.merge import ENVIRONMENT, SET
 from runner.recipe.overrides import PREFIX, PROFILE
+from runner.recipe.size import count, too_often
 from runner.system import files as disk
 from runner.system.git import Revision
 
@@ -52,10 +53,17 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class DiffRequest(Struct, frozen=True, kw_only=True):
-    """What is laid over both sides, and whether they are compared at toy scale."""
+    """What is laid over both sides, and over the new one alone, and whether it is toy scale."""
 
     overrides: Overrides
     smoke: bool = False
+    now: tuple[str, ...] = ()
+
+    @property
+    def of_new(self) -> "DiffRequest":
+        """What is laid over the new side."""
+        over = self.overrides
+        return replace(self, overrides=replace(over, sets=(*over.sets, *self.now)))
 
 
 class BaseError(RecipeError):
@@ -72,25 +80,80 @@ def recipe_files(words: Sequence[str], old: Place, new: Place) -> Iterator[str]:
 
 
 def reviews(files: Sequence[str], old: Place, new: Place, request: DiffRequest) -> Iterator[Review]:
-    """Yield what changes in each recipe from one place to the other; bases are left out."""
+    """Yield what changes in each recipe from one place to the other; bases are left out.
+
+    Where no profile is named, each recipe is compared under each of its profiles, too.
+    """
     for file in files:
         try:
-            yield review(file, old, new, request)
+            plain = review(file, old, new, request)
         except InvalidRecipeError as error:
             if len(files) == 1:
                 raise
-            notes = tuple(_first(error.problems))
-            yield Review(
-                recipe=file,
-                before=str(old),
-                after=str(new),
-                difference=Difference(),
-                state="invalid",
-                notes=notes,
-            )
+            yield _invalid(file, old, new, error)
         except BaseError:
             if len(files) == 1:
                 raise
+        else:
+            yield from _with_profiles(plain, old, new, request)
+
+
+def _invalid(
+    file: str, old: Place, new: Place, error: InvalidRecipeError, profiles: tuple[str, ...] = ()
+) -> Review:
+    return Review(
+        recipe=file,
+        before=str(old),
+        after=str(new),
+        difference=Difference(),
+        state="invalid",
+        notes=tuple(_first(error.problems)),
+        profiles=profiles,
+    )
+
+
+def _with_profiles(plain: Review, old: Place, new: Place, request: DiffRequest) -> Iterator[Review]:
+    """Yield a recipe's review, and one more for its profiles under which something else changes."""
+    if request.overrides.profiles or plain.state != "compared":
+        yield plain
+        return
+    now, then = _profiles(plain.recipe, new, request), _profiles(plain.recipe, old, request)
+    alike: list[str] = []
+    others: dict[object, Review] = {}
+    for name in (*now, *(one for one in then if one not in now)):
+        if name not in now:
+            gone = replace(plain, difference=Difference(), state="gone", notes=(), profiles=(name,))
+            others["gone", name] = gone
+            continue
+        over = replace(request.overrides, profiles=(name,))
+        try:
+            one = review(plain.recipe, old, new, replace(request, overrides=over))
+        except InvalidRecipeError as error:
+            others["invalid", name] = _invalid(plain.recipe, old, new, error, (name,))
+            continue
+        if one.shape == plain.shape:
+            alike.append(name)
+            continue
+        before = others.get(one.shape)
+        names = (*(before.profiles if before else ()), name)
+        others[one.shape] = replace(one, profiles=names, plain=plain.difference)
+    yield replace(plain, alike=tuple(alike))
+    yield from others.values()
+
+
+def _profiles(file: str, place: Place, request: DiffRequest) -> list[str]:
+    """Return the profiles that a recipe has in a place; none where it cannot be read there.
+
+    Raises RecipeError where they are more than are looked at.
+    """
+    recipe = workflow.read(file, (), (), request.overrides.environ, place).recipe
+    if recipe is None:
+        return []
+    names = list(recipe.section("profiles"))
+    hint = "name those to compare: run-recipe diff RECIPE --profile NAME"
+    if large := too_often(recipe.tree, "profiles", len(names), count(recipe.tree), hint):
+        raise RecipeError(f"{file}: {large.message}", large.hint)
+    return names
 
 
 def review(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
@@ -103,7 +166,7 @@ def review(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
         raise RecipeError(why, "compare recipes of one repository at a time")
     if not new.has(file) and old.has(file):
         return _removed_recipe(file, old, new, request)
-    now, notes = compile_side(file, new, request)
+    now, notes = compile_side(file, new, request.of_new)
     was, name = file, ""
     if not old.has(file) and old.revision:
         was = old.revision.before(file, new.revision) or ""
@@ -157,7 +220,7 @@ def review(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
 def across(was: str, file: str, old: Place, request: DiffRequest) -> Review:
     """Return what changes from one recipe at a revision to another as it is now."""
     then, before = _fitting(was, old, request)
-    now, after = compile_side(file, Place(), request)
+    now, after = compile_side(file, Place(), request.of_new)
     notes = tuple(dict.fromkeys((*before, *after, *_outside(old))))
     return Review(
         recipe=file, before=f"{was} in {old}", after=NOW, difference=compare(then, now), notes=notes
@@ -167,7 +230,7 @@ def across(was: str, file: str, old: Place, request: DiffRequest) -> Review:
 def between(one: str, other: str, request: DiffRequest) -> Review:
     """Return what changes from one recipe to another, both as they are now."""
     then, before = compile_side(one, Place(), request)
-    now, after = compile_side(other, Place(), request)
+    now, after = compile_side(other, Place(), request.of_new)
     then = replace(then, plan=replace(then.plan, name=now.plan.name))
     notes = tuple(dict.fromkeys((*before, *after)))
     return Review(recipe=other, before=one, after=other, difference=compare(then, now), notes=notes)
@@ -177,7 +240,7 @@ def since(file: str, plan: Plan, label: str, request: DiffRequest) -> Review:
     """Return what changes from the plan of a run to a recipe as it is now."""
     if request.smoke and not plan.smoke:
         raise RecipeError("that run is a real run, not a smoke run", "remove --smoke")
-    now, notes = compile_side(file, Place(), replace(request, smoke=plan.smoke))
+    now, notes = compile_side(file, Place(), replace(request.of_new, smoke=plan.smoke))
     if plan.smoke and not request.smoke:
         notes = (*notes, "that run is a smoke run: the recipe is compared with it at toy scale")
     return Review(

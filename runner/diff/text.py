@@ -22,7 +22,9 @@ _DURATIONS = {"timeout", "retry.delay"}
 class Review(Struct, frozen=True, kw_only=True):
     """One recipe and what changes in it; `before` and `after` say what was compared.
 
-    An `invalid` recipe cannot be compared; `notes` say what else a reader should know.
+    An `invalid` recipe cannot be compared; `notes` say what else a reader should know. It is of the
+    recipe under each of these `profiles`, or of the recipe without one: `plain` is what changes
+    without one, and `alike` are the profiles under which the very same changes.
     """
 
     recipe: str
@@ -31,6 +33,52 @@ class Review(Struct, frozen=True, kw_only=True):
     difference: Difference
     state: State = "compared"
     notes: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
+    plain: Difference | None = None
+
+    @property
+    def title(self) -> str:
+        """The recipe, and the profiles that this is about."""
+        if self.profiles:
+            return f"{self.recipe} --profile {' or '.join(self.profiles)}"
+        also = f" (also --profile {' or '.join(self.alike)})" if self.alike else ""
+        return f"{self.recipe}{also}"
+
+    @property
+    def shape(self) -> object:
+        """What two reviews have in common that say the same."""
+        one = self.difference
+        values = [(value.stage, value.name, value.old, value.new) for value in one.values]
+        return repr((self.state, one.added, one.removed, one.renamed, one.order, values))
+
+    @property
+    def own(self) -> Difference:
+        """What changes that does not change without a profile as well."""
+        whole, plain = self.difference, self.plain
+        if plain is None:
+            return whole
+        known = [(one.stage, one.name, one.old, one.new) for one in plain.changes]
+        return replace(
+            whole,
+            added=tuple(one for one in whole.added if one not in plain.added),
+            removed=tuple(one for one in whole.removed if one not in plain.removed),
+            renamed={} if whole.renamed == plain.renamed else whole.renamed,
+            order=None if whole.order == plain.order else whole.order,
+            changes=tuple(
+                one for one in whole.changes if (one.stage, one.name, one.old, one.new) not in known
+            ),
+            carried=tuple(one for one in whole.carried if one not in plain.carried),
+            whole={name: one for name, one in whole.whole.items() if name not in plain.whole},
+        )
+
+    @property
+    def unlike(self) -> tuple[str, ...]:
+        """The values that change without a profile, and not as much under these."""
+        here = {(one.stage, one.name) for one in self.difference.changes}
+        there = self.plain.changes if self.plain is not None else ()
+        names = (f"{one.stage}.{one.name}" for one in there if (one.stage, one.name) not in here)
+        return tuple(dict.fromkeys(names))
 
 
 class Touch(Struct, kw_only=True):
@@ -44,22 +92,57 @@ def touches(reviews: Iterable[Review]) -> list[Touch]:
     """Return each line that changes something, with all that it changes."""
     by_line: dict[tuple[Mark, bool], Touch] = {}
     for review in reviews:
-        for change in review.difference.changes:
+        for change in review.own.changes:
             for cause in change.causes:
                 touch = by_line.setdefault((cause.mark, cause.gone), Touch(cause=cause))
-                stages = touch.recipes.setdefault(review.recipe, {})
+                stages = touch.recipes.setdefault(review.title, {})
                 stages.setdefault(change.stage, []).append(change)
     return [by_line[key] for key in sorted(by_line)]
 
 
 def text(reviews: Sequence[Review]) -> str:
-    """Return what changes as a person reads it on a screen."""
-    lines = [line for review in notable(reviews) for line in _text(review)]
-    if len(reviews) > 1:
-        touch_lines = [line for touch in touches(reviews) for line in _touch(touch)]
-        lines += ["", "by line:", *touch_lines] if touch_lines else []
-        lines += ["", count(reviews)] if lines else [count(reviews)]
-    return "\n".join(lines)
+    """Return what changes as a person reads it on a screen.
+
+    Of several recipes, or profiles, what changes alike in them is said once.
+    """
+    if len(reviews) == 1:
+        return "\n".join(_text(reviews[0]))
+    rows = [line for review in notable(reviews) for line in _beside_values(review)]
+    for changes, places in together(reviews):
+        rows += ["", *_rows(changes, values)]
+        rows += (f"  {place}" for place in places)
+    if not rows:
+        return count(reviews)
+    head = f"{reviews[0].before} -> {reviews[0].after}"
+    return "\n".join([head, *([] if rows[0] == "" else [""]), *rows, "", count(reviews)])
+
+
+def together(reviews: Sequence[Review]) -> list[tuple[list[Change], list[str]]]:
+    """Return the values that change, with the recipes and stages in which they change alike."""
+    alike: dict[str, tuple[list[Change], list[str]]] = {}
+    for review in reviews:
+        for stages, changes in groups(review.own) if review.state == "compared" else ():
+            key = repr([(change.name, values(change), because(change)) for change in changes])
+            places = alike.setdefault(key, (changes, []))[1]
+            names = f": {', '.join(stages)}" if stages else ""
+            places.append(f"{review.title}{names}")
+    return list(alike.values())
+
+
+def _beside_values(review: Review) -> Iterator[str]:
+    """Yield what is to be said of one recipe among several, but for values that change."""
+    own = review.own
+    rest = own if review.state != "compared" else replace(own, changes=())
+    rows = [*(f"  note: {note}" for note in review.notes)]
+    if review.state != "invalid":
+        rows += (f"  {line}".rstrip() for line in lines(rest))
+    if review.unlike:
+        rows.append(f"  not as without a profile: {', '.join(review.unlike)}")
+    if review.state != "compared":
+        yield f"{review.title}: {headline(review)}"
+    elif rows:
+        yield review.title
+    yield from rows
 
 
 def notable(reviews: Sequence[Review]) -> list[Review]:
@@ -67,7 +150,7 @@ def notable(reviews: Sequence[Review]) -> list[Review]:
     return [
         one
         for one in reviews
-        if len(reviews) == 1 or one.difference or one.notes or one.state != "compared"
+        if len(reviews) == 1 or one.difference or one.notes or one.state != "compared" or one.unlike
     ]
 
 
@@ -160,7 +243,7 @@ def as_dict(reviews: Sequence[Review]) -> Json:
 
 
 def _text(review: Review) -> Iterator[str]:
-    yield f"{review.recipe}: {headline(review)}"
+    yield f"{review.title}: {headline(review)}"
     yield from (f"  note: {note}" for note in review.notes)
     if review.state != "invalid":
         yield from (f"  {line}".rstrip() for line in lines(review.difference))
@@ -179,23 +262,23 @@ def headline(review: Review) -> str:
     return f"{review.before} -> {review.after}{same}"
 
 
-def _touch(touch: Touch) -> Iterator[str]:
-    yield f"  {place(touch.cause)} {label(touch.cause)}".rstrip()
-    for recipe, stages in touch.recipes.items():
-        names = [stage for stage in stages if stage]
-        yield f"    {recipe}{': ' if names else ''}{', '.join(names)}"
-
-
 def count(reviews: Sequence[Review]) -> str:
     """Return how many recipes, stages and values change."""
-    changed = [one for one in reviews if one.difference or one.state == "new"]
-    stages = sum(len(one.difference.stages) for one in changed)
-    total = sum(len(one.difference.values) for one in changed)
+    changed = [one for one in reviews if one.difference or one.state in {"new", "gone"}]
+    stages = sum(len(one.own.stages) for one in changed)
+    total = sum(len(one.own.values) for one in changed)
     bad = sum(one.state == "invalid" for one in reviews)
     more = f"; {bad} not valid" if bad else ""
+    every = dict.fromkeys(one.recipe for one in reviews)
+    sound = dict.fromkeys(one.recipe for one in reviews if one.state != "invalid")
+    profiles = sum(len(one.alike) + len(one.profiles) for one in reviews)
+    under = (
+        f", with or without {'its' if len(every) == 1 else 'their'} profiles" if profiles else ""
+    )
     if not changed:
-        return f"nothing changes in {many(len(reviews) - bad, 'recipe')}{more}"
-    of = f"{len(changed)} of {many(len(reviews), 'recipe')} change{'s' * (len(changed) == 1)}"
+        return f"nothing changes in {many(len(sound), 'recipe')}{under}{more}"
+    number = len(dict.fromkeys(one.recipe for one in changed))
+    of = f"{number} of {many(len(every), 'recipe')} change{'s' * (number == 1)}"
     return f"{of}: {many(stages, 'stage')}, {many(total, 'value')}{more}"
 
 
@@ -254,6 +337,8 @@ def _review(review: Review) -> Json:
     difference = review.difference
     return {
         "recipe": review.recipe,
+        "profiles": [*review.profiles],
+        "alike": [*review.alike],
         "before": review.before,
         "after": review.after,
         "state": review.state,

@@ -135,18 +135,14 @@ def test_one_line_of_a_base_names_every_stage_of_every_recipe_it_changes(reposit
         ["git", "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
     assert out == (
-        f"recipes/one.yaml: HEAD ({head}) -> the working tree\n"
-        "  train\n"
-        "    lora_parameters.rank  16 -> 32  <- recipes/base/shared.yaml:3 vars.rank\n"
-        f"recipes/two.yaml: HEAD ({head}) -> the working tree\n"
-        "  first, second\n"
-        "    lora_parameters.rank  16 -> 32  <- recipes/base/shared.yaml:3 vars.rank\n"
+        f"HEAD ({head}) -> the working tree\n"
+        "\n"
+        "recipes/two.yaml\n"
         "  made anew, for they read what changed: fuse\n"
         "\n"
-        "by line:\n"
-        "  recipes/base/shared.yaml:3 vars.rank: 16 -> 32\n"
-        "    recipes/one.yaml: train\n"
-        "    recipes/two.yaml: first, second\n"
+        "lora_parameters.rank  16 -> 32  <- recipes/base/shared.yaml:3 vars.rank\n"
+        "  recipes/one.yaml: train\n"
+        "  recipes/two.yaml: first, second\n"
         "\n"
         "2 of 3 recipes change: 3 stages, 3 values\n"
     )
@@ -581,9 +577,7 @@ def test_annotations_point_at_the_line_that_changes_something(repository, diff):
     out = diff("recipes", "--format", "github")[1]
     assert out.splitlines()[0] == (
         "::notice file=recipes/base/shared.yaml,line=3,title=vars.rank%3A 16 -> 32::"
-        "recipes/one.yaml: train.lora_parameters.rank 16 -> 32%0A"
-        "recipes/two.yaml: first.lora_parameters.rank 16 -> 32%0A"
-        "recipes/two.yaml: second.lora_parameters.rank 16 -> 32"
+        "lora_parameters.rank 16 -> 32: recipes/one.yaml train; recipes/two.yaml first, second"
     )
 
 
