@@ -95,3 +95,12 @@ def test_markdown_says_once_what_changes_in_many(profiles, diff):  # noqa: F811
     out = diff("recipes", "--format", "markdown")[1]
     assert out.count("`1 -> 4`") == 1
     assert "`recipes/one.yaml --profile laptop: train`" in out
+
+
+def test_more_profiles_than_are_compared_are_refused(profiles, diff):  # noqa: F811
+    many = [f"  p{n}: {{stages: {{train: {{params: {{seed: {n}}}}}}}}}\n" for n in range(200)]
+    write("recipes/one.yaml", ONE + "profiles:\n" + "".join(many))
+    code, _, err = diff("recipes/one.yaml", "HEAD")
+    assert code == 2
+    assert "hint: name those to compare: run-recipe diff RECIPE --profile NAME" in err
+    assert diff("recipes/one.yaml", "HEAD", "--profile", "p7")[0] == 0

@@ -27,6 +27,9 @@ from test_hints import Case
 
 # Advice of which no case prints its words here, and the test that follows it.
 FOLLOWED = {
+    "name those to compare: run-recipe diff RECIPE --profile NAME": (
+        "test_more_profiles_than_are_compared_are_refused"
+    ),
     "every value without its line: run-recipe … -n --format json": "test_more_values_than_are_followed_are_refused_and_printed_without_their_lines",
     "no plan is locked beside the script, which would say more: --snapshot-update writes it": "test_what_a_lock_advises_is_done",
     "python3 -m pip install pyarrow && python3 -c '…' {source} > {target}": "test_a_table_is_written_as_rows",
@@ -72,6 +75,7 @@ FOLLOWED |= {
 }
 # What reads as advice and is none, with why.
 NONE = {
+    "(also --profile …)": "the profiles under which the very same changes",
     "run-recipe train": "the title of a schema",
     "Run declarative recipes for Apple's MLX: run-recipe RECIPE.": "the summary of the help",
     "-h, --help": "a line of the help",
