@@ -68,7 +68,7 @@ def iterations(
         whole = rows // batch
         batches = "one batch" if whole == 1 else f"{whole} batches"
         why = f"{epochs} epochs of {batches} are {epochs * whole:g} iterations"
-        hint = "choose epochs that give a whole number of iterations of iterations"
+        hint = "choose epochs that give a whole number of iterations"
     if result is not None:
         return result, None
     return None, Problem(mark=budget.epochs.mark, message=why, rule=rule, hint=hint)

@@ -216,6 +216,12 @@ def test_a_trainer_whose_rows_nobody_can_count_has_no_budget(place):
     text = RECIPE.replace("rows.jsonl}", "rows.jsonl}, budget: {epochs: 2}")
     (place / "r.yaml").write_text(text, encoding="utf-8")
     assert told() == ["r.yaml:4:65: only mine.score knows how many rows an epoch of it has"]
+    recipe = workflow.load("r.yaml", environ={})
+    (problem,) = workflow.compile_recipe(recipe, {}).problems
+    assert problem.hint == "set limit instead"
+    text = RECIPE.replace("rows.jsonl}", "rows.jsonl, limit: 5}")
+    (place / "r.yaml").write_text(text, encoding="utf-8")
+    assert told() == []
 
 
 def test_a_tool_of_a_package_is_found_without_importing_it(place, monkeypatch):

@@ -27,6 +27,7 @@ from test_hints import Case
 
 # Advice of which no case prints its words here, and the test that follows it.
 FOLLOWED = {
+    "set … instead": "test_a_trainer_whose_rows_nobody_can_count_has_no_budget",
     "name those to compare: run-recipe diff RECIPE --profile NAME": (
         "test_more_profiles_than_are_compared_are_refused"
     ),
