@@ -5,26 +5,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.base.errors import Exit, InvalidRecipeError
+from runner.base.errors import Exit, InvalidRecipeError, RecipeError
 from runner.base.formatting import pretty_json
 from runner.cli import options
 from runner.system import printer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @click.command("schema")
-@click.argument("recipe", required=False, shell_complete=options.completes("recipes"))
+@click.argument(
+    "recipes", metavar="[RECIPE]...", nargs=-1, shell_complete=options.completes("recipes")
+)
 @click.option(
     "--reference",
     metavar="FOLDER",
     help="Write the reference of recipes and tools there instead, a page of Markdown a tool.",
 )
-def command(recipe: str | None, reference: str | None) -> int:
+def command(recipes: tuple[str, ...], reference: str | None) -> int:
     """Print the JSON Schema of recipes, for editors.
 
-    Of a RECIPE, it has the tools which that brings along, and those of installed packages.
+    With RECIPEs it has the tools that these bring along, and those of installed packages.
     """
     from runner.catalog import load
 
@@ -33,21 +35,33 @@ def command(recipe: str | None, reference: str | None) -> int:
         return Exit.OK
     from runner.catalog.editor_schema import recipe_schema
 
-    catalog = load.catalog(_tools(recipe) if recipe else {})
+    catalog = load.catalog(_tools(recipes) if recipes else {})
     printer.payload(f"{pretty_json(recipe_schema(load.envelope(), catalog))}\n")
     return Exit.OK
 
 
-def _tools(file: str) -> "Mapping[str, dict[str, Any]]":
-    """Return the tools that a recipe names and those of installed packages."""
+def _tools(recipes: "Sequence[str]") -> "Mapping[str, dict[str, Any]]":
+    """Return the tools that recipes name and those of installed packages.
+
+    Raises RecipeError where two recipes mean two tools by one name.
+    """
     from runner import workflow
     from runner.catalog import packaged_tools
 
-    texts = workflow.gather(file)
-    wrong = [one for one in texts.problems if one.rule in {"bad-tool", "bad-tool-file"}]
-    if wrong or texts.tree is None:
-        raise InvalidRecipeError(wrong or [*texts.problems], texts.sources)
-    return {**packaged_tools.tools(packaged_tools.names()), **texts.tools}
+    tools = dict(packaged_tools.tools(packaged_tools.names()))
+    origin: dict[str, str] = {}
+    for file in recipes:
+        texts = workflow.gather(file)
+        wrong = [one for one in texts.problems if one.rule in {"bad-tool", "bad-tool-file"}]
+        if wrong or texts.tree is None:
+            raise InvalidRecipeError(wrong or [*texts.problems], texts.sources)
+        for name, schema in texts.tools.items():
+            before = origin.setdefault(name, file)
+            if before != file and tools[name] != schema:
+                why = f"'{name}' is one tool in {before} and another in {file}"
+                raise RecipeError(why, "give one of them another name")
+            tools[name] = schema
+    return tools
 
 
 def _write(folder: Path) -> None:

@@ -210,6 +210,59 @@ def test_a_changed_file_is_a_changed_command_in_a_diff(place):
     assert change.name == "tool file: properties.limit.x-arg.flag"
 
 
+TRAINER = """\
+version: 1
+tools: {mine.score: tools/score.json}
+stages:
+  one: {tool: mine.score, params: {rows: rows.jsonl}}
+  two:
+    tool: mlx_lm.fuse
+    params: {model: some/model, adapter_path: "{{ stages.one.score }}", dequantize: true}
+"""
+
+
+@pytest.mark.parametrize(("makes", "refused"), [("adapter", 0), ("file", 1)])
+def test_the_adapter_of_a_second_trainer_is_one_to_others(place, makes, refused):
+    from runner.lint import findings
+
+    output = {"param": "out", "place": "adapters", "makes": makes}
+    schema = changed("x-tool", "outputs", value={"score": output})
+    (place / "tools" / "score.json").write_text(json.dumps(schema), encoding="utf-8")
+    (place / "r.yaml").write_text(TRAINER, encoding="utf-8")
+    recipe = workflow.load("r.yaml", environ={})
+    problems = findings.rule_problems(workflow.compile_recipe(recipe, {}))
+    assert [one.rule for one in problems].count("adapter-path-is-no-adapter") == refused
+
+
+def test_a_default_is_said_to_be_of_its_own_package():
+    def maker(**head):
+        from runner.catalog.tools import Catalog
+
+        schema = {**GOOD, "x-tool": {**GOOD["x-tool"], **head}}
+        return Catalog((), lambda _: {}, None, {"mine.score": schema}).get("mine.score").maker
+
+    assert maker() == "mine.score"
+    assert maker(distribution="mlx-lm-lora") == "mlx-lm-lora"
+    assert maker(distribution="mlx-lm-lora", release="5.10") == "mlx-lm-lora 5.10"
+
+
+def test_a_tool_with_a_file_and_defaults_of_another_kind_is_asked_without_a_crash(
+    tmp_path, monkeypatch
+):
+    from runner.catalog.drift import compare
+    from runner.catalog.tools import Tool
+    from runner.worker.introspect import describe
+
+    text = "import argparse\ndef main():\n    p = argparse.ArgumentParser()\n"
+    text += "    p.add_argument('--config')\n    p.add_argument('--limit', type=int, default=10)\n"
+    (tmp_path / "filed_tool.py").write_text(text + "    p.parse_args()\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    head = {**GOOD["x-tool"], "main": "filed_tool:main", "config": "--config", "outputs": {}}
+    properties = {"limit": GOOD["properties"]["limit"]}
+    tool = Tool(name="mine.score", schema={**GOOD, "x-tool": head, "properties": properties})
+    assert compare(tool, describe(tool)) == []
+
+
 def test_a_trainer_whose_rows_nobody_can_count_has_no_budget(place):
     trains = changed("x-tool", "trains", value={"iterations": "limit"})
     (place / "tools" / "score.json").write_text(json.dumps(trains), encoding="utf-8")
