@@ -192,7 +192,7 @@ def test_a_parameter_that_does_not_come_back_is_seen():
 HUB = """
 import sys, types
 from huggingface_hub.cli import download, hf
-from runner.worker import introspect
+from runner.worker import watch_click
 from runner.catalog.tools import complete
 from runner.command.argv import invoke
 from runner.plan.model import Stage
@@ -203,7 +203,7 @@ host = types.SimpleNamespace(tool=tool, params={**params, "max_workers": int(sys
 host.hold = lambda: print("held", host.parsed == host.params | {"include": ("-x",), "exclude": (), "filenames": ()})
 download.snapshot_download = lambda **said: print("downloads", said["repo_id"]) or "there"
 sys.argv = ["hf download", *invoke(Stage(name="get", tool=tool.name, params=params, outputs={}), tool).arguments]
-introspect.install(host)
+watch_click.install(host)
 hf.main()
 print("returned")
 """
