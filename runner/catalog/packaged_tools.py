@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.base.errors import RecipeError
 from runner.catalog import load, tool_files
+from runner.system import reader
 
 Json = dict[str, Any]
 GROUP = "run_recipe.tools"
@@ -62,7 +63,7 @@ def _file(value: str) -> Path | None:
 
 def _read(name: str, file: Path) -> Json:
     try:
-        schema: Json = json.loads(file.read_text(encoding="utf-8"))
+        schema: Json = json.loads(reader.read_text(file, reader.CONFIG))
     except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(f"the file of '{name}' cannot be read: {file}: {error}") from error
     wrong = next(tool_files.faults(name, schema, load.tool_schema()), None)

@@ -105,6 +105,8 @@ CASES = [
     ("model.tiny", ["--num-layers=0"], None),
     ("model.tiny", ["--hidden-size=65"], None),
     ("model.tiny", ["--seed=-1"], None),
+    ("model.tiny", ["--architecture=none"], None),
+    ("model.tiny", ["--config=[]"], None),
     ("hub.publish", ["--repo-id=a/b", "--license=mit", "--path=in"], TEXT),
     ("hub.publish", ["--repo-id=a/b", "--license=mit", "--path=no"], TEXT),
     ("hub.publish", ["--repo-id=a", "--license=mit", "--path=in"], TEXT),
