@@ -18,7 +18,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _FLAG = re.compile(r"--[A-Za-z][A-Za-z0-9_-]*\Z")
 _EMITS = {"store_true": "switch", "append": "repeat", "pair": "pair", "positional": "positional"}
 ASK = (
-    "outputs: which parameter names what it makes, and what that is ('makes')",
+    "outputs: which parameter names what it makes; one with a place need not be in 'required'",
     "x-input: which parameters name a model, data, an adapter or a file that it reads",
     "metrics and report: the JSON file in which it leaves figures, if it does",
 )

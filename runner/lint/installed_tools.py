@@ -7,6 +7,7 @@ from runner.base.problems import Mark, Problem
 from runner.catalog import load, packaged_tools
 from runner.catalog.drift import compare
 from runner.plan.compile import Compilation
+from runner.plan.model import Plan
 from runner.runs import trust
 from runner.runs.rehearse import rehearse
 from runner.system import machine
@@ -24,7 +25,7 @@ def parser_problems(result: Compilation, *, trust_tools: bool = False) -> list[P
     new = trust.new_tools(whole, names, consent=trust_tools)
     asked = [stage.name for stage in whole.stages if stage.tool not in new]
     problems = [
-        _problem(drafts[name].node.key_mark, whole.stage(name).tool, output, ran=ran)
+        _problem(drafts[name].node.key_mark, whole.stage(name).tool, output, whole, ran=ran)
         for name, output, ran in rehearse(whole, load.installed_catalog(whole.tools), asked)
     ]
     others = (stage for stage in whole.stages if stage.tool in new)
@@ -34,20 +35,22 @@ def parser_problems(result: Compilation, *, trust_tools: bool = False) -> list[P
 def _untrusted(mark: Mark, tool: str) -> Problem:
     return Problem(
         mark=mark,
-        message=f"the parser of {tool} was not asked: the recipe brings it along",
+        message=f"the parser of {tool} was not checked: the recipe brings it along",
         rule="tool-not-asked",
         hint="look at its file under 'tools:', then use --trust-tools; that is remembered",
         severity="warning",
     )
 
 
-def _problem(mark: Mark, tool: str, output: str, *, ran: bool) -> Problem:
+def _problem(mark: Mark, tool: str, output: str, plan: Plan, *, ran: bool) -> Problem:
     notes = tuple((None, line) for line in output.splitlines())
     if ran:
         why = f"the installed {tool} does not accept this stage as planned"
         hint = "run-recipe doctor shows how the installation differs"
+        if tool in plan.tools:
+            hint = "correct its file: run-recipe tools --draft PROGRAM writes what its parser takes"
         return Problem(mark=mark, message=why, rule="installed-tool", hint=hint, notes=notes)
-    why = f"the parser of {tool} was not checked: that would run the tool"
+    why = f"the parser of {tool} was not checked"
     hint = "only a run shows how it reads its options"
     return Problem(
         mark=mark, message=why, rule="tool-not-asked", hint=hint, notes=notes, severity="warning"

@@ -140,7 +140,7 @@ def test_a_run_asks_first_and_remembers_the_very_file(trainer):
 
 def test_a_check_stops_it_at_its_parser(trainer):
     said = call(trainer, "check", "r.yaml", "--mlx")
-    assert "the parser of mine.tool was not asked: the recipe brings it along" in said
+    assert "the parser of mine.tool was not checked: the recipe brings it along" in said
     (trainer / "trainer.py").write_text(TRAINER.replace('pathlib.Path("imported")', "#"), "utf-8")
     said = call(trainer, "check", "r.yaml", "--mlx", "--trust-tools")
     assert said == "r.yaml: no problems\n"
@@ -161,7 +161,7 @@ def test_what_deletes_a_file_on_the_way_to_its_parser_is_not_asked(trainer, befo
     text = TRAINER.replace('pathlib.Path("imported")', "#").replace(before, after)
     (trainer / "trainer.py").write_text(text, encoding="utf-8")
     said = call(trainer, "check", "r.yaml", "--mlx", "--trust-tools")
-    assert "the parser of mine.tool was not asked" in said
+    assert "the parser of mine.tool was not checked" in said
     assert (trainer / "dear").exists()
 
 
@@ -180,6 +180,20 @@ def test_it_goes_through_a_smoke_run(trainer):
     assert "finished in" in call(trainer, "r.yaml", "--smoke", "--trust-tools")
 
 
+def test_a_parser_that_reads_otherwise_is_told_and_its_draft_is_right(trainer):
+    (trainer / "trainer.py").write_text(TRAINER.replace('pathlib.Path("imported")', "#"), "utf-8")
+    other = {**PARAMETERS["count"], "x-arg": {"emit": "value", "flag": "--counts"}}
+    head = {"command": ["train"], "main": "trainer:main", "config": "--config"}
+    tool(trainer, head, **FILED, count=other)
+    said = call(trainer, "check", "r.yaml", "--mlx", "--trust-tools", code=2)
+    assert "the installed mine.tool does not accept this stage as planned" in said
+    assert "run-recipe tools --draft PROGRAM" in said
+    draft = call(trainer, "tools", "--draft", "trainer:main")
+    assert '"flag": "--count"}' in draft
+    tool(trainer, head, **FILED)
+    assert call(trainer, "check", "r.yaml", "--mlx", "--trust-tools") == "r.yaml: no problems\n"
+
+
 @pytest.fixture
 def program(project):
     text = '#!/bin/sh\nmkdir -p "${1#--out=}" && echo "{\\"sum\\": 7}" > "${1#--out=}/s.json"\n'
@@ -193,10 +207,10 @@ def test_a_program_is_run_and_its_figures_are_read(program):
     recipe = RECIPE.replace("count: 5}", "count: 5}, expect: [metrics.sum == 7]")
     (program / "r.yaml").write_text(recipe, encoding="utf-8")
     assert "2 parameters not followed" in call(program, "r.yaml", "--trust-tools")
-    assert call(program, "r.yaml", "--resume").count("skipped, finished") == 1
+    assert call(program, "r.yaml", "--resume").count("one: skipped") == 1
     with (program / "sum.sh").open("a", encoding="utf-8") as script:
         script.write("# another\n")
-    assert "again: input sum.sh changed" in call(program, "r.yaml", "--resume")
+    assert "input sum.sh changed" in call(program, "r.yaml", "--resume")
     tool(program, {"command": ["sh", "sum.sh"], "report": "{out}/s.json", "metrics": ["sum", "n"]})
     assert "tool file changed" in call(program, "r.yaml", "--resume", "--trust-tools")
 
