@@ -24,6 +24,7 @@ from runner.data.rows.parsing import foreign
 from runner.lint import disk_space, installed_tools
 from runner.lint.loading import adapter_faults, model_faults
 from runner.lint.read_adapter import CONFIG, WEIGHTS, read_adapter
+from runner.plan.model import Plan
 from runner.runs.runner import Run
 from runner.system import machine
 from runner.worker.watch_fuse import LEAST, _loss_text, share
@@ -226,7 +227,9 @@ def test_the_packages_that_are_named_are_there_to_be_installed():
 
 def test_what_doctor_says_of_an_installation_can_be_asked(type_in, monkeypatch):  # noqa: F811
     pytest.importorskip("mlx_lm")
-    problem = installed_tools._problem(None, "mlx_lm.lora", "no", ran=True)
+    problem = installed_tools._problem(
+        None, "mlx_lm.lora", "no", Plan(name="r", file="r.yaml", stages=()), ran=True
+    )
     (command,) = re.findall(r"run-recipe \w+", problem.hint)
     code, said = type_in(command)
     assert code in {0, 5}, said
