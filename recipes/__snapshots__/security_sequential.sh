@@ -26,7 +26,7 @@ mlx_lm.convert \
   --q-mode=affine
 
 # analysis: Train vulnerability analysis.
-# continue: with run-recipe --resume it goes on; this script starts over
+# continue: run-recipe --resume resumes it; this script restarts from the beginning
 mkdir -p "$RUN_DIR/analysis"
 cat > "$RUN_DIR/analysis/config.json" <<'JSON'
 {
@@ -147,7 +147,7 @@ run-recipe data mix \
   --text-feature=text
 
 # codefix: Train code fixes on top of the analysis adapter.
-# continue: with run-recipe --resume it goes on; this script starts over
+# continue: run-recipe --resume resumes it; this script restarts from the beginning
 mkdir -p "$RUN_DIR/codefix"
 cat > "$RUN_DIR/codefix/config.json" <<'JSON'
 {

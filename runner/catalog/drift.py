@@ -43,8 +43,8 @@ class Drift(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return (
-            f"{self.tool} {self.subject}: {self.aspect} {self.ours} in the catalogue,"
-            f" {self.theirs} in the installed release"
+            f"{self.tool} {self.subject}: {self.aspect} {self.ours} in the catalogue, "
+            f"{self.theirs} in the installed release"
         )
 
 

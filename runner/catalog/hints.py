@@ -21,7 +21,7 @@ def of_type(value: Any, types: Sequence[str], path: Sequence[str | int]) -> str:
     """Return the way out where a value has the wrong type."""
     if value is None:
         inside = path and isinstance(path[-1], int)
-        out = "leave the line out: null would be read as 'use the default'"
+        out = "remove the line: null would be read as 'use the default'"
         return "remove this entry" if inside else out
     if isinstance(value, str):
         return _of_text(value, types, path)
@@ -47,20 +47,20 @@ def of_template(value: Any, types: Sequence[str], template: str) -> str:
     elif isinstance(value, str) and {"integer", "number"} & set(types):
         hint = _of_text_for_number(value, template)
     elif value is None:
-        hint = "it is null where it is said: give it a value there"
+        hint = "it is null where it is set: give it a value there"
     return hint
 
 
 def _of_text_for_number(value: str, template: str) -> str:
     name = re.search(r"env\(\s*['\"](\w+)['\"]\s*\)", template)
     if name:
-        return f"give env a number as default: env('{name[1]}', 1)"
+        return f"use a number as the default of env: env('{name[1]}', 1)"
     if template[:1] in _CURLY:
-        return f"{template[0]} is no quote to YAML: write '{template.strip(_QUOTES)}'"
+        return f"{template[0]} is not a quote in YAML: write '{template.strip(_QUOTES)}'"
     if template != template.strip() or not (template.startswith("{{") and template.endswith("}}")):
-        return "let nothing stand beside the {{ }}, not even a space"
+        return "put nothing next to the {{ }}, not even a space"
     hint = _of_digits(value.strip())
-    return f"where it is said, {hint}" if hint else ""
+    return f"where it is set, {hint}" if hint else ""
 
 
 def unread(name: str, properties: Mapping[str, Any], selection: object = None) -> str:
@@ -107,7 +107,7 @@ def _of_text(text: str, types: Sequence[str], path: Sequence[str | int]) -> str:
 def _of_digits(text: str) -> str:
     """Return the number that a text was meant to be; 5m is a time in a recipe, and no number."""
     if _DURATION.fullmatch(text):
-        return "a number stands here, and no time: write digits only"
+        return "this is a number, not a duration: write digits only"
     return _of_unit(text.strip(_QUOTES).replace(",", "")) or _of_word(text.casefold())
 
 

@@ -45,7 +45,7 @@ class Project(Struct, frozen=True, kw_only=True):
             return problem
         notes = tuple((mark, _bare(text)) for mark, text in problem.notes)
         bare = replace(problem, message=_bare(problem.message), hint="", notes=notes)
-        hint = "it is outside of the project, so nothing that stands there is shown: look at it"
+        hint = "it is outside the project, so its content is not shown: open it to see"
         return bare if bare == problem else replace(bare, hint=hint)
 
     def recipes(self, read: Read) -> Read:
@@ -100,7 +100,7 @@ def of(entry: str) -> Project:
 
 
 def _foreign(file: str, what: str) -> OSError:
-    why = f"it is outside of the project and does not read as {what}: it is not shown"
+    why = f"it is outside the project and cannot be read as {what}: it is not shown"
     return OSError(errno.EACCES, why, file)
 
 

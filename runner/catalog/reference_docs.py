@@ -46,7 +46,7 @@ def _index(envelope: Json, tests: Json, catalog: Catalog, tools: Sequence[Tool])
         "## A recipe",
         *_keys(envelope, envelope),
         "## A stage",
-        "What stands under a name in `stages`.",
+        "The keys of a stage in `stages`.",
         *_keys(own, envelope),
         "### launch",
         catalog.launcher.description + " `hosts: N` stands for N ranks on this machine.",
@@ -215,7 +215,7 @@ def _outputs(tool: Tool) -> Iterator[str]:
     for name, output in tool.outputs.items():
         where = f"`{output.path}`"
         if output.param:
-            where = f"`{output.param}`; `{output.place}` in the stage's folder where it is left out"
+            where = f"`{output.param}`; `{output.place}` in the stage's folder if omitted"
         rows.append([f"`{name}`", where, _when(output.when)])
     yield _table(["output", "where", "when"], rows)
 

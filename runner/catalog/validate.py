@@ -71,9 +71,7 @@ def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
             result += _explain(error, schema, value)
     if validator.MAX_ERRORS in {len(errors), len(plain)}:
         why = f"has at least {validator.MAX_ERRORS:,} mistakes: the others are not looked for"
-        result.append(
-            Violation(path=(), message=why, rule="more-problems", hint="mend these first")
-        )
+        result.append(Violation(path=(), message=why, rule="more-problems", hint="fix these first"))
     return _once(result)
 
 
@@ -247,7 +245,7 @@ def unknown(
         else ""
     )
     alias = schema.get("x-called", {}).get(name)
-    hint = f"they are called {alias}" if alias else hint
+    hint = f"write {alias}" if alias else hint
     hint = hint or schema.get("x-not", {}).get(name) or hints.unread(name, properties, selection)
     neighbour = alias or nearest(str(name), properties)
     hint = hint or (f"did you mean '{neighbour}'?" if neighbour else str(schema.get("x-hint", "")))
@@ -347,7 +345,7 @@ def _wrong_value(error: Any) -> tuple[str, str, str]:
     plain = {
         "const": f"must be {as_yaml(limit)}, not {as_yaml(value)}",
         "maxItems": f"takes at most {limit} entries, not {count}",
-        "uniqueItems": "holds an entry twice",
-        "pattern": f"{as_yaml(value)} does not have the form {limit}",
+        "uniqueItems": "contains an entry twice",
+        "pattern": f"{as_yaml(value)} does not match {limit}",
     }
     return plain.get(keyword, error.message), "bad-value", ""

@@ -13,9 +13,9 @@ from runner.system import printer
 @click.argument("run", required=False, shell_complete=options.completes("runs"))
 @options.together(options.runs, options.style())
 def command(run: str | None, runs: str, style: str) -> int:
-    """Hold what each tool had against the plan, value by value.
+    """Compare what MLX received with the plan.
 
-    Of a run these are all parameters of all its stages.
+    It covers every parameter of every stage.
     """
     from runner.runs import history
     from runner.runs.audit import sentence, table, total
@@ -35,7 +35,7 @@ def command(run: str | None, runs: str, style: str) -> int:
         r.name for r in manifest.stages if r.state is State.FINISHED and r.name not in rows
     ]
     for name in unaudited:
-        printer.show(f"{name}: finished, and nothing says with what")
-    none = "no stage of this run has been audited"
+        printer.show(f"{name}: finished, but its parameters were not recorded")
+    none = "no stages of this run have been audited"
     printer.show(total(every) if every else none)
     return Exit.AUDIT if wrong or unaudited or not every else Exit.OK

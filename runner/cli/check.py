@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "json", "github", "sarif"]),
     default="text",
     show_default=True,
-    help="What to print; github: workflow annotations.",
+    help="Output format; github prints workflow annotations.",
 )
-@click.option("--mlx", is_flag=True, help="Also ask the installed tools' own parsers.")
+@click.option("--mlx", is_flag=True, help="Also check with the parsers of the installed tools.")
 @click.option(
     "--trust-tools",
     is_flag=True,
     help="With --mlx: ask the tools, too, that a recipe brings along; remembered.",
 )
-@click.option("--tests", is_flag=True, help="Also run the NAME.test.yaml beside each recipe.")
+@click.option("--tests", is_flag=True, help="Also run the NAME.test.yaml next to each recipe.")
 def command(
     recipes: tuple[str, ...],
     sets: tuple[str, ...],
@@ -49,10 +49,10 @@ def command(
     trust_tools: bool,
     tests: bool,
 ) -> int:
-    """Report every problem of recipes, or of those in a folder.
+    """Report every problem in recipes, or in a folder of recipes.
 
-    A recipe is looked at as it is and with each of its profiles, or with those that --profile
-    names.
+    Each recipe is checked as it is and with each of its profiles, or only with those given by
+    --profile.
     """
     from runner.cli import check_files
 
@@ -77,7 +77,7 @@ def _print(file: "FileCheck", *, alone: bool) -> None:
     """Print what was found in a file; of several, under its name."""
     if file.lacks:
         names = " and ".join(f"'{name}'" for name in file.lacks)
-        printer.say(f"{file.file}: left out: it has no profile {names}")
+        printer.say(f"{file.file}: skipped: it has no profile {names}")
         return
     if not alone:
         printer.show(file.verdict)

@@ -74,7 +74,7 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
     for path in paths:
         if path.endswith(_ROWS):
             hint = find.rows_hint(posixpath.dirname(path) or ".")
-            raise RecipeError(f"{path} holds rows, and no recipe", hint)
+            raise RecipeError(f"{path} contains rows, not a recipe", hint)
     for file in find.recipes(paths):
         names.append(file)
         beside = find.suite_of(file) if tests and not file.endswith(ENDING) else None
@@ -197,7 +197,7 @@ def _with_profiles(
 
     recipe = compilation.resolver.recipe
     names = list(recipe.section("profiles"))
-    hint = "name those to look at: run-recipe check RECIPE --profile NAME"
+    hint = "choose the profiles to check: run-recipe check RECIPE --profile NAME"
     if large := too_often(recipe.tree, "profiles", len(names), compilation.resolver.size, hint):
         yield large
         return

@@ -262,12 +262,12 @@ def _compilation(ctx: click.Context) -> "Compilation | None":
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> int:
-    """Print the script that completes words in a shell.
+    """Print the completion script for a shell.
 
-    These are verbs, recipes, profiles, stages and paths.
+    It completes commands, recipes, profiles, stages and paths.
 
-    For bash put eval "$(run-recipe completion bash)" into ~/.bashrc, for zsh the same with zsh into
-    ~/.zshrc; for fish: run-recipe completion fish > ~/.config/fish/completions/run-recipe.fish
+    For bash, put eval "$(run-recipe completion bash)" into ~/.bashrc; for zsh, the same with zsh
+    into ~/.zshrc; for fish: run-recipe completion fish > ~/.config/fish/completions/run-recipe.fish
     """
     register()
     kind = get_completion_class(shell)

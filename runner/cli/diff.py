@@ -37,14 +37,14 @@ _ID = pattern(r"\d{8}T\d{6}Z-")
     metavar="PATH=VALUE",
     help="Lay a value over the new side only; --set holds on both.",
 )
-@click.option("--check", is_flag=True, help="Exit with 3 where anything changes.")
+@click.option("--check", is_flag=True, help="Exit with 3 if anything changes.")
 @click.option(
     "--format",
     "style",
     type=click.Choice(["text", "json", "github", "markdown"]),
     default="text",
     show_default=True,
-    help="What to print: github annotates lines, markdown is a comment on a pull request.",
+    help="Output format; github annotates lines, markdown is for a pull request comment.",
 )
 def command(
     words: tuple[str, ...],
@@ -56,11 +56,11 @@ def command(
     check: bool,
     style: str,
 ) -> int:
-    """Show what changes in what MLX is told, and which lines did it.
+    """Show which MLX parameters change, and why.
 
-    RECIPE is a recipe or a folder of them, as many as there are. They are compared with HEAD, with
-    a revision (REV, or A..B and A...B as in git), with another recipe (also REV:PATH), or with a
-    run (its folder or id, or latest for the recipe's last one). Data is not compared.
+    RECIPE is one or more recipes or folders. They are compared with HEAD, a revision (REV, or A..B
+    and A...B as in git), another recipe (also REV:PATH), or a run (its folder or id, or latest for
+    the recipe's last run). Data is not compared.
     """
     from runner.diff import github, text
     from runner.diff.sides import DiffRequest
@@ -97,7 +97,9 @@ def _reviews(words: Sequence[str], runs: Path, request: "DiffRequest") -> "list[
 
     *files, last = words
     if len(files) == 1 and _recipe(files[0]) and _recipe(last):
-        printer.say("two recipes, compared with each other (add HEAD for each since HEAD)")
+        printer.say(
+            "comparing these two recipes with each other (add HEAD to compare each with HEAD)"
+        )
         return [sides.between(files[0], last, request)]
     if not files or _recipe(last) or (Path(last).is_dir() and not _is_run(last)):
         files, last = [*words], "HEAD"
@@ -116,7 +118,9 @@ def _reviews(words: Sequence[str], runs: Path, request: "DiffRequest") -> "list[
         raise
     pairs = list(sides.recipe_files(files, old, new))
     if not pairs:
-        raise RecipeError(f"there is no recipe in {', '.join(files)}", "name files or their folder")
+        raise RecipeError(
+            f"there is no recipe in {', '.join(files)}", "name recipe files or their folder"
+        )
     return list(sides.reviews(pairs, old, new, request))
 
 

@@ -11,9 +11,9 @@ from runner.system import printer
 @click.command("doctor")
 @options.style()
 def command(style: str) -> int:
-    """Say whether this machine is fit to run recipes.
+    """Check whether this machine can run recipes.
 
-    Where it is not, each line says what to do.
+    If it cannot, each line says what to do.
     """
     from runner.cli.health import examine, fit, health
     from runner.lint import installed_tools
@@ -33,5 +33,5 @@ def command(style: str) -> int:
             printer.show(f"{signs[finding.level]:8} {finding.subject}: {finding.detail}")
             if finding.hint:
                 printer.show(f"         hint: {finding.hint}")
-        printer.show("fit to run recipes" if fit(findings) else "not fit to run recipes")
+        printer.show("ready to run recipes" if fit(findings) else "not ready to run recipes")
     return Exit.OK if fit(findings) else Exit.UNFIT

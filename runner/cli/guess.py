@@ -33,8 +33,8 @@ def require_values(words: Sequence[str]) -> None:
             continue
         option = before[at - 1] if at and before[at - 1].startswith("-") else ""
         what = word.removesuffix("=") or option
-        why = f"{what} has no value" if what else "there is an empty word"
-        raise RecipeError(why, "a variable of your shell may not be set")
+        why = f"{what} has no value" if what else "an argument is empty"
+        raise RecipeError(why, "a shell variable may be unset")
 
 
 def in_order(words: Sequence[str]) -> list[str]:
@@ -56,15 +56,17 @@ def in_order(words: Sequence[str]) -> list[str]:
     hint = f"write: run-recipe {visible.words([verb, *after, *own])}"
     if foreign:
         hint += f" ({verb} has no {visible.words(foreign)})"
-    raise RecipeError(f"options stand after the verb '{verb}'", hint)
+    raise RecipeError(f"options go after the command '{verb}'", hint)
 
 
 def unknown(word: str) -> RecipeError:
     """Return the error for a word that is neither a verb nor a recipe, but perhaps a folder."""
     if Path(word).is_dir():
         return of_folder(word)
-    why = f"there is no verb and no recipe '{word}'"
-    return RecipeError(why, suggestion(word, [*cli.NAMES]) or "run-recipe --help lists the verbs")
+    why = f"no command and no recipe '{word}'"
+    return RecipeError(
+        why, suggestion(word, [*cli.NAMES]) or "run-recipe --help lists the commands"
+    )
 
 
 def of_folder(word: str) -> RecipeError:

@@ -150,16 +150,16 @@ def _mlx(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
             subject="mlx-lm", level="unfit", detail="not installed", hint=facts["install"]
         )
     elif numbers(version) < numbers(OLDEST):
-        hint = f"run-recipe knows {OLDEST} and newer: pip install --upgrade mlx-lm"
+        hint = f"run-recipe supports {OLDEST} and newer: pip install --upgrade mlx-lm"
         yield HealthFinding(subject="mlx-lm", level="unfit", detail=version, hint=hint)
     elif numbers(version)[:2] > numbers(NEWEST)[:2]:
-        hint = "newer than what run-recipe was tested with; the check below says what differs"
+        hint = "newer than run-recipe was tested with; the check below shows what differs"
         yield HealthFinding(subject="mlx-lm", level="warning", detail=version, hint=hint)
     else:
         yield HealthFinding(subject="mlx-lm", level="good", detail=version)
     compiles = facts["compiles"] and device.get("device", "").startswith("cpu")
     if compiles and not facts["compiler"]:
-        hint = "install one, or set MLX_DISABLE_COMPILE=1; MLX does without and says nothing"
+        hint = "install one, or set MLX_DISABLE_COMPILE=1; MLX silently works without it"
         yield HealthFinding(
             subject="C++ compiler", level="warning", detail="none for MLX's CPU build", hint=hint
         )
@@ -171,16 +171,16 @@ def _drift(
     if "mlx-lm" not in facts["packages"] or few_files(facts.get("files")):
         return  # nobody could be asked
     for name, why in unasked.items():
-        hint = "whether it takes what the catalogue says is not known"
+        hint = "it is unknown whether it matches the catalogue"
         yield HealthFinding(
-            subject="catalogue", level="warning", detail=f"{name} was not asked: {why}", hint=hint
+            subject="catalogue", level="warning", detail=f"{name} was not checked: {why}", hint=hint
         )
     if not drift and not unasked:
         yield HealthFinding(
-            subject="catalogue", level="good", detail="agrees with the installed mlx-lm"
+            subject="catalogue", level="good", detail="matches the installed mlx-lm"
         )
     for difference in drift:
-        hint = "a recipe that uses it is refused; install a release that run-recipe knows"
+        hint = "a recipe that uses it is refused; install a release that run-recipe supports"
         yield HealthFinding(subject="catalogue", level="unfit", detail=difference, hint=hint)
 
 
@@ -191,11 +191,11 @@ def _scripts(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
         return
     if not missing:
         yield HealthFinding(
-            subject="scripts", level="good", detail="of --dry-run find every program from here"
+            subject="scripts", level="good", detail="of --dry-run find every program here"
         )
         return
-    hint = f'they stand beside Python: export PATH="$PATH:{facts["programs"]}"'
-    detail = f"of --dry-run would not find {listing(missing, 4)}; a run does not need it"
+    hint = f'they are next to Python: export PATH="$PATH:{facts["programs"]}"'
+    detail = f"of --dry-run would not find {listing(missing, 4)}; runs do not need it"
     yield HealthFinding(subject="scripts", level="warning", detail=detail, hint=hint)
 
 
@@ -222,5 +222,5 @@ def _hub(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
     cache = facts["hub_cache"]
     token = "a token is set" if facts["hub_token"] else "no token"
     offline = ", offline by HF_HUB_OFFLINE" if facts["hub_offline"] else ""
-    where = cache if facts["hub_cache_exists"] else f"{cache} (not made yet)"
+    where = cache if facts["hub_cache_exists"] else f"{cache} (not created yet)"
     yield HealthFinding(subject="hub", level="good", detail=f"{where}, {token}{offline}")

@@ -10,20 +10,20 @@ from runner.system import printer
 
 @click.command("import", context_settings={"ignore_unknown_options": True})
 @click.argument("words", metavar="FILE | -- COMMAND…", nargs=-1, type=click.UNPROCESSED)
-@click.option("-o", "--out", metavar="NAME.yaml", help="Write the recipe there instead.")
+@click.option("-o", "--out", metavar="NAME.yaml", help="Write the recipe to this file instead.")
 @click.option(
     "--leave-out",
     metavar="COMMAND",
     multiple=True,
-    help="Leave out commands that begin so: they train nothing (repeatable).",
+    help="Skip commands that start with this: they train nothing (repeatable).",
 )
 def command(words: tuple[str, ...], out: str | None, leave_out: tuple[str, ...]) -> int:
-    """Write the recipe of a script, a command, or an adapter.
+    """Convert a script, a command or an adapter to a recipe.
 
     FILE is a shell script of mlx_lm commands, a YAML configuration of mlx_lm.lora, or the
-    adapter_config.json that it wrote. The recipe goes to stdout; what mlx-lm had been ignoring, and
-    what cannot be followed, is told on stderr and stands in the recipe as a comment. A program
-    that may train is to be added by hand (exit 2), unless --leave-out says that it does not.
+    adapter_config.json that it wrote. The recipe goes to stdout; what mlx-lm has been ignoring, and
+    what import cannot follow, is reported on stderr and as a comment in the recipe. Add a program
+    that may train by hand (exit 2), unless --leave-out says that it does not train.
     """
     from runner.base.problems import pictures
     from runner.cli import new_recipe

@@ -91,9 +91,7 @@ def _surprise(kind: type[BaseException], error: BaseException, trace: Any) -> No
 
     _say("".join(traceback.format_exception(kind, error, trace)), end="")
     version = f"run-recipe {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    _complain(
-        f"this is a mistake in run-recipe, not in your recipe ({version})", "please report it"
-    )
+    _complain(f"this is a bug in run-recipe, not in your recipe ({version})", "please report it")
     sys.exit(Exit.INTERNAL)
 
 

@@ -20,9 +20,9 @@ from runner.system import printer
     shell_complete=options.completes("shipped"),
 )
 def command(name: str, source: str) -> int:
-    """Write a recipe of your own that starts from a shipped one.
+    """Create a recipe that extends a shipped one.
 
-    Nothing is overwritten.
+    It never overwrites a file.
     """
     from runner.cli import new_recipe
 
@@ -31,10 +31,10 @@ def command(name: str, source: str) -> int:
     printer.show(str(path))
     name = visible.word(str(path))
     steps = {
-        f"edit {name}": "the model, where the rows are, the stages",
-        f"run-recipe check {name}": "what is wrong with it, and with the rows",
-        f"run-recipe {name} --dry-run": "the commands it amounts to",
-        f"run-recipe {name} --smoke": "all of it at toy scale, in seconds",
+        f"edit {name}": "the model, the data folder, the stages",
+        f"run-recipe check {name}": "find problems in the recipe and its rows",
+        f"run-recipe {name} --dry-run": "the commands it runs",
+        f"run-recipe {name} --smoke": "run it at toy scale, in seconds",
     }
     width = max(map(len, steps))
     for step, why in steps.items():

@@ -26,7 +26,9 @@ def place(name: str) -> Path:
     if path.parent == Path() and Path("recipes").is_dir() and path.name != name:
         path = Path("recipes") / path
     if path.exists():
-        raise RecipeError(f"{path} is there already", "choose another name: nothing is overwritten")
+        raise RecipeError(
+            f"{path} already exists", "choose another name: files are never overwritten"
+        )
     return path
 
 
@@ -77,7 +79,7 @@ def shipped(name: str, schema: str = SCHEMA) -> str:
     short = name.removeprefix(BUILTIN)
     if short not in there:
         hint = suggest(short, there, f"there are: {listing(there, 20)}")
-        raise RecipeError(f"there is no shipped recipe '{name}' to start from", hint)
+        raise RecipeError(f"no shipped recipe '{name}'", hint)
     name = f"{BUILTIN}{short}"
     text = files.read(f"{name}.yaml").decode()
     folder = name.rpartition("/")[0] + "/" if "/" in name else BUILTIN

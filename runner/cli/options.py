@@ -44,7 +44,7 @@ profiles = click.option(
     "profiles",
     metavar="NAME",
     multiple=True,
-    help="Lay a profile over the recipe.",
+    help="Apply a profile of the recipe.",
     shell_complete=completes("profiles"),
 )
 smoke = click.option("--smoke", is_flag=True, help="Run at toy scale, with a tiny random model.")
@@ -58,19 +58,19 @@ def style(*more: str) -> Callable[[F], F]:
         type=click.Choice(["text", "json", *more]),
         default="text",
         show_default=True,
-        help="What to print.",
+        help="Output format.",
     )
 
 
 RUNS = "runs"
-runs = click.option("--runs", default=RUNS, show_default=True, help="Folder that holds the runs.")
+runs = click.option("--runs", default=RUNS, show_default=True, help="Folder for runs.")
 _stage = completes("stages")
 stages = together(
     click.option(
         "--only",
         metavar="STAGE",
         multiple=True,
-        help="Only this stage (repeatable).",
+        help="Run only this stage (repeatable).",
         shell_complete=_stage,
     ),
     click.option(

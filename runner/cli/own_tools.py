@@ -27,47 +27,47 @@ GROUPS = {
                 summary="Mix replay rows of an earlier data set into a new one.",
             ),
             OwnTool(
-                name="split", module="data.split", summary="Deal rows out to train, valid and test."
+                name="split", module="data.split", summary="Split rows into train, valid and test."
             ),
             OwnTool(
                 name="weight",
                 module="data.weight",
-                summary="Repeat rows by a field, so that better ones count more.",
+                summary="Repeat rows by a field, so that better rows count more.",
             ),
             OwnTool(
                 name="sort",
                 module="data.sort",
-                summary="Order rows so that a batch holds rows of similar length.",
+                summary="Sort rows so that each batch has rows of similar length.",
             ),
             OwnTool(
                 name="format",
                 module="data.format",
-                summary="Write rows of one layout in another, without loss.",
+                summary="Convert rows from one layout to another, without loss.",
             ),
-            OwnTool(name="check", module="data.check", summary="Look at every row of a data set."),
+            OwnTool(name="check", module="data.check", summary="Check every row of a data set."),
         ),
     ),
     "model": (
         "Work on models.",
-        (OwnTool(name="tiny", module="tools.tiny_model", summary="Make a tiny random model."),),
+        (OwnTool(name="tiny", module="tools.tiny_model", summary="Create a tiny random model."),),
     ),
     "eval": (
-        "Judge what a model answers.",
+        "Score a model's answers.",
         (
             OwnTool(
                 name="score",
                 module="tools.evaluate.score",
-                summary="Let a model answer prompts, and score the answers by rules.",
+                summary="Let a model answer prompts, and score its answers by rules.",
             ),
         ),
     ),
     "hub": (
-        "Hand results on.",
+        "Publish results.",
         (
             OwnTool(
                 name="publish",
                 module="tools.publish.publish",
-                summary="Upload a model or an adapter with a card that says how it was made.",
+                summary="Upload a model or adapter with a model card.",
             ),
         ),
     ),
@@ -103,7 +103,7 @@ def _command(row: OwnTool, *, wraps: bool = False) -> click.Command:
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> int:
         if wraps and arguments and is_recipe(arguments[0]):
-            why = f"'run-recipe {row.name}' takes a command to stand around, and no recipe"
+            why = f"'run-recipe {row.name}' takes a training command, not a recipe"
             raise RecipeError(why, f"did you mean: run-recipe {' '.join(arguments)}?")
         main = importlib.import_module(f"runner.{row.module}").main
         return main(list(arguments)) or Exit.OK

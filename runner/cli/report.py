@@ -24,14 +24,14 @@ MANY = 4
     type=click.Choice(["html", "markdown", "json"]),
     default="html",
     show_default=True,
-    help="A page beside the run, or text on stdout.",
+    help="Write a page in the run folder, or text to stdout.",
 )
 @click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
-@click.option("-o", "--output", metavar="FILE", help="Write the page here instead.")
+@click.option("-o", "--output", metavar="FILE", help="Write the page to this file instead.")
 def command(names: tuple[str, ...], runs: str, style: str, show: bool, output: str | None) -> int:
-    """Report on a run, or hold several runs side by side.
+    """Report on a run, or compare several runs.
 
-    Without a RUN it is the one last worked on.
+    Without RUN, the latest run is used.
     """
     from runner.report import gather
     from runner.report import report as reports
@@ -39,7 +39,7 @@ def command(names: tuple[str, ...], runs: str, style: str, show: bool, output: s
 
     manifests = [history.find(Path(runs), name) for name in names or (None,)]
     if style != "html" and (show or output):
-        raise RecipeError(f"--format {style} prints; --open and --output are for a page")
+        raise RecipeError(f"--format {style} prints to stdout; --open and --output are for a page")
     if len({one.folder for one in manifests}) > 1:
         return _compare(manifests, style, output, show=show)
     if style == "html":

@@ -11,7 +11,7 @@ from runner.system import printer
 @click.argument("slug", required=False, shell_complete=options.completes("rules"))
 @options.style()
 def command(slug: str | None, style: str) -> int:
-    """List the rules; for one, its page."""
+    """List the rules, or explain one."""
     from runner.base.problems import suggest
     from runner.lint.rule import rules
 
@@ -31,7 +31,7 @@ def command(slug: str | None, style: str) -> int:
     if slug:
         traps = f" ({', '.join(selection[0].traps)})" if selection[0].traps else ""
         printer.show(f"{slug}: {selection[0].severity}{traps}\n\n{selection[0].page}")
-        printer.show(f"\nWhere it is meant, the stage says so: allow: [{slug}]")
+        printer.show(f"\nIf intended, allow it in the stage: allow: [{slug}]")
         return Exit.OK
     width = max(map(len, every))
     for one in selection:

@@ -38,25 +38,25 @@ if TYPE_CHECKING:
     "-n",
     "--dry-run",
     is_flag=True,
-    help="Print the shell script instead of running; with --format json the plan.",
+    help="Print the shell script instead of running it; with --format json, the plan.",
 )
 @click.option(
     "--trust",
     is_flag=True,
-    help="Let the recipe do what it asks leave for: remembered for these very values.",
+    help="Allow what the recipe needs permission for; remembered for exactly these values.",
 )
 @click.option(
     "--trust-tools",
     is_flag=True,
     help="Let the tools run that the recipe brings along: remembered for these very files.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print only what goes wrong.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.option(
     "--resume",
     is_flag=False,
     flag_value="",
     metavar="[RUN]",
-    help="Go on from a run: the one last worked on, or RUN.",
+    help="Resume RUN, or the latest run.",
     shell_complete=options.completes("runs"),
 )
 def command(
@@ -183,7 +183,7 @@ def _warn(findings: "Findings", style: str, *, quiet: bool) -> None:
 
 
 def _missing_recipe(resume: str | None, runs: Path) -> str:
-    """Raise RecipeError: no recipe is named, and which may be meant."""
+    """Raise RecipeError: no recipe given, and which may be meant."""
     from runner.base.problems import listing
     from runner.recipe import find
     from runner.runs import history
@@ -192,12 +192,12 @@ def _missing_recipe(resume: str | None, runs: Path) -> str:
     hint = "write: run-recipe RECIPE"
     if resume is not None:
         manifest = history.find(runs, resume or None)
-        which = f"'{manifest.id}'" if resume else "the run last worked on"
+        which = f"'{manifest.id}'" if resume else "the latest run"
         hint = f"{which} is of {manifest.plan.file}: {going_on(manifest)}"
         hint += f" {resume}" if resume else ""
     elif recipes := [*find.recipes(["recipes"] if Path("recipes").is_dir() else ["."])]:
         hint = f"{hint}; there are: {listing(recipes, 4)}"
-    raise RecipeError("no recipe is named", hint)
+    raise RecipeError("no recipe given", hint)
 
 
 def _print_json(job: "Job", findings: "Findings") -> int:

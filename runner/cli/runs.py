@@ -13,7 +13,7 @@ from runner.system import printer
 @click.argument("recipe", required=False, shell_complete=options.completes("ran"))
 @options.together(options.runs, options.style("markdown"))
 def command(recipe: str | None, runs: str, style: str) -> int:
-    """List the runs, the newest last."""
+    """List runs, newest last."""
     from runner.report.wording import line, table
     from runner.runs import history
 

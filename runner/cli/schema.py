@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @click.option(
     "--reference",
     metavar="FOLDER",
-    help="Write the reference of recipes and tools there instead, a page of Markdown a tool.",
+    help=(
+        "Write the reference of recipes and tools to this folder instead, one Markdown page per "
+        "tool."
+    ),
 )
 def command(recipes: tuple[str, ...], reference: str | None) -> int:
     """Print the JSON Schema of recipes, for editors.

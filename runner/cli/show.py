@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 @click.argument("recipe", shell_complete=options.completes("recipes"))
 @click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=options.completes("values"))
 @options.together(options.overrides, options.profiles, options.smoke, options.style())
-@click.option("--changed", is_flag=True, help="Only what differs from the tools' own defaults.")
-@click.option("--file", metavar="FILE", help="Only what this file of the recipe contributes.")
-@click.option("--used", is_flag=True, help="The other way round: what each line became.")
+@click.option(
+    "--changed", is_flag=True, help="Show only values that differ from the tools' defaults."
+)
+@click.option("--file", metavar="FILE", help="Show only what this file of the recipe contributes.")
+@click.option("--used", is_flag=True, help="Show the reverse: the values each line sets.")
 def command(
     recipe: str,
     paths: tuple[str, ...],
@@ -36,7 +38,7 @@ def command(
     """Show every value, where it comes from, and what it overrode.
 
     PATH is a stage, STAGE.PARAMETER, vars, vars.NAME, or a parameter of every stage that has it.
-    Several show what is at any of them.
+    You can give several.
     """
     from runner import workflow
     from runner.provenance import show
@@ -60,7 +62,7 @@ def command(
         else:
             printer.show(show.line_uses_text(lines, formatter))
             if any(row.cut for row in rows):
-                printer.say(f"what stands behind more than {MAX_FOLLOWED} values is left out")
+                printer.say(f"only the first {MAX_FOLLOWED} values are explained")
     elif style == "json":
         printer.show_rows(show.as_dict(row, formatter) for row in rows)
     elif rows:
@@ -102,7 +104,7 @@ def _at(rows: "Sequence[Origin]", paths: "Sequence[str]") -> "list[Origin]":
             raise RecipeError(f"the recipe has no '{path}'", hint)
         hits |= {row.path for row in some}
     if whole:
-        printer.say(f"what is at any of {len(paths)} paths; for one value say {one}")
+        printer.say(f"showing values at any of {len(paths)} paths; for a single value, write {one}")
     return [row for row in rows if row.path in hits]
 
 
@@ -115,5 +117,5 @@ def _file(recipe: "Recipe", word: str) -> str:
         name for name in names if f"/{name}".endswith(f"/{word}")
     ]
     if len(fits) != 1:
-        raise RecipeError(f"the recipe is not made of a file '{word}'", offer(word, names))
+        raise RecipeError(f"the recipe does not use a file '{word}'", offer(word, names))
     return fits[0]

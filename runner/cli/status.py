@@ -14,9 +14,9 @@ from runner.system import printer
 @click.argument("run", required=False, shell_complete=options.completes("runs"))
 @options.together(options.runs, options.style("markdown"))
 def command(run: str | None, runs: str, style: str) -> int:
-    """Say where a run stands: the last worked on, or RUN.
+    """Show the state of a run: RUN, or the latest one.
 
-    A RUN is named by its id, its folder, or its recipe.
+    RUN is the id, the folder or the recipe of a run.
     """
     from runner.report import gather
     from runner.report.curves import sketch

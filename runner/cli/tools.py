@@ -20,7 +20,7 @@ from runner.system import printer
 )
 @options.style()
 def command(name: str | None, drift: bool, draft: str | None, style: str) -> int:
-    """List the tools; for one, its parameters and how they travel."""
+    """List the tools, or the parameters of one tool."""
     from runner.catalog import load, packaged_tools
 
     catalog = load.catalog(packaged_tools.tools(packaged_tools.names()))
@@ -87,7 +87,7 @@ def _print_drift(name: str | None, style: str) -> int:
     if style == "json":
         printer.show_json({"differences": differences, "unavailable": unavailable})
     else:
-        printer.show("\n".join(differences) or "the catalogue agrees with what is installed")
+        printer.show("\n".join(differences) or "the catalogue matches the installed tools")
         for tool, reason in unavailable.items():
             printer.say(f"{tool}: not compared: {reason}")
     return Exit.DRIFT if differences else Exit.OK

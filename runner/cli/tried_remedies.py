@@ -93,7 +93,7 @@ class Trial(Struct, kw_only=True, dict=True):
         if row is None or row.winner is None or row.winner.mark is None:
             return change, change
         trail = [one for one in row.trail if one.mark]
-        where = [f"said at {row.winner.mark}", *(f"{one.name} at {one.mark}" for one in trail)]
+        where = [f"set at {row.winner.mark}", *(f"{one.name} at {one.mark}" for one in trail)]
         own = replace(change, source=", ".join(where))
         same = [o.name for o in trail if o.name.startswith("vars.") and o.value == change.old]
         return own, replace(own, target=same[-1]) if same else own

@@ -93,9 +93,7 @@ def _here() -> None:
         os.getcwd()  # noqa: PTH109  (Path.cwd imports pathlib for a look)
     except FileNotFoundError:
         why = "the working directory was removed"
-        raise RecipeError(
-            why, "cd to a folder that is there: every path is relative to it"
-        ) from None
+        raise RecipeError(why, "cd to an existing folder: every path is relative to it") from None
 
 
 def _refuse(error: click.ClickException) -> None:

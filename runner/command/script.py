@@ -147,7 +147,7 @@ def _stage(stage: Stage, invocation: Invocation) -> Iterator[str]:
     yield ""
     yield from _comment(f"{stage.name}: {stage.description}" if stage.description else stage.name)
     if stage.continues:
-        yield "# continue: with run-recipe --resume it goes on; this script starts over"
+        yield "# continue: run-recipe --resume resumes it; this script restarts from the beginning"
     if stage.timeout is not None:
         yield f"# timeout: {stage.timeout:g} s under run-recipe; this script waits"
     if stage.retry.attempts > 1:

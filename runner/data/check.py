@@ -46,7 +46,7 @@ def _tokenizer(model: str | None) -> LocalTokenizer | None:
 
 
 def _load_error(model: str, why: str) -> RecipeError:
-    message = f"there is no tokenizer to load from {model}: {' '.join(why.split())}"
+    message = f"cannot load a tokenizer from {model}: {' '.join(why.split())}"
     return RecipeError(message, "name a model folder on this disk, and install transformers")
 
 
@@ -140,11 +140,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add, defaults = parser.add_argument, Features()
     add("folder", metavar="DIR", help="the folder of train.jsonl, valid.jsonl, test.jsonl")
-    add("--batch-size", type=_positive, metavar="N", help="find rows that no batch reaches")
+    add("--batch-size", type=_positive, metavar="N", help="find rows that are in no batch")
     add("--mask-prompt", action="store_true", help="check for a training with mask_prompt")
-    add("--model", metavar="DIR", help="a local model: count the tokens of its tokenizer, too")
+    add("--model", metavar="DIR", help="a local model: also count tokens with its tokenizer")
     add("--max-seq-length", type=_positive, default=2048, metavar="N", help="where rows are cut")
-    add("--require", action="append", choices=SPLITS, help="a split that must be there [train]")
+    add("--require", action="append", choices=SPLITS, help="a split that must exist [train]")
     add("--role", action="append", default=[], help="a role the chat template knows (repeatable)")
     add("--prompt-feature", default=defaults.prompt, metavar="KEY", help="the key of the prompt")
     add(
@@ -152,7 +152,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--chat-feature", default=defaults.chat, metavar="KEY", help="the key of the messages")
     add("--text-feature", default=defaults.text, metavar="KEY", help="the key of the text")
-    add("--limit", type=_positive, default=20, metavar="N", help="problems to show of a kind")
+    add("--limit", type=_positive, default=20, metavar="N", help="problems to show per kind")
     add("--format", choices=("text", "json"), default="text", help="what to print")
     return parser
 

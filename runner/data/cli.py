@@ -29,7 +29,7 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
 def key(text: str) -> str:
     """Return the name of a field, which is not empty."""
     if not text:
-        raise argparse.ArgumentTypeError("the name of a field is not empty")
+        raise argparse.ArgumentTypeError("a field name must not be empty")
     return text
 
 

@@ -102,7 +102,7 @@ def settle(
     )
     for name in drop:
         if name in keys.names[to]:
-            why = f"drop names '{name}', which is what rows of {to} are made of"
+            why = f"drop names '{name}', which {to} rows need"
             raise ToolError(why, "drop")
     return keys
 
@@ -214,7 +214,7 @@ def _line(row: dict[str, Any]) -> bytes:
     try:
         text = json.dumps(row, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
-        message = "holds a number too large for a program to read back"
+        message = "contains a number too large for other programs to read"
         raise RowError(Flaw(rule="row-constant", message=message)) from error
     try:
         return f"{text}\n".encode()
@@ -224,15 +224,15 @@ def _line(row: dict[str, Any]) -> bytes:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = cli.parser("format", "Write rows of one layout in another, without loss.")
+    parser = cli.parser("format", "Convert rows from one layout to another, without loss.")
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="PATH", help="a folder, or a file, of rows")
-    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
-    add("--to", required=True, choices=LAYOUTS, help="the layout to write")
+    add("--out", type=Path, required=True, metavar="DIR", help="the output folder")
+    add("--to", required=True, choices=LAYOUTS, help="the layout to convert to")
     add(
         "--template",
         metavar="TEXT",
-        help="what stands around {prompt} and {completion} in rows of text",
+        help="the text around {prompt} and {completion} in rows of text",
     )
     for name in ("instruction", "input", "response"):
         add(
@@ -243,7 +243,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KEY",
-        help="a key that is left out of every row (repeatable)",
+        help="a key to drop from every row (repeatable)",
     )
     cli.add_features(parser)
     return parser

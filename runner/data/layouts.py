@@ -63,7 +63,7 @@ class Template(Struct, frozen=True, kw_only=True):
         fits = text.startswith(self.head) and text.endswith(self.tail)
         inside = text[len(self.head) : len(text) - len(self.tail)]
         if not fits or len(self.head) + len(self.tail) > len(text):
-            raise LayoutError("does not have the form of the template")
+            raise LayoutError("does not match the template")
         prompt, middle, completion = inside.partition(self.middle)
         if not middle:
             raise LayoutError(f"has no {self.middle!r} of the template")
@@ -121,7 +121,7 @@ def convert_row(row: Json, source: str, target: str, keys: LayoutKeys) -> Json:
     result = {**WRITERS[target](messages, rest, keys), **rest}
     back, other = READERS[target](result, keys)
     if (back, other) != (messages, rest):
-        raise LayoutError(f"would not come back from {target} as it is")
+        raise LayoutError(f"would not convert back from {target} unchanged")
     return result
 
 
@@ -197,7 +197,7 @@ def _turn(turn: Any, path: tuple[str | int, ...]) -> Json:
         raise LayoutError("has a turn without 'from' and 'value'", path)
     role = CHAT_ROLES.get(str(turn["from"]).casefold())
     if role is None:
-        raise LayoutError(f"has a turn of {turn['from']!r}, whose role is not known", path)
+        raise LayoutError(f"has a turn of {turn['from']!r}, whose role is unknown", path)
     return {"role": role, "content": turn["value"], **_without(turn, "from", "value")}
 
 
@@ -213,7 +213,7 @@ def _of_pair(row: Json, keys: LayoutKeys) -> tuple[list[Json], Json]:
         return [*turns, *answer], rest
     name = next((n for n in (keys.features.chat, *QUESTIONS) if n in row), "")
     if not name:
-        raise LayoutError("has no question beside its answers", (preferred,))
+        raise LayoutError("has answers but no question", (preferred,))
     question = rest.pop(name)
     if isinstance(question, dict) and "messages" in question:  # as OpenAI writes them
         rest |= {key: question[key] for key in question if key != "messages"}
@@ -268,8 +268,8 @@ def _to_text(messages: list[Json], _: Json, keys: LayoutKeys) -> Json:
         "content": _content(messages[0]),
     }:
         return {name: messages[0]["content"]}
-    hint = 'say how they are written: template "Question: {prompt}\\nAnswer: {completion}"'
-    raise LayoutError("has messages, and text has no roles", (keys.features.chat,), hint)
+    hint = 'set how to write them: template "Question: {prompt}\\nAnswer: {completion}"'
+    raise LayoutError("has messages, but text has no roles", (keys.features.chat,), hint)
 
 
 def _question(messages: list[Json], keys: LayoutKeys) -> tuple[str, str]:
@@ -279,13 +279,13 @@ def _question(messages: list[Json], keys: LayoutKeys) -> tuple[str, str]:
         role = message.get("role") if isinstance(message, dict) else None
         if at >= len(roles) or role != roles[at]:
             raise LayoutError(
-                f"has a message of {role!r} as {chat}[{at}]; only a question of the user and an "
-                "answer of the assistant can be written so",
+                f"has a message of {role!r} as {chat}[{at}]; only a user question and an "
+                "assistant answer can be converted",
                 (chat, at),
             )
         if set(message) != {"role", "content"} or _content(message) is None:
             raise LayoutError(
-                f"has more than a text in {chat}[{at}], which would be lost", (chat, at)
+                f"has more than text in {chat}[{at}], which would be lost", (chat, at)
             )
     if len(messages) < len(roles):
         raise LayoutError(f"has no answer in {chat}", (chat,))

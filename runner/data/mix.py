@@ -150,21 +150,21 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--primary", type=Path, required=True, metavar="DIR", help="the new data: every row")
     add("--replay", type=Path, required=True, metavar="DIR", help="the earlier data: some rows")
-    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--out", type=Path, required=True, metavar="DIR", help="the output folder")
     add("--ratio", type=float, default=0.15, help="share of replay rows in the mixed train split")
-    add("--tolerance", type=float, default=0.0, help="how far the realised share may be from it")
+    add("--tolerance", type=float, default=0.0, help="how far the actual share may differ")
     add("--seed", type=int, default=0, help="decides which rows are drawn, and their order")
     add(
         "--weight-by",
         type=cli.key,
         metavar="KEY",
-        help="a number in each replay row: how often to draw it",
+        help="a field with the weight of each replay row",
     )
     add(
         "--stratify-by",
         type=cli.key,
         metavar="KEY",
-        help="a field whose every value is replayed by its share",
+        help="a field whose values keep their shares in the replay",
     )
     cli.add_features(parser)
     return parser

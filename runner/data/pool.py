@@ -85,7 +85,7 @@ class Pool:
         if empty:
             raise ToolError(
                 f"every row whose '{self.stratify_by}' is {listing(empty)} has a "
-                f"'{self.weight_by}' of 0, so that none of them can be replayed",
+                f"'{self.weight_by}' of 0, so none of them can be replayed",
                 "weight_by",
             )
         return members

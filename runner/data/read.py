@@ -99,7 +99,7 @@ def check(
 
 def _no_folder(folder: str) -> Problem:
     message = (
-        f"there is no folder {folder}; mlx-lm would look for a data set of that name on the hub"
+        f"there is no folder {folder}; mlx-lm would look for a data set with that name on the hub"
     )
     return Problem(
         mark=Mark(file=folder, line=1, column=1), message=message, rule="data-folder-missing"

@@ -150,8 +150,8 @@ def require_equal(first: tuple[str, str], other: tuple[str, str]) -> None:
     """Refuse two formats; each comes with a place where it was seen."""
     if first[0] and other[0] and first[0] != other[0]:
         raise ToolError(
-            f"{first[1]} is {first[0]} and {other[1]} is {other[0]}; "
-            "mlx-lm reads all rows in the format of the first, so they must be the same"
+            f"{first[1]} is {first[0]} and {other[1]} is {other[0]}; mlx-lm reads all rows in "
+            "the format of the first, so they must match"
         )
 
 
@@ -160,11 +160,11 @@ def splits_of(data: Path) -> dict[str, Path]:
     if data.is_file():
         return {"train": data}
     if not data.is_dir():
-        raise ToolError(f"there is no {data}; name a folder of train.jsonl, or a .jsonl file")
+        raise ToolError(f"{data} does not exist; name a folder with train.jsonl, or a .jsonl file")
     files = {split: data / f"{split}.jsonl" for split in SPLITS}
     files = {split: file for split, file in files.items() if file.exists()}
     if "train" not in files:
-        raise ToolError(f"there is no {data}/train.jsonl")
+        raise ToolError(f"{data}/train.jsonl does not exist")
     return files
 
 

@@ -31,7 +31,7 @@ def room_for(tool: str, *sources: str) -> Callable[..., None]:
 def require_replaceable(target: Path, tool: str, *sources: Path) -> None:
     """Refuse a target that `tool` reads, or that holds what it did not write itself."""
     if str(target) in [os.path.realpath(source) for source in sources]:  # which ends in a loop, too
-        raise ToolError(f"{target} is read by this {tool}; name another folder to write", "out")
+        raise ToolError(f"{target} is an input of this {tool}; name another output folder", "out")
     if not target.exists():
         return
     if not target.is_dir():

@@ -228,7 +228,7 @@ def _learn(reader: Reader, file: Path, new: partial[Lengths]) -> Lengths:
             return reader.learn(file, new, deep=True, cells=cells)
         except StoppedError as error:
             message = f"cannot be tokenized by the model's chat template: {too_much(error)}"
-            hint = "leave model out to sort by characters"
+            hint = "remove model to sort by characters"
             flaw = Flaw(rule="row-template-error", message=message, hint=hint)
             raise refusal(flaw, file, error.step, b"") from error
 
@@ -241,8 +241,8 @@ def _tokenizer(model: str) -> LocalTokenizer:
     encode = load_tokenizer(folder)
     if encode is None:
         raise ToolError(
-            f"there is no tokenizer to load from {model}. Name a model that mlx-lm can load, or "
-            "leave model out to sort by characters"
+            f"cannot load a tokenizer from {model}. Name a model that mlx-lm can load, or remove "
+            "model to sort by characters"
         )
     return encode
 
@@ -256,21 +256,21 @@ def _fetch(model: str) -> str:
         return str(snapshot_download(model, allow_patterns=files))
     except (OSError, ValueError) as error:
         raise ToolError(
-            f"{model} is no folder, and its tokenizer does not come from the hub: {error}"
+            f"{model} is not a folder, and its tokenizer cannot be read from the hub: {error}"
         ) from error
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = cli.parser("sort", "Order rows so that a batch holds rows of similar length.")
+    parser = cli.parser("sort", "Sort rows so that each batch has rows of similar length.")
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="PATH", help="a folder, or a file, of rows")
-    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--out", type=Path, required=True, metavar="DIR", help="the output folder")
     add("--model", metavar="MODEL", help="count tokens of this model; without it, characters")
-    add("--batch-size", type=int, default=4, help="rows in a batch of the training to come")
-    add("--max-seq-length", type=int, default=2048, help="where the training cuts rows")
-    add("--all-splits", action="store_true", help="order valid and test, too")
-    add("--seed", type=int, default=0, help="decides the order of rows of one length")
+    add("--batch-size", type=int, default=4, help="the batch size of the training")
+    add("--max-seq-length", type=int, default=2048, help="where the training truncates rows")
+    add("--all-splits", action="store_true", help="also sort valid and test")
+    add("--seed", type=int, default=0, help="decides the order of rows of equal length")
     cli.add_features(parser)
     return parser
 
@@ -287,9 +287,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     remainder = f"; {plural(rest, 'row')} fill{'s' * (rest == 1)} no batch" if rest else ""
     rows = plural(record["rows"], "row")
     printer.show(
-        f"{arguments['out']}: {rows} by {record['unit']}; of what batches of "
-        f"{record['batch_size']} compute, {record['padding_after']:.0%} is padding, "
-        f"was {record['padding_before']:.0%}{remainder}"
+        f"{arguments['out']}: {rows} by {record['unit']}; padding in batches of "
+        f"{record['batch_size']}: {record['padding_before']:.0%} before, "
+        f"{record['padding_after']:.0%} now{remainder}"
     )
 
 

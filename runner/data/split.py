@@ -64,8 +64,8 @@ def settle(*, valid: float, test: float, seed: int, **_: object) -> None:
         _require_amount(name, amount)
     if max(shares.values()) < 1 <= sum(Fraction(str(share)) for share in shares.values()):
         text = f"a valid share of {valid:g} and a test share of {test:g}"
-        way_out = "Write two shares of less than 1 in all"
-        raise ToolError(f"{text} leave no row to train on. {way_out}", "valid")
+        way_out = "Use two shares with a sum below 1"
+        raise ToolError(f"{text} leave no rows to train on. {way_out}", "valid")
 
 
 def prepare(
@@ -114,7 +114,7 @@ def prepare(
 
 def _require_amount(name: str, amount: float) -> None:
     if not 0 <= amount < math.inf or (amount >= 1 and amount != int(amount)):
-        why = f"{name} is {amount:g}; it is a share below 1, or a whole number of rows"
+        why = f"{name} is {amount:g}; it must be a share below 1, or a whole number of rows"
         raise ToolError(why, name)
 
 
@@ -126,8 +126,8 @@ def count(rows: int, name: str, amount: float) -> int:
     number = math.floor(rows * Fraction(str(amount)) + Fraction(1, 2))
     if amount and not number:
         raise ToolError(
-            f"a share of {amount:g} of {plural(rows, 'row')} is no {name} row. "
-            f"Say {name} 1 for one row, or {name} 0 for none",
+            f"a share of {amount:g} of {plural(rows, 'row')} gives no {name} rows. Set {name} to "
+            "1 for one row, or to 0 for none",
             name,
         )
     return number
@@ -139,8 +139,8 @@ def _only_train(data: Path) -> Path:
     if splits:
         others = " and ".join(f"{name}.jsonl" for name in splits)
         raise ToolError(
-            f"{data} has a {others} already. Name {file} to split its rows alone, "
-            "or put all rows in one file",
+            f"{data} already has a {others}. Name {file} to split only its rows, or put all rows "
+            "in one file",
             "data",
         )
     return file
@@ -164,8 +164,8 @@ def _require_filled(
         groups = f"{len(sizes)} groups, of {min(sizes)} to {max(sizes)} rows that stay together,"
         groups = groups if sizes[1:] else f"{plural(sizes[0], 'row')} that all stay together"
         raise ToolError(
-            f"{groups} leave none for {name} ({goal}). "
-            "Say other numbers, or group by another field",
+            f"{groups} leave none for {name} ({goal}). Use other numbers, or group by another "
+            "field",
             name if name in goals else "group_by",
         )
 
@@ -276,17 +276,17 @@ def _dealt(file: Path, place: Sequence[int], at: int) -> Iterator[bytes]:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = cli.parser("split", "Deal rows out to train, valid and test.")
+    parser = cli.parser("split", "Split rows into train, valid and test.")
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="PATH", help="a folder, or a file, of rows")
-    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--out", type=Path, required=True, metavar="DIR", help="the output folder")
     add("--valid", type=float, default=0.1, help="a share below 1, or a number of rows")
     add("--test", type=float, default=0.0, help="a share below 1, or a number of rows")
     add(
         "--group-by",
         type=cli.key,
         metavar="KEY",
-        help="a field: rows of one value stay together",
+        help="a field: rows with the same value stay together",
     )
     add("--seed", type=int, default=0, help="decides which rows go where")
     cli.add_features(parser)

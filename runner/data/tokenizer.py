@@ -152,10 +152,10 @@ def refusals(
 def too_much(error: StoppedError) -> str:
     """Return why a template was given up, as what it does."""
     return {
-        "time": f"it goes on for more than {ALONE:g} s of work",
+        "time": f"it takes more than {ALONE:g} s of work",
         "memory": f"it takes more than {MEMORY >> 20} MB of memory",
         "crash": "it ends the process that renders it",
-        "slow": "it is so slow that not all can be tried",
+        "slow": "it is too slow to check all of them",
     }[error.why]
 
 

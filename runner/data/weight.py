@@ -110,7 +110,7 @@ def prepare(
         numbers += repeated(members, factors[name], dice)
         rows[name] = {"before": len(members), "after": len(numbers) - before}
     if not numbers:
-        why = f"nothing is left of {plural(len(classes.index), 'row')}; raise a factor"
+        why = f"none of {plural(len(classes.index), 'row')} are left; raise a factor"
         raise ToolError(why, "repeat")
     dice.shuffle(numbers)
     record = {
@@ -147,7 +147,7 @@ def _exact(name: str, factor: float, at: str) -> Fraction:
         or not isinstance(factor, int | float)
         or not 0 <= factor < math.inf
     ):
-        raise ToolError(f"'{name}' is repeated {factor!r} times; say a number of at least 0", at)
+        raise ToolError(f"'{name}' is repeated {factor!r} times; use a number of at least 0", at)
     return Fraction(str(factor))
 
 
@@ -214,10 +214,10 @@ def _is(actual: Any, value: Any) -> bool:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = cli.parser("weight", "Repeat rows by a field, so that better ones count more.")
+    parser = cli.parser("weight", "Repeat rows by a field, so that better rows count more.")
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="PATH", help="a folder, or a file, of rows")
-    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--out", type=Path, required=True, metavar="DIR", help="the output folder")
     add(
         "--field",
         type=cli.key,
@@ -230,15 +230,15 @@ def parser() -> argparse.ArgumentParser:
         type=_factors,
         required=True,
         metavar="JSON",
-        help=f"how often rows of each value are written: {_REPEATED}",
+        help=f"how often to write rows of each value: {_REPEATED}",
     )
-    add("--otherwise", type=float, default=1.0, help="how often all other rows are written")
+    add("--otherwise", type=float, default=1.0, help="how often to write all other rows")
     add(
         "--augmented",
         type=_object,
         default={},
         metavar="JSON",
-        help=f"rows made from others, which are written once: {_MADE}",
+        help=f"rows derived from others, written once: {_MADE}",
     )
     add("--seed", type=int, default=0, help="decides which rows a fraction draws, and their order")
     cli.add_features(parser)

@@ -30,7 +30,7 @@ LIMIT = 60_000  # characters; a comment on GitHub holds 65,536
 
 def markdown(reviews: Sequence[Review]) -> str:
     """Return what changes as a comment on a pull request, cut where GitHub would refuse it."""
-    rows = ["### What MLX will be told", "", count(reviews)]
+    rows = ["### MLX parameters that change", "", count(reviews)]
     for review in notable(reviews):
         rows += _markdown(review, values=len(reviews) == 1)
     if len(reviews) > 1 and (alike := together(reviews)):
@@ -127,7 +127,7 @@ def _markdown(review: Review, *, values: bool) -> Iterator[str]:
     )
     inside = [*_stage_list(difference)]
     table = [*_table(difference, alone=values or review.state != "compared")]
-    carried = [f"Made anew, for they read what changed: {', '.join(difference.carried)}."]
+    carried = [f"Will rerun because their inputs changed: {', '.join(difference.carried)}."]
     parts = [rows, inside, table, carried if difference.carried else []]
     if any(parts) or values or review.state != "compared":
         yield from ("", f"#### {code(review.title)}", "", markup(headline(review)))
@@ -178,5 +178,5 @@ def _cut(rows: Sequence[str]) -> str:
         size += len(row) + 1
         if size > LIMIT:
             rest = many(len(rows) - at, "more line")
-            return "\n".join((*rows[:at], "", f"… and {rest}: run-recipe diff says them all."))
+            return "\n".join((*rows[:at], "", f"… and {rest}: run-recipe diff shows them all."))
     return "\n".join(rows)

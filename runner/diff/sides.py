@@ -179,12 +179,12 @@ def review(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
                 state="new",
                 notes=notes,
             )
-        name = f"it was called {was} then"
+        name = f"its name was {was}"
     try:
         then, more = _fitting(was, old, request)
     except InvalidRecipeError as error:
         reasons = (
-            f"it was not valid in {old}, and all of it counts as new",
+            f"it was not valid in {old}, so everything counts as new",
             *_first(error.problems),
         )
         return Review(
@@ -266,7 +266,7 @@ def compile_side(file: str, place: Place, request: DiffRequest) -> tuple[Side, t
     if unknown and len(unknown) == len(errors):
         result = workflow.compile_recipe(recipe, request.overrides.environ, budgets=False)
         places = listing([f"{one.mark.file}:{one.mark.line}" for one in unknown], 3)
-        notes = (f"budgets are not turned into iters: rows are not on this disk ({places})",)
+        notes = (f"budgets are not converted to iters: the rows are not on this disk ({places})",)
     plan = workflow.plan(result, recipe, smoke=request.smoke)
     return side(result, plan), notes
 
@@ -280,7 +280,7 @@ def _fitting(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple
         if not misfits:
             raise
         side, notes = compile_side(file, place, replace(request, overrides=overrides))
-        return side, (*notes, f"laid over the new side only: {listing(misfits)}")
+        return side, (*notes, f"applied to the new side only: {listing(misfits)}")
 
 
 def _without(overrides: Overrides, problems: Iterable[Problem]) -> tuple[Overrides, list[str]]:
@@ -327,7 +327,7 @@ def _nothing(like: Side) -> Side:
 
 def _outside(place: Place) -> Iterator[str]:
     for file in place.revision.outside if place.revision else ():
-        yield f"{file} lies outside of the repository: it is read as it is now on both sides"
+        yield f"{file} is outside the repository: both sides use its current content"
 
 
 def _first(problems: Sequence[Problem]) -> Iterator[str]:

@@ -171,7 +171,7 @@ def lines(difference: Difference) -> Iterator[str]:
             yield ", ".join(stages)
         yield from (f"{'  ' if stages else ''}{row}" for row in _rows(changes, values))
     if difference.carried:
-        yield f"made anew, for they read what changed: {', '.join(difference.carried)}"
+        yield f"will rerun because their inputs changed: {', '.join(difference.carried)}"
 
 
 def _whole(changes: Sequence[Change]) -> Iterator[str]:
@@ -257,8 +257,8 @@ def headline(review: Review) -> str:
         case "gone":
             return f"gone since {review.before}"
         case "invalid":
-            return "not valid, and not compared"
-    same = "" if review.difference else ": nothing changes in what MLX will be told"
+            return "not valid, so not compared"
+    same = "" if review.difference else ": no MLX parameters change"
     return f"{review.before} -> {review.after}{same}"
 
 
@@ -276,7 +276,7 @@ def count(reviews: Sequence[Review]) -> str:
         f", with or without {'its' if len(every) == 1 else 'their'} profiles" if profiles else ""
     )
     if not changed:
-        return f"nothing changes in {many(len(sound), 'recipe')}{under}{more}"
+        return f"no MLX parameters change in {many(len(sound), 'recipe')}{under}{more}"
     number = len(dict.fromkeys(one.recipe for one in changed))
     of = f"{number} of {many(len(every), 'recipe')} change{'s' * (number == 1)}"
     return f"{of}: {many(stages, 'stage')}, {many(total, 'value')}{more}"

@@ -174,8 +174,11 @@ class _Parser:
         near = [flag for flag in self.flags if flag.startswith(name) and name.startswith("--")]
         if len({id(self.flags[flag]) for flag in near}) != 1:
             return None
-        why = f"{name} is read as {near[0]}: a release that adds an option can change that (T20)"
-        self.note(word.mark, why, "the recipe names it")
+        why = (
+            f"{name} is read as {near[0]}, but a new release with more options may change that "
+            "(T20)"
+        )
+        self.note(word.mark, why, "the recipe writes it in full")
         return near[0]
 
     def one(self, flag: str, inline: Argument | None, word: Argument) -> Argument | None:
@@ -208,8 +211,8 @@ class _Parser:
             self.result.values[parameter.name] = ScriptValue(value=value, mark=word.mark)
             return
         if type(value) is bool and text.lower() not in _TRUTHS:
-            why = f"{parameter.flag}: only 'false' and 'f' are false, {as_yaml(text)} is true"
-            self.note(word.mark, why, "is that what was meant?")
+            why = f"{parameter.flag}: only 'false' and 'f' are false, so {as_yaml(text)} is true"
+            self.note(word.mark, why, "is that intended?")
         self.keep(parameter, value, word)
 
     def several(self, parameter: Parameter, words: Sequence[Argument], flag: Argument) -> None:
@@ -236,10 +239,14 @@ class _Parser:
         text, label = self.variables.text(word.text), self.variables.display(word.text)
         if unfilled(text):
             variable = self.variables.strange(word.text)
-            kind = variable.why if variable is not None else "a variable only the environment knows"
+            kind = (
+                variable.why
+                if variable is not None
+                else "a variable that only the environment sets"
+            )
             self.result.unplaced.append(label)
             why = f"{label} is {kind}: the options in it are not in the recipe"
-            hint = "write them in the stage, and take out the var that stands for them"
+            hint = "write them in the stage, and remove the var that replaces them"
             self.result.problems.append(
                 Problem(mark=word.mark, message=why, rule=NOT_FOLLOWED, hint=hint)
             )
@@ -248,7 +255,7 @@ class _Parser:
                 p.display for p in self.variables.parts(word.text) if not isinstance(p, str)
             )
             why = f"{label}: options from the environment are not in the recipe"
-            self.note(word.mark, why, "give them with --set, or write a profile")
+            self.note(word.mark, why, "pass them with --set, or write a profile")
         else:
             self.tell(word, f"{self.tool.name} takes no {as_yaml(text)}")
 
@@ -267,7 +274,7 @@ class _Parser:
         """Keep a value: the last of several counts (T21)."""
         before = self.result.values.get(parameter.name)
         if before is not None and before.value != value:
-            why = f"{parameter.flag} is given twice: the last one counts (T21)"
+            why = f"{parameter.flag} is given twice: the last one wins (T21)"
             self.note(before.mark, why, "")
         signs = word.text if parameter.emit not in {"switch", "pair"} else None
         self.result.values[parameter.name] = ScriptValue(value=value, mark=word.mark, signs=signs)

@@ -105,7 +105,7 @@ class _ConfigReader:
             try:
                 return yaml.load(self.file.text, _Loader)  # noqa: S506  (a SafeLoader of our own)
             except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-                problems, why = document.problems, f"mlx-lm stops at this file: {error}"
+                problems, why = document.problems, f"mlx-lm fails on this file: {error}"
         for one in problems[:1]:
             self.tell(self.file.mark(one.mark.line, one.mark.column), one.message, REFUSED)
         if not problems:
@@ -118,7 +118,7 @@ class _ConfigReader:
         if values is MISSING:
             return
         if not isinstance(values, dict):
-            why = "mlx-lm stops at a configuration file that is no mapping (T11)"
+            why = "mlx-lm fails on a configuration file that is not a mapping (T11)"
             self.tell(self.file.start, why, REFUSED)
             return
         for one in document.problems:
@@ -129,7 +129,7 @@ class _ConfigReader:
         for key, value in values.items():
             node = nodes.get(str(key)) if isinstance(nodes, dict) else None
             if strange := unsayable([str(key), value]):
-                why = f"{sayable(str(key))}: a recipe cannot say {strange}"
+                why = f"{sayable(str(key))}: a recipe cannot contain {strange}"
                 self.tell(self.place(node, key=True), why, REFUSED)
             name = sayable(str(key))
             script_value = self.value(name, sayable(value), node)
@@ -147,7 +147,7 @@ class _ConfigReader:
         elif not parameter.in_config:
             if value == parameter.default:
                 return None
-            why = f"mlx-lm takes {key} from the command line only (T01)"
+            why = f"mlx-lm reads {key} only from the command line (T01)"
             self.ignore(mark, key, value, why, f"it was {as_yaml(parameter.default)}")
         elif key in self.flags:
             if self.flags[key].value != value:
@@ -155,7 +155,7 @@ class _ConfigReader:
                 self.ignore(mark, key, value, flag)
         elif value is None:
             if parameter.default is not None:
-                why = "an empty value is mlx-lm's default (T08)"
+                why = "an empty value means mlx-lm's default (T08)"
                 self.ignore(mark, key, value, why, f"it was {as_yaml(parameter.default)}")
         elif isinstance(value, str) and unfilled(value):
             return ScriptValue(value=MISSING, mark=self.place(node), signs=value, node=node)
@@ -170,11 +170,11 @@ class _ConfigReader:
         hint = str(self.tool.schema.get("x-not", {}).get(key, ""))
         if key.replace("-", "_") in parameters:
             name = key.replace("-", "_")
-            why, hint = "mlx-lm knows no key with a hyphen (T05)", f"did you mean '{name}'?"
+            why, hint = "mlx-lm ignores keys with a hyphen (T05)", f"did you mean '{name}'?"
         elif key == "config":
-            why = "a file that a file names is not read (T10)"
+            why = "a config file cannot name another one (T10)"
         else:
-            why, hint = "mlx-lm knows no such key (T04)", hint or suggest(key, parameters)
+            why, hint = "mlx-lm has no such key (T04)", hint or suggest(key, parameters)
         self.ignore(mark, key, value, why, hint)
 
     def read(self, parameter: Parameter, value: Any, mark: Mark) -> Any:
@@ -184,16 +184,16 @@ class _ConfigReader:
         name = parameter.name
         if "boolean" in kinds and not isinstance(value, bool):
             why = f"{name}: {as_yaml(value)} counts as {as_yaml(bool(value))} for mlx-lm (T13)"
-            self.tell(mark, why, IGNORED, "is that what was meant?")
+            self.tell(mark, why, IGNORED, "is that intended?")
             return bool(value)
         if isinstance(value, bool) and "boolean" not in kinds and {"integer", "number"} & {*kinds}:
             why = f"{name}: {as_yaml(value)} counts as {int(value)} for mlx-lm (T13)"
-            self.tell(mark, why, IGNORED, "is that what was meant?")
+            self.tell(mark, why, IGNORED, "is that intended?")
             return int(value)
         coerced = _coerce(value, kinds)
         if coerced is not None:
-            why = f"mlx-lm stops at {name}: {as_yaml(value)}, which is of the wrong type (T17)"
-            self.tell(mark, why, IGNORED, f"the recipe says {as_yaml(coerced)}")
+            why = f"mlx-lm fails at {name}: {as_yaml(value)}, which has the wrong type (T17)"
+            self.tell(mark, why, IGNORED, f"the recipe sets {as_yaml(coerced)}")
             return coerced
         return value
 
@@ -221,7 +221,7 @@ class _ConfigReader:
 def unreadable(mark: Mark, name: str, error: OSError) -> Problem:
     """Return the problem of a configuration file that is not there."""
     why = f"cannot read {name}: {error.strerror or error}"
-    hint = "the recipe lacks what it says: import where the file is"
+    hint = "its values are missing in the recipe: import where the file is"
     return Problem(mark=mark, message=why, rule=NOT_FOLLOWED, hint=hint)
 
 

@@ -13,7 +13,7 @@ from runner.importer.mention import call
 from runner.importer.variables import Variables, unfilled
 
 Read = Callable[[str], bytes]
-_HINT = "write what it says in the stage, and take out the var that stands for it"
+_HINT = "write its content in the stage, and remove the var that replaces it"
 _NOTHING = File(text="", start=Mark(file="", line=1, column=1))
 _SIGNS = {">", "1>", ">|", ">>", "1>>"}
 
@@ -63,17 +63,21 @@ class ScriptFiles:
         if file is not None:
             return file
         if path in self._files:
-            raise self._error(config, f"{name} is put together in a way only bash can follow")
+            raise self._error(config, f"{name} is built in a way only bash can follow")
         if unfilled(name):
             variable = self._variables.strange(config.text)
-            kind = variable.why if variable is not None else "a variable only the environment knows"
+            kind = (
+                variable.why
+                if variable is not None
+                else "a variable that only the environment sets"
+            )
             raise self._error(config, f"cannot read {name}, which is {kind}")
         try:
             text = self._read(name).decode("utf-8-sig", "replace")
         except OSError as error:
             raise UnreadableError(unreadable(config.mark, name, error)) from error
         if PRIVATE.search(text):
-            why = f"{name} holds a character of private use (U+E000 or U+E001)"
+            why = f"{name} contains a private-use character (U+E000 or U+E001)"
             raise UnreadableError(
                 Problem(mark=config.mark, message=why, rule=NOT_FOLLOWED, hint=_HINT)
             )

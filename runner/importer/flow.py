@@ -51,21 +51,21 @@ class Flow(Struct, kw_only=True):
             self.perhaps.append((command.mark, self.label(words)))
 
     def dependency(self) -> str:
-        """Return what a value depends on that is said here, "" where nothing is asked first."""
+        """Return what a value depends on that is set here, "" where nothing is asked first."""
         if self.question:
             return f"a value that depends on '{self.question}'"
-        return "a value that depends on the command before it" if self.after_failure else ""
+        return "a value that depends on the previous command" if self.after_failure else ""
 
     def doubt(self, command: Command) -> str:
         """Return why a command may not run, "" where it surely does."""
         if self.after_failure:
-            return "it runs only where the command before it fails"
+            return "it runs only if the previous command fails"
         if self.question:
-            return f"it runs only where '{self.question}' succeeds"
+            return f"it runs only if '{self.question}' succeeds"
         if self.perhaps and command.inside is None:
             mark, end = self.perhaps.pop()
             self.perhaps.clear()
-            return f"it runs only where '{end}' in line {mark.line} does not end the script before"
+            return f"it runs only if '{end}' in line {mark.line} does not end the script first"
         return ""
 
 

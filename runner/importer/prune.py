@@ -53,8 +53,8 @@ def _note(draft: StageDraft, rule: Rule, finding: Finding) -> Problem:
     value = draft.values.get(finding.parameter.partition(".")[0])
     mark: Mark = value.mark if value is not None else draft.mark
     traps = f" ({', '.join(rule.traps)})" if rule.traps else ""
-    why = f"allowed, because the script does it: {finding.message}{traps}"
-    hint = f"{finding.hint}; then take {rule.slug} out of allow"
+    why = f"allowed because the script does it: {finding.message}{traps}"
+    hint = f"{finding.hint}; then remove {rule.slug} from allow"
     return Problem(mark=mark, message=why, rule=rule.slug, hint=hint, severity="warning")
 
 
@@ -154,7 +154,7 @@ def _drop(draft: StageDraft, rule: Rule, finding: Finding) -> bool:
         return False
     traps = f" ({', '.join(rule.traps)})" if rule.traps else ""
     why = f"left out: {finding.message}{traps}"
-    hint = f"run-recipe rules {rule.slug} says what counts"
+    hint = f"run-recipe rules {rule.slug} explains it"
     draft.notes.append(
         Problem(mark=value.mark, message=why, rule=IGNORED, hint=hint, severity="warning")
     )

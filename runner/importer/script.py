@@ -136,9 +136,9 @@ class _Walk:
         if program.tool is not None:
             mark, last = end
             why = (
-                f"it never runs, and becomes no stage: '{last}' in line {mark.line} ends the script"
+                f"it never runs, so it is not a stage: '{last}' in line {mark.line} ends the script"
             )
-            self.note(command.mark, why, "write a stage for it if it is to run")
+            self.note(command.mark, why, "write a stage for it if it should run")
 
     def inner(self, command: Command) -> None:
         """Tell a command of mlx-lm inside of a substitution, which becomes no stage."""
@@ -159,7 +159,7 @@ class _Walk:
 
     def no_stage(self, mark: Mark, why: str) -> None:
         """Tell a command of mlx-lm that no stage does."""
-        self.cannot(mark, f"{why}, and no stage does", "write a stage for it")
+        self.cannot(mark, f"{why}, but no stage does", "write a stage for it")
 
     def head(self, command: Command) -> None:
         """Take the comments above a script's first command for the recipe's."""
@@ -228,8 +228,8 @@ class _Walk:
             return
         elif self.trains_nothing(plain):
             if (command.inside or ("",))[0] != "function":
-                why = f"'{self.label(name, plain)}' is no tool of a recipe: it is left out"
-                self.note(command.mark, why, "run it before, or beside the recipe")
+                why = f"'{self.label(name, plain)}' is not a tool of a recipe: it is left out"
+                self.note(command.mark, why, "run it before the recipe, or separately")
         else:
             self.unknown(name, plain, command)
 
@@ -251,7 +251,7 @@ class _Walk:
         """Tell a command that may train: nobody knows what it starts."""
         words = [self.variables.display(word) for word in commands.without_starters(plain)]
         short = shlex.quote(commands.signature(words)) if words else name
-        why = f"'{self.label(name, plain)}' may train, and no stage does"
+        why = f"'{self.label(name, plain)}' may train, but no stage does"
         hint = f"write a stage for it; if it trains nothing, import with --leave-out {short}"
         self.cannot(command.mark, why, hint)
 
@@ -273,11 +273,11 @@ class _Walk:
         folder = posixpath.dirname(command.mark.file)
         if "dirname" in text or "BASH_SOURCE" in text:
             if folder:
-                why = f"cd: the script's paths are relative to '{folder}', where it stands"
+                why = f"cd: the script's paths are relative to '{folder}', where it is"
                 self.note(command.mark, why, f"run the recipe in {folder}, or anchor the paths")
         elif text not in {"", "."}:
-            why = "cd: what follows is relative to another folder; the recipe says it as it stands"
-            self.cannot(command.mark, why, "anchor the paths, as with {{ recipe.dir }}")
+            why = "cd: what follows is relative to another folder; the recipe keeps it unchanged"
+            self.cannot(command.mark, why, "anchor the paths, for example with {{ recipe.dir }}")
 
     def label(self, name: str, plain: list[str]) -> str:
         """Return a command as people recognize it."""
@@ -294,7 +294,7 @@ class _Walk:
     def environment(self, text: str, mark: Mark) -> None:
         """Say that a variable is for the commands themselves, and no value of a parameter."""
         name = text.partition("=")[0]
-        why = f"{name} is in the environment of the commands: a recipe does not set it"
+        why = f"{name} is set for the commands: a recipe does not set it"
         self.note(mark, why, f"export {name} before you run the recipe")
 
     def finish(self, text: str, parse_tree: Script) -> None:
@@ -325,12 +325,12 @@ class _Walk:
                 if not commands.harmless(posixpath.basename(name or "")):
                     mentions = mention.outside(body, (), self.catalog)
                 for at, run in mentions:
-                    self.no_stage(parse_tree.mark(span[0] + at), f"{run} stands in a here-document")
+                    self.no_stage(parse_tree.mark(span[0] + at), f"{run} is in a here-document")
         for at, run in mention.outside(text, spans, self.catalog):
-            self.no_stage(parse_tree.mark(at), f"{run} stands where import does not look")
+            self.no_stage(parse_tree.mark(at), f"{run} is where import does not look")
         for one, value in self.variables.unread():
             if run := mention.name(value, self.catalog):
-                why = f"{run} stands in {one.display}, which no command here reads"
+                why = f"{run} is in {one.display}, which no command here reads"
                 self.no_stage(one.mark or parse_tree.mark(0), why)
 
     def folder(self, plain: list[str], command: Command) -> None:
@@ -343,7 +343,7 @@ class _Walk:
         kind, mark = inside
         if mark not in self.compounds:
             self.compounds.add(mark)
-            why = f"{_COMPOUNDS[kind]}: its commands cannot be followed, and are left out"
+            why = f"{_COMPOUNDS[kind]}: its commands cannot be followed and are left out"
             self.cannot(mark, why, "write a stage for each, or a profile")
 
     def beyond(self, mark: Mark) -> None:
@@ -385,7 +385,7 @@ class _Walk:
             plain = [self.variables.text(one.text) for one in inner]
             inner_program = commands.find(plain, self.catalog)
             if inner_program.tool is None:
-                self.cannot(command.mark, "what it starts is no tool of a recipe")
+                self.cannot(command.mark, "what it starts is not a tool of a recipe")
                 return
             tool, rest = inner_program.tool, inner[inner_program.used :]
         result = arguments.parse(rest, tool, self.variables)
@@ -455,7 +455,7 @@ class _Walk:
             draft.expect = [line for line in expectations if not _VARS.search(line)]
             for line in expectations:
                 if line not in draft.expect:
-                    why = f"expect: {line} reads vars, which the script does not hold"
+                    why = f"expect: {line} reads vars that are not in the script"
                     self.note(command.mark, why, "add them, and the expectation")
             if any(row.startswith(_CONTINUE) for row in rows):
                 draft.around["continue"] = True

@@ -157,7 +157,7 @@ def settle(draft: StageDraft, before: StageOutputs, variables: Variables) -> Non
             del draft.values[param]
         elif path in before.paths:
             value = draft.values.pop(param)
-            why = f"{param}: {path} is written by an earlier command too; the recipe keeps both"
+            why = f"{param}: {path} is also written by an earlier command; the recipe keeps both"
             draft.notes.append(
                 Problem(mark=value.mark, message=why, rule=IGNORED, severity="warning")
             )
@@ -185,7 +185,7 @@ def _name(draft: StageDraft, full: Mapping[str, Any]) -> str:
 def _take(draft: StageDraft, name: str, default: Any) -> None:
     """Say mlx-lm's default of a parameter that nobody says."""
     draft.values[name] = ScriptValue(value=default, mark=draft.mark)
-    why = f"nobody says {name}: mlx-lm takes {pretty_json(default)}"
+    why = f"{name} is not set: mlx-lm uses {pretty_json(default)}"
     draft.notes.append(
         Problem(mark=draft.mark, message=why, rule="default-taken", severity="warning")
     )
@@ -221,7 +221,7 @@ def _supply(
     """Say a key that mlx-lm stops without, where one beside it or its default means it."""
     name, key = path
     before = draft.values[name]
-    why = f"mlx-lm stops at {name} without {key} (T14)"
+    why = f"mlx-lm fails at {name} without {key} (T14)"
     default = schema["properties"][key]["default"]
     quotients = {other: hints.quotient(schema, other, before.value) for other in before.value}
     other = next(
@@ -231,12 +231,12 @@ def _supply(
     supply = quotients[other] if other is not None else None
     if supply is not None:
         quotient = f"{other} / {schema['x-quotient'][other]['by']}"
-        value[key], hint = supply[1], f"the recipe says {supply[1]}, which is {quotient}"
+        value[key], hint = supply[1], f"the recipe sets {supply[1]}, which is {quotient}"
     elif not default:
-        value[key], hint = default, f"the recipe says {default}, mlx-lm's own default"
+        value[key], hint = default, f"the recipe sets {default}, mlx-lm's default"
     else:
-        value[key] = variables.placeholder(key, "mlx-lm stops without it")
-        hint = f"write {key} in the recipe; mlx-lm's own default is {default}"
+        value[key] = variables.placeholder(key, "mlx-lm fails without it")
+        hint = f"write {key} in the recipe; mlx-lm's default is {default}"
     rule, severity = (REFUSED, "error") if unfilled(value[key]) else (IGNORED, "warning")
     draft.notes.append(
         Problem(mark=before.mark, message=why, rule=rule, hint=hint, severity=severity)

@@ -44,8 +44,8 @@ def from_file(file: str, schema: str = "", leave_out: Sequence[str] = ()) -> Imp
     try:
         text = reader.read(file, reader.SCRIPT).decode("utf-8-sig").replace("\r\n", "\n")
     except FileNotFoundError as error:
-        hint = "name a script, a -c file or an adapter_config.json; a command stands after --"
-        raise RecipeError(f"there is no file {file}", hint) from error
+        hint = "name a script, a -c file or an adapter_config.json; put a command after --"
+        raise RecipeError(f"{file} does not exist", hint) from error
     except IsADirectoryError as error:
         hint = f"name {file}/adapter_config.json" if _adapter(file) else "name a file in it"
         raise RecipeError(f"{file} is a folder", hint) from error
@@ -54,11 +54,11 @@ def from_file(file: str, schema: str = "", leave_out: Sequence[str] = ()) -> Imp
     except UnicodeDecodeError as error:
         raise RecipeError(f"{file} is not text", "is it a script or a configuration?") from error
     if PRIVATE.search(text):
-        hint = "import reads no text with U+E000 or U+E001 in it"
-        raise RecipeError(f"{file} holds a character of private use", hint)
+        hint = "import cannot read text that contains U+E000 or U+E001"
+        raise RecipeError(f"{file} contains a private-use character", hint)
     if file.endswith(".jsonl") or (not file.endswith(".json") and _is_json_rows(text)):
         hint = find.rows_hint(str(Path(file).parent))
-        raise RecipeError(f"{file} holds rows of data, and no commands", hint)
+        raise RecipeError(f"{file} contains rows of data, not commands", hint)
     if file.endswith(".json"):
         return _of_adapter(text, file, schema)
     if file.endswith(SUFFIXES):
@@ -73,7 +73,7 @@ def from_words(
     line = shlex.join(words)
     name = "the command"
     if PRIVATE.search(line):
-        raise RecipeError(f"{name} holds a character that no recipe can say")
+        raise RecipeError(f"{name} contains a character that recipes cannot contain")
     return _result(_adoption(line, name, leave_out), {name: line}, schema)
 
 
@@ -85,8 +85,8 @@ def _adoption(text: str, name: str, leave_out: Sequence[str] = ()) -> Adoption:
     read = project.of(name).settings(files.read)
     adoption = script.adopt(text, name, load.catalog(), read, leave_out)
     if adoption.unused:
-        hint = "write the first words of a command as import tells it"
-        raise RecipeError(f"no command of {name} begins with '{adoption.unused[0]}'", hint)
+        hint = "write the first words of a command as import prints it"
+        raise RecipeError(f"no command in {name} starts with '{adoption.unused[0]}'", hint)
     return adoption
 
 
@@ -120,7 +120,7 @@ def _of_adapter(text: str, file: str, schema: str) -> ImportResult:
         stage.notes = [note for note in stage.notes if note.about != ("config",)]
         value = stage.values.pop("adapter_path", None)
         if value is not None:
-            why = f"adapter_path: {value.value} is left out: a new training stays in its run"
+            why = f"adapter_path: {value.value} is left out: new trainings use the run folder"
             stage.notes.append(
                 Problem(mark=value.mark, message=why, rule="left-out", severity="warning")
             )
@@ -171,8 +171,8 @@ def _readable(source: recipes.LoadResult, file: str) -> None:
     """Refuse a recipe that could not be read back. Raises RecipeError."""
     problem = next((one for one in source.problems if one.rule in _UNREADABLE), None)
     if problem is not None:
-        why = f"what {file} says cannot be written as a recipe: {problem.message}"
-        raise RecipeError(why, "take it out, and import again")
+        why = f"{file} cannot be written as a recipe: {problem.message}"
+        raise RecipeError(why, "remove it, and import again")
 
 
 def _asks(problem: Problem) -> bool:

@@ -260,7 +260,7 @@ class Variables:
             return self._unsure(f"${name}", _ARGUMENTS.get(name, "what only bash knows"))
         why = "an argument of the script"
         if self.shift_count is None:
-            return self._unsure(f"${name}", f"{why}, and which one is not sure")
+            return self._unsure(f"${name}", f"{why}, and it is unknown which one")
         env_name = f"ARG_{int(name) + self.shift_count}"
         return self._sign(
             Variable(name=f"${name}", value=None, default=default, why=why, env_name=env_name)

@@ -90,12 +90,12 @@ def at_source(
     if mark is None:
         return problem
     others = [part.note for part in ingredients if part.node.mark != mark]
-    here = (at.mark, f"made here: {at.value}")
+    here = (at.mark, f"set here: {at.value}")
     problem = replace(problem, mark=mark, notes=(here, *others))
     if not is_computed(at):
         return replace(problem, hint=violation.hint)
     names = [_short_name(part.name, draft) for part in ingredients if not is_computed(part.node)]
-    hint = f"it is made of {' and '.join(names)}: change one of them"
+    hint = f"it is computed from {' and '.join(names)}: change one of them"
     return _short(replace(problem, hint=hint), violation, draft, at, resolver)
 
 

@@ -114,7 +114,7 @@ def _settings(words: Words) -> tuple[list[Settings], list[Problem]]:
         count += said[-1].count
         if count > MAX_ERRORS:
             why = f"more than {MAX_ERRORS:,} problems up to here: what follows is not looked at"
-            mark, hint = draft.node.key_mark, "mend these first"
+            mark, hint = draft.node.key_mark, "fix these first"
             return said, [Problem(mark=mark, message=why, rule="more-problems", hint=hint)]
     return said, []
 
@@ -218,7 +218,7 @@ def _circle(names: Sequence[str], resolver: Resolver) -> Iterator[Problem]:
         why = f"stages wait for each other: {' -> '.join(names)}"
         hint = "remove one of these references or needs"
         if len(set(names)) == 1:
-            why = f"stage '{names[0]}' reads what it makes itself"
+            why = f"stage '{names[0]}' reads its own output"
             hint = "name an earlier stage"
         yield Problem(mark=node.key_mark, message=why, rule="stage-cycle", hint=hint)
 

@@ -48,7 +48,7 @@ def _read(
     """Add what an expectation reads; raises TemplateError for a name that does not exist."""
     if is_template(text):
         bare = text.replace("{{", "").replace("}}", "").strip()
-        raise TemplateError("an expectation is an expression, no template", f"write {bare}")
+        raise TemplateError("an expectation is an expression, not a template", f"write {bare}")
     resolver.spend(text)
     measures = False
     for words in sorted(names(text)):
@@ -105,7 +105,7 @@ def _metric(
         remedy = None if own is None else lacks(metric, own, trainer)
         if remedy is not None:
             why = f"stage '{draft.name}' measures no '{metric}'"
-            raise TemplateError(why, f"it would with '{remedy}'", "undefined")
+            raise TemplateError(why, f"add '{remedy}' to measure it", "undefined")
         return
     if not tool.has_metric(metric):
         why = f"{tool.name} measures no '{metric}'"
@@ -115,7 +115,7 @@ def _metric(
     if own is not None and not applies({"when": when}, own):
         remedy = ", ".join(f"{name}: {as_yaml(value)}" for name, value in when.items())
         why = f"stage '{draft.name}' measures no '{metric}'"
-        raise TemplateError(why, f"it would with '{remedy}'", "undefined")
+        raise TemplateError(why, f"add '{remedy}' to measure it", "undefined")
 
 
 def unknown_figures(

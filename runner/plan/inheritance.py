@@ -13,7 +13,7 @@ from runner.recipe.merge import merge, settle
 from runner.recipe.node import Node
 from runner.recipe.size import MAX_VALUES, beyond, count
 
-FIXED = "templates are not filled in here: write it out, and vary it with a profile"
+FIXED = "templates are not allowed here: write the value out, and use a profile to vary it"
 
 
 class TooLargeError(Exception):
@@ -77,7 +77,7 @@ def drafts(
             stages[name] = replace(stages[name], sound=False)
         size += count(node) + count(stages[name].params)
         if size > MAX_VALUES:
-            what = f"up to '{name}' the stages hold {size:,} values with what they inherit"
+            what = f"up to '{name}' the stages have {size:,} values, including inherited ones"
             raise TooLargeError(beyond(stages[name].node, what, MAX_VALUES))
     return stages
 

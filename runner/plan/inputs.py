@@ -66,7 +66,7 @@ def no_paths(tool: Tool, params: Mapping[str, Any]) -> Iterator[Violation]:
         if why:
             hint = "shorten it; is it a path?"
             yield Violation(
-                path=(name,), message=f"is no path: {why}", rule="path-too-long", hint=hint
+                path=(name,), message=f"is not a valid path: {why}", rule="path-too-long", hint=hint
             )
 
 

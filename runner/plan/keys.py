@@ -56,7 +56,7 @@ def recipe_problems(recipe: Recipe, envelope: Json) -> Iterator[Problem]:
     for name, node in recipe.section("stages").items():
         other = folders.setdefault(name.casefold(), name)
         if other != name:
-            why = f"stages '{other}' and '{name}' are one folder on most Macs"
+            why = f"stages '{other}' and '{name}' are the same folder on most Macs"
             yield Problem(
                 mark=node.key_mark, message=why, rule="stage-case", hint="rename one of them"
             )
@@ -68,7 +68,7 @@ def _bad_name(recipe: Recipe, violation: Violation) -> Problem:
     if node is not None:
         return Problem(mark=node.mark, message="name is a template", rule="bad-value", hint=FIXED)
     word = re.sub(r"[^A-Za-z0-9_.-]+", "_", recipe.name).strip("_.-")
-    why = f"the recipe takes its file's name, which {violation.message}"
+    why = f"the recipe is named after its file, and the file name {violation.message}"
     return Problem(
         mark=recipe.tree.key_mark,
         message=why,
@@ -106,15 +106,13 @@ def stage_problems(draft: Draft, options: Json, schema: Json, recipe: Recipe) ->
         length = seconds(value)
         if length is not None and length > LONGEST:
             why = f"must be at most {LONGEST // 86_400} days, not {as_yaml(value)}"
-            hint = (
-                "leave the line out for no limit" if path == ("timeout",) else "write a shorter one"
-            )
+            hint = "remove the line for no limit" if path == ("timeout",) else "write a shorter one"
             refusals.append(Violation(path=path, message=why, rule="bad-duration", hint=hint))
         if length is not None:
             continue
         if isinstance(value, int | float):
             why = f"must be more than 0, not {as_yaml(value)}"
-            hint = "leave the line out for no limit" if path == ("timeout",) else "leave it out"
+            hint = "remove the line for no limit" if path == ("timeout",) else "leave it out"
             refusals.append(Violation(path=path, message=why, rule="bad-duration", hint=hint))
         elif isinstance(value, str):
             why = f"must be a duration, not {as_yaml(value)}"
@@ -155,9 +153,9 @@ def _advise(one: Violation, draft: Draft) -> Violation:
         if name in draft.tool.parameters or name in draft.tool.schema.get("x-not", {}):
             hint = f"write it under params: {{{name}: …}}"
         elif not hint and suggest(name, draft.tool.parameters):
-            hint = "parameters of the tool stand under params:"
+            hint = "parameters of the tool belong under params:"
     elif one.rule == "wrong-type" and one.path == ("params",):
-        hint = "leave the line out, or write params: {NAME: VALUE}"
+        hint = "remove the line, or write params: {NAME: VALUE}"
     elif one.rule == "wrong-type" and one.path[:1] == ("expect",) and len(one.path) > 1:
         value = locate(draft.node, one.path).value
         if isinstance(value, dict) and len(value) == 1:
@@ -169,7 +167,7 @@ def _advise(one: Violation, draft: Draft) -> Violation:
 def _of_null(one: Violation, at: Node) -> Violation:
     """Return a violation of the recipe's own keys, which mlx-lm never sees."""
     if at.value is None and one.rule == "wrong-type" and one.path != ("params",):
-        hint = "remove this entry" if isinstance(one.path[-1], int) else "leave the line out"
+        hint = "remove this entry" if isinstance(one.path[-1], int) else "remove the line"
         return replace(one, hint=hint)
     return one
 
@@ -180,7 +178,7 @@ def problem_at(violation: Violation, node: Node, owner: str, notes: Notes = ()) 
     mark = at.key_mark if violation.key or violation.rule == "missing-key" else at.mark
     hint = violation.hint
     if violation.rule == "unknown-key" and is_template(str(violation.path[-1])):
-        hint = "templates are filled in in values, not in keys: write the name out"
+        hint = "templates work in values, not in keys: write the name out"
     elif violation.rule == "bad-name" and not hint:
         word = re.sub(r"\W+", "_", str(violation.path[-1])).strip("_")
         hint = f"write {'_' if word[:1].isdigit() else ''}{word or 'a name'}"

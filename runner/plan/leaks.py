@@ -11,10 +11,7 @@ from runner.plan.compile import Compilation
 from runner.plan.model import Plan, Stage
 from runner.recipe.load import Recipe
 
-_HINT = (
-    "take the secret out: the tools read it from the environment, or from 'hf auth login', "
-    "themselves"
-)
+_HINT = "remove the secret: the tools read it from the environment or from 'hf auth login'"
 
 
 def leaks(result: Compilation, recipe: Recipe, mask: Mask) -> Iterator[Problem]:
@@ -61,7 +58,7 @@ def _of_recipe(plan: Plan, recipe: Recipe, mask: Mask, *, in_stages: bool) -> It
 
 
 def _leak(mark: Mark, what: str, hint: str = _HINT) -> Problem:
-    return Problem(mark=mark, message=f"{what} would write a secret down", rule="secret", hint=hint)
+    return Problem(mark=mark, message=f"{what} would store a secret", rule="secret", hint=hint)
 
 
 def mask_problems(problems: Iterable[Problem], mask: Mask) -> list[Problem]:

@@ -86,12 +86,12 @@ def gap(plan: Plan, names: Collection[str], results: Mapping[str, str]) -> tuple
             reason = f"stage '{stage.name}' reads from {name}, which"
             if name in results:
                 return f"{reason} is not as planned: {results[name]}", f"run it too: --from {name}"
-            hint = f"run it too: --from {name}, or go on from a run that has it: --resume"
+            hint = f"run it too: --from {name}, or resume a run that has it: --resume"
             return f"{reason} would not run", hint
     return None
 
 
-_HINT = "leave the path out: each stage then has a folder of its own"
+_HINT = "remove the path: each stage then uses its own folder"
 
 
 def collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from runner.plan.model import Plan, Stage
 
 Json = dict[str, Any]
 MODEL = "model"
-HINT = "a run asks for --trust the first time; for this to be gone, take it out"
+HINT = "the first run needs --trust; to avoid this, remove it"
 
 
 class Reach(Struct, frozen=True, kw_only=True):

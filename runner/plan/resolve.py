@@ -235,7 +235,7 @@ class Resolver:
         if not self._makes(draft, output):
             condition = ", ".join(f"{k}: {as_yaml(v)}" for k, v in output.when.items())
             why = f"stage '{stage}' makes no '{name}'"
-            raise TemplateError(why, f"it would with '{condition}'", "undefined")
+            raise TemplateError(why, f"add '{condition}' to get it", "undefined")
         self._note({("stages", stage, name), ("made", stage, name)})
         if output.param:
             return self.parameter(stage, output.param)
@@ -270,7 +270,7 @@ class Resolver:
     def own(self) -> str:
         """Return the stage being filled in; raises TemplateError outside of one."""
         if not self._stage:
-            why = "'stage' is the stage a value belongs to, and a var belongs to none"
+            why = "'stage' is the stage a value belongs to, but a var belongs to no stage"
             raise TemplateError(why, "write stages.NAME", "undefined")
         return self._stage
 
@@ -516,7 +516,7 @@ def _large_circle(values: Collection[Use]) -> TemplateError:
 
     A branch that is not taken may close it, so that nobody knows whether they need each other.
     """
-    why = f"{len(values):,} values read each other, too many to follow: {_trail(values)}"
+    why = f"{len(values):,} values need each other: {_trail(values)}"
     return TemplateError(why, "write one of them as a value", "template-cycle")
 
 

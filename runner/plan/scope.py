@@ -213,8 +213,10 @@ class _Env(Function):
         if not isinstance(name, str) or not name:
             raise TemplateError("env takes a variable's name", "write env('NAME', DEFAULT)")
         if secret_name(name):
-            hint = "the tools read it from the environment themselves"
-            raise TemplateError(f"'{name}' looks like a secret; it would stand in the plan", hint)
+            hint = "the tools read it from the environment"
+            raise TemplateError(
+                f"'{name}' looks like a secret; it would be stored in the plan", hint
+            )
         text = self._lookup.environ.get(name)
         if text is None:
             if default is _UNSET:
@@ -225,7 +227,7 @@ class _Env(Function):
         if not text.strip() and text != default:
             out = "unset it" if default is _UNSET else "unset it for the default"
             hint = f"give it a value, or {out}: unset {name}"
-            hint += f"; where an empty text is meant, write env('{name}', '')"
+            hint += f"; for an empty text, write env('{name}', '')"
             raise TemplateError(f"{name} is empty in the environment", hint, "empty-value")
         if default is _UNSET or isinstance(default, str) or default is None:
             return text

@@ -220,7 +220,7 @@ def _with_place(violation: Violation, schema: Json) -> Violation:
     stray = violation.rule == "unknown-key" and len(violation.path) == 1
     if not stray or violation.path[0] not in schema["properties"]:
         return violation
-    return replace(violation, hint=f"write {violation.path[0]}: … beside params, not in it")
+    return replace(violation, hint=f"write {violation.path[0]}: … next to params, not inside it")
 
 
 def _beside(draft: Draft, tool: Tool, schema: Json) -> bool:

@@ -82,8 +82,8 @@ def line(kind: str, figures: Mapping[str, Any]) -> str:
     at = f"iteration {figures.get('iteration')}"
     match kind:
         case "retention":
-            ratio = f"{figures['retention_ratio']:.3g} times that before"
-            relation = ratio if figures["iteration"] else "before the training"
+            ratio = f"{figures['retention_ratio']:.2f} x before training"
+            relation = ratio if figures["iteration"] else "before training"
             return f"{at}, retention loss {figures['retention_loss']:.3f}, {relation}"
         case "checkpoint":
             return f"{at}, the checkpoint's validation loss {figures['checkpoint_val_loss']:.3f}"
@@ -94,14 +94,15 @@ def line(kind: str, figures: Mapping[str, Any]) -> str:
 
 def _weights(figures: Mapping[str, Any]) -> str:
     """Return which weights are handed over, and why not the last."""
-    last = f"the last, of iteration {figures['last_iteration']}{_loss(figures, 'last_val_loss')}"
     end = figures.get("stopped_iteration")
-    stop = "" if end is None else f"stopped at iteration {end}, and "
-    if figures["kept_iteration"] == figures["last_iteration"]:
-        return f"{stop}kept {last}"
-    source = f"those of iteration {figures['kept_iteration']}{_loss(figures, 'kept_val_loss')}"
-    return f"{stop}kept {source}, not {last}"
+    stop = "" if end is None else f"stopped at iteration {end}, "
+    kept, last = figures["kept_iteration"], figures["last_iteration"]
+    if kept == last:
+        return f"{stop}kept the last checkpoint ({last}{_loss(figures, 'last_val_loss')})"
+    loss = _loss(figures, "kept_val_loss").removeprefix(", ")
+    choice = f"checkpoint {kept} ({loss})" if loss else f"checkpoint {kept}"
+    return f"{stop}kept {choice}, not the last ({last}{_loss(figures, 'last_val_loss')})"
 
 
 def _loss(figures: Mapping[str, Any], name: str) -> str:
-    return f" (validation loss {figures[name]:.3f})" if name in figures else ""
+    return f", validation loss {figures[name]:.3f}" if name in figures else ""

@@ -87,7 +87,7 @@ def origins(
         why = (
             f"{plan.file} has {count:,} values, and at most {MAX_ORIGINS:,} are followed to a line"
         )
-        hint = f"every value without its line: run-recipe {plan.file} -n --format json"
+        hint = f"to print every value without its line: run-recipe {plan.file} -n --format json"
         raise RecipeError(why, hint)
     trace = _Trace(resolver, max(1, min(MAX_FOLLOWED, MAX_STEPS // max(1, count))))
     for part in ("vars", "track"):

@@ -82,7 +82,7 @@ class Formatter(Struct, frozen=True, kw_only=True):
             yield f"{statement.name} = {value}  <- {chain}"
         rest = len(origin.trail) - self.most
         if rest > 0:
-            yield f"… ({'more than ' * origin.cut}{rest} more behind these)"
+            yield f"… ({'more than ' * origin.cut}{rest} more not shown)"
 
 
 class LineUse(Struct, kw_only=True):

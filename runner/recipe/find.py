@@ -41,8 +41,8 @@ def _recipes(paths: Iterable[str]) -> Iterator[str]:
 def _so_many(files: Iterable[str], what: str) -> Iterator[str]:
     for number, file in enumerate(files, 1):
         if number > MAX_RECIPES:
-            why = f"these are more than {MAX_RECIPES:,} {what}; that is the limit of one command"
-            raise RecipeError(why, "name a folder of fewer, one after the other")
+            why = f"more than {MAX_RECIPES:,} {what}: that is the limit for one command"
+            raise RecipeError(why, "name smaller folders, one after the other")
         yield file
 
 

@@ -17,7 +17,7 @@ _STRUCTURE = ("[", "{", '"', "'", "!")
 _LOST = {
     "AnchorToken": "'&' names a value",
     "AliasToken": "'*' repeats a value",
-    "DirectiveToken": "'%' is an order to YAML",
+    "DirectiveToken": "'%' is a directive in YAML",
     "DocumentStartToken": "'---' begins another document",
     "DocumentEndToken": "'...' ends the document",
 }
@@ -68,7 +68,7 @@ def _with_quotes_hint(problem: Problem) -> Problem:
     """Return a problem with the way out of a word, where it is one of YAML's signs."""
     if problem.rule not in {"yaml-syntax", "lost-text", "unknown-tag"}:
         return problem
-    hint = "text with such signs needs quotes of its own: PATH='\"…\"'"
+    hint = "text with such characters needs its own quotes: PATH='\"…\"'"
     hint = f"{problem.hint}; {hint}" if problem.rule == "yaml-syntax" and problem.hint else hint
     return Problem(
         mark=problem.mark,

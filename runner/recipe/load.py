@@ -275,7 +275,7 @@ class _Gathering:
                 )
             return None
         if not isinstance(root.value, dict):
-            why = "a recipe is a mapping: 'stages:' and what belongs to them"
+            why = "a recipe must be a mapping with 'stages:'"
             if not document.problems:
                 self.say(
                     root.mark,
@@ -286,12 +286,12 @@ class _Gathering:
                 )
             return None
         if root.tag:
-            why = f"!{root.tag} stands before the whole recipe, where it does nothing"
-            self.say(root.mark, why, "bad-tag", "put it behind a key", notes)
+            why = f"!{root.tag} before the whole recipe has no effect"
+            self.say(root.mark, why, "bad-tag", "put it after a key", notes)
         version = root.get("version")
         if version is not None and not _first(version.value):
             why = f"version must be 1, not {as_yaml(version.value)}"
-            hint = "this run-recipe knows version 1 of the language: write version: 1"
+            hint = "this run-recipe supports version 1 of the language: write version: 1"
             self.say(version.mark, why, "bad-version", hint, notes)
         return root
 
@@ -300,7 +300,7 @@ class _Gathering:
         if self.full:
             return
         self.full = self.missing_files = True
-        hint = "put what they say into fewer"
+        hint = "combine them into fewer files"
         self.say(trail[-1][1], f"this recipe has {what}", "too-large", hint)
 
     def unreadable(self, file: str, error: OSError, trail: Trail) -> None:
@@ -309,14 +309,14 @@ class _Gathering:
         for stem, name in stems.items():
             neighbour = neighbour.replace(f"'{stem}'", f"'{name}'")
         if set(file) & set("*?[") and not trail:
-            hint = "let the shell expand it, without quotes, or name the folder"
+            hint = "let the shell expand it (without quotes), or name the folder"
         elif isinstance(error, IsADirectoryError):
             hint = "name a file in it"
         elif file.startswith(BUILTIN):
             names = ", ".join(self.beside(file))
             hint = neighbour or f"there are: {names}"
         elif trail:
-            hint = neighbour or "paths of 'extends' are relative to the file that says so"
+            hint = neighbour or "paths in 'extends' are relative to the file that contains them"
         else:
             hint = neighbour
         why = f"cannot read {file}: {error.strerror or error}"

@@ -56,7 +56,7 @@ def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> N
             removed[key] = child
             continue
         names = [name for name, one in node.value.items() if one.tag != "reset"]
-        why = f"!reset removes nothing: no '{key}' is inherited here"
+        why = f"!reset has no effect: no '{key}' is inherited here"
         hint = suggest(key, names, "remove this line")
         problems.append(Problem(mark=child.key_mark, message=why, rule="reset-nothing", hint=hint))
     same = len(children) == len(node.value) and all(

@@ -234,7 +234,7 @@ def _empty(option: _Option) -> Problem:
     """Return the problem of a value that is not there: an unset variable of a shell, mostly."""
     name = option.line.partition("=")[0]
     out = f"unset {name}" if option.file == ENVIRONMENT else "leave it out"
-    hint = f"give it a value, or {out}; null is written null"
+    hint = f"give it a value, or {out}; write null for null"
     return Problem(
         mark=option.mark(), message=f"{name} has no value", rule="empty-value", hint=hint
     )
@@ -291,7 +291,7 @@ def _into_list(tree: Node, option: _Option) -> list[Problem]:
         inside = re.fullmatch(r"(.+)\[-?\d*\]", word)
         if inside or (node is not None and isinstance(node.value, list)):
             whole = f"{before}.{inside[1]}" if inside else before
-            why = "a path cannot point into a list: a list is replaced whole"
+            why = "a path cannot point into a list: lists are replaced as a whole"
             return [
                 Problem(
                     mark=option.mark(at),
@@ -312,7 +312,7 @@ def _foreign(tree: Node, layer: Node, option: _Option) -> Iterator[tuple[tuple[s
         rest = [word for word in option.words[1:] if word != "params"]
         last = rest[-1] if rest else option.words[-1]
         if name in {"version", "extends", "profiles", "tools"}:
-            why = f"'{name}' is said by the file, and cannot be overridden"
+            why = f"'{name}' is set in the file and cannot be overridden"
             hint = f"a path starts with one of: {listing(_PARTS)}"
         elif name.startswith(OTHERS):
             why = f"'{name}' is for anchors and for other tools, and cannot be overridden"

@@ -43,11 +43,11 @@ def count(node: Node) -> int:
 
 
 def too_large(tree: Node, options: int) -> Iterator[Problem]:
-    """Yield what a recipe has too much of; `options` are the values laid over it."""
+    """Yield what a recipe has too much of; `options` are the overrides."""
     limits = (
         ("stages", len(_children(tree, "stages")), MAX_STAGES),
         ("profiles", len(_children(tree, "profiles")), MAX_PROFILES),
-        ("values laid over it", options, MAX_OVERRIDES),
+        ("overrides", options, MAX_OVERRIDES),
         ("lines of 'expect'", _expectations(tree), MAX_EXPECT),
     )
     for what, number, limit in limits:
@@ -55,7 +55,7 @@ def too_large(tree: Node, options: int) -> Iterator[Problem]:
             yield beyond(tree, f"this recipe has {number:,} {what}", limit)
             return
     if options > EACH and (work := options * count(tree)) > MAX_LAID:
-        yield beyond(tree, f"{options:,} values laid over so large a recipe are {work:,}", MAX_LAID)
+        yield beyond(tree, f"{options:,} overrides of such a large recipe are {work:,}", MAX_LAID)
 
 
 def too_often(tree: Node, what: str, number: int, size: int, hint: str) -> Problem | None:

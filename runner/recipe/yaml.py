@@ -87,7 +87,7 @@ def bare(text: str, file: str) -> Document:
 
 def _decode(data: bytes | str, file: str) -> tuple[str, Problem | None]:
     if len(data) > MAX_BYTES:
-        why = f"this file has {len(data):,} bytes; a recipe may have {MAX_BYTES:,}"
+        why = f"this file has {len(data):,} bytes; the limit is {MAX_BYTES:,}"
         return "", Problem(
             mark=Mark(file=file, line=1, column=1),
             message=why,
@@ -179,7 +179,7 @@ class _NodeBuilder:
         if self.stopped:
             return False
         if id(raw) in self.open:
-            why = "this alias stands inside its own anchor"
+            why = "this alias is inside its own anchor"
             self.stop(self.alias(node), why, "alias-cycle", "write the values out")
         elif depth > MAX_DEPTH:
             self.problems.append(too_deep(node.mark))
@@ -188,7 +188,7 @@ class _NodeBuilder:
             self.problems.append(_too_many(node.mark))
             self.stopped = True
         elif self.aliased > MAX_ALIASED or self.nodes > MAX_NODES:
-            why = "aliases expand to more values than a recipe may hold"
+            why = "aliases expand to more values than a recipe may have"
             self.stop(node.mark, why, "alias-bomb", "write the values out, or fewer")
         return not self.stopped
 
@@ -216,8 +216,8 @@ class _NodeBuilder:
                 self.empty(item, "an entry of this list", "write its value, or remove the entry")
         for item in items:
             if item.tag:
-                why = f"!{item.tag} cannot stand in a list"
-                self.say(item.mark, why, "bad-tag", "a list is replaced whole: write it out")
+                why = f"!{item.tag} is not allowed in a list"
+                self.say(item.mark, why, "bad-tag", "lists are replaced as a whole: write it out")
                 item.value, item.tag = MISSING, ""
         return items
 
@@ -238,7 +238,7 @@ class _NodeBuilder:
             value = self.node(raw_value, place, depth + 1)
             before = (raw_value, value)
             if _empty(raw_value, value):
-                hint = f"write a value after '{name}:', or remove it; null is written null"
+                hint = f"write a value after '{name}:', or remove it; write null for null"
                 self.empty(value, f"'{name}'", hint)
             if name == "<<" and raw_key.tag == "plain":
                 for key, child in self.merge_key(value):
@@ -331,7 +331,7 @@ class _NodeBuilder:
         if not isinstance(value, str):
             return value
         if RUN_DIR in value:
-            why = f"{RUN_DIR} is the runner's own word for the run directory"
+            why = f"{RUN_DIR} is reserved for the run directory"
             self.say(node.mark, why, "run-dir-in-text", "refer to a stage's output instead")
         return self.fit(value, node.mark)
 
@@ -339,7 +339,7 @@ class _NodeBuilder:
         """Return a text that commands and files can hold; MISSING with a problem for another."""
         sign = unfit(text)
         if sign:
-            why = f"this text holds {sign}, which no command and no file name can"
+            why = f"this text contains {sign}, which commands and file names cannot"
             self.say(mark, why, "unfit-text", "leave it out")
             return MISSING
         return self.copy(text)
@@ -361,7 +361,7 @@ class _NodeBuilder:
         value = float(value) if kind is float and type(value) is int else value
         if value is not MISSING and not isinstance(value, kind):
             word = tag.removeprefix(_TAG)
-            self.say(mark, f"'{text}' does not fit its tag !!{word}", "bad-tag", "drop the tag")
+            self.say(mark, f"'{text}' does not match its tag !!{word}", "bad-tag", "remove the tag")
             return MISSING
         return value
 
@@ -383,7 +383,7 @@ class _NodeBuilder:
     def unknown_tag(self, tag: str, mark: Mark) -> None:
         word = "!!" + tag.removeprefix(_TAG) if tag.startswith(_TAG) else tag
         hint = suggest(word, ("!reset", "!override"))
-        hint = hint or "there are !reset and !override; text that starts with ! needs quotes"
+        hint = hint or "the tags are !reset and !override; text that starts with ! needs quotes"
         self.say(mark, f"a recipe has no tag {word}", "unknown-tag", hint)
 
     def say(self, mark: Mark, why: str, rule: str, hint: str = "") -> None:

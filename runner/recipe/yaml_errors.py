@@ -11,7 +11,7 @@ from runner.recipe.template.allowance import MAX_DEPTH
 if TYPE_CHECKING:
     import yaml
 
-UNQUOTED = "a template must stand in quotes, or YAML reads '{{' as a mapping"
+UNQUOTED = "a template needs quotes, or YAML reads '{{' as a mapping"
 QUOTE = 'write "{{ … }}"'
 _TEMPLATE = pattern(r"(?:^|:|-|,|\[)\s*(\{\{)")
 _GLUED = pattern(r"\s*(?:- )?([\w.-]+:)[^\s:/]")
@@ -105,7 +105,7 @@ def _spelling(complaint: Complaint) -> tuple[tuple[int, int], str, str] | None:
     for number in (first, line, complaint.above(line)):
         at = complaint.row(number).find("\u00a0")
         if at >= 0:
-            why = "a no-break space is no space to YAML"
+            why = "YAML does not accept a no-break space as a space"
             return (number, at + 1), why, "type a plain space instead"
     if "mapping values" not in complaint.why and "expected ':'" not in complaint.why:
         return None
@@ -133,8 +133,8 @@ _MEANINGS = (
     ("", "scanning an alias", "'*' starts an alias, and no name follows",
      "text that starts with * needs quotes", True),
     ("end of stream", "scanning a quoted scalar", "this quote is never closed", "close it", True),
-    ("", "single document", "a recipe is one document: a second one starts here",
-     "put it into a file of its own, or remove the '---'", False),
+    ("", "single document", "a recipe is a single document: a second one starts here",
+     "put it into its own file, or remove the '---'", False),
     ("expected ':'", "", "this line has no ':'", "is a ':' missing, or a quote left open above?",
      True),
     ("expected ',' or ']'", "", "a ',' or ']' is missing before this", "close it with ']'", False),
@@ -151,8 +151,8 @@ def _meaning(complaint: Complaint, sign: str) -> tuple[tuple[int, int], str, str
     if "did not find expected key" in complaint.why:
         if sign == ":":
             return complaint.at, "a key is missing before ':'", "write it"
-        hint = "indent it as far as the lines it belongs to"
-        return complaint.at, "this line is indented unlike those around it", hint
+        hint = "indent it like the lines it belongs to"
+        return complaint.at, "this line's indentation does not match the lines around it", hint
     for why, context, meaning, hint, at_opening in _MEANINGS:
         if why in complaint.why and context in complaint.context:
             place = (complaint.opening if at_opening else None) or complaint.at

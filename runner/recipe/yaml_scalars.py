@@ -57,7 +57,7 @@ def _float(text: str) -> float:
         )
     if not value and set(text.lower().partition("e")[0]) & set("123456789"):
         why = f"{text[:40]} is so small that it would be 0"
-        raise NumberError(why, "write 0 if that is meant")
+        raise NumberError(why, "write 0 if intended")
     return value
 
 

@@ -126,7 +126,7 @@ def find(runs: Path, run: str | None) -> Manifest:
 
 
 def _worked_on(folder: Path) -> tuple[int, str]:
-    """Return a key by which the run last worked on comes last: each step writes its manifest.
+    """Return a key by which the latest run comes last: each step writes its manifest.
 
     One that was resumed is older by its name than what began after it, and later by this.
     """

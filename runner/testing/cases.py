@@ -24,8 +24,8 @@ from runner.testing.suite import Case, Inputs, Suite, missing_recipe, suite
 from runner.testing.trial import trial
 from runner.workflow import RecipeFiles
 
-SAME = "the recipe says what is locked: it is run-recipe that says it otherwise"
-LONE = "no plan is locked beside the script, which would say more: --snapshot-update writes it"
+SAME = "the recipe is unchanged: run-recipe now writes its commands differently"
+LONE = "the script is locked without its plan, which would show more: --snapshot-update writes it"
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

@@ -119,10 +119,10 @@ def _test(path: Path, inputs: Inputs, root: Path) -> Any:
 
 def _difference(file: str, before: str, after: str, lines: Sequence[str]) -> str:
     if not before:
-        return f"{file}: nothing is locked yet: look at the commands, and run --snapshot-update"
+        return f"{file}: nothing is locked yet: review the commands, then run --snapshot-update"
     rows = difflib.unified_diff(
         before.splitlines(), after.splitlines(), "locked", "now", lineterm="", n=1
     )
-    head = f"{file}: its commands are not those that are locked"
-    tail = "if that is meant, run --snapshot-update and read the diff before you commit it"
+    head = f"{file}: its commands differ from the locked ones"
+    tail = "if intended, run --snapshot-update and review the diff before you commit it"
     return "\n".join([head, *(f"  {line}" for line in lines), *rows, tail])

@@ -24,12 +24,12 @@ def pytest_addoption(parser: Any) -> None:
     group.addoption(
         "--recipes",
         action="store_true",
-        help="collect recipes, whose commands are held against snapshots, and NAME.test.yaml",
+        help="collect recipes, compare their commands with snapshots, and run NAME.test.yaml",
     )
     group.addoption(
         "--recipes-only",
         action="store_true",
-        help="as --recipes, and nothing else is collected: no Python file is imported",
+        help="like --recipes, but collect nothing else: no Python file is imported",
     )
 
 
@@ -40,7 +40,7 @@ def pytest_configure(config: Any) -> None:
         return
     if find_spec("syrupy") is None or not hasattr(config.option, "update_snapshots"):
         raise pytest.UsageError(
-            "--recipes needs syrupy, which keeps the snapshots: pip install 'run-recipe[test]'"
+            "--recipes needs syrupy, which stores the snapshots: pip install 'run-recipe[test]'"
         )
     updates = config.option.update_snapshots or getattr(
         config.option, "update_new_snapshots_only", False
@@ -48,8 +48,8 @@ def pytest_configure(config: Any) -> None:
     here = [name for name in _CI if os.environ.get(name, "").lower() not in _NEVER]
     if updates and here:
         raise pytest.UsageError(
-            f"snapshots are not updated in CI (the variable {here[0]} is set): "
-            "run --snapshot-update on your machine, read the diff, and commit it"
+            f"snapshots are not updated in CI (the variable {here[0]} is set): run "
+            "--snapshot-update on your machine, review the diff, and commit it"
         )
 
 

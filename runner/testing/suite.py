@@ -50,7 +50,7 @@ class Suite(Struct, frozen=True, kw_only=True):
 
 def missing_recipe(suite: Suite, beside: Iterable[str]) -> Problem:
     """Return the problem of a test file whose recipe is not there; `beside` are those near it."""
-    hint = "NAME.test.yaml tests NAME.yaml beside it; write recipe: FILE for another"
+    hint = "NAME.test.yaml tests NAME.yaml next to it; write recipe: FILE for another"
     stems = {_stem(one): one for one in beside}
     near = nearest(_stem(suite.recipe), stems)
     if near:
@@ -131,7 +131,7 @@ def _snapshots(root: Node) -> tuple[dict[str, Inputs] | None, list[Problem]]:
         name = node.get("name")
         title = str(name.value) if name is not None else name_of(inputs)
         if title in locked:
-            why = f"two snapshots are called '{title}'" if title else "two snapshots have no name"
+            why = f"two snapshots are named '{title}'" if title else "two snapshots have no name"
             twice.append(
                 Problem(mark=node.mark, message=why, rule="snapshot-name", hint="write name: NAME")
             )

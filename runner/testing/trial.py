@@ -44,7 +44,7 @@ class _Trial(Struct, frozen=True, kw_only=True):
                 entry = self.case.node.get(name)
                 if entry is not None and self.case.node.get("problems") is not None:
                     yield self.fail(
-                        entry.key_mark, "the recipe has errors, and so no stages to look at"
+                        entry.key_mark, "the recipe has errors, so it has no stages to check"
                     )
             return
         yield from self.stages([stage.name for stage in compilation.plan.stages])
@@ -104,10 +104,10 @@ class _Trial(Struct, frozen=True, kw_only=True):
         for steps, one, other in _unlike(value, target):
             place = locate(tree, (*words[1:], *steps))
             exact = locate(tree, (*words[1:], *steps)[:-1]) is not place
-            note = (place.mark, "said here") if exact else (None, "nobody says it: its default")
+            note = (place.mark, "set here") if exact else (None, "not set: its default")
             where = path + "".join(f".{step}" for step in steps)
             if other is _NOTHING:
-                yield self.fail(node.mark, f"{where} is not there", "", (note,))
+                yield self.fail(node.mark, f"{where} does not exist", "", (note,))
                 continue
             why = f"{where} is {_text(one)}, not {_text(other)}"
             yield self.fail(locate(node, steps).mark, why, _kin(one, other), (note,))
@@ -126,7 +126,7 @@ class _Trial(Struct, frozen=True, kw_only=True):
         if problems or value is True:
             return
         if value is not False:
-            why = f"'{text}' is {_text(value)}, and neither true nor false"
+            why = f"'{text}' is {_text(value)}, which is neither true nor false"
             yield self.fail(node.mark, why, "compare it with something")
             return
         notes: list[tuple[Mark | None, str]] = []
@@ -191,7 +191,7 @@ def _same(value: Any, target: Any) -> bool:
 def _kin(value: Any, target: Any) -> str:
     """Return a hint where the two look alike and are of different types."""
     if isinstance(target, str) and not isinstance(value, str) and target == _text(value):
-        return f"it is no text: write {target} without quotes"
+        return f"it is not text: write {target} without quotes"
     return ""
 
 

@@ -97,7 +97,7 @@ def build(
 
 
 def room(*, path: Path, **parameters: Any) -> None:
-    """Raise ToolError where the folder to write is there and holds another model, or none."""
+    """Raise ToolError where the output folder is there and holds another model, or none."""
     if path.exists():
         _require_same(path.resolve(), settle(**parameters))
 
@@ -320,7 +320,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run-recipe model tiny", description=build.__doc__, allow_abbrev=False
     )
-    parser.add_argument("--path", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--path", type=Path, required=True, help="the output folder")
     parser.add_argument("--architecture", default=PLAIN, help="a model file of mlx-lm")
     parser.add_argument(
         "--config", type=json.loads, default={}, help="JSON that is laid over its configuration"

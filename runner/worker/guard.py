@@ -34,7 +34,7 @@ def arm() -> None:
 def _look(event: str, arguments: tuple[Any, ...]) -> None:
     writes = event == "open" and arguments[0] != os.devnull and _writes(*arguments[1:])
     if writes or event in _REFUSED or event.startswith("shutil."):
-        raise RefusedError(1, "nothing is done while a parser is asked", event)
+        raise RefusedError(1, "not allowed while a parser is being read", event)
 
 
 def _writes(mode: Any, flags: Any) -> bool:

@@ -17,7 +17,7 @@ def check(host: Observer) -> None:
     for name, output in host.stage.outputs.items():
         path = Path(bind(output, host.folder))
         if not path.exists():
-            why = f"{name}: {path} was not made"
+            why = f"{name}: {path} was not created"
             raise OutputError(why)
         files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
         for file in files:

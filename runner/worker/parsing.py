@@ -138,7 +138,7 @@ class _Reading:
         name = getattr(target, "__qualname__", type(target).__name__)
         module = getattr(target, "__module__", None)
         whole = f"{module}.{name}" if module and module != "builtins" else name
-        self.obstacle = self.obstacle or f"it calls {whole} before it parses its words"
+        self.obstacle = self.obstacle or f"it calls {whole} before it parses its arguments"
         raise LookupError(self.obstacle)
 
     def _watch(self, function: Any) -> Callable[..., Any]:
@@ -285,5 +285,5 @@ def _silent(*_: Any, **__: Any) -> None:
 def _call(target: Any, *values: Any, **kwargs: Any) -> Any:
     """Call what is plain with values; a function among them would be called unseen."""
     if any(isinstance(one, types.FunctionType) for one in (*values, *kwargs.values())):
-        raise LookupError(f"{target.__name__} is given a function before the words are parsed")
+        raise LookupError(f"{target.__name__} is given a function before the arguments are parsed")
     return target(*values, **kwargs)

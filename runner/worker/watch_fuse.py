@@ -72,11 +72,11 @@ def share(added: float, overlap: float, noise: float, size: int) -> float:
 
 def _loss_text(folder: Path, ratio: float, change: float, step: float, host: Observer) -> str:
     if not change:
-        return f"{folder}: the adapter is all zeros, so that the fused model is the base"
+        return f"{folder}: the adapter is all zeros, so the fused model equals the base model"
     part = "nothing" if round(ratio, 2) <= 0 else f"{ratio:.0%}"
     hint = "convert the base with dtype: float32 first"
     if not host.params["dequantize"]:
-        hint = "set dequantize: true, and quantize the fused model in a stage of its own"
+        hint = "set dequantize: true, and quantize the fused model in its own stage"
     return (
         f"{folder}: {part} of the adapter is left in the fused weights. It changes a weight by "
         f"{change:.2g}, and the weights are rounded to steps of {step:.2g}: most changes are "

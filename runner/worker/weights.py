@@ -52,7 +52,7 @@ def shards(folder: Path, output: Output) -> list[Path]:
     there = {file.name: file for file in sorted(folder.glob("model*.safetensors"))}
     own = set(index["weight_map"].values()) if index else {"model.safetensors"} & there.keys()
     if index and (missing := sorted(own - there.keys())):
-        why = f"{folder} has no {missing[0]}, which its index names"
+        why = f"{folder} has no {missing[0]}, which its index lists"
         raise OutputError(why)
     stale = sorted(there.keys() - own) if own else []
     if stale:
@@ -97,9 +97,9 @@ def _bits(
     if q_bits is not None and host.params.get(rule.get("mixture", "")) is None and other:
         name, bits = next(iter(other.items()))
         why = (
-            f"{folder}: {len(other)} of {len(layers)} layers do not have the {q_bits} bits that "
-            f"were asked for: {name} has {bits:g}, as a base that is quantized already keeps its "
-            "own (T85); start from the original model"
+            f"{folder}: {len(other)} of {len(layers)} layers do not have the requested {q_bits} "
+            f"bits: {name} has {bits:g}, because a quantized base model keeps its own (T85); "
+            "start from the original model"
         )
         raise OutputError(why)
 
@@ -131,6 +131,6 @@ def _left_out(folder: Path, tensors: Mapping[str, Json], host: Observer) -> None
         why = (
             f"{folder}: {len(odd)} of {len(matrices)} layers were not quantized, although "
             f"according to its config.json: groups of {size} do not divide {odd[0]}, which is "
-            f"{width} wide (T86); say a smaller q_group_size"
+            f"{width} wide (T86); set a smaller q_group_size"
         )
         raise OutputError(why)

@@ -154,7 +154,7 @@ def test_a_profile_of_a_folder_leaves_out_what_does_not_have_it(folder):
     assert done.return_value == 0
     assert done.stdout == "recipes/other.yaml: no problems\n"
     assert (
-        done.stderr == "recipes/good.yaml: left out: it has no profile 'p'\n1 recipe: no problems\n"
+        done.stderr == "recipes/good.yaml: skipped: it has no profile 'p'\n1 recipe: no problems\n"
     )
     assert call("recipes/good.yaml", "--profile", "p").return_value == 2
     nobody = call("recipes", "--profile", "pp").exception

@@ -138,16 +138,16 @@ def test_a_script_that_would_not_find_its_programs_is_told_and_a_run_needs_none_
     one = found(scripts=["mlx_lm.lora"], programs="/there/bin")["scripts"]
     assert (one.level, one.hint) == (
         "warning",
-        'they stand beside Python: export PATH="$PATH:/there/bin"',
+        'they are next to Python: export PATH="$PATH:/there/bin"',
     )
     assert found(scripts=[], programs="/there/bin")["scripts"].level == "good"
     assert "scripts" not in found(scripts=None, programs="")
 
 
 def test_a_tool_that_could_not_be_asked_is_told():
-    told = examine(FACTS, [], {"mlx_lm.fuse": "it calls x before it parses its words"})
+    told = examine(FACTS, [], {"mlx_lm.fuse": "it calls x before it parses its arguments"})
     assert [(one.level, one.detail) for one in told if one.subject == "catalogue"] == [
-        ("warning", "mlx_lm.fuse was not asked: it calls x before it parses its words")
+        ("warning", "mlx_lm.fuse was not checked: it calls x before it parses its arguments")
     ]
 
 

@@ -115,36 +115,40 @@ def test_a_recipe_that_is_not_there_is_one_problem(folder):
 @pytest.mark.parametrize(
     ("words", "why", "hint"),
     [
-        (["frobnicate"], "no verb and no recipe 'frobnicate'", "run-recipe --help lists the verbs"),
-        (["chek", "good.yaml"], "no verb and no recipe 'chek'", "did you mean 'check'?"),
-        (["good"], "no verb and no recipe 'good'", "did you mean 'good.yaml'?"),
-        (["-n"], "no recipe is named", "there are: bad.yaml, good.yaml"),
+        (
+            ["frobnicate"],
+            "no command and no recipe 'frobnicate'",
+            "run-recipe --help lists the commands",
+        ),
+        (["chek", "good.yaml"], "no command and no recipe 'chek'", "did you mean 'check'?"),
+        (["good"], "no command and no recipe 'good'", "did you mean 'good.yaml'?"),
+        (["-n"], "no recipe given", "there are: bad.yaml, good.yaml"),
         (
             ["-q", "check", "good.yaml"],
-            "options stand after the verb 'check'",
+            "options go after the command 'check'",
             "write: run-recipe check good.yaml (check has no -q)",
         ),
         (["tools", "upload"], "there is no tool 'upload'", "hf.upload, mlx_lm.upload"),
         (["tools", "mlx_lm.lor"], "there is no tool", "did you mean 'mlx_lm.lora'?"),
         (["rules", "nope"], "there is no rule 'nope'", "see: run-recipe rules"),
-        (["import", "nosuch.sh"], "there is no file nosuch.sh", "a command stands after --"),
+        (["import", "nosuch.sh"], "nosuch.sh", "put a command after --"),
         (["--resume"], "no runs in runs", "run a recipe first"),
         (["show", "good.yaml", "stage.mix.seed"], "has no 'stage.mix.seed'", "stages.mix.seed"),
         (["show", "good.yaml", "mix.sed"], "has no 'mix.sed'", "did you mean 'mix.seed'?"),
         (["show", "good.yaml", "--file", "god.yaml"], "a file 'god.yaml'", "mean 'good.yaml'?"),
         (["diff", "HEAD~1"], "'HEAD~1' is no recipe", "run-recipe diff . HEAD~1"),
         (["diff", "good"], "'good' is no recipe", "did you mean 'good.yaml'?"),
-        (["diff", ""], "there is an empty word", "a variable"),
-        (["check", ""], "there is an empty word", "a variable"),
-        (["new", ""], "there is an empty word", "a variable"),
-        (["r.yaml", "-n", "--from", ""], "--from has no value", "a variable"),
-        (["r.yaml", "-n", "--from="], "--from has no value", "a variable"),
-        (["data", "split", "--data", ""], "--data has no value", "a variable"),
+        (["diff", ""], "an argument is empty", "a shell variable"),
+        (["check", ""], "an argument is empty", "a shell variable"),
+        (["new", ""], "an argument is empty", "a shell variable"),
+        (["r.yaml", "-n", "--from", ""], "--from has no value", "a shell variable"),
+        (["r.yaml", "-n", "--from="], "--from has no value", "a shell variable"),
+        (["data", "split", "--data", ""], "--data has no value", "a shell variable"),
         (["diff", "god.yaml"], "cannot read god.yaml", "did you mean 'good.yaml'?"),
         (["."], "'.' is a folder", "name one recipe: bad.yaml, good.yaml"),
         (["--dry-run", "."], "'.' is a folder", "name one recipe: bad.yaml, good.yaml"),
-        (["check", "a/train.jsonl"], "a/train.jsonl holds rows", "run-recipe data check a"),
-        (["train", "good.yaml", "-n"], "and no recipe", "did you mean: run-recipe good.yaml -n?"),
+        (["check", "a/train.jsonl"], "a/train.jsonl contains rows", "run-recipe data check a"),
+        (["train", "good.yaml", "-n"], "not a recipe", "did you mean: run-recipe good.yaml -n?"),
         (["new", "x", "--from", "builtin:nope"], "recipe 'builtin:nope'", "there are: basic, "),
         (["new", "x", "--from", "bsic"], "shipped recipe 'bsic'", "did you mean 'basic'?"),
     ],
@@ -210,7 +214,7 @@ def test_a_surprise_is_an_internal_error_with_what_a_report_needs(folder):
     start = "from runner import workflow; from runner.cli.main import main; workflow.load = None; main()"
     done = call(folder, "good.yaml", start=start)
     assert done.returncode == 70
-    assert "this is a mistake in run-recipe" in done.stderr
+    assert "this is a bug in run-recipe" in done.stderr
 
 
 def test_a_closed_pipe_is_no_traceback(folder):

@@ -36,7 +36,7 @@ def test_sound_rows_print_a_table_and_end_well(data, capsys):
 def test_problems_are_printed_with_place_rule_and_hint(data, capsys):
     assert main([data(GOOD + "\n" + '{"text": ""}\n')]) == 2
     assert capsys.readouterr().out.startswith(
-        "data/train.jsonl:3:1: the row is blank; mlx-lm cannot read past a blank line, remove it "
+        "data/train.jsonl:3:1: the row is blank; mlx-lm cannot read past a blank line: remove it "
         "[row-blank]\n"
         "data/train.jsonl:4:10: the row has an empty text; mlx-lm fails with an IndexError when a "
         "batch draws it [row-empty-text]\n"
@@ -47,7 +47,7 @@ def test_problems_are_printed_with_place_rule_and_hint(data, capsys):
 
 def test_warnings_alone_end_well(data, capsys):
     assert main([data(GOOD + '{"text": "a"}\n')]) == 0
-    assert "data/train.jsonl:3:1: warning: the row is the same as in line 1 [row-repeated]" in (
+    assert "data/train.jsonl:3:1: warning: the row is the same as line 1 [row-repeated]" in (
         capsys.readouterr().out
     )
 
@@ -65,7 +65,7 @@ def test_nothing_of_the_progress_is_printed_where_no_one_looks(data, capsys):
 
 
 def test_a_model_without_a_tokenizer_is_refused(data, tmp_path):
-    with pytest.raises(RecipeError, match="no tokenizer to load from nowhere"):
+    with pytest.raises(RecipeError, match="cannot load a tokenizer from nowhere"):
         main([data(), "--model", "nowhere"])
 
 

@@ -316,7 +316,7 @@ def test_a_row_that_fits_several_formats_has_the_one_mlx_lm_takes(tmp_path, row,
 def test_a_file_of_two_formats_is_refused_and_a_line_of_each_named(make, tmp_path):
     assert refused(make, TEXT * 2 + CHAT + COMPLETIONS) == (
         f"{tmp_path}/primary/train.jsonl:1 is text and {tmp_path}/primary/train.jsonl:3 is chat; "
-        "mlx-lm reads all rows in the format of the first, so they must be the same"
+        "mlx-lm reads all rows in the format of the first, so they must match"
     )
 
 
@@ -329,17 +329,17 @@ def test_two_sides_of_two_formats_are_refused_and_a_line_of_each_named(make, tmp
 @pytest.mark.parametrize(
     "line, message",
     [
-        (b"\n", " is blank; mlx-lm cannot read past a blank line, remove it"),
-        (b" \t \n", " is blank; mlx-lm cannot read past a blank line, remove it"),
-        (b"\r\n", " is blank; mlx-lm cannot read past a blank line, remove it"),
+        (b"\n", " is blank; mlx-lm cannot read past a blank line: remove it"),
+        (b" \t \n", " is blank; mlx-lm cannot read past a blank line: remove it"),
+        (b"\r\n", " is blank; mlx-lm cannot read past a blank line: remove it"),
         (b"{'text': 1}\n", " is not JSON: Expecting property name enclosed in double quotes"),
         (b'{"text": "a"} {"text": "b"}\n', " is not JSON: Extra data at column 15"),
         (b'{"text": "cut', " is not JSON: Unterminated string starting at at column 10"),
         (b'\xef\xbb\xbf{"text": "a"}\n', " is not JSON: Unexpected UTF-8 BOM"),
         (b'{"text": "\xff"}\n', " cannot be read: 'utf-8' codec can't decode byte 0xff"),
         (b"[" * 100_000 + b"\n", " cannot be read: "),
-        (b'{"text":\r"a"}\n', " has a carriage return inside; mlx-lm would end the row there"),
-        (b'{"text": "a"}\r\r\n', " has a carriage return inside; mlx-lm would end the row there"),
+        (b'{"text":\r"a"}\n', " contains a carriage return; mlx-lm would end the row there"),
+        (b'{"text": "a"}\r\r\n', " contains a carriage return; mlx-lm would end the row there"),
         (b'["text"]\n', " is not a JSON object"),
         (b'"text"\n', " is not a JSON object"),
         (b"null\n", " is not a JSON object"),
@@ -381,7 +381,7 @@ def test_a_missing_train_file_is_refused(tmp_path, side):
         folder(path, TEXT)
         if name == side:
             (path / "train.jsonl").unlink()
-    with pytest.raises(ToolError, match=rf"^there is no .*{side}/train\.jsonl$"):
+    with pytest.raises(ToolError, match=rf"^.*{side}/train\.jsonl does not exist$"):
         mix(**sources, out=tmp_path / "out", ratio=0.5)
 
 
@@ -444,7 +444,7 @@ def test_a_file_in_place_of_the_folder_is_left_alone(make, tmp_path):
 
 def test_a_mix_never_replaces_what_it_reads(make, tmp_path):
     make(TEXT, TEXT)
-    with pytest.raises(ToolError, match="is read by this mix"):
+    with pytest.raises(ToolError, match="is an input of this mix"):
         mix(tmp_path / "out", tmp_path / "replay", tmp_path / "out", ratio=0.5)
 
 
@@ -491,7 +491,9 @@ def test_the_command_refuses_on_stderr_and_exits_1(tmp_path, capsys):
     assert caught.value.code == 1
     output, error = capsys.readouterr()
     assert output == ""
-    assert error == ("error: there is no nowhere; name a folder of train.jsonl, or a .jsonl file\n")
+    assert error == (
+        "error: nowhere does not exist; name a folder with train.jsonl, or a .jsonl file\n"
+    )
 
 
 def test_the_command_reports_a_failing_disk_without_a_traceback(tmp_path, capsys):

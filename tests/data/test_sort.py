@@ -128,7 +128,7 @@ def test_the_sorted_rows_are_the_rows(ordered):
 
 def test_a_model_without_a_tokenizer_is_refused(rows_in, tmp_path):
     (tmp_path / "model").mkdir()
-    with pytest.raises(ToolError, match=r"^there is no tokenizer to load from "):
+    with pytest.raises(ToolError, match=r"^cannot load a tokenizer from "):
         sort(rows_in("in", texts(1)), tmp_path / "out", model=str(tmp_path / "model"))
 
 
@@ -137,8 +137,8 @@ def test_the_command_says_what_it_did(rows_in, tmp_path, capsys):
     main(["--data", str(folder), "--out", str(out), "--batch-size", "2"])
     output, error = capsys.readouterr()
     assert error == ""
-    assert output.startswith(f"{out}: 5 rows by characters; of what batches of 2 compute, ")
-    assert output.endswith("% is padding, was 40%; 1 row fills no batch\n")
+    assert output.startswith(f"{out}: 5 rows by characters; padding in batches of 2: ")
+    assert output.endswith("% before, 10% now; 1 row fills no batch\n")
     assert json.loads((out / "sort.json").read_text())["unit"] == "characters"
 
 

@@ -142,7 +142,7 @@ def test_below_1_is_a_share_and_from_1_a_count(amount, rows):
 
 @pytest.mark.parametrize("amount", [-0.1, 1.5, float("nan"), float("inf")])
 def test_what_is_neither_is_refused(amount):
-    with pytest.raises(ToolError, match="it is a share below 1, or a whole number of rows"):
+    with pytest.raises(ToolError, match="it must be a share below 1, or a whole number of rows"):
         count(10, "valid", amount)
 
 
@@ -157,7 +157,7 @@ def test_nothing_cannot_be_split(rows_in, tmp_path):
 
 def test_one_row_is_told_what_to_say(rows_in, tmp_path):
     assert refused(rows_in("in", texts(1)), tmp_path / "out") == (
-        "a share of 0.1 of 1 row is no valid row. Say valid 1 for one row, or valid 0 for none"
+        "a share of 0.1 of 1 row gives no valid rows. Set valid to 1 for one row, or to 0 for none"
     )
     assert refused(rows_in("in", texts(1)), tmp_path / "out", valid=1) == (
         "of 1 row, 1 valid would leave none to train on"
@@ -173,7 +173,7 @@ def test_groups_that_do_not_fit_are_refused_with_their_sizes(rows_in, tmp_path):
 def test_a_folder_with_other_splits_is_refused(rows_in, tmp_path):
     folder = rows_in("in", texts(2))
     rows_in("in", texts(2), "valid")
-    assert refused(folder, tmp_path / "out").startswith(f"{folder} has a valid.jsonl already.")
+    assert refused(folder, tmp_path / "out").startswith(f"{folder} already has a valid.jsonl.")
 
 
 def test_a_row_without_the_field_is_named(rows_in, tmp_path):

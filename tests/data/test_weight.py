@@ -118,7 +118,7 @@ def test_a_mark_that_no_row_has_is_refused(weighed):
 @pytest.mark.parametrize("factor", [-1, float("inf"), float("nan"), "2", True, None])
 def test_a_factor_that_is_none_is_refused(weighed, factor):
     said = refused(weighed, repeat={"high": factor})
-    assert said == f"'high' is repeated {factor!r} times; say a number of at least 0"
+    assert said == f"'high' is repeated {factor!r} times; use a number of at least 0"
 
 
 def test_no_rows_have_no_value(weighed):
@@ -126,7 +126,7 @@ def test_no_rows_have_no_value(weighed):
 
 
 def test_nothing_left_is_refused(weighed):
-    assert refused(weighed, rows=ROWS[:3], repeat={"high": 0.1}).startswith("nothing is left of 3")
+    assert refused(weighed, rows=ROWS[:3], repeat={"high": 0.1}).startswith("none of 3")
 
 
 # --- the command

@@ -138,7 +138,7 @@ def test_one_line_of_a_base_names_every_stage_of_every_recipe_it_changes(reposit
         f"HEAD ({head}) -> the working tree\n"
         "\n"
         "recipes/two.yaml\n"
-        "  made anew, for they read what changed: fuse\n"
+        "  will rerun because their inputs changed: fuse\n"
         "\n"
         "lora_parameters.rank  16 -> 32  <- recipes/base/shared.yaml:3 vars.rank\n"
         "  recipes/one.yaml: train\n"
@@ -167,8 +167,8 @@ def test_a_change_exits_with_3_only_under_check(repository, diff):
 def test_a_comment_a_moved_line_and_an_equal_value_are_no_change(repository, diff):
     write("recipes/base/shared.yaml", "# more words\n\n" + BASE.replace("scale: 2.0", "scale: 2"))
     write("recipes/one.yaml", ONE.replace("iters: 100", 'iters: "{{ 50 * 2 }}"'))
-    assert diff("recipes", "--check")[:2] == (0, "nothing changes in 3 recipes\n")
-    said = ": nothing changes in what MLX will be told\n"
+    assert diff("recipes", "--check")[:2] == (0, "no MLX parameters change in 3 recipes\n")
+    said = ": no MLX parameters change\n"
     assert diff("recipes/one.yaml")[1].endswith(said)
 
 
@@ -414,7 +414,7 @@ def test_a_renamed_recipe_is_compared_with_what_it_was_called(repository, diff):
     git("mv", "recipes/one.yaml", "recipes/three.yaml")
     write("recipes/three.yaml", ONE.replace("iters: 100", "iters: 200"))
     _code, out, _ = diff("recipes/three.yaml")
-    assert "note: it was called recipes/one.yaml then" in out
+    assert "note: its name was recipes/one.yaml" in out
     assert "iters                     100 -> 200  <- recipes/three.yaml:6" in out
     assert '  name  "one" -> "three"' in out
 
@@ -453,7 +453,7 @@ def test_a_recipe_that_is_not_valid_now_is_an_error_and_stops_no_other(repositor
     assert "did you mean 'iters'?" in err
     code, out, _ = diff("recipes")
     assert code == 2
-    assert "recipes/one.yaml: not valid, and not compared" in out
+    assert "recipes/one.yaml: not valid, so not compared" in out
     assert "seed  3 -> 4" in out
 
 
@@ -517,7 +517,7 @@ def test_an_option_that_the_old_recipe_does_not_know_is_laid_over_the_new_one_on
     write("recipes/alone.yaml", ALONE.replace("seed: 3", "seed: '{{ vars.s }}'") + "vars: {s: 3}\n")
     code, out, _ = diff("recipes/alone.yaml", "--set", "vars.s=7")
     assert code == 0
-    assert "note: laid over the new side only: --set vars.s=7" in out
+    assert "note: applied to the new side only: --set vars.s=7" in out
     assert "seed  3 -> 7  <- recipes/alone.yaml:3, --set vars.s" in out
     assert diff("recipes/alone.yaml", "--set", "vars.t=7")[0] == 2
 
@@ -567,7 +567,7 @@ def test_a_comment_is_never_longer_than_github_takes(repository, diff):
     )
     out = diff("recipes/one.yaml", "--format", "markdown")[1]
     assert len(out) < 65_536
-    assert "more lines: run-recipe diff says them all." in out
+    assert "more lines: run-recipe diff shows them all." in out
     assert "layer.02499.other" not in out
     assert "layer.02499.other" in diff("recipes/one.yaml")[1]
 
@@ -654,7 +654,7 @@ def test_annotations_name_files_as_the_workspace_has_them(repository, diff, monk
             "cannot read recipes/none.yaml",
             "did you mean 'recipes/one.yaml'?",
         ),
-        (["recipes/**.yaml"], "cannot read recipes/**.yaml", "let the shell expand it, without"),
+        (["recipes/**.yaml"], "cannot read recipes/**.yaml", "let the shell expand it (without"),
         (["recipes/**.yaml", "HEAD"], "cannot read recipes/**.yaml", "or name the folder"),
         (["recipes/one.yaml", "20260101T000000Z-abc"], "no run '", "run a recipe first"),
     ],
@@ -716,7 +716,7 @@ def test_a_file_outside_of_the_repository_is_read_as_it_is(repository, diff, mon
     commit()
     write("one.yaml", ONE.replace("base/shared", "../recipes/base/shared").replace("100", "200"))
     out = diff("one.yaml")[1]
-    assert "note: ../recipes/base/shared.yaml lies outside of the repository" in out
+    assert "note: ../recipes/base/shared.yaml is outside the repository" in out
     assert "100 -> 200" in out
 
 

@@ -66,7 +66,7 @@ def test_a_profile_that_is_gone_or_not_valid_is_told(profiles, diff):  # noqa: F
     code, out, _ = diff("recipes", "--check")
     assert code == 2
     assert "recipes/one.yaml --profile laptop: gone since HEAD" in out
-    assert "recipes/one.yaml --profile short: not valid, and not compared" in out
+    assert "recipes/one.yaml --profile short: not valid, so not compared" in out
 
 
 def test_a_named_profile_is_the_only_one(profiles, diff):  # noqa: F811

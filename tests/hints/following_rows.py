@@ -117,12 +117,12 @@ def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
         yield row.to()
 
 
-@form(r"remove '(?P<key>\w+)' where .*")
+@form(r"remove '(?P<key>\w+)' if .*")
 def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
     yield row.without(found["key"])
 
 
-@form(r"write it into the question, or as a message of its own; else remove it")
+@form(r"move it into the question or into its own message, or remove it")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     (key,) = row.quoted()
     value = row.value
@@ -146,7 +146,7 @@ def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
     yield row.work.with_file(row.file, content.decode(encoding).encode())
 
 
-@form(r"(?:write )?one (?:JSON )?object a line(?:, without \[ \] around it)?")
+@form(r"(?:write )?one (?:JSON )?object per line(?:, without \[ \] around it)?")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     if row.problem.rule == "row-too-many":
         kept = [line for line in row.work.lines(row.file) if line.strip()]
@@ -160,7 +160,7 @@ def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.rows(*found)
 
 
-@form(r"leave one of them, or rename one")
+@form(r"remove one of them, or rename one")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     key = row.quoted()[0]
     first = re.search(rf'"{key}": "[^"]*"(, )?', row.text)
@@ -241,13 +241,13 @@ def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
         yield row.with_member(json.dumps(new))
 
 
-@form(r"known are .*; --role (?P<role>\w+) adds one")
+@form(r"use one of: .*; --role (?P<role>\w+) adds one")
 def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
     yield row.with_member('"user"')
     yield row.work.with_options(roles=ROLES | {found["role"]})
 
 
-@form(r"join the parts to one string")
+@form(r"join the parts into one string")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.with_member(json.dumps("".join(part["text"] for part in row.member)))
 
@@ -259,7 +259,7 @@ def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.work.with_options(mask_prompt=False)
 
 
-@form(r"write the question, too, or remove the row")
+@form(r"add the question, or remove the row")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     question = {"role": "user", "content": "a question"}
     yield row.rows({"messages": [question, *row.value["messages"]]})
@@ -274,7 +274,7 @@ def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.rows({**row.value, "messages": ended})
 
 
-@form(r"for messages use a chat row: one list under one key")
+@form(r"for messages, use a chat row: one list under one key")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     value = row.value
     answer = {"role": "assistant", "content": value["completion"]}
@@ -326,7 +326,7 @@ def featured(work: Work, said: list[tuple[str, str]]) -> Work:
 
 
 @form(
-    r"(?:write them as chat|train on the better answers alone|order them): run-recipe data "
+    r"(?:write them as chat|train only on the better answers|order them): run-recipe data "
     r"(?P<tool>\w+) (?P<words>.*?)(?:, or (?P<other>lower batch_size))?"
 )
 def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
@@ -363,14 +363,14 @@ def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
     yield replace(row.work, files={**files, other: files[other] + rows})
 
 
-@form(r"keep some rows of train\.jsonl out of it, as valid\.jsonl")
+@form(r"move some rows of train\.jsonl to valid\.jsonl")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     lines = row.work.lines("data/train.jsonl")
     work = row.work.with_file("data/train.jsonl", b"".join(lines[1:]))
     yield work.with_file("data/valid.jsonl", lines[0])
 
 
-@form(r"write both in one format")
+@form(r"write both in the same format")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     texts = [
         {"text": " ".join(str(one) for one in json.loads(line).values())}
@@ -379,7 +379,7 @@ def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.work.with_file(row.file, "".join(json.dumps(one) + "\n" for one in texts).encode())
 
 
-@form(r"write rows(?: of text into it|, or (?P<delete>delete the file))")
+@form(r"(?:write rows into it|add rows, or (?P<delete>delete the file))")
 def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
     yield row.work.with_file(row.file, b'{"text": "new"}\n')
     if found["delete"]:
@@ -401,7 +401,7 @@ def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
         yield row.work.with_options(batch_size=size)
 
 
-@form(r"train without mask_prompt, or (?:write chat rows; .*|(?P<other>with a chat template .*))")
+@form(r"train without mask_prompt, or (?:write chat rows; .*|(?P<other>use a chat template .*))")
 def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
     yield row.work.with_options(mask_prompt=False)
     if not found["other"]:
@@ -430,7 +430,7 @@ def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
         yield row.rows({"messages": [{**question, "content": "short"}, answer]})
 
 
-@form(r"raise max_seq_length, shorten the prompts before their answers, or remove them")
+@form(r"raise max_seq_length, shorten the prompts, or remove the rows")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.work.with_options(max_seq_length=2048)
     numbers = re.findall(r"lines? ([\d, and]+) is trained", row.problem.message)[0]
@@ -456,20 +456,20 @@ def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.rows(value)
 
 
-@form(r"the template takes no system message: put its text before the first question")
+@form(r"the template accepts no system message: put its text before the first question")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     system, question, *rest = row.value["messages"]
     text = f"{system['content']}\n\n{question['content']}"
     yield row.rows({"messages": [{**question, "content": text}, *rest]})
 
 
-@form(r"leave one system message, the first")
+@form(r"keep only one system message, at the start")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     first, *rest = row.value["messages"]
     yield row.rows({"messages": [first, *(one for one in rest if one["role"] != "system")]})
 
 
-@form(r"join messages of one role that follow each other: user and assistant take turns")
+@form(r"join consecutive messages of the same role: user and assistant must alternate")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     joined: list[dict[str, str]] = []
     for message in row.value["messages"]:
@@ -483,7 +483,7 @@ def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
 # -- prompts
 
 
-@form(r"keep one: a prompt and messages go through the chat template, a text does not")
+@form(r"keep one: prompt and messages use the chat template, text does not")
 def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
     both = re.findall(r"has both (\w+) and (\w+)", row.problem.message)[0]
     yield from (row.without(one) for one in both)
@@ -510,7 +510,7 @@ def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.rows({**row.value, "rules": [{key: value} for key, value in rule.items()]})
 
 
-@form(r"known are (?P<names>.*)|there are: (?P<roles>.*)")
+@form(r"use one of: (?P<names>.*)|there are: (?P<roles>.*)")
 def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
     """Of a list all are known there; which is meant is the reader's: one of them must do."""
     for name in re.split(r",| and ", found["names"] or found["roles"]):
@@ -520,12 +520,12 @@ def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
             yield row.to(row.text.replace(f'"{row.quoted()[0]}"', f'"{name.strip()}"'))
 
 
-@form(r"where the text itself is meant: (?P<new>.*)")
+@form(r"to match the text itself: (?P<new>.*)")
 def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
     yield row.rows({**row.value, "rules": [json.loads(f"{{{found['new']}}}")]})
 
 
-@form(r"in JSON a backslash is written twice: \\\\")
+@form(r"in JSON, write a backslash twice: \\\\")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.to(row.text.replace("\\", "\\\\"))
 
@@ -543,11 +543,11 @@ PROSE = [
     re.compile(one)
     for one in (
         r"",
-        r"it counts twice in the training",
+        r"it counts twice in training",
         r"mlx-lm fails without it",
-        r"longer answers make it matter less; compare losses only between such rows",
+        r"it matters less with longer answers; compare losses only between similar rows",
         r"save it from Excel as CSV UTF-8",
-        r"change the row, or take a model whose template takes it",
-        r"look at the template; with such a row the training does not get further",
+        r"change the row, or use a model whose template accepts it",
+        r"check the template; training would hang at such a row",
     )
 ]

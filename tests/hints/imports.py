@@ -119,11 +119,11 @@ PROSE = [
     re.compile(one)
     for one in (
         r"",
-        r"the recipe names it",
-        r"the recipe says .*",
+        r"the recipe writes it in full",
+        r"the recipe sets .*",
         r"it was .*",
-        r"is that what was meant\?",
-        r"run it before, or beside the recipe",
+        r"is that intended\?",
+        r"run it before the recipe, or separately",
     )
 ]
 
@@ -151,26 +151,26 @@ def instead(text: str, key: str, new: str) -> str:
     return re.sub(rf"\"\{{\{{ env\('{key}'.*?\}}\}}\"", new, text)
 
 
-@form(r"write (?P<name>\w+) in the recipe; mlx-lm's own default is (?P<new>\S+)")
+@form(r"write (?P<name>\w+) in the recipe; mlx-lm's default is (?P<new>\S+)")
 def _(_: Script, made: translation.ImportResult, __: Problem, found: re.Match[str]) -> Followed:
     key = f"FILL_IN_{found['name'].upper()}"
     yield Recipe(instead(made.text, key, found["new"]), {})
 
 
-@form(r"write (?:them|what it says) in the stage, and take out the var that stands for (?:them|it)")
+@form(r"write (?:them|its content) in the stage, and remove the var that replaces (?:them|it)")
 def _(_: Script, made: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     text = re.sub(r"(?m)^vars:\n(?:  .*\n)+", "", made.text)
     yield Recipe(text.replace("    params:\n", "    params:\n      seed: 7\n"), {"seed": 7})
 
 
-@form(r"give them with --set, or write a profile")
+@form(r"pass them with --set, or write a profile")
 def _(_: Script, made: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     yield Recipe(made.text, {"seed": 7}, sets=("stages.train.params.seed=7",))
     profile = "profiles: {more: {stages: {train: {params: {seed: 7}}}}}\n"
     yield Recipe(f"{made.text}\n{profile}", {"seed": 7}, profiles=("more",))
 
 
-@form(r"the recipe lacks what it says: import where the file is")
+@form(r"its values are missing in the recipe: import where the file is")
 def _(script: Script, _: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     yield Script(script.text, {"nosuch.yaml": "seed: 7\n"})
 
@@ -206,7 +206,7 @@ def _(_: Script, made: translation.ImportResult, __: Problem, ___: re.Match[str]
     yield Recipe(made.text.replace("    params:\n", "    timeout: 10s\n    params:\n"), {})
 
 
-@form(r"write a stage for (?:it|each)(?:, or a profile| if it is to run)?")
+@form(r"write a stage for (?:it|each)(?:, or a profile| if it should run)?")
 def _(script: Script, _: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     """In the script that is a command of its own: each becomes a stage."""
     (said,) = set(re.findall(r"mlx_lm\.fuse [^\"'\n]*", script.text))
@@ -215,7 +215,7 @@ def _(script: Script, _: translation.ImportResult, __: Problem, ___: re.Match[st
     yield Script(script.text.partition("\n")[0] + "\n" + own)
 
 
-@form(r"anchor the paths, as with (?P<new>\{\{ .* \}\})")
+@form(r"anchor the paths, for example with (?P<new>\{\{ .* \}\})")
 def _(_: Script, made: translation.ImportResult, __: Problem, found: re.Match[str]) -> Followed:
     data = f'data: "{found["new"]}/other/d"'
     yield Recipe(made.text.replace("data: d", data), {"data": "./other/d"})
@@ -236,14 +236,14 @@ def _(_: Script, made: translation.ImportResult, __: Problem, ___: re.Match[str]
     yield Recipe(text.replace("    params:\n", f"{expect}    params:\n"), {})
 
 
-@form(r"run-recipe rules (?P<slug>[\w-]+) says what counts")
+@form(r"run-recipe rules (?P<slug>[\w-]+) explains it")
 def _(script: Script, made: translation.ImportResult, _: Problem, found: re.Match[str]) -> Followed:
     """The page of the rule says what the script's flag does; without it nothing is left out."""
     assert CliRunner().invoke(cli, ["rules", found["slug"]]).exit_code == 0
     yield Script(script.text.replace(" --learning-rate 0.5", ""), script.files)
 
 
-@form(r"(?P<hint>.*); then take (?P<slug>[\w-]+) out of allow")
+@form(r"(?P<hint>.*); then remove (?P<slug>[\w-]+) from allow")
 def _(_: Script, made: translation.ImportResult, __: Problem, found: re.Match[str]) -> Followed:
     text = re.sub(rf" *allow: \[{found['slug']}\]\n", "", made.text)
     (told,) = compiled(Recipe(text, {}))[0]

@@ -139,7 +139,7 @@ PROMPTS = {
     "one backslash": asked('{"prompt": "q", "rules": [{"match": "\\d"}]}\n'),
     "half a character": asked('{"prompt": "q \\ud83d", "rules": [{"contain": "a"}]}\n'),
     "asks twice": asked({"prompt": "q", "text": "r", **RULES}),
-    "asks nothing": asked(RULES),
+    "has no question": asked(RULES),
     "no message": asked({"messages": ["q"], **RULES}),
     "a role misspelt": asked({"messages": [{"role": "usr", "content": "q"}], **RULES}),
     "a strange role": asked({"messages": [{"role": "critic", "content": "q"}], **RULES}),
@@ -235,7 +235,7 @@ def faults(work: Work) -> Iterator[str]:
                 yield f"stays: {lead}\n{other}"
             if same := [p for p in after if p.rule == problem.rule and p.mark == problem.mark]:
                 yield f"stays in other words: {lead} -> {same[0].message}\n{other}"
-            listed = problem.hint.startswith(("known are ", "there are: "))
+            listed = problem.hint.startswith(("use one of: ", "there are: "))
             for one in () if listed else after:
                 if one.severity == "error" and (one.rule, one.message) not in before:
                     yield f"makes new: {lead} -> {one.message}\n{other}"

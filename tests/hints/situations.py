@@ -116,7 +116,7 @@ SITUATIONS = {
     # -- words that are no verb, and options that stand in the wrong place
     "a verb's name": case("chek good.yaml", "did you mean '<check>'?", "run-recipe {0} good.yaml"),
     "a recipe's name": case("good -n", "did you mean '<good.yaml>'?", "run-recipe {0} -n"),
-    "no verb at all": case("frobnicate", "<run-recipe --help> lists the verbs", "{0}"),
+    "no verb at all": case("frobnicate", "<run-recipe --help> lists the commands", "{0}"),
     "no recipe": case(
         "-n", "write: run-recipe RECIPE; there are: <recipes/child.yaml>", "run-recipe {0} -n"
     ),
@@ -155,7 +155,9 @@ SITUATIONS = {
         "new mine --from basi", "did you mean '<basic>'?", "run-recipe new mine --from {0}"
     ),
     "a recipe that is there": case(
-        "new good.yaml", "choose another <name>: nothing is overwritten", "run-recipe new mine.yaml"
+        "new good.yaml",
+        "choose another <name>: files are never overwritten",
+        "run-recipe new mine.yaml",
     ),
     # -- what check and show are given
     "rows to check": case(
@@ -171,7 +173,7 @@ SITUATIONS = {
     ),
     "stars in quotes": case(
         "check '*.yaml'",
-        "let the shell expand it, without <quotes>, or name the folder",
+        "let the shell expand it (without <quotes>), or name the folder",
         "run-recipe check good.yaml two.yaml",
         "run-recipe check .",
     ),
@@ -217,7 +219,7 @@ SITUATIONS = {
     ),
     "more profiles than are looked at": case(
         "check r.yaml",
-        "name those to look at: <run-recipe check> RECIPE --profile NAME",
+        "choose the profiles to check: <run-recipe check> RECIPE --profile NAME",
         "{0} r.yaml --profile p7",
         make=profiles,
     ),
@@ -239,7 +241,7 @@ SITUATIONS = {
     ),
     "what reaches out, looked at": case(
         "check r.yaml",
-        "a run asks for <--trust> the first time; for this to be gone, take it out",
+        "the first run needs <--trust>; to avoid this, remove it",
         "run-recipe r.yaml {0} -n",
         "run-recipe check good.yaml",
         make=texts(
@@ -253,13 +255,13 @@ SITUATIONS = {
     ),
     "what to do with a new recipe": case(
         "new mine",
-        "<run-recipe recipes/mine.yaml --dry-run>  # the commands it amounts to",
+        "<run-recipe recipes/mine.yaml --dry-run>  # the commands it runs",
         "{0}",
         ends=0,
     ),
     "what to try with a new recipe": case(
         "new mine",
-        "<run-recipe recipes/mine.yaml --smoke>    # all of it at toy scale, in seconds",
+        "<run-recipe recipes/mine.yaml --smoke>    # run it at toy scale, in seconds",
         "cp -r a data",
         "cp b/valid.jsonl data/test.jsonl",
         "{0}",
@@ -300,12 +302,12 @@ SITUATIONS = {
     ),
     "a stage alone": case(
         "two.yaml --only more",
-        "run it too: <--from mix>, or go on from a run that has it: --resume",
+        "run it too: <--from mix>, or resume a run that has it: --resume",
         "run-recipe two.yaml -n {0}",
     ),
     "a stage alone, after the other": case(
         "two.yaml --only more",
-        "run it too: --from mix, or go on from a run that has it: <--resume>",
+        "run it too: --from mix, or resume a run that has it: <--resume>",
         "run-recipe two.yaml --only more {0}",
         before=("run-recipe two.yaml --only mix",),
     ),
@@ -321,7 +323,7 @@ SITUATIONS = {
     ),
     "which recipe": case(
         "--resume",
-        "the run last worked on is of good.yaml: <run-recipe good.yaml --resume>",
+        "the latest run is of good.yaml: <run-recipe good.yaml --resume>",
         "{0}",
         before=RAN,
     ),
@@ -428,7 +430,7 @@ SITUATIONS = {
     ),
     "a folder without recipes": case(
         "diff empty HEAD",
-        "name files or their <folder>",
+        "name recipe files or their <folder>",
         "run-recipe diff good.yaml HEAD",
         "run-recipe diff many HEAD",
         before=COMMIT,

@@ -186,7 +186,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Suite]:
     yield Suite(rename(place.text, place.pair, f"{found['stage']}.seed"), place.case.file)
 
 
-@form(r"it is no text: write (?P<new>\S+) without quotes")
+@form(r"it is not text: write (?P<new>\S+) without quotes")
 def _(place: Place, found: re.Match[str]) -> Iterator[Suite]:
     assert place.pair is not None
     yield Suite(value(place.text, place.pair, found["new"]), place.case.file)
@@ -216,7 +216,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Suite]:
         yield Suite(place.text.replace("recepi.yaml", found["file"]), place.case.file)
 
 
-@form(r"NAME\.test\.yaml tests NAME\.yaml beside it; write recipe: FILE for another")
+@form(r"NAME\.test\.yaml tests NAME\.yaml next to it; write recipe: FILE for another")
 def _(place: Place, _: re.Match[str]) -> Iterator[Suite]:
     yield Suite(f"recipe: recipe.yaml\n{place.text}", place.case.file)
     yield Suite(place.text, "recipe.test.yaml")

@@ -26,7 +26,7 @@ MACHINES = [
     ({"packages": {}}, "pip install mlx-lm", {"packages": FACTS["packages"]}),
     (
         {"packages": {"mlx": "0.32.4", "mlx-lm": "0.20.0"}},
-        r"run-recipe knows [\d.]+ and newer: pip install --upgrade mlx-lm",
+        r"run-recipe supports [\d.]+ and newer: pip install --upgrade mlx-lm",
         {"packages": {"mlx": "0.32.4", "mlx-lm": NEWEST}},
     ),
     (
@@ -67,7 +67,7 @@ def test_the_path_that_doctor_names_has_the_programs(monkeypatch):
     if not facts["scripts"]:
         pytest.skip("every program is on the system's own path")
     (one,) = (one for one in health.examine(facts, []) if one.subject == "scripts")
-    command = one.hint.removeprefix("they stand beside Python: ")
+    command = one.hint.removeprefix("they are next to Python: ")
     shell = ["bash", "-c", f'{command}; printf %s "$PATH"']
     path = subprocess.run(shell, capture_output=True, text=True, check=True).stdout
     monkeypatch.setenv("PATH", path)

@@ -97,8 +97,8 @@ def count(found):
 
 # Mistakes of the case's own that the problem hid, and that show when it is gone.
 REVEALED = {
-    "param-other-library.yaml": "the length of an epoch is unknown",
-    "stage-budget-number.yaml": "the length of an epoch is unknown",
+    "param-other-library.yaml": "the length of an epoch is unknown: there is no folder 'd' here",
+    "stage-budget-number.yaml": "the length of an epoch is unknown: there is no folder 'owner/rows' here",
     "extends-syntax-error-in-parent.yaml": "nothing reads vars.",
     "stage-bad-name-second.yaml": "nothing reads vars.bad_one",
     "template-swallows.yaml": (

@@ -139,13 +139,13 @@ def test_a_variable_that_decides_is_overruled(folder, monkeypatch):
     monkeypatch.setenv("RECIPE_VARS_LR", "1e-3")
     _, after, (one,) = changed(RECIPES["by a var"], "non-finite")
     assert (one.new, after.params["learning_rate"]) == (1e-4, 1e-4)
-    assert one.source == "said at r.yaml:4:18, vars.lr at environment:1:16"
+    assert one.source == "set at r.yaml:4:18, vars.lr at environment:1:16"
 
 
 def test_the_place_that_decides_is_named(folder):
     *_, (one,) = changed(RECIPES["by a var that another stage reads"], "non-finite")
     assert str(one) == (
-        "learning_rate: 0.0001 -> 1e-05 (said at r.yaml:4:141, vars.lr at r.yaml:2:12)"
+        "learning_rate: 0.0001 -> 1e-05 (set at r.yaml:4:141, vars.lr at r.yaml:2:12)"
     )
 
 
@@ -173,7 +173,7 @@ stages: {{train: {{tool: mlx_lm.lora, allow: [unusual-number], params: {{{STAGE}
     Path("r.yaml").write_text(recipe, encoding="utf-8")
     first = run("r.yaml", "--smoke")
     assert first.returncode == 1
-    assert "change learning_rate: 1e+18 -> 1e+17 (said at r.yaml:4:" in first.stderr
+    assert "change learning_rate: 1e+18 -> 1e+17 (set at r.yaml:4:" in first.stderr
     (line,) = (row for row in first.stderr.splitlines() if row.startswith("  try: "))
     words = shlex.split(line.removeprefix("  try: "))
     assert words[0] == "run-recipe"

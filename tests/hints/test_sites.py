@@ -32,9 +32,9 @@ FOLLOWED = {
         "test_more_profiles_than_are_compared_are_refused"
     ),
     "every value without its line: run-recipe … -n --format json": "test_more_values_than_are_followed_are_refused_and_printed_without_their_lines",
-    "no plan is locked beside the script, which would say more: --snapshot-update writes it": "test_what_a_lock_advises_is_done",
+    "the script is locked without its plan, which would show more: --snapshot-update writes it": "test_what_a_lock_advises_is_done",
     "python3 -m pip install pyarrow && python3 -c '…' {source} > {target}": "test_a_table_is_written_as_rows",
-    "… and …: run-recipe diff says them all.": "test_a_comment_is_never_longer_than_github_takes",
+    "… and …: run-recipe diff shows them all.": "test_a_comment_is_never_longer_than_github_takes",
     "get its tokenizer first: hf download … …": "test_a_tokenizer_that_is_downloaded_writes_the_rows",
     "remove system_prompt and write it into the prompts": "test_a_system_prompt_that_is_written_into_the_prompts_is_taken",
     "free some space, choose another --runs, or raise save_every": "test_a_disk_without_room_is_left_or_less_is_written",
@@ -48,17 +48,17 @@ FOLLOWED = {
     "try: …": "test_the_command_that_a_failed_training_prints_makes_it_train",
     "then resume with --resume: finished stages are kept": "test_a_disk_that_is_full_lets_go_on_where_it_has_room",
     "pip install 'mlx[cpu]' mlx-lm (or 'mlx[cuda]' with an NVIDIA GPU)": "test_the_packages_that_are_named_are_there_to_be_installed",
-    "if that is meant, run --snapshot-update and read the diff before you commit it": "test_what_a_lock_advises_is_done",
-    "…: nothing is locked yet: look at the commands, and run --snapshot-update": "test_what_a_lock_advises_is_done",
-    "--recipes needs syrupy, which keeps the snapshots: pip install 'run-recipe[test]'": "test_the_packages_that_are_named_are_there_to_be_installed",
-    "snapshots are not updated in CI (the variable … is set): run --snapshot-update on your machine, read the diff, and commit it": "test_what_a_lock_advises_is_done",
+    "if intended, run --snapshot-update and review the diff before you commit it": "test_what_a_lock_advises_is_done",
+    "…: nothing is locked yet: review the commands, then run --snapshot-update": "test_what_a_lock_advises_is_done",
+    "--recipes needs syrupy, which stores the snapshots: pip install 'run-recipe[test]'": "test_the_packages_that_are_named_are_there_to_be_installed",
+    "snapshots are not updated in CI (the variable … is set): run --snapshot-update on your machine, review the diff, and commit it": "test_what_a_lock_advises_is_done",
     "hf download … --local-dir …": "test_what_is_published_is_used_as_its_card_says",
     'mlx_lm.generate --model … --adapter-path … --prompt "…"': "test_what_is_published_is_used_as_its_card_says",
     'mlx_lm.generate --model … --prompt "…"': "test_what_is_published_is_used_as_its_card_says",
-    "dry run: nothing was uploaded; --no-dry-run, or dry_run: false in a recipe, does it": "test_what_is_published_is_used_as_its_card_says",
+    "dry run: nothing was uploaded; to upload, use --no-dry-run, or dry_run: false in a recipe": "test_what_is_published_is_used_as_its_card_says",
     "the hub's client cannot be used: …; pip install huggingface_hub": "test_the_packages_that_are_named_are_there_to_be_installed",
     "convert the base with dtype: float32 first": "test_a_base_in_float32_keeps_what_its_first_type_rounds_away",
-    "set dequantize: true, and quantize the fused model in a stage of its own": "test_an_adapter_that_fusing_erases",
+    "set dequantize: true, and quantize the fused model in its own stage": "test_an_adapter_that_fusing_erases",
     "run-recipe doctor shows how the installation differs": "test_what_doctor_says_of_an_installation_can_be_asked",
 }
 TOOLS_OF_RECIPES = {
@@ -79,11 +79,14 @@ FOLLOWED |= {
 NONE = {
     "(also --profile …)": "the profiles under which the very same changes",
     "run-recipe train": "the title of a schema",
+    "--format … prints to stdout; --open and --output are for a page": "a refusal; its options are named",
+    "set here: …": "a note beside a line",
+    "These files are not part of a run-recipe run, so their recipe and measurements are unknown.": "the text of a model card",
     "Run declarative recipes for Apple's MLX: run-recipe RECIPE.": "the summary of the help",
     "-h, --help": "a line of the help",
     "run folder: … (run.json, commands.sh, each stage's log.txt)": "where the files of a run are",
     "with --profile …": "a note that says under which profiles a problem is there",
-    "of --dry-run would not find …; a run does not need it": "what doctor found; its hint is followed",
+    "of --dry-run would not find …; runs do not need it": "what doctor found; its hint is followed",
 }
 HINT = "    hint: "
 
@@ -160,7 +163,7 @@ def test_a_command_or_a_value_is_told_from_prose():
     typed = (
         "run: run-recipe check r.yaml",
         "write 5",
-        "say keep: best",
+        "set keep: best",
         "raise save_every",
         "pip install x",
     )

@@ -307,7 +307,7 @@ def test_a_shape_that_mlx_lm_stops_at_is_never_filled_in_silently(
     text = f"model: m\ndata: d\niters: 5\n{train}lora_parameters: {said}\n"
     Path("c.yaml").write_text(text, encoding="utf-8")
     found = translation.from_file("c.yaml")
-    assert any("mlx-lm stops at lora_parameters without" in one.message for one in found.problems)
+    assert any("mlx-lm fails at lora_parameters without" in one.message for one in found.problems)
     if meant is None:
         assert "FILL_IN_SCALE" in found.text
     elif train:
@@ -339,12 +339,12 @@ def test_a_command_that_is_no_tool_stands_in_the_recipe(tmp_path, monkeypatch):
     text = 'mlx_lm.fuse --model m --adapter-path a --save-path f\npython eval.py "$1"\n'
     Path("a.sh").write_text(f"{text}if true; then python more.py; fi\n", encoding="utf-8")
     found = translation.from_file("a.sh")
-    assert "# a.sh:2: 'python eval.py $1' may train, and no stage does" in found.text
-    assert "# a.sh:3: 'python more.py' may train, and no stage does" in found.text
+    assert "# a.sh:2: 'python eval.py $1' may train, but no stage does" in found.text
+    assert "# a.sh:3: 'python more.py' may train, but no stage does" in found.text
     found = translation.from_file("a.sh", leave_out=["python"])
-    assert "# a.sh:2: 'python eval.py $1' is no tool of a recipe: it is left out" in found.text
+    assert "# a.sh:2: 'python eval.py $1' is not a tool of a recipe: it is left out" in found.text
     assert [one for one in found.problems if one.severity == "error"] == []
-    with pytest.raises(RecipeError, match=r"no command of a\.sh begins with 'make'"):
+    with pytest.raises(RecipeError, match=r"no command in a\.sh starts with 'make'"):
         translation.from_file("a.sh", leave_out=["make"])
 
 
@@ -353,12 +353,12 @@ def test_a_launcher_of_nothing_is_told(tmp_path, monkeypatch):
     text = "mlx.launch --hosts 2\nmlx_lm.fuse --model m --adapter-path a --save-path f\n"
     Path("a.sh").write_text(text, encoding="utf-8")
     found = translation.from_file("a.sh")
-    assert "# a.sh:1: what it starts is no tool of a recipe" in found.text
+    assert "# a.sh:1: what it starts is not a tool of a recipe" in found.text
 
 
 def test_a_training_of_no_said_length_is_told():
     found = translation.from_words(["mlx_lm.lora", "--model", "m", "--data", "d", "--train"])
-    assert [one.message for one in found.problems] == ["nobody says iters: mlx-lm takes 1000"]
+    assert [one.message for one in found.problems] == ["iters is not set: mlx-lm uses 1000"]
     assert "iters: 1000" in found.text
 
 
@@ -478,8 +478,8 @@ def test_a_command_means_what_mlx_lms_own_parser_makes_of_it(tmp_path, monkeypat
         ("a.sh", "for x in 1; do mlx_lm.lora; done\n", "there is no command to import in a.sh"),
         ("a.yaml", "version: 1\nstages: {}\n", "a.yaml is a recipe already"),
         ("a.json", "{", "a.json cannot be imported: it is not JSON"),
-        ("train.jsonl", '{"text": "a"}\n' * 60, "train.jsonl holds rows of data"),
-        ("rows.txt", '{"text": "a"}\n' * 60, "rows.txt holds rows of data"),
+        ("train.jsonl", '{"text": "a"}\n' * 60, "train.jsonl contains rows of data"),
+        ("rows.txt", '{"text": "a"}\n' * 60, "rows.txt contains rows of data"),
         ("a.json", '{"peft_type": "LORA"}', "a.json is not an adapter of mlx-lm"),
     ],
 )
@@ -491,7 +491,7 @@ def test_what_is_nothing_to_import_is_told(name, text, why, tmp_path, monkeypatc
 
 
 def test_a_file_that_is_not_there_is_a_sentence_with_a_way_out():
-    with pytest.raises(RecipeError, match=r"there is no file nosuch\.sh") as told:
+    with pytest.raises(RecipeError, match=r"nosuch\.sh") as told:
         translation.from_file("nosuch.sh")
     assert told.value.code == 2
     assert "after --" in told.value.hint
@@ -594,7 +594,7 @@ def test_what_stands_behind_the_end_of_a_script_is_no_stage_and_is_told(end):
     assert len(found.stages) == 1 + ("{}" in end)
     (told,) = found.problems
     assert told.severity == "warning"
-    assert told.message.startswith("it never runs, and becomes no stage: '")
+    assert told.message.startswith("it never runs, so it is not a stage: '")
 
 
 MAY_TRAIN = [
@@ -609,7 +609,7 @@ MAY_TRAIN = [
 def test_a_program_that_may_train_is_something_to_add_by_hand(line):
     found = walked(f"{TRAIN}\n{line}\n")
     (told,) = [one for one in found.problems if one.severity == "error"]
-    assert told.message.endswith(" may train, and no stage does")
+    assert told.message.endswith(" may train, but no stage does")
     assert "--leave-out" in told.hint
 
 

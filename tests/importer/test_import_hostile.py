@@ -1,4 +1,4 @@
-"""Import drops no command of mlx-lm without a word, ends on any input, and prints what can be read."""
+"""Import drops no command in mlx-lm without a word, ends on any input, and prints what can be read."""
 
 import contextlib
 import json

@@ -53,7 +53,7 @@ def test_a_circle_is_told_once_with_its_trail(compiled):
 def test_a_circle_too_large_to_follow_is_told_as_one(compiled):
     (message,) = messages(compiled(ring(1_200, "first")))
     trail = "vars.first -> vars.v1 -> vars.v2 -> vars.v3 -> vars.v4 -> vars.v5 -> … (1194 more)"
-    assert message == f"1,200 values read each other, too many to follow: {trail} -> vars.first"
+    assert message == f"1,200 values need each other: {trail} -> vars.first"
 
 
 def test_a_branch_that_is_not_taken_closes_no_circle(compiled):

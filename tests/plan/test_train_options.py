@@ -88,8 +88,8 @@ def test_a_smoke_plan_looks_as_often_as_the_real_one():
 @pytest.mark.parametrize(
     ("metric", "lines", "hint"),
     [
-        ("kept_val_loss", (), "it would with 'keep: best'"),
-        ("retention_ratio", ("keep: best",), "it would with 'watch: {retention: {data: …}}'"),
+        ("kept_val_loss", (), "add 'keep: best' to measure it"),
+        ("retention_ratio", ("keep: best",), "add 'watch: {retention: {data: …}}' to measure it"),
         ("retention_ratio", (WATCH,), None),
         ("kept_iteration", ("keep: best",), None),
     ],
@@ -132,16 +132,15 @@ def test_a_mistake_is_told_at_its_place(said, message, hint):
 def test_what_was_kept_is_said_in_words():
     figures = {"kept_iteration": 4, "kept_val_loss": 2.0, "last_iteration": 8, "last_val_loss": 3.0}
     assert line("kept", figures) == (
-        "kept those of iteration 4 (validation loss 2.000), "
-        "not the last, of iteration 8 (validation loss 3.000)"
+        "kept checkpoint 4 (validation loss 2.000), not the last (8, validation loss 3.000)"
     )
     last = {"kept_iteration": 8, "last_iteration": 8}
-    assert line("kept", last) == "kept the last, of iteration 8"
+    assert line("kept", last) == "kept the last checkpoint (8)"
     assert line("kept", {**figures, "stopped_iteration": 8}).startswith("stopped at iteration 8")
 
 
 def test_a_script_says_that_it_starts_over():
-    assert "--resume it goes on; this script starts over" in script(
+    assert "--resume resumes it; this script restarts from the beginning" in script(
         plan("continue: true"), schemas.catalog()
     )
 

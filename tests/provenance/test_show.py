@@ -194,7 +194,7 @@ def test_several_paths_show_what_is_at_any_of_them():
 @pytest.mark.usefixtures("show")
 def test_a_path_written_with_a_space_is_told():
     done = CliRunner().invoke(command, ["top.yaml", "first", "iters"])
-    assert "for one value say first.iters" in done.stderr
+    assert "for a single value, write first.iters" in done.stderr
     assert done.stdout.count("iters = ") == 2
     done = CliRunner().invoke(command, ["top.yaml", "first", "lora_parameters", "rank"])
     assert str(done.exception) == "the recipe has no 'rank'"

@@ -1,4 +1,4 @@
-"""Answers have bounds: what is cut is counted, and what is too much is refused by its limit."""
+"""Answers have bounds: what is cut is counted, and what is too much is rejected by its limit."""
 
 import pytest
 
@@ -97,7 +97,7 @@ def test_more_than_anybody_writes_is_refused_by_its_limit(text, what):
 def test_more_overrides_than_the_limit_are_refused():
     sets = tuple(f"vars.a={at}" for at in range(size.MAX_OVERRIDES + 1))
     [(rule, message)] = told("vars: {a: 1}", Overrides(sets=sets))
-    assert (rule, "1,001 values laid over it" in message) == ("too-large", True)
+    assert (rule, "1,001 overrides" in message) == ("too-large", True)
 
 
 def test_more_files_than_the_limit_are_refused_and_told_once():

@@ -205,7 +205,7 @@ def test_all_templates_of_a_recipe_share_one_allowance():
     for _ in range(3):
         fill("{{ [0] * 9999 }}", SCOPE, allowance)
     for _ in range(2):
-        with pytest.raises(TemplateError, match="together") as told:
+        with pytest.raises(TemplateError, match="in total") as told:
             fill("{{ ([0] * 9999) | sort | sort | sort | sort | sort | sort }}", SCOPE, allowance)
         assert told.value.rule == "templates-too-large"
 
@@ -214,7 +214,7 @@ def test_all_templates_of_a_recipe_share_one_allowance():
     "text", [r"{{ '\x00' }}", r"{{ '\ud800' }}", r"a{{ '\x00' }}", r"{{ ['\x00'] }}"]
 )
 def test_text_that_no_command_can_hold_is_refused(text):
-    with pytest.raises(TemplateError, match="which no command"):
+    with pytest.raises(TemplateError, match="cannot be passed to a command"):
         fill(text, SCOPE)
 
 

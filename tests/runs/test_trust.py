@@ -143,7 +143,7 @@ def test_who_is_sent_what_a_run_measures_is_told_and_asked_for_once(here, name):
     written(NOTHING["a model"], TRACKED[name])
     (one,) = told()
     assert one.mark.line == 2
-    with pytest.raises(RecipeError, match="is sent what the run measures"):
+    with pytest.raises(RecipeError, match="receives what the run measures"):
         required()
     required(given=True)
     required()

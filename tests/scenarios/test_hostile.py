@@ -326,7 +326,7 @@ def test_nothing_of_rows_outside_of_the_project_is_shown(here, capfd, monkeypatc
     _, out, err = said(capfd, monkeypatch, "check", "project/outside.yaml", "--format", style)
     assert not re.search(r"CANARY\d", out + err)
     if reads in {"data", "prompts"}:
-        assert "outside of the project" in out + err
+        assert "outside the project" in out + err
         _, out, err = said(capfd, monkeypatch, "check", "project/project.yaml", "--format", style)
         assert re.search(r"CANARY\d", out + err)
 
@@ -385,7 +385,7 @@ def test_a_file_whose_name_cannot_be_the_recipe_s_says_how_to_go_on(here, capfd,
     Path(f"{stem}.yaml").write_text("version: 1\nstages: {a: {tool: model.tiny}}\n")
     code, out, err = said(capfd, monkeypatch, "check", f"./{stem}.yaml")
     assert code == 2
-    assert "the recipe takes its file's name, which must be letters" in out + err
+    assert "the recipe is named after its file, and the file name must be letters" in out + err
     hint = re.search(r"hint: write (name: .+)", out + err)[1]
     text = Path(f"{stem}.yaml").read_text()
     Path(f"{stem}.yaml").write_text(f"{text}{hint}\n")

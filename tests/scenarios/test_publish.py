@@ -89,7 +89,7 @@ def test_a_public_repository_and_another_licence_are_said_aloud(model, capsys):
         ("model.safetensors.incomplete", "no part of a model"),
         ("train.jsonl", "no part of a model"),
         ("id_rsa", "no part of a model"),
-        ("README.md", "the card takes its place"),
+        ("README.md", "the model card replaces it"),
     ],
 )
 def test_only_what_a_model_consists_of_is_uploaded(name, why, model, capsys):
@@ -132,7 +132,7 @@ def test_a_secret_of_the_environment_is_not_uploaded(model, capsys, monkeypatch)
     monkeypatch.setenv("WANDB_API_KEY", "swordfish-and-more")
     (model / "config.json").write_text('{"key": "swordfish-and-more"}', encoding="utf-8")
     said, *_ = dry(model, capsys, code=1)
-    assert "config.json:1: holds a secret of the environment" in said
+    assert "config.json:1: contains a secret from the environment" in said
     assert "swordfish" not in said
 
 
@@ -144,7 +144,7 @@ def test_a_secret_on_the_card_is_found_too(model, capsys):
 @pytest.mark.parametrize(
     ("remove", "why"),
     [
-        (["model.safetensors"], "has no *.safetensors: its weights are not there"),
+        (["model.safetensors"], "has no *.safetensors: its weights are missing"),
         (["config.json"], "is neither a model (config.json) nor an adapter"),
     ],
 )
@@ -216,7 +216,7 @@ def test_weights_of_an_earlier_model_do_not_stay_beside_new_ones(hub, model):
     repo.commit({"model-00001-of-00002.safetensors": b"old", "notes.txt": b"kept"})
     done = uploaded(hub, model, "someone/sharded")
     assert done.returncode == 1
-    assert "holds weights that this upload does not replace: model-00001-of-00002" in done.stderr
+    assert "contains weights that this upload does not replace: model-00001-of-00002" in done.stderr
     assert uploaded(hub, model, "someone/sharded", "--replace").returncode == 0
     assert "model-00001-of-00002.safetensors" not in repo.files
     assert {"notes.txt", "model.safetensors"} <= set(repo.files)

@@ -97,7 +97,7 @@ def test_a_secret_that_reaches_the_plan_on_any_way_is_refused(project, way):
         patch.setenv("OTHER", value)
         done = run(project, *words)
     assert done.returncode == 2
-    assert b"'path' would write a secret down" in done.stderr
+    assert b"'path' would store a secret" in done.stderr
     assert slips(project, done) == []
     assert not (project / "runs").exists()
 
@@ -118,5 +118,5 @@ def test_a_secret_is_refused_wherever_the_plan_would_hold_it(project, text, name
     (project / "r.yaml").write_text(head + text.replace("SECRET", secret))
     done = run(project, "-n")
     assert done.returncode == 2
-    assert f"'{name}' would write a secret down".encode() in done.stderr
+    assert f"'{name}' would store a secret".encode() in done.stderr
     assert slips(project, done) == []

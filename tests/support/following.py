@@ -233,7 +233,7 @@ def nested(words: str, inside: str) -> str:
 # -- too large, laid over or moved
 
 
-@form(r"write (?P<key>\w+): … beside params, not in it")
+@form(r"write (?P<key>\w+): … next to params, not inside it")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     assert place.pair is not None
     new = old(place)
@@ -281,12 +281,12 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, f'"{place.pair.value.value} }}}}"' if place.pair else "")
 
 
-@form(r"write (?P<value>0) if that is meant")
+@form(r"write (?P<value>0) if intended")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, found["value"])
 
 
-@form(r"leave it out: [\w.]+ read it, and is set at (?P<at>\S+)")
+@form(r"remove it: [\w.]+ read it, and is set at (?P<at>\S+)")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 
@@ -359,7 +359,7 @@ REWRITES = (
         r"\1 if \1 else \2",
     ),
     (
-        r"write partition only where it is: A if '/' in B else C",
+        r"write partition only if it is there: A if '/' in B else C",
         r"([\w.]+)\.partition\('/'\)\[2\]",
         r"\1.partition('/')[2] if '/' in \1 else \1",
     ),
@@ -408,7 +408,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
         yield from written(place, f'"{name} < 2"')
 
 
-@form(r"give it a value \('(?P<here>\.)' is .*\); a '/' that is meant is (?P<top>\{\{ '/' \}\})")
+@form(r"give it a value \('(?P<here>\.)' is .*\); for a literal '/', write (?P<top>\{\{ '/' \}\})")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     name = re.search(r"(vars\.\w+) is empty", place.problem.message)
     assert name is not None
@@ -533,7 +533,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 
 @form(
-    r"(?:where it is said, )?write (?:it as )?(?P<value>-?[\w.+-]+)"
+    r"(?:where it is set, )?write (?:it as )?(?P<value>-?[\w.+-]+)"
     r"(?:, (?:without quotes|digits only|with a point|without these quotes|without \[ \]))"
 )
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
@@ -606,13 +606,13 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, found["value"])
 
 
-@form(r"give env a number as default: (?P<new>env\('(?P<name>\w+)', 1\))")
+@form(r"use a number as the default of env: (?P<new>env\('(?P<name>\w+)', 1\))")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     text = re.sub(rf"env\(\s*['\"]{found['name']}['\"]\s*\)", found["new"], place.text)
     yield from place.to(text)
 
 
-@form(r"write (?P<new>\{\{ .* \}\})(?:; a dollar that is meant is \{\{ '\$' \}\})?")
+@form(r"write (?P<new>\{\{ .* \}\})(?:; for a literal dollar, write \{\{ '\$' \}\})?")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, f'"{found["new"]}"')
 
@@ -622,7 +622,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, f'"{found["new"]}"')
 
 
-@form(r"(?P<quote>.) is no quote to YAML: write '(?P<new>.*)'")
+@form(r"(?P<quote>.) is not a quote in YAML: write '(?P<new>.*)'")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, f"'{found['new']}'")
 
@@ -655,7 +655,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 @form(r"add one of: (?P<names>.*)", free=True)
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
-    what = place.problem.message.partition(" is a group")[0]
+    what = place.problem.message.partition(" is not a value")[0]
     for name in found["names"].split(", "):
         more = name if name != ".params" else ".params.model"
         more = ".train.adapter_path" if name == ".train" else more
@@ -682,7 +682,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     )
 
 
-@form(r"let nothing stand beside the \{\{ \}\}, not even a space")
+@form(r"put nothing next to the \{\{ \}\}, not even a space")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     inner = re.search(r"\{\{.*\}\}", old(place))
     assert inner
@@ -718,11 +718,11 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 
 @form(
-    r"remove it|remove this (?:line|entry)|leave the line out(?:[:;] .*| for no limit)?|leave it out(?:: .*)?"
-    r"|drop the tag|remove one of (?:them|these lines)|remove launch|remove one|remove the budget"
+    r"remove it|remove this (?:line|entry)|remove the line(?:[:;] .*| for no limit)?|leave it out(?:: .*)?"
+    r"|remove the tag|remove one of (?:them|these lines)|remove launch|remove one|remove the budget"
 )
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
-    if found[0] == "drop the tag":
+    if found[0] == "remove the tag":
         row = place.text.split("\n")[place.mark.line - 1]
         yield from place.to(place.line(re.sub(r"\s*!+\w+", "", row)))
         return
@@ -734,7 +734,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(source(place), "short")
 
 
-@form(r"(?:leave|remove) (?P<name>(?!it)\w+)(?: out)?|leave the path out: .*")
+@form(r"(?:leave|remove) (?P<name>(?!it)\w+)(?: out)?|remove the path: .*")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 
@@ -792,12 +792,12 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
             return
 
 
-@form(r"write (?P<key>\w+): … beside params, not in it")
+@form(r"write (?P<key>\w+): … next to params, not inside it")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from _beside(place, found["key"], old(place))
 
 
-@form(r"write budget: \{epochs: …\} beside params, in place of iters")
+@form(r"write budget: \{epochs: …\} next to params, instead of iters")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from _beside(place, "budget", f"{{epochs: {old(place)}}}")
 
@@ -841,7 +841,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 
 @form(
-    r"(?:this run-recipe knows version 1 of the language: |leave the line out, or |begin with: "
+    r"(?:this run-recipe supports version 1 of the language: |remove the line, or |begin with: "
     r"|the recipe has no vars: |run or name a recipe that extends it; or )?"
     r"write (?P<key>\w+): (?P<value>[^…]*?(?:\{NAME: \{.*\})?)(?P<more>, and .*|; see: run-recipe tools)?"
 )
@@ -850,7 +850,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     key, new = found["key"], chosen(found["value"])
     pair = place.pair
     lead = found[0].partition("write ")[0]
-    if "leave the line out" in lead:
+    if "remove the line" in lead:
         yield from taken_out(place)
     if pair is not None and pair.key is not None and pair.key.value == key:
         yield from place.to(value(place.text, pair, new))
@@ -995,7 +995,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield replace(place.case, environ={"RECIPE_VARS_RANK": "8"})
 
 
-@form(r"take the secret out: .*")
+@form(r"remove the secret: .*")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(re.sub(r"hf_\w+", "x", place.text))
 
@@ -1042,7 +1042,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield replace(place.case, sets=(*place.case.sets, *down))
 
 
-@form(r"it would with '(?P<key>\w+): (?P<value>.*)'")
+@form(r"add '(?P<key>\w+): (?P<value>.*)' to (?:measure|get) it")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     name = re.search(r"stage '(\w+)'", place.problem.message)
     assert name
@@ -1068,7 +1068,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
         yield from written(source(place), new)
 
 
-@form(r"it is made of (?P<names>vars\.\w+ and vars\.\w+): change one of them")
+@form(r"it is computed from (?P<names>vars\.\w+ and vars\.\w+): change one of them")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, "2")
 
@@ -1104,7 +1104,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(place.text[: place.index] + place.text[place.index + 1 :])
 
 
-@form(r"put it into a file of its own, or remove the '---'")
+@form(r"put it into its own file, or remove the '---'")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(place.text[: place.index])
 
@@ -1146,7 +1146,7 @@ def _(place: Place, _: re.Match[str]) -> Iterator[Case]:
 
 @form(
     r"(?:write a value after '\w+:', or remove it|write its value, or remove the entry"
-    r"|give it a value, or (?:leave it out|unset \w+))(?:; null is written null)?"
+    r"|give it a value, or (?:leave it out|unset \w+))(?:; write null for null)?"
 )
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     """Taken out; which value is meant is the reader's to know, and null where it may be null."""
@@ -1159,7 +1159,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 
 @form(
-    r"(?:close it(?: with '.')?; )?text with such signs needs quotes of its own: PATH='\"…\"'",
+    r"(?:close it(?: with '.')?; )?text with such characters needs its own quotes: PATH='\"…\"'",
     free=True,
 )
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
@@ -1172,8 +1172,8 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 
 
 @form(
-    r"give it a value, or unset it for the default: unset (?P<name>\w+); where an empty text is "
-    r"meant, write (?P<new>env\('\w+', ''\))"
+    r"give it a value, or unset it for the default: unset (?P<name>\w+); for an empty text, "
+    r"write (?P<new>env\('\w+', ''\))"
 )
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     environ = {k: v for k, v in place.case.environ.items() if k != found["name"]}
@@ -1384,7 +1384,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, found["path"])
 
 
-@form(r"a number stands here, and no time: write digits only")
+@form(r"this is a number, not a duration: write digits only")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(source(place), "5")
 
@@ -1405,16 +1405,16 @@ PURE = [
         r"name an earlier stage",
         r"name a file in it",
         r"there are none",
-        r"it holds nothing yet",
-        r"indent it as far as the lines it belongs to",
+        r"it is empty",
+        r"indent it like the lines it belongs to",
         r"write the file name out; vary with a profile",
         r"write the values out(, or fewer)?",
         r"write a plain word",
         r"remove one of these references or needs",
         r"an anchor .*",
         r"refer to a stage's output instead",
-        r"put it behind a key",
-        r"the tools read it from the environment themselves",
+        r"put it after a key",
+        r"the tools read it from the environment",
         # What is on the disk, or which model, data or adapter is meant, only the reader knows.
         r"train it again into its own folder(?:, or correct the file)?",
         r"download it again",
@@ -1448,12 +1448,12 @@ STATED = {
         r"mlx_lm\.fuse has no metrics",
         r"YAML 1\.2 has no numbers with colons",
         r"YAML indents with spaces, never with tabs",
-        r"templates are not filled in here: write it out, and vary it with a profile",
-        r"templates are filled in in values, not in keys: write the name out",
-        r"a list is replaced whole: write it out",
+        r"templates are not allowed here: write the value out, and use a profile to vary it",
+        r"templates work in values, not in keys: write the name out",
+        r"lists are replaced as a whole: write it out",
         r"the arguments of \w+ are .*\(T33\)",
-        r"mlx-lm has scale, which is alpha / rank \(T16\)",
-        r"paths of 'extends' are relative to the file that says so",
+        r"mlx-lm has scale; it is alpha / rank \(T16\)",
+        r"paths in 'extends' are relative to the file that contains them",
         r"the runner writes the -c file itself: put its keys here",
         r"metrics exist only in 'expect', after the stage has run",
         r"fuse leaves the model as its base is: quantize it with mlx_lm\.convert",
@@ -1463,7 +1463,7 @@ STATED = {
     ),
     "a form that the reader fills in": (
         r"templates have expressions and filters only: \{\{ a if b else c \}\}",
-        r"there are !reset and !override; text that starts with ! needs quotes",
+        r"the tags are !reset and !override; text that starts with ! needs quotes",
         r"parameters belong to a stage: .*",
         r"remove system_prompt and start the prompt with it",
         r"create it in a stage with targets_only: true",

@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[2]
 OURS = rf"\brun-recipe (?:(?:{'|'.join((*cli.NAMES, 'RECIPE'))})\b|-|\0(?![,']))"
 # How advice begins, and what a command or an option in it looks like.
 ADVICE = re.compile(
-    r"(?:where it is said, |of a |a share, )?"
+    r"(?:where it is set, |of a |a share, )?"
     r"(?:write|say|use|did you mean|add|put|remove|leave|drop (?:it|the)|raise|lower|close|give|set(?! -)|"
-    r"name|run|try|take|rename|convert|choose|make|start|train it|install|it would with|quote|only the "
+    r"name|run|try|take|rename|convert|choose|make|start|train it|install|quote|only the "
     r"profile|mlx-lm calls it|they are called|look at|see|rows are checked|change|free|accept|copy|"
     r"log in|close what|check|let|get (?:it|the)|go on|begin|resume|review|compare it|fix|omit|"
     r"replace|allow|mount|store|select|download|lower|decay|keep (?:it|the)|move|split|order|delete)\b[:]? .*"

@@ -145,7 +145,7 @@ invocation._words = lambda p, v: () if p.name == "max_seq_length" else words(p, 
 
 
 LOCKED = ["one.plan.json", "one.sh", "one[quick].plan.json", "one[quick].sh"]
-SAME = "  the recipe says what is locked: it is run-recipe that says it otherwise\n"
+SAME = "  the recipe is unchanged: run-recipe now writes its commands differently\n"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_failing_case_says_where_and_what(locked):
     path.write_text(TESTS.replace("iters: 50", "iters: 60"), encoding="utf-8")
     done = call(locked, "--recipes")
     assert "recipes/one.test.yaml:4:27: quick is quick: train.iters is 50, not 60" in done.stdout
-    assert "recipes/one.yaml:14:44: said here" in done.stdout
+    assert "recipes/one.yaml:14:44: set here" in done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -262,7 +262,7 @@ def test_what_a_lock_advises_is_done(project):
     plan.unlink()
     assert "no plan is locked beside the script" in told(project)
     done = call(project, "--recipes", "--snapshot-update", CI="true")
-    assert "run --snapshot-update on your machine, read the diff, and commit it" in done.stderr
+    assert "run --snapshot-update on your machine, review the diff, and commit it" in done.stderr
     assert call(project, "--recipes", "--snapshot-update").returncode == 0
     assert call(project, "--recipes", CI="true").returncode == 0
     assert plan.exists()

@@ -68,7 +68,7 @@ def flaws(text):
         ("3", "is a number, not an object"),
         ('{"promt": "x", "rules": [{"exact": "a"}]}', "'promt' (did you mean 'prompt'?)"),
         ('{"prompt": "x", "contain": "y"}', 'write "rules": [{"contain": …}]'),
-        ('{"rules": [{"exact": "a"}]}', "asks nothing"),
+        ('{"rules": [{"exact": "a"}]}', "has no question"),
         ('{"prompt": "x", "text": "y"}', "has both prompt and text"),
         ('{"prompt": " "}', "has an empty prompt"),
         ('{"prompt": ["x"]}', "has a list as prompt, not a text"),
@@ -86,8 +86,8 @@ def flaws(text):
         ('{"prompt": "x", "rules": [{}]}', "says no rule in rules[0]"),
         ('{"prompt": "x", "rules": [{"match": "a", "exact": "b"}]}', "says match and exact"),
         ('{"prompt": "x", "rules": [{"contains": "a"}]}', "(did you mean 'contain'?)"),
-        ('{"prompt": "x", "rules": [{"contain": ""}]}', "which every answer has"),
-        ('{"prompt": "x", "rules": [{"match": "a("}]}', "has no regular expression"),
+        ('{"prompt": "x", "rules": [{"contain": ""}]}', "which every answer contains"),
+        ('{"prompt": "x", "rules": [{"match": "a("}]}', "has an invalid regular expression"),
         ('{"prompt": "x", "rules": [{"number": "3"}]}', "has '3' as rules[0].number, not a number"),
         ('{"prompt": "x", "rules": [{"exact": 3}]}', "has 3 as rules[0].exact, not a text"),
         ('{"prompt": "x", "rules": [{"match": "a", "ignore_case": true}]}', "write (?i)"),
@@ -160,13 +160,13 @@ def problems(tmp_path, *lines):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ([""], "1:1: the line holds no question"),
+        ([""], "1:1: the line has no question"),
         (['{"prompt": "x"}'], "1:1: the line has no rule"),
         (['{"prompt": "x", "rules": [{"exact": "a"}]}', "{"], "2:2: the line is not JSON"),
-        (['{"prompt": "x", "rules": [{"match": "["}]}'], "1:37: the line has no regular"),
+        (['{"prompt": "x", "rules": [{"match": "["}]}'], "1:37: the line has an invalid regular"),
         (
             ['{"prompt": "x", "rules": [{"exact": "a"}]}', '{"category": "b"}'],
-            "2:1: the line says category 'b', and no question is of it",
+            "2:1: the line defines category 'b', but no question uses it",
         ),
         (
             ['{"prompt": "x", "category": "a"}', '{"category": "a"}'],
@@ -174,14 +174,14 @@ def problems(tmp_path, *lines):
         ),
         (
             ['{"category": "a"}', '{"category": "a"}'],
-            "2:14: the line says category 'a' again, first said at line 1",
+            "2:14: the line defines category 'a' again, first defined at line 1",
         ),
         (
             [
                 '{"prompt": "x", "rules": [{"exact": "a"}]}',
                 '{"prompt": "x", "category": "a", "rules": [{"exact": "a"}]}',
             ],
-            "1:1: the line has no category, and others have one",
+            "1:1: the line has no category, but others do",
         ),
     ],
 )

@@ -82,7 +82,7 @@ def test_no_work_is_run_wherever_it_stands(tool, place, work):
 
 def test_what_stands_in_the_way_is_named(tool):
     mine, _ = tool(PLACES["before"], "os.remove(victim)")
-    with pytest.raises(LookupError, match=r"it calls posix\.remove before it parses its words"):
+    with pytest.raises(LookupError, match=r"it calls posix\.remove before it parses its arguments"):
         parser_of(mine)
 
 

@@ -25,12 +25,12 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
     if not survey.size:
         message = "the file is empty; mlx-lm fails with an IndexError"
         yield Problem(
-            mark=mark, message=message, rule="split-empty", hint="write rows, or delete the file"
+            mark=mark, message=message, rule="split-empty", hint="add rows, or delete the file"
         )
         return
     if survey.use.mask_prompt and survey.format == "text":
         message = (
-            "mask_prompt needs prompts and these rows are text; mlx-lm fails with a ValueError"
+            "mask_prompt needs prompts, but these rows are text; mlx-lm fails with a ValueError"
         )
         hint = "train without mask_prompt, or write chat rows; mlx-lm reads all three files"
         yield Problem(mark=mark, message=message, rule="mask-prompt-with-text", hint=hint)
@@ -40,7 +40,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
     rest = survey.rows % batch
     if survey.rows < batch:
         message = (
-            f"{plural(survey.rows, 'row')} cannot fill a batch of {batch}; mlx-lm fails with a "
+            f"{plural(survey.rows, 'row')} do not fill a batch of {batch}; mlx-lm fails with a "
             "ValueError"
         )
         hint = f"add rows, or set batch_size to at most {survey.rows}"
@@ -48,7 +48,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
     elif rest and survey.classes.total() == survey.rows:
         lines = remainder_lines(survey.tails, rest)
         message = (
-            f"{plural(rest, 'row')} of {survey.rows} never get into a batch of {batch}: "
+            f"{plural(rest, 'row')} of {survey.rows} are in no batch of {batch}: "
             f"line{'s' * (len(lines) > 1)} {listing(map(str, lines))}"
         )
         hint = (
@@ -67,8 +67,8 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
     padding = 1 - survey.sums["content"] / (survey.sums["computed"] or 1)
     if survey.sums["computed"] and padding > MOST_PADDING:
         message = (
-            f"{padding:.0%} of what a batch of {batch} computes is padding: mlx-lm batches rows "
-            "that follow each other, whatever their lengths"
+            f"{padding:.0%} of the tokens in batches of {batch} are padding: mlx-lm batches "
+            "consecutive rows, regardless of length"
         )
         yield Problem(
             mark=mark,
@@ -101,10 +101,10 @@ def _padding_in_loss(survey: Survey, mark: Mark) -> Iterator[Problem]:
     padding, trained = survey.sums["padding"], survey.sums["trained"]
     if padding > COUNTED_PADDING * (padding + trained):
         message = (
-            f"{padding / (padding + trained):.0%} of what the loss counts is padding: mlx-lm "
-            f"counts one padding token a row, and the rows have {trained / padding:.1f} others"
+            f"{padding / (padding + trained):.0%} of the tokens in the loss are padding: mlx-lm "
+            f"counts one padding token per row, and the rows have {trained / padding:.1f} others"
         )
-        hint = "longer answers make it matter less; compare losses only between such rows"
+        hint = "it matters less with longer answers; compare losses only between similar rows"
         yield Problem(
             mark=mark,
             message=message,
@@ -121,12 +121,12 @@ def _silent(survey: Survey, batch: int) -> Iterator[Problem]:
     for lines in batches[: survey.use.limit]:
         of = f"line{'s' * (len(lines) > 1)} {listing(map(str, lines))}"
         message = (
-            f"no token of {of} is trained, which mlx-lm puts into one batch: its loss is 0/0, NaN, "
-            "and every weight is NaN from there on"
+            f"no token of {of} is trained, and mlx-lm puts them into one batch: its loss is 0/0 "
+            "= NaN, and all weights become NaN"
         )
         more = len(batches) - survey.use.limit
-        hint = "raise max_seq_length, shorten the prompts before their answers, or remove them"
-        rest = "one more batch is so" if more == 1 else f"{more} more batches are so"
+        hint = "raise max_seq_length, shorten the prompts, or remove the rows"
+        rest = "one more batch is affected" if more == 1 else f"{more} more batches are so"
         hint += f"; {rest}" * (more > 0 and lines == batches[0])
         yield Problem(
             mark=Mark(file=survey.file, line=lines[0], column=1),
@@ -237,10 +237,10 @@ def _show_repeat(
     rule = "row-repeated" if split == other else "row-in-two-splits"
     if not tally.count(rule, number):
         return
-    message, hint = f"the row is the same as in line {first}", "it counts twice in the training"
+    message, hint = f"the row is the same as line {first}", "it counts twice in training"
     if split != other:
-        message = f"the row stands in the {other} split, too, in line {first}"
-        hint = f"remove one; the {split} loss says nothing of rows the model has seen"
+        message = f"the row is also in the {other} split, in line {first}"
+        hint = f"remove one; the {split} loss means nothing on rows the model was trained on"
     mark = Mark(file=surveys[split].file, line=number, column=1)
     tally.show(
         Problem(
@@ -306,12 +306,12 @@ def _absent(
                 mark=mark, message=message, rule="split-missing", hint="mlx-lm fails without it"
             )
         elif split == "valid":
-            message += "; mlx-lm trains without validation and says so in one line"
+            message += "; mlx-lm trains without validation after a one-line warning"
             yield Problem(
                 mark=mark,
                 message=message,
                 rule="split-missing",
-                hint="keep some rows of train.jsonl out of it, as valid.jsonl",
+                hint="move some rows of train.jsonl to valid.jsonl",
                 notes=(),
                 severity="warning",
             )
@@ -331,9 +331,9 @@ def _formats_differ(surveys: Mapping[str, Survey]) -> Iterator[Problem]:
         if survey.format != by_split[first].format:
             message = (
                 f"the {split} split is {survey.format} and {first} is {by_split[first].format}; "
-                "mlx-lm takes both, and their losses cannot be compared"
+                "mlx-lm accepts both, but their losses are not comparable"
             )
-            hint = "write both in one format"
+            hint = "write both in the same format"
             mark = Mark(file=survey.file, line=1, column=1)
             yield Problem(
                 mark=mark,

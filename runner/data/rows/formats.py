@@ -21,7 +21,7 @@ def text_flaws(row: Mapping[str, Any], use: RowUse) -> Iterator[Flaw]:
     elif row[key].isspace():
         yield Flaw(
             rule="row-empty-text",
-            message=f"has only white space as {key}",
+            message=f"has only whitespace as {key}",
             hint="remove it",
             path=(key,),
             severity="warning",
@@ -57,7 +57,7 @@ def _string(row: Mapping[str, Any], key: str) -> Flaw | None:
     if isinstance(value, str):
         return None
     lists = isinstance(value, list)
-    hint = "for messages use a chat row: one list under one key" if lists else "write a string"
+    hint = "for messages, use a chat row: one list under one key" if lists else "write a string"
     return Flaw(
         rule="row-field-type",
         message=f"has {kind(value)} as {key}, not a string",
@@ -81,7 +81,7 @@ def formats_of(row: Mapping[str, Any], features: Features) -> list[str]:
 def require_format(row: Any, features: Features) -> list[str]:
     """Return the formats of a row that has at least one; else it is a RowError."""
     if not isinstance(row, dict):
-        hint = "write one object a line, without [ ] around it" if isinstance(row, list) else ""
+        hint = "write one object per line, without [ ] around it" if isinstance(row, list) else ""
         raise RowError(Flaw(rule="row-not-object", message="is not a JSON object", hint=hint))
     formats = formats_of(row, features)
     if not formats:
@@ -119,7 +119,7 @@ def other_format(row: Mapping[str, Any], actual: str, expected: str, features: F
     missing = next((key for key in needed if key not in row), needed[0])
     message = (
         f"is {actual} and the first row is {expected}: mlx-lm reads it as {expected}, and fails "
-        f"with KeyError '{missing}' in the middle of the training"
+        f"with KeyError '{missing}' in the middle of training"
     )
     return Flaw(rule="row-other-format", message=message, hint="keep one format per file")
 
@@ -215,12 +215,12 @@ def _role_flaws(role: Any, name: str, path: tuple[str | int, ...], use: RowUse) 
         )
     elif role not in use.roles:
         word = as_yaml(role)
-        message = f"has the unknown role {word} in {name}; chat templates leave such a message out"
+        message = f"has the unknown role {word} in {name}; chat templates drop such messages"
         others = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
         standard = others.get(role.casefold())
         hint = f"did you mean '{standard}'?" if standard else suggest(role, sorted(use.roles))
         adds = f"; --role {quote(role)} adds one" if len(role) <= LONGEST else ""
-        otherwise = f"known are {listing(sorted(use.roles))}{adds}"
+        otherwise = f"use one of: {listing(sorted(use.roles))}{adds}"
         yield Flaw(rule="row-unknown-role", message=message, hint=hint or otherwise, path=path)
 
 
@@ -232,11 +232,11 @@ def _content_flaws(
         if not content or content.isspace():
             yield empty(f"the content of {name} is empty", path, answer=answers)
     elif text_parts(content) is not None:
-        message = f"has a list of parts as content of {name}; many templates print it as it stands"
+        message = f"has a list of parts as content of {name}; many templates print it literally"
         yield Flaw(
             rule="row-content-parts",
             message=message,
-            hint="join the parts to one string",
+            hint="join the parts into one string",
             path=path,
             severity="warning",
         )
@@ -254,13 +254,13 @@ def _order_flaws(messages: Sequence[Any], use: RowUse) -> Iterator[Flaw]:
         yield Flaw(
             rule="row-single-message",
             message=message,
-            hint="write the question, too, or remove the row",
+            hint="add the question, or remove the row",
             path=path,
         )
     elif isinstance(role, str) and role in use.roles and role != "assistant":
-        mask_note = f"; with mask_prompt only this message of the {role} is trained"
+        mask_note = f"; with mask_prompt only this {role} message is trained"
         message = (
-            f"ends with a message of the {role}, not the assistant" + mask_note * use.mask_prompt
+            f"ends with a {role} message, not an assistant message" + mask_note * use.mask_prompt
         )
         severity = "error" if use.mask_prompt else "warning"
         yield Flaw(

@@ -138,10 +138,10 @@ def _twice(text: str, key: str) -> Flaw:
         path = _way(_REPEAT_DECODER.decode(text)) or ()
     inside = f" in {dotted(path[:-1])}" if len(path) > 1 else ""
     message = (
-        f"has the key {as_yaml(key)} twice{inside}; mlx-lm reads the last, and the other is lost"
+        f"has the key {as_yaml(key)} twice{inside}; mlx-lm reads the last one and drops the other"
     )
     return Flaw(
-        rule="row-key-twice", message=message, hint="leave one of them, or rename one", path=path
+        rule="row-key-twice", message=message, hint="remove one of them, or rename one", path=path
     )
 
 
@@ -178,7 +178,7 @@ def _carriage_return(body: bytes) -> Flaw:
     if not body.strip():
         return BLANK
     head = body[: body.index(b"\r")].decode(errors="replace")
-    message = "has a carriage return inside; mlx-lm would end the row there"
+    message = "contains a carriage return; mlx-lm would end the row there"
     return Flaw(
         rule="row-carriage-return",
         message=message,
@@ -212,9 +212,13 @@ def _not_json(body: bytes, error: json.JSONDecodeError) -> Flaw:
             rule="row-byte-order-mark", message=message, hint="save the file as UTF-8 without a BOM"
         )
     message = f"is not JSON: {error.msg} at column {error.colno}"
-    hint = "one JSON object a line" if error.msg == "Extra data" or body in {b"[", b"{"} else ""
+    hint = (
+        "write one JSON object per line"
+        if error.msg == "Extra data" or body in {b"[", b"{"}
+        else ""
+    )
     if error.msg.startswith("Invalid \\escape"):
-        hint = r"in JSON a backslash is written twice: \\"
+        hint = r"in JSON, write a backslash twice: \\"
     return Flaw(
         rule="row-not-json",
         message=message,
@@ -225,13 +229,13 @@ def _not_json(body: bytes, error: json.JSONDecodeError) -> Flaw:
     )
 
 
-BLANK = Flaw(rule="row-blank", message="is blank; mlx-lm cannot read past a blank line, remove it")
+BLANK = Flaw(rule="row-blank", message="is blank; mlx-lm cannot read past a blank line: remove it")
 
 
 def constant_flaw(constant: str) -> Flaw:
     """Return the flaw of a row with a NaN or an Infinity."""
     message = (
-        f"holds {constant}, which is not JSON; mlx-lm reads it, other programs refuse the file"
+        f"holds {constant}, which is not JSON; mlx-lm reads it, but other programs reject the file"
     )
     return Flaw(
         rule="row-constant",
@@ -371,7 +375,7 @@ def foreign(head: bytes, file: str, target: str = "") -> Problem | None:
     other = holding(head, file)
     if other is None:
         return None
-    message = f"the file is {other.what}, and mlx-lm reads one JSON object a line"
+    message = f"the file is {other.what}, but mlx-lm reads one JSON object per line"
     return Problem(
         mark=Mark(file=file, line=1, column=1),
         message=message,
@@ -408,7 +412,7 @@ def _of_bytes(head: bytes) -> Other | None:
         script = f'import sys; sys.stdout.buffer.write(open(0, encoding="{wide}").read().encode())'
         return Other(what=f"text in {wide.upper()}", command=f"python3 -c '{script}'")
     if b"\0" in head and not head.lstrip().startswith(b"{"):
-        return Other(what="no text", whole="write rows of text into it")
+        return Other(what="no text", whole="write rows into it")
     if b"\r" in head.strip() and b"\n" not in head and len(head) < HEAD:
         return Other(
             what="of lines that end with a carriage return alone", command="tr '\\r' '\\n'"
@@ -438,7 +442,7 @@ def _of_text(head: bytes, file: str) -> Other | None:
         return _table("a JSON array", "json.load(rows)", encoding)
     if inside := _inside(lines):
         value = f'json.load(rows)["{inside}"]'
-        return _table(f"one JSON object, with rows in '{inside}'", value, encoding)
+        return _table(f"one JSON object with rows in '{inside}'", value, encoding)
     if _is_spread(lines):
         return Other(
             what="JSON objects over several lines each", command=f"python3 -c '{_OBJECTS}'"

@@ -33,7 +33,7 @@ class RowError(ValueError):
 def empty(what: str, path: tuple[str | int, ...], *, answer: bool) -> Flaw:
     """Return the flaw of a field that holds nothing; the model would learn such an answer."""
     if answer:
-        message = f"teaches the model to answer with nothing: {what}"
+        message = f"has an empty answer: {what}"
         return Flaw(
             rule="row-empty-answer",
             message=message,
@@ -42,7 +42,11 @@ def empty(what: str, path: tuple[str | int, ...], *, answer: bool) -> Flaw:
             severity="warning",
         )
     return Flaw(
-        rule="row-empty-field", message=f"has a gap: {what}", hint="", path=path, severity="warning"
+        rule="row-empty-field",
+        message=f"is incomplete: {what}",
+        hint="",
+        path=path,
+        severity="warning",
     )
 
 

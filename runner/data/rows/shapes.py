@@ -73,7 +73,8 @@ def without_format(row: Mapping[str, Any], features: Features) -> Flaw:
     """Return the flaw of a row in which mlx-lm finds nothing to train on."""
     if any(key in row for key in RANKED):
         message = (
-            "holds answers to compare; mlx_lm.lora trains on one answer, and reads none of them"
+            "contains answers to compare; mlx_lm.lora trains on a single answer and reads none "
+            "of these"
         )
         return Flaw(rule="row-of-preferences", message=message, hint=_preference_hint(row))
     message = (
@@ -92,7 +93,7 @@ def unread(row: Mapping[str, Any], read: Collection[str], texts: Sequence[str]) 
     if ranked:
         message = (
             f"holds {listing(map(repr, ranked))}, answers to compare: mlx_lm.lora trains on the "
-            "one answer that it reads as on any other, and never reads these"
+            "one answer it reads and ignores these"
         )
         yield Flaw(
             rule="row-of-preferences",
@@ -102,7 +103,7 @@ def unread(row: Mapping[str, Any], read: Collection[str], texts: Sequence[str]) 
             severity="warning",
         )
     elif row.get("label") is False and len(texts) > 1:
-        message = "has label false, which marks a bad answer: mlx_lm.lora trains on it all the same"
+        message = "has label false, which marks a bad answer: mlx_lm.lora still trains on it"
         yield Flaw(
             rule="row-of-preferences",
             message=message,
@@ -128,9 +129,9 @@ def _preference_hint(row: Mapping[str, Any]) -> str:
     pair = pair_of(row)
     if pair is None:
         worse = next((key for key in row if key in RANKED), "")
-        return f"remove {as_yaml(worse)} where the answer that is read is the better one"
+        return f"remove {as_yaml(worse)} if the answer that is read is the better one"
     command = f"run-recipe data format --data {DATA} --out {DATA}-chat --to chat --drop {pair[1]}"
-    return f"train on the better answers alone: {command}"
+    return f"train only on the better answers: {command}"
 
 
 def _joined(row: Mapping[str, Any], key: str) -> str:
@@ -139,7 +140,7 @@ def _joined(row: Mapping[str, Any], key: str) -> str:
     answer = next((one for one in ANSWERS if one in row), None)
     if question and answer and isinstance(row[key], str) and not key.startswith("system"):
         return as_chat(instruction=question, input=key, response=answer)
-    return "write it into the question, or as a message of its own; else remove it"
+    return "move it into the question or into its own message, or remove it"
 
 
 def as_chat(**keys: str) -> str:

@@ -202,9 +202,11 @@ class Survey:
         """Say whether so many lines were no rows that none after this one is looked at."""
         if self.unread < MANY:
             return False
-        message = f"is the last of {MANY:,} that are no rows; some after it were not looked at"
+        message = (
+            f"is the last of {MANY:,} invalid rows; the rows after it may not have been checked"
+        )
         self._add_flaw(
-            Flaw(rule="row-too-many", message=message, hint="write one JSON object a line"),
+            Flaw(rule="row-too-many", message=message, hint="write one JSON object per line"),
             number,
             b"",
         )

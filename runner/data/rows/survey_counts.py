@@ -125,7 +125,7 @@ class Tally(Struct, kw_only=True):
             if rest := self.counts[rule] - len(examples):
                 example = examples[0]
                 mark = Mark(file=example.mark.file, line=self.last[rule], column=1)
-                message = f"{rest} more like the {len(examples)} shown; this is the last"
+                message = f"{rest} more not shown (last: line {mark.line})"
                 yield Problem(
                     mark=mark,
                     message=message,

@@ -15,17 +15,17 @@ def template_refusal(why: str, row: Row, use: RowUse) -> Flaw:
     """Return the flaw of a row that the template does not take."""
     messages = messages_of(row, use)
     what = "the model's chat template" if messages else "the model's tokenizer"
-    message = f"is refused by {what}: {_short(why)}; mlx-lm fails when a batch draws it"
+    message = f"is rejected by {what}: {_short(why)}; mlx-lm fails when a batch draws it"
     return Flaw(rule="row-template-error", message=message, hint=way_out(why, messages))
 
 
 def given_up(why: str) -> Flaw:
     """Return the flaw of a row at which the template was given up: it takes too much."""
     message = (
-        f"cannot be written by the model's chat template: {_short(why)}. It was given up here, "
-        "and no row after it was tried; mlx-lm does not give up"
+        f"cannot be written by the model's chat template: {_short(why)}. The check stopped here, "
+        "and later rows were not checked; mlx-lm would not stop"
     )
-    hint = "look at the template; with such a row the training does not get further"
+    hint = "check the template; training would hang at such a row"
     return Flaw(rule="row-template-endless", message=message, hint=hint)
 
 
@@ -39,12 +39,12 @@ def way_out(why: str, messages: Sequence[Any]) -> str:
         others = [role for role in roles if role != "system"]
         turns = ["user", "assistant"] * len(others)
         if "system" not in roles[1:] and others == turns[: len(others)]:
-            return "the template takes no system message: put its text before the first question"
+            return "the template accepts no system message: put its text before the first question"
         if "system" in roles[1:]:
-            return "leave one system message, the first"
+            return "keep only one system message, at the start"
     if any(one == other for one, other in pairwise(roles)):
-        return "join messages of one role that follow each other: user and assistant take turns"
-    return "change the row, or take a model whose template takes it"
+        return "join consecutive messages of the same role: user and assistant must alternate"
+    return "change the row, or use a model whose template accepts it"
 
 
 def _tool_call_arguments(messages: Sequence[Mapping[str, Any]]) -> Iterator[Any]:

@@ -82,12 +82,12 @@ def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: RowUse)
     start = 0 if prompt is None else len(prompt)
     if size > longest and start >= longest:
         message = (
-            f"has {plural(start, 'token')} before its answer and max_seq_length is {longest}: "
+            f"has {plural(start, 'token')} before its answer, but max_seq_length is {longest}: "
             "no token of the answer is trained"
         )
         alone = use.mask_prompt and not use.batch_size
         if alone:
-            message += ", and in a batch of such rows the loss is NaN, as is every weight after it"
+            message += "; in a batch of such rows the loss becomes NaN, and so do all weights"
         hint = f"raise max_seq_length to {size}, or shorten the prompt"
         yield Flaw(
             rule="row-answer-lost",
@@ -98,8 +98,8 @@ def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: RowUse)
         )
     elif size > longest:
         message = (
-            f"has {plural(size, 'token')} and max_seq_length is {longest}: "
-            f"the last {_are(size - longest)} cut off, with the end of the answer"
+            f"has {plural(size, 'token')} but max_seq_length is {longest}: the last "
+            f"{_are(size - longest)} cut off, including the end of the answer"
         )
         yield Flaw(
             rule="row-cut",
@@ -124,7 +124,7 @@ def _mask_flaws(whole: Sequence[int], prompt: Sequence[int]) -> Iterator[Flaw]:
         f"does not start with the tokens of its own prompt: they part at token {shared}, and "
         f"the mask of {len(prompt)} hides {amount} after it"
     )
-    hint = "train without mask_prompt, or with a chat template whose start of an answer it repeats"
+    hint = "train without mask_prompt, or use a chat template that repeats the start of an answer"
     severity = "error" if everything else "warning"
     yield Flaw(rule="row-mask-hides-answer", message=message, hint=hint, path=(), severity=severity)
 

@@ -29,7 +29,7 @@ class SpentError(Exception):
     def __init__(self, message: str, *, alone: bool = True) -> None:
         super().__init__(message)
         self.alone = alone
-        self.hint = "" if alone else "write large values out, and compute less with them"
+        self.hint = "" if alone else "write large values out, and compute less"
 
 
 class Allowance:
@@ -44,7 +44,7 @@ class Allowance:
         """Count work that is about to be done; raises SpentError."""
         self._work -= int(steps) + 1
         if self._work < 0:
-            why = "the templates of this recipe take too much work together: more than"
+            why = "the templates of this recipe take too much work in total: more than"
             raise SpentError(f"{why} {self._limit:,} steps", alone=False)
 
     def read(self, expression: str) -> None:
@@ -59,7 +59,7 @@ class Allowance:
             raise SpentError(TOO_LARGE)
         self._total -= int(size)
         if self._total < 0:
-            why = "what the templates of this recipe make is too large together: more than"
+            why = "the results of this recipe's templates are too large in total: more than"
             raise SpentError(f"{why} {self._most:,} characters", alone=False)
 
     def look(self, value: Any) -> int:

@@ -65,9 +65,9 @@ def check(tree: Any, names: Mapping[str, tuple[str, ...]]) -> None:
         if what == "CondExpr" and node.expr2 is None:
             raise OperationError(_ELSE, "write A if B else C", SYNTAX)
         if what in {"Filter", "Test", "Call"} and (node.dyn_args or node.dyn_kwargs):
-            raise OperationError("'*' does not spread arguments here", "write them out", SYNTAX)
+            raise OperationError("'*' cannot unpack arguments here", "write them out", SYNTAX)
         if what not in _NODES:
-            raise OperationError("this is no expression of a recipe", "", SYNTAX)
+            raise OperationError("this is not an expression that recipes support", "", SYNTAX)
 
 
 class Evaluator:
@@ -234,7 +234,7 @@ class Evaluator:
         elif type(node.node).__name__ == "Name":
             owner = self._name(node.node)
         if not isinstance(owner, Function):
-            raise OperationError(f"{kind(owner)} is no function", "remove the ( )")
+            raise OperationError(f"{kind(owner)} is not a function", "remove the ( )")
         return self._allowance.charge(_call_function(owner, arguments, keywords))
 
     def _arguments(self, node: Any) -> tuple[list[Any], dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The filters, tests, methods and functions of an expression, each an error where it has no answer.
 
-They are Jinja's by name. What Jinja's own make of a failure (0 of text that is no number, nothing
-of an empty list, a default) would be a parameter that silently changes: here it is told.
+They are Jinja's by name. What Jinja's own make of a failure (0 of text that is not a number,
+nothing of an empty list, a default) would be a parameter that silently changes: here it is told.
 `OMISSIONS` says why others of Jinja's are not here, and what to write.
 """
 
@@ -17,21 +17,21 @@ from runner.recipe.template.sandbox import OperationError
 from runner.recipe.yaml_scalars import NumberError, scalar
 
 Filter = Callable[..., Any]
-_ABSENT = "a name that is missing is an error, and 0, false and '' are values"
+_ABSENT = "missing names are errors, and 0, false and '' are values"
 _INSTEAD = "write env('NAME', DEFAULT), MAPPING.get('NAME', DEFAULT) or A if B else C"
-_NEVER = "write the value of a name that may be missing into vars, where every name is defined"
+_NEVER = "put a value that may be missing into vars, where every name is defined"
 OMISSIONS: Mapping[str, tuple[str, str]] = {
     "default": (_ABSENT, _INSTEAD),
     "d": (_ABSENT, _INSTEAD),
-    "defined": ("a name that is missing is an error", _NEVER),
-    "undefined": ("a name that is missing is an error", _NEVER),
-    "truncate": ("it drops text without a word", "write text[:80]"),
-    "sameas": ("two values are equal or not", "write =="),
-    "callable": ("no value is a function", "leave it out"),
-    "escaped": ("no text is marked as HTML", "leave it out"),
+    "defined": ("missing names are errors", _NEVER),
+    "undefined": ("missing names are errors", _NEVER),
+    "truncate": ("it silently drops text", "write text[:80]"),
+    "sameas": ("values are either equal or not", "write =="),
+    "callable": ("values are never functions", "leave it out"),
+    "escaped": ("text is never marked as HTML", "leave it out"),
     "filter": ("filters are known", "leave it out"),
     "test": ("tests are known", "leave it out"),
-    "find": ("it answers -1 for what is not there", "write 'TEXT' in NAME"),
+    "find": ("it returns -1 for text that is not found", "write 'TEXT' in NAME"),
 }
 
 
@@ -41,17 +41,17 @@ def _whole(value: Any) -> int:
         value = _read(value, "a whole number")
         if isinstance(value, float) and not value.is_integer():
             raise OperationError(
-                f"int: {value!r} in text is no whole number", "write | float | int"
+                f"int: {value!r} in text is not a whole number", "write | float | int"
             )
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise OperationError(f"int: {_describe(value)} is no whole number")
+        raise OperationError(f"int: {_describe(value)} is not a whole number")
     return int(value)
 
 
 def _float(value: Any) -> float:
     value = _read(value, "a number") if isinstance(value, str) else value
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise OperationError(f"float: {_describe(value)} is no number")
+        raise OperationError(f"float: {_describe(value)} is not a number")
     return float(value)
 
 
@@ -66,7 +66,7 @@ def _read(word: str, expectation: str) -> float:
     comma = word.strip().replace(",", ".", 1)
     hint = f"write {comma}" if "," in word and isinstance(scalar(comma), float) else ""
     why = (
-        f"{expectation} is wanted, not the text {as_yaml(word)}"
+        f"needs {expectation}, not the text {as_yaml(word)}"
         if word.strip()
         else "the text is empty"
     )
@@ -375,7 +375,7 @@ def _partition(name: str) -> Filter:
         if _text(between, name) not in value:
             why = f"{name}: {as_yaml(between)} is not in {as_yaml(value)}"
             raise OperationError(
-                why, f"write {name} only where it is: A if {between!r} in B else C"
+                why, f"write {name} only if it is there: A if {between!r} in B else C"
             )
         return list(getattr(value, name)(between))
 

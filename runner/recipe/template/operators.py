@@ -52,7 +52,7 @@ def text(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     hint = "give it a value" if value is None else "write {{ NAME | join(',') }} for a list"
-    raise OperationError(f"{kind(value)} cannot stand inside text", hint)
+    raise OperationError(f"{kind(value)} cannot be part of a text", hint)
 
 
 def number(value: Any) -> bool:
@@ -86,7 +86,7 @@ def join(words: Sequence[str], between: str = "") -> str:
     """
     whole = between.join(words)
     if whole.startswith("/") and words and not words[0]:
-        why = f"an empty text stands before '{whole[:40]}', which is at the top of the disk"
+        why = f"an empty text stands before '{whole[:40]}', which is at the root of the disk"
         raise OperationError(why, "give it a value ('.' is the working directory)")
     return whole
 
@@ -117,7 +117,7 @@ def _power(left: Any, right: Any, allowance: Allowance) -> Any:
         allowance.work(_digits(left) * abs(right))
     value = operator.pow(left, right)
     if isinstance(value, complex):
-        raise OperationError("a root of a number below 0 is no number")
+        raise OperationError("a root of a number below 0 is not a number")
     return value
 
 

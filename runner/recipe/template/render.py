@@ -53,8 +53,8 @@ def pieces(text: str) -> tuple[str | Expression, ...]:
         _literal(text[at:start], parts)
         end = _end(text, start + 2)
         if text.endswith("$", at, start):
-            hint = f"write {text[start : end + 2]}; a dollar that is meant is {{{{ '$' }}}}"
-            raise TemplateError("'${{' is GitHub's: here the '$' would stay", hint, _SYNTAX)
+            hint = f"write {text[start : end + 2]}; for a literal dollar, write {{{{ '$' }}}}"
+            raise TemplateError("'${{' is GitHub syntax: here the '$' would stay", hint, _SYNTAX)
         parts.append(Expression(text=text[start + 2 : end]))
         at = end + 2
     _literal(text[at:], parts)
@@ -112,13 +112,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         sign = unfit(value)
         if sign:
-            raise TemplateError(f"the result holds {sign}, which no command can be told")
+            raise TemplateError(f"the result holds {sign}, which cannot be passed to a command")
         return value
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    raise TemplateError(f"the result is {kind(value)}, which YAML cannot hold")
+    raise TemplateError(f"the result is {kind(value)}, which YAML cannot represent")
 
 
 def _join(parts: Sequence[str | Expression], words: Sequence[str]) -> str:
@@ -129,9 +129,9 @@ def _join(parts: Sequence[str | Expression], words: Sequence[str]) -> str:
     before: Expression | None = None
     for part, word in zip(parts, words, strict=True):
         if isinstance(part, str) and before and part.startswith("/"):
-            why = f"{before.text.strip()} is empty, and '{part[:40]}' is at the top of the disk"
+            why = f"{before.text.strip()} is empty, and '{part[:40]}' is at the root of the disk"
             hint = "give it a value ('.' is the working directory)"
-            raise TemplateError(why, f"{hint}; a '/' that is meant is {{{{ '/' }}}}")
+            raise TemplateError(why, f"{hint}; for a literal '/', write {{{{ '/' }}}}")
         if word:
             break
         before = part if isinstance(part, Expression) else before
@@ -148,9 +148,9 @@ def _word(expression: str, scope: Mapping[str, Any], allowance: Allowance) -> st
         return as_text(value)
     name = expression.strip()
     if value is None:
-        why = f"{name} is null, and cannot stand inside text"
+        why = f"{name} is null and cannot be part of a text"
         raise TemplateError(why, f"give it a value, or write {{{{ {name} or '' }}}}")
-    why = f"{name} is {kind(value)}, and cannot stand inside text"
+    why = f"{name} is {kind(value)} and cannot be part of a text"
     raise TemplateError(why, f"write '{{{{ {name} }}}}' alone, or {{{{ {name} | join(',') }}}}")
 
 
@@ -160,7 +160,7 @@ def _literal(text: str, parts: list[str | Expression]) -> None:
         raise TemplateError("'{%' and '{#' are not part of a recipe's templates", hint)
     single = _SINGLE.search(text)
     if single:
-        why = f"'{single[0]}' is filled in by nobody: templates have two braces"
+        why = f"'{single[0]}' is not a template: templates have two braces"
         raise TemplateError(why, f"write {{{{ {single[1]} }}}}", _SYNTAX)
     if text:
         parts.append(text)

@@ -56,8 +56,8 @@ class Scope:
     def refusal(self) -> TemplateError:
         """Return the error of a group of values that is used as one."""
         members = listing(self.names())
-        hint = f"add one of: .{members.replace(', ', ', .')}" if members else "it holds nothing yet"
-        return TemplateError(f"{self.title} is a group of values, not a value", hint)
+        hint = f"add one of: .{members.replace(', ', ', .')}" if members else "it is empty"
+        return TemplateError(f"{self.title} is not a value", hint)
 
 
 class Function(Scope):

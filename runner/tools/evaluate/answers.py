@@ -175,6 +175,6 @@ def refuse_code(folder: Path) -> None:
         return
     if "model_file" in config:
         raise ToolError(
-            f"{folder} brings code of its own ({config['model_file']}); "
-            "set trust_remote_code: true to run it"
+            f"{folder} contains its own code ({config['model_file']}); set trust_remote_code: "
+            "true to run it"
         )

@@ -106,7 +106,7 @@ def _rule(row: Json) -> AnswerRule:
 def _flaws(row: Json) -> Iterator[Flaw]:
     for name in row:
         if name not in _MEMBERS:
-            hint = suggest(name, _MEMBERS, f"known are {listing(_MEMBERS)}")
+            hint = suggest(name, _MEMBERS, f"use one of: {listing(_MEMBERS)}")
             if name in KINDS:
                 hint = f'write "rules": [{{"{name}": …}}]'
             yield Flaw(
@@ -151,7 +151,7 @@ def _half_flaws(value: Any, path: Path) -> Iterator[Flaw]:
 def _prompt_flaws(row: Json) -> Iterator[Flaw]:
     keys = [name for name in PROMPT_KEYS if name in row]
     if len(keys) > 1:
-        hint = "keep one: a prompt and messages go through the chat template, a text does not"
+        hint = "keep one: prompt and messages use the chat template, text does not"
         yield Flaw(
             rule="prompt-asked-twice",
             message=f"has both {' and '.join(keys)}",
@@ -159,8 +159,8 @@ def _prompt_flaws(row: Json) -> Iterator[Flaw]:
             path=(keys[1],),
         )
     elif not keys and "category" not in row:
-        hint = 'write "prompt": …; a line without one says what holds for a "category"'
-        yield Flaw(rule="prompt-missing", message="asks nothing", hint=hint)
+        hint = 'write "prompt": …; a line without one describes a "category"'
+        yield Flaw(rule="prompt-missing", message="has no question", hint=hint)
     elif keys == ["messages"]:
         yield from _message_flaws(row["messages"])
     elif keys:
@@ -204,7 +204,7 @@ def _category_flaws(name: Any) -> Iterator[Flaw]:
         yield _type(("category",), "a text", name)
     elif not _NAME.match(name):
         word = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789") or "name"
-        why = f"has the category {as_yaml(name)}, which cannot end the name of a metric"
+        why = f"has the category {as_yaml(name)}, which cannot be part of a metric name"
         yield Flaw(
             rule="prompt-category",
             message=why,
@@ -221,7 +221,7 @@ def _rule_flaws(rule: Any, path: Path) -> Iterator[Flaw]:
     kinds = [name for name in rule if name in KINDS]
     unknown = [name for name in rule if name not in KINDS and name not in _OPTIONS]
     for name in unknown:
-        hint = suggest(name, (*KINDS, *_OPTIONS), f"known are {listing(KINDS)}")
+        hint = suggest(name, (*KINDS, *_OPTIONS), f"use one of: {listing(KINDS)}")
         why = f"has the unknown key '{name}' in {where}"
         yield Flaw(rule="prompt-unknown-key", message=why, hint=hint, path=(*path, name))
     if len(kinds) != 1:
@@ -246,17 +246,17 @@ def _target_flaws(name: str, value: Any, path: Path) -> Iterator[Flaw]:
     elif not value and name != "exact":
         yield Flaw(
             rule="prompt-rule",
-            message=f"has an empty {dotted(path)}, which every answer has",
+            message=f"has an empty {dotted(path)}, which every answer contains",
             hint="",
             path=path,
         )
     elif name in {"match", "not_match"}:
         why = ill_formed(value)
         if why:
-            why = f"has no regular expression as {dotted(path)}: {why}"
+            why = f"has an invalid regular expression as {dotted(path)}: {why}"
             plain = {"match": "contain", "not_match": "not_contain"}[name]
             text = json.dumps(value, ensure_ascii=False)
-            hint = f'where the text itself is meant: "{plain}": {text}'
+            hint = f'to match the text itself: "{plain}": {text}'
             yield Flaw(rule="prompt-pattern", message=why, hint=hint, path=path)
 
 

@@ -54,7 +54,7 @@ class Prompts(Struct, frozen=True, kw_only=True):
                 stream.seek(offset)
                 question = read(parse(stream.readline())[0])
                 if not isinstance(question, Question):
-                    raise OSError(f"{self.file} was changed while it was read")
+                    raise OSError(f"{self.file} changed while it was read")
                 counts[question.category] = counts.get(question.category, 0) + 1
                 if limit is None or counts[question.category] <= limit:
                     yield line, replace(question, rules=self._rules(question))
@@ -120,7 +120,7 @@ class _PromptsReader:
         """Keep what a line says of a category; it is said once."""
         name = category.name
         if name in self.line_of:
-            why = f"says category '{name}' again, first said at line {self.line_of[name]}"
+            why = f"defines category '{name}' again, first defined at line {self.line_of[name]}"
             flaw = Flaw(
                 rule="prompt-category", message=why, hint="keep one of them", path=("category",)
             )
@@ -133,7 +133,12 @@ class _PromptsReader:
         sound = not self.problems
         if sound and not self.offsets:
             self.tell(
-                1, b"", Flaw(rule="prompt-missing", message="holds no question, nor does any other")
+                1,
+                b"",
+                Flaw(
+                    rule="prompt-missing",
+                    message="has no question, and neither does any other line",
+                ),
             )
         for name, number in self.bare.items():
             if not (name in self.categories and self.categories[name].rules):
@@ -141,16 +146,16 @@ class _PromptsReader:
                 self.tell(
                     number,
                     b"",
-                    Flaw(rule="prompt-rule", message="has no rule to judge it by", hint=hint),
+                    Flaw(rule="prompt-rule", message="has no rule to score it by", hint=hint),
                 )
         for name, number in self.line_of.items():
             if sound and name not in self.used:
-                why = f"says category '{name}', and no question is of it"
+                why = f"defines category '{name}', but no question uses it"
                 self.tell(
                     number, b"", Flaw(rule="prompt-category", message=why, hint="remove the line")
                 )
         if "" in self.used and len(self.used) > 1:
-            why = "has no category, and others have one"
+            why = "has no category, but others do"
             self.tell(
                 self.used[""],
                 b"",
@@ -161,7 +166,7 @@ class _PromptsReader:
             are = "is" if self.more == 1 else "are"
             why = f"{plural(self.more, 'more problem')} {are} not shown"
             if self.more > MANY:
-                why += ", and the rest of the file was not looked at"
+                why += ", and the rest of the file was not checked"
             problems = [
                 *problems,
                 Problem(

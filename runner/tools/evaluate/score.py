@@ -89,7 +89,7 @@ class Scoring(Struct, kw_only=True):
             try:
                 yield number, self.model.tokens(question, self.system_prompt, self.template)
             except ValueError as error:
-                why = f"{self.prompts.file}:{line}: cannot be asked: {error}"
+                why = f"{self.prompts.file}:{line}: cannot be used: {error}"
                 raise ToolError(why) from error
 
     def take(self, number: int, answer: Answer) -> None:
@@ -103,8 +103,8 @@ class Scoring(Struct, kw_only=True):
             if verdict.held is None:
                 printer.say(
                     f"{self.prompts.file}:{line}: gave up {verdict.rule.kind} "
-                    f"{verdict.rule.target!r} after {PATIENCE:g} s; it counts as not held. "
-                    "Nested repeats such as (a+)+ take forever: write the pattern without them"
+                    f"{verdict.rule.target!r} after {PATIENCE:g} s; it counts as failed. Nested "
+                    "repeats such as (a+)+ never finish: rewrite the pattern without them"
                 )
         self.scores.add(question, grades)
         self.tokens += answer.tokens
@@ -174,7 +174,7 @@ def _answer_all(scoring: Scoring, arguments: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         place = arguments.out / PART
         printer.say(
-            f"stopped: {scoring.sheet.total} of {meter.total} are answered, and kept in {place}"
+            f"stopped: {scoring.sheet.total} of {meter.total} are answered and kept in {place}"
         )
         raise
     finally:
@@ -260,13 +260,13 @@ def prepare(*, model: str, trust_remote_code: bool, **_: object) -> None:
 
 
 def room(*, out: Path, **_: object) -> None:
-    """Raise ToolError where the folder to write is none, or holds other files than ours."""
+    """Raise ToolError where the output folder is none, or holds other files than ours."""
     if out.is_file():
         raise ToolError(f"{out} is a file; name a folder to write", "out")
     there = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
     strange = sorted(there - {SAMPLES, PART, REPORT})
     if strange:
-        why = f"{out} holds {strange[0]}, which eval.score did not write; name another"
+        why = f"{out} holds {strange[0]}, which eval.score did not write; name another folder"
         raise ToolError(why, "out")
 
 
@@ -274,14 +274,14 @@ def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(
         prog="eval.score",
-        description="Let a model answer prompts, judge each answer by rules, and add up scores.",
+        description="Let a model answer prompts, check each answer by rules, and compute scores.",
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("--model", required=True, metavar="DIR", help="a local model folder, or a hub id")
     add("--adapter-path", metavar="DIR", help="an adapter to put on the model")
     add("--prompts", type=Path, required=True, metavar="FILE", help="a JSONL of prompts and rules")
-    add("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    add("--out", type=Path, required=True, metavar="DIR", help="the output folder")
     add("--limit", type=_positive, metavar="N", help="the first N prompts of each category only")
     add("--max-tokens", type=_positive, default=256, help="tokens of an answer at most")
     add("--batch-size", type=_positive, default=8, help="prompts that are answered at once")
@@ -343,13 +343,13 @@ def _stoppable() -> Iterator[None]:
 def _summary(report: Mapping[str, Any], out: Path) -> Iterator[str]:
     yield (
         f"score {report['score']:.4g} of {plural(report['rows'], 'prompt')}; "
-        f"{report['passed']:.4g} of the answers hold to every rule"
+        f"{report['passed']:.4g} of the answers follow every rule"
     )
     width = max(map(len, report["categories"]), default=0)
     for name, one in report["categories"].items():
         yield f"  {name:{width}}  {one['score']:.4g} of {one['rows']}, weight {one['weight']:g}"
     if report["cut"]:
-        yield f"{report['cut']} of the answers were cut off at max_tokens"
+        yield f"{report['cut']} of the answers were truncated at max_tokens"
     yield f"{out.name}/{SAMPLES}: every answer, with the verdict of each rule"
 
 

@@ -46,8 +46,7 @@ def card(fields: CardFields, report: Report | None, places: Mapping[str, str]) -
 
 
 NO_RUN = (
-    "No run of run-recipe stands beside these files, so that neither the recipe nor what was "
-    "measured is known."
+    "These files are not part of a run-recipe run, so their recipe and measurements are unknown."
 )
 
 
@@ -87,7 +86,7 @@ def _head(fields: CardFields, report: Report | None) -> Iterator[str]:
     if about:
         yield from (about, "")
     if report and report.manifest.plan.smoke:
-        yield from ("**Made by a smoke run at toy scale: its weights are as good as random.**", "")
+        yield from ("**Made by a smoke run at toy scale: its weights are close to random.**", "")
 
 
 def _use(fields: CardFields) -> Iterator[str]:
@@ -130,7 +129,7 @@ def _sections(report: Report) -> Iterator[str]:
             yield from ("A smoke run enforces none of these.", "")
     yield from _title("Audit")
     verdicts = [row.verdict for stage in ran for row in stage.rows if row.verdict is not None]
-    yield from (f"{total(verdicts) if verdicts else 'No stage has been audited'}.", "")
+    yield from (f"{total(verdicts) if verdicts else 'No stages have been audited'}.", "")
     yield from (f"- {stage.record.name}: {stage.audit}" for stage in ran)
     yield ""
     for title, kind, text in (

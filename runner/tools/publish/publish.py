@@ -80,7 +80,7 @@ def pack(folder: Path) -> Parcel:
         else:
             files[entry.name] = entry
     if not fnmatch.filter(files, weights):
-        raise ToolError(f"{folder} has no {weights}: its weights are not there")
+        raise ToolError(f"{folder} has no {weights}: its weights are missing")
     return Parcel(kind=kind, files=files, omissions=omissions)
 
 
@@ -88,7 +88,7 @@ def _why_left_out(entry: Path, kind: str, patterns: Sequence[str]) -> str:
     """Return why something of a folder is not published, '' where it is."""
     name = entry.name
     reasons = {
-        "the card takes its place": name == CARD,
+        "the model card replaces it": name == CARD,
         "hidden": name.startswith("."),
         "a folder": entry.is_dir(),
         "no file": not entry.is_file(),
@@ -120,7 +120,7 @@ def _refuse_secret(line: bytes, place: str, mask: secrets.Mask) -> None:
     if start:
         raise ToolError(f"{place}: '{start}…' looks like a secret; nothing is uploaded. Remove it")
     if mask.finds(line.decode("utf-8", "replace")):
-        raise ToolError(f"{place}: holds a secret of the environment; nothing is uploaded")
+        raise ToolError(f"{place}: contains a secret from the environment; nothing is uploaded")
 
 
 def run_of(path: Path, run: Path | None) -> Report | None:
@@ -194,9 +194,7 @@ def prepare(
     """
     parcel, report = pack(path), run_of(path, run)
     if report is not None and report.manifest.plan.smoke and not dry_run:
-        raise ToolError(
-            "a smoke run's weights are as good as random: they are not uploaded", "path"
-        )
+        raise ToolError("a smoke run's weights are close to random: they are not uploaded", "path")
     files = dict(parcel.files)
     if license_file is not None:
         files["LICENSE"] = license_file
@@ -257,7 +255,7 @@ def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(
         prog="hub.publish",
-        description="Upload a model or an adapter with a card that says how it was made.",
+        description="Upload a model or adapter with a model card.",
         allow_abbrev=False,
     )
     add, switch = parser.add_argument, argparse.BooleanOptionalAction
@@ -308,7 +306,10 @@ def _summary(arguments: argparse.Namespace, record: Mapping[str, Any]) -> Iterat
     if record["uploaded"]:
         yield f"uploaded to {arguments.repo_id} as commit {record['commit']}"
     else:
-        yield "dry run: nothing was uploaded; --no-dry-run, or dry_run: false in a recipe, does it"
+        yield (
+            "dry run: nothing was uploaded; to upload, use --no-dry-run, or dry_run: false in a "
+            "recipe"
+        )
     yield f"the card: {arguments.out.name}/{CARD}"
 
 

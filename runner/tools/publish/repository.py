@@ -40,8 +40,8 @@ class Repository:
         info = self.api.repo_info(self.repo_id)
         if self.private and not info.private:
             raise ToolError(
-                f"{self.repo_id} is public already, and the files are to be private; "
-                "set private: false, or name another repository"
+                f"{self.repo_id} is already public, but the files should be private; set "
+                "private: false, or name another repository"
             )
         if self.revision:
             self.api.create_branch(self.repo_id, branch=self.revision, exist_ok=True)
@@ -54,7 +54,7 @@ class Repository:
         stale = [name for name in self.entries() if name.endswith(WEIGHTS) and name not in files]
         if stale and not replace:
             raise ToolError(
-                f"{self.repo_id} holds weights that this upload does not replace: "
+                f"{self.repo_id} contains weights that this upload does not replace: "
                 f"{listing(stale, 3)}; mlx-lm would load them too. Set replace: true to delete "
                 "them, or name another repository or revision"
             )
@@ -90,8 +90,9 @@ class Repository:
             if large is not None:
                 same = same and large.sha256 == one.upload_info.sha256.hex()
             if not same:
-                state = "is not there" if there is None else "has another content"
+                state = "is not there" if there is None else "has different content"
                 raise ToolError(
-                    f"the hub took commit {commit}, and {one.path_in_repo} {state}: upload again"
+                    f"the hub accepted commit {commit}, and {one.path_in_repo} {state}: upload "
+                    "again"
                 )
         return commit

@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for parameter in trainer.parameters.values():
         _add(result, parameter)
-    result.add_argument("command", nargs=argparse.REMAINDER, help="what trains, with its own words")
+    result.add_argument("command", nargs=argparse.REMAINDER, help="the training command")
     return result
 
 

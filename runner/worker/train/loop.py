@@ -114,7 +114,9 @@ class Loop:
     ) -> None:
         """Note what is trained and what is measured of it; go on from a state if there is one."""
         if importlib.import_module("mlx.core").distributed.init().size() > 1:
-            raise ToolError("keep, watch and continue work in one process, not on several ranks")
+            raise ToolError(
+                "keep, watch and continue work only in a single process, not on several ranks"
+            )
         self.model, self.args, self.optimizer = model, args, optimizer
         self.epoch = len(train_dataset) // args.batch_size
         self.folder = Path(args.adapter_file).parent
@@ -124,7 +126,7 @@ class Loop:
             batches = self.options["watch.retention.batches"]
             self.retained = self._rows(self.load(self.options[DATA]), batches, args, self.seed)
         if self.keeps and self.rows is None:
-            raise ToolError("keep: best needs rows to validate on, and there are none")
+            raise ToolError("keep: best needs validation rows, but there are none")
         if self.state is not None:
             self.resume(self.state.restore(model, optimizer, self.keys))
         self.note(self.options)
@@ -190,7 +192,7 @@ class Loop:
             choice = best([*map(self.checkpoint, self.candidates), last], self.bound)
         if choice is None:
             why = f"{retention_text(last)}, more than {self.bound:g}"
-            raise ForgottenError(f"{why}, and nothing within the bound was saved before")
+            raise ForgottenError(f"{why}, and no checkpoint within the bound was saved before")
         if choice is not last:
             hand_over(self.folder, choice.file, FINAL, LAST)
             self.model.load_weights(str(self.folder / FINAL), strict=False)
@@ -266,7 +268,7 @@ class Loop:
 
 def retention_text(weights: Weights) -> str:
     """Return how much of what was learned before is lost, in words."""
-    ratio = f"{weights.retention_ratio:.3g} times that before the training"
+    ratio = f"{weights.retention_ratio:.2f} x before training"
     return f"the retention loss at iteration {weights.iteration} is {ratio}"
 
 

@@ -79,12 +79,12 @@ class TrainingState(Struct, kw_only=True):
         self.arrays = mx.load(str(self.folder / self.before.file))
         weights = self._of(WEIGHTS)
         if weights.keys() != dict(flatten(model.trainable_parameters())).keys():
-            raise GoOnError("the saved weights are not those that are trained")
+            raise GoOnError("the saved weights do not match the trained ones")
         model.load_weights(list(weights.items()), strict=False)
         optimizer.init(model.trainable_parameters())
         stored = self._of(OPTIMIZER)
         if stored.keys() != dict(flatten(optimizer.state)).keys():
-            raise GoOnError("the saved state is one of another optimizer")
+            raise GoOnError("the saved state belongs to another optimizer")
         _fill(optimizer.state, stored, "")
         mx.eval(model.parameters(), optimizer.state)  # before the file is replaced
         keys.write(self.before.loop["key"])

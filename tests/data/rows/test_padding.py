@@ -21,7 +21,7 @@ def found(folder, batch_size):
 def test_short_rows_beside_long_ones_are_mostly_padding(tmp_path):
     write(tmp_path, [10, 10, 10, 1000] * 20)
     (problem,) = found(tmp_path, 4)
-    assert problem.message.startswith("74% of what a batch of 4 computes is padding")
+    assert problem.message.startswith("74% of the tokens in batches of 4 are padding")
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

@@ -374,7 +374,7 @@ def test_the_rows_that_no_batch_reaches_are_named(folder):
     path = folder(b"".join(map(good, range(11))), full, full.replace(b"10", b"20"))
     [problem] = check(path, batch_size=4).problems
     assert problem.mark.line == 9
-    assert "3 rows of 11 never get into a batch of 4: lines 9, 10, 11" in problem.message
+    assert "3 rows of 11 are in no batch of 4: lines 9, 10, 11" in problem.message
     assert problem.hint.startswith("add 1 row, ")
 
 
@@ -409,7 +409,7 @@ def test_of_many_problems_of_a_kind_the_first_are_shown_and_the_rest_counted(fol
     found = check(folder(good(1) + b"\n" * 50 + text(2) * 3), limit=20)
     blank = [p for p in found.problems if p.rule == "row-blank"]
     assert [p.mark.line for p in blank] == [*range(2, 22), 51]
-    assert blank[-1].message == "30 more like the 20 shown; this is the last"
+    assert blank[-1].message == "30 more not shown (last: line 51)"
     assert sum(p.rule == "row-other-format" for p in found.problems) == 3
 
 
@@ -759,7 +759,7 @@ def test_the_shipped_rows_have_no_problem(name):
 def test_a_file_that_is_no_jsonl_is_one_problem_that_says_what_it_is(folder, content, what):
     found = check(folder(content))
     (problem,) = found.problems
-    assert problem.message == f"the file is {what}, and mlx-lm reads one JSON object a line"
+    assert problem.message == f"the file is {what}, but mlx-lm reads one JSON object per line"
     assert (problem.rule, problem.mark.line) == ("split-not-jsonl", 1)
 
 

@@ -102,7 +102,7 @@ def test_a_configuration_is_held_to_what_mlx_lm_takes(name, model):
             lambda m: (m / "model.safetensors.index.json").write_text(
                 json.dumps({"weight_map": {"a": "model-00002-of-00002.safetensors"}})
             ),
-            "it has no model-00002-of-00002.safetensors, which its index names",
+            "it has no model-00002-of-00002.safetensors, which its index lists",
         ),
         (
             lambda m: [(m / name).unlink() for name in ("tokenizer.json", "tokenizer_config.json")],
