@@ -245,7 +245,7 @@ def unknown(
         else ""
     )
     alias = schema.get("x-called", {}).get(name)
-    hint = f"write {alias}" if alias else hint
+    hint = f"they are called {alias}" if alias else hint
     hint = hint or schema.get("x-not", {}).get(name) or hints.unread(name, properties, selection)
     neighbour = alias or nearest(str(name), properties)
     hint = hint or (f"did you mean '{neighbour}'?" if neighbour else str(schema.get("x-hint", "")))

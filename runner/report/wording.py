@@ -162,7 +162,7 @@ def ending(manifest: Manifest) -> str:
 
 def state_of(state: State, *, alive: bool) -> str:
     """Return a state in words: what runs in a run whose process is gone was cut off."""
-    return "interrupted" if state is State.RUNNING and not alive else str(state)
+    return "cut off" if state is State.RUNNING and not alive else str(state)
 
 
 def line(manifest: Manifest, *, alive: bool) -> str:

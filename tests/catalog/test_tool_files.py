@@ -189,7 +189,7 @@ def test_a_file_outside_of_the_project_is_not_shown(place, tmp_path_factory):
     secret.write_text('{"token": "abc"}', encoding="utf-8")
     (place / "r.yaml").write_text(RECIPE.replace("tools/score.json", str(secret)), encoding="utf-8")
     (one,) = told()
-    assert "does not read as a tool's file" in one
+    assert "cannot be read as a tool's file" in one
     assert "abc" not in one
 
 

@@ -1452,7 +1452,7 @@ STATED = {
         r"templates work in values, not in keys: write the name out",
         r"lists are replaced as a whole: write it out",
         r"the arguments of \w+ are .*\(T33\)",
-        r"mlx-lm has scale; it is alpha / rank \(T16\)",
+        r"mlx-lm has scale, which is alpha / rank \(T16\)",
         r"paths in 'extends' are relative to the file that contains them",
         r"the runner writes the -c file itself: put its keys here",
         r"metrics exist only in 'expect', after the stage has run",
