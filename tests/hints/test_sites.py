@@ -31,7 +31,7 @@ FOLLOWED = {
     "name those to compare: run-recipe diff RECIPE --profile NAME": (
         "test_more_profiles_than_are_compared_are_refused"
     ),
-    "every value without its line: run-recipe … -n --format json": "test_more_values_than_are_followed_are_refused_and_printed_without_their_lines",
+    "to print every value without its line: run-recipe … -n --format json": "test_more_values_than_are_followed_are_refused_and_printed_without_their_lines",
     "the script is locked without its plan, which would show more: --snapshot-update writes it": "test_what_a_lock_advises_is_done",
     "python3 -m pip install pyarrow && python3 -c '…' {source} > {target}": "test_a_table_is_written_as_rows",
     "… and …: run-recipe diff shows them all.": "test_a_comment_is_never_longer_than_github_takes",
