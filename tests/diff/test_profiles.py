@@ -78,13 +78,16 @@ def test_a_named_profile_is_the_only_one(profiles, diff):  # noqa: F811
 def test_nothing_changes_says_that_profiles_were_looked_at(profiles, diff):  # noqa: F811
     write("recipes/one.yaml", ONE + PROFILES + "# a comment\n")
     code, out, _ = diff("recipes", "--check")
-    assert (code, out) == (0, "nothing changes in 3 recipes, with or without their profiles\n")
+    assert (code, out) == (
+        0,
+        "no MLX parameters change in 3 recipes, with or without their profiles\n",
+    )
 
 
 def test_a_value_may_be_laid_over_the_new_side_only(profiles, diff):  # noqa: F811
     words = ("recipes/one.yaml", "HEAD", "--profile", "laptop")
     _, out, err = diff(*words, "--set", "stages.train.params.seed=7")
-    assert "nothing changes" in out
+    assert "no MLX parameters change" in out
     assert "--set holds on both sides; --set-now lays a value over the new side only" in err
     out = diff(*words, "--set-now", "stages.train.params.seed=7")[1]
     assert "seed  0 -> 7  <- --set" in out
