@@ -96,10 +96,10 @@ def _total(every: "Sequence[FileCheck]") -> str:
     looked = [one for one in every if not one.lacks]
     if len(every) == 1:
         return looked[0].verdict
-    recipes = sum(not one.file.endswith(ENDING) for one in looked)
-    parts = [plural(recipes, "recipe")] if recipes else []
-    if recipes < len(looked):
-        parts.append(plural(len(looked) - recipes, "test file"))
+    tests = sum(one.file.endswith(ENDING) for one in looked)
+    bases = sum(one.base for one in looked)
+    counts = {"recipe": len(looked) - tests - bases, "base": bases, "test file": tests}
+    parts = [plural(count, what) for what, count in counts.items() if count]
     return f"{', '.join(parts)}: {tally(one for file in looked for one in file.problems)}"
 
 

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -22,10 +23,12 @@ from runner.base.problems import (
     tally,
 )
 from runner.recipe import find
+from runner.system.files import is_folder
 
 if TYPE_CHECKING:
     from runner.plan.compile import Compilation
     from runner.plan.model import Plan
+    from runner.plan.unused import Offers
     from runner.recipe.load import LoadResult, SourceTree
 
 _UNREAD = {"unused-var", "unused-defaults", "override-nothing", "unknown-key"}
@@ -47,7 +50,8 @@ class FileCheck(Struct, frozen=True, kw_only=True):
 
     `budgets` say what its trainings amount to, each at length and in short; `cases` is how many a
     test file has. Of a recipe in a folder, `lacks` names the profiles that it has not: it is left
-    out then.
+    out then. `files` are those it is made of, `offers` what its bases hold, as it is and under each
+    profile.
     """
 
     file: str
@@ -57,6 +61,8 @@ class FileCheck(Struct, frozen=True, kw_only=True):
     cases: int | None = None
     base: bool = False
     lacks: tuple[str, ...] = ()
+    files: Collection[str] = ()
+    offers: "Sequence[Offers | None]" = (None,)
 
     @property
     def verdict(self) -> str:
@@ -100,12 +106,15 @@ def check(
     recipe has them.
     """
     misfits: list[FileCheck] = []
+    every: list[FileCheck] = []
     count = 0
     for file in paths:
         if file.endswith(ENDING):
             yield _suite(file)
             continue
         one = _recipe(file, request, within=file not in arguments)
+        if not one.base:
+            every.append(one)
         if one.lacks:
             misfits.append(one)
         elif not one.base or file in arguments:
@@ -115,6 +124,37 @@ def check(
         raise _nobody(misfits, request)
     if misfits:
         yield from misfits
+    yield from _bases(every, [path for path in arguments if is_folder(Path(path))])
+
+
+def _bases(every: Sequence[FileCheck], folders: Sequence[str]) -> Iterator[FileCheck]:
+    """Yield each base in these folders that holds what no recipe that extends it uses.
+
+    A base elsewhere may be for recipes that nobody looked at; so may one of a recipe that could
+    not be read to its end. A recipe answers for its own lines itself.
+    """
+    tops = [Path(folder).resolve() for folder in folders]
+    own = {one.file for one in every}
+    unsure = {name for one in every if None in one.offers for name in one.files}
+    offered = [offers for one in every for offers in one.offers if offers is not None]
+    used = {mark for offers in offered for mark in offers.used}
+    found: dict[str, dict[Mark, Problem]] = {}
+    for problem in (problem for offers in offered for problem in offers.unread):
+        file = problem.mark.file
+        inside = any(Path(file).resolve().is_relative_to(folder) for folder in tops)
+        if inside and problem.mark not in used and file not in unsure | own:
+            found.setdefault(file, {})[problem.mark] = problem
+    for file, problems in sorted(found.items()):
+        extending = [one for one in every if file in one.files]
+        note = f"looked at: {plural(len(extending), 'recipe')} made of this file"
+        yield FileCheck(
+            file=file,
+            problems=sort_problems(
+                replace(one, notes=((None, note),)) for one in problems.values()
+            ),
+            sources=next(one.sources for one in extending),
+            base=True,
+        )
 
 
 def _nobody(misfits: Sequence[FileCheck], request: CheckRequest) -> RecipeError:
@@ -143,16 +183,20 @@ def _recipe(file: str, request: CheckRequest, *, within: bool) -> FileCheck:
     reading = workflow.fold(texts, request.profiles, request.sets)
     if reading.recipe is None:
         return FileCheck(
-            file=file, problems=sort_problems(reading.problems), sources=reading.sources
+            file=file,
+            problems=sort_problems(reading.problems),
+            sources=reading.sources,
+            files=texts.trail,
         )
     profiles = reading.recipe.section("profiles")
     base = _is_base(reading)
     lacks = tuple(name for name in request.profiles if name not in profiles)
     if within and (base or lacks):
-        return FileCheck(file=file, base=base, lacks=() if base else lacks)
+        return FileCheck(file=file, base=base, lacks=() if base else lacks, files=texts.trail)
     compilation = workflow.compile_recipe(reading.recipe)
     problems = sort_problems([*reading.problems, *compilation.problems])
     budgets: list[tuple[str, str]] = []
+    offers = [compilation.offers]
     if not problems and compilation.plan is not None:
         with meter() as progress:
             examination = findings.all_problems(compilation, workers=WORKERS, progress=progress)
@@ -165,10 +209,16 @@ def _recipe(file: str, request: CheckRequest, *, within: bool) -> FileCheck:
                 compilation, trust_tools=request.trust_tools
             )
     if profiles and not request.profiles and not base:
-        under = _with_profiles(texts, compilation, problems, request)
+        under = _with_profiles(texts, compilation, problems, request, offers)
         problems = sort_problems([*problems, *under])
     return FileCheck(
-        file=file, problems=problems, sources=reading.sources, budgets=budgets, base=base
+        file=file,
+        problems=problems,
+        sources=reading.sources,
+        budgets=budgets,
+        base=base,
+        files=texts.trail,
+        offers=offers,
     )
 
 
@@ -187,6 +237,7 @@ def _with_profiles(
     compilation: "Compilation",
     before: Sequence[Problem],
     request: CheckRequest,
+    offers: "list[Offers | None]",
 ) -> Iterator[Problem]:
     """Yield what is wrong with a recipe under each of its profiles alone, and not without them.
 
@@ -205,7 +256,7 @@ def _with_profiles(
     profiles_of: dict[Problem, list[str]] = {}
     plain = compilation.plan
     for name in names:
-        for problem in sort_problems(_under(texts, name, request, plain)):
+        for problem in sort_problems(_under(texts, name, request, plain, offers)):
             if (problem.mark, problem.rule) not in keys:
                 profiles_of.setdefault(problem, []).append(name)
     for problem, under in profiles_of.items():
@@ -214,7 +265,11 @@ def _with_profiles(
 
 
 def _under(
-    texts: "SourceTree", profile: str, request: CheckRequest, plain: "Plan | None"
+    texts: "SourceTree",
+    profile: str,
+    request: CheckRequest,
+    plain: "Plan | None",
+    offers: "list[Offers | None]",
 ) -> Sequence[Problem]:
     """Return what is wrong with a recipe under a profile that nobody asked for.
 
@@ -227,11 +282,13 @@ def _under(
     while True:
         reading = workflow.fold(texts, (profile,), request.sets, alone=True, without=without)
         if reading.recipe is None:
+            offers.append(None)
             return ()
         compilation = workflow.compile_recipe(reading.recipe)
         problems = [*reading.problems, *compilation.problems]
         unread = {(one.mark.file, one.mark.line) for one in problems if _unread(one)} - without
         if not unread:
+            offers.append(compilation.offers)
             return problems or [
                 *_rule_problems(compilation, plain),
                 *workflow.reaching(compilation),

@@ -20,7 +20,7 @@ from runner.plan.order import collisions, following, in_order
 from runner.plan.resolve import Filled, Resolver, Troubles, mentions
 from runner.plan.scope import Use
 from runner.plan.settings import Settings, Words, settings
-from runner.plan.unused import profile_problems, unused
+from runner.plan.unused import Offers, offers, profile_problems, unused
 from runner.recipe.load import Recipe
 from runner.recipe.template.render import is_template
 
@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 
 
 class Compilation(Struct, kw_only=True):
-    """A plan, or None where an error stands in its way, with every problem found."""
+    """A plan, or None where an error stands in its way, with every problem found.
+
+    `offers` are what its bases hold, and whether it uses that; None where that is not known.
+    """
 
     plan: Plan | None
     problems: "list[Problem]"
     resolver: "Resolver"
+    offers: Offers | None = None
 
 
 Json = dict[str, Any]
@@ -102,7 +106,9 @@ def build(
             vars=resolver.vars_of(line for stage in stages for line in stage.expect),
             track=track.value or {},
         )
-    return Compilation(plan=plan, problems=problems, resolver=resolver)
+    known = not recipe.gaps and not too_many
+    offer = offers(recipe, resolver, reads) if known else None
+    return Compilation(plan=plan, problems=problems, resolver=resolver, offers=offer)
 
 
 def _settings(words: Words) -> tuple[list[Settings], list[Problem]]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from runner.base.problems import Problem, offer, suggest
+from runner.base.constants import BUILTIN
+from runner.base.problems import Mark, Problem, offer, suggest
 from runner.catalog.validate import unknown, violations
 from runner.plan.keys import Json, problem_at
 from runner.plan.resolve import Resolver
@@ -17,17 +19,136 @@ from runner.recipe.template.expressions import names
 from runner.recipe.template.sandbox import TemplateError
 
 
-def unused(recipe: Recipe, resolver: Resolver, reads: Collection[Use]) -> Iterator[Problem]:
-    """Yield a problem for each var and each tool's defaults that reach no stage.
+class Offers(Struct, frozen=True, kw_only=True):
+    """What the bases of a recipe offer: the places of what it uses, and what it does not use.
 
-    `reads` are the names that were read, or named where nothing is read.
-    Where there are no stages at all, what is for them is no second mistake.
+    What one recipe does not use is a mistake of the base only where no other recipe uses it.
+    """
+
+    used: frozenset[Mark] = frozenset()
+    unread: tuple[Problem, ...] = ()
+
+
+def unused(recipe: Recipe, resolver: Resolver, reads: Collection[Use]) -> Iterator[Problem]:
+    """Yield a problem for each var and each tool's defaults of its own that reach no stage.
+
+    `reads` are the names that were read, or named where nothing is read. What a base says may be
+    for other recipes: see `offers`. Where there are no stages at all, what is for them is no
+    second mistake.
     """
     if recipe.tree.get("stages") is None:
         return
     if not recipe.gaps:
         yield from _vars(recipe, reads)
     yield from _defaults(recipe, resolver)
+
+
+def offers(recipe: Recipe, resolver: Resolver, reads: Collection[Use]) -> Offers:
+    """Return which vars and defaults of its bases a recipe uses; shipped bases only offer.
+
+    A line that another one overrules uses what it names, too: a base may read its own vars.
+    """
+    if not any(_of_base(recipe, file) for file in recipe.trail):
+        return Offers()
+    used: set[Mark] = set()
+    unread: list[Problem] = []
+    read = _ever_read(recipe, {use[1:] for use in reads if use[0] == "vars"})
+    for path, node in _every_leaf(recipe.tree.get("vars"), ()):
+        if not _of_base(recipe, node.file) or node.tag == "reset":
+            continue
+        if not path[0].isidentifier() or path in read or _covers(read, path):
+            used.add(node.key_mark)
+            continue
+        name = ".".join(path)
+        why, hint = f"nothing reads vars.{name}", f"use it as {{{{ vars.{name} }}}}, or remove it"
+        unread.append(Problem(mark=node.key_mark, message=why, rule="unused-var", hint=hint))
+    tools = _tools(recipe, resolver)
+    for name, node in _every_child(recipe.tree.get("defaults")):
+        if not _of_base(recipe, node.file) or name not in resolver.catalog.names:
+            continue
+        if name in tools:
+            used.add(node.key_mark)
+        elif node.tag != "reset":
+            why = f"no stage uses '{name}'"
+            unread.append(
+                Problem(mark=node.key_mark, message=why, rule="unused-defaults", hint="remove it")
+            )
+    return Offers(used=frozenset(used), unread=tuple(unread))
+
+
+def _of_base(recipe: Recipe, file: str) -> bool:
+    """Say whether a file is a base of the recipe that is a user's own."""
+    own = {recipe.file, SET, ENVIRONMENT}
+    return file not in own and not file.startswith(BUILTIN)
+
+
+def _ever_read(recipe: Recipe, read: set[Use]) -> set[Use]:
+    """Return what is read, and what overruled and removed lines would read; all around it, too."""
+    parts = ("stages", "defaults", "track", "description", "profiles")
+    layers = (recipe.tree, *recipe.below)
+    texts = {text for layer in layers for part in parts for text in _texts_ever(layer.get(part))}
+    read |= {words[1:] for text in texts for words in _reads(text, bare=True) if words[0] == "vars"}
+    waiting = [
+        (
+            path,
+            {
+                words[1:]
+                for text in _texts({"": node})
+                for words in _reads(text)
+                if words[0] == "vars"
+            },
+        )
+        for path, node in _every_leaf(recipe.tree.get("vars"), ())
+    ]
+    waiting = [(path, uses) for path, uses in waiting if uses]
+    around = {use[:size] for use in read for size in range(1, len(use) + 1)}
+    count = -1
+    while count != len(waiting):
+        count, rest = len(waiting), []
+        for path, uses in waiting:
+            if path in around or _covers(read, path):
+                read |= uses
+                around |= {use[:size] for use in uses for size in range(1, len(use) + 1)}
+            else:
+                rest.append((path, uses))
+        waiting = rest
+    return read | around
+
+
+def _texts_ever(node: Node | None) -> Iterator[str]:
+    for _, leaf in _every_leaf(node, ()):
+        yield from _texts({"": leaf})
+
+
+def _every_leaf(node: Node | None, above: Use) -> Iterator[tuple[Use, Node]]:
+    """Yield all leaves below a node, also those that are overruled or removed."""
+    for name, child in _every_child(node):
+        path = (*above, name)
+        if isinstance(child.value, dict) and child.value:
+            yield from _every_leaf(replace(child, over=None), path)
+        else:
+            yield path, child
+
+
+def _every_child(node: Node | None) -> Iterator[tuple[str, Node]]:
+    """Yield the children of a mapping and of what it replaced, each with what it replaced."""
+    for layer in (node, *node.losers()) if node is not None else ():
+        if isinstance(layer.value, dict):
+            for name, child in {**layer.value, **(layer.removed or {})}.items():
+                for one in (child, *child.losers()):
+                    yield name, one
+
+
+def _tools(recipe: Recipe, resolver: Resolver) -> set[str]:
+    """Return the tools of the stages, also of those that a layer or an unchosen profile has."""
+    names = {draft.tool.name for draft in resolver.drafts.values() if draft.tool}
+    for layer in (recipe.tree, *recipe.below):
+        profiles = [one for _, one in _every_child(layer.get("profiles"))]
+        for whole in (layer, *profiles):
+            stages = (one for _, one in _every_child(whole.get("stages")))
+            told = (one for stage in stages for key, one in _every_child(stage) if key == "tool")
+            names |= {one.value for one in told if isinstance(one.value, str)}
+    return names
 
 
 def profile_problems(recipe: Recipe, resolver: Resolver, stage_schema: Json) -> Iterator[Problem]:
@@ -60,17 +181,13 @@ def _unknown(schema: Json, node: Node, owner: str) -> Iterator[Problem]:
 def _vars(recipe: Recipe, reads: Collection[Use]) -> Iterator[Problem]:
     variables = recipe.section("vars")
     read = _closure(variables, {use[1:] for use in reads if use[0] == "vars"})
-    fallbacks = "\n".join(_texts(recipe.section("defaults")))
     since = _Layers(recipe)
     for path, node in _unread(variables, (), read):
-        if not path[0].isidentifier():
+        if not path[0].isidentifier() or node.file not in {recipe.file, SET, ENVIRONMENT}:
             continue
         since_then = since.read(path, node)
         if _covers(since_then, path):
             continue  # what read it is overruled by a layer above the one that says it
-        inherited = node.file not in {recipe.file, SET, ENVIRONMENT}
-        if inherited and f"vars.{path[0]}" in fallbacks:
-            continue  # a base's own var, read by a default that every stage overrules
         name = ".".join(path)
         why, rule = f"nothing reads vars.{name}", "unused-var"
         hint = f"use it as {{{{ vars.{name} }}}}, or remove it"
@@ -87,13 +204,7 @@ def _vars(recipe: Recipe, reads: Collection[Use]) -> Iterator[Problem]:
                     neighbour,
                     "override-nothing",
                 )
-        elif inherited:
-            hint = f"use it as {{{{ vars.{name} }}}}, or write vars: {{{name}: !reset null}}"
-            if len(path) > 1:
-                hint = f"use it as {{{{ vars.{name} }}}}, or !reset it"
-        yield Problem(
-            mark=node.key_mark, message=why, rule=rule, hint=hint, notes=recipe.inherited(node)
-        )
+        yield Problem(mark=node.key_mark, message=why, rule=rule, hint=hint)
 
 
 def _unread(
@@ -200,6 +311,7 @@ def _reads(text: str, *, bare: bool = False) -> Iterator[Use]:
 def _defaults(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
     tools = {draft.tool.name: draft.tool for draft in resolver.drafts.values() if draft.tool}
     tool_names = resolver.catalog.names
+    used = _tools(recipe, resolver)
     strays = []
     for name, node in recipe.section("defaults").items():
         notes = recipe.inherited(node)
@@ -208,11 +320,10 @@ def _defaults(recipe: Recipe, resolver: Resolver) -> Iterator[Problem]:
                 what = replace(violation, hint="write {PARAMETER: VALUE}, or remove it")
                 yield problem_at(what, node, f"defaults.{name}", notes)
         elif name in tool_names:
-            if name not in tools and not recipe.gaps:
-                hint = "remove it" if not notes else f"write defaults: {{{name}: !reset null}}"
+            if name not in used and not recipe.gaps and not notes:
                 why = f"no stage uses '{name}'"
                 yield Problem(
-                    mark=node.key_mark, message=why, rule="unused-defaults", hint=hint, notes=notes
+                    mark=node.key_mark, message=why, rule="unused-defaults", hint="remove it"
                 )
         else:
             strays.append((name, node))

@@ -363,3 +363,103 @@ def test_of_rows_that_the_hubs_library_loads_it_says_that_it_did_not_look(folder
     done = call("r.yaml")
     assert "note: the rows of 'o/rows' were not checked" in done.stdout
     assert "no problems in what was checked" in done.stderr
+
+
+SHARED = """\
+version: 1
+vars:
+  seed: 3
+  ratio: 0.5
+  link: 4
+  chain: "{{ vars.link }}"
+  pair: {one: 1, two: 2}
+defaults:
+  data.mix: {primary: a, replay: b, seed: "{{ vars.seed }}"}
+  data.weight: {field: x}
+"""
+CHILD = "version: 1\nextends: base/shared.yaml\nstages: {{mix: {{tool: data.mix, params: {0}}}}}\n"
+CHILDREN = {
+    "one": '{ratio: "{{ vars.ratio }}"}',
+    "two": '{seed: "{{ vars.pair.two + vars.pair.one }}"}',
+    "three": '{seed: "{{ vars.chain }}"}',
+}
+
+
+@pytest.fixture
+def shared(folder):
+    (folder / "recipes" / "good.yaml").unlink()
+    (folder / "recipes" / "base").mkdir()
+    (folder / "recipes" / "base" / "shared.yaml").write_text(SHARED, encoding="utf-8")
+    for name, params in CHILDREN.items():
+        (folder / "recipes" / f"{name}.yaml").write_text(CHILD.format(params), encoding="utf-8")
+    return folder
+
+
+def rules(*words):
+    done = call(*words, "--format", "json")
+    keys = ("rule", "file", "line", "recipe")
+    return [tuple(one[key] for key in keys) for one in json.loads(done.stdout)]
+
+
+def test_a_base_may_hold_what_some_of_its_children_use(shared):
+    weight = ("unused-defaults", "recipes/base/shared.yaml", 10, "recipes/base/shared.yaml")
+    assert rules("recipes") == [weight]
+    for name in CHILDREN:
+        assert rules(f"recipes/{name}.yaml") == []
+    done = call("recipes")
+    assert "looked at: 3 recipes made of this file" in done.stdout
+    assert done.stderr == "3 recipes, 1 base: 1 error\n"
+
+
+def test_what_no_child_of_a_base_uses_is_told_at_its_line_and_can_be_removed(shared):
+    base = shared / "recipes" / "base" / "shared.yaml"
+    text = SHARED.replace("  data.weight: {field: x}\n", "")
+    base.write_text(text.replace("  link", "  typo: 1\n  link"), encoding="utf-8")
+    done = call("recipes")
+    assert done.return_value == 2
+    assert "recipes/base/shared.yaml:5:3: nothing reads vars.typo" in done.stdout
+    assert "or remove it" in done.stdout
+    base.write_text(text, encoding="utf-8")
+    assert call("recipes").return_value == 0
+
+
+def test_a_base_is_not_judged_where_a_recipe_that_may_use_it_is_not_looked_at(shared):
+    (shared / "recipes" / "sub").mkdir()
+    child = CHILD.format("{seed: 1}").replace("base/", "../base/")
+    (shared / "recipes" / "sub" / "four.yaml").write_text(child, encoding="utf-8")
+    assert rules("recipes/sub") == []  # the base is outside of the folder
+    broken = CHILD.format("{seed: 1}").replace("base/shared.yaml", "[base/shared.yaml, no.yaml]")
+    (shared / "recipes" / "five.yaml").write_text(broken, encoding="utf-8")
+    assert [rule for rule, *_ in rules("recipes")] == ["cannot-read"]
+
+
+def test_a_profile_of_one_child_uses_what_a_base_holds(shared):
+    two = shared / "recipes" / "two.yaml"
+    profile = "profiles: {p: {stages: {mix: {params: {seed: '{{ vars.typo }}'}}}}}\n"
+    base = shared / "recipes" / "base" / "shared.yaml"
+    base.write_text(SHARED.replace("  link", "  typo: 1\n  link"), encoding="utf-8")
+    assert len(rules("recipes")) == 2
+    two.write_text(two.read_text(encoding="utf-8") + profile, encoding="utf-8")
+    assert [rule for rule, *_ in rules("recipes")] == ["unused-defaults"]
+    assert rules("recipes", "--profile", "p") == []  # the others are not looked at
+
+
+def test_what_a_child_says_itself_is_told_of_it_alone(shared):
+    one = shared / "recipes" / "one.yaml"
+    one.write_text(
+        one.read_text(encoding="utf-8") + "vars: {mine: 1}\ndefaults: {data.split: {data: a}}\n",
+        encoding="utf-8",
+    )
+    own = [(rule, file, line) for rule, file, line, _ in rules("recipes/one.yaml")]
+    assert own == [
+        ("unused-var", "recipes/one.yaml", 4),
+        ("unused-defaults", "recipes/one.yaml", 5),
+    ]
+    assert call("recipes/two.yaml", "--set", "vars.ratio=0.2").return_value == 2
+
+
+def test_a_layer_that_replaces_the_only_reader_makes_nothing_unused(shared):
+    assert rules("recipes/three.yaml", "--set", "stages.mix.params.seed=5") == []
+    own = shared / "own.yaml"
+    own.write_text(REPLACED.rpartition("  wrong")[0], encoding="utf-8")
+    assert rules("own.yaml", "--profile", "fixed") == []

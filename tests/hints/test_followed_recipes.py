@@ -25,8 +25,6 @@ def of(text: str, sets: tuple[str, ...] = (), **others: str) -> Case:
 
 
 PARENT = "version: 1\n{}\n"
-CHILD = "extends: parent.yaml\n"
-NESTED = train('iters: "{{ vars.a.c }}"')
 WATCH = "    watch: {retention: {data: d, %s}}\n"
 RECIPES = {
     "a key of the stage among its parameters": of(train("iters: 5, timeout: 5m")),
@@ -53,13 +51,6 @@ RECIPES = {
     "an option that another one covers": of(
         train('iters: "{{ vars.n }}"', top="vars: {n: 5}\n"),
         ("vars.n=6", "stages.t.params.iters=7"),
-    ),
-    "an inherited var inside another": of(
-        f"version: 1\n{CHILD}{NESTED[11:]}",
-        parent="vars: {a: {b: 1, c: 5}}\n",
-    ),
-    "inherited defaults": of(
-        f"version: 1\n{CHILD}{train()[11:]}", parent="defaults: {data.mix: {seed: 1}}\n"
     ),
     "defaults of no tool": of(train(top="defaults: [a]\n")),
     "a watch of no data": of(train(stage="    watch: 5\n")),

@@ -291,13 +291,6 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 
 
-@form(r"write defaults: \{(?P<tool>[\w.]+): !reset null\}")
-def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
-    text, top = place.case.text, next(pairs(place.case.text))
-    new = f"{{{found['tool']}: !reset null}}"
-    yield replace(place.case, text=put(text, lambda: top, ["defaults"], new))
-
-
 @form(r"write defaults: \{TOOL: \{PARAMETER: VALUE\}\}")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, "{mlx_lm.lora: {seed: 1}}")
@@ -744,22 +737,8 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     """Used: as the name of a report. Else what the rest says."""
     if place.pair is None and place.mark.file not in {SET, ENVIRONMENT}:
         return
-    if reset := re.fullmatch(r"write vars: \{([\w.]+): !reset null\}", found["rest"]):
-        yield replace(
-            place.case,
-            text=put(
-                place.case.text,
-                lambda: next(pairs(place.case.text)),
-                ["vars", reset[1]],
-                "!reset null",
-            ),
-        )
-    elif found["rest"] == "remove it":
+    if found["rest"] == "remove it":
         yield from taken_out(place)
-    elif found["rest"] == "!reset it":
-        path = ["vars", *found["new"].removeprefix("{{ vars.").removesuffix(" }}").split(".")]
-        text, top = place.case.text, next(pairs(place.case.text))
-        yield replace(place.case, text=put(text, lambda: top, path, "!reset null"))
     stages = child(place.case.text, next(pairs(place.case.text)), "stages")
     if stages is None:
         return
