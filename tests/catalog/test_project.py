@@ -57,6 +57,7 @@ def test_what_a_recipe_extends_is_not_shown_where_it_is_none(
 def test_a_base_outside_of_the_project_is_read_and_its_lines_are_not_quoted(
     here, capfd, monkeypatch
 ):
+    Path("../base.yaml").write_text("version: 1\ndefaults: {model.tiny: {hunter2: 1}}\n")
     Path("r.yaml").write_text(
         "version: 1\nextends: ../base.yaml\nstages: {a: {tool: model.tiny}}\n"
     )
