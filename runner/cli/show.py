@@ -1,5 +1,6 @@
 """The verb show."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("recipe", shell_complete=options.completes("recipes"))
+@click.argument("recipe", metavar="RECIPE|FOLDER", shell_complete=options.completes("recipes"))
 @click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=options.completes("values"))
 @options.together(options.overrides, options.profiles, options.smoke, options.style())
 @click.option(
@@ -38,8 +39,17 @@ def command(
     """Show every value, where it comes from, and what it overrode.
 
     PATH is a stage, STAGE.PARAMETER, vars, vars.NAME, or a parameter of every stage that has it.
-    You can give several.
+    You can give several. Of a folder, show what each line of a shared base became in the recipes
+    that extend it.
     """
+    from runner.system.files import is_folder
+
+    if is_folder(Path(recipe)):
+        if paths:
+            hint = f"name a recipe of it, or leave out {paths[0]}"
+            raise RecipeError(f"{recipe} is a folder, which takes no PATH", hint)
+        _folder(recipe, profiles, sets, file, smoke=smoke, changed=changed, as_json=style == "json")
+        return Exit.OK
     from runner import workflow
     from runner.provenance import show
     from runner.provenance.origins import MAX_FOLLOWED, origins
@@ -68,6 +78,49 @@ def command(
     elif rows:
         printer.show(show.text(rows, plan, formatter))
     return Exit.OK
+
+
+def _folder(
+    folder: str,
+    profiles: "Sequence[str]",
+    sets: "Sequence[str]",
+    file: str | None,
+    *,
+    smoke: bool,
+    changed: bool,
+    as_json: bool,
+) -> None:
+    """Print what the lines of shared bases became. Raises RecipeError where there are none."""
+    from runner import workflow
+    from runner.base.problems import offer
+    from runner.provenance import show
+    from runner.provenance.origins import origins
+    from runner.recipe import find
+
+    recipes: dict[str, Sequence[Origin]] = {}
+    formatters: dict[str, show.Formatter] = {}
+    for name in find.recipes([folder]):
+        source = workflow.load(name, profiles, sets)
+        if source.tree.get("stages") is None:
+            continue
+        compilation = workflow.compile_recipe(source)
+        plan = workflow.plan(compilation, source, smoke=smoke)
+        rows = list(origins(plan, compilation.resolver, compilation.plan if smoke else None))
+        recipes[name] = _select(rows, source, (), None, changed=changed)
+        formatters[name] = show.Formatter(origins={}, sources=source.sources)
+    lines = show.shared_lines(recipes, lambda name, mark: formatters[name].place(mark))
+    if not lines:
+        raise RecipeError(
+            f"no recipe in {folder} extends a base", "for one recipe: run-recipe show RECIPE"
+        )
+    files = dict.fromkeys(mark.file for mark in lines)
+    if file and file not in files:
+        raise RecipeError(f"no recipe in {folder} takes a value of '{file}'", offer(file, files))
+    lines = {mark: line for mark, line in lines.items() if not file or mark.file == file}
+    if as_json:
+        printer.show_rows(show.shared_line_dict(*line) for line in lines.items())
+    else:
+        printer.show(show.shared_lines_text(lines))
 
 
 def _select(

@@ -1,6 +1,6 @@
 """Origins of values in; what a person reads about them out, and JSON."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -91,6 +91,13 @@ class LineUse(Struct, kw_only=True):
     statement: Statement
     became: dict[str, list[str]] = field(default_factory=dict)
     overruled: dict[str, list[str]] = field(default_factory=dict)
+
+
+class SharedLine(Struct, frozen=True, kw_only=True):
+    """What one line says, and each outcome of it: recipes that have it, with their stages."""
+
+    statement: Statement
+    outcomes: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
 
 def text(rows: Iterable[Origin], plan: Plan, formatter: Formatter) -> str:
@@ -194,6 +201,67 @@ def line_uses(rows: Iterable[Origin]) -> dict[Mark, LineUse]:
                 use = uses.setdefault(loser.mark, LineUse(statement=own))
                 use.overruled.setdefault(row.name, []).append(row.stage)
     return {mark: uses[mark] for mark in sorted(uses)}
+
+
+def shared_lines(
+    recipes: Mapping[str, Sequence[Origin]], place: Callable[[str, Mark], str]
+) -> dict[Mark, SharedLine]:
+    """Return each line of another file than the recipe's own, with what it became in recipes.
+
+    `place` says where a recipe overrules a line.
+    """
+    lines: dict[Mark, SharedLine] = {}
+    for recipe, rows in recipes.items():
+        for mark, use in line_uses(rows).items():
+            if mark.file != recipe and mark.file not in {SET, ENVIRONMENT}:
+                lines.setdefault(mark, SharedLine(statement=use.statement))
+    for recipe, rows in recipes.items():
+        for row in rows:
+            marks = [one.mark for one in (row.winner, *row.trail) if one and one.mark in lines]
+            losers = [one.mark for one in row.losers if one.mark in lines]
+            if not row.stage or not (marks or losers):
+                continue
+            value = pretty_json(row.value, width=10_000)
+            winner = row.winner.mark if row.winner else None
+            where = place(recipe, winner) if winner else row.because
+            words = dict.fromkeys(losers, f"overridden: {row.name} = {value} at {where}")
+            words |= dict.fromkeys(marks, f"{row.name} = {value}")
+            for mark, outcome in words.items():
+                if mark is not None:
+                    lines[mark].outcomes.setdefault(outcome, {}).setdefault(recipe, []).append(
+                        row.stage
+                    )
+    return {mark: lines[mark] for mark in sorted(lines)}
+
+
+def shared_lines_text(lines: Mapping[Mark, SharedLine]) -> str:
+    """Return what each shared line became, file by file, equal outcomes once."""
+    texts: list[str] = []
+    file = ""
+    for mark, line in lines.items():
+        if mark.file != file:
+            file = mark.file
+            texts.append(file)
+        texts.append(f"  {mark.line} {_line(line.statement)}")
+        for outcome, recipes in line.outcomes.items():
+            arrow = "" if outcome.startswith("overridden") else "-> "
+            who = ", ".join(f"{name} ({', '.join(stages)})" for name, stages in recipes.items())
+            texts.append(f"      {arrow}{outcome}: {who}")
+    return "\n".join(texts)
+
+
+def shared_line_dict(mark: Mark, line: SharedLine) -> Json:
+    """Return one shared line and what it became as JSON-ready values."""
+    return {
+        "file": mark.file,
+        "line": mark.line,
+        "column": mark.column,
+        "name": line.statement.name,
+        "text": line.statement.text,
+        "outcomes": [
+            {"outcome": outcome, "recipes": recipes} for outcome, recipes in line.outcomes.items()
+        ],
+    }
 
 
 def line_uses_text(uses: Mapping[Mark, LineUse], formatter: Formatter) -> str:
