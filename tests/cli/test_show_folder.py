@@ -78,3 +78,20 @@ def test_what_cannot_be_shown_is_told(recipes):
         (recipes / f"{name}.yaml").unlink()
     with pytest.raises(RecipeError, match="no recipe in recipes extends a base"):
         show()
+
+
+def test_a_refusal_of_a_folder_names_what_works(recipes):
+    with pytest.raises(RecipeError) as refusal:
+        show("mix")
+    assert refusal.value.hint == "name a recipe of it, or leave out mix"
+    for words in (["recipes/one.yaml", "mix"], ["recipes"]):
+        assert CliRunner().invoke(command, words, standalone_mode=False).exception is None
+    for name in ("base", "two", "three"):
+        (recipes / f"{name}.yaml").unlink()
+    text = CHILD.format("{primary: a, replay: b}").replace("extends: base.yaml\n", "")
+    (recipes / "one.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError) as refusal:
+        show()
+    assert refusal.value.hint == "for one recipe: run-recipe show RECIPE"
+    done = CliRunner().invoke(command, ["recipes/one.yaml"], standalone_mode=False)
+    assert done.exception is None

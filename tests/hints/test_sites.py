@@ -72,6 +72,10 @@ TOOLS_OF_RECIPES = {
 }
 FOLLOWED |= TOOLS_OF_RECIPES
 FOLLOWED |= {
+    "for one recipe: run-recipe show RECIPE": "test_a_refusal_of_a_folder_names_what_works",
+    "name a recipe of it, or leave out …": "test_a_refusal_of_a_folder_names_what_works",
+}
+FOLLOWED |= {
     "give '…' a local_dir, and download it once:": "test_data_that_is_downloaded_into_the_run_is_missing_and_said_to_be",
     "run-recipe … --only …": "test_data_that_is_downloaded_into_the_run_is_missing_and_said_to_be",
 }
