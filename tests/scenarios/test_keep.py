@@ -191,7 +191,7 @@ def test_every_parameter_of_the_trainer_is_audited(folder):
 
 
 def test_the_lines_of_a_run_say_what_was_kept(project):
-    assert "kept: kept those of iteration 4 (validation loss" in project[1].stderr
+    assert "kept: kept checkpoint 4 (validation loss" in project[1].stderr
     assert "stopped: stopped at iteration" in project[1].stderr
     assert "kept checkpoint 4, not the last" in project[1].stderr
 
