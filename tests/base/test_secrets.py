@@ -189,6 +189,7 @@ piece = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(piece, max_size=8), st.lists(st.integers(0, 60), max_size=6))
 def test_no_secret_comes_through_however_it_is_cut_and_all_else_does(pieces, cuts):
     data = b"".join(pieces)

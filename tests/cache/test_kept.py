@@ -130,6 +130,7 @@ stages:
 """
 
 
+@pytest.mark.slow
 def test_rows_of_a_large_folder_are_read_once(folder, tmp_path):
     row = '{"text": "' + "a word " * 100 + '"}\n'
     for split in ("train", "valid"):

@@ -151,6 +151,7 @@ def constants(schema):
         yield from part.get("examples", ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 @given(data=st.data())
 def test_of_every_schema_of_ours_jsonschema_says_the_same(name, data):

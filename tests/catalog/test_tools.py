@@ -78,6 +78,7 @@ def test_every_tool_is_what_the_meta_schema_says(name):
     assert said["title"] == name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "break_it",
     [

@@ -69,6 +69,7 @@ def test_the_same_typo_in_a_file_makes_nothing(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "bad.yaml", "good.yaml"]
 
 
+@pytest.mark.slow
 def test_run_is_the_verb_that_needs_no_name(folder):
     shown = call(folder, "good.yaml", "--dry-run")
     assert shown.returncode == 0
@@ -93,6 +94,7 @@ def test_problems_are_json_for_programs(folder):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_profile_changes_the_commands(folder):
     assert "--seed=3" in call(folder, "good.yaml", "-n").stdout
     assert "--seed=4" in call(folder, "good.yaml", "-n", "--profile", "other").stdout
@@ -284,6 +286,7 @@ stages:
 """
 
 
+@pytest.mark.slow
 def test_rows_that_are_not_there_are_a_warning_of_check_and_refused_by_a_run(tmp_path):
     (tmp_path / "rows.yaml").write_text(ROWS, encoding="utf-8")
     done = call(tmp_path, "check", "rows.yaml")

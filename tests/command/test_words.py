@@ -63,6 +63,7 @@ def planned(folder, keys, name, env, *, smoke=False):
     return replace(plan, env={**env, **plan.env})
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
 @given(
     keys=st.sets(st.sampled_from(KEYS)),

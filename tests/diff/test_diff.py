@@ -556,6 +556,7 @@ def test_markdown_holds_what_a_table_would_trip_over(repository, diff):
     assert row == ('| `mix` | `primary` | `` "d" -> "a\\|`b" `` | `recipes/alone.yaml:3` |')
 
 
+@pytest.mark.slow
 def test_a_comment_is_never_longer_than_github_takes(repository, diff):
     keys = [f"layer.{number:05d}.proj" for number in range(2500)]
     lora = f"lora_parameters: {{keys: {json.dumps(keys)}}}"

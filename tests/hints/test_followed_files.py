@@ -129,6 +129,7 @@ def test_a_table_is_written_as_rows(name, head, tmp_path, monkeypatch):
 # -- disks
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_lets_go_on_where_it_has_room(type_in, monkeypatch):  # noqa: F811
     act = Run.act
 
@@ -225,6 +226,7 @@ def test_the_packages_that_are_named_are_there_to_be_installed():
     }
 
 
+@pytest.mark.slow
 def test_what_doctor_says_of_an_installation_can_be_asked(type_in, monkeypatch):  # noqa: F811
     pytest.importorskip("mlx_lm")
     problem = installed_tools._problem(

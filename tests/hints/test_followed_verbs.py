@@ -61,6 +61,7 @@ def with_runs(name):
     return pytest.param(name, marks=[pytest.mark.slow] * runs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [with_runs(name) for name in SITUATIONS])
 def test_advice_that_is_typed_in_helps(name, type_in):
     one = SITUATIONS[name]

@@ -102,6 +102,7 @@ def followed(trial, kind):
     return stage, plan.stage("train"), changes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", RECIPES)
 def test_what_a_failure_tells_to_change_holds_wherever_the_value_is_said(how, folder):
     said = RECIPES[how]

@@ -133,6 +133,7 @@ def seen(tmp_path_factory):
         return printed()
 
 
+@pytest.mark.slow
 def test_all_advice_of_a_command_or_a_value_is_followed(seen):
     left = {
         f"{file}: {words}"
@@ -150,6 +151,7 @@ def test_what_the_tests_call_prose_holds_neither_a_command_nor_a_value(seen):
     assert [one.pattern for one in stated if not any(map(one.fullmatch, seen))] == []
 
 
+@pytest.mark.slow
 def test_what_is_followed_elsewhere_is_there_and_so_is_its_test():
     known = {words for _, words, _ in places()}
     assert known >= FOLLOWED.keys() | NONE.keys()

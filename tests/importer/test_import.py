@@ -88,6 +88,7 @@ def bare(stage):
 SHIPPED = sorted(filter(find.is_recipe, files.shipped("recipes").glob("*.yaml")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smoke", [False, True])
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_our_own_scripts_come_back(path, smoke):

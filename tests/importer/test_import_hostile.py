@@ -210,6 +210,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_script_that_grows_without_end_ends(name):
     begun = time.monotonic()

@@ -130,6 +130,7 @@ def test_of_a_mistake_in_every_row_the_first_few_are_shown_and_the_rest_counted(
     assert found(training(mask_prompt=False), allow=("split-missing",)) == shown
 
 
+@pytest.mark.slow
 def test_of_a_file_that_holds_no_rows_nothing_is_counted(project):
     write("data", [row(n) for n in range(8)], "valid")
     (project / "data" / "train.jsonl").write_text(json.dumps([row(n) for n in range(8)]))

@@ -110,6 +110,7 @@ def test_more_files_than_the_limit_are_refused_and_told_once():
     assert problem.message == f"this recipe has more than {size.MAX_FILES} files"
 
 
+@pytest.mark.slow
 def test_more_values_than_a_file_may_hold_are_refused_where_they_begin_to_be():
     rows = "".join(f"  - {at}\n" for at in range(10))
     lists = "".join(f"l{at}:\n{rows}" for at in range(yaml.MAX_NODES // 10))

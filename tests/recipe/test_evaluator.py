@@ -53,6 +53,7 @@ def _expressions():
     return st.recursive(st.one_of(NAMES, LITERALS), larger, max_leaves=6)
 
 
+@pytest.mark.slow
 @given(_expressions())
 @example("range | string")
 @example("text.upper ~ ''")
@@ -74,6 +75,7 @@ def _made(text):
         return str(error)
 
 
+@pytest.mark.slow
 @given(_expressions())
 @settings(max_examples=150, deadline=None)
 def test_what_has_a_value_has_the_one_that_jinja_gives(text):
@@ -145,6 +147,7 @@ def test_what_has_an_answer_is_answered(text, value):
     assert (type(made), made) == (type(value), value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -79,6 +79,7 @@ def test_drawing_leaves_nothing_behind_in_the_imports(tmp_path):
     assert [one for one in sys.meta_path if not hasattr(one, "find_spec")] == []
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_points_stay_a_small_page(tmp_path):
     path = gather.write(finished_run(tmp_path / "run", events=100_000))
     assert path.stat().st_size < 1_000_000

@@ -69,6 +69,7 @@ def test_a_run_is_alive_while_its_lock_is_held(tmp_path):
     assert not history.alive(said)
 
 
+@pytest.mark.slow
 def test_the_second_runner_is_told_who_is_the_first(tmp_path):
     code = (
         "import sys; from pathlib import Path; from runner.runs.lock import lock\n"

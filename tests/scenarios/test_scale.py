@@ -75,6 +75,7 @@ def test_a_megabyte_is_answered_within_five_seconds_or_refused(measured, tmp_pat
             break
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["unknown parameters on a line", "wrong needs of one stage"])
 def test_what_is_printed_of_thousands_of_problems_is_little(measured, tmp_path, shape):
     (tmp_path / "r.yaml").write_text(SHAPES[shape](SIZE))

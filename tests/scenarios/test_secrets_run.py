@@ -70,6 +70,7 @@ def test_what_a_tool_prints_is_masked_in_every_file_and_on_the_screen(project, w
     assert slips(project, done) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SECRETS)
 @pytest.mark.parametrize("words", [["-n"], ["-n", "--format", "json"], ["--smoke"]], ids=" ".join)
 def test_a_recipe_that_asks_for_a_secret_is_refused_and_does_not_show_it(project, name, words):

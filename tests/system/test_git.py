@@ -56,6 +56,7 @@ def shipped(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", RUNS)
 def test_nothing_that_a_repository_names_is_started(shipped, how):
     here = str(shipped.parent)

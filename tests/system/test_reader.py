@@ -236,6 +236,7 @@ VERBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", VERBS)
 def test_no_verb_waits_for_what_is_no_file(none, place, tmp_path, call):
     make, _ = none

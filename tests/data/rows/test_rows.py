@@ -783,6 +783,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_half_a_megabyte_of_anything_is_answered_in_few_words(folder, content):
     began = time.process_time()
