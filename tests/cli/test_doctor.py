@@ -113,7 +113,7 @@ def test_a_renamed_flag_is_caught_by_doctor_by_check_and_by_the_child(renamed):
     assert done.returncode == 3
     done = renamed("check", "--mlx", "r.yaml")
     assert done.returncode == 2
-    assert "does not take this stage as planned" in done.stdout
+    assert "does not accept this stage as planned" in done.stdout
     assert "unrecognized arguments: --batch-size=1" in done.stdout
     done = renamed("r.yaml", "--smoke")
     assert done.returncode == 1

@@ -103,7 +103,7 @@ def truthful(cwd, run):
             done += 1
             assert all(os.path.lexists(cwd / path) for path in record["outputs"].values()), record
     if status["state"] == "running":
-        assert "its process is gone" in call(cwd, *RUN, "status", str(run)).stdout
+        assert "its process is no longer running" in call(cwd, *RUN, "status", str(run)).stdout
     return done
 
 

@@ -173,7 +173,7 @@ def test_a_service_that_is_not_installed_is_missed_before_anything_runs(tmp_path
     }
     (tmp_path / "r.yaml").write_text(json.dumps(recipe))
     said = call(tmp_path, "r.yaml", "--trust", code=5)
-    assert f"stage 'a' runs mlx_lm.lora, and {name} is not installed here" in said
+    assert f"stage 'a' needs {name}, which is not installed here" in said
     assert f"hint: pip install {name}" in said
     assert not Path(tmp_path / "runs").exists()
 
@@ -186,7 +186,7 @@ def test_rows_of_a_library_that_is_not_installed_are_missed_before_anything_runs
     recipe = {"version": 1, "extends": "builtin:base/lora", "vars": {"warmup": 1}, "stages": stages}
     (tmp_path / "r.yaml").write_text(json.dumps(recipe))
     said = call(tmp_path, "r.yaml", code=5)
-    assert "stage 'a' runs mlx_lm.lora, and datasets is not installed here" in said
+    assert "stage 'a' needs datasets, which is not installed here" in said
     assert "hint: pip install datasets" in said
     assert not (tmp_path / "runs").exists()
 

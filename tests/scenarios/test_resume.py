@@ -190,7 +190,7 @@ def test_results_of_different_runs_never_mix(project):
     (project / "other.yaml").write_text(RECIPE, encoding="utf-8")
     other = [*RUN, "other.yaml", "--smoke", "--resume", str(made)]
     done = subprocess.run(other, cwd=project, capture_output=True, text=True, check=False)
-    assert "that run is of 'r', not of 'other'" in done.stderr
+    assert "that is a run of 'r', not of 'other'" in done.stderr
 
 
 def test_a_stage_never_runs_on_what_was_made_otherwise(project):
