@@ -46,6 +46,7 @@ def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> N
         if child.tag == "reset" or (isinstance(child.value, dict) and key not in keep)
     ]
     children, removed = dict(node.value), dict(node.removed or {})
+    names: list[str] = []
     for key in inside:
         child = children[key]
         if child.tag != "reset":
@@ -55,7 +56,7 @@ def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> N
         if child.over is not None:
             removed[key] = child
             continue
-        names = [name for name, one in node.value.items() if one.tag != "reset"]
+        names = names or [name for name, one in node.value.items() if one.tag != "reset"]
         why = f"!reset has no effect: no '{key}' is inherited here"
         hint = suggest(key, names, "remove this line")
         problems.append(Problem(mark=child.key_mark, message=why, rule="reset-nothing", hint=hint))

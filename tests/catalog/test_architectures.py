@@ -32,12 +32,14 @@ def constant(name):
     return ast.literal_eval(value)
 
 
+@pytest.mark.slow
 def test_the_aliases_are_those_of_mlx_lm():
     classes = constant("MODEL_ARCHITECTURE_REMAPPING")
     named = {f"{kind}/{written}": name for (kind, written), name in classes.items()}
     assert KINDS.aliases == {**constant("MODEL_REMAPPING"), **named}
 
 
+@pytest.mark.slow
 def test_every_model_file_of_mlx_lm_is_there():
     files = {
         path.stem

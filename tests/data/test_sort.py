@@ -191,4 +191,4 @@ def test_a_template_without_an_end_is_refused_at_its_row(rows_in, tmp_path, why)
     rows = [{"messages": [*chat, {"role": "assistant", "content": "x"}]} for chat in chats]
     with pytest.raises(ToolError, match=r"train\.jsonl:3:1: .*cannot be tokenized") as found:
         sort(rows_in("in", rows), tmp_path / "out", model=str(tmp_path / "model"))
-    assert "leave model out" in str(found.value)
+    assert "remove model" in str(found.value)

@@ -147,7 +147,7 @@ SITUATIONS = {
     "nothing to import": case("import", "<run-recipe import --help>", "{0}"),
     "a page of JSON": case(
         "report --format json --open",
-        "--format json prints; --<open> and --output are for a page",
+        "--format json prints to stdout; --<open> and --output are for a page",
         "run-recipe report --format json",
         before=RAN,
     ),

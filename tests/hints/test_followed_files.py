@@ -294,7 +294,7 @@ def test_what_is_published_is_used_as_its_card_says(tiny, at_the_hub, type_in): 
         publish = f"{sys.executable} -m runner hub publish --path {folder} --repo-id {repo} --license mit --out card"
         code, said = type_in(publish)
         assert code == 0, said
-        (option,) = re.findall(r"dry run: nothing was uploaded; (--\S+),", said)
+        (option,) = re.findall(r"dry run: nothing was uploaded; to upload, use (--\S+),", said)
         assert repo not in at_the_hub.repos
         code, said = type_in(f"{publish} {option}")
         assert code == 0, said

@@ -66,7 +66,7 @@ def test_nothing_is_looked_at_and_nothing_written(folder):
     done = call("--resume")
     assert done.returncode == 0
     assert "examined" not in done.stderr
-    assert done.stderr.count("skipped, finished") == 2
+    assert done.stderr.count("skipped: finished") == 2
     assert state(folder) == before
 
 

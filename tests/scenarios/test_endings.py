@@ -79,7 +79,7 @@ def test_what_a_run_itself_made_makes_room_for_what_it_makes_anew(models):
 
 def test_bits_that_stay_as_they_were_are_counted_off_the_weights(models):
     said = call(models, "r.yaml", "--resume", "--only", "again", code=1)
-    assert "do not have the 8 bits: lm_head has 4" in said
+    assert "do not have the requested 8 bits: lm_head has 4" in said
     assert "(T85); start from the original model" in said
 
 

@@ -197,7 +197,7 @@ def test_what_was_answered_is_kept_when_it_is_stopped(sign, code, place):
     _, said = process.communicate(timeout=60)
     assert process.returncode == code
     kept = [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
-    assert f"stopped: {len(kept)} of 5000 are answered, and kept in" in said
+    assert f"stopped: {len(kept)} of 5000 are answered and kept in" in said
     assert [one["line"] for one in kept] == sorted({one["line"] for one in kept})
     assert not (out / "samples.jsonl").exists()
     assert not (out / "score.json").exists()

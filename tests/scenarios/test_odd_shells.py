@@ -79,5 +79,5 @@ def test_a_shell_that_allows_mlx_lm_too_few_files_is_told_before_anything_runs(p
     (project / "r.yaml").write_text(text, encoding="utf-8")
     done = sh(project, f"ulimit -n 3000; {RUN} r.yaml --smoke")
     assert done.returncode == 5, done.stderr
-    assert "a process may open 3000 files here" in done.stderr
+    assert "a process may open only 3000 files here" in done.stderr
     assert not (project / "runs").exists()

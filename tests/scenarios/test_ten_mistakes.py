@@ -138,10 +138,10 @@ def test_a_rank_that_changes_in_the_second_stage(project):
     changed = ("seed: 1,", "seed: 1, lora_parameters: {rank: 16},")
     said = mistaken(project, TRAINING, changed)
     assert (
-        "r.yaml:19:47: stage 'first' has rank 8, and this stage says 16: it would train at 8, and "
+        "r.yaml:19:47: stage 'first' has rank 8, but this stage sets 16: it would train at 8, and "
         "fusing would fail later [resume-rank-mismatch]"
     ) in said
-    assert "hint: say rank: 8" in said
+    assert "hint: set rank: 8" in said
 
 
 def test_a_misspelt_module_name(project):
@@ -175,7 +175,7 @@ def test_a_wrong_base_under_an_adapter(project):
     text = TRAINING.replace("{{ stages.first.adapter_file }}", "adapters/adapters.safetensors")
     said = mistaken(project, text, ("model: base\n", "model: other\n"))
     assert (
-        "this adapter was trained on 'base-4bit', and the stage puts it on 'other' [other-base]"
+        "this adapter was trained on 'base-4bit', but the stage applies it to 'other' [other-base]"
     ) in said
     assert "hint: name the model the adapter was trained on" in said
 
@@ -185,9 +185,9 @@ def test_rows_that_make_the_loss_nan(project):
     write(project / "data", 8, line_3=json.dumps(long), line_4=json.dumps(long | {}))
     said = mistaken(project, TRAINING, ("{train: true}", "{train: true, mask_prompt: true}"))
     assert (
-        "data/train.jsonl:3:1: no token of lines 3, 4 is trained, which mlx-lm puts into one batch"
+        "data/train.jsonl:3:1: no token of lines 3, 4 is trained, and mlx-lm puts them into one batch"
     ) in said
-    assert "every weight is NaN from there on [batch-learns-nothing]" in said
+    assert "all weights become NaN [batch-learns-nothing]" in said
     assert "hint: raise max_seq_length" in said
 
 
@@ -224,7 +224,7 @@ def test_an_adapter_that_fusing_erases(project):
     plain = (", dequantize: true", "")
     said = mistaken(project, FUSE, plain)
     assert "the base is quantized to 4 bits" in said
-    assert "the adapter can be lost [fuse-without-dequantize]" in said
+    assert "weights would be rounded again, which can erase the adapter [fuse-without-dequantize]" in said
     assert "hint: set dequantize: true" in said
     allowed = FUSE.replace("  fuse:\n", "  fuse:\n    allow: [fuse-without-dequantize]\n")
     said = mistaken(project, allowed, plain, code=1)

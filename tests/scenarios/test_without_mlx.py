@@ -54,7 +54,7 @@ def test_the_fast_tests_pass(bare):
 def test_running_says_what_is_missing_and_makes_nothing(bare, tmp_path):
     done = call(bare, "-m", "runner", "recipes/basic.yaml", "--smoke", "--runs", tmp_path / "runs")
     assert done.returncode == 5
-    assert "mlx is not installed here" in done.stderr
+    assert "mlx, which is not installed here" in done.stderr
     assert "pip install" in done.stderr
     assert len(done.stderr.splitlines()) == 2
     assert not (tmp_path / "runs").exists()

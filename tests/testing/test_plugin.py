@@ -107,7 +107,7 @@ def test_a_parameter_removed_from_the_recipe_is_caught(locked):
     path.write_text(RECIPE.replace("      grad_checkpoint: true\n", ""), encoding="utf-8")
     done = call(locked, "--recipes")
     assert done.returncode == 1
-    assert "its commands are not those that are locked" in done.stdout
+    assert "its commands differ" in done.stdout
     assert "  train\n    grad_checkpoint  true -> false\n" in done.stdout
     assert "-  --grad-checkpoint" in done.stdout
 
@@ -161,7 +161,7 @@ def test_a_parameter_removed_from_the_catalogue_or_the_emitter_is_caught(place, 
     (locked / "conftest.py").write_text(CONFTEST[place], encoding="utf-8")
     done = call(locked, "--recipes", "-k", "not quick")
     assert done.returncode == 1
-    assert f"its commands are not those that are locked\n  train\n{told}" in done.stdout
+    assert f"its commands differ from the locked ones\n  train\n{told}" in done.stdout
 
 
 def test_a_snapshot_of_no_recipe_is_told_and_removed_as_syrupy_does(locked):
@@ -253,11 +253,11 @@ def test_a_broken_recipe_and_a_broken_test_file_are_told_and_not_left_out(locked
 
 def test_what_a_lock_advises_is_done(project):
     """Nothing is locked, then something else is, then it is asked in CI: each way out works."""
-    assert "nothing is locked yet: look at the commands, and run --snapshot-update" in told(project)
+    assert "nothing is locked yet: review the commands, then run --snapshot-update" in told(project)
     assert call(project, "--recipes", "--snapshot-update").returncode == 0
     base = project / "recipes" / "base" / "base.yaml"
     base.write_text(base.read_text(encoding="utf-8").replace("2.0e-5", "1.0e-5"), encoding="utf-8")
-    assert "if that is meant, run --snapshot-update and read the diff" in told(project)
+    assert "if intended, run --snapshot-update and review the diff" in told(project)
     plan = project / "recipes" / "__snapshots__" / "one.plan.json"
     plan.unlink()
     assert "no plan is locked beside the script" in told(project)

@@ -13,16 +13,16 @@ from runner.lint.read_model import read_model
 GONE = object()
 CONFIGS = {
     "whole": ({}, ""),
-    "no model_type": ({"model_type": GONE}, "there is no model_type"),
+    "no model_type": ({"model_type": GONE}, "model_type is missing"),
     "model_type list": ({"model_type": ["llama"]}, "model_type is a list"),
-    "another type": ({"model_type": "lama"}, "no models of type 'lama'"),
-    "a path as type": ({"model_type": "../utils"}, "no models of type"),
-    "no hidden_size": ({"hidden_size": GONE}, "there is no hidden_size"),
+    "another type": ({"model_type": "lama"}, "does not support model type 'lama'"),
+    "a path as type": ({"model_type": "../utils"}, "does not support model type"),
+    "no hidden_size": ({"hidden_size": GONE}, "hidden_size is missing"),
     "hidden_size text": ({"hidden_size": "64"}, "hidden_size is text"),
     "hidden_size float": ({"hidden_size": 64.0}, "hidden_size is 64.0"),
     "layers text": ({"num_hidden_layers": "4"}, "num_hidden_layers is text"),
     "quantization list": ({"quantization": [4]}, "quantization is a list"),
-    "no bits": ({"quantization": {"group_size": 64}}, "there is no bits"),
+    "no bits": ({"quantization": {"group_size": 64}}, "bits is missing"),
     "bits text": ({"quantization": {"group_size": 64, "bits": "4"}}, ""),
     "no method": ({"quantization_config": {"bits": 4}}, "no quant_method"),
     "no older quantization": ({"quantization_config": {}}, ""),
@@ -96,7 +96,7 @@ def test_a_configuration_is_held_to_what_mlx_lm_takes(name, model):
             lambda m: (m / "model.safetensors").write_bytes(
                 (m / "model.safetensors").read_bytes()[:-9]
             ),
-            "it is cut off",
+            "it is truncated",
         ),
         (
             lambda m: (m / "model.safetensors.index.json").write_text(
@@ -123,7 +123,7 @@ def test_a_file_of_a_model_is_no_model(model):
     seen = known.models["base/model.safetensors"]
     assert (seen.unloadable, seen.way_out) == (
         "it is a file, but mlx-lm reads a folder",
-        "say base",
+        "write base",
     )
     assert "model-not-loadable" in found(text(stages), known)
 
