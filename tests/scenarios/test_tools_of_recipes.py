@@ -223,7 +223,7 @@ def test_a_program_that_fails_fails_its_stage(program):
 
 def test_a_program_that_makes_nothing_fails_its_stage(program):
     (program / "sum.sh").write_text("exit 0\n", encoding="utf-8")
-    assert "was not made" in call(program, "r.yaml", "--trust-tools", code=1)
+    assert "was not created" in call(program, "r.yaml", "--trust-tools", code=1)
 
 
 def test_a_program_that_is_not_here_is_told_before_the_run(program):

@@ -260,7 +260,7 @@ def test_what_a_lock_advises_is_done(project):
     assert "if intended, run --snapshot-update and review the diff" in told(project)
     plan = project / "recipes" / "__snapshots__" / "one.plan.json"
     plan.unlink()
-    assert "no plan is locked beside the script" in told(project)
+    assert "the script is locked without its plan" in told(project)
     done = call(project, "--recipes", "--snapshot-update", CI="true")
     assert "run --snapshot-update on your machine, review the diff, and commit it" in done.stderr
     assert call(project, "--recipes", "--snapshot-update").returncode == 0
