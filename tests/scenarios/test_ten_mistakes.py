@@ -224,7 +224,10 @@ def test_an_adapter_that_fusing_erases(project):
     plain = (", dequantize: true", "")
     said = mistaken(project, FUSE, plain)
     assert "the base is quantized to 4 bits" in said
-    assert "weights would be rounded again, which can erase the adapter [fuse-without-dequantize]" in said
+    assert (
+        "weights would be rounded again, which can erase the adapter [fuse-without-dequantize]"
+        in said
+    )
     assert "hint: set dequantize: true" in said
     allowed = FUSE.replace("  fuse:\n", "  fuse:\n    allow: [fuse-without-dequantize]\n")
     said = mistaken(project, allowed, plain, code=1)
