@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec.structs import replace
 
 from runner.base.errors import InvalidRecipeError, RecipeError
-from runner.base.problems import NOTE, Mark, Problem, answering, listing, sort_problems, suggest
+from runner.base.problems import NOTE, Problem, answering, listing, sort_problems, suggest
 from runner.base.secrets import Mask
 from runner.catalog import load as schemas
 from runner.catalog import packaged_tools, project, tool_files
@@ -26,6 +26,7 @@ from runner.plan.order import gap
 from runner.plan.stand_ins import NoStandInError
 from runner.recipe import load as recipes
 from runner.recipe.load import Overrides, Recipe
+from runner.recipe.node import locate
 from runner.system import files as disk
 from runner.system import hub
 from runner.system.gc_paused import resting
@@ -197,7 +198,8 @@ def plan(result: Compilation, recipe: Recipe, *, smoke: bool = False, alone: boo
     try:
         return shrink(result.plan, alone=alone) if smoke else result.plan
     except NoStandInError as error:
-        mark = _said(result, error.stage, ("params", *error.path))
+        node = result.resolver.drafts[error.stage].node
+        mark = locate(node, ("params", *error.path)).mark
         problem = Problem(mark=mark, message=str(error), rule="smoke", hint=error.hint)
         raise InvalidRecipeError([problem], recipe.sources) from error
 
@@ -214,18 +216,6 @@ def shrink(whole: Plan, *, alone: bool = False) -> Plan:
     cache = read_facts.hub_cache(dict(os.environ))
     configs = {name: config for name in names if (config := read_facts.config(name, cache))}
     return smoke_plan.shrink(whole, catalog, schemas.architectures(), configs)
-
-
-def _said(result: Compilation, stage: str, path: Sequence[str]) -> Mark:
-    """Return where a recipe says a value of a stage, or what it lies in."""
-    draft = result.resolver.drafts[stage]
-    node = draft.node
-    for step in path:
-        inner = node.get(step) if isinstance(node.value, dict) else None
-        if inner is None:
-            break
-        node = inner
-    return node.mark
 
 
 def select(

@@ -35,6 +35,8 @@ _TYPES: Mapping[str, type] = {
     "array": list,
 }
 
+MOST_KEPT = 100_000
+"""Values of the properties of a schema that are known to be sound, for the life of a process."""
 _SCALARS = {str, int, float, bool, type(None)}
 
 
@@ -207,7 +209,7 @@ def _properties(those: Soundness, children: Mapping[str, Any], _: Any) -> Check:
                     compiled[name] = inside
                 if not inside(child):
                     return False
-                if mark is not None:
+                if mark is not None and len(sound) < MOST_KEPT:
                     sound.add(mark)
         return True
 

@@ -15,6 +15,7 @@ from runner.base.problems import Mark, Problem
 from runner.catalog.tools import Catalog, Parameter, Tool, applies
 from runner.plan.compile import Compilation
 from runner.plan.model import Plan, Stage
+from runner.recipe.node import locate
 
 Json = dict[str, Any]
 MODEL = "model"
@@ -79,12 +80,7 @@ def _mark(one: Reach, result: Compilation) -> Mark:
     node = result.resolver.recipe.tree if draft is None else draft.node
     if draft is not None and steps[0] != "launch":
         node = draft.params
-    for step in steps:
-        inner = node.get(step) if isinstance(node.value, dict) else None
-        if inner is None:
-            break
-        node = inner
-    return node.mark
+    return locate(node, steps).mark
 
 
 def _of_stage(stage: Stage, tool: Tool) -> Iterator[Reach]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.diff.test_diff import ONE, commit, diff, repository, write  # noqa: F401 - fixtures
+from tests.diff.test_diff import ONE, commit, write
 
 PROFILES = """\
 profiles:
@@ -14,7 +14,7 @@ profiles:
 
 
 @pytest.fixture
-def profiles(repository):  # noqa: F811
+def profiles(repository):
     write("recipes/one.yaml", ONE + PROFILES)
     commit("profiles")
     return repository
@@ -30,7 +30,7 @@ def reviews(out):
     }
 
 
-def test_a_change_under_one_profile_is_a_change(profiles, diff):  # noqa: F811
+def test_a_change_under_one_profile_is_a_change(profiles, diff):
     write("recipes/one.yaml", ONE + PROFILES.replace("batch_size: 1", "batch_size: 4"))
     code, out, _ = diff("recipes", "--check")
     assert code == 3
@@ -42,21 +42,21 @@ def test_a_change_under_one_profile_is_a_change(profiles, diff):  # noqa: F811
     assert found["recipes/one.yaml", "laptop"] == [("batch_size", 1, 4)]
 
 
-def test_what_changes_alike_under_all_profiles_is_said_once(profiles, diff):  # noqa: F811
+def test_what_changes_alike_under_all_profiles_is_said_once(profiles, diff):
     write("recipes/one.yaml", (ONE + PROFILES).replace("data: d", "data: e"))
     out = diff("recipes/one.yaml", "HEAD")[1]
     assert out.count("d -> e") + out.count('"d" -> "e"') == 1
     assert "recipes/one.yaml (also --profile laptop or short): " in out
 
 
-def test_a_profile_that_overrules_a_change_is_named(profiles, diff):  # noqa: F811
+def test_a_profile_that_overrules_a_change_is_named(profiles, diff):
     write("recipes/one.yaml", (ONE + PROFILES).replace("iters: 100", "iters: 200"))
     out = diff("recipes/one.yaml", "HEAD")[1]
     assert "  recipes/one.yaml (also --profile laptop): train\n" in out
     assert "recipes/one.yaml --profile short\n  not as without a profile: train.iters" in out
 
 
-def test_a_profile_that_is_gone_or_not_valid_is_told(profiles, diff):  # noqa: F811
+def test_a_profile_that_is_gone_or_not_valid_is_told(profiles, diff):
     write(
         "recipes/one.yaml",
         ONE
@@ -69,13 +69,13 @@ def test_a_profile_that_is_gone_or_not_valid_is_told(profiles, diff):  # noqa: F
     assert "recipes/one.yaml --profile short: not valid, so not compared" in out
 
 
-def test_a_named_profile_is_the_only_one(profiles, diff):  # noqa: F811
+def test_a_named_profile_is_the_only_one(profiles, diff):
     write("recipes/one.yaml", ONE + PROFILES.replace("batch_size: 1", "batch_size: 4"))
     assert diff("recipes/one.yaml", "HEAD", "--profile", "short", "--check")[0] == 0
     assert diff("recipes/one.yaml", "HEAD", "--profile", "laptop", "--check")[0] == 3
 
 
-def test_nothing_changes_says_that_profiles_were_looked_at(profiles, diff):  # noqa: F811
+def test_nothing_changes_says_that_profiles_were_looked_at(profiles, diff):
     write("recipes/one.yaml", ONE + PROFILES + "# a comment\n")
     code, out, _ = diff("recipes", "--check")
     assert (code, out) == (
@@ -84,7 +84,7 @@ def test_nothing_changes_says_that_profiles_were_looked_at(profiles, diff):  # n
     )
 
 
-def test_a_value_may_be_laid_over_the_new_side_only(profiles, diff):  # noqa: F811
+def test_a_value_may_be_laid_over_the_new_side_only(profiles, diff):
     words = ("recipes/one.yaml", "HEAD", "--profile", "laptop")
     _, out, err = diff(*words, "--set", "stages.train.params.seed=7")
     assert "no MLX parameters change" in out
@@ -93,14 +93,14 @@ def test_a_value_may_be_laid_over_the_new_side_only(profiles, diff):  # noqa: F8
     assert "seed  0 -> 7  <- --set" in out
 
 
-def test_markdown_says_once_what_changes_in_many(profiles, diff):  # noqa: F811
+def test_markdown_says_once_what_changes_in_many(profiles, diff):
     write("recipes/one.yaml", ONE + PROFILES.replace("batch_size: 1", "batch_size: 4"))
     out = diff("recipes", "--format", "markdown")[1]
     assert out.count("`1 -> 4`") == 1
     assert "`recipes/one.yaml --profile laptop: train`" in out
 
 
-def test_more_profiles_than_are_compared_are_refused(profiles, diff):  # noqa: F811
+def test_more_profiles_than_are_compared_are_refused(profiles, diff):
     many = [f"  p{n}: {{stages: {{train: {{params: {{seed: {n}}}}}}}}}\n" for n in range(200)]
     write("recipes/one.yaml", ONE + "profiles:\n" + "".join(many))
     code, _, err = diff("recipes/one.yaml", "HEAD")
