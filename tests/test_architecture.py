@@ -4,16 +4,15 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from itertools import chain
-from pathlib import Path
 
 import pytest
+from sources import FILES, PACKAGE, nodes, tree
 
-PACKAGE = Path(__file__).parent.parent / "runner"
 PAGE = PACKAGE.parent / "docs" / "architecture.md"
 ROWS = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 ROOMS = [name for name, _ in ROWS]
-FILES = sorted(PACKAGE.rglob("*.py"))
 EFFECTS = {"os", "subprocess", "socket", "time", "datetime", "random", "shutil", "tempfile"}
 ROOF = {"__init__", "__main__"}
 MOST = 0.15
@@ -38,9 +37,14 @@ def has_effects(path):
     return named
 
 
+@cache
 def imports(path):
     """The names a file imports, anywhere in it: of modules, and of what is taken from them."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return [*_imports(path)]
+
+
+def _imports(path):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom):
             if node.module != "runner":  # from it come rooms
                 yield (node.module or "").split(".")
@@ -154,9 +158,9 @@ def test_no_module_is_in_an_import_cycle():
 
 def top_level(path):
     """What a file imports at import time: not under TYPE_CHECKING, not inside a function."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    nodes = chain(body, *(node.body for node in body if isinstance(node, ast.Try | ast.With)))
-    for node in nodes:
+    body = tree(path).body
+    blocks = (node.body for node in body if isinstance(node, ast.Try | ast.With))
+    for node in chain(body, *blocks):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner."):
             yield node.module.split(".")
             yield from (f"{node.module}.{alias.name}".split(".") for alias in node.names)
@@ -181,7 +185,7 @@ def _says(node):
 
 
 def _read_sentences(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr in READING and any(map(_says, (node.func.value, *node.args))):
                 yield f"{path.relative_to(PACKAGE)}:{node.lineno}: {ast.unparse(node)}"
@@ -214,23 +218,22 @@ def _dotted(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _first(tree):
+def _first(path):
     """The imports of a module when it is imported, those for type checkers left out."""
-    for node in tree.body:
+    for node in tree(path).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from _targets(node)
 
 
 NAMES = {_dotted(path): path for path in FILES}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in NAMES.items()}
 
 
 def _loaded(name, found):
     """Everything that is imported with a module."""
-    for one in [*_first(TREES[name]), *(name.rsplit(".", n)[0] for n in range(1, name.count(".")))]:
+    for one in [*_first(NAMES[name]), *(name.rsplit(".", n)[0] for n in range(1, name.count(".")))]:
         if one not in found:
             found.add(one)
-            if one in TREES:
+            if one in NAMES:
                 _loaded(one, found)
     return found
 
@@ -241,7 +244,7 @@ def test_an_import_inside_a_function_spares_something(name):
     loaded = _loaded(name, {name})
     local = (
         node
-        for function in ast.walk(TREES[name])
+        for function in nodes(NAMES[name])
         if isinstance(function, ast.FunctionDef)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
@@ -251,8 +254,8 @@ def test_an_import_inside_a_function_spares_something(name):
 
 def test_a_class_name_means_one_thing():
     places = {}
-    for name, tree in TREES.items():
-        for node in ast.walk(tree):
+    for name, path in NAMES.items():
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(name)
     assert {name: homes for name, homes in places.items() if len(homes) > 1} == {}

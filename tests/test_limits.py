@@ -3,11 +3,9 @@
 import ast
 import importlib
 import re
-from pathlib import Path
 
-import runner
+from sources import FILES, PACKAGE, tree
 
-PACKAGE = Path(runner.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "security.md"
 ROW = re.compile(r"\| [^|]+ \| ([\d,.]+)( MiB)? \| `([\w/]+)\.(\w+)` \|")
 HELP = "docs/security.md: add a row '| what | LIMIT | `module.NAME` |' to the table of limits"
@@ -34,9 +32,9 @@ def value(module, name):
 
 def limits():
     """Yield the module and the name of each limit: MAX_… anywhere, and the kinds of files."""
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in FILES:
         module = path.relative_to(PACKAGE).with_suffix("").as_posix()
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in tree(path).body:
             for target in getattr(node, "targets", [getattr(node, "target", None)]):
                 names = target.elts if isinstance(target, ast.Tuple) else [target]
                 for name in (one.id for one in names if isinstance(one, ast.Name)):

@@ -1,13 +1,10 @@
 """Every record that crosses a module is a msgspec.Struct that is made with keywords."""
 
 import ast
-from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent / "runner"
-TREES = {
-    path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
+from sources import FILES, PACKAGE, nodes
+
+NAMES = {path.relative_to(PACKAGE).as_posix(): path for path in FILES}
 DATACLASSES = {
     "system/reader.py: Kind": "completion looks into files, and imports no msgspec",
 }
@@ -15,8 +12,8 @@ DATACLASSES = {
 
 def classes(*bases):
     """Every class of the package with one of the bases, and the file it stands in."""
-    for file, tree in TREES.items():
-        for node in ast.walk(tree):
+    for file, path in NAMES.items():
+        for node in nodes(path):
             said = node.bases if isinstance(node, ast.ClassDef) else []
             if {ast.unparse(base).rpartition(".")[2] for base in said} & {*bases}:
                 yield file, node
@@ -24,8 +21,8 @@ def classes(*bases):
 
 def imported():
     """Every name that a module takes from another of the package, by the file it takes it from."""
-    for tree in TREES.values():
-        for node in ast.walk(tree):
+    for path in FILES:
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner."):
                 file = node.module.removeprefix("runner.").replace(".", "/")
                 for alias in node.names:
@@ -35,8 +32,8 @@ def imported():
 
 def test_no_record_is_a_dataclass_without_a_reason():
     found = {}
-    for file, tree in TREES.items():
-        for node in ast.walk(tree):
+    for file, path in NAMES.items():
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 said = [ast.unparse(one) for one in node.decorator_list]
                 found |= {f"{file}: {node.name}": one for one in said if "dataclass" in one}
@@ -60,6 +57,6 @@ def test_no_named_tuple_leaves_its_module():
 
 def test_nothing_is_read_back_by_hand():
     """`runner.base.values.read_as` is what makes a value of what was written down."""
-    for file, tree in TREES.items():
-        names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for file, path in NAMES.items():
+        names = {node.name for node in nodes(path) if isinstance(node, ast.FunctionDef)}
         assert not {name for name in names if name.endswith("from_dict")}, file

@@ -6,6 +6,7 @@ A recipe's name ends in one of `SUFFIXES`; ``builtin:NAME`` is shipped, ``NAME.t
 
 import posixpath
 from collections.abc import Iterator
+from functools import lru_cache
 
 # What a child reads and prints is UTF-8, whatever the user's shell says: a training must not fail
 # at an answer with an umlaut.
@@ -20,6 +21,7 @@ MAX_PATH, MAX_FOLDERS, MAX_NAME = 4_096, 256, 255
 """Characters of a path and of a name in it that a system takes, and folders one in the other."""
 
 
+@lru_cache(maxsize=1024)
 def normal(path: str) -> str:
     """Return a path in the one way it is written when paths are compared.
 

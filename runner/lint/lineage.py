@@ -63,6 +63,7 @@ def _inside(params: Mapping[str, Any], place: str) -> Any:
     return value
 
 
+@lru_cache(maxsize=64)
 def adapter_at(view: View, path: str | None) -> Adapter | None:
     """Return the adapter in a folder, or of the folder a file lies in; None where nothing says."""
     maker = view.maker(path)

@@ -147,11 +147,17 @@ def rules() -> Mapping[str, Rule]:
     return dict(sorted(_RULES.items()))
 
 
+@cache
+def rules_of(named: tuple[str, ...]) -> tuple[Rule, ...]:
+    """Return the rules that look at the stages of a tool whose file names these."""
+    return tuple(one for one in rules().values() if one.general or one.slug in named)
+
+
 def examine(view: View) -> Iterator[tuple[Rule, Finding]]:
     """Yield what the rules find in one stage; rules it allows keep silent."""
-    named, allowed = frozenset(view.tool.rules), view.stage.allow
-    for one in rules().values():
-        if (one.general or one.slug in named) and one.slug not in allowed:
+    allowed = view.stage.allow
+    for one in rules_of(view.tool.rules):
+        if one.slug not in allowed:
             for finding in one.check(view):
                 yield one, finding
 

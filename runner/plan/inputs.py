@@ -38,7 +38,7 @@ def readings(stage: Stage, catalog: Catalog) -> Iterator[Reading]:
     parts += [(catalog.launcher, stage.launch, "launch.")] if stage.launch else []
     for part, params, above in parts:
         for parameter in part.inputs:
-            kind = parameter.input_kind(params) if parameter.name in params else None
+            kind = parameter.input_kind(params) if params.get(parameter.name) else None
             if kind and kind != "hub":
                 name = f"{above}{parameter.name}"
                 yield from (

@@ -1,15 +1,14 @@
 """What a tool can do stands in its file: code asks for a capability, never for a tool's name."""
 
 import ast
-from pathlib import Path
 
 import pytest
+from sources import PACKAGE, tree
 
 from runner.catalog import load
 from runner.lint.rule import rules
 from runner.plan.smoke import MODEL_TOOL
 
-PACKAGE = Path(__file__).parents[2] / "runner"
 CATALOG = load.catalog()
 NAMES = set(CATALOG.names)
 TOOLS = [tool for name in CATALOG.names if (tool := CATALOG.get(name))]
@@ -47,7 +46,7 @@ def test_no_code_asks_for_a_tool_by_its_name(room):
     for path in sorted((PACKAGE / room).rglob("*.py")):
         if path.stem in OBSERVERS:  # it is of one tool
             continue
-        for node in compared(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in compared(tree(path)):
             assert node.value not in NAMES | heads, f"{path}:{node.lineno} names {node.value}"
 
 

@@ -8,14 +8,13 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from sources import PACKAGE, nodes
 
-import runner
 from runner.base.errors import ToolError
 from runner.catalog import load
 from runner.system.workers import Crew
 from runner.tools.tiny_model import FILES
 
-PACKAGE = Path(runner.__file__).parent
 OWN = {
     name: tool.main[0]
     for name in load.catalog().names
@@ -244,7 +243,7 @@ def raised(error):
 def sites():
     """Yield each place that raises what a user can mend: module, function, line."""
     for path in (*(PACKAGE / "data").glob("*.py"), *(PACKAGE / "tools").rglob("*.py")):
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for function in nodes(path):
             if isinstance(function, ast.FunctionDef):
                 for node in ast.walk(function):
                     called = node.exc if isinstance(node, ast.Raise) else None

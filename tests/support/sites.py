@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from sources import FILES, tree
+
 from runner import cli
 
 ROOT = Path(__file__).parents[2]
@@ -72,9 +74,8 @@ def to_follow(text: str) -> bool:
 
 def advice() -> Iterator[tuple[str, str]]:
     """Yield file and text of everything that reads as advice."""
-    for file in sorted((ROOT / "runner").rglob("*.py")):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for _, text in literals(tree):
+    for file in FILES:
+        for _, text in literals(tree(file)):
             if ADVICE.fullmatch(text.strip()) and " " in text.strip() and text[0] != "#":
                 yield file.relative_to(ROOT).as_posix(), text
     for file in sorted((ROOT / "schema").rglob("*.json")):

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from sources import FILES, PACKAGE, nodes
 
-import runner
 from runner.base.constants import normal, upward
 from runner.base.errors import RecipeError
 from runner.cli import main
@@ -22,7 +22,6 @@ from runner.recipe import yaml
 from runner.runs import history
 from runner.system import reader
 
-PACKAGE = Path(runner.__file__).parent
 # Where something else than a file of a user is read: what is written, shipped, or held as a lock; a
 # process of MLX, whose reading is mlx-lm's.
 OWN = {
@@ -172,9 +171,9 @@ def test_a_header_of_zeros_is_refused_before_it_is_read(tmp_path):
 # every door
 
 
-def opens(tree):
+def opens(path):
     """The calls that open or read a file."""
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
@@ -186,11 +185,11 @@ def opens(tree):
 
 
 def doors():
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in FILES:
         place = path.relative_to(PACKAGE).as_posix()
         if any(place.startswith(own) for own in OWN):
             continue
-        for node in opens(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in opens(path):
             said = ast.unparse(node)
             if not said.startswith(
                 ("reader.", "self.places.open", "self.files.open", "self.open", "repository.open")

@@ -15,6 +15,7 @@ _BARE = {
 }
 _WHOLE = ("self_attn", "mlp", "attention", "attn", "feed_forward", "all-linear", "all")
 _COMMON = {f"{place}.{name}" for name, place in _BARE.items()} | {"self_attn.out_proj"}
+_SQUASHED = {name.replace("_", ""): name for name in _COMMON}
 _PATTERN = pattern(r"[*?^$|()\[\]\\]")
 _IN_BLOCK = pattern(r"(?:^|\.)(?:layers|blocks|h)\.\d+\.(.+)")
 _OUTSIDE = pattern(r"(?:^|\.)(?:lm_head|embed_tokens|wte|wpe|embed_out|tok_embeddings)\Z")
@@ -228,8 +229,7 @@ def _keys(view: View) -> list[str]:
 
 def _unlikely(key: str) -> Iterator[Finding]:
     """Yield a finding for a key that no model of mlx-lm knows, judged by its form alone."""
-    squashed = {name.replace("_", ""): name for name in _COMMON}
-    near = squashed.get(key.replace("_", "").casefold())
+    near = _SQUASHED.get(key.replace("_", "").casefold())
     if key in _BARE:
         message = f"'{key}' would match no module: keys are paths inside a block"
         yield Finding(

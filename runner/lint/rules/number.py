@@ -10,6 +10,7 @@ from runner.catalog.validate import Path, dotted
 from runner.lint.facts import Finding
 from runner.lint.rule import View, rule
 
+_LOOKED_AT = {int, float, list, tuple, dict}
 _FAR = 10  # times beyond what is usual: no training was ever meant so
 
 
@@ -63,7 +64,7 @@ def _numbers(schema: Json, value: Any, path: Path) -> Iterator[_Number]:
         parts = [*schema.get("properties", {}).items(), *branches(schema, value)]
         for name, part in parts:
             child = value.get(name)
-            if isinstance(child, int | float | list | tuple | Mapping):
+            if type(child) in _LOOKED_AT:
                 yield from _numbers(part, child, (*path, name))
     elif isinstance(value, list | tuple):
         for at, (part, child) in enumerate(zip(schema.get("prefixItems", ()), value, strict=False)):

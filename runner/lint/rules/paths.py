@@ -223,8 +223,8 @@ def two_dashes(view: View) -> Iterator[Finding]:
 
     The command would receive an empty list instead. Choose another text.
     """
-    for name, parameter in view.tool.parameters.items():
-        value = view.params[name]
-        if parameter.flag and "--" in (value if isinstance(value, list) else [value]):
+    for name, value in view.params.items():
+        is_dashes = "--" in value if isinstance(value, list) else value == "--"
+        if is_dashes and view.tool.parameters[name].flag:
             message = f"{name} is '--', which argparse drops before Python 3.13"
             yield Finding(parameter=name, message=message, hint="choose another text")
