@@ -1,6 +1,6 @@
 """A training that was cut off and went on is the training that was not, bit for bit."""
 
-import importlib
+import importlib.util
 import json
 import os
 import types
@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-pytest.importorskip("mlx_lm")
+from runner.runs.checkpoints import NOTE, read_note
+from runner.worker.train.loop import Loop
+from runner.worker.train.state import TrainingState
 
-from runner.runs.checkpoints import (  # noqa: E402
-    NOTE,
-    read_note,
-)
-from runner.worker.train.loop import Loop  # noqa: E402
-from runner.worker.train.state import TrainingState  # noqa: E402
+if importlib.util.find_spec("mlx_lm") is None:
+    pytest.skip("needs mlx-lm", allow_module_level=True)
+pytestmark = pytest.mark.slow
 
 FINAL = "adapters.safetensors"
 SCHEDULE = {"name": "cosine_decay", "arguments": [1e-3, 12, 1e-5], "warmup": 2}
