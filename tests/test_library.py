@@ -32,6 +32,7 @@ def test_the_page_is_what_happens(tmp_path, monkeypatch):
     assert found.failed == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alone", [False, True], ids=["a recipe", "a plan"])
 def test_rows_are_looked_at_before_anything_runs(tmp_path, monkeypatch, alone):
     """The library walks the same sequence as the command line."""

@@ -183,6 +183,7 @@ def test_every_keyword_that_a_tool_file_may_have_is_known():
         assert name.startswith("x-") or name in soundness._SILENT | soundness._KEYWORDS.keys(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["recipes/security_sequential.yaml", "-n"], ["check", "recipes/basic.yaml"]]
 )

@@ -219,6 +219,7 @@ def test_a_surprise_is_an_internal_error_with_what_a_report_needs(folder):
     assert "this is a bug in run-recipe" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_traceback(folder):
     line = f"{sys.executable} -m runner schema | head -c 10"
     done = subprocess.run(

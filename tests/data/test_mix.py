@@ -275,6 +275,7 @@ def test_a_last_row_without_a_newline_gets_one(make):
     assert sorted(train.splitlines(keepends=True)) == [b'{"text": "a"}\n', b'{"text": "b"}\n']
 
 
+@pytest.mark.slow
 def test_rows_stay_on_disk_while_they_are_mixed(tmp_path):
     rows = text_rows(100, "long " * 40_000)  # 20 MB a side
     sources = (folder(tmp_path / "primary", rows), folder(tmp_path / "replay", rows))

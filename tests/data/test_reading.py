@@ -46,6 +46,7 @@ def written(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TOOLS)
 def test_pieces_change_nothing(name, rows_in, tmp_path, small):
     data = rows_in("in", ROWS)

@@ -210,6 +210,7 @@ def test_what_a_tool_refuses_is_known_before_in_the_same_words(
     assert str(caught.value) in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_every_refusal_is_reached_or_is_one_that_only_the_run_knows(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_API_TOKEN", SECRET)
     reached = set()

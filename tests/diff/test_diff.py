@@ -469,6 +469,7 @@ def test_revisions_are_compared_with_each_other_and_with_the_checkout(repository
     assert values(diff(*alone, "HEAD~1")[1]) == {"mix.seed": (3, 5)}
 
 
+@pytest.mark.slow
 def test_three_dots_compare_with_where_a_branch_began(repository, diff):
     git("checkout", "-q", "-b", "feature")
     write("recipes/alone.yaml", ALONE.replace("seed: 3", "seed: 4"))

@@ -67,6 +67,7 @@ def test_an_untrue_ok_is_found(other):
     assert not list(judge.agreed(result(code=2), [other], ["sentinel"]))
 
 
+@pytest.mark.slow
 def test_a_child_is_stopped_when_it_takes_too_long(tmp_path, monkeypatch):
     monkeypatch.setattr(child, "WALL", 0.3)
     (tmp_path / "r.yaml").write_text("version: 1\n")

@@ -149,6 +149,7 @@ def test_a_disk_that_is_full_lets_go_on_where_it_has_room(type_in, monkeypatch):
     assert "mix: skipped: finished" in said
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_be_read_is_shown_by_the_command(type_in, monkeypatch):  # noqa: F811
     access = os.access
     monkeypatch.setattr(

@@ -11,6 +11,7 @@ def test_a_hint_of_an_import_that_is_followed_does_what_it_says(name, tmp_path, 
     assert list(faults(SCRIPTS[name])) == []
 
 
+@pytest.mark.slow
 def test_every_way_to_follow_a_hint_of_an_import_is_gone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     hints = {problem.hint for script in SCRIPTS.values() for problem in write(script).problems}

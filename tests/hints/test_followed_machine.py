@@ -52,6 +52,7 @@ def test_what_doctor_advises_makes_its_finding_go_away(wrong, advice, then):
     assert {one.level for one in after} == {"good"}
 
 
+@pytest.mark.slow
 def test_the_variable_that_doctor_names_is_the_one_it_looks_at(monkeypatch):
     monkeypatch.setattr(machine, "ask", lambda *_: {})
     monkeypatch.delenv("MLX_DISABLE_COMPILE", raising=False)
@@ -60,6 +61,7 @@ def test_the_variable_that_doctor_names_is_the_one_it_looks_at(monkeypatch):
     assert not health.health()["compiles"]
 
 
+@pytest.mark.slow
 def test_the_path_that_doctor_names_has_the_programs(monkeypatch):
     monkeypatch.setattr(machine, "ask", lambda *_: {})
     monkeypatch.setenv("PATH", "/usr/bin:/bin")

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def _made(text):
     return script(made.plan, schemas.catalog()) if made.plan else repr(made.problems)
 
 
+@pytest.mark.slow
 @given(TEXTS)
 @settings(max_examples=80, deadline=None)
 def test_two_compilations_are_equal_and_hold_nothing_of_the_process(text):

@@ -139,6 +139,7 @@ def test_the_rest_is_left_to_jinja(text):
     assert parser.parse(text) is None
 
 
+@pytest.mark.slow
 def test_a_recipe_that_computes_imports_no_jinja():
     code = """
 import sys

@@ -61,6 +61,7 @@ class Links(HTMLParser):
         self.found += [v for k, v in attrs if k in {"src", "href", "action", "data", "srcset"}]
 
 
+@pytest.mark.slow
 def test_a_page_stands_alone_and_quotes_what_it_holds(tmp_path):
     path = gather.write(finished_run(tmp_path / "run"))
     text = path.read_text(encoding="utf-8")

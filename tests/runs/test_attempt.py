@@ -94,6 +94,7 @@ def test_a_log_that_cannot_be_written_stops_the_stage(tmp_path):
         os.killpg(ready.child.pid, 0)
 
 
+@pytest.mark.slow
 def test_what_a_process_prints_last_is_in_the_log_and_its_end_is_told(tmp_path):
     code = (
         "import sys; sys.stdout.buffer.write(b'x' * 3_000_000 + b'\\n\\xff last\\n'); sys.exit(7)"

@@ -101,6 +101,7 @@ def as_seen(value):
     return tuple(map(as_seen, value)) if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=4))
 def test_a_verdict_that_was_written_down_is_read_back_as_it_was(pairs):
     planned = {str(at): one for at, (one, _) in enumerate(pairs)}

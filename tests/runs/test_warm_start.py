@@ -37,6 +37,7 @@ def waiting(*modules, **more):
     return subprocess.Popen([sys.executable, "-c", code, *modules], text=True, **pipes, **more)
 
 
+@pytest.mark.slow
 def test_it_imports_before_it_is_told_and_then_reads_the_end_of_input(tool):
     process = waiting("heavy")
     assert process.stdout.readline() == "imported\n"
@@ -45,6 +46,7 @@ def test_it_imports_before_it_is_told_and_then_reads_the_end_of_input(tool):
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_without_a_word_it_ends_and_says_nothing(tool):
     process = waiting("heavy")
     assert process.stdout.readline() == "imported\n"
@@ -52,6 +54,7 @@ def test_without_a_word_it_ends_and_says_nothing(tool):
     assert said == ""
 
 
+@pytest.mark.slow
 def test_what_cannot_be_imported_is_left_to_the_stage_to_tell(tool):
     (tool / "broken.py").write_text("raise RuntimeError('no')")
     process = waiting("broken", "heavy", "absent")

@@ -82,6 +82,7 @@ def test_a_recipe_that_asks_for_a_secret_is_refused_and_does_not_show_it(project
     assert slips(project, done) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["set", "environment", "literal", "another name"])
 def test_a_secret_that_reaches_the_plan_on_any_way_is_refused(project, way):
     value = SECRETS["WANDB_API_KEY"]
@@ -103,6 +104,7 @@ def test_a_secret_that_reaches_the_plan_on_any_way_is_refused(project, way):
     assert not (project / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "name"),
     [

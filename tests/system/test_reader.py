@@ -287,6 +287,7 @@ def test_a_folder_is_searched_by_names_before_anything_is_opened(tmp_path, monke
     assert set(opened) - {"token"} == {"large.yaml"}  # the hub's, to be masked
 
 
+@pytest.mark.slow
 def test_a_line_without_an_end_is_told_and_nothing_after_it_is_read(tmp_path):
     (tmp_path / "valid.jsonl").write_text('{"text": "a"}\n')
     with (tmp_path / "train.jsonl").open("wb") as file:

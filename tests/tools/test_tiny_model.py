@@ -107,6 +107,7 @@ def test_the_command_line_knows_the_defaults_of_build_and_no_abbreviation(capsys
     assert "unrecognized arguments: --num-l" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_module_imports_neither_mlx_nor_transformers():
     code = (
         "import sys, runner.tools.tiny_model;"

@@ -49,6 +49,7 @@ BITS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @given(value=VALUES, ascii_only=st.booleans())
 def test_what_is_json_is_the_same(value, ascii_only):
     line = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass") + b"\n"
@@ -103,6 +104,7 @@ OBJECTS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(row=st.dictionaries(TEXTS, OBJECTS, min_size=1), data=st.data())
 def test_no_colon_and_no_escape_hides_a_key_that_stands_twice(row, data):
     """Written in any way: spaces before colons, and colons and quotes as escapes."""

@@ -413,6 +413,7 @@ def test_of_many_problems_of_a_kind_the_first_are_shown_and_the_rest_counted(fol
     assert sum(p.rule == "row-other-format" for p in found.problems) == 3
 
 
+@pytest.mark.slow
 def test_pieces_and_processes_change_nothing(folder, monkeypatch):
     rows = [good(n) for n in range(300)]
     rows[17] = rows[250] = b"\n"
@@ -707,6 +708,7 @@ def test_what_is_not_reached_is_what_the_batches_leave_over(rows, batch):
         assert remainder_lines(survey.tails, rest) == sorted(order[len(rows) - rest :])
 
 
+@pytest.mark.slow
 @given(st.recursive(st.integers() | st.text(), lambda kids: st.lists(kids) | st.dictionaries(st.text(), kids)), st.data())  # fmt: skip
 def test_the_column_of_a_member_is_where_it_starts(value, data):
     path, inside = [], value

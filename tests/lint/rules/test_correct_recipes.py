@@ -1,5 +1,6 @@
 """Recipes that are right by construction: no rule may say a word."""
 
+import pytest
 from cases import DataSet, DiskFacts, convert, found, full, lora, model, rows, stage, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,6 +73,7 @@ def trainings(draw):
     return params
 
 
+@pytest.mark.slow
 @given(trainings(), st.sampled_from([None, 4, 8]), st.booleans())
 def test_a_correct_recipe_breaks_no_rule(params, bits, known):
     base = "{{ stages.base.model }}"
@@ -112,6 +114,7 @@ def learned(kind, params, **more):
     return full(**{**kept, "learning_rate": 1e-4, **more})["train"]
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(trainings(), st.sampled_from(["lora", "dora", "full"]), st.integers(1, 4), st.data())
 def test_a_chain_of_trainings_of_one_type_breaks_no_rule(params, kind, length, data):
@@ -139,6 +142,7 @@ def test_a_chain_of_trainings_of_one_type_breaks_no_rule(params, kind, length, d
     assert found(text(stages), known if data.draw(st.booleans()) else DiskFacts()) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(trainings(), st.integers(1, 4), st.integers(0, 1000))
 def test_a_training_on_mixed_rows_breaks_no_rule(params, share, seed):
