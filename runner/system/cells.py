@@ -10,22 +10,20 @@ Each process is ``python -m runner.system.cells``: it needs no ``if __name__ == 
 from __future__ import annotations
 
 import os
-import pickle
 import select
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 S = TypeVar("S")
 T_co = TypeVar("T_co", covariant=True)
@@ -144,6 +142,8 @@ class Cells:
         After a StoppedError more work may be given.
         """
         if self._threads is None:
+            from concurrent.futures import ThreadPoolExecutor  # only where a process starts
+
             self._threads = ThreadPoolExecutor(self.workers)
         flight: deque[Future[T]] = deque()
         for part in parts:
@@ -168,6 +168,8 @@ class _Cell:
     """One process, seen from outside."""
 
     def __init__(self) -> None:
+        from tempfile import TemporaryFile
+
         self._beat = TemporaryFile()  # noqa: SIM115  (closed in `end`)
         self._beat.write(bytes(2 * _WORD))
         self._beat.flush()
@@ -181,6 +183,8 @@ class _Cell:
 
     def do(self, work: object, part: object) -> Any:
         """Return what the process makes of a part. Raises what it raised, or StoppedError."""
+        import pickle
+
         requests, answer = self._process.stdin, self._process.stdout
         assert requests is not None  # noqa: S101  (a pipe, by construction)
         assert answer is not None  # noqa: S101
@@ -249,6 +253,8 @@ def _data_size() -> int:
 
 def main() -> None:
     """Do what is asked for on stdin until it ends; nothing but answers goes to stdout."""
+    import pickle
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked ends this process
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     requests: BinaryIO = sys.stdin.buffer
