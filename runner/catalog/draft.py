@@ -1,8 +1,11 @@
 """What a program's own parser takes in; the draft of a tool's file out, and what it cannot know."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from runner.base.problems import listing
+from runner.catalog.tools import Tool
 
 Json = dict[str, Any]
 _TYPES = {
@@ -24,12 +27,19 @@ ASK = (
 )
 
 
-def draft(program: Mapping[str, Any]) -> tuple[Json, list[str]]:
+_OWN = frozenset({"type", "default", "enum", "x-arg"})
+"""What a program's own parser says of a parameter."""
+_ALIKE = 10
+"""Tools that share so many parameters mean the same by them, as trainers after mlx-lm's do."""
+
+
+def draft(program: Mapping[str, Any], known: Iterable[Tool] = ()) -> tuple[Json, list[str]]:
     """Return the file of a tool, and what a person has to look at.
 
     `program` is its `name`, `description`, `command`, `main`, `distribution` and `release` (None
     where it has none), its `flags` as runner.worker.introspect describes them, and the `config`
-    that its file replaces, None where it has no such file.
+    that its file replaces, None where it has no such file. Of the tools that are `known`, one that
+    shares many parameters describes these.
     """
     gaps: list[str] = []
     properties: Json = {}
@@ -56,6 +66,7 @@ def draft(program: Mapping[str, Any]) -> tuple[Json, list[str]]:
         **({"distribution": program["distribution"]} if program["distribution"] else {}),
         **({"release": program["release"]} if _is_release(program["release"]) else {}),
         **({"config": file_flag} if file_flag else {}),
+        **_file_aliases(program["flags"], file_flag),
         "outputs": {},
         "metrics": [],
     }
@@ -69,11 +80,90 @@ def draft(program: Mapping[str, Any]) -> tuple[Json, list[str]]:
         **({"required": required} if required else {}),
         "properties": properties,
     }
+    like = max(known, key=lambda tool: len(_common(schema, tool)), default=None)
+    if like is not None and len(_common(schema, like)) >= _ALIKE:
+        gaps = [one for one in gaps if one.partition(":")[0] not in _common(schema, like)]
+        gaps.append(_borrow(schema, like))
     return schema, [*gaps, *ASK]
+
+
+def _common(schema: Json, tool: Tool) -> list[str]:
+    """Return the parameters that travel in the same way in a tool that is known."""
+    mine = schema["properties"]
+    if tool.name == schema["title"]:
+        return []
+    return [
+        name
+        for name, one in tool.parameters.items()
+        if name in mine and mine[name]["x-arg"].get("flag") == one.flag
+    ]
+
+
+def _borrow(schema: Json, like: Tool) -> str:
+    """Describe what a known tool has, too, as it does; return what to look at."""
+    names, head, own = _common(schema, like), schema["x-tool"], schema["properties"]
+    for name in names:
+        own[name] = _described(own[name], like.parameters[name].schema, own)
+    trains = like.schema["x-tool"].get("trains", {})
+    found = {key: name for key, name in trains.items() if key == "when" or name in names}
+    if "iterations" in found:
+        head["trains"] = found
+    for name, output in like.outputs.items():
+        entry = like.schema["x-tool"]["outputs"][name]
+        param = output.param or str(output.path).partition("{")[2].partition("}")[0]
+        if param in names and {*output.when} <= {*names}:
+            whole = all(place.partition(".")[0] in own for place in output.shape.values())
+            head["outputs"][name] = {k: v for k, v in entry.items() if k != "shape" or whole}
+            required = [one for one in schema.get("required", ()) if one != output.param]
+            schema.pop("required", None)
+            schema.update({"required": required} if required else {})
+    must = [name for name in like.schema.get("required", ()) if name in names]
+    if must:
+        schema["required"] = [*dict.fromkeys([*schema.get("required", ()), *must])]
+    return f"described as in {like.name}, look whether they mean the same: {listing(names, 40)}"
+
+
+def _described(own: Json, theirs: Json, beside: Json) -> Json:
+    """Return a parameter as its own parser has it, and as another tool's file describes it."""
+    inner = own.get("default") if isinstance(own.get("default"), dict) else None
+    taken: Json = {}
+    for key, value in theirs.items():
+        named = (
+            {value}
+            if key in {"x-gives-way", "x-select"}
+            else set(value.get("when", ()))
+            if (isinstance(value, dict) and key.startswith("x-"))
+            else set()
+        )
+        if key in _OWN:
+            taken |= {key: own[key]} if key in own else {}
+        elif named <= beside.keys() and key not in {"x-since", "x-default-before", "x-whole"}:
+            taken[key] = value
+    if inner is not None and "properties" in taken:
+        taken["default"] = {}
+        taken["properties"] = {
+            name: {
+                **child,
+                **({"default": inner[name]} if not isinstance(inner[name], dict) else {}),
+            }
+            for name, child in taken["properties"].items()
+            if name in inner
+        }
+    travel = taken.pop("x-arg")
+    return {
+        **taken,
+        **{key: one for key, one in own.items() if key not in {*theirs}},
+        "x-arg": travel,
+    }
 
 
 def _is_release(text: str | None) -> bool:
     return bool(text and re.fullmatch(r"\d+([.]\d+)*", text))
+
+
+def _file_aliases(flags: Mapping[str, Any], flag: str | None) -> Json:
+    others = [one for one in flags[flag]["flags"] if one != flag] if flag else []
+    return {"config_aliases": others} if others else {}
 
 
 def _file_flag(flags: Mapping[str, Any]) -> str | None:

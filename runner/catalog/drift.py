@@ -13,6 +13,7 @@ Json = dict[str, Any]
 # How a parser must take what each emit kind says: its action, and how many words it takes.
 _TAKES = {
     "value": ("store", (None,)),
+    "fixed": ("store", (None,)),
     "json": ("store", (None,)),
     "switch": ("store_true", (0,)),
     "list": ("store", ("+", "*")),

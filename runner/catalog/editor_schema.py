@@ -19,6 +19,7 @@ _TEMPLATE = {
 }  # an editor reads !reset as '' or 'null'
 _OR_TEMPLATE = {"$ref": "#/definitions/template"}
 _ANY = {"$ref": "#/definitions/any tool"}
+_LARGE = 400  # bytes: what is larger stands once, where its tool has it
 _MAX_DESCRIPTIONS = 3  # of how many tools a parameter of several is described
 _KEYWORDS = (
     "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
@@ -102,8 +103,10 @@ def _shared(name: str, tools: Mapping[str, Json]) -> Json:
     lines[_MAX_DESCRIPTIONS:] = [f"Also of {', '.join(rest)}."] if rest else []
     sample = _distinct(one for schema in tools.values() for one in schema.get("examples", ()))[:1]
     shapes = (shape for schema in tools.values() for shape in schema["anyOf"])
-    bare = ({key: one[key] for key in one if key != "default"} for one in shapes)
-    return {"description": "\n\n".join(lines), "examples": sample, "anyOf": _distinct(bare)}
+    bare = _distinct({key: one[key] for key in one if key != "default"} for one in shapes)
+    if len(json.dumps(bare)) > _LARGE:
+        bare = [{"$ref": f"#/definitions/{tool}/properties/{name}"} for tool in tools]
+    return {"description": "\n\n".join(lines), "examples": sample, "anyOf": bare}
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

@@ -186,7 +186,23 @@ def _about(schema: Json) -> str:
     """Return what a parameter does, and since which release it is there."""
     since = schema.get("x-since")
     text = str(schema.get("description", "")) + (f" Since mlx-lm {since}." if since else "")
-    return _safe(text)
+    return _safe(text + _read_when(schema.get("x-read-when")))
+
+
+def _read_when(ways: Sequence[Json] | None) -> str:
+    """Return beside which values of others a parameter is read, '' where it always is."""
+    if ways is None:
+        return ""
+    texts = [
+        " and ".join(
+            f"`{name}: {_plain(of[0])}`"
+            if len(of) == 1
+            else f"`{name}` {', '.join(f'`{_plain(one)}`' for one in of)}"
+            for name, of in way.items()
+        )
+        for way in ways
+    ]
+    return f" Read only with {', or '.join(texts)}." if texts else " Never read."
 
 
 def _way(tool: Tool, name: str) -> str:
@@ -196,6 +212,7 @@ def _way(tool: Tool, name: str) -> str:
     off = f"; off: {file}" if tool.config_flag and parameter.in_config else ""
     ways = {
         "config": file,
+        "fixed": f"no word: `{flag}` takes none",
         "positional": "a word after the flags",
         "pair": f"`{flag}` or `{parameter.off}`",
         "switch": f"`{flag}`{off}",

@@ -207,6 +207,8 @@ def _named_by(child: Json, at: Path) -> Iterator[tuple[Path, str]]:
     for key in ("x-gives-way", "x-select"):
         if key in child:
             yield (*at, key), child[key]
+    ways = child.get("x-read-when", ())
+    yield from (((*at, "x-read-when"), one) for way in ways for one in way)
 
 
 def _holes(text: str) -> list[str]:

@@ -17,7 +17,7 @@ OWN, MLX_LM = "run-recipe", "mlx-lm"
 OLDEST, NEWEST = "0.31.3", "0.32.2"  # of mlx-lm; schema/tools is that of the newest
 
 
-class Parameter(Struct, frozen=True, kw_only=True):
+class Parameter(Struct, frozen=True, kw_only=True, dict=True):
     """One parameter of a tool: its schema, mlx-lm's default, and how it reaches the command."""
 
     name: str
@@ -43,6 +43,22 @@ class Parameter(Struct, frozen=True, kw_only=True):
     def since(self) -> str | None:
         """The mlx-lm release that first reads it, where older supported ones do not."""
         return _text(self.schema.get("x-since"))
+
+    @cached_property
+    def read_when(self) -> tuple[Mapping[str, tuple[Any, ...]], ...] | None:
+        """Under which values of others it is read: one of these suffices. None: it always is.
+
+        Each names parameters with the values of which they must have one.
+        """
+        alternatives = self.schema.get("x-read-when")
+        if alternatives is None:
+            return None
+        return tuple({name: tuple(of) for name, of in one.items()} for one in alternatives)
+
+    def is_read(self, params: Mapping[str, Any]) -> bool:
+        """Say whether the tool reads it at all beside these parameters."""
+        ways = self.read_when
+        return ways is None or any(all(params[n] in of for n, of in one.items()) for one in ways)
 
     @property
     def cosmetic(self) -> bool:
@@ -93,7 +109,8 @@ class Output(Struct, frozen=True, kw_only=True):
     parameters that may name what it is made of, the first that is set counts. `precision` says what
     becomes of a model's bits, `shape` which parameters, dotted, say an adapter's shape; rows are
     those of their source, with the share `replay` added, or in the format that `layout` names. One
-    that must be `new` stops the tool where something is there.
+    that must be `new` stops the tool where something is there. An adapter that does not record its
+    type `loads_as` this one everywhere.
     """
 
     name: str
@@ -108,6 +125,7 @@ class Output(Struct, frozen=True, kw_only=True):
     replay: str | None = None
     layout: str | None = None
     new: bool = False
+    loads_as: str | None = None
 
     def at(self, params: Mapping[str, Any]) -> str:
         """Return where a stage with these parameters makes it."""
@@ -265,6 +283,13 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
     def reads_rows(self) -> bool:
         """Whether it reads the rows of a folder as mlx-lm's trainer does, by the same names."""
         return bool(self.schema["x-tool"].get("rows"))
+
+    def row_kind(self, params: Mapping[str, Any]) -> str:
+        """Return what its rows are beside these parameters: "mlx-lm" is text, chat, completions."""
+        rows = self.schema["x-tool"].get("rows", "")
+        if isinstance(rows, str):
+            return rows
+        return str(rows["formats"][params[rows["by"]]])
 
     @property
     def chat(self) -> Mapping[str, Any]:

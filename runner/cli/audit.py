@@ -18,7 +18,7 @@ def command(run: str | None, runs: str, style: str) -> int:
     It covers every parameter of every stage.
     """
     from runner.runs import history
-    from runner.runs.audit import sentence, table, total
+    from runner.runs.audit import ASIDE, sentence, table, total
     from runner.runs.manifest import State
 
     manifest = history.find(Path(runs), run)
@@ -30,6 +30,8 @@ def command(run: str | None, runs: str, style: str) -> int:
     for name, verdicts in rows.items():
         printer.show(f"{name}: {sentence(verdicts)}")
         printer.show("\n".join(f"  {row}" for row in table(verdicts)))
+        for word in history.observations(Path(manifest.folder) / name).get(ASIDE, ()):
+            printer.show(f"  beside looking: {word}")
     every = [verdict for verdicts in rows.values() for verdict in verdicts]
     unaudited = [
         r.name for r in manifest.stages if r.state is State.FINISHED and r.name not in rows

@@ -65,7 +65,7 @@ def command(name: str | None, drift: bool, draft: str | None, style: str) -> int
 
 
 def _print_draft(target: str) -> int:
-    from runner.catalog import draft
+    from runner.catalog import draft, load
     from runner.system import machine
 
     program = machine.ask("runner.worker.draft", target)
@@ -74,7 +74,9 @@ def _print_draft(target: str) -> int:
             f"no draft of {target}: {program['error']}",
             "name MODULE:MAIN, an installed command, or a script that uses argparse or click",
         )
-    schema, gaps = draft.draft(program)
+    catalog = load.catalog()
+    known = [tool for name in catalog.names if (tool := catalog.get(name))]
+    schema, gaps = draft.draft(program, known)
     printer.payload(f"{pretty_json(schema)}\n")
     printer.say("\n".join(draft.lines(gaps)))
     return Exit.OK

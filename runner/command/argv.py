@@ -115,9 +115,12 @@ def _in_config(parameter: Parameter, value: Any, tool: Tool) -> bool:
 
 
 def _words(parameter: Parameter, value: Any) -> Iterator[tuple[str, ...]]:
-    """Yield the options that carry one value; null is what no option means."""
+    """Yield the options that carry one value; null is what no option means.
+
+    What is fixed has the one value that it has without a word.
+    """
     flag = parameter.flag
-    if value is None or flag is None:
+    if value is None or flag is None or parameter.emit == "fixed":
         return
     match parameter.emit:
         case "switch":

@@ -57,9 +57,11 @@ def check(
     progress: Progress | None = None,
     workers: int = 1,
     every: bool = True,
+    kind: str = "mlx-lm",
 ) -> FolderReport:
     """Check every row of a data folder, in bounded memory, and say what its splits are like.
 
+    The rows are for mlx-lm's trainer, or of a `kind` that trainers from preferences read.
     Without `every`, rows that could neither be cut nor masked are written by the chat template, and
     not tokenized. A `LocalTokenizer` is asked in other processes, within bounds; raises
     TokenizerError where it cannot be loaded there. Else more than one worker are spawned processes:
@@ -73,6 +75,7 @@ def check(
         roles=frozenset(roles),
         limit=limit,
         every=every,
+        kind=kind,
     )
     path = Path(folder)
     if not path.is_dir():
@@ -165,7 +168,7 @@ class _Look:
     def survey(self, file: Path, name: str) -> Survey:
         """Return the survey of a file; at a row the template does not get over it is given up."""
         with reader.open_file(file) as stream:
-            kind = first_format(_head(stream), self.use.features)
+            kind = first_format(_head(stream), self.use.features, self.use.kind)
         whole = Survey(file=name, format=kind, use=self.use)
         done = 0
         try:

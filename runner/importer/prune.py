@@ -65,6 +65,7 @@ NEVER_READ = frozenset(
         "adafactor-ignores-learning-rate",
         "full-ignores-lora-parameters",
         "hf-dataset-ignores-features",
+        "parameter-not-read",
         "project-name-not-read",
         _HIDDEN,
         "test-ignores-resume-file",
@@ -134,6 +135,7 @@ def _view(
         plan=plan,
         catalog=catalog,
         facts=facts or DiskFacts(),
+        own=names,
     )
 
 

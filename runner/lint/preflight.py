@@ -10,7 +10,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -27,7 +27,7 @@ from runner.plan.train_options import watch_data
 from runner.system import files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from runner.catalog.project import Project
     from runner.catalog.tools import Tool
@@ -58,7 +58,7 @@ SMALL = 4 << 20
 class FolderReading(Struct, frozen=True, kw_only=True):
     """How a stage reads a folder of this disk; `mixed` where a stage of the plan stands between.
 
-    `writer` is the model whose template writes its rows.
+    `writer` is the model whose template writes its rows, which are of a `kind`.
     """
 
     folder: str
@@ -68,6 +68,7 @@ class FolderReading(Struct, frozen=True, kw_only=True):
     required: tuple[str, ...]
     max_seq_length: int
     mixed: bool
+    kind: str
     writer: chats.Writer
 
 
@@ -199,7 +200,8 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[FolderRead
     tool = load.catalog(plan.tools).get(stage.tool)
     if tool is None or not tool.reads_rows:
         return
-    names = ("prompt", "completion", "chat", "text")
+    names = (name for name in Features.__struct_fields__ if f"{name}_feature" in params)
+    features = Features(**{name: params[f"{name}_feature"] for name in names})
     model = str(params["model"])
     writer = chats.Writer(model=model, folder=tiny) if tiny else chats.writer(plan, model)
     for path, splits in _data(stage):
@@ -207,13 +209,19 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[FolderRead
             yield FolderReading(
                 folder=folder,
                 batch_size=params["batch_size"],
-                mask_prompt=bool(params["mask_prompt"]),
-                features=Features(**{name: params[f"{name}_feature"] for name in names}),
+                mask_prompt=_masks(tool, params),
+                features=features,
                 required=() if mixed else splits,
                 max_seq_length=params["max_seq_length"],
                 mixed=mixed,
                 writer=writer,
+                kind=tool.row_kind(params),
             )
+
+
+def _masks(tool: Tool, params: Mapping[str, Any]) -> bool:
+    """Say whether the prompts of a stage's rows are masked."""
+    return bool(params["mask_prompt"]) and tool.parameters["mask_prompt"].is_read(params)
 
 
 def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
@@ -234,7 +242,7 @@ def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
                 why = f"the rows of '{path}' were not checked: {reason}"
                 yield Finding(parameter=name, message=why, hint=hint)
         return
-    if stage.params["hf_dataset"] is not None:
+    if stage.params.get("hf_dataset") is not None:
         why = "the rows of hf_dataset were not checked: the hub's library loads them during the run"
         yield Finding(parameter="hf_dataset", message=why, hint=hint)
     for path, _ in _data(stage):
@@ -253,7 +261,7 @@ def _unread(plan: Plan, stage: Stage) -> Iterator[Finding]:
 def _data(stage: Stage) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the data sets a stage reads with the splits it needs: its own, and what it watches."""
     params = stage.params
-    if params["hf_dataset"] is None:
+    if params.get("hf_dataset") is None:
         yield str(params["data"]), tuple(split for split in ("train", "test") if params[split])
     path = watch_data(stage.trainer)
     if path is not None:
@@ -345,6 +353,7 @@ def _check(
         mask_prompt=reading.mask_prompt,
         features=reading.features,
         required=reading.required,
+        kind=reading.kind,
         max_seq_length=reading.max_seq_length,
         limit=LIMIT,
         every=False,
@@ -385,7 +394,7 @@ def _size(folder: str) -> int:
 
 def _chats(report: FolderReport) -> bool:
     """Say whether rows go through a chat template."""
-    return any(split.format in {"chat", "completions"} for split in report.splits.values())
+    return any(split.format not in {"text", "tokens", None} for split in report.splits.values())
 
 
 def _encode(reading: FolderReading, *, smoke: bool) -> Encode | None:

@@ -48,7 +48,8 @@ class View(Struct, frozen=True, kw_only=True, eq=False, dict=True):
     `catalog` has the tools of the other stages.
 
     `explicit` are the parameters that the recipe says, dotted, mappings beside what is inside them;
-    `inputs` are the paths the stage reads, without what need not be one.
+    `own` are those of them that not only the tool's `defaults` say. `inputs` are the paths the
+    stage reads, without what need not be one.
     """
 
     stage: Stage
@@ -58,6 +59,7 @@ class View(Struct, frozen=True, kw_only=True, eq=False, dict=True):
     catalog: Catalog
     facts: DiskFacts = field(default_factory=DiskFacts)
     inputs: tuple[Reading, ...] = ()
+    own: frozenset[str] = frozenset()
 
     @property
     def params(self) -> Mapping[str, Any]:
@@ -172,6 +174,7 @@ def views(
         if tool is not None and draft is not None and compilation.plan is not None:
             explicit = frozenset(_names(draft.params))
             inputs = tuple(one for one in readings(stage, catalog) if one.kind != FILES)
+            params = draft.node.get("params")
             yield View(
                 stage=stage,
                 tool=tool,
@@ -180,6 +183,7 @@ def views(
                 catalog=catalog,
                 facts=facts or DiskFacts(),
                 inputs=inputs,
+                own=frozenset(params.value if params and isinstance(params.value, dict) else ()),
             )
 
 

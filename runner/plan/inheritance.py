@@ -27,12 +27,14 @@ class TooLargeError(Exception):
 class Budget(Struct, frozen=True, kw_only=True):
     """The value of ``iters`` that ``budget: {epochs: N}`` asks for: it is counted from rows.
 
-    `reads` are the parameters it is counted from; `iters` is where the recipe says them, too.
+    `reads` are the parameters it is counted from, as far as the tool's `names` have them; `iters`
+    is where the recipe says them, too.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("train", "batch_size", "data", "hf_dataset")
     epochs: Node
     iters: Node | None
+    names: frozenset[str]
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -109,7 +111,8 @@ def _with_budget(draft: Draft) -> Draft:
     if epochs is None or not draft.trains:
         return draft
     before = draft.params.get("iters")
-    iters = replace(epochs, value=Budget(epochs=epochs, iters=before), over=before)
+    names = frozenset(draft.tool.parameters if draft.tool else ())
+    iters = replace(epochs, value=Budget(epochs=epochs, iters=before, names=names), over=before)
     params = replace(draft.params, value={**draft.params.value, "iters": iters})
     return replace(draft, params=params)
 

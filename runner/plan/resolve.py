@@ -466,7 +466,8 @@ class Resolver:
         """Return the iterations of a budget, None where there are none; that is told."""
         try:
             train, batch, data, hf_dataset = (
-                self.parameter(self._stage, name) for name in Budget.reads
+                self.parameter(self._stage, name) if name in budget.names else None
+                for name in Budget.reads
             )
         except ToldError:
             return None

@@ -197,7 +197,7 @@ def _factor(plan: Plan, catalog: Catalog) -> Fraction:
     """Return what iteration counts are divided by: the longest training keeps MAX_ITERATIONS."""
     longest = max(
         (
-            stage.params[parameter.name]
+            stage.params[parameter.name] or 0
             for stage in plan.stages
             for parameter in _tool(stage, catalog).parameters.values()
             if (rule := parameter.schema.get("x-smoke", {})).get("total")
@@ -222,7 +222,9 @@ def _shrink_stage(stage: Stage, tool: Tool, factor: Fraction, models: Mapping[st
     one = training(smaller, tool)
     if before is None or one is None or tool.trains is None:
         return smaller
-    least = max(one.iterations, min(before.iterations, one.least))
+    least = max(one.iterations, min(before.iterations or MAX_ITERATIONS, one.least))
+    if not before.iterations:  # its tool takes the length from elsewhere
+        least = max(least, MAX_ITERATIONS)
     return replace(smaller, params={**params, tool.trains.iterations: least})
 
 

@@ -109,7 +109,7 @@ class Attempt:
                 child.finish()
         if code == 0 and self.stage.launch:
             code = launch.code(self.log())
-        metrics = {**manifests.summary(events), **self.report_figures()}
+        metrics = {**manifests.summary(events, self.tool.metrics), **self.report_figures()}
         audit = self.audit()
         if code == 0 and (audit.get("different") or not history.is_audited(self.place)):
             code = Exit.AUDIT  # whatever its process said: what nobody has looked at is not well

@@ -12,7 +12,9 @@ from runner.base.values import same
 from runner.plan.staging import relocate_path
 
 ABSENT = "(absent)"
-PARSED, READ, NOBODY = "parser", "tool", "nobody"
+ASIDE = "aside"
+"""Under this key of what was observed: what was done in the process beside looking, in words."""
+PARSED, READ, NOBODY, UNREAD = "parser", "tool", "nobody", "unread"
 _NAMED = 8
 
 
@@ -21,11 +23,11 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     `effective` is what was in use, where the process shows it beside the parsed value, and
     `observed` whether it does. `seen` is how far it was followed: "nobody" saw what became of it;
-    "parser"; "tool", whose own code read the value; "loader", "trainer", "test" or "end", where it
-    was in use. `equal` is whether
-    everything seen is what was planned: `compare` judges it, once, of the values themselves, and
-    whoever reads a verdict back takes it as it was written. `instead` names the parameter that is
-    used in its place, where one is. A verdict is written down as it is.
+    "parser"; "tool", whose own code read the value; "unread", which the tool does not read beside
+    the values of others; "loader", "trainer", "test" or "end", where it was in use. `equal` is
+    whether everything seen is what was planned: `compare` judges it, once, of the values
+    themselves, and whoever reads a verdict back takes it as it was written. `instead` names the
+    parameter that is used in its place, where one is. A verdict is written down as it is.
     """
 
     parameter: str
@@ -40,12 +42,17 @@ class Verdict(Struct, frozen=True, kw_only=True):
     @property
     def used(self) -> bool:
         """Whether it is as planned and was seen in use."""
-        return self.equal and self.seen not in {PARSED, READ, NOBODY}
+        return self.equal and self.seen not in {PARSED, READ, NOBODY, UNREAD}
 
     @property
     def followed(self) -> bool:
         """Whether anything was seen of it: else nobody knows what became of it."""
         return self.seen != NOBODY
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is as planned, and the tool does not read it beside the values of others."""
+        return self.equal and self.seen == UNREAD
 
     @property
     def read(self) -> bool:
@@ -112,12 +119,14 @@ def settle(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
 def tally(verdicts: Iterable[Verdict]) -> dict[str, int]:
     """Return how many parameters there are; how many differ, were seen in use, read, not followed.
 
-    The last is left out where all were followed.
+    How many the tool does not read, and how many were not followed, is left out where none is.
     """
     rows = list(verdicts)
     unfollowed = sum(not verdict.followed for verdict in rows)
+    unread = sum(verdict.idle for verdict in rows)
     return {
         **({"unfollowed": unfollowed} if unfollowed else {}),
+        **({"unread": unread} if unread else {}),
         "parameters": len(rows),
         "different": len(differences(rows)),
         "used": sum(verdict.used for verdict in rows),
@@ -134,9 +143,14 @@ def summary(counts: Mapping[str, int]) -> str:
     text = f"{equal} of {plural(counts['parameters'], 'parameter')} as planned"
     if "used" not in counts or not equal:
         return f"{text}, {unfollowed} not followed" if unfollowed else text
-    used, read = counts["used"], counts["read"]
-    parsed = equal - used - read
-    parts = {"seen in use": used, "read by the tool": read, "only parsed": parsed}
+    used, read, unread = counts["used"], counts["read"], counts.get("unread", 0)
+    parsed = equal - used - read - unread
+    parts = {
+        "seen in use": used,
+        "read by the tool": read,
+        "only parsed": parsed,
+        "which it does not read here": unread,
+    }
     ways = ", ".join(f"{count} {how}" for how, count in parts.items() if count)
     rest = f", {unfollowed} not followed" if unfollowed else ""
     return f"{text} ({'only parsed' if parsed == equal else ways}){rest}"

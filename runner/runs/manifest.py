@@ -179,11 +179,15 @@ def read_back(values: Json) -> Manifest:
     return manifest
 
 
-def summary(events: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Return a stage's figures from its metric events: the last of each, the best validation."""
+def summary(events: Iterable[Mapping[str, Any]], metrics: Iterable[str] = ()) -> dict[str, float]:
+    """Return a stage's figures from its metric events: the last of each, the best validation.
+
+    `metrics` are those of its tool, beside what every trainer measures.
+    """
     figures: dict[str, float] = {}
+    names = {*_FIGURES, *metrics}
     for event in events:
-        figures |= {k: v for k, v in event.items() if k in _FIGURES and isinstance(v, int | float)}
+        figures |= {k: v for k, v in event.items() if k in names and isinstance(v, int | float)}
         loss = event.get("val_loss")
         if isinstance(loss, int | float):
             figures["best_val_loss"] = min(loss, figures.get("best_val_loss", loss))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runner.base.formatting import pretty_json
 from runner.catalog.tools import Parameter, Tool
 from runner.plan.model import Stage, bind
-from runner.runs.audit import PARSED, READ, Verdict, compare, differences, sentence, settle
+from runner.runs.audit import PARSED, READ, UNREAD, Verdict, compare, differences, sentence, settle
 from runner.runs.journal import Journal
 from runner.system import files, printer
 from runner.worker.observed_namespace import ReadLog
@@ -83,7 +83,12 @@ class Observer:
             for name, parameter in self.tool.parameters.items()
             if destination(parameter) in self.reads.names
         }
-        phases = {**reads, **self.phases}
+        idle = {
+            name: UNREAD
+            for name, parameter in self.tool.parameters.items()
+            if name in self.params and not parameter.is_read(self.params)
+        }
+        phases = {**reads, **self.phases, **idle}
         return compare(
             self.params, self.parsed, self.effective, phases, self.instead(), self.unfollowed()
         )

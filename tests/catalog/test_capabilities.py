@@ -78,10 +78,21 @@ def test_capabilities_name_parameters_that_exist(tool):
         rule = output.precision
         named |= {rule[key] for key in ("dtype", "bits", "mode", "mixture") if key in rule}
         named |= {*rule.get("when", {}), *rule.get("none", {})}
+    for parameter in tool.parameters.values():
+        for way in parameter.read_when or ():
+            named |= {*way}
+            for name, values in way.items():
+                assert set(values) <= set(
+                    tool.schema["properties"][name].get("enum", (True, False))
+                )
+    rows = tool.schema["x-tool"].get("rows", "")
+    if isinstance(rows, dict):
+        named.add(rows["by"])
+        assert {*rows["formats"]} == {*tool.schema["properties"][rows["by"]]["enum"]}
     assert named <= set(tool.parameters)
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 def test_every_tool_that_is_shipped_says_the_package_it_comes_with(tool):
-    assert tool.distribution in {"mlx-lm", "huggingface-hub", "run-recipe"}
+    assert tool.distribution in {"mlx-lm", "mlx-lm-lora", "huggingface-hub", "run-recipe"}
     assert tool.own == tool.main[0].startswith("runner.")

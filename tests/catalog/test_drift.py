@@ -83,8 +83,8 @@ def mirror(one: Tool) -> Json:
     seen: Json = {
         "flags": {p.flag: flag(one, p) for p in one.parameters.values() if p.emit != "config"}
     }
-    if one.config_flag is None:
-        return seen
+    if not one.loops:
+        return seen if one.config_flag is None else {**seen, "config": {}}
     properties = one.schema["properties"]
     optimizers = properties["optimizer_config"]["properties"]
     schedule = properties["lr_schedule"]

@@ -28,6 +28,7 @@ FULL = {  # what a recipe has to say of each tool
     "mlx_lm.evaluate": {"model": "m", "tasks": ["winogrande"]},
     "mlx_lm.fuse": {"model": "m", "adapter_path": "a"},
     "mlx_lm.lora": {"model": "m", "data": "d", "train": True},
+    "mlx_lm_lora.train": {"model": "m", "data": "d", "train": True},
     "mlx_lm.perplexity": {"model": "m", "data_path": "d"},
     "mlx_lm.upload": {"path": "m", "upload_repo": "org/name"},
 }

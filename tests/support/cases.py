@@ -80,6 +80,10 @@ def one(**params):
     return {"train": lora(**params)}
 
 
+def preferences(**params):
+    return stage("mlx_lm_lora.train", model="base", data="rows", train=True, iters=100, **params)
+
+
 def two(first=None, **second):
     """Return a training and one that resumes it."""
     again = {"resume_adapter_file": "{{ stages.a.adapter_file }}", "seed": 1, **second}
@@ -451,6 +455,10 @@ CASES = {
     ),
     "timeout-of-seconds": Case(
         {"train": {**lora(), "timeout": 5}}, {"train": {**lora(), "timeout": "5m"}}
+    ),
+    "parameter-not-read": Case(
+        {"train": preferences(train_mode="orpo", klpo_top_k=3)},
+        {"train": preferences(train_mode="klpo", klpo_kl_estimator="topk", klpo_top_k=3)},
     ),
     # number
     "unusual-number": Case(one(learning_rate=0.5), one(learning_rate=0.05)),

@@ -5,6 +5,7 @@ The map, in import order; a module may import only from those above it:
 row            a row that can be read, what it is for, and what is wrong with it
 parsing        a line of bytes -> a value; of a file that holds none, what it is instead
 shapes         the keys of a row -> what it is meant as, where mlx-lm reads it otherwise
+preferences    a row of two answers, a prompt or tokens -> its strings, and its flaws
 formats        a row -> its format, its strings, and its flaws
 tokens         a row -> its tokens, and what is cut or masked of them
 template       why a chat template refuses a row -> a flaw, and the way out
@@ -125,6 +126,7 @@ SLUGS = (
     "row-empty-text",
     "row-empty-field",
     "row-empty-answer",
+    "row-same-answers",
     "row-content-parts",
     "row-no-messages",
     "row-message-without-role",

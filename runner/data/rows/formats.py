@@ -6,8 +6,11 @@ from typing import Any
 
 from runner.base.problems import as_yaml, listing, suggest
 from runner.data.rows.parsing import parse
+from runner.data.rows.preferences import FLAWS, is_of, strings_of, without_keys
 from runner.data.rows.row import Features, Flaw, RowError, RowUse, empty, kind, strings, text_parts
 from runner.data.rows.shapes import as_chat, without_format
+
+MLX_LM = "mlx-lm"
 
 
 def text_flaws(row: Mapping[str, Any], use: RowUse) -> Iterator[Flaw]:
@@ -66,8 +69,13 @@ def _string(row: Mapping[str, Any], key: str) -> Flaw | None:
     )
 
 
-def formats_of(row: Mapping[str, Any], features: Features) -> list[str]:
-    """Return every format a row could be read in, mlx-lm's choice first."""
+def formats_of(row: Mapping[str, Any], features: Features, use: str = MLX_LM) -> list[str]:
+    """Return every format a row could be read in, mlx-lm's choice first.
+
+    `use` is the kind of rows that is read, as `RowUse` has it.
+    """
+    if use != MLX_LM:
+        return [use] if is_of(use, row, features) else []
     formats = []
     if features.prompt in row and features.completion in row:
         formats.append("completions")
@@ -78,22 +86,24 @@ def formats_of(row: Mapping[str, Any], features: Features) -> list[str]:
     return formats
 
 
-def require_format(row: Any, features: Features) -> list[str]:
+def require_format(row: Any, features: Features, use: str = MLX_LM) -> list[str]:
     """Return the formats of a row that has at least one; else it is a RowError."""
     if not isinstance(row, dict):
         hint = "write one object per line, without [ ] around it" if isinstance(row, list) else ""
         raise RowError(Flaw(rule="row-not-object", message="is not a JSON object", hint=hint))
-    formats = formats_of(row, features)
+    formats = formats_of(row, features, use)
+    if not formats and use != MLX_LM:
+        raise RowError(without_keys(use, row, features))
     if not formats:
         raise RowError(without_format(row, features))
     return formats
 
 
-def first_format(lines: Iterable[bytes], features: Features) -> str | None:
+def first_format(lines: Iterable[bytes], features: Features, use: str = MLX_LM) -> str | None:
     """Return the format mlx-lm reads a file in: that of its first row that has one."""
     for line in lines:
         try:
-            return require_format(parse(line)[0], features)[0]
+            return require_format(parse(line)[0], features, use)[0]
         except RowError:
             continue
     return None
@@ -284,6 +294,7 @@ CHECKS: Mapping[str, Callable[[Mapping[str, Any], RowUse], Iterator[Flaw]]] = {
     "completions": completion_flaws,
     "chat": chat_flaws,
     "text": text_flaws,
+    **FLAWS,
 }
 
 
@@ -294,4 +305,8 @@ def look(row: Mapping[str, Any], kind: str, use: RowUse) -> tuple[list[str] | No
         return texts, []
     flaws = list(CHECKS[kind](row, use))
     broken = any(flaw.severity == "error" for flaw in flaws)
-    return None if broken else strings(row, kind, use.features), flaws
+    if broken:
+        return None, flaws
+    if kind in FLAWS:
+        return strings_of(kind, row, use.features), flaws
+    return strings(row, kind, use.features), flaws

@@ -75,6 +75,10 @@ class Features(Struct, frozen=True, kw_only=True):
     completion: str = "completion"
     chat: str = "messages"
     text: str = "text"
+    system: str = "system"
+    chosen: str = "chosen"
+    rejected: str = "rejected"
+    answer: str = "answer"
 
 
 class RowUse(Struct, frozen=True, kw_only=True):
@@ -88,6 +92,8 @@ class RowUse(Struct, frozen=True, kw_only=True):
     limit: int = 20
     every: bool = True
     """Whether every row is tokenized, or only those that could be cut or masked."""
+    kind: str = "mlx-lm"
+    """What the rows are for: mlx-lm's own formats, or one of `preferences`."""
 
 
 _ROLE = itemgetter("role")

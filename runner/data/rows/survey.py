@@ -81,7 +81,7 @@ class Survey:
         self.rows += 1
         try:
             value, constant = parse(line)
-            formats = require_format(value, self.use.features)
+            formats = require_format(value, self.use.features, self.use.kind)
         except RowError as error:
             self.rows -= error.flaw is BLANK
             self.unread += 1
@@ -101,7 +101,7 @@ class Survey:
         for flaw in flaws:
             self._add_flaw(flaw, number, line)
         if texts is not None:
-            if len(value) > _READ[expected]:
+            if len(value) > _READ.get(expected, len(value)):
                 for flaw in unread(value, self._read, texts):
                     self._add_flaw(flaw, number, line)
             self._sound(Row(value=value, format=expected, parts=texts), number, line, encode)

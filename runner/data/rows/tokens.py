@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from runner.base.problems import plural
+from runner.data.rows.preferences import FLAWS, chats_of
 from runner.data.rows.row import Flaw, Row, RowUse
 
 
@@ -30,6 +31,9 @@ def messages_of(row: Row, use: RowUse) -> Sequence[Any]:
     """Return the messages that mlx-lm makes of a row, none of a row of text."""
     if row.format == "text":
         return ()
+    if row.format in FLAWS:
+        talks = chats_of(row.format, row.value, use.features)
+        return talks[0] if talks else ()
     if row.format == "completions":
         prompt, completion = row.parts
         return [
@@ -40,10 +44,17 @@ def messages_of(row: Row, use: RowUse) -> Sequence[Any]:
     return messages
 
 
+def talks_of(row: Row, use: RowUse) -> Sequence[Sequence[Any]]:
+    """Return the chats that a trainer writes of a row: one, or one for each of two answers."""
+    if row.format in FLAWS:
+        return chats_of(row.format, row.value, use.features)
+    messages = messages_of(row, use)
+    return [messages] if messages else []
+
+
 def write(row: Row, use: RowUse, encode: Encode) -> None:
     """Let the chat template write a row as it is written in a training. Raises ValueError."""
-    messages = messages_of(row, use)
-    if messages:
+    for messages in talks_of(row, use):
         encode(messages, tools=row.value.get("tools"), tokenize=False)
 
 
@@ -51,6 +62,8 @@ def tokens(row: Row, use: RowUse, encode: Encode) -> tuple[Sequence[int], Sequen
     """Return the tokens of a row and, where it matters, those mlx-lm takes for its prompt."""
     if row.format == "text":
         return encode(row.parts[0]), None
+    if row.format in FLAWS:
+        return _longest(row, use, encode), None
     messages, tools = messages_of(row, use), row.value.get("tools")
     whole = encode(messages, tools=tools)
     if len(messages) == 1 or not (use.mask_prompt or len(whole) > use.max_seq_length):
@@ -62,6 +75,13 @@ def tokens(row: Row, use: RowUse, encode: Encode) -> tuple[Sequence[int], Sequen
         if use.mask_prompt:
             raise
         return whole, None  # mlx-lm writes no prompt alone without a mask
+
+
+def _longest(row: Row, use: RowUse, encode: Encode) -> Sequence[int]:
+    """Return the tokens of the longest chat of a row: its answers are cut at the same length."""
+    talks = talks_of(row, use)
+    each = [encode(talk) for talk in talks] or [encode(row.parts[0])]
+    return max(each, key=len)
 
 
 def targets(size: int, start: int, use: RowUse) -> tuple[int, int]:

@@ -100,7 +100,8 @@ def data_is_a_file(view: View) -> Iterator[Finding]:
     splits.
     """
     path = view.params["data"]
-    if path.endswith((".jsonl", ".json", ".csv", ".parquet")) and not view.params["hf_dataset"]:
+    named = path.endswith((".jsonl", ".json", ".csv", ".parquet"))
+    if named and not view.params.get("hf_dataset"):
         message = f"'{path}' is a file, but data is the folder of train.jsonl and valid.jsonl"
         yield Finding(
             parameter="data", message=message, hint=f"write {posixpath.dirname(path) or '.'}"

@@ -1,7 +1,10 @@
 """Options of a stage beyond its parameters, and the length of its command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from runner.base.problems import as_yaml
+from runner.catalog.tools import Parameter
 from runner.command.argv import options
 from runner.lint.facts import Finding
 from runner.lint.rule import View, rule
@@ -31,6 +34,48 @@ def timeout_of_seconds(view: View) -> Iterator[Finding]:
             message=message,
             hint=f"write {limit:g}m for minutes, {limit:g}h for hours",
         )
+
+
+@rule("error", general=True)
+def parameter_not_read(view: View) -> Iterator[Finding]:
+    """A parameter that the tool does not read beside the values of others, such as in another mode.
+
+    It would have no effect, without a word. Remove it; one that is inherited from another stage is
+    taken back with ``NAME: !reset``. The tool's file says what is read when (``x-read-when``). What
+    ``defaults`` say for all stages of a tool is told only where none of them reads it.
+    """
+    for parameter in view.tool.parameters.values():
+        name = parameter.name
+        ways = parameter.read_when
+        if ways is None or name not in view.explicit:
+            continue
+        same = view.params[name] == view.tool.defaults.get(name)
+        if same or _is_read(view, parameter, view.params) or _shared(view, parameter):
+            continue
+        message = f"{name} would be ignored: {view.tool.name} "
+        message += f"reads it only with {_way(ways, view.params)}" if ways else "never reads it"
+        hint = f"remove it, or write {name}: !reset where another stage says it"
+        yield Finding(parameter=name, message=message, hint=hint)
+
+
+def _is_read(view: View, parameter: Parameter, params: Mapping[str, Any]) -> bool:
+    """Say whether a tool reads a parameter, in a training at least."""
+    trains = view.tool.trains
+    return parameter.is_read({**params, **(trains.when if trains else {})})
+
+
+def _shared(view: View, parameter: Parameter) -> bool:
+    """Say whether only the tool's defaults say it, and another stage of the tool reads it."""
+    others = (one for one in view.plan.stages if one.tool == view.stage.tool)
+    return parameter.name not in view.own and any(parameter.is_read(one.params) for one in others)
+
+
+def _way(ways: tuple[Mapping[str, tuple[Any, ...]], ...], params: Mapping[str, Any]) -> str:
+    """Return in words what the nearest way of being read still asks for."""
+    asked = [{n: of for n, of in way.items() if params[n] not in of} for way in ways]
+    near = min(asked, key=len)
+    parts = (f"{name}: {' or '.join(map(as_yaml, of))}" for name, of in near.items())
+    return " and ".join(parts)
 
 
 @rule("warning", general=True)

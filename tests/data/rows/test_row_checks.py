@@ -28,7 +28,12 @@ def good(count, start=0):
     )
 
 
+def pair(prompt, chosen, rejected):
+    return line({"prompt": prompt, "chosen": chosen, "rejected": rejected})
+
+
 GOOD = good(4)
+PAIRS = pair("one", "two", "three") + pair("four", "five", "six")
 LONG = "w " * 40
 MASK = {"mask_prompt": True, "max_seq_length": 20}
 BATCH = {"batch_size": 2}
@@ -56,6 +61,7 @@ CASES = {
     "row-empty-text": (line({"text": "a"}) + line({"text": ""}), {"valid": TEXT}),
     "row-empty-field": (GOOD + chat("", "b"), {}),
     "row-empty-answer": (GOOD + chat("a", ""), {}),
+    "row-same-answers": (PAIRS + pair("a", "b", "b"), {"kind": "preferences", "valid": pair("c", "d", "e")}),
     "row-content-parts": (GOOD + chat("a", [{"type": "text", "text": "b"}]), {}),
     "row-no-messages": (GOOD + line({"messages": []}), {}),
     "row-message-without-role": (GOOD + line({"messages": [{"content": "a"}, *json.loads(chat("b", "c"))["messages"]]}), {}),
