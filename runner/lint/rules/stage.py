@@ -54,7 +54,7 @@ def parameter_not_read(view: View) -> Iterator[Finding]:
             continue
         message = f"{name} would be ignored: {view.tool.name} "
         message += f"reads it only with {_way(ways, view.params)}" if ways else "never reads it"
-        hint = f"remove it, or write {name}: !reset where another stage says it"
+        hint = "remove it"
         yield Finding(parameter=name, message=message, hint=hint)
 
 
