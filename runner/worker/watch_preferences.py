@@ -330,12 +330,15 @@ class PreferenceWatch(TrainerWatch):
         return _PARAMETERS.get(field, field)
 
     def _values(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters that fields are made of, as a recipe says their values."""
-        params = self.host.params
+        """Return the parameters that fields are made of, as a recipe says their values.
+
+        A field that is made of none in this mode is at its own default.
+        """
+        params, tool = self.host.params, self.host.tool
         values = {}
         for field, value in fields.items():
             name = self._parameter(field)
-            if name in params:
+            if name in params and tool.parameters[name].is_read(params):
                 values[name] = self._said(name, value)
         if params["iters"] is None and "iters" in values:
             self.host.observed["iters"] = values.pop("iters")

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from runner.catalog import load
 from runner.catalog.tools import complete
@@ -54,7 +54,8 @@ MORE: dict[str, dict[str, Any]] = {
     "klpo": {"klpo_kl_estimator": "topk", "klpo_top_k": 4},
     "grpo": {"reward_functions": "r1_count_xml"},
     **{name: {"judge": "tiny", "dpo_cpo_loss_type": "dpop"} for name in ("online_dpo", "xpo")},
-    **{name: {"judge": "tiny"} for name in ("ppo", "rlhf_reinforce")},
+    "ppo": {"judge": "tiny", "learning_rate": 1e-6},  # its loss grows beyond what exp takes
+    "rlhf_reinforce": {"judge": "tiny"},
 }
 # Other values than those that are made by a rule: see `other`.
 OTHERS: dict[str, Any] = {
@@ -64,14 +65,14 @@ OTHERS: dict[str, Any] = {
     "lr_schedule": {"name": "cosine_decay", "arguments": [1e-3, 10]},
     "reward_functions": "r1_int_reward_func", "reward_weights": "3.0",
     "reward_functions_file": "rewards.py", "judge_config": {"system_prompt": "{prompt}{response0}{response1}"},
-    "optimizer_config": {"adam": {"eps": 1e-3}}, "latent_layer": "0", "num_batches": 2,
+    "optimizer_config": {"adam": {"eps": 1e-3}}, "latent_layer": "0",
     "resume_adapter_file": None, "wandb": None, "epochs": 3, "alpha": [1e-5],
     "temperature": 0.5, "epsilon": 0.3, "train_type": "dora",
 }  # fmt: skip
 FIXED = {"train", "test", "train_mode", "alpha", "resume_adapter_file", "wandb"}
 
 
-def other(name: str, value: Any) -> Any:
+def other(name: str, value: Any) -> Any:  # noqa: PLR0911
     """Return another value of a parameter that its tool takes."""
     schema = TOOL.schema["properties"][name]
     if name in OTHERS:
@@ -92,7 +93,7 @@ def other(name: str, value: Any) -> Any:
 
 def given(mode: str, **changes: Any) -> dict[str, Any]:
     """Return every parameter of a training in a mode."""
-    test = mode not in {"grpo", "rlhf_reinforce"}  # which fail then: rules say so
+    test = mode not in {"grpo", "rlhf_reinforce", "xpo"}  # which fail then: rules say so
     own = {"model": "tiny", "data": "rows", "train": True, "test": test, "train_mode": mode}
     own |= {"adapter_path": "adapters", **SMALL, **MORE.get(mode, {}), **changes}
     if mode == "sft" and "chat_feature" in changes:
@@ -117,7 +118,7 @@ class Process:
         self.metal = self.mx.device_info
         self.random = (self.main.np.random.seed, self.mx.random.seed)
 
-    def __enter__(self) -> "Process":
+    def __enter__(self) -> Self:
         hosts._watch_parser(self.host)
         importlib.import_module("runner.worker.watch_preferences").install(self.host)
         return self
@@ -159,12 +160,13 @@ def view(mode: str, **changes: Any) -> str:
         for name in dir(main):
             stops = name.startswith(("train_", "evaluate_")) and "_model" not in name
             if stops or name in {"save_pretrained_merged", "save_to_lmstudio_merged"}:
-                setattr(main, name, lambda title=name, **kwargs: note(title, kwargs) or result(title))
+                setattr(
+                    main, name, lambda title=name, **kwargs: note(title, kwargs) or result(title)
+                )
         main.load_reward_functions_from_file = lambda path: lines.append(("rewards", path))
         main.load_adapters = lambda *_: None
         process.host.hold = lambda *_: None  # what is as planned is not asked here
         process.host.end = lambda *_: None
-        importlib.import_module("runner.worker.watch_preferences")
         process.run()
         random = main.np.random.get_state()[1][:4].tolist()
     return json.dumps([lines, random], default=str)
@@ -187,7 +189,10 @@ def described(value: Any) -> Any:
             (name, type(one).__name__, getattr(one, "scale", ""), repr(getattr(one, "dropout", "")))
             for name, one in value.named_modules()
         ]
-        sums = [(n, t.shape, str(t.dtype), mx.sum(t.astype(mx.float32)).item()) for n, t in tree_flatten(value.parameters())]
+        sums = [
+            (n, t.shape, str(t.dtype), mx.sum(t.astype(mx.float32)).item())
+            for n, t in tree_flatten(value.parameters())
+        ]
         return [kinds, sums]
     if type(value).__name__ == "CacheDataset":
         return [str(value[at]) for at in range(len(value))]
@@ -203,8 +208,9 @@ def described(value: Any) -> Any:
 def look(mode: str) -> dict[str, Any]:
     """Return what the audit says of a mode, and what of it is not true."""
     seen, weights = train(mode)
-    used = [n for n, by in seen.items() if by not in {PARSED, READ, UNREAD} and n not in FIXED]
-    idle = [n for n, by in seen.items() if by == UNREAD and n not in FIXED]
+    fixed = FIXED | ({"efficient_long_context"} if mode == "dsla" else set())  # it is refused there
+    used = [n for n, by in seen.items() if by not in {PARSED, READ, UNREAD} and n not in fixed]
+    idle = [n for n, by in seen.items() if by == UNREAD and n not in fixed]
     first = view(mode)
     same = [n for n in used if view(mode, **{n: other(n, given(mode)[n])}) == first]
     changes = {n: other(n, given(mode)[n]) for n in idle}
@@ -217,10 +223,14 @@ def prepare() -> None:
     """Make two tiny models, and rows."""
     tiny = importlib.import_module("runner.tools.tiny_model")
     for place, seed in (("tiny", "0"), ("second", "1")):
-        tiny.main(["--path", place, "--seed", seed, "--hidden-size", "128", "--intermediate-size", "128"])
+        tiny.main(
+            ["--path", place, "--seed", seed, "--hidden-size", "128", "--intermediate-size", "128"]
+        )
     for place, row in (("rows", ROWS), ("rows2", {**ROWS, "prompt": "Why?"}), ("chats", CHATS)):
         Path(place).mkdir()
-        text = "".join(json.dumps({**row, "type": f"{row.get('type')}{n}"}) + "\n" for n in range(4))
+        text = "".join(
+            json.dumps({**row, "type": f"{row.get('type')}{n}"}) + "\n" for n in range(4)
+        )
         for split in ("train", "valid", "test"):
             Path(place, f"{split}.jsonl").write_text(text, encoding="utf-8")
     Path("rewards.py").write_text("", encoding="utf-8")
