@@ -26,35 +26,35 @@ demo: $(VENV)/.installed  ## set up, and run security_sequential.yaml at toy sca
 test: $(VENV)/.installed  ## set up, and run every test
 	$(BIN)/python -m pytest -n auto
 
-fast: $(VENV)/.installed  ## the tests that need no MLX, in seconds
+fast: $(VENV)/.installed  ## run the tests that need no MLX, in seconds
 	$(BIN)/python -m pytest -m 'not slow' -n auto
 
-coverage: $(VENV)/.installed  ## the fast lane and what runs in MLX's process, with the branches of runner/ that they reach
+coverage: $(VENV)/.installed  ## run the fast lane and the tests inside MLX's process with branch coverage of runner/
 	rm -rf .coverage
 	$(BIN)/python -m coverage run -m pytest -n auto -m 'not slow' --deselect tests/cli/test_overview.py
 	$(BIN)/python -m coverage run -m pytest -n auto tests/worker tests/tools $(MEASURED)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --fail-under=90
 
-check: $(VENV)/.installed  ## lint, types, schemas, shipped recipes
+check: $(VENV)/.installed  ## lint, check types, schemas and shipped recipes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/run-recipe check recipes --tests
 
-bench: $(VENV)/.installed  ## measure beside the peers, and write docs/benchmarks.md (ONLY=cold: one group)
+bench: $(VENV)/.installed  ## compare the speed with similar tools and write docs/benchmarks.md (ONLY=cold: one group)
 	$(BIN)/python -m benchmarks $(ONLY)
 
-architectures: $(VENV)/.installed  ## make, train, fuse and generate with a tiny model of every architecture of mlx-lm (5 minutes)
+architectures: $(VENV)/.installed  ## train, fuse and generate with a tiny model of every mlx-lm architecture (5 minutes)
 	$(BIN)/python -m benchmarks.architectures sweep
 
-faults: $(VENV)/.installed  ## strike a run at every one of its writes, in every way, and go on (an hour; FAULTS=64: at so many)
+faults: $(VENV)/.installed  ## break a run at each of its writes in every way, then resume it (an hour; FAULTS=64 limits the number)
 	$(BIN)/python -m pytest tests/faults --faults=$(FAULTS) -n auto
 
-fuzz: $(VENV)/.installed  ## look for hangs, tracebacks and untrue words in inputs nobody wrote (SECONDS=1800 SEED=0)
+fuzz: $(VENV)/.installed  ## search random inputs for hangs, tracebacks and untrue answers (SECONDS=1800 SEED=0)
 	$(BIN)/python tests/fuzz $(SECONDS) $(SEED)
 
-schema: $(VENV)/.installed  ## write schema/recipe.schema.json and docs/reference anew from the catalogue
+schema: $(VENV)/.installed  ## regenerate schema/recipe.schema.json and docs/reference from the catalogue
 	$(BIN)/run-recipe schema > schema/.recipe.schema.json
 	mv schema/.recipe.schema.json schema/recipe.schema.json
 	$(BIN)/run-recipe schema --reference docs/reference
@@ -62,11 +62,11 @@ schema: $(VENV)/.installed  ## write schema/recipe.schema.json and docs/referenc
 sync-mlx: $(VENV)/.installed  ## compare the catalogue with the installed mlx-lm, both ways (exit 3)
 	$(BIN)/run-recipe tools --drift
 
-test-versions: $(VENV)/.installed  ## try the oldest and the newest supported mlx-lm, each in an environment of its own
+test-versions: $(VENV)/.installed  ## test the oldest and the newest supported mlx-lm, each in its own environment
 	$(BIN)/python tests/versions.py
 
-golden: $(VENV)/.installed  ## write expected messages and snapshots anew; then read the diff
+golden: $(VENV)/.installed  ## rewrite expected messages and snapshots; then read the diff
 	$(BIN)/python -m pytest -m 'not slow' --update-golden --snapshot-update
 
-clean:  ## remove what the targets made
+clean:  ## remove generated files
 	rm -rf $(VENV) .bench .coverage .fuzz runs build dist .mypy_cache .ruff_cache .hypothesis

@@ -284,7 +284,7 @@ def limit_problems(problems: Sequence[Problem]) -> Sequence[Problem]:
         mark=rest[0].mark,
         message=why,
         rule="more-problems",
-        hint="fix the ones before it first",
+        hint="fix the listed ones first",
         notes=(),
         severity=severity,
     )

@@ -21,9 +21,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _FLAG = re.compile(r"--[A-Za-z][A-Za-z0-9_-]*\Z")
 _EMITS = {"store_true": "switch", "append": "repeat", "pair": "pair", "positional": "positional"}
 ASK = (
-    "outputs: which parameter names what it makes; one with a place need not be in 'required'",
-    "x-input: which parameters name a model, data, an adapter or a file that it reads",
-    "metrics and report: the JSON file in which it leaves figures, if it does",
+    "outputs: which parameters name what the tool makes; remove those with a place from 'required'",
+    "x-input: which parameters name a model, data, an adapter or a file that the tool reads",
+    "metrics and report: the JSON file with the tool's figures, if it writes one",
 )
 
 
@@ -178,11 +178,11 @@ def _unsayable(name: str, option: Mapping[str, Any]) -> str:
     """Return why a recipe cannot say an option, '' where it can."""
     action = option["action"]
     if not _NAME.match(name):
-        return f"'{name}' is no name of a parameter"
+        return f"'{name}' is not a valid parameter name"
     if action not in {"store", *_EMITS}:
-        return f"the runner has no way to say it ({action})"
+        return f"run-recipe cannot pass this kind of option ({action})"
     if action != "positional" and not any(map(_FLAG.match, option["flags"])):
-        return "its only flag has one letter: say it by hand where no value begins with '-'"
+        return "its only flag has one letter: add it by hand if no value begins with '-'"
     return ""
 
 
@@ -193,7 +193,7 @@ def _parameter(
     emit = _EMITS.get(action, "list" if several else "value")
     kind = _TYPES.get(option["type"])
     if kind is None:
-        gaps.append(f"{flag}: its type is {option['type']}: what it takes is written as text")
+        gaps.append(f"{flag}: its type is {option['type']}, so it is described as text")
         kind = "string"
     default = option["default"]
     default = config.get(name) if default is None else default
@@ -254,7 +254,7 @@ def _of_file(name: str, default: Any, gaps: list[str]) -> Json:
     """Return a parameter that only the configuration file has."""
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
     kind = kinds.get(type(default), "object" if isinstance(default, dict) else "array")
-    gaps.append(f"{name}: it stands in the file alone: describe what it does, and what it takes")
+    gaps.append(f"{name}: it exists only in the file: describe what it does, and its values")
     types: Any = ["object", "null"] if default is None else kind
     more: Json = {"items": {}} if kind == "array" and default is not None else {}
     return {
@@ -277,5 +277,5 @@ def _sentence(text: str | None) -> str:
 
 def lines(gaps: Sequence[str]) -> Iterator[str]:
     """Yield what is left to a person, a line each."""
-    yield "what the parser does not say, and you have to look at:"
+    yield "what the parser does not say, for you to fill in:"
     yield from (f"  {one}" for one in gaps)

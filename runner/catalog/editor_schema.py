@@ -64,7 +64,7 @@ def recipe_schema(envelope: Json, catalog: Catalog) -> Json:
         "additionalProperties": {"$ref": "#/definitions/stage"},
     }
     schema["properties"] |= {"defaults": defaults, "stages": stages}
-    schema["patternProperties"] = {"^x-": {"description": "Anchors, or for other tools."}}
+    schema["patternProperties"] = {"^x-": {"description": "For anchors and other tools; ignored."}}
     overlay = schema["properties"]["profiles"]["additionalProperties"]["properties"]
     overlay |= {
         "defaults": {**defaults, **overlay["defaults"]},

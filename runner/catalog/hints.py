@@ -38,7 +38,7 @@ def of_template(value: Any, types: Sequence[str], template: str) -> str:
     expression = template.strip().removeprefix("{{").removesuffix("}}").strip()
     hint = ""
     if isinstance(value, dict) and value and "object" not in types:
-        hint = f"{expression} holds {', '.join(value)}: add .{next(iter(value))}"
+        hint = f"{expression} contains {', '.join(value)}: add .{next(iter(value))}"
     elif isinstance(value, float) and "integer" in types:
         alone = re.fullmatch(r"[\w.]+|\w+\([^()]*\)", expression)
         whole = f"{expression} | int" if alone else f"({expression}) | int"

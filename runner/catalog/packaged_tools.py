@@ -47,7 +47,9 @@ def _places() -> Mapping[str, Path]:
             continue
         before = places.setdefault(one.name, (file, package))
         if before[0] != file:
-            why = f"two packages bring a tool '{one.name}': {before[1]} ({before[0]}) and {package}"
+            why = (
+                f"two packages provide a tool '{one.name}': {before[1]} ({before[0]}) and {package}"
+            )
             raise RecipeError(f"{why} ({file})", "uninstall one of them")
     return {name: file for name, (file, _) in places.items()}
 
@@ -68,6 +70,6 @@ def _read(name: str, file: Path) -> Json:
         raise RecipeError(f"the file of '{name}' cannot be read: {file}: {error}") from error
     wrong = next(tool_files.faults(name, schema, load.tool_schema()), None)
     if wrong is not None:
-        hint = "the package that brings it has to mend it"
-        raise RecipeError(f"{file} is no tool's file: {wrong[1]}", hint)
+        hint = "report it to the authors of the package"
+        raise RecipeError(f"{file} is not a tool file: {wrong[1]}", hint)
     return schema

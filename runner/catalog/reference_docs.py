@@ -14,8 +14,8 @@ _HEAD = f"""\
 # Reference
 
 Every key of a recipe and of its tests, and every parameter of every tool.
-[The language](../language.md) explains them; `run-recipe tools TOOL` tells a tool's in the
-terminal. A template may stand wherever a value of `params` may.
+[The language](../language.md) explains them; `run-recipe tools TOOL` prints the parameters
+of a tool in the terminal. Any value of `params` may be a template.
 
 {_GENERATED}"""
 _BOUNDS = {
@@ -67,7 +67,7 @@ def _index(envelope: Json, tests: Json, catalog: Catalog, tools: Sequence[Tool])
 
 
 def _page(tool: Tool) -> str:
-    needs = [f"It needs {', '.join(f'`{one}`' for one in tool.needs)} beside {tool.distribution}."]
+    needs = [f"It also needs {', '.join(f'`{one}`' for one in tool.needs)}."]
     return _text(
         f"# {tool.name}",
         tool.description,
@@ -103,7 +103,7 @@ def _parameters(tool: Tool) -> Iterator[str]:
         ]
         for one in _walk(tool.schema, tool.schema)
     ]
-    yield _table(["parameter", "type", "default", "example", "travels as", "what it does"], rows)
+    yield _table(["parameter", "type", "default", "example", "passed as", "what it does"], rows)
 
 
 class _Key(NamedTuple):
@@ -212,12 +212,12 @@ def _way(tool: Tool, name: str) -> str:
     off = f"; off: {file}" if tool.config_flag and parameter.in_config else ""
     ways = {
         "config": file,
-        "fixed": f"no word: `{flag}` takes none",
-        "positional": "a word after the flags",
+        "fixed": f"nothing: `{flag}` accepts no value",
+        "positional": "a positional argument, after the flags",
         "pair": f"`{flag}` or `{parameter.off}`",
         "switch": f"`{flag}`{off}",
         "json": f"`{flag}`, as JSON",
-        "repeat": f"`{flag}`, once for each",
+        "repeat": f"`{flag}`, once per entry",
     }
     return ways.get(parameter.emit, f"`{flag}`")
 
@@ -227,7 +227,7 @@ def _outputs(tool: Tool) -> Iterator[str]:
     if not tool.outputs:
         return
     yield "## Outputs"
-    yield "What another stage reads as `{{ stages.NAME.OUTPUT }}`."
+    yield "Another stage reads these as `{{ stages.NAME.OUTPUT }}`."
     rows = []
     for name, output in tool.outputs.items():
         where = f"`{output.path}`"
@@ -245,7 +245,7 @@ def _metrics(tool: Tool, otherwise: str = "always") -> Iterator[str]:
         for lead, parameter in tool.families.items()
     ]
     if rows:
-        yield "What `expect` reads as `metrics.NAME`."
+        yield "`expect` reads these as `metrics.NAME`."
         yield _table(["metric", "when"], rows)
 
 
@@ -257,12 +257,14 @@ def _refusals(tool: Tool) -> Iterator[str]:
     messages = [part["x-message"] for part in parts if "x-message" in part]
     if messages:
         yield "## Together"
-        yield "What is refused of values that are right by themselves: a stage that"
+        yield "Combinations that are refused: a stage that"
         yield "\n".join(f"- {_safe(one)}" for one in dict.fromkeys(messages))
     others = tool.schema.get("x-not", {})
     if others:
         yield "## Other names"
-        yield _table(["not", "but"], [[f"`{name}`", _safe(hint)] for name, hint in others.items()])
+        yield _table(
+            ["instead of", "use"], [[f"`{name}`", _safe(hint)] for name, hint in others.items()]
+        )
 
 
 def _when(when: Mapping[str, Any], otherwise: str = "always") -> str:

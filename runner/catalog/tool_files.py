@@ -64,7 +64,7 @@ def read(tree: Node | None, open_file: Read, meta: Json, shipped: Collection[str
         sources[path] = document.text
         size += len(document.text)
         if size > MAX_SIZE:
-            why = f"the files of tools hold more than {MAX_SIZE:,} characters up to here"
+            why = f"the tool files contain more than {MAX_SIZE:,} characters in total"
             problems.append(Problem(mark=node.mark, message=why, rule="bad-tool-file"))
             break
         note = ((node.mark, f"'{name}' is this file"),)
@@ -101,10 +101,10 @@ def _told(problem: Problem, note: tuple[tuple[Mark, str], ...]) -> Problem:
 def _name_problem(name: str, node: Node, shipped: Collection[str]) -> Problem | None:
     why = hint = ""
     if not NAME.match(name):
-        why = f"'{name}' is no name of a tool: two words with a dot between, as mine.score"
-        hint = "write small letters, digits and '_'"
+        why = f"'{name}' is not a tool name: write two words joined by a dot, as mine.score"
+        hint = "use lowercase letters, digits and '_'"
     elif name in shipped:
-        why, hint = f"there is a tool '{name}' already, which is shipped", "give it another name"
+        why, hint = f"a shipped tool is already called '{name}'", "give it another name"
     elif "{{" in node.value:
         why = "'tools' is read before templates are filled in"
         hint = "write the file name out"

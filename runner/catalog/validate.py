@@ -70,7 +70,7 @@ def violations(schema: Mapping[str, Any], value: Any) -> list[Violation]:
         if rule and not _doubtful(rule, error, value, schema, bad):
             result += _explain(error, schema, value)
     if validator.MAX_ERRORS in {len(errors), len(plain)}:
-        why = f"has at least {validator.MAX_ERRORS:,} mistakes: the others are not looked for"
+        why = f"has at least {validator.MAX_ERRORS:,} mistakes: the check stopped there"
         result.append(Violation(path=(), message=why, rule="more-problems", hint="fix these first"))
     return _once(result)
 

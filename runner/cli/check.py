@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--trust-tools",
     is_flag=True,
-    help="With --mlx: ask the tools, too, that a recipe brings along; remembered.",
+    help="With --mlx, also check the tools that come with a recipe; remembered.",
 )
 @click.option("--tests", is_flag=True, help="Also run the NAME.test.yaml next to each recipe.")
 def command(

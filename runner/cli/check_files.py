@@ -146,7 +146,7 @@ def _bases(every: Sequence[FileCheck], folders: Sequence[str]) -> Iterator[FileC
             found.setdefault(file, {})[problem.mark] = problem
     for file, problems in sorted(found.items()):
         extending = [one for one in every if file in one.files]
-        note = f"looked at: {plural(len(extending), 'recipe')} made of this file"
+        note = f"checked over {plural(len(extending), 'recipe')} that extend this file"
         yield FileCheck(
             file=file,
             problems=sort_problems(

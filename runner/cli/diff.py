@@ -35,7 +35,7 @@ _ID = pattern(r"\d{8}T\d{6}Z-")
     "now",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Lay a value over the new side only; --set holds on both.",
+    help="Override a value on the new side only; --set applies to both.",
 )
 @click.option("--check", is_flag=True, help="Exit with 3 if anything changes.")
 @click.option(
@@ -134,7 +134,7 @@ def _require_recipe(word: str) -> None:
     if not _recipe(word) and not Path(word).is_dir():
         there = "recipes/" if Path("recipes").is_dir() else "."
         first = f"name recipes first: run-recipe diff {there} {visible.word(word)}"
-        raise RecipeError(f"'{word}' is no recipe", words_of.suggestion(word) or first)
+        raise RecipeError(f"'{word}' is not a recipe", words_of.suggestion(word) or first)
 
 
 def _is_run(word: str) -> bool:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "-n",
     "--dry-run",
     is_flag=True,
-    help="Print the shell script instead of running it; with --format json, the plan.",
+    help="Print the shell script instead of running it (with --format json, the plan).",
 )
 @click.option(
     "--trust",
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--trust-tools",
     is_flag=True,
-    help="Let the tools run that the recipe brings along: remembered for these very files.",
+    help="Allow the tools that come with the recipe; remembered for exactly these files.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.option(

@@ -47,7 +47,7 @@ def command(
     if is_folder(Path(recipe)):
         if paths:
             hint = f"name a recipe of it, or leave out {paths[0]}"
-            raise RecipeError(f"{recipe} is a folder, which takes no PATH", hint)
+            raise RecipeError(f"{recipe} is a folder: PATH needs a single recipe", hint)
         _folder(recipe, profiles, sets, file, smoke=smoke, changed=changed, as_json=style == "json")
         return Exit.OK
     from runner import workflow
@@ -115,7 +115,7 @@ def _folder(
         )
     files = dict.fromkeys(mark.file for mark in lines)
     if file and file not in files:
-        raise RecipeError(f"no recipe in {folder} takes a value of '{file}'", offer(file, files))
+        raise RecipeError(f"no recipe in {folder} uses a value of '{file}'", offer(file, files))
     lines = {mark: line for mark, line in lines.items() if not file or mark.file == file}
     if as_json:
         printer.show_rows(show.shared_line_dict(*line) for line in lines.items())

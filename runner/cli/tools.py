@@ -16,7 +16,7 @@ from runner.system import printer
 @click.option(
     "--draft",
     metavar="PROGRAM",
-    help="Write the draft of a tool's file: of MODULE:MAIN, a command, or a script.",
+    help="Write a draft of the file for a tool: MODULE:MAIN, an installed command, or a script.",
 )
 @options.style()
 def command(name: str | None, drift: bool, draft: str | None, style: str) -> int:
@@ -48,7 +48,7 @@ def command(name: str | None, drift: bool, draft: str | None, style: str) -> int
 
         hint = suggest(name, fits or catalog.names, "run-recipe tools lists them")
         raise RecipeError(
-            f"there is no tool '{name}'", f"it may be {listing(fits)}" if fits else hint
+            f"there is no tool '{name}'", f"there are: {listing(fits)}" if fits else hint
         )
     if style == "json":
         printer.show_json(tool.schema)
@@ -71,7 +71,7 @@ def _print_draft(target: str) -> int:
     program = machine.ask("runner.worker.draft", target)
     if set(program) == {"error"}:
         raise RecipeError(
-            f"no draft of {target}: {program['error']}",
+            f"cannot draft {target}: {program['error']}",
             "name MODULE:MAIN, an installed command, or a script that uses argparse or click",
         )
     catalog = load.catalog()

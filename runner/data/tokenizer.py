@@ -154,7 +154,7 @@ def too_much(error: StoppedError) -> str:
     return {
         "time": f"it takes more than {ALONE:g} s of work",
         "memory": f"it takes more than {MEMORY >> 20} MB of memory",
-        "crash": "it ends the process that renders it",
+        "crash": "it crashes the process that renders it",
         "slow": "it is too slow to check all of them",
     }[error.why]
 

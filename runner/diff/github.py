@@ -96,7 +96,7 @@ def _stages(review: Review, path_of: FileNamer) -> Iterator[str]:
         first = next(name for was, name in zip(then, now, strict=True) if was != name)
         where = place(difference.marks.get(first), path_of)
         text = f"{review.title}: {order(difference)}"
-        yield notice("notice", {**where, "title": "another order"}, text)
+        yield notice("notice", {**where, "title": "new order"}, text)
 
 
 def _whole(review: Review, path_of: FileNamer) -> Iterator[str]:

@@ -257,7 +257,7 @@ class _Parser:
             why = f"{label}: options from the environment are not in the recipe"
             self.note(word.mark, why, "pass them with --set, or write a profile")
         else:
-            self.tell(word, f"{self.tool.name} takes no {as_yaml(text)}")
+            self.tell(word, f"{self.tool.name} does not accept {as_yaml(text)}")
 
     def follow(self, name: str, word: Argument) -> bool:
         """Say whether the script says a value; tell what the recipe asks for where it does not."""

@@ -148,7 +148,7 @@ class _ConfigReader:
             if value == parameter.default:
                 return None
             why = f"mlx-lm reads {key} only from the command line (T01)"
-            self.ignore(mark, key, value, why, f"it was {as_yaml(parameter.default)}")
+            self.ignore(mark, key, value, why, f"mlx-lm used {as_yaml(parameter.default)}")
         elif key in self.flags:
             if self.flags[key].value != value:
                 flag = f"{parameter.flag} on the command line wins"
@@ -156,7 +156,7 @@ class _ConfigReader:
         elif value is None:
             if parameter.default is not None:
                 why = "an empty value means mlx-lm's default (T08)"
-                self.ignore(mark, key, value, why, f"it was {as_yaml(parameter.default)}")
+                self.ignore(mark, key, value, why, f"mlx-lm used {as_yaml(parameter.default)}")
         elif isinstance(value, str) and unfilled(value):
             return ScriptValue(value=MISSING, mark=self.place(node), signs=value, node=node)
         else:
@@ -221,7 +221,7 @@ class _ConfigReader:
 def unreadable(mark: Mark, name: str, error: OSError) -> Problem:
     """Return the problem of a configuration file that is not there."""
     why = f"cannot read {name}: {error.strerror or error}"
-    hint = "its values are missing in the recipe: import where the file is"
+    hint = "its values are missing in the recipe: run import where the file exists"
     return Problem(mark=mark, message=why, rule=NOT_FOLLOWED, hint=hint)
 
 

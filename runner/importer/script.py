@@ -294,7 +294,7 @@ class _Walk:
     def environment(self, text: str, mark: Mark) -> None:
         """Say that a variable is for the commands themselves, and no value of a parameter."""
         name = text.partition("=")[0]
-        why = f"{name} is set for the commands: a recipe does not set it"
+        why = f"the script sets {name}, but the recipe does not"
         self.note(mark, why, f"export {name} before you run the recipe")
 
     def finish(self, text: str, parse_tree: Script) -> None:

@@ -21,7 +21,7 @@ from runner.recipe.yaml_flow import key as quoted
 
 WIDTH = 100
 SHARED = 2
-_UNPLACED = "Nothing reads these: write what they hold in their stages, and take them out."
+_UNPLACED = "Nothing reads these vars: write their values into the stages, and remove them."
 
 
 def recipe_text(adoption: Adoption, schema: str = "") -> str:

@@ -35,9 +35,9 @@ def parser_problems(result: Compilation, *, trust_tools: bool = False) -> list[P
 def _untrusted(mark: Mark, tool: str) -> Problem:
     return Problem(
         mark=mark,
-        message=f"the parser of {tool} was not checked: the recipe brings it along",
+        message=f"the parser of {tool} was not checked: it comes with the recipe",
         rule="tool-not-asked",
-        hint="look at its file under 'tools:', then use --trust-tools; that is remembered",
+        hint="review its file under 'tools:', then run with --trust-tools, which is remembered",
         severity="warning",
     )
 
@@ -48,7 +48,9 @@ def _problem(mark: Mark, tool: str, output: str, plan: Plan, *, ran: bool) -> Pr
         why = f"the installed {tool} does not accept this stage as planned"
         hint = "run-recipe doctor shows how the installation differs"
         if tool in plan.tools:
-            hint = "correct its file: run-recipe tools --draft PROGRAM writes what its parser takes"
+            hint = (
+                "correct its file: run-recipe tools --draft PROGRAM prints what its parser accepts"
+            )
         return Problem(mark=mark, message=why, rule="installed-tool", hint=hint, notes=notes)
     why = f"the parser of {tool} was not checked"
     hint = "only a run shows how it reads its options"

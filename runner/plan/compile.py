@@ -119,7 +119,7 @@ def _settings(words: Words) -> tuple[list[Settings], list[Problem]]:
         said.append(settings(draft, words))
         count += said[-1].count
         if count > MAX_ERRORS:
-            why = f"more than {MAX_ERRORS:,} problems up to here: what follows is not looked at"
+            why = f"more than {MAX_ERRORS:,} problems: the rest of the recipe was not checked"
             mark, hint = draft.node.key_mark, "fix these first"
             return said, [Problem(mark=mark, message=why, rule="more-problems", hint=hint)]
     return said, []
@@ -201,15 +201,15 @@ def _needs(draft: Draft, words: Words) -> tuple[set[str], list[Problem], set[Use
             continue
         rule = "unknown-stage"
         if need.value == draft.name:
-            why, rule, hint = f"'{draft.name}' needs itself", "stage-cycle", "remove it"
+            why, rule, hint = f"stage '{draft.name}' needs itself", "stage-cycle", "remove it"
         elif need.value in stages:
             waits.add(need.value)
             continue
         elif is_template(need.value):
             named |= mentions(need.value)
-            why, hint = f"'{draft.name}' needs a template", FIXED
+            why, hint = f"'needs' of stage '{draft.name}' cannot contain a template", FIXED
         else:
-            why = f"'{draft.name}' needs '{need.value}', which is not a stage"
+            why = f"stage '{draft.name}' needs '{need.value}', which is not a stage"
             hint = offer(need.value, Others(stages, draft.name))
         if not words.recipe.missing_files:
             notes = words.recipe.inherited(need)

@@ -104,17 +104,17 @@ def _metric(
     if tool.loops and metric in trainer.metrics:
         remedy = None if own is None else lacks(metric, own, trainer)
         if remedy is not None:
-            why = f"stage '{draft.name}' measures no '{metric}'"
+            why = f"stage '{draft.name}' does not measure '{metric}'"
             raise TemplateError(why, f"add '{remedy}' to measure it", "undefined")
         return
     if not tool.has_metric(metric):
-        why = f"{tool.name} measures no '{metric}'"
+        why = f"{tool.name} does not measure '{metric}'"
         hint = offer(metric, tool.metrics) if tool.metrics else f"{tool.name} has no metrics"
         raise TemplateError(why, hint, "undefined")
     when = tool.measures(metric)
     if own is not None and not applies({"when": when}, own):
         remedy = ", ".join(f"{name}: {as_yaml(value)}" for name, value in when.items())
-        why = f"stage '{draft.name}' measures no '{metric}'"
+        why = f"stage '{draft.name}' does not measure '{metric}'"
         raise TemplateError(why, f"add '{remedy}' to measure it", "undefined")
 
 
@@ -137,7 +137,7 @@ def unknown_figures(
                     continue
                 figures = [f"{lead}{end}" for lead in tool.families for end in sorted(endings)]
                 if words[-1] not in figures:
-                    why = f"stage '{owner.name}' measures no '{words[-1]}'"
+                    why = f"stage '{owner.name}' does not measure '{words[-1]}'"
                     file, line, column = place.rsplit(":", 2)
                     mark = Mark(file=file, line=int(line), column=int(column))
                     yield Problem(

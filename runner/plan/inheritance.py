@@ -170,7 +170,7 @@ class _Inheritance:
             return [
                 Problem(
                     mark=extends.mark,
-                    message=f"'{name}' extends a template",
+                    message=f"'extends' of stage '{name}' cannot be a template",
                     rule="bad-extends",
                     hint=FIXED,
                     notes=notes,
@@ -179,13 +179,13 @@ class _Inheritance:
         if parent in chain:
             names = list(chain)
             circle = " -> ".join([*names[names.index(parent) :], parent])
-            why = f"stages extend each other in a circle: {circle}"
+            why = f"stages extend each other in a cycle: {circle}"
             hint = "remove this line" if parent == name else "remove one of these lines"
             return [
                 Problem(mark=extends.mark, message=why, rule="stage-cycle", hint=hint, notes=notes)
             ]
         if parent not in self.stages:
-            why = f"'{name}' extends '{parent}', which is not a stage"
+            why = f"stage '{name}' extends '{parent}', which is not a stage"
             hint = offer(parent, Others(self.stages, name))
             files_are_missing = self.recipe.missing_files
             return (

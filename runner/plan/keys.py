@@ -66,7 +66,9 @@ def _bad_name(recipe: Recipe, violation: Violation) -> Problem:
     """Return the problem of a name that is a template, or of a file's that cannot be a recipe's."""
     node = recipe.tree.get("name")
     if node is not None:
-        return Problem(mark=node.mark, message="name is a template", rule="bad-value", hint=FIXED)
+        return Problem(
+            mark=node.mark, message="name cannot be a template", rule="bad-value", hint=FIXED
+        )
     word = re.sub(r"[^A-Za-z0-9_.-]+", "_", recipe.name).strip("_.-")
     why = f"the recipe is named after its file, and the file name {violation.message}"
     return Problem(
@@ -106,7 +108,11 @@ def stage_problems(draft: Draft, options: Json, schema: Json, recipe: Recipe) ->
         length = seconds(value)
         if length is not None and length > LONGEST:
             why = f"must be at most {LONGEST // 86_400} days, not {as_yaml(value)}"
-            hint = "remove the line for no limit" if path == ("timeout",) else "write a shorter one"
+            hint = (
+                "remove the line for no limit"
+                if path == ("timeout",)
+                else "write a shorter duration"
+            )
             refusals.append(Violation(path=path, message=why, rule="bad-duration", hint=hint))
         if length is not None:
             continue
@@ -136,7 +142,7 @@ def _waits(retry: Any, refusals: Sequence[Violation]) -> Iterator[Violation]:
     tries, delay = retry.get("attempts", 1), seconds(retry.get("delay")) or 0.0
     times = retry["backoff"]
     if delay and math.log(delay) + max(tries - 2, 0) * math.log(times) > math.log(LONGEST):
-        why = f"makes the last of {tries} tries wait more than {LONGEST // 86_400} days"
+        why = f"makes the last of {tries} attempts wait more than {LONGEST // 86_400} days"
         yield Violation(
             path=("retry", "backoff"),
             message=why,
@@ -198,7 +204,7 @@ def sentence(violation: Violation, owner: str) -> str:
     """Return what a violation says of what a person calls `owner`."""
     inside = dotted(violation.path[:-1])
     if violation.rule == "unknown-key":
-        what = "" if inside or " " in owner else "parameter "
+        what = "key " if inside or " " in owner else "parameter "
         return f"{inside or owner} has no {what}'{violation.path[-1]}'"
     if violation.rule == "bad-name":
         return f"{_SINGULAR.get(inside, inside)} '{violation.path[-1]}' {violation.message}"

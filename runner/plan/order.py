@@ -107,7 +107,7 @@ def collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem]
             first = owner.setdefault(whole, stage.name)
             if first not in {stage.name, *others}:
                 others.add(first)
-                why = f"stage '{stage.name}' writes '{path}', as stage '{first}' does"
+                why = f"stages '{first}' and '{stage.name}' both write '{path}'"
                 yield _problem(draft, name, why)
     for stage in stages:
         own = stage.name

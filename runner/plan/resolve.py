@@ -234,7 +234,7 @@ class Resolver:
             raise _no_output(draft, name)
         if not self._makes(draft, output):
             condition = ", ".join(f"{k}: {as_yaml(v)}" for k, v in output.when.items())
-            why = f"stage '{stage}' makes no '{name}'"
+            why = f"stage '{stage}' does not make '{name}'"
             raise TemplateError(why, f"add '{condition}' to get it", "undefined")
         self._note({("stages", stage, name), ("made", stage, name)})
         if output.param:
@@ -356,7 +356,7 @@ class Resolver:
             ):
                 name = ".".join(words)
                 value = as_yaml(target.value)
-                return f"write {value} for {name}: no value reads what it is part of"
+                return f"write {value} for {name}: nothing reads the value that contains it"
         return "write a value in its place"
 
     def _marks(self, node: Node) -> Iterator[Mark]:

@@ -244,4 +244,4 @@ def _convert(name: str, text: str, default: Any) -> Any:
         value = float(value)
     if type(value) is type(default) or (type(default) is int and type(value) is float):
         return value
-    raise TemplateError(f"{name} must be {kind(default)}, as its default is, not {text!r}")
+    raise TemplateError(f"{name} must be {kind(default)} like its default, not {text!r}")

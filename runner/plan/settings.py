@@ -165,7 +165,7 @@ def _unknown_tool(declared: Node, words: Words) -> Problem:
     why = f"there is no tool '{name}'"
     hint = f"did you mean '{endings[0]}'?" if len(endings) == 1 else offer(name, catalog.names)
     if is_template(name):
-        why, hint = "tool is a template", FIXED
+        why, hint = "tool cannot be a template", FIXED
     notes = words.recipe.inherited(declared)
     return Problem(mark=declared.mark, message=why, rule="unknown-tool", hint=hint, notes=notes)
 

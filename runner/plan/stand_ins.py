@@ -119,9 +119,11 @@ def choose(
             kind = brief(str(configs[name].get("model_type")))
             if found is not None:
                 return _alike(family, name, kind, *found)
-            unknown = f" ('{name}' is a '{kind}', of which none can be made tiny)"
+            unknown = f" (there is no tiny model of '{name}', a '{kind}')"
     if not family.keys:
-        return StandIn(architecture=DEFAULT, config={}, why=f"as nothing names another{unknown}")
+        return StandIn(
+            architecture=DEFAULT, config={}, why=f"because nothing names another{unknown}"
+        )
     return _by_keys(family, kinds, unknown)
 
 
@@ -131,9 +133,9 @@ def _alike(
     has = architecture.layer_keys(changes)
     lacking = [(stage, key) for stage, key in family.keys if bare(key) not in has]
     if lacking:
-        why = f"a tiny {kind}, which '{name}' is one of, has no layer {_quoted(lacking)}"
+        why = f"a tiny {kind}, the architecture of '{name}', has no layer {_quoted(lacking)}"
         raise NoStandInError(why, f"it has {listing(sorted(has), 12)}", lacking[0][0], LAYERS)
-    return StandIn(architecture=architecture.name, config=changes, why=f"as '{name}' is one")
+    return StandIn(architecture=architecture.name, config=changes, why=f"like '{name}'")
 
 
 def _by_keys(family: Family, kinds: Architectures, unknown: str) -> StandIn:
@@ -146,8 +148,8 @@ def _by_keys(family: Family, kinds: Architectures, unknown: str) -> StandIn:
     lacking = kinds.lacking(keys)
     guilty = [(stage, key) for stage, key in family.keys if key in lacking] or family.keys
     which = "has the layer" if len(dict.fromkeys(key for _, key in guilty)) == 1 else "has all of"
-    why = f"no architecture that can be made tiny {which} {_quoted(guilty)}{unknown}"
-    hint = "look at the names of its layers; where they are right, the model is tried by a real run"
+    why = f"no tiny model {which} {_quoted(guilty)}{unknown}"
+    hint = "check the names of its layers; if they are correct, try the model with a real run"
     raise NoStandInError(why, hint, guilty[0][0], LAYERS)
 
 

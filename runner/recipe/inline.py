@@ -15,9 +15,9 @@ from runner.recipe.yaml_flow import flow
 
 _STRUCTURE = ("[", "{", '"', "'", "!")
 _LOST = {
-    "AnchorToken": "'&' names a value",
-    "AliasToken": "'*' repeats a value",
-    "DirectiveToken": "'%' is a directive in YAML",
+    "AnchorToken": "'&' begins an anchor",
+    "AliasToken": "'*' begins an alias",
+    "DirectiveToken": "'%' begins a directive",
     "DocumentStartToken": "'---' begins another document",
     "DocumentEndToken": "'...' ends the document",
 }
@@ -49,7 +49,7 @@ def _losses(text: str, file: str) -> Iterator[Problem]:
     for token in tokens(text):
         start, why = token.start_mark.index, _LOST.get(type(token).__name__)
         if getattr(token, "value", None) == (None, "!"):
-            why = "'!' alone is a tag of YAML"
+            why = "'!' alone is a YAML tag"
         comment = text.find("#", end, start)
         if comment >= 0:
             yield _problem(text, comment, file, "'#' begins a comment")

@@ -143,7 +143,7 @@ def _environment(
         )
         mark = Mark(file=ENVIRONMENT, line=number, column=len(PREFIX) + 1)
         if fits:
-            why, rule = f"{name} fits each of {listing(fits)}", "bad-override"
+            why, rule = f"{name} matches several vars: {listing(fits)}", "bad-override"
             hint = f"write --set vars.{fits[0]}=…, or rename one of them"
         elif word:
             why, rule = f"{name}: the recipe has no var '{word.lower()}'", "override-nothing"

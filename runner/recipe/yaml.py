@@ -189,7 +189,7 @@ class _NodeBuilder:
             self.stopped = True
         elif self.aliased > MAX_ALIASED or self.nodes > MAX_NODES:
             why = "aliases expand to more values than a recipe may have"
-            self.stop(node.mark, why, "alias-bomb", "write the values out, or fewer")
+            self.stop(node.mark, why, "alias-bomb", "write the values out, or use fewer aliases")
         return not self.stopped
 
     def aliased_above(self) -> bool:
@@ -274,7 +274,7 @@ class _NodeBuilder:
         bare = raw_value.id == "scalar" and not raw_value.value
         if not bare or len(parts) != 2 or not _COMMA.match(whole):  # noqa: PLR2004
             return False
-        why = f"'{whole}' is {parts[0]} and a key {parts[1]} to YAML, where a comma ends a value"
+        why = f"YAML reads '{whole}' as {parts[0]} and a key {parts[1]}: a comma ends a value"
         self.say(value.mark, why, "decimal-comma", f"write {'.'.join(parts)}, with a point")
         value.value = MISSING
         return True

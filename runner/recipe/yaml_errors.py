@@ -126,7 +126,7 @@ def _spelling(complaint: Complaint) -> tuple[tuple[int, int], str, str] | None:
 # character at the place; a complaint with a True is about where its context opened.
 _MEANINGS = (
     ("mapping values are not allowed", "", "a second ': ' on one line",
-     "text that holds ': ' needs quotes", False),
+     "text that contains ': ' needs quotes", False),
     ("found undefined alias", "", "this alias has no anchor",
      "an anchor (&name) must stand before its alias (*name); text that starts with * needs quotes",
      False),

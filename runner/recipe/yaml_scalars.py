@@ -43,7 +43,7 @@ def scalar(text: str) -> Any:
         if re.match(r"[-+]?0[0-9]", text):
             raise _leading_zero(text)
         if len(text) > _MAX_DIGITS or abs(int(text, 0)) > LARGEST:
-            why = f"this number of {len(text):,} digits is too large: 64 bits hold {LARGEST:,}"
+            why = f"this number of {len(text):,} digits is too large: the limit is {LARGEST:,}"
             raise NumberError(why, "put it in quotes if it is text")
         return int(text, 0)
     return _float(text) if _FLOAT.match(text) else text

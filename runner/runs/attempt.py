@@ -99,8 +99,8 @@ class Attempt:
                 child.go()
                 self.ahead.start(self.coming)
             code, timed_out = self.watch(child, events, hear)
-        except KeyboardInterrupt:
-            hear({"event": "said", "text": "Stopping. Press Ctrl-C again to kill it."})
+        except KeyboardInterrupt as interrupt:
+            hear({"event": "said", "text": signals.stopping(interrupt)})
             if child is not None:
                 child.stop()
             raise
@@ -247,7 +247,7 @@ class Attempt:
     def without_hub(self) -> str:
         """Return how the recipe runs where the hub cannot be asked, "" where it cannot."""
         if self.plan.smoke:
-            return "A smoke run never asks the hub: it reads what its cache holds."
+            return "A smoke run never contacts the hub; it reads only the hub's cache."
         catalog, kinds = load.catalog(self.plan.tools), load.architectures()
         data = rehearsal_data(self.plan, catalog, kinds)
         if data is None or not all(files.is_there(Path(path)) for path in data):

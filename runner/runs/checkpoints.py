@@ -63,7 +63,7 @@ def goes_on(saved: SavedState, training: Training | None) -> str:
     """Return from where a training goes on: iterations done and left, and the updates made."""
     done = saved.iteration
     if training is None:
-        return f"goes on after iteration {done}"
+        return f"resumes after iteration {done}"
     iters, update = training.iterations, done // training.accumulation
     what = "the schedule" if training.schedule else "the optimizer"
     rest = f"{iters - done} remain, {what} at update {update}"

@@ -158,7 +158,11 @@ def _cause(
     return f"stage {before[0]} runs again" if before else ""
 
 
-_ENDED = {State.RUNNING: "was cut off", State.FAILED: "failed", State.INTERRUPTED: "was stopped"}
+_ENDED = {
+    State.RUNNING: "was interrupted",
+    State.FAILED: "failed",
+    State.INTERRUPTED: "was stopped",
+}
 
 
 def _matter(stage: Stage, tool: Tool) -> dict[str, Any]:

@@ -84,7 +84,7 @@ FAILURES = (
         signs=(r"ForgottenError",),
     ),
     Failure(
-        kind="cannot go on",
+        kind="cannot resume",
         guidance=(
             "The training was interrupted and cannot resume from its saved state. Set continue: "
             "false to train from the beginning."
@@ -287,7 +287,7 @@ FAILURES = (
         signs=(r"No module named",),
     ),
     Failure(
-        kind="wrong words",
+        kind="wrong options",
         guidance=(
             "The installed tool does not accept these options: the plan was made for another "
             "release. Check with run-recipe check RECIPE --mlx and run-recipe doctor."

@@ -189,7 +189,7 @@ _REMEDIES: Mapping[str, Callable[[_Case], Iterator[Step]]] = {
     "data": _rows,
     "too few tokens": _tokens,
     "timeout": _patient,
-    "cannot go on": _afresh,
+    "cannot resume": _afresh,
 }
 _NAMED = frozenset(
     {

@@ -85,7 +85,7 @@ class Run:
                 if code != Exit.OK:
                     break
         except KeyboardInterrupt as interrupt:
-            code, self.stopper = _code(interrupt), _name(interrupt)
+            code, self.stopper = _code(interrupt), signals.name(interrupt)
         except OSError as error:
             self.give_up(error)
             raise _write_error(error, self.folder) from error
@@ -200,7 +200,7 @@ class Run:
 
     def interruption(self, stage: Stage, interrupt: KeyboardInterrupt) -> Ending:
         """Return how a stage ended that a signal stopped."""
-        self.stopper = _name(interrupt)
+        self.stopper = signals.name(interrupt)
         record = self.manifest.stage(stage.name)
         if record.state is not State.RUNNING or not record.prints:
             record = _interruption(record, self.stopper)
@@ -271,7 +271,7 @@ class Run:
             if not ending.again or attempt == stage.retry.attempts:
                 break
             kind = ending.record.failure["kind"]
-            again = f"{kind}; try {attempt + 1} of {stage.retry.attempts} in {duration(delay)}"
+            again = f"{kind}; attempt {attempt + 1} of {stage.retry.attempts} in {duration(delay)}"
             self.record(replace(ending.record, state=State.RUNNING))
             hear({"event": "said", "text": again})
             time.sleep(delay)
@@ -293,14 +293,4 @@ def _write_error(error: OSError, folder: Path) -> RunError:
 
 
 def _code(interrupt: KeyboardInterrupt) -> Exit:
-    return Exit.INTERRUPTED if _number(interrupt) == signal.SIGINT else Exit.TERMINATED
-
-
-def _name(interrupt: KeyboardInterrupt) -> str:
-    """Return what stopped a run as a person knows it."""
-    number = _number(interrupt)
-    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-
-
-def _number(interrupt: KeyboardInterrupt) -> int:
-    return int(getattr(interrupt, "number", signal.SIGINT))
+    return Exit.INTERRUPTED if signals.number(interrupt) == signal.SIGINT else Exit.TERMINATED

@@ -23,6 +23,24 @@ class _Shield:
     pending: int | None = None
 
 
+def number(interrupt: KeyboardInterrupt) -> int:
+    """Return the signal behind an interrupt; Python's own is Ctrl-C."""
+    return int(getattr(interrupt, "number", signal.SIGINT))
+
+
+def name(interrupt: KeyboardInterrupt) -> str:
+    """Return what stopped a run, as users know it: Ctrl-C, SIGTERM or SIGHUP."""
+    sign = number(interrupt)
+    return "Ctrl-C" if sign == signal.SIGINT else signal.Signals(sign).name
+
+
+def stopping(interrupt: KeyboardInterrupt) -> str:
+    """Return that a stage is being stopped, and how to kill it."""
+    if number(interrupt) == signal.SIGINT:
+        return "Stopping. Press Ctrl-C again to kill it."
+    return f"Received {name(interrupt)}, stopping. A second signal kills it."
+
+
 @contextmanager
 def interrupts() -> Iterator[None]:
     """Raise Interrupt in the main thread for as long as a run lasts."""

@@ -54,8 +54,8 @@ def require_tools(plan: Plan, names: Collection[str], *, consent: bool) -> None:
         why = (
             f"this recipe brings {plural(len(new), 'tool')} of its own, which would run here:{rows}"
         )
-        hint = "look at the files under 'tools:', then use --trust-tools; that is remembered"
-        raise RecipeError(why, f"{hint} for these very files")
+        hint = "review the files under 'tools:', then run with --trust-tools, which is remembered"
+        raise RecipeError(why, f"{hint} for exactly these files")
 
 
 def new_tools(plan: Plan, names: Collection[str], *, consent: bool) -> dict[str, Json]:

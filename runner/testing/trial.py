@@ -15,7 +15,7 @@ from runner.recipe.template.expressions import names
 from runner.testing.suite import Case
 
 RULE = "test-failed"
-NONE = "the recipe has no problem"
+NONE = "the recipe has no problems"
 Notes = Sequence[tuple[Mark | None, str]]
 _NOTHING = object()
 
@@ -66,14 +66,14 @@ class _Trial(Struct, frozen=True, kw_only=True):
                 guesses |= {near} - {""}
                 others = f"there are: {listing(there)}" if there else NONE
                 hint = f"did you mean '{near}'?" if near else others
-                yield self.fail(node.mark, f"there is no problem '{node.value}'", hint)
+                yield self.fail(node.mark, f"the recipe has no problem '{node.value}'", hint)
         for problem in self.problems:
             if problem.rule in slugs or problem.rule in guesses:
                 continue
             if entry is not None or problem.severity == "error":
                 place = (entry or self.case.node).key_mark
                 kind = "an error" if problem.severity == "error" else "a warning"
-                why = f"{kind} that the case does not name: {problem.message} ({problem.rule})"
+                why = f"{kind} that the case does not list: {problem.message} ({problem.rule})"
                 yield self.fail(place, why, problem.hint, ((problem.mark, "here"),))
 
     def stages(self, there: Sequence[str]) -> Iterator[Problem]:
@@ -134,7 +134,7 @@ class _Trial(Struct, frozen=True, kw_only=True):
             name = ".".join(words)
             read, _ = _fill(replace(node, value=f"{{{{ {name} }}}}"), resolver)
             notes.append((None, f"{name} is {_text(read)}"))
-        yield self.fail(node.mark, f"'{text}' does not hold", "", notes)
+        yield self.fail(node.mark, f"'{text}' is false", "", notes)
 
     def inside(self, name: str, kind: type) -> Iterator[tuple[str, Node]]:
         entry = self.case.node.get(name)

@@ -106,7 +106,7 @@ def settle(**parameters: Any) -> dict[str, Any]:
     """Return the record of a model of these parameters. Raises ToolError where there is none."""
     _architecture(parameters["architecture"])
     if not isinstance(parameters["config"], Mapping):
-        raise ToolError("config is no JSON object", "config")
+        raise ToolError("config is not a JSON object", "config")
     parameters["config"] = dict(parameters["config"])
     for name, why in _problems(parameters):
         raise ToolError(why, name)
@@ -116,7 +116,7 @@ def settle(**parameters: Any) -> dict[str, Any]:
 def _architecture(name: str) -> Architecture:
     known = load.architectures().known
     if name not in known:
-        hint = suggest(name, known, "docs/reference/model.tiny.md says which there are")
+        hint = suggest(name, known, "docs/reference/model.tiny.md lists them")
         raise ToolError(
             f"there is no tiny model of the architecture '{name}': {hint}", "architecture"
         )
@@ -126,8 +126,8 @@ def _architecture(name: str) -> Architecture:
 def _problems(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, usual in SIZES.items():
         if record["architecture"] != PLAIN and record[name] != usual:
-            why = f"{name} is of a {PLAIN}; the sizes of a {record['architecture']} are its own"
-            yield name, f"{why}, and change in config"
+            why = f"{name} is a size of a {PLAIN}; a {record['architecture']} has its own sizes"
+            yield name, f"{why}, which config can change"
     for name in ("num_layers", "hidden_size", "intermediate_size", "num_attention_heads"):
         if record[name] < 1:
             yield name, f"{name} is {record[name]}; it must be at least 1"
@@ -323,7 +323,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--path", type=Path, required=True, help="the output folder")
     parser.add_argument("--architecture", default=PLAIN, help="a model file of mlx-lm")
     parser.add_argument(
-        "--config", type=json.loads, default={}, help="JSON that is laid over its configuration"
+        "--config", type=json.loads, default={}, help="JSON that overrides its configuration"
     )
     parser.add_argument("--num-layers", type=int, default=2)
     parser.add_argument("--hidden-size", type=int, default=64)

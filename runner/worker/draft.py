@@ -70,7 +70,7 @@ def _entry(target: str) -> tuple[str, list[str], str | None]:
             return one.value, [one.name], one.dist.name if one.dist else None
     module, _, function = target.partition(":")
     if not function:
-        raise LookupError(f"there is no installed command {target}, and it is no MODULE:MAIN")
+        raise LookupError(f"{target} is neither an installed command nor MODULE:MAIN")
     packages = metadata.packages_distributions().get(module.partition(".")[0], [])
     return target, ["python", "-m", module], next(iter(packages), None)
 
@@ -88,8 +88,8 @@ def _running(run: Callable[[], Any]) -> argparse.ArgumentParser:
     except ReachedError as goal:
         return cast("argparse.ArgumentParser", goal.value)
     except SystemExit as end:
-        raise LookupError(f"it ended before it parsed its words: {end.code}") from end
-    raise LookupError("it parses no words with argparse or click")
+        raise LookupError(f"it exited before it parsed its arguments: {end.code}") from end
+    raise LookupError("it parses no arguments with argparse or click")
 
 
 def main(target: str) -> int:

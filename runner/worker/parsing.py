@@ -108,7 +108,7 @@ class _Reading:
         except (LookupError, OSError, RecursionError, TypeError, ValueError) as error:
             why = self.obstacle or f"{name} cannot be read up to its parser: {error}"
             raise LookupError(why) from error
-        raise LookupError(f"{name} makes no parser of argparse's")
+        raise LookupError(f"{name} creates no argparse parser")
 
     def substitute(self, target: Any) -> Any:
         """Return what is called instead. Raises LookupError for what may do anything."""

@@ -183,7 +183,7 @@ class TrainerWatch:
         strange = sorted(stored.keys() ^ trainable.keys())
         if strange:
             have = "tensor has" if len(strange) == 1 else "tensors have"
-            return f"{len(strange)} {have} no counterpart in file and model, as {strange[0]}"
+            return f"{len(strange)} {have} no counterpart in file and model, such as {strange[0]}"
         for name, tensor in stored.items():
             if tensor.shape != trainable[name].shape:
                 return f"{name} is {tensor.shape} in the file and {trainable[name].shape} here"

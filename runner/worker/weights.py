@@ -57,9 +57,9 @@ def shards(folder: Path, output: Output) -> list[Path]:
     stale = sorted(there.keys() - own) if own else []
     if stale:
         why = (
-            f"{folder} holds {', '.join(stale)} of another model beside the new one, and whoever "
-            "loads the folder loads both (T81): empty it and run again, or leave "
-            f"{output.param} out"
+            f"{folder} contains {', '.join(stale)} of another model next to the new one, and "
+            "loading the folder loads both (T81): empty it and run again, or remove "
+            f"{output.param}"
         )
         raise OutputError(why)
     return list(there.values())

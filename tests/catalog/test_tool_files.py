@@ -149,8 +149,8 @@ def test_two_files_of_one_name_are_an_error_with_both_places(place):
 @pytest.mark.parametrize(
     ("said", "tells"),
     [
-        ("{mlx_lm.lora: tools/score.json}", "there is a tool 'mlx_lm.lora' already"),
-        ("{score: tools/score.json}", "'score' is no name of a tool"),
+        ("{mlx_lm.lora: tools/score.json}", "a shipped tool is already called 'mlx_lm.lora'"),
+        ("{score: tools/score.json}", "'score' is not a tool name"),
         ("{mine.score: absent.json}", "cannot read absent.json: No such file"),
         ("{mine.score: '{{ vars.x }}'}", "'tools' is read before templates are filled in"),
         ("{mine.score: 3}", "tools.mine.score must be text, not 3"),
@@ -164,7 +164,7 @@ def test_a_tool_that_is_none_is_told_at_its_line(place, said, tells):
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        ("tools: {Score: tools/score.json}", "write small letters, digits and '_'"),
+        ("tools: {Score: tools/score.json}", "use lowercase letters, digits and '_'"),
         ("tools: [tools/score.json]", "write tools: {mine.score: tools/score.json}"),
     ],
 )

@@ -222,7 +222,7 @@ def test_the_least_a_recipe_can_say_passes_written_out_as_well(name):
         ("hf.upload", {"every": 5.0}, "has to end"),
         ("hub.publish", {"license": "apache"}, "must be one of apache-2.0, mit"),
         ("hub.publish", {"license": "other"}, "needs its name as 'license_name'"),
-        ("hub.publish", {"license_name": "house"}, "an other one"),
+        ("hub.publish", {"license_name": "house"}, "only for 'license: other'"),
         ("hub.publish", {"repo_id": "name"}, "must be OWNER/NAME"),
         ("hf.upload", {"token": "hf_x"}, "HF_TOKEN"),
     ],

@@ -407,7 +407,7 @@ def test_a_base_may_hold_what_some_of_its_children_use(shared):
     for name in CHILDREN:
         assert rules(f"recipes/{name}.yaml") == []
     done = call("recipes")
-    assert "looked at: 3 recipes made of this file" in done.stdout
+    assert "checked over 3 recipes that extend this file" in done.stdout
     assert done.stderr == "3 recipes, 1 base: 1 error\n"
 
 

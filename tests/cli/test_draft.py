@@ -79,7 +79,7 @@ def test_a_script_and_a_main_have_the_same_parameters(place):
     assert properties["log"]["x-arg"] == {"emit": "pair", "flag": "--log", "off": "--no-log"}
     assert properties["names"]["type"] == ["array", "null"]
     assert "-x: its only flag has one letter" in said
-    assert "--count: the runner has no way to say it" in said
+    assert "--count: run-recipe cannot pass this kind of option" in said
     assert "--rate: it has no help" in said
     assert draft(place, "mine:main")[1]["properties"] == properties
     assert (place / "dear").exists()

@@ -67,9 +67,9 @@ def test_json_has_the_same(recipes):
 
 
 def test_what_cannot_be_shown_is_told(recipes):
-    with pytest.raises(RecipeError, match="is a folder, which takes no PATH"):
+    with pytest.raises(RecipeError, match="is a folder: PATH needs a single recipe"):
         show("mix")
-    with pytest.raises(RecipeError, match=r"takes a value of 'bas\.yaml'"):
+    with pytest.raises(RecipeError, match=r"uses a value of 'bas\.yaml'"):
         show("--file", "bas.yaml")
     (recipes / "two.yaml").write_text(CHILD.format("{sed: 5}"), encoding="utf-8")
     with pytest.raises(InvalidRecipeError):

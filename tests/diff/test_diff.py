@@ -598,7 +598,7 @@ def test_every_kind_of_change_has_an_annotation(repository, diff):
     out = diff("recipes", "--format", "github")[1].splitlines()
     assert out == [
         (
-            "::notice file=recipes/alone.yaml,line=3,title=another order::"
+            "::notice file=recipes/alone.yaml,line=3,title=new order::"
             "recipes/alone.yaml: mix, third -> third, mix"
         ),
         # A line of the old file is none of the new one: the file alone is pointed at.

@@ -170,7 +170,7 @@ def _(_: Script, made: translation.ImportResult, __: Problem, ___: re.Match[str]
     yield Recipe(f"{made.text}\n{profile}", {"seed": 7}, profiles=("more",))
 
 
-@form(r"its values are missing in the recipe: import where the file is")
+@form(r"its values are missing in the recipe: run import where the file exists")
 def _(script: Script, _: translation.ImportResult, __: Problem, ___: re.Match[str]) -> Followed:
     yield Script(script.text, {"nosuch.yaml": "seed: 7\n"})
 

@@ -198,7 +198,7 @@ def _(place: Place, _: re.Match[str]) -> Iterator[Suite]:
     yield Suite(value(place.text, place.pair, "vars.ratio == 0.15"), place.case.file)
 
 
-@form(r"the recipe has no problem|there are: [\w-]+")
+@form(r"the recipe has no problems|there are: [\w-]+")
 def _(place: Place, _: re.Match[str]) -> Iterator[Suite]:
     pair = at(place.text, place.mark.line, place.mark.column)
     assert pair is not None

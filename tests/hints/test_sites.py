@@ -62,12 +62,12 @@ FOLLOWED = {
     "run-recipe doctor shows how the installation differs": "test_what_doctor_says_of_an_installation_can_be_asked",
 }
 TOOLS_OF_RECIPES = {
-    "write small letters, digits and '_'": "test_what_is_advised_of_a_tool_is_taken",
+    "use lowercase letters, digits and '_'": "test_what_is_advised_of_a_tool_is_taken",
     "write tools: {mine.score: tools/score.json}": "test_what_is_advised_of_a_tool_is_taken",
-    "correct its file: run-recipe tools --draft PROGRAM writes what its parser takes": "test_a_parser_that_reads_otherwise_is_told_and_its_draft_is_right",
+    "correct its file: run-recipe tools --draft PROGRAM prints what its parser accepts": "test_a_parser_that_reads_otherwise_is_told_and_its_draft_is_right",
     "name MODULE:MAIN, an installed command, or a script that uses argparse or click": "test_a_draft_is_made_of_each_that_is_advised",
-    "look at its file under 'tools:', then use --trust-tools; that is remembered": "test_a_check_stops_it_at_its_parser",
-    "look at the files under 'tools:', then use --trust-tools; that is remembered": "test_a_run_asks_first_and_remembers_the_very_file",
+    "review its file under 'tools:', then run with --trust-tools, which is remembered": "test_a_check_stops_it_at_its_parser",
+    "review the files under 'tools:', then run with --trust-tools, which is remembered": "test_a_run_asks_first_and_remembers_the_very_file",
     "put it on the PATH, or write its path into the tool's file": "test_a_program_that_is_not_here_is_told_before_the_run",
 }
 FOLLOWED |= TOOLS_OF_RECIPES

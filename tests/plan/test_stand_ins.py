@@ -69,7 +69,7 @@ def test_a_switch_of_an_architecture_makes_other_layers():
 def test_the_architecture_of_a_real_model_that_is_known_is_kept():
     plan = small(training(), m={"model_type": "qwen3", "hidden_size": 4096, "vocab_size": 151936})
     assert models(plan) == {"smoke_model": ("qwen3", {})}
-    assert "qwen3, as 'm' is one" in plan.stage("smoke_model").description
+    assert "qwen3, like 'm'" in plan.stage("smoke_model").description
 
 
 def test_what_makes_layers_is_taken_from_the_real_model_and_no_size():
@@ -174,20 +174,18 @@ def problem(stages, **configs):
 
 def test_layers_that_no_architecture_has_are_named():
     why, hint = problem(training(keys=["self_attn.foo", "mlp.up_proj"]))
-    assert why == "no architecture that can be made tiny has the layer 'self_attn.foo'"
+    assert why == "no tiny model has the layer 'self_attn.foo'"
     assert "a real run" in hint
 
 
 def test_layers_that_no_architecture_has_together_are_named():
     why, _ = problem(training(keys=["attn.c_attn", "self_attn.qkv_proj"]))
-    assert why == (
-        "no architecture that can be made tiny has all of 'attn.c_attn', 'self_attn.qkv_proj'"
-    )
+    assert why == "no tiny model has all of 'attn.c_attn', 'self_attn.qkv_proj'"
 
 
 def test_layers_that_the_real_model_s_architecture_has_not_are_named():
     why, hint = problem(training(keys=["self_attn.q_proj"]), m={"model_type": "phi3"})
-    assert why == "a tiny phi3, which 'm' is one of, has no layer 'self_attn.q_proj'"
+    assert why == "a tiny phi3, the architecture of 'm', has no layer 'self_attn.q_proj'"
     assert hint.startswith("it has lm_head, mlp.down_proj, mlp.gate_up_proj")
 
 
@@ -195,7 +193,7 @@ def test_a_type_that_cannot_be_made_tiny_is_said_beside_what_was_chosen():
     plan = small(training(keys=PHI3), m={"model_type": "new"})
     assert plan.stage("smoke_model").description == (
         "Make the tiny base model of a smoke run: phi3, which has the layers of "
-        "lora_parameters.keys ('m' is a 'new', of which none can be made tiny)."
+        "lora_parameters.keys (there is no tiny model of 'm', a 'new')."
     )
 
 

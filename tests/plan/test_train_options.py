@@ -107,12 +107,12 @@ def test_only_what_a_stage_measures_can_be_expected_of_it(metric, lines, hint):
         ("watch: {retention: {every: 1}}", "watch.retention needs 'data'", None),
         (
             "watch: {retention: {data: a, evry: 3}}",
-            "watch.retention has no 'evry'",
+            "watch.retention has no key 'evry'",
             "did you mean 'every'?",
         ),
         (
             "watch: {retention: {data: a, steps: 3}}",
-            "watch.retention has no 'steps'",
+            "watch.retention has no key 'steps'",
             "write every: N, in iterations",
         ),
         (

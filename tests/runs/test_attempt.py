@@ -70,7 +70,7 @@ def test_a_signal_while_the_process_starts_leaves_none_behind(tmp_path, monkeypa
     with signals.interrupts(), pytest.raises(Interrupt) as stop:
         run(one, heard)
     assert stop.value.number == signal.SIGTERM
-    assert heard[-1]["text"].startswith("Stopping")
+    assert heard[-1]["text"] == "Received SIGTERM, stopping. A second signal kills it."
     with pytest.raises(ProcessLookupError):
         os.killpg(ready.child.pid, 0)
 

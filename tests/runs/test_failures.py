@@ -44,8 +44,8 @@ ENDS = [
     (1, "ModuleNotFoundError: No module named 'wandb'", "not installed"),
     (1, "FileNotFoundError: The adapter path does not exist: a", "adapter mismatch"),
     (1, "ValueError: Adapter at a contains incompatible tensors:", "adapter mismatch"),
-    (2, "mlx_lm.lora: error: unrecognized arguments: --mask", "wrong words"),
-    (2, "mlx_lm.lora: error: argument --iters: invalid int value: '1e3'", "wrong words"),
+    (2, "mlx_lm.lora: error: unrecognized arguments: --mask", "wrong options"),
+    (2, "mlx_lm.lora: error: argument --iters: invalid int value: '1e3'", "wrong options"),
     (1, "something nobody has seen", "unknown"),
 ]  # fmt: skip
 
@@ -125,7 +125,7 @@ def test_out_of_memory_names_this_stages_own_values_and_keeps_the_effective_batc
         ),
         ("data", {}, "Unsupported data format", []),
         ("timeout", {}, "", ["timeout: 600 -> 1200"]),
-        ("cannot go on", {}, "", ["continue: true -> false"]),
+        ("cannot resume", {}, "", ["continue: true -> false"]),
         ("unknown", {}, "", []),
     ],
 )

@@ -55,6 +55,11 @@ stages:
     params: {repo_id: some/model}
 """
 ENDS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
+HOW_TO_KILL = {
+    signal.SIGINT: "Stopping. Press Ctrl-C again to kill it.",
+    signal.SIGTERM: "Received SIGTERM, stopping. A second signal kills it.",
+    signal.SIGHUP: "Received SIGHUP, stopping. A second signal kills it.",
+}
 
 
 @pytest.fixture
@@ -115,7 +120,7 @@ def test_a_second_signal_ends_a_stubborn_stage_and_all_it_started_at_once(
     wait_for((tmp_path / "grandchild").exists)
     process.send_signal(sign)
     wait_for((tmp_path / f"asked-{int(signal.SIGINT)}").exists)
-    wait_for(lambda: "Press Ctrl-C again to kill it" in (tmp_path / "said").read_text())
+    wait_for(lambda: HOW_TO_KILL[sign] in (tmp_path / "said").read_text())
     process.send_signal(sign)
     assert process.wait(30) == code
     assert not (tmp_path / f"asked-{int(signal.SIGTERM)}").exists()
@@ -129,7 +134,7 @@ def test_a_second_signal_ends_a_stubborn_stage_and_all_it_started_at_once(
 def test_a_signal_ends_the_wait_for_another_try(tmp_path, start, sign, code):
     pytest.importorskip("huggingface_hub")
     process = start(OFFLINE, HF_ENDPOINT="http://127.0.0.1:9")
-    wait_for(lambda: "try 2 of 2 in 1 h 00 min" in (tmp_path / "said").read_text())
+    wait_for(lambda: "attempt 2 of 2 in 1 h 00 min" in (tmp_path / "said").read_text())
     said = manifest(tmp_path)["stages"][0]
     assert (said["state"], said["failure"]["kind"]) == ("running", "hub not reachable")
     process.send_signal(sign)

@@ -150,9 +150,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(project, whole, left):
         "iteration"
     ]
     expected = f"resumes after iteration {at} of 28: {28 - at} remain, the schedule at update {at}"
-    assert decided(project, left) == f"run   train: it was cut off; {expected}"
+    assert decided(project, left) == f"run   train: it was interrupted; {expected}"
     done = run(project, "--resume", str(left))
-    assert f"train: mlx_lm.lora, rerun: it was cut off; {expected}" in done.stderr
+    assert f"train: mlx_lm.lora, rerun: it was interrupted; {expected}" in done.stderr
     assert weights(left) == weights(whole)
     assert figures(left) == figures(whole)
     ended = [json.loads((one / "run.json").read_text(encoding="utf-8")) for one in (left, whole)]
@@ -166,7 +166,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(project, whole, left):
     ("harm", "why"),
     [
         ("truncated", "its saved state 00000.*.safetensors is damaged"),
-        ("altered", "it was cut off; resumes"),
+        ("altered", "it was interrupted; resumes"),
         ("note", "its saved state cannot be read"),
         ("none", "it was interrupted before its first checkpoint"),
         ("release", "mlx-lm is a different release"),

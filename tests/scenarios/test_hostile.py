@@ -101,7 +101,7 @@ def test_a_file_s_line_is_shown_with_a_caret_below_its_place(here, capfd, monkey
     Path("r.yaml").write_text(text, encoding="utf-8")
     _, out, err = said(capfd, monkeypatch, "check", "r.yaml")
     rows = (out + err).splitlines()
-    at = next(number for number, row in enumerate(rows) if "has no 'nope'" in row)
+    at = next(number for number, row in enumerate(rows) if "has no key 'nope'" in row)
     assert rows[at + 2].index("^") == rows[at + 1].index("nope")
     assert acting(out + err) == []
 
@@ -385,7 +385,10 @@ def test_a_file_whose_name_cannot_be_the_recipe_s_says_how_to_go_on(here, capfd,
     Path(f"{stem}.yaml").write_text("version: 1\nstages: {a: {tool: model.tiny}}\n")
     code, out, err = said(capfd, monkeypatch, "check", f"./{stem}.yaml")
     assert code == 2
-    assert "the recipe is named after its file, and the file name must be letters" in out + err
+    assert (
+        "the recipe is named after its file, and the file name may contain only letters"
+        in out + err
+    )
     hint = re.search(r"hint: write (name: .+)", out + err)[1]
     text = Path(f"{stem}.yaml").read_text()
     Path(f"{stem}.yaml").write_text(f"{text}{hint}\n")

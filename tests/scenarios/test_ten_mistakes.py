@@ -209,7 +209,7 @@ def test_an_old_shard_beside_a_fused_model(project):
     allowed = FUSE.replace("  fuse:\n", "  fuse:\n    allow: [model-folder-in-use]\n")
     said = mistaken(project, allowed, code=1)
     assert (
-        "fused holds model-00001-of-00002.safetensors of another model beside the new one"
+        "fused contains model-00001-of-00002.safetensors of another model next to the new one"
     ) in said
     assert "empty it and run again" in said
 

@@ -140,7 +140,7 @@ def test_a_run_asks_first_and_remembers_the_very_file(trainer):
 
 def test_a_check_stops_it_at_its_parser(trainer):
     said = call(trainer, "check", "r.yaml", "--mlx")
-    assert "the parser of mine.tool was not checked: the recipe brings it along" in said
+    assert "the parser of mine.tool was not checked: it comes with the recipe" in said
     (trainer / "trainer.py").write_text(TRAINER.replace('pathlib.Path("imported")', "#"), "utf-8")
     said = call(trainer, "check", "r.yaml", "--mlx", "--trust-tools")
     assert said == "r.yaml: no problems\n"

@@ -286,7 +286,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, found["value"])
 
 
-@form(r"remove it: [\w.]+ read it, and is set at (?P<at>\S+)")
+@form(r"remove it: only [\w.]+ read it, and (?P<at>\S+) now overrides that")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 
@@ -352,7 +352,7 @@ REWRITES = (
         r"\1 if \1 else \2",
     ),
     (
-        r"write partition only if it is there: A if '/' in B else C",
+        r"use partition only if it is there: A if '/' in B else C",
         r"([\w.]+)\.partition\('/'\)\[2\]",
         r"\1.partition('/')[2] if '/' in \1 else \1",
     ),
@@ -531,7 +531,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 )
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     there = source(place)
-    if whole := re.match(r"'(.+)' is \S+ and a key ", place.problem.message):
+    if whole := re.match(r"YAML reads '(.+)' as \S+ and a key ", place.problem.message):
         yield from place.to(letters(place.text, place.index, whole[1], found["value"]))
         return
     if place.problem.message.startswith("'"):  # computes with vars.x, which is the text '…'
@@ -655,7 +655,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
         yield from place.to(letters(place.text, place.index, what, f"{what}{more}"))
 
 
-@form(r"(?P<what>vars[\w.]*) holds (?P<keys>[\w, ]+): add (?P<name>\.\w+)")
+@form(r"(?P<what>vars[\w.]*) contains (?P<keys>[\w, ]+): add (?P<name>\.\w+)")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from place.to(
         letters(place.text, place.index, found["what"], found["what"] + found["name"])
@@ -1373,8 +1373,8 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
 PURE = [
     re.compile(one)
     for one in (
-        r"finish it",
-        r"write a shorter one",
+        r"complete it",
+        r"write a shorter duration",
         r"lower it, or attempts",
         r"compare it with a number",
         r"check it, and allow this rule",
@@ -1387,7 +1387,7 @@ PURE = [
         r"it is empty",
         r"indent it like the lines it belongs to",
         r"write the file name out; vary with a profile",
-        r"write the values out(, or fewer)?",
+        r"write the values out(, or use fewer aliases)?",
         r"write a plain word",
         r"remove one of these references or needs",
         r"an anchor .*",
@@ -1410,8 +1410,8 @@ PURE = [
         r"if intended, allow this rule",
         r"check it and allow this rule, or measure them in a stage of the recipe",
         r"choose another text",
-        r"rules stand in the prompts file, at a prompt or at its category",
-        r"a category's weight stands in the prompts file",
+        r"rules belong in the prompts file, with a prompt or its category",
+        r"a category's weight belongs in the prompts file",
         # What is asked of the hub, and of a person who has an account there.
         r"is it a recipe\?",
         r"is it text\?|put it in quotes if it is text",
@@ -1430,13 +1430,13 @@ STATED = {
         r"templates are not allowed here: write the value out, and use a profile to vary it",
         r"templates work in values, not in keys: write the name out",
         r"lists are replaced as a whole: write it out",
-        r"the arguments of \w+ are .*\(T33\)",
+        r"the arguments of \w+ must be .*\(T33\)",
         r"mlx-lm has scale, which is alpha / rank \(T16\)",
         r"paths in 'extends' are relative to the file that contains them",
         r"the runner writes the -c file itself: put its keys here",
         r"metrics exist only in 'expect', after the stage has run",
-        r"fuse leaves the model as its base is: quantize it with mlx_lm\.convert",
-        r"mlx_lm\.\w+ takes no adapter( \(T\d+\))?: fuse it first",
+        r"fuse keeps the precision of the base: quantize the result with mlx_lm\.convert",
+        r"mlx_lm\.\w+ does not accept an adapter( \(T\d+\))?: fuse it first",
         r"mlx_lm\.dwq trains num_samples / batch_size steps",
         r"mlx_lm\.generate has no penalties",
     ),
@@ -1457,7 +1457,7 @@ STATED = {
         r"name another data set, another split, or a smaller batch_size",
     ),
     "of an account or an installation": (
-        r"run 'hf auth login' once, or set HF_TOKEN: a token in a recipe would stand in the plan .*",
+        r"run 'hf auth login' once, or set HF_TOKEN: a token in a recipe would be stored in the plan .*",
         r"use an hf\.upload stage, or pip install 'huggingface_hub<2'",
     ),
     "typed word for word by a situation": (r"use an instruct model, or .*",),

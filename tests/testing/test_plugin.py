@@ -241,11 +241,11 @@ def test_a_failing_case_says_where_and_what(locked):
 def test_a_broken_recipe_and_a_broken_test_file_are_told_and_not_left_out(locked):
     (locked / "recipes" / "one.yaml").write_text(f"{RECIPE}typo: 1\n", encoding="utf-8")
     done = call(locked, "--recipes")
-    assert "a recipe has no 'typo'" in done.stdout
+    assert "a recipe has no key 'typo'" in done.stdout
     assert done.returncode == 1
     (locked / "recipes" / "one.test.yaml").write_text("test: {a: {stages: [b]}}\n", "utf-8")
     done = call(locked, "--recipes")
-    assert "a test file has no 'test'" in done.stdout
+    assert "a test file has no key 'test'" in done.stdout
     assert "did you mean 'tests'?" in done.stdout
     assert "1 error during collection" in done.stdout
     assert done.returncode != 0

@@ -61,14 +61,14 @@ def contents(path):
                 "Write hidden_size 128"
             ),
         ),
-        ({"config": []}, "config is no JSON object"),
+        ({"config": []}, "config is not a JSON object"),
         (
             {"architecture": "qwen3moe"},
             "there is no tiny model of the architecture 'qwen3moe': did you mean 'qwen3_moe'?",
         ),
         (
             {"architecture": "phi3", "hidden_size": 128},
-            "hidden_size is of a llama; the sizes of a phi3 are its own, and change in config",
+            "hidden_size is a size of a llama; a phi3 has its own sizes, which config can change",
         ),
         ({"seed": -1}, "seed is -1; it must be at least 0 and less than 2**64"),
         ({"seed": 2**64}, f"seed is {2**64}; it must be at least 0 and less than 2**64"),

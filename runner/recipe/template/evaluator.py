@@ -19,7 +19,7 @@ from runner.recipe.template.sandbox import Function, OperationError, Scope, Temp
 FUNCTIONS = {"range": "range(3)", "dict": "{'NAME': 1}"}
 SYNTAX = "template-syntax"
 _SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "FloorDiv": "//", "Mod": "%", "Pow": "**"}
-_ELSE = "'A if B' has no value where B is false"
+_ELSE = "'A if B' has no value if B is false"
 
 
 def walk(tree: Any) -> Iterator[Any]:

@@ -112,7 +112,7 @@ def _compute(expression: str, scope: Mapping[str, Any], allowance: Allowance) ->
     except TypeError as error:
         raise _type_clash(what, form.names, scope) or TemplateError(f"'{what}': {error}") from error
     except (ValueError, ArithmeticError) as error:
-        why = str(error) or "an argument does not fit"
+        why = str(error) or "an argument is invalid"
         raise TemplateError(f"'{what}': {why.splitlines()[0]}") from error
     except (RecursionError, MemoryError) as error:
         raise TemplateError(f"'{what}' is too large to compute") from error
@@ -219,7 +219,7 @@ def _only(body: list[Any]) -> Any:
     """Return the one expression that Jinja read; raises OperationError where it read more."""
     nodes = [node for output in body for node in getattr(output, "nodes", [output])]
     if len(nodes) != 1:
-        raise OperationError("this is no expression", rule=SYNTAX)
+        raise OperationError("this is not an expression", rule=SYNTAX)
     return nodes[0]
 
 
@@ -236,14 +236,16 @@ def _syntax(what: str, message: str) -> TemplateError:
     ends = ("'end of print statement'", "'end of template'")
     if "{{" in what:
         inside = what.replace("{{", "").replace("}}", "").strip()
-        return TemplateError("this is an expression already", f"write {inside}", SYNTAX)
+        return TemplateError("this is already an expression", f"write {inside}", SYNTAX)
     for wrong, right in (("=<", "<="), ("=>", ">="), ("===", "==")):
         if wrong in what:
-            return TemplateError(f"'{what}': there is no '{wrong}'", f"write {right}", SYNTAX)
+            return TemplateError(
+                f"'{what}': there is no operator '{wrong}'", f"write {right}", SYNTAX
+            )
     if re.search(r"[^=<>!]=[^=]", what) and "got '='" in message:
-        return TemplateError(f"'{what}': '=' does not compare", "write ==", SYNTAX)
+        return TemplateError(f"'{what}': '=' is not a comparison", "write ==", SYNTAX)
     if any(f"unexpected {end}" in message or f"got {end}" in message for end in ends):
-        return TemplateError(f"'{what}' ends too early", "finish it", SYNTAX)
+        return TemplateError(f"'{what}' is incomplete", "complete it", SYNTAX)
     for end in ends:
         message = message.replace(end, "the end")
     return TemplateError(f"'{what}': {message}", rule=SYNTAX)

@@ -41,7 +41,7 @@ def _whole(value: Any) -> int:
         value = _read(value, "a whole number")
         if isinstance(value, float) and not value.is_integer():
             raise OperationError(
-                f"int: {value!r} in text is not a whole number", "write | float | int"
+                f"the text '{value!r}' is not a whole number", "write | float | int"
             )
     if not isinstance(value, int | float) or not math.isfinite(value):
         raise OperationError(f"int: {_describe(value)} is not a whole number")
@@ -114,13 +114,13 @@ def _end(items: Any, at: int, what: str) -> Any:
     if not isinstance(items, str | list | tuple):
         raise OperationError(f"{what} takes a list or text, not {kind(items)}")
     if not items:
-        raise OperationError(f"{what}: {kind(items)} without entries has no {what} one")
+        raise OperationError(f"{what} needs at least one entry")
     return items[at]
 
 
 def _extreme(items: Any, largest: bool, what: str, case_sensitive: bool, attribute: Any) -> Any:
     if not as_list(items, what):
-        raise OperationError(f"{what}: a list without entries has no {what}")
+        raise OperationError(f"{what} needs at least one entry")
     key = _key(attribute, case_sensitive)
     return max(items, key=key) if largest else min(items, key=key)
 
@@ -163,7 +163,7 @@ def _unique(items: Any, case_sensitive: bool = True, attribute: Any = None) -> l
     for item in as_list(items, "unique"):
         value = key(item)
         if isinstance(value, list | tuple | Mapping):
-            raise OperationError(f"unique takes no list of {kind(value).split()[-1]}s")
+            raise OperationError(f"unique does not accept a list of {kind(value).split()[-1]}s")
         once.setdefault((isinstance(value, bool), value), item)
     return list(once.values())
 
@@ -375,7 +375,7 @@ def _partition(name: str) -> Filter:
         if _text(between, name) not in value:
             why = f"{name}: {as_yaml(between)} is not in {as_yaml(value)}"
             raise OperationError(
-                why, f"write {name} only if it is there: A if {between!r} in B else C"
+                why, f"use {name} only if it is there: A if {between!r} in B else C"
             )
         return list(getattr(value, name)(between))
 

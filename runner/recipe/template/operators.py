@@ -144,16 +144,16 @@ def _format(pattern: str, values: Any) -> str:
         if max(int(width or 0), int(precision or 0)) > _WIDEST:
             raise SpentError(f"{TOO_LARGE}: a format takes at most {_WIDEST} characters")
         if name is not None and name not in mapping:
-            raise OperationError(f"the format '{field[0]}' finds no '{name}'")
+            raise OperationError(f"there is no '{name}' for the format '{field[0]}'")
         if name is None and not rest:
-            raise OperationError(f"nothing is left for the format '{field[0]}'")
+            raise OperationError(f"there is no value for the format '{field[0]}'")
         value = mapping[name] if name is not None else rest.pop(0)
         how = f"%{flags}{width}{'' if precision is None else f'.{precision}'}{letter}"
         return how % (text(value) if letter == "s" else _fitting(value, letter),)
 
     result = _FIELD.sub(fill, pattern)
     if rest:
-        why = f"the format has no place for {as_yaml(text(rest[0]))}"
+        why = f"the format has no placeholder for {as_yaml(text(rest[0]))}"
         raise OperationError(why, "write %s where it belongs")
     return result
 
@@ -165,7 +165,7 @@ def _fitting(value: Any, letter: str) -> float:
         return int(value)
     if not number(value) or (whole and not isinstance(value, int)):
         expectation = "a whole number" if whole else "a number"
-        raise OperationError(f"%{letter} says {expectation}, and this is {as_yaml(value)}")
+        raise OperationError(f"%{letter} needs {expectation}, not {as_yaml(value)}")
     return float(value) if not whole else int(value)
 
 

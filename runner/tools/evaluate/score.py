@@ -283,16 +283,22 @@ def parser() -> argparse.ArgumentParser:
     add("--prompts", type=Path, required=True, metavar="FILE", help="a JSONL of prompts and rules")
     add("--out", type=Path, required=True, metavar="DIR", help="the output folder")
     add("--limit", type=_positive, metavar="N", help="the first N prompts of each category only")
-    add("--max-tokens", type=_positive, default=256, help="tokens of an answer at most")
-    add("--batch-size", type=_positive, default=8, help="prompts that are answered at once")
+    add("--max-tokens", type=_positive, default=256, help="maximum tokens per answer")
+    add("--batch-size", type=_positive, default=8, help="prompts answered at the same time")
     add("--system-prompt", metavar="TEXT", help="a system message before every prompt")
-    add("--chat-template-config", type=json.loads, default={}, metavar="JSON", help="its options")
-    add("--answer-after", metavar="TEXT", help="judge what follows the last TEXT, as '</think>'")
+    add(
+        "--chat-template-config",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="template options",
+    )
+    add("--answer-after", metavar="TEXT", help="score only what follows the last TEXT")
     add("--temp", type=float, default=0.0, help="sampling temperature; 0 is greedy")
-    add("--top-p", type=float, default=1.0, help="the likeliest tokens of this probability")
-    add("--top-k", type=int, default=0, help="the K likeliest tokens; 0 is all")
-    add("--min-p", type=float, default=0.0, help="tokens this likely beside the likeliest")
-    add("--seed", type=int, default=0, help="decides what is sampled")
+    add("--top-p", type=float, default=1.0, help="most likely tokens up to this probability")
+    add("--top-k", type=int, default=0, help="the K most likely tokens; 0 uses all")
+    add("--min-p", type=float, default=0.0, help="minimum share of the top probability")
+    add("--seed", type=int, default=0, help="seed of the sampling")
     add("--trust-remote-code", action="store_true", help="run code that comes with the model")
     return parser
 

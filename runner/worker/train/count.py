@@ -40,7 +40,7 @@ def counting(first: int, iters: int) -> Iterator[None]:
     finally:
         del trainer.range
     if len(requests) != 1:
-        why = f"this mlx-lm counts its iterations otherwise: asked {len(requests)} times for them"
+        why = f"this mlx-lm counts iterations differently: {len(requests)} requests instead of 1"
         raise GoOnError(why)
 
 
