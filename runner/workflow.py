@@ -1,4 +1,4 @@
-"""The program as a sequence: load, compile, select, run. Verbs and the library both walk it."""
+"""The program as a sequence: load, compile, select, run; for the command line and the library."""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

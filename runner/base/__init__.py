@@ -1,4 +1,4 @@
-"""What every room may say: problems and their places, errors and exit codes, secrets, figures.
+"""What every room may use: problems and their places, errors and exit codes, secrets, numbers.
 
 Imports nothing. Read problems.py first.
 """

@@ -1,7 +1,7 @@
-"""What names of files mean to a recipe.
+"""What file names mean to a recipe.
 
 A recipe's name ends in one of `SUFFIXES`; ``builtin:NAME`` is shipped, ``NAME.test.yaml`` tests
-``NAME.yaml``, and what begins with ``${RUN_DIR}`` is in the folder of a run.
+``NAME.yaml``, and a path that begins with ``${RUN_DIR}`` is in the folder of a run.
 """
 
 import posixpath

@@ -1,4 +1,4 @@
-"""What a user sees without a traceback, and the exit codes, each in one place."""
+"""Errors that a user sees without a traceback, and the exit codes, each in one place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A figure of a run as people read it."""
+"""Numbers of a run, formatted for people."""
 
 import json
 from typing import Any

@@ -1,7 +1,7 @@
-"""Regular expressions that are compiled when they are first asked.
+"""Regular expressions that are compiled at their first use.
 
-A module names its patterns at its top, and a start uses few of them: compiled as they are imported,
-they took a fiftieth of it.
+A module defines its patterns at its top, but one command uses few of them. Compiling all of them on
+import took a fiftieth of the start-up time.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Marks and Problems: what is wrong, where it stands, and the way out, as values."""
+"""Marks and Problems: what is wrong, where, and how to fix it, as values."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

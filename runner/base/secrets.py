@@ -1,8 +1,8 @@
-"""What must never be written down: names that say so, values that look so, and both masked.
+"""What must never be stored: secret-like names and secret-like values, and how both are masked.
 
-A value is known by where it comes from (a variable whose name says so, the hub's own file) or by
-its form: what services give out begins with letters of their own. What has no form of its own, as
-40 hexadecimal digits, which may be a commit, is only known by its variable.
+A secret is recognised by its source (a variable with a secret-like name, the hub's own file) or by
+its form: services issue tokens with prefixes of their own. A secret without such a form, such as 40
+hexadecimal digits (which could be a commit), is recognised only by its variable.
 """
 
 import re

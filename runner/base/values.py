@@ -1,4 +1,4 @@
-"""When two values are one, and JSON read back as the value it was."""
+"""When two values are equal, and reading JSON back as the value it was written from."""
 
 import math
 from collections.abc import Mapping

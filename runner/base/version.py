@@ -1,3 +1,3 @@
-"""Which release of run-recipe this is."""
+"""The release of run-recipe."""
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
-r"""Text from outside in, text that a screen, a log, a page or a program only shows out.
+r"""Text from outside in, text that a screen, a log, a page or a program only displays out.
 
-A key, a file's name, a row or a stage's own words may hold signs that act where they are shown:
-move the cursor, set the clipboard, turn the direction of what follows, end a line and begin a
-workflow command. Here they become what Python and YAML write for them: ``\x1b``, ``\u202e``.
+A key, a file name, a row or a stage's output may contain characters that act where they are shown:
+move the cursor, set the clipboard, change the text direction, or start a workflow command on a new
+line. Here they become Python's and YAML's escapes: ``\x1b``, ``\u202e``.
 """
 
 import codecs

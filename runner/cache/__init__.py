@@ -1,4 +1,4 @@
-"""Answers given before, kept with the prints of what they were made of.
+"""Facts about files that take seconds to find out, reused while the files are unchanged.
 
-Imports base and system. Read answers.py first.
+Imports base and system. Read kept.py first.
 """

@@ -1,7 +1,7 @@
-"""The user's cache folder: what is kept there is a hint, never a need.
+"""The user's cache folder: its content saves time and is never required.
 
-``RUN_RECIPE_CACHE`` names another folder; set to nothing, nothing is kept. What is read there is
-believed only where nobody but this user can have written it.
+``RUN_RECIPE_CACHE`` sets another folder; if it is empty, nothing is cached. Cached content is used
+only if no other user can have written it.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""What takes seconds to find out about files, given again while the files are the same.
+"""Facts about files that take seconds to find out, reused while the files are unchanged.
 
-It is kept in the user's cache folder, under a name made of the question, of the files (names,
-sizes, inodes and both times: unpacking and copying may keep all but the last) and of the program
-that answers: another release of ours, of Python or of a package begins anew.
+They are stored in the user's cache folder, under a name derived from the question, the files
+(names, sizes, inodes and both times: unpacking and copying may preserve all but the last) and the
+program: another release of run-recipe, of Python or of a package starts afresh.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""schema/ -> Tools and Parameters; values held against a schema, in words.
+"""schema/ -> Tools and Parameters; values checked against a schema, with explained violations.
 
-Imports base, system and recipe. Pure but for load.py and project.py. Read tools.py first.
+Imports base, system and recipe. Pure except load.py and project.py. Read tools.py first.
 """

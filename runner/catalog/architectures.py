@@ -1,8 +1,8 @@
-"""What mlx-lm builds: of each architecture a tiny configuration, and the layers it has.
+"""The architectures of mlx-lm: a tiny configuration of each, and its layers.
 
-The facts stand in schema/architectures.json. ``python -m benchmarks.architectures derive`` writes
-layers and switches anew from mlx_lm's own model files; the tiny configurations were found by
-building them, and ``make architectures`` tries them all.
+The facts are in schema/architectures.json. ``python -m benchmarks.architectures derive``
+regenerates layers and switches from mlx_lm's own model files. The tiny configurations were found by
+building them, and ``make architectures`` tests them all.
 """
 
 import re

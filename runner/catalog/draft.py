@@ -1,4 +1,4 @@
-"""What a program's own parser takes in; the draft of a tool's file out, and what it cannot know."""
+"""The description of a program's parser in, a draft of its tool file and its gaps out."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

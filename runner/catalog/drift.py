@@ -1,4 +1,4 @@
-"""A tool of the catalogue and what the installed release takes in, every difference out."""
+"""A tool of the catalogue and the parser of the installed release in, their differences out."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

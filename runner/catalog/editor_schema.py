@@ -1,7 +1,7 @@
-"""The catalogue in, ``recipe.schema.json`` out: what an editor uses on a recipe's source.
+"""The catalogue in, ``recipe.schema.json`` out: the schema that an editor uses for recipes.
 
-Each parameter may be its type or a template; a tool's parameters are chosen by ``tool:``. A stage
-that says none, because it extends another, may have the parameters of any tool.
+Each parameter may have its type or be a template; ``tool:`` selects the parameters of a tool. A
+stage without it, because it extends another stage, may have the parameters of any tool.
 """
 
 import json

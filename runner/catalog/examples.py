@@ -1,4 +1,4 @@
-"""A parameter's schema in, values to write for it out: its own, or made of what the schema says."""
+"""A parameter's schema in, example values out: its own, or derived from the schema."""
 
 from collections.abc import Mapping
 from typing import Any

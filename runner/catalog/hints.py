@@ -1,4 +1,4 @@
-"""The way out of the mistakes YAML makes easy: a value and the types wanted in, a hint out."""
+"""A value and the types its schema allows in, a hint for common YAML mistakes out."""
 
 import re
 from collections.abc import Mapping, Sequence

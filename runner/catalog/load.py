@@ -1,4 +1,4 @@
-"""The folder schema/ as values: the tool catalogue, and the shapes of recipes and test files."""
+"""The folder schema/ as values: the tool catalogue, and the schemas of recipes and test files."""
 
 import json
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""The tools of installed packages: their entry points in, the schemas in their files out.
+"""The entry points of installed packages in, the schemas of their tools out.
 
-An entry point of the group ``run_recipe.tools`` is named after the tool, and its value is the
-file's place as a module's would be: ``mine.score = "mine.tools.score"`` is the file
-``tools/score.json`` of the package ``mine``. Nothing of a package is imported.
+An entry point of the group ``run_recipe.tools`` has the tool's name; its value is the path of the
+file, written like a module: ``mine.score = "mine.tools.score"`` is the file ``tools/score.json`` of
+the package ``mine``. No code of a package is imported.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""A file that a user names -> what is shown of the files that it names in turn.
+"""Which content may be shown of the files that a user's file names.
 
-A recipe of a stranger may name any file of this disk, and a message that quotes its lines would
-show them. So of a file outside of the project nothing is quoted, and one that does not read as a
-recipe is not read for one at all. The project is the repository the named file is in, or else its
-folder, with all below it; a home folder that is a repository is nobody's project.
+A stranger's recipe may name any file on this disk, and a message could quote its lines. So nothing
+is quoted from a file outside the project, and such a file is refused if it is not a recipe. The
+project is the repository of the file the user named, or its folder if there is no repository, with
+everything below it. A home folder that is a repository is not a project.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""The schemas of recipes, of their tests and of the tools in, the pages of docs/reference out."""
+"""The schemas of recipes, tests and tools in, the pages of docs/reference out."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple

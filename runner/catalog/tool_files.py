@@ -1,6 +1,6 @@
-"""The ``tools:`` of a recipe in, the schemas of its tools out, with all that is wrong with them.
+"""The ``tools:`` of a recipe in, the schemas of its tools and all their problems out.
 
-A tool's file is JSON, or YAML, as schema/tool.meta.json says it. Nothing of a tool is imported.
+A tool's file is JSON or YAML, as schema/tool.meta.json defines it. No code of a tool is imported.
 """
 
 import posixpath

@@ -1,4 +1,4 @@
-"""The tools of schema/tools as frozen values: what mlx_lm's parameters are and how they travel."""
+"""The tools of schema/tools as frozen values: their parameters, and how each is passed."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A value against its JSON Schema: every violation in words a user can act on."""
+"""A value and its JSON Schema in, every violation out, explained so that a user can fix it."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence

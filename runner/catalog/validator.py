@@ -1,6 +1,6 @@
-"""A schema in, its validator out: finite numbers, whole whole numbers, silent about MISSING.
+"""A schema in, its validator out: numbers are finite, 1.0 is not whole, MISSING is accepted.
 
-jsonschema says what is wrong, and is asked only about what `soundness` is not sure of.
+jsonschema explains what is wrong. It is used only if `soundness` is not sure.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,7 @@
-"""The verbs, a module each: parse, call, print, return the exit code.
+"""The verbs, one module each: parse, call, print, return the exit code.
 
-A module is imported when its verb is used, and imports what it needs when it runs. Payload goes to
-stdout, the rest to stderr.
+A module is imported when its verb is used, and imports what it needs when it runs. Results go to
+stdout, everything else to stderr.
 """
 
 from typing import TYPE_CHECKING, cast

@@ -1,4 +1,4 @@
-"""Files and folders in, what is wrong with each recipe and each test file in them out."""
+"""Files and folders in, the problems of each recipe and test file in them out."""
 
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence

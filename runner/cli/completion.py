@@ -1,6 +1,6 @@
-"""What a shell completes: recipes, what they are made of, runs, revisions, tools and rules.
+"""What a shell completes: recipes, their parts, runs, revisions, tools and rules.
 
-Nothing here raises: a recipe that cannot be read has nothing to complete.
+Nothing here raises: a recipe that cannot be read has no completions.
 """
 
 import os

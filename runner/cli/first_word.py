@@ -1,6 +1,6 @@
-"""The first word of a line, as far as it is written, in; the verbs and recipes it may become out.
+"""The beginning of a line's first word in, the verbs and recipes it may become out.
 
-Bash asks for nothing else most of the time, and is answered without click.
+Bash usually asks for nothing else, and gets its answer without importing click.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Words of the command line: which is a recipe, and what one that is nothing may have meant."""
+"""Arguments of the command line: which is a recipe, and what a wrong one may have meant."""
 
 from collections.abc import Sequence
 from pathlib import Path

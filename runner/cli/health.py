@@ -1,4 +1,4 @@
-"""Facts about a machine in, whether it is fit to run recipes out, with what to do where not."""
+"""Facts about a machine in, whether it can run recipes out, with hints for what is missing."""
 
 import os
 import shutil

@@ -1,7 +1,7 @@
-"""The command line: answers, and turns what went wrong into a sentence and an exit code.
+"""The command line: runs a command, and turns errors into a sentence and an exit code.
 
-Everything else, click too, is imported here: what goes wrong meanwhile is told like any other
-error, and the collector of circles does not look through what imports make.
+Everything else, including click, is imported here, so that an error during an import is reported
+like any other, and the garbage collector does not search what imports create.
 """
 
 import atexit

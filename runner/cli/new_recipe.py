@@ -1,4 +1,4 @@
-"""New recipes: where they are put, the schema of their project, and shipped ones to start from."""
+"""New recipes: their place, the schema of their project, and the shipped recipes they extend."""
 
 import os
 import re

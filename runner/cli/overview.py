@@ -1,4 +1,4 @@
-"""The help of the program itself, and its version: asked for alone, they import nothing else."""
+"""The help and version of the program; without a verb, nothing else is imported."""
 
 import sys
 from collections.abc import Sequence

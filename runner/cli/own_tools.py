@@ -1,4 +1,4 @@
-"""Our own tools as commands: a row each, whose words are the tool's own to read."""
+"""Our own tools as commands: one row each; the tool itself parses the arguments."""
 
 import importlib
 from typing import NamedTuple

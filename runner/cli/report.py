@@ -1,4 +1,4 @@
-"""The verb report: what happened in a run, as a page, as Markdown, or for a program."""
+"""The verb report: a run as a page, as Markdown, or as JSON."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

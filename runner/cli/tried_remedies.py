@@ -1,4 +1,4 @@
-"""What a stage's failure asks to change: tried on the recipe before anyone is told to do it."""
+"""The changes that a stage's failure suggests, tried on the recipe before they are printed."""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Words in, an exit code out: the group that finds the verb, and click's own complaints."""
+"""Arguments in, an exit code out: the group that finds the verb, and click's own errors."""
 
 import io
 import os

@@ -1,9 +1,9 @@
-"""A stage in, a command out: the only place that says words to mlx_lm.
+"""A stage in, a command out: the only place that writes arguments for mlx_lm.
 
-The rule: a parameter that has a flag travels as ``--flag=value``, even at its default (T21b: the
-``=`` keeps a value that starts with '-'); one that has none travels in the ``-c`` file; a switch
-that is off is written ``false`` there where mlx-lm reads it (T01), and left out where it does not.
-Words without a flag come last, after ``--``, so that one may start with '-'.
+A parameter with a flag becomes ``--flag=value``, even at its default (T21b: the ``=`` keeps a value
+that starts with '-'). One without a flag goes into the ``-c`` file. A switch that is off is written
+there as ``false`` if mlx-lm reads it from the file (T01), and omitted if not. Positional arguments
+come last, after ``--``, so that one may start with '-'.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A Plan in, its commands as JSON-ready values out: words, configuration files, parameters."""
+"""A Plan in, its commands as JSON-ready values out: arguments, configuration files, parameters."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A plan in, a recipe out that says everything: what ``recipe.yaml`` of a run holds."""
+"""A plan in, a recipe with every value out: the ``recipe.yaml`` of a run."""
 
 from collections.abc import Iterator
 from typing import Any

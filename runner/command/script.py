@@ -1,4 +1,4 @@
-"""A plan in, a bash script out that does the same without the runner."""
+"""A plan in, a bash script out that does the same without run-recipe."""
 
 import json
 import re

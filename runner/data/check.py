@@ -1,4 +1,4 @@
-"""data.check: every row of a data folder checked as mlx-lm would read it, with statistics."""
+"""data.check: every row of a data folder, checked as mlx-lm would read it, with statistics."""
 
 from __future__ import annotations
 

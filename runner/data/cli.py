@@ -1,4 +1,4 @@
-"""What the data tools' command lines share: keys of rows, refusals, the words at the end."""
+"""What the data tools' command lines share: keys of rows, refusals, the summary at the end."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A seed in, choices out, the same on every machine.
 
-Python promises the sequence of ``random()`` alone for a seed; sampling, shuffling and weights are
-made of it here, in whole numbers, so that no release and no mathematics library changes a choice.
+For a seed, Python guarantees only the sequence of ``random()``. Sampling, shuffling and weights are
+built on it here, in whole numbers, so that no Python release and no math library changes a choice.
 """
 
 from __future__ import annotations

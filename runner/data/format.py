@@ -1,7 +1,7 @@
-"""data.format: rows of one layout written in another, so that nothing of them is lost.
+"""data.format: rows converted from one layout to another, without loss.
 
-Chat, prompt and completion, instruction and response, text; read are conversations of ShareGPT and
-pairs of answers, too. A row that could not come back as it was is refused.
+Layouts: chat, prompt and completion, instruction and response, text. ShareGPT conversations and
+pairs of answers can be read, too. A row that could not be converted back is refused.
 """
 
 from __future__ import annotations

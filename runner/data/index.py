@@ -1,4 +1,4 @@
-"""Where the rows of a file stand; and rows found again, in another order, as a new file."""
+"""The positions of rows in a file; and rows read back in another order, as a new file."""
 
 from __future__ import annotations
 

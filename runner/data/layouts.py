@@ -1,8 +1,8 @@
-"""A row of one layout -> the same row of another, and back: what data.format does to each.
+"""A row of one layout -> the same row in another, and back: the conversions of data.format.
 
-Every layout is read as chat and written from chat. Keys that no layout knows stay where they are.
-What a layout cannot hold is a LayoutError; it is said with the path of what does not fit. Two
-layouts are only read: conversations of ShareGPT, and pairs of answers of which one is chosen.
+Every layout is read as chat and written from chat. Keys that no layout uses are kept. If a layout
+has no room for something, a LayoutError names its path. Two layouts can only be read: ShareGPT
+conversations, and pairs of a chosen and a rejected answer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """data.mix: replay rows of an earlier data set mixed into a new one at an exact share.
 
-Two data sets in; out comes a folder of mlx-lm's own shape, with a record of what was mixed. Only
-the places of the rows are kept in memory, never the rows.
+Reads two data sets, and writes a folder of mlx-lm's own layout with a record of what was mixed.
+Memory holds the positions of rows, never the rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rows a data set has to draw from: their weights, and their classes."""
+"""The rows that a data set can draw from: their weights and their classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data folder on disk, read once, piece by piece, by one process or several -> its report."""
+"""A data folder on disk, read once, in pieces, by one or several processes -> its report."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress

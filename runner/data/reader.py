@@ -1,4 +1,4 @@
-"""Rows of data on disk: checked while they are read, and found again by their places."""
+"""Rows of data on disk: checked while they are read, and read again by their positions."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""The words of a tool of ours -> what it would refuse before its work, and nothing is written.
+"""The arguments of our own tool -> what it would refuse; nothing is written.
 
-A tool that takes rows, or what else lies on the disk, is made of three parts: what its parameters
-alone refuse (`settle`), what its inputs refuse (`prepare`), and the writing. The tool itself goes
-through all three, and `look` through the first two, so that neither can refuse what the other lets
-pass.
+A tool that reads rows or other files has three parts: what its parameters alone refuse (`settle`),
+what its inputs refuse (`prepare`), and the writing. The tool runs all three, and `look` runs the
+first two, so that both refuse the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A folder that is written beside its place and takes it once it is complete."""
+"""A folder that is written next to its place and moved there once it is complete."""
 
 from __future__ import annotations
 

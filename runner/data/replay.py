@@ -1,4 +1,4 @@
-"""Rows of two data sets and a share in, how many rows to replay out; or why no number holds it."""
+"""Sizes of two data sets and a share in, how many rows to replay out; or why no number fits."""
 
 import math
 from fractions import Fraction

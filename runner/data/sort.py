@@ -1,8 +1,8 @@
-"""data.sort: rows ordered so that mlx-lm's batches hold rows of similar length.
+"""data.sort: rows ordered so that mlx-lm's batches contain rows of similar length.
 
-mlx-lm means to do this and sorts by the number of keys of a row instead (T64): its batches are rows
-that follow each other in the file, the same in every epoch, drawn in another order in each. A batch
-is padded to a multiple of 32 tokens, so rows that pad alike are mixed by the seed.
+mlx-lm intends to do this but sorts by the number of keys of a row instead (T64): its batches are
+consecutive rows of the file, the same in every epoch, drawn in a different order each time. A batch
+is padded to a multiple of 32 tokens, so the seed shuffles rows of the same padded length.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""data.split: rows dealt out to train, valid and test, what belongs together to one of them.
+"""data.split: rows divided into train, valid and test, keeping related rows together.
 
-Rows that train the same belong together always, and rows of one value of a field where one is
-named. Kept in memory are 30 bytes a row, never the rows.
+Rows with the same training text always stay together, and so do rows with the same value of a
+field, if one is given. Memory holds 30 bytes per row, never the rows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The tokenizer and the chat template of a model folder, used as mlx-lm uses them.
 
-The template is rendered by transformers itself, as it is in a training: what it refuses here it
-refuses there. It is a program of whoever made the model, so nothing renders it but within bounds.
+transformers itself renders the template, as in a training, so both reject the same rows. A template
+is a program by the author of the model, so it runs only with limits on time and memory.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """data.weight: rows repeated by a field, so that better ones are trained on more often.
 
-A factor of 2.5 is each row twice, and half of the rows once more, drawn by the seed. Rows that are
-made from others can be left as they are.
+A factor of 2.5 writes each row twice and half of the rows a third time, drawn by the seed. Rows
+derived from others can be written once.
 """
 
 from __future__ import annotations

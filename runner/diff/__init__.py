@@ -1,4 +1,4 @@
-"""Two plans -> what changes in what MLX is told, as text, JSON and Markdown.
+"""Two plans -> the MLX parameters that change, as text, JSON and Markdown.
 
-Imports base to lint and workflow. Pure but for sides.py. Read diff.py first.
+Imports base to lint and workflow. Pure except sides.py. Read diff.py first.
 """

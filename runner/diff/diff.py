@@ -1,4 +1,4 @@
-"""Two plans in, what changes in what MLX will be told: per stage, per parameter, with its cause."""
+"""Two plans in, the MLX parameters that change out: per stage and parameter, with their causes."""
 
 import json
 import re

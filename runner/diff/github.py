@@ -1,4 +1,4 @@
-"""Differences of recipes in; a comment on a pull request out, and notes at the lines of it."""
+"""Differences of recipes in, a pull request comment and annotations of its lines out."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""A recipe now and as it was: both sides read, compiled and compared."""
+"""A recipe now and before: both sides read, compiled and compared."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

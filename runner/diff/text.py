@@ -1,4 +1,4 @@
-"""Differences of recipes in; what a person reads on a screen out, and JSON."""
+"""Differences of recipes in, text for people and JSON out."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal

@@ -1,4 +1,4 @@
 """Scripts, commands, -c files and adapters -> a recipe.
 
-Imports base to lint and workflow. Pure but for translation.py: read it first.
+Imports base to lint and workflow. Pure except translation.py: read it first.
 """

@@ -1,7 +1,7 @@
-"""The words of a command in, the parameters its tool's own parser would make of them out.
+"""The arguments of a command in, the parameters that its tool's own parser would return out.
 
-The catalogue says what the flags are; how words are read is argparse's: unique prefixes, ``=`` or
-the next word, the last of a repeated flag, lists up to the next flag (T20, T21).
+The catalogue defines the flags. They are read like argparse does: unique prefixes, ``=`` or the
+next argument, the last of a repeated flag, lists up to the next flag (T20, T21).
 """
 
 import json

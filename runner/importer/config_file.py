@@ -1,7 +1,7 @@
-"""The text of a ``-c`` file in, what mlx-lm makes of it out, and all that it passes over.
+"""The text of a ``-c`` file in, the values that mlx-lm reads and everything it ignores out.
 
-mlx-lm reads the file by YAML 1.1 (``yes`` is true) with numbers such as 1e-5, and takes a key only
-where no flag says it (T01 to T13).
+mlx-lm reads the file as YAML 1.1 (``yes`` is true) with numbers such as 1e-5, and uses a key only
+if no flag sets it (T01 to T13).
 """
 
 import math

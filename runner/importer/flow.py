@@ -1,8 +1,8 @@
-"""The commands of a script, one after the other, in; out, of each, why it may not run.
+"""The commands of a script in order in; for each, why it may not run, out.
 
-A recipe runs all of its stages. So a command is one where the script runs it for sure: not behind a
-question (``[ -f x ] &&``), not only where another one failed (``||``), not behind the end of the
-script (``exit``, ``exec``), nor where the script may have ended before.
+A recipe runs all of its stages. So a command becomes a stage only if the script certainly runs it:
+not after a condition (``[ -f x ] &&``), not only if another command failed (``||``), not after the
+end of the script (``exit``, ``exec``), and not where the script may already have ended.
 """
 
 import posixpath

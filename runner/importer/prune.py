@@ -1,6 +1,6 @@
-"""Stage drafts in, the same with leave to do what a rule refuses and the script does.
+"""Drafts of stages in, the same out, allowing what a rule refuses but the script does.
 
-A script that works has to be a recipe that passes a check; what is wrong with it is told.
+A working script has to become a recipe that passes a check; its problems are reported.
 """
 
 from collections.abc import Collection, Iterator

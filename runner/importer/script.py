@@ -1,4 +1,4 @@
-"""The commands of a script in, the stages of a recipe out, and what the script did not achieve.
+"""The commands of a script in, the stages of a recipe out, and what could not be imported.
 
 A command becomes a stage; a path that an earlier command wrote becomes a reference to that stage.
 """

@@ -1,7 +1,7 @@
-"""A command's parameters in, a stage of a recipe out: complete, pruned, referring to earlier ones.
+"""A command's parameters in, a stage out: complete, pruned, and referring to earlier stages.
 
-What mlx-lm would not read is dropped and noted; a default that a recipe must say is said; a path
-that an earlier command made is a reference to its stage.
+A value that mlx-lm would not read is dropped with a note; a default that a recipe must contain is
+written out; a path that an earlier command wrote becomes a reference to its stage.
 """
 
 import posixpath

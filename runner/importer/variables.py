@@ -1,8 +1,8 @@
-"""A script's variables and a word in, the word with its values out; what they came from is kept.
+"""A script's variables and a word in, the word with its values and their origins out.
 
-While a command is read, a variable in a word is a sign of its own, so that a recipe can say the
-variable where the script said it. `Variables.text` fills the values in, `Variables.display` says in
-words what has none.
+While a command is read, a variable in a word is represented by a private character, so that the
+recipe can use the variable where the script did. `Variables.text` inserts the values;
+`Variables.display` describes those that have none.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Stage drafts in, the text of a recipe out: in the script's order, with its words and variables.
+"""Drafts of stages in, the text of a recipe out, in the script's order, with its variables.
 
-What every stage of a tool says alike stands under ``defaults``.
+Values that all stages of a tool share are written under ``defaults``.
 """
 
 import json

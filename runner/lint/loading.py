@@ -1,7 +1,7 @@
 """The JSON files of an adapter or a model -> why mlx-lm could not load it, field by field.
 
-Every field that mlx_lm.tuner.utils.load_adapters and mlx_lm.utils.load_model read is looked at as
-they read it; what they do not read is no fault.
+Every field that mlx_lm.tuner.utils.load_adapters and mlx_lm.utils.load_model read is checked as
+they read it; fields that they do not read are never a problem.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""A stage of a tool of ours -> what the tool would refuse when its turn comes, as it says itself.
+"""A stage of our own tool -> what the tool would refuse during the run, in its own words.
 
-What it reads is looked at where it is on this disk now and no stage makes it anew.
+An input is checked only if it is on this disk now and no stage writes it.
 """
 
 from __future__ import annotations

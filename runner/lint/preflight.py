@@ -1,6 +1,6 @@
-"""What can be known of a plan before anything runs: the files it names, and every row it reads.
+"""What can be known about a plan before anything runs: the files it names, and every row.
 
-What reads rows is imported where there are rows to read.
+Modules that read rows are imported only if there are rows to read.
 """
 
 from __future__ import annotations

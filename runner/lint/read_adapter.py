@@ -1,6 +1,6 @@
-"""An adapter's files -> what the rules are told of it: its configuration, and what its tensors say.
+"""An adapter's files -> the facts for the rules: its configuration, and its tensors.
 
-The tensors are believed where both speak. Nothing raises: what cannot be loaded is told as that.
+If both disagree, the tensors count. Nothing raises: what cannot be loaded is a fact, too.
 """
 
 from collections.abc import Iterator, Mapping

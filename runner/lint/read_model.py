@@ -1,6 +1,6 @@
-"""A model's folder -> what the rules are told of it: configuration, weights, tokenizer.
+"""A model's folder -> the facts for the rules: configuration, weights, tokenizer.
 
-Nothing raises: what mlx-lm could not load is told as that.
+Nothing raises: what mlx-lm could not load is a fact, too.
 """
 
 import ast

@@ -1,8 +1,8 @@
-"""The rules: each is a function that looks at one stage of a plan and says what MLX would do.
+"""The rules: each is a function that checks one stage of a plan and says what MLX would do.
 
-A rule is registered by its decorator; its slug is the function's name with dashes, its page the
-function's docstring. The modules of `lint/rules` are one family each; `lineage` follows paths
-through the plan for them, `pages` writes them down.
+A decorator registers a rule; its slug is the function's name with dashes, and its documentation is
+the function's docstring. Each module of `lint/rules` is one family; `lineage` follows paths through
+the plan for them, and `pages` writes their documentation.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,7 @@
-"""A plan -> what it lets others do: run their code here, or hear what is done and with which token.
+"""A plan -> what it lets others do: run their code here, or receive data, and with which token.
 
-The catalogue says of a parameter that it reaches out, and of a tracker's option likewise. What it
-comes to is named by a digest, so that leave is asked for once, and again when it is another thing.
+The catalogue marks parameters and tracker options that reach out. Each such value has a digest, so
+that permission is asked for once, and again if the value changes.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Templates in, what they refer to out, and the order in which named values are made.
+"""Templates in, what they refer to out, and the order in which named values are computed.
 
-A template's text tells every name it can read, in the branches not taken, too. Made in this order,
-a value finds what it reads made already, however long the chain is.
+The text of a template shows every name it can read, including those in branches not taken. In this
+order, everything that a value reads is computed before it, however long the chain is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

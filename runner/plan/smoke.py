@@ -1,9 +1,9 @@
-"""A plan in, the same plan at toy scale out: tiny models, counts of iterations shrunk.
+"""A plan in, the same plan at toy scale out: tiny models, fewer iterations.
 
-All counts measured in iterations shrink by one factor, so that warm-up, schedule, checkpoints and
-validations keep their proportions and no rule is broken by smoke alone; a validation or a test
-reads a few batches. Whatever a stage makes is made in the run directory, wherever the recipe puts
-it: weights of a tiny model never replace real ones.
+All counts of iterations shrink by one factor, so that warm-up, schedule, checkpoints and
+validations keep their proportions and the smoke run itself breaks no rule. A validation or a test
+reads a few batches. All outputs are written in the run directory, wherever the recipe puts them:
+weights of a tiny model never replace real ones.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""A stage -> the same stage making its outputs beside their places, until they are whole.
+"""A stage -> the same stage, writing its outputs next to their places until they are complete.
 
-Inside the run directory a stage works in a folder ``.part`` of its own; what a recipe puts outside
-is made under another name in the same folder, so that moving it into place is one step (T58, T59).
+Inside the run directory, a stage works in its own folder ``.part``. An output outside gets another
+name in the same folder, so that moving it into place is one step (T58, T59).
 """
 
 import posixpath

@@ -1,8 +1,8 @@
-"""The models a plan reads from outside -> the tiny models that take their places, each with why.
+"""The models that a plan reads from outside -> the tiny models that replace them, with reasons.
 
-Models that one stage brings together, or an adapter, are one family: one tiny model stands for all
-of it. It has the architecture that the configuration of one of them says; where none is known, one
-that has the layers which ``lora_parameters.keys`` name.
+Models that a stage or an adapter uses together are one family, and one tiny model replaces all of
+them. It has the architecture in the configuration of one of them; if none is known, one with the
+layers that ``lora_parameters.keys`` lists.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
-"""A stage's ``keep:`` and ``watch:`` in, every parameter of what stands around the trainer out.
+"""A stage's ``keep:`` and ``watch:`` in, every option around the trainer out.
 
-A parameter's name is its place in the recipe, dotted: ``watch.retention.every``.
+An option's name is its path in the recipe, dotted: ``watch.retention.every``.
 """
 
 from collections.abc import Iterator, Mapping

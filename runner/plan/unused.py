@@ -277,7 +277,7 @@ def _instead(recipe: Recipe, path: Use) -> str:
         for inside, node in _leaves(_children(stage), ()):
             if node.over and _covers(_within(recipe.tree, node.losers()), path):
                 what = ".".join(("stages", name, *inside))
-                return f"remove it: only {what} read it, and {node.mark} now overrides that"
+                return f"remove it: only {what} read it, which is now set at {node.mark}"
     return "leave it out"
 
 

@@ -1,4 +1,4 @@
-"""Who said a value, who lost, and which line made it another one.
+"""Which line set a value, what it overrode, and which line changed it.
 
 Imports base to command. Pure. Read origins.py first.
 """

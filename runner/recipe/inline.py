@@ -1,8 +1,8 @@
-"""One value in a word of a command line or a variable -> a tree; and a value -> such a word.
+"""A value in an argument or a variable -> a tree; and a value -> such an argument.
 
-A word is typed as YAML is, and has nothing of YAML that could drop a part of it: no comments, no
-anchors, no second document, and no mapping but one in ``{ }``. What does not begin as a list, a
-mapping or a quoted text is one scalar, to its last character.
+It is typed like YAML, without anything in YAML that could drop a part of it: no comments, no
+anchors, no second document, and no mapping except in ``{ }``. Text that does not begin like a list,
+a mapping or a quoted text is one scalar, to its last character.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""A YAML text in, libyaml's tree of it out, bounded; PyYAML is imported here and nowhere before.
+"""A YAML text in, libyaml's tree out, with limits; only this module imports PyYAML.
 
-Its own constructors are not used: they are YAML 1.1, and importing mlx_lm changes them for the
+PyYAML's constructors are not used: they are YAML 1.1, and importing mlx_lm changes them for the
 whole process (T25).
 """
 

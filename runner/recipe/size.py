@@ -1,6 +1,6 @@
-"""A recipe -> how much it holds, and what of it is more than anybody writes.
+"""A recipe -> its size, and which part of it exceeds a limit.
 
-Whatever a recipe says is answered in seconds or refused here: work grows with these numbers.
+Every recipe is answered in seconds or refused here, because work grows with these numbers.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a run came to: for terminals, pages, Markdown and trackers; annotations of problems.
+"""The results of a run for terminals, pages, Markdown and trackers; annotations of problems.
 
 Imports base to runs. Read report.py first.
 """

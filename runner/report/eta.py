@@ -1,4 +1,4 @@
-"""How long a run will go on, from what its trainings have shown so far."""
+"""How much longer a run will take, from the speed of its trainings so far."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A run in, what there is to say about it out: for a page, for Markdown, for a program."""
+"""A run in, the content of its report out: for a page, for Markdown, for a program."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What happens in a run and what happened, in the words that every view of it shares."""
+"""The events and results of a run in words that all its views share."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

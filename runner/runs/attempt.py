@@ -1,4 +1,4 @@
-"""One stage tried once: its folder made, its child told to go and watched, its end judged."""
+"""One attempt at a stage: create its folder, start and watch its process, judge its end."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Planned against seen: whether every parameter is what the recipe says, as far as it was seen."""
+"""Planned and observed values compared: whether MLX used what the recipe says, as observed."""
 
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType

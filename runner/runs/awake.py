@@ -1,4 +1,4 @@
-"""Keeps a Mac awake for as long as stages run."""
+"""Keeps a Mac awake while stages run."""
 
 import os
 import platform

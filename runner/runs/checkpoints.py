@@ -1,4 +1,4 @@
-"""What a training that was cut off has left behind -> whether and where it can go on, in words."""
+"""What an interrupted training has saved -> whether and where it can resume, in words."""
 
 import os
 from collections.abc import Mapping

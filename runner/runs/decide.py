@@ -1,4 +1,4 @@
-"""What a plan would do on this disk: identities, what is damaged, and whether it can run at all."""
+"""What a plan would do on this disk: identities, damaged outputs, and whether it can run."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path

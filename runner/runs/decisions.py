@@ -1,4 +1,4 @@
-"""A plan and what happened before in, for each stage run or skip out, each with its cause."""
+"""A plan and its history in; for each stage, run or skip out, each with its cause."""
 
 import hashlib
 import json

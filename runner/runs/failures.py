@@ -1,4 +1,4 @@
-"""How a stage ended and the tail of its log in, the class of failure and its way out."""
+"""How a stage ended and the end of its log in, the class of failure and guidance out."""
 
 import re
 

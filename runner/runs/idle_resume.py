@@ -1,4 +1,4 @@
-"""A run that is what its recipe asks for still: nothing is run, nothing written."""
+"""A run that already matches its recipe: nothing is run, and nothing is written."""
 
 import os
 from pathlib import Path

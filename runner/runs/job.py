@@ -1,4 +1,4 @@
-"""What is about to run, as a value."""
+"""The description of an upcoming run, as a value."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

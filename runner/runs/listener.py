@@ -1,4 +1,4 @@
-"""Who hears what happens in a run."""
+"""The interface for whoever receives the events of a run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""One runner at a time in a run's folder, and who it is."""
+"""One runner at a time in a run's folder, and which process it is."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""What happened in a run, as a value: host, plan, and for every stage its state and results."""
+"""The record of a run as a value: host, plan, and the state and results of every stage."""
 
 import math
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The commands that go on with a run, as a person types them."""
+"""The commands that resume a run, as a user types them."""
 
 from collections.abc import Collection, Sequence
 from itertools import pairwise

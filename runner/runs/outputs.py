@@ -1,4 +1,4 @@
-"""Where a stage's outputs are made and where they belong, on this disk."""
+"""Where a stage's outputs are written and where they belong, on this disk."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""One child process: spawned in a group of its own, watched, and always ended with its group."""
+"""One child process: started in its own group, watched, and always ended with its group."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""What a run came to, as values for a program: outputs, figures, times and verdicts by stage."""
+"""The results of a run as values for a program: outputs, metrics, times and verdicts by stage."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

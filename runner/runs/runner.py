@@ -1,4 +1,4 @@
-"""Walk a schedule: spawn each stage, record what happened, hand on."""
+"""Walks a schedule: runs each stage, records what happened, and goes to the next."""
 
 import errno
 import secrets

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as one exception, held back while something must be done whole."""
+"""Ctrl-C, SIGTERM and SIGHUP as one exception, delayed while something must be completed."""
 
 import signal
 from collections.abc import Iterator

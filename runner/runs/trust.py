@@ -1,7 +1,7 @@
-"""What a plan lets others do -> leave for it, asked for once and remembered in the cache folder.
+"""What a plan lets others do -> permission for it, asked for once and kept in the cache folder.
 
-Remembered is the digest of each value with what it is said of, not the recipe: one's own recipe may
-change as it likes, and one of somebody else that asks for the same thing asks for nothing new.
+A permission is the digest of each value and what it applies to, not of the recipe: users may change
+their own recipe, and another recipe that asks for the same needs no new permission.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
-"""The child of the next stage, started early: it imports its tool, and waits until it is told.
+"""The process of the next stage, started early: it imports its tool and waits for its turn.
 
-At most one waits while a stage runs; before the first one runs, the second's starts as well. None
-is started for a stage that may be skipped, none for a tool of our own, which starts faster than
-waiting is worth, and none on one core, where it would only take time from the stage that runs.
+At most one waits while a stage runs; before the first stage runs, the second's is started, too.
+None is started for a stage that may be skipped, for our own tools, which start quickly, or on a
+single core, where it would only slow down the running stage.
 """
 
 import os

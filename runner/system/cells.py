@@ -1,10 +1,10 @@
-"""Work on what strangers wrote, in processes that end when a part of it takes too much.
+"""Work on a stranger's code or data, in processes that end if one part takes too much.
 
-A chat template is a program. One that never ends, or asks for all the memory there is, ends the
-process that renders it, and no other: the system counts its work (a timer that kills, whatever it
-is doing), and its memory is looked at from outside. Nothing of it needs Linux.
+A chat template is a program. One that never ends, or needs all memory, ends only the process that
+renders it: the system limits its time (with a timer that kills it), and its memory is watched from
+outside. None of this needs Linux.
 
-Each process is ``python -m runner.system.cells``: it needs no ``if __name__ == "__main__"``.
+Each process is ``python -m runner.system.cells``, so no ``if __name__ == "__main__"`` is needed.
 """
 
 from __future__ import annotations

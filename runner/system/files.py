@@ -1,4 +1,4 @@
-"""Files: what is shipped, a user's recipes, and writes that last."""
+"""Files: shipped ones, a user's recipes, and durable writes."""
 
 import os
 from contextlib import suppress

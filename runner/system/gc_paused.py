@@ -1,4 +1,4 @@
-"""The garbage collector, kept from looking for circles while trees are built that have none."""
+"""Pauses the garbage collector while trees without cycles are built."""
 
 import gc
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the hub's client keeps on this machine: its folder, and the token in it."""
+"""What the hub's client stores on this machine: its folder, and the token in it."""
 
 import os
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""What the program says -> its two streams. Nothing else in the package prints.
+"""What the program prints -> its two streams. Nothing else in the package prints.
 
-What is said goes through `visible.text` here, so that nothing from outside acts where it is shown,
-and through the mask of secrets. A payload that a program reads (JSON, a script, a recipe) was made
-visible by what wrote it, and is masked only where no plan may say what it says.
+All text goes through `visible.text` here, so that nothing from outside acts where it is shown, and
+through the mask of secrets. Output for programs (JSON, a script, a recipe) was escaped by the code
+that wrote it; it is masked only if its values did not already pass the check for secrets.
 """
 
 import json

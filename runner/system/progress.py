@@ -1,4 +1,4 @@
-"""Bytes done of bytes in all -> progress: a live line on a terminal, a line at times in a log."""
+"""Bytes done of all bytes -> progress: a live line on a terminal, an occasional line in a log."""
 
 import os
 import sys

@@ -1,8 +1,8 @@
-"""A path -> an opened file, or its content: what is no file of a disk is refused, not waited for.
+"""A path -> an opened file, or its content; anything but a regular file is refused.
 
-Whatever somebody else may have written is opened here. A pipe, a device or a folder is never opened
-at all, opening and reading never wait, and no more is read than a file of its kind has. All that is
-wrong is an OSError whose strerror says so in words, or a NotJsonError.
+Every file that somebody else may have written is opened here. A pipe, a device or a folder is never
+opened, opening and reading never wait, and no more is read than the limit for its kind of file.
+Every problem is an OSError whose strerror explains it, or a NotJsonError.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Work for several processes at once: what each makes of its part, in order."""
+"""Work for several processes at once: the result of each part, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases of test files against their recipes, and the commands that snapshots lock."""
+"""Cases of test files checked against their recipes, and the commands that snapshots lock."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""A plan as it is locked beside its script: what the commands are made of, and nothing else.
+"""A plan as it is locked next to its script: only what the commands derive from.
 
-A line that moves, a description or an expectation changes no command, and nothing that is locked.
+A moved line, a description or an expectation changes no command, and so nothing that is locked.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""pytest --recipes: recipes and their NAME.test.yaml as test items, with --recipes-only alone.
+"""pytest --recipes: recipes and their NAME.test.yaml as test items; --recipes-only: nothing else.
 
-Every pytest run of an environment that has run-recipe loads this module: it imports nothing but
-pytest until --recipes is given.
+Every pytest run in an environment with run-recipe loads this module, so it imports only pytest
+until --recipes is given.
 """
 
 import os

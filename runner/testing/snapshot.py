@@ -1,4 +1,4 @@
-"""Syrupy's snapshots of a recipe NAME.yaml: ``__snapshots__/NAME.sh``, and its plan beside it."""
+"""Syrupy's snapshots of a recipe NAME.yaml: ``__snapshots__/NAME.sh``, with its plan next to it."""
 
 import re
 from pathlib import Path, PurePosixPath

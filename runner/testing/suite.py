@@ -1,4 +1,4 @@
-"""The text of a NAME.test.yaml in, its cases and what it locks out."""
+"""The text of a NAME.test.yaml in, its cases and snapshots out."""
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A case and its recipe, compiled with the case's inputs, in; what does not hold out."""
+"""A case and its recipe, compiled with the case's inputs, in; its failures out."""
 
 import re
 from collections.abc import Iterator, Sequence

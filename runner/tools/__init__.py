@@ -1,1 +1,1 @@
-"""The tools of our own: each a command, and a stage of a recipe."""
+"""Our own tools: each is a command, and a stage of a recipe."""

@@ -1,10 +1,10 @@
-"""A tiny random model of any architecture, complete on disk, made without any hub.
+"""A tiny random model of any architecture, complete on disk, made without a hub.
 
-A plain llama is written without importing mlx-lm, which would take as long as all the rest; mlx-lm
-builds any other.
+A plain llama is written without importing mlx-lm, which would take as long as everything else; mlx-
+lm builds any other.
 
-The tokenizer beside this module is a byte-level BPE learned once from prose and source code; every
-newline is a token of its own, so a generation prompt is a prefix of the full text token by token.
+The tokenizer next to this module is a byte-level BPE trained once on prose and source code. Every
+newline is a token, so the tokens of a generation prompt are a prefix of those of the full text.
 """
 
 from __future__ import annotations

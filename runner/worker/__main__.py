@@ -1,7 +1,7 @@
 """``python -m runner.worker RUN_DIR STAGE``: run one stage of a run in this process.
 
-With ``--wait MODULE…`` it imports these and waits for a word on stdin first; with ``--rehearse`` it
-only asks the tool's parser.
+With ``--wait MODULE…`` it first imports these modules and waits for a line on stdin; with
+``--rehearse`` it only runs the tool's parser.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What MLX computes on, as JSON: ``python -m runner.worker.device``."""
+"""The device that MLX computes on, as JSON: ``python -m runner.worker.device``."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
 """A program's own parser, for the draft of its file: ``python -m runner.worker.draft TARGET``.
 
 TARGET is MODULE:MAIN, the name of an installed command, or a Python script. A main is read up to
-its parser; one that cannot be read, and a script, run until they parse their words. Meanwhile
-nothing is written, and no program started.
+its parser. A script, or a main that cannot be read, runs until it parses its arguments. Meanwhile
+it can neither write files nor start programs.
 """
 
 import argparse

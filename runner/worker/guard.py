@@ -1,7 +1,7 @@
-"""A process from here on: it writes no file, starts no program, and sends nothing.
+"""Restricts a process from now on: it writes no file, starts no program, and sends nothing.
 
-For asking a parser. What is refused is an OSError, as on a disk that takes nothing: what a library
-writes in passing, as a cache, it does without. Python cannot take such a hook away again.
+This is for reading a parser. A refusal is an OSError, as on a read-only disk, so a library that
+writes in passing, such as to a cache, goes on without. Python cannot remove such a hook again.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Calls a tool's own main with the words of the script, and holds what it does against the plan."""
+"""Calls a tool's own main with the script's arguments, and compares what it does with the plan."""
 
 import argparse
 import importlib

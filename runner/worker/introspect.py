@@ -1,7 +1,7 @@
 """A tool's own parser, as data: ``python -m runner.worker.introspect [TOOL…]`` prints JSON.
 
-Nothing is run: of a tool's main only what makes its parser. Importing mlx_lm changes the process
-(T25), so this is for a process of its own.
+Of a tool's main, only the code that builds its parser runs. Importing mlx_lm changes the process
+(T25), so this needs its own process.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What a parser made of the words -> the same, remembering which values are taken out of it."""
+"""The parsed arguments -> the same, recording which values the tool reads."""
 
 import argparse
 import dis

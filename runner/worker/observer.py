@@ -1,4 +1,4 @@
-"""One stage inside its process: what was planned, what was seen, and where that is written."""
+"""One stage inside its process: planned values, observed values, and where they are recorded."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a stage leaves behind: there, readable, finite, trained, and all of it its own."""
+"""A stage's outputs: they exist, can be read, are finite and trained, and belong to the stage."""
 
 from pathlib import Path
 from typing import Any

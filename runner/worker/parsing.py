@@ -1,8 +1,8 @@
-"""A tool's main in, its parser out, and what it makes of the words: the main's work is not run.
+"""A tool's main in, its parser and the parsed arguments out; main's work does not run.
 
-A main is read, not called: its statements are executed up to its parser with each call looked at
-before it is made, and only such calls are made as build a parser. Where another stands before the
-parser, nobody knows what it does, and the tool cannot be asked.
+A main is read, not called: its statements are executed up to its parser, each call is inspected
+first, and only calls that build a parser are made. If any other call comes before the parser, its
+effects are unknown, and the tool cannot be checked.
 """
 
 import argparse

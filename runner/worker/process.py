@@ -1,4 +1,4 @@
-"""A tool that is a program of its own: its words in, its exit code out; nobody sees inside it."""
+"""A tool that is a separate program: arguments in, exit code out; nobody can observe it inside."""
 
 import subprocess
 import sys

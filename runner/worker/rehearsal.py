@@ -1,4 +1,4 @@
-"""What a stage's tool makes of its words, held against the plan; nothing of its work is run."""
+"""The arguments that a stage's tool parses, compared with the plan; none of its work runs."""
 
 import sys
 from collections.abc import Mapping

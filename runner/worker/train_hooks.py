@@ -1,4 +1,4 @@
-"""What stands around the trainer of a stage, from the very words of the script."""
+"""The options around the trainer of a stage, from the same arguments as in the script."""
 
 import importlib
 import time

@@ -1,7 +1,7 @@
-"""A stage's process before its stage begins: it imports the tool, and waits for the runner's word.
+"""A stage's process before its stage begins: it imports the tool, and waits for the runner.
 
-It imports at low priority, so that the stage that runs keeps its cores, and evaluates nothing, so
-that no GPU memory is taken. Whatever goes wrong here goes wrong again, and is told, in the stage.
+It imports at low priority, so that the running stage keeps its cores, and evaluates nothing, so
+that it uses no GPU memory. Any error here occurs again, and is reported, in the stage.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Looks at what a click program makes of its words, as host does for one of argparse."""
+"""Observes how a click program uses its arguments, as host does for argparse."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""Looks at what mlx_lm.fuse made: whether the adapter is still in the fused weights."""
+"""Checks what mlx_lm.fuse wrote: whether the adapter is still in the fused weights."""
 
 import importlib
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Looks inside mlx_lm.lora: what it parsed, what it trains with, and what it measures."""
+"""Observes mlx_lm.lora: its parsed arguments, what it trains with, and what it measures."""
 
 import copy
 import importlib

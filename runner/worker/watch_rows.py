@@ -1,4 +1,4 @@
-"""Where mlx_lm.lora takes its rows from, and by which keys it reads them."""
+"""Where mlx_lm.lora reads its rows, and by which keys."""
 
 import copy
 import importlib

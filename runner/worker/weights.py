@@ -1,4 +1,4 @@
-"""A model that a stage made: its shards, its numbers, and the bits it was asked for."""
+"""A model that a stage made: its shards, its numbers, and whether it has the requested bits."""
 
 import json
 import struct

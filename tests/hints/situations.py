@@ -137,7 +137,7 @@ SITUATIONS = {
         "train good.yaml", "did you mean: <run-recipe good.yaml>?", "{0} --dry-run"
     ),
     "half a tool": case(
-        "tools upload", "it may be <hf.upload>, mlx_lm.upload", "run-recipe tools {0}"
+        "tools upload", "there are: <hf.upload>, mlx_lm.upload", "run-recipe tools {0}"
     ),
     "a tool's typo": case(
         "tools mlx_lm.lor", "did you mean '<mlx_lm.lora>'?", "run-recipe tools {0}"

@@ -286,7 +286,7 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(place, found["value"])
 
 
-@form(r"remove it: only [\w.]+ read it, and (?P<at>\S+) now overrides that")
+@form(r"remove it: only [\w.]+ read it, which is now set at (?P<at>\S+)")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 

@@ -1,17 +1,17 @@
-"""Rows of data: lines of a .jsonl file -> all that mlx-lm would stumble over, and statistics.
+"""Rows of data: the lines of a .jsonl file -> everything mlx-lm would fail on, and statistics.
 
-The map, in import order; a module may import only from those above it:
+The modules in import order; each may import only those above it:
 
-row            a row that can be read, what it is for, and what is wrong with it
-parsing        a line of bytes -> a value; of a file that holds none, what it is instead
-shapes         the keys of a row -> what it is meant as, where mlx-lm reads it otherwise
+row            a row that was read, its purpose, and its flaws
+parsing        a line of bytes -> a value; for a file without rows, what it is instead
+shapes         the keys of a row -> what it is meant to be, if mlx-lm reads it differently
 preferences    a row of two answers, a prompt or tokens -> its strings, and its flaws
 formats        a row -> its format, its strings, and its flaws
-tokens         a row -> its tokens, and what is cut or masked of them
-template       why a chat template refuses a row -> a flaw, and the way out
-survey_counts  numbers -> how they are spread; problems -> the first few of each kind
+tokens         a row -> its tokens, and which of them are truncated or masked
+template       why a chat template rejects a row -> a flaw, and a hint
+survey_counts  numbers -> their distribution; problems -> the first few of each kind
 survey         the rows of one file -> its problems and its statistics
-folder         the surveys of a folder -> its report, and what a batch size leaves or pads
+folder         the surveys of a folder -> its report, and what a batch size drops or pads
 """
 
 from runner.data.rows.folder import (

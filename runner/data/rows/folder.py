@@ -1,4 +1,4 @@
-"""The survey of a split and a batch size -> what mlx-lm does with its rows, and what it leaves."""
+"""The survey of a split and a batch size -> how mlx-lm uses its rows, and which it drops."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from shlex import quote

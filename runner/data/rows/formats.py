@@ -1,4 +1,4 @@
-"""A row of text, or of prompt and completion -> its flaws; and those of the tools of any row."""
+"""A row of text, or of prompt and completion -> its flaws; also flaws of any row's tools."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from shlex import quote

@@ -1,4 +1,4 @@
-"""What is wrong with one row, in words and at its place."""
+"""The flaws of one row, explained and with their places."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The keys of a row -> what it is meant as where mlx-lm reads it otherwise, and the way out."""
+"""The keys of a row -> its intended format, if mlx-lm reads it differently, and a hint."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from shlex import quote

@@ -1,4 +1,4 @@
-"""The rows of one file, one after the other -> its problems and its statistics."""
+"""The rows of one file, one after another -> its problems and its statistics."""
 
 from array import array
 from collections import Counter, deque

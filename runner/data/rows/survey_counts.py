@@ -1,4 +1,4 @@
-"""Whole numbers, counted and forgotten -> how they are spread."""
+"""Whole numbers, counted without being stored -> their distribution."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Why a model's chat template refuses a row -> the flaw of the row, and the way out."""
+"""Why a model's chat template rejects a row -> the flaw of the row, and a hint."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The tokens of a row, and what max_seq_length and the mask do to them."""
+"""The tokens of a row, and how max_seq_length and the mask change them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol

@@ -1,7 +1,7 @@
-"""The work and the memory that templates may take: of one value, and of a whole recipe together.
+"""The work and memory that templates may use: for one value, and for a whole recipe.
 
-Whoever computes with values of strangers counts here before it does the work. Values are measured
-as deep as they are: lists that share their entries are small in memory, and endless to compare,
+Code that computes with a stranger's values counts here before it does the work. Values are measured
+to their full depth: lists that share their entries are small in memory, but endless to compare,
 write or copy.
 """
 

@@ -1,7 +1,7 @@
 """Jinja's tree of an expression and a scope in, a value out, within an allowance.
 
-Jinja parses; what it parsed is computed here and not by Python code that Jinja writes: every step
-is one this module knows, is counted before it is taken, and has YAML's values for its operands.
+Jinja only parses. The tree is evaluated here, not by Python code that Jinja generates: this module
+knows every step, counts it first, and operates only on YAML's values.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""One expression and a scope in, a value out: Jinja2's expressions, computed within bounds.
+"""One expression and a scope in, a value out: Jinja2's expressions, evaluated with limits.
 
-What `parser` can read, which is all that most recipes have, needs no Jinja at all.
+Expressions that `parser` can read, which are all that most recipes contain, do not need Jinja.
 """
 
 import math

@@ -1,8 +1,8 @@
-"""The filters, tests, methods and functions of an expression, each an error where it has no answer.
+"""The filters, tests, methods and functions of expressions; each fails if it has no answer.
 
-They are Jinja's by name. What Jinja's own make of a failure (0 of text that is not a number,
-nothing of an empty list, a default) would be a parameter that silently changes: here it is told.
-`OMISSIONS` says why others of Jinja's are not here, and what to write.
+Their names are Jinja's. Where Jinja's own return a default (0 for text that is not a number,
+nothing for an empty list), a parameter would change silently, so these fail instead. `OMISSIONS`
+says why some of Jinja's are missing here, and what to write.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""What the operators of an expression do: Python's own work on YAML's values, and bounded.
+"""The operators of expressions: Python's own, on YAML's values, with limits.
 
-What Python would answer with a guess is an error here: a number cut to fit ``%d``, text of null.
+Where Python would guess, these fail: a number truncated by ``%d``, the text of null.
 """
 
 import math

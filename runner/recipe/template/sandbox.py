@@ -1,7 +1,7 @@
-"""What a template's expressions are made of: names that hold names, functions, and their errors.
+"""What expressions consist of: names that contain names, functions, and their errors.
 
-An expression computes with YAML's values and nothing else. A scope and a function are no values:
-neither can be compared, written or handed on, so nothing of Python ever reaches a plan.
+An expression computes only with YAML's values. Scopes and functions are not values: they cannot be
+compared, written or passed on, so no Python object ever reaches a plan.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,6 +1,6 @@
-"""A report as one HTML file that needs nothing else: no network, no script, no font.
+"""A report as a single HTML file: no network, no scripts to load, no fonts.
 
-The script there is only copies the commands; without it everything is on the page all the same.
+Its only script copies the commands; the page is complete without it.
 """
 
 import json

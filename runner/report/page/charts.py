@@ -1,6 +1,6 @@
-"""Curves as SVG, drawn by pygal: pure Python, static, so that a page needs no script to show them.
+"""Curves as SVG, drawn by pygal: pure Python and static, so the page needs no script for them.
 
-Colours are CSS variables of the page: one picture serves light, dark and paper.
+Colours are CSS variables of the page: one picture works in light, dark and print.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""Trackers: what a run measures, told to the services a recipe names under ``track:``.
+"""Trackers: a run's metrics, sent to the services that a recipe lists under ``track:``.
 
-They are fed from our own metrics, so that every stage, gate and verdict arrives, and mlx-lm is told
-nothing of them. Each works in a thread of its own behind a queue: a slow one holds nothing up, and
-one that fails is said once and left out.
+They receive our own metrics, so that every stage, gate and verdict arrives, and mlx-lm is not
+involved. Each runs in its own thread behind a queue: a slow one delays nothing, and one that fails
+is reported once and then skipped.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""MLflow: a server, or a SQLite file where none is named."""
+"""MLflow: a server, or a SQLite file if none is set."""
 
 import logging
 import os

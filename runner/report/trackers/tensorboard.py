@@ -1,4 +1,4 @@
-"""TensorBoard: event files in a folder, the run's own where none is named."""
+"""TensorBoard: event files in a folder, by default the run's own."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trackio: a local database, or a Space where one is named."""
+"""Trackio: a local database, or a Space if one is set."""
 
 import functools
 import sys

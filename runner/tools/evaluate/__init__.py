@@ -1,1 +1,1 @@
-"""eval.score: a model's answers to prompts, judged by rules."""
+"""eval.score: a model's answers to prompts, scored by rules."""

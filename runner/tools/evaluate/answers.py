@@ -1,7 +1,7 @@
-"""Prompts in, answers out: mlx-lm's own generation, several prompts at a time where it can.
+"""Prompts in, answers out: mlx-lm's own generation, several prompts at a time if possible.
 
-mlx-lm is called as its releases from 0.31.3 to 0.32.2 agree: BatchGenerator for several prompts at
-once, stream_generate for one after the other.
+Only functions that all releases from 0.31.3 to 0.32.2 share are called: BatchGenerator for several
+prompts at a time, stream_generate for one after another.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An answer and its rules in, a verdict of each out; verdicts in, scores out."""
+"""An answer and its rules in, a verdict for each out; verdicts in, scores out."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

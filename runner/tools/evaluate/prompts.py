@@ -1,6 +1,6 @@
-"""A line of a prompts file in, a question with the rules for its answer out, or what is wrong.
+"""A line of a prompts file in, a question with the rules for its answer out, or its problem.
 
-docs/evaluation.md describes the file. A line is a question, or it says what holds for a category.
+docs/evaluation.md describes the file. A line is a question, or it describes a category.
 """
 
 import json

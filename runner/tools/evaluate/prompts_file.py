@@ -1,4 +1,4 @@
-"""A prompts file on disk, read line by line: what is wrong with it, and its questions by place."""
+"""A prompts file on disk, read line by line: its problems, and its questions by place."""
 
 from __future__ import annotations
 

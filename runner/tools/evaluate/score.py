@@ -1,7 +1,7 @@
-"""eval.score: prompts answered by a model, each answer judged by rules, and scores of it all.
+"""eval.score: lets a model answer prompts, checks each answer by rules, and computes scores.
 
 Reads a JSONL of prompts (docs/evaluation.md); writes a folder with samples.jsonl, one answered
-prompt a line, and score.json. What was answered is kept when it is stopped, in samples.jsonl.part.
+prompt per line, and score.json. If it is stopped, the answers so far are in samples.jsonl.part.
 """
 
 from __future__ import annotations

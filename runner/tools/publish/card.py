@@ -1,4 +1,4 @@
-"""What is published, and the run that made it, in; the README.md of its repository out."""
+"""What is published and the run that made it in, the README.md of its repository out."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,8 +1,8 @@
-"""hub.publish: a model or an adapter uploaded with a card that says how it was made.
+"""hub.publish: uploads a model or an adapter with a card that says how it was made.
 
-It uploads the files a model or an adapter consists of and nothing else, in one commit with the
-card, and looks afterwards whether the hub has them. Unless it is told to, it only says what it
-would upload, and writes the card: docs/publishing.md.
+It uploads only the files that belong to the model or adapter, in one commit with the card, and then
+checks that the hub has them. By default it only writes the card and shows what it would upload:
+docs/publishing.md.
 """
 
 from __future__ import annotations

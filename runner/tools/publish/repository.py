@@ -1,4 +1,4 @@
-"""A repository of the hub, written to in one commit and looked at afterwards."""
+"""A repository of the hub, written to in one commit and checked afterwards."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Trains as mlx_lm.lora does, and chooses the weights: ``run-recipe train [OPTION…] -- COMMAND…``.
+"""Trains like mlx_lm.lora, and chooses the weights: ``run-recipe train [OPTION…] -- COMMAND…``.
 
-The command's own main runs in this process with its own words, which are left as they are.
+The command's own main runs in this process with its own arguments, unchanged.
 """
 
 from __future__ import annotations

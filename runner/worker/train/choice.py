@@ -1,4 +1,4 @@
-"""Weights of one training and what was measured of them in, those that are handed over out."""
+"""The weights of one training and their measurements in, the weights to keep out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of a training that goes on: its iterations, and the tokens it was trained on."""
+"""The numbers of a resumed training: its iterations, and the tokens it was trained on."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Stands around mlx-lm's trainer: looks between its iterations, and chooses what is handed over.
+"""Wraps mlx-lm's trainer: runs between its iterations, and chooses the weights to keep.
 
-The trainer asks a generator of ours for the batch of each iteration. When it asks for the next one,
-the iteration before is complete: its update, its reports and its checkpoint. When the generator
-ends, so does the training, and mlx-lm saves the last weights as it always does.
+The trainer asks our generator for the batch of each iteration. When it asks for the next one, the
+previous iteration is complete: its update, its reports and its checkpoint. When the generator ends,
+so does the training, and mlx-lm saves the last weights as usual.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A loss measured beside a training, which does not notice: on the same rows every time."""
+"""A loss measured during a training without affecting it: on the same rows every time."""
 
 from __future__ import annotations
 

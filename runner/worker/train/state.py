@@ -1,7 +1,8 @@
-"""Everything a training needs to go on as if it had never been cut off, kept at each checkpoint.
+"""Everything a training needs to resume as if never interrupted, saved at each checkpoint.
 
-That is the trained weights, the optimizer's state, the random states of MLX and numpy, and where in
-the data it is: the random state at the beginning of the epoch, and how many batches were drawn.
+That is the trained weights, the optimizer's state, the random states of MLX and numpy, and the
+position in the data: the random state at the beginning of the epoch, and how many batches were
+drawn.
 """
 
 from __future__ import annotations
