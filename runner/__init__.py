@@ -65,9 +65,9 @@ def load(
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> "Recipe":
-    """Read a recipe with its parents, profiles and overrides, as ``--profile`` and ``--set``.
+    """Read a recipe with its parents, profiles and overrides (like ``--profile`` and ``--set``).
 
-    `environ` is the environment, this process's own where it is None. Raises InvalidRecipeError.
+    `environ` is the environment; None means that of this process. Raises InvalidRecipeError.
     """
     from runner import workflow  # importing runner stays cheap
 
@@ -75,9 +75,9 @@ def load(
 
 
 def check(recipe: "Recipe", *, environ: Mapping[str, str] | None = None) -> "list[Problem]":
-    """Return what the rules and a look at every row of the data find, warnings too.
+    """Return the problems that the rules and a check of every row find, including warnings.
 
-    A rule that finds an error stops ``compile`` as well; what is wrong with rows only this finds.
+    ``compile`` also fails on errors that a rule finds; only this function finds problems of rows.
     """
     from runner import workflow
     from runner.lint import findings
@@ -89,9 +89,9 @@ def check(recipe: "Recipe", *, environ: Mapping[str, str] | None = None) -> "lis
 def compile(  # noqa: A001  (the field's word for it; the built-in is of no use to a recipe)
     recipe: "Recipe", *, smoke: bool = False, environ: Mapping[str, str] | None = None
 ) -> "Plan":
-    """Turn a recipe into a plan of fully specified stages; `smoke` is the plan at toy scale.
+    """Turn a recipe into a plan of fully specified stages; `smoke` gives the plan at toy scale.
 
-    Raises InvalidRecipeError, also for what the rules refuse.
+    Raises InvalidRecipeError, also if a rule finds an error.
     """
     from runner import workflow
     from runner.lint import findings
@@ -113,15 +113,11 @@ def run(
     trust_tools: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> "Result":
-    """Run a recipe, or some of its stages, in the working directory; return what it came to.
+    """Run a recipe, or some of its stages, in the working directory; return the results.
 
-    It does what the command line does: the rules and a look at every row come first. A plan runs,
-    too, as ``compile`` made it, smoke or not: of that the rows are looked at, and no rule can be
-    held against a recipe that is not there. `resume` goes on from a run by its folder or id, from
-    the one last worked on where it is "". `progress` says on stderr what happens. `trust` gives
-    leave, as --trust does, for what lets others run code here or hear of the run, `trust_tools`,
-    as --trust-tools, for tools that the recipe brings along. A stage that
-    fails is in the Result; raises RecipeError where the run cannot begin.
+    It does the same as the command line: it first applies the rules and checks every row. It also
+    runs a plan from ``compile``, smoke or not; then it only checks the rows, because the rules need
+    a recipe. `resume` is the folder or id of the run to resume; "" resumes the latest run.
     """
     from pathlib import Path
 

@@ -2,5 +2,5 @@
 
 from runner.cli.main import main
 
-if __name__ == "__main__":  # the workers of a data check import this module anew
+if __name__ == "__main__":  # the workers of a data check import this module again
     main()

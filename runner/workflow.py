@@ -43,13 +43,13 @@ LEFT_OUT = "a smoke run leaves out stages that download or upload"
 
 
 class RecipeFiles(Protocol):
-    """What recipes are read through: this disk, or a revision's files."""
+    """The source of recipe files: this disk, or the files of a revision."""
 
     def read(self, file: str) -> bytes:
         """Return a recipe's bytes. Raises OSError."""
 
     def beside(self, file: str) -> Iterable[str]:
-        """Return the names of recipes near a path."""
+        """Return the names of recipes next to a path."""
 
 
 def read(
@@ -76,7 +76,7 @@ def gather(
     files: RecipeFiles = disk,
     origin: str = "",
 ) -> recipes.SourceTree:
-    """Read the files of a recipe, to be folded as often as it is looked at."""
+    """Read the files of a recipe once, for `fold`."""
     here = project.of(origin or file)
     texts = recipes.gather(file, here.recipes(files.read), files.beside)
     tools = tool_files.read(
@@ -123,7 +123,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     files: RecipeFiles = disk,
 ) -> Recipe:
-    """Read a recipe. Raises InvalidRecipeError with every problem of the whole recipe."""
+    """Read a recipe. Raises InvalidRecipeError with all problems of the recipe."""
     reading = read(file, profiles, sets, environ, files)
     if reading.recipe is None or reading.problems:
         raise InvalidRecipeError(problems(reading, environ), reading.sources)
@@ -133,7 +133,7 @@ def load(
 def problems(
     reading: recipes.LoadResult, environ: Mapping[str, str] | None = None
 ) -> list[Problem]:
-    """Return every problem of a recipe, those of its layers and those of its stages."""
+    """Return all problems of a recipe: those of its layers and those of its stages."""
     if reading.recipe is None:
         return reading.problems
     return reading.problems + compile_recipe(reading.recipe, environ).problems
@@ -182,7 +182,7 @@ def _count_rows(data: str, makers: Plan) -> Counted:
 
 
 def reaching(result: Compilation) -> list[Problem]:
-    """Return a warning at each value of a compiled recipe that a run asks leave for."""
+    """Return a warning at each value of a compiled recipe that needs permission to run."""
     tools = result.plan.tools if result.plan else {}
     return list(reach.problems(result, schemas.catalog(tools), schemas.envelope()))
 
@@ -207,7 +207,7 @@ def plan(result: Compilation, recipe: Recipe, *, smoke: bool = False, alone: boo
 def shrink(whole: Plan, *, alone: bool = False) -> Plan:
     """Return a plan at toy scale, with models like those on this disk; `alone` looks at no model.
 
-    Raises NoStandInError where no tiny model fits it.
+    Raises NoStandInError if no tiny model fits it.
     """
     from runner.lint import read_facts  # most plans are real
 
@@ -221,7 +221,7 @@ def shrink(whole: Plan, *, alone: bool = False) -> Plan:
 def select(
     whole: Plan, only: Sequence[str] = (), first: str | None = None, last: str | None = None
 ) -> tuple[str, ...]:
-    """Return the names of the stages to run. Raises RecipeError for a name that does not exist."""
+    """Return the names of the stages to run. Raises RecipeError for an unknown name."""
     names = [stage.name for stage in whole.stages]
     for name in (*only, *filter(None, (first, last))):
         if name not in names:
@@ -245,7 +245,7 @@ Hear = Callable[[Plan, Findings], AbstractContextManager["Reporter"]]
 
 
 def hearers(*, progress: bool) -> Hear:
-    """Return who hears of a run that a program asked for; with `progress` stderr does."""
+    """Return the listeners of a run that a program started; `progress` adds stderr."""
     from runner.report.console import Several
     from runner.report.console.plain import Plain, Silent
     from runner.report.gather import Page
@@ -270,9 +270,9 @@ def prepare(
     last: str | None = None,
     resume: str | None = None,
 ) -> "Job":
-    """Return what is to run of a recipe; `resume` names the run to go on from.
+    """Return the job of a recipe; `resume` names the run to resume.
 
-    Raises RecipeError, InvalidRecipeError for its problems.
+    Raises RecipeError; InvalidRecipeError for problems of the recipe.
     """
     recipe = load(file, profiles, sets)
     compilation = compile_recipe(recipe)
@@ -288,7 +288,7 @@ def job(
     names: tuple[str, ...],
     resume: str | None = None,
 ) -> "Job":
-    """Return what is to run of a plan. Raises RecipeError where stages it needs are left out."""
+    """Return the job of a plan. Raises RecipeError if stages that it needs are excluded."""
     from runner.runs.job import Job  # showing a recipe needs none of it
 
     before = None
@@ -302,7 +302,7 @@ def job(
 
 
 def run(job: "Job", hear: Hear) -> "Result":
-    """Run a job: decide what is to do, look at what that reads, do it; return what it came to.
+    """Run a job: decide what to do, check its inputs, do it; return the result.
 
     Raises RecipeError, InvalidRecipeError and UnfitError before anything is made.
     """
@@ -339,9 +339,9 @@ def foresee(job: "Job") -> Findings:
 
 
 def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
-    """Look at what the stages that will run read, and at the room on the disk of their `folder`.
+    """Check the inputs of the stages that will run, and the free space on the disk of `folder`.
 
-    Raises InvalidRecipeError for errors, UnfitError where the disk has too little room.
+    Raises InvalidRecipeError for errors, UnfitError if the disk has too little room.
     """
     from runner.lint import disk_space, preflight
     from runner.runs.decide import own

@@ -21,7 +21,7 @@ WAYS_OUT = {
 
 
 class Exit(IntEnum):
-    """What the process says when it ends."""
+    """The exit codes of the process."""
 
     OK = 0
     STAGE_FAILED = 1
@@ -37,7 +37,7 @@ class Exit(IntEnum):
 
 
 class RecipeError(Exception):
-    """An error with a sentence for the user; `code` is the exit code, `hint` the way out."""
+    """An error with a sentence for the user; `code` is the exit code, `hint` how to fix it."""
 
     code = Exit.INVALID
 
@@ -64,15 +64,15 @@ class UnfitError(RecipeError):
 
 
 class RunError(RecipeError):
-    """A run cannot go on for a reason that is not a stage's own."""
+    """A run cannot continue for a reason outside its stages."""
 
     code = Exit.STAGE_FAILED
 
 
 class ToolError(Exception):
-    """A user can mend this: the message says what is wrong and the way out.
+    """An error that the user can fix: the message says what is wrong and how to fix it.
 
-    `at` is the parameter to change, and `problem` the same with the place of a row.
+    `at` is the parameter to change, and `problem` is the same error with the place of a row.
     """
 
     def __init__(self, message: str, at: str = "", problem: Problem | None = None) -> None:
@@ -82,16 +82,16 @@ class ToolError(Exception):
 
 
 class TrainingError(RuntimeError):
-    """A training that ends without a result; the message says why."""
+    """A training ends without a result; the message says why."""
 
 
 class NotFiniteError(TrainingError):
-    """The loss is nan or infinite: every weight from here on would be (T71, T72)."""
+    """The loss is nan or infinite, and so would be every weight from here on (T71, T72)."""
 
 
 class ForgottenError(TrainingError):
-    """The training passed the bound of its watch before any weights within it were saved."""
+    """The training exceeded the bound of its watch before any weights within it were saved."""
 
 
 class GoOnError(TrainingError):
-    """A training cannot go on from what was saved, or not with this mlx-lm."""
+    """A training cannot resume from its saved state, or not with this release of mlx-lm."""

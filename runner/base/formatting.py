@@ -12,7 +12,7 @@ _encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 def encode(value: Any) -> str:
     """Return JSON that shows what it holds, and that PyYAML reads as JSON.
 
-    PyYAML folds the line separators and refuses the controls where they stand as they are.
+    PyYAML folds the line separators and refuses the controls where they are as they are.
     """
     return visible.json_text(_encode_json(value))
 

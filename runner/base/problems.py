@@ -33,7 +33,7 @@ _RANKS = {"error": 0, "warning": 1, NOTE: 2}
 
 
 class Mark(Struct, frozen=True, kw_only=True, order=True):
-    """A place in a text: file as the user named it, line and column counted from 1."""
+    """A place in a text: the file as the user named it; line and column, counted from 1."""
 
     file: str
     line: int
@@ -50,9 +50,9 @@ class Mark(Struct, frozen=True, kw_only=True, order=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """One thing that is wrong: its place, a sentence, the rule's slug, a hint, further places.
+    """One problem: its place, a sentence, the rule's slug, a hint, and further places.
 
-    `about` names what the sentence is about, for the program: it never reads its own sentences.
+    `about` is the subject of the sentence, for the program: it never parses its own sentences.
     """
 
     mark: Mark
@@ -115,7 +115,7 @@ def suggest(word: str, names: Iterable[str], otherwise: str = "") -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """Return the known word that `word` is near to, "" where none is.
+    """Return the known word that `word` is near to, "" if none is.
 
     Near is what a slip of the fingers makes: at most one letter in three added, left out, changed
     or swapped with the next. So is a name that lacks whole words at one end (``batch`` of
@@ -148,7 +148,7 @@ def _fold(word: str) -> str:
 
 
 def _is_part(word: str, name: str) -> bool:
-    """Say whether `word` is `name` without whole words at one end of it."""
+    """Return whether `word` is `name` without whole words at one end of it."""
     whole = len(word) >= SLIPS
     return whole and (
         name.startswith((f"{word}_", f"{word}.")) or name.endswith((f"_{word}", f".{word}"))
@@ -172,7 +172,7 @@ def _apart(one: str, other: str, most: int) -> int | None:
 
 
 def _slips(one: str, other: str, most: int) -> int | None:
-    """Return how many slips make `one` of `other`, None where it takes more than `most`."""
+    """Return how many slips make `one` of `other`, None if it takes more than `most`."""
     if one == other:
         return 0
     if abs(len(one) - len(other)) > most or most < 1:
@@ -194,7 +194,7 @@ def _slips(one: str, other: str, most: int) -> int | None:
 
 
 class Others(Collection[str]):
-    """Known names but one, of which no copy is made."""
+    """All known names except one, without copying them."""
 
     def __init__(self, names: Mapping[str, Any], name: str) -> None:
         self._names, self._name = names, name
@@ -210,7 +210,7 @@ class Others(Collection[str]):
 
 
 def offer(word: str, candidates: Iterable[str]) -> str:
-    """Return the known word nearest to `word` as a hint, else all there are, its kin first."""
+    """Return the known name nearest to `word` as a hint, or else list all, similar ones first."""
     names = candidates if isinstance(candidates, Collection) else list(candidates)
     if "." in word and len(names) <= MAX_KIN:
         kin = f"{word.partition('.')[0]}."
@@ -226,7 +226,7 @@ def listing(names: Iterable[str], limit: int = 12) -> str:
 
 
 def brief(text: str, limit: int = MAX_WORD) -> str:
-    """Return a text, a long one cut."""
+    """Return a text, truncated if it is long."""
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
@@ -238,7 +238,7 @@ def plural(number: int, what: str) -> str:
 def tally(problems: Iterable[Problem]) -> str:
     """Return ``no problems``, ``1 error``, ``1 error, 2 warnings``.
 
-    Notes say what was not looked at: where there are some, no problems are none in the rest.
+    If there are notes about what was not checked, "no problems" is limited to what was checked.
     """
     kinds = [problem.severity for problem in problems]
     counts = [(kinds.count(kind), kind) for kind in ("error", "warning")]
@@ -255,7 +255,7 @@ def sort_problems(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def as_yaml(value: object, limit: int = 60) -> str:
-    """Return a scalar as YAML says it, long ones cut."""
+    """Return a scalar as YAML writes it, truncated if it is long."""
     words = {None: "null", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
         return words[value]
@@ -266,7 +266,7 @@ def as_yaml(value: object, limit: int = 60) -> str:
 
 
 def pictures(problems: Sequence[Problem], sources: Mapping[str, str]) -> Iterator[str]:
-    """Yield problems as a person reads them, and how many there are beyond those that help."""
+    """Yield problems formatted for people, and the number of those beyond the limit."""
     for problem in problems[:MAX_SHOWN]:
         yield picture(problem, sources)
     if problems[MAX_SHOWN:]:
@@ -274,7 +274,7 @@ def pictures(problems: Sequence[Problem], sources: Mapping[str, str]) -> Iterato
 
 
 def limit_problems(problems: Sequence[Problem]) -> Sequence[Problem]:
-    """Return problems for programs: where there are too many, the last one counts the rest."""
+    """Return problems for programs; if there are too many, the last one counts the rest."""
     rest = problems[MAX_LISTED:]
     if not rest:
         return problems
@@ -292,7 +292,7 @@ def limit_problems(problems: Sequence[Problem]) -> Sequence[Problem]:
 
 
 def picture(problem: Problem, sources: Mapping[str, str]) -> str:
-    """Return the problem as a person reads it: place, message, source line, caret, hint."""
+    """Return a problem formatted for people: place, message, source line, caret, hint."""
     kind = "" if problem.severity == "error" else f"{problem.severity}: "
     message = visible.line(brief(problem.message, MAX_SAID))
     lines = [f"{problem.mark}: {kind}{message} [{problem.rule}]"]
@@ -309,7 +309,7 @@ def picture(problem: Problem, sources: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=8)
 def lines_of(text: str) -> Sequence[str]:
-    """Return a text's lines; a file with many problems is split once."""
+    """Return the lines of a text; the result is kept, because a file may have many problems."""
     return text.splitlines()
 
 

@@ -18,7 +18,7 @@ LEAST = 8
 _TAIL = 16_384
 """So many bytes at the end of a stream may be the start of a secret: a key of RSA is 3,300."""
 
-# In a name, wherever it stands in it, as in PGPASSWORD or secretsManager.
+# In a name, wherever it is in it, as in PGPASSWORD or secretsManager.
 _ANYWHERE = pattern(
     "PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|APIKEY|ACCESSKEY|PRIVATEKEY|AUTHKEY|WEBHOOK"
 )
@@ -37,7 +37,7 @@ _OF_TEXT = pattern(
 )
 _PARTS = pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
-# What begins with a sign of its own, and what it looks like. The sign is looked for first: this is
+# What begins with its own sign, and what it looks like. The sign is looked for first: this is
 # done for all that is printed or written.
 _FORMS = {
     "hf_": r"hf_[A-Za-z0-9]{20,}",
@@ -80,7 +80,7 @@ _FORMS = {
     r"(?:-----END [A-Z ]*PRIVATE KEY-----|(?![A-Za-z0-9+/=\s\\:,-]))",
     "://": r"(?<=://)(?P<user>[^\s/:@'\"<>]*:)(?!\*\*\*@|[$<{%])[^\s/@'\"<>]+(?=@)",
 }
-# What may stand in a text that is none: masked where it is shown, and no reason to refuse a recipe.
+# What may be in a text that is none: masked where it is shown, and no reason to refuse a recipe.
 _LOOSE = {
     "Bearer ": r"(?<=Bearer )(?!\*\*\*)[\w.~+/-]{16,}=*",
     "token=": r"(?<=token=)(?!\*\*\*|[$<{%])[^\s&;'\"]{12,}",
@@ -102,7 +102,7 @@ _BEFORE = 16
 
 @cache
 def secret_name(name: str) -> bool:
-    """Say whether a variable of that name holds a secret."""
+    """Return whether a variable of that name holds a secret."""
     words = [part.upper() for part in _PARTS.findall(re.sub(r"\d+", "", name))]
     if not words or words[-1] in _ABOUT or words == ["PWD"]:
         return False
@@ -121,7 +121,7 @@ def values(environ: Mapping[str, str], more: Iterable[str] = ()) -> frozenset[st
 
 
 def looks_like_one(data: bytes) -> str:
-    """Return how what looks like an access token or a private key begins, '' where nothing does."""
+    """Return how what looks like an access token or a private key begins, '' if nothing does."""
     match = _form(data, _FORMS)
     return match[0][:6].decode("utf-8", "replace") if match else ""
 
@@ -171,7 +171,7 @@ class Mask:
         return text if result == data else result.decode("utf-8", "surrogatepass")
 
     def finds(self, text: str) -> bool:
-        """Say whether a text holds a secret that it may not hold."""
+        """Return whether a text holds a secret that it may not hold."""
         data = text.encode("utf-8", "surrogatepass")
         return any(one in data for one in self._secrets) or _form(data, _FORMS) is not None
 
@@ -243,5 +243,5 @@ def _open_form(tail: bytes) -> int:
 
 
 def _inside(tail: bytes, size: int) -> bool:
-    """Say whether the last bytes are the end of a longer word, where a form stands apart."""
+    """Return whether the last bytes are the end of a longer word, where a form is apart."""
     return tail[-size - 1 : -size].isalnum()

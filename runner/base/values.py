@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 def read_as(data: Any, kind: type[T]) -> T:
-    """Return JSON as a value whose every part has the type that the class says.
+    """Return JSON as a value of a class, checking the type of every part.
 
-    Raises ValueError, with the place of what is wrong.
+    Raises ValueError with the place of the wrong part.
     """
     try:
         return convert(data, kind)
@@ -22,9 +22,9 @@ def read_as(data: Any, kind: type[T]) -> T:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Say whether two values are one to MLX: 2 and 2.0 are, true and 1 are not.
+    """Return whether two values are equal to MLX: 2 and 2.0 are, true and 1 are not.
 
-    Numbers that differ by less than single precision can tell are equal: MLX keeps float32.
+    Numbers that differ by less than single precision are equal: MLX uses float32.
     """
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other

@@ -84,7 +84,7 @@ def json_text(raw: str) -> str:
 
 
 def _is_plain(raw: str) -> bool:
-    """Say whether text has nothing that acts, as most has: in a tenth of the time of a pattern."""
+    """Return whether text is harmless, as most is: ten times faster than with a pattern."""
     return raw.isascii() and raw.isprintable() and "##" not in raw
 
 

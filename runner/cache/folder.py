@@ -16,7 +16,7 @@ VARIABLE = "RUN_RECIPE_CACHE"
 
 
 def folder() -> Path | None:
-    """Return the cache folder, None where nothing is to be kept."""
+    """Return the cache folder, None if nothing is to be kept."""
     path = os.environ.get(VARIABLE)
     if path is not None:
         return Path(path) if path else None

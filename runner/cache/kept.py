@@ -35,7 +35,7 @@ def kept(question: object, places: Iterable[Path], find: Callable[[], T], kind: 
     """Return what `find` finds in files and folders, or found when they were the same.
 
     The answer is of a `kind` that msgspec can write as JSON. What changed in the last two seconds
-    may change once more without a new time: nothing of it is kept.
+    may change again without a new time: nothing of it is kept.
     """
     start = time.time_ns()
     before = _prints(places)
@@ -57,7 +57,7 @@ def kept(question: object, places: Iterable[Path], find: Callable[[], T], kind: 
 
 
 def _file(question: object, prints: list[_Print]) -> Path | None:
-    """Return where an answer is kept, None where nothing is."""
+    """Return where an answer is kept, None if nothing is."""
     place = folder.folder()
     if place is None:
         return None

@@ -144,7 +144,7 @@ def _filled(value: Any, depth: int) -> Any:
 
 
 def _among(value: Any, values: Collection[Any]) -> bool:
-    """Say whether a value is one of some; true is not 1."""
+    """Return whether a value is one of some; true is not 1."""
     return any(type(value) is type(one) and value == one for one in values)
 
 

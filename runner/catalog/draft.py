@@ -38,7 +38,7 @@ def draft(program: Mapping[str, Any], known: Iterable[Tool] = ()) -> tuple[Json,
 
     `program` is its `name`, `description`, `command`, `main`, `distribution` and `release` (None
     where it has none), its `flags` as runner.worker.introspect describes them, and the `config`
-    that its file replaces, None where it has no such file. Of the tools that are `known`, one that
+    that its file replaces, None if it has no such file. Of the tools that are `known`, one that
     shares many parameters describes these.
     """
     gaps: list[str] = []
@@ -120,7 +120,7 @@ def _borrow(schema: Json, like: Tool) -> str:
     must = [name for name in like.schema.get("required", ()) if name in names]
     if must:
         schema["required"] = [*dict.fromkeys([*schema.get("required", ()), *must])]
-    return f"described as in {like.name}, look whether they mean the same: {listing(names, 40)}"
+    return f"described as in {like.name}; check that they mean the same: {listing(names, 40)}"
 
 
 def _described(own: Json, theirs: Json, beside: Json) -> Json:
@@ -175,7 +175,7 @@ def _name(dest: str, flag: str) -> str:
 
 
 def _unsayable(name: str, option: Mapping[str, Any]) -> str:
-    """Return why a recipe cannot say an option, '' where it can."""
+    """Return why a recipe cannot say an option, '' if it can."""
     action = option["action"]
     if not _NAME.match(name):
         return f"'{name}' is not a valid parameter name"

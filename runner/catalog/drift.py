@@ -133,7 +133,7 @@ def _choices(tool: Tool, parameter: Parameter, option: Json) -> Iterator[Drift]:
 
 
 def _certain(tool: Tool, name: str) -> bool:
-    """Say whether a parameter has a value in every plan: the recipe's, or the runner's place."""
+    """Return whether a parameter has a value in every plan: the recipe's, or the runner's place."""
     places = {o.param for o in tool.outputs.values() if o.place and not o.when}
     return name in tool.schema.get("required", ()) or name in places
 

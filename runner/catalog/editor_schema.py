@@ -149,7 +149,7 @@ def _object(schema: Json, root: Json) -> Json:
 def _parameter(schema: Json, root: Json) -> Json:
     """Return a parameter as an editor sees it: its own type, or a template.
 
-    The default stands inside, so that an editor which fills a mapping in does not write them all.
+    The default is inside, so that an editor which fills a mapping in does not write them all.
     """
     full = resolve(schema, root)
     shape = {key: full[key] for key in (*_KEYWORDS, "default") if key in full}

@@ -18,7 +18,7 @@ _DURATION = pattern(r"(?:\d+(?:\.\d+)?[hms])+")
 
 
 def of_type(value: Any, types: Sequence[str], path: Sequence[str | int]) -> str:
-    """Return the way out where a value has the wrong type."""
+    """Return how to fix it where a value has the wrong type."""
     if value is None:
         inside = path and isinstance(path[-1], int)
         out = "remove the line: null would be read as 'use the default'"
@@ -34,7 +34,7 @@ def of_type(value: Any, types: Sequence[str], path: Sequence[str | int]) -> str:
 
 
 def of_template(value: Any, types: Sequence[str], template: str) -> str:
-    """Return the way out where a template made a value of the wrong type."""
+    """Return how to fix it where a template made a value of the wrong type."""
     expression = template.strip().removeprefix("{{").removesuffix("}}").strip()
     hint = ""
     if isinstance(value, dict) and value and "object" not in types:
@@ -64,7 +64,7 @@ def _of_text_for_number(value: str, template: str) -> str:
 
 
 def unread(name: str, properties: Mapping[str, Any], selection: object = None) -> str:
-    """Return where a key belongs that stands beside the mapping it should be in."""
+    """Return where a key belongs that is next to the mapping it should be in."""
     homes = [
         home
         for home, child in properties.items()

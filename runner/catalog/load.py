@@ -18,12 +18,12 @@ _NONE: Mapping[str, Json] = MappingProxyType({})
 
 
 def catalog(tools: Mapping[str, Json] = _NONE) -> Catalog:
-    """Return the tools as the newest releases have them: those of schema/tools, and a recipe's."""
+    """Return the tools of schema/tools in their newest releases, and those of a recipe."""
     return _catalog(_text(tools), installed=False)
 
 
 def installed_catalog(tools: Mapping[str, Json] = _NONE) -> Catalog:
-    """Return the tools as the installed releases have them; the newest where there is none."""
+    """Return the tools in their installed releases, or the newest if not installed."""
     return _catalog(_text(tools), installed=True)
 
 
@@ -71,7 +71,7 @@ def envelope() -> Json:
 
 @cache
 def architectures() -> Architectures:
-    """Return what mlx-lm builds, at toy scale."""
+    """Return the architectures of mlx-lm, at toy scale."""
     written = _json(shipped("schema") / "architectures.json")
     written["known"] = {name: {"name": name, **one} for name, one in written["known"].items()}
     return convert(written, Architectures)

@@ -36,7 +36,7 @@ def tools(wanted: Collection[str]) -> Mapping[str, Json]:
 
 @cache
 def _places() -> Mapping[str, Path]:
-    """Return the file of each tool. Raises RecipeError where two packages bring one name."""
+    """Return the file of each tool. Raises RecipeError if two packages bring one name."""
     from importlib.metadata import entry_points  # 30 ms, only where a recipe asks for more tools
 
     places: dict[str, tuple[Path, str]] = {}

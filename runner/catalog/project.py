@@ -34,13 +34,13 @@ class Project(Struct, frozen=True, kw_only=True):
     top: Path
 
     def holds(self, file: str) -> bool:
-        """Say whether a file is the project's own, or shipped; a link is where it leads."""
+        """Return whether a file is the project's own, or shipped; a link is where it leads."""
         return (
             file == self.entry or file.startswith(BUILTIN) or _real(file).is_relative_to(self.top)
         )
 
     def quotes(self, problem: Problem) -> Problem:
-        """Return a problem of rows or prompts; outside, without anything that stands in them."""
+        """Return a problem of rows or prompts; outside, without anything that is in them."""
         if self.holds(problem.mark.file):
             return problem
         notes = tuple((mark, _bare(text)) for mark, text in problem.notes)
@@ -115,7 +115,7 @@ def _suffix(file: str, endings: tuple[str, ...], whose: str) -> None:
 
 
 def _has_only(data: bytes, names: Collection[str]) -> bool:
-    """Say whether all keys at a text's left edge are known ones, and some are there."""
+    """Return whether all keys at a text's left edge are known ones, and some are there."""
     keys = {match.decode("utf-8", "replace") for match in _KEY.findall(data)}
     return bool(keys) and all(key in names or key.startswith("x-") for key in keys)
 

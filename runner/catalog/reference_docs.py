@@ -131,7 +131,7 @@ def _needs(schema: Json, name: str) -> bool:
 
 
 def _entries(schema: Json) -> tuple[str, str]:
-    """Return what stands in a key's name for each of its entries, and where their schema is."""
+    """Return what is in a key's name for each of its entries, and where their schema is."""
     return ("[]", "items") if "array" in kinds(schema) else (".NAME", "additionalProperties")
 
 
@@ -190,7 +190,7 @@ def _about(schema: Json) -> str:
 
 
 def _read_when(ways: Sequence[Json] | None) -> str:
-    """Return beside which values of others a parameter is read, '' where it always is."""
+    """Return beside which values of others a parameter is read, '' if it always is."""
     if ways is None:
         return ""
     texts = [

@@ -52,7 +52,7 @@ class Soundness:
         self._checks: dict[int, Check] = {}
 
     def sure(self, value: Any, schema: Any = None) -> bool:
-        """Say whether the schema, or this part of it, certainly takes the value.
+        """Return whether the schema, or this part of it, certainly takes the value.
 
         False says that jsonschema has to look.
         """
@@ -116,7 +116,7 @@ def regex(pattern: str) -> re.Pattern[str]:
 
 
 def number(value: Any) -> bool:
-    """Say whether a value is a number: true and false are none, nor is what is not finite (T17)."""
+    """Return whether a value is a finite number; true and false are not (T17)."""
     return type(value) is int or (type(value) is float and math.isfinite(value))
 
 
@@ -142,7 +142,7 @@ def _type(_: Soundness, names: str | Sequence[str], __: Any) -> Check:
 
 
 def _equal(one: Any, two: Any) -> bool:
-    """Say whether two values are one in JSON: 1 is 1.0, and true is not 1."""
+    """Return whether two values are one in JSON: 1 is 1.0, and true is not 1."""
     if one is two:
         return True
     kinds = type(one), type(two)

@@ -18,7 +18,7 @@ OLDEST, NEWEST = "0.31.3", "0.32.2"  # of mlx-lm; schema/tools is that of the ne
 
 
 class Parameter(Struct, frozen=True, kw_only=True, dict=True):
-    """One parameter of a tool: its schema, mlx-lm's default, and how it reaches the command."""
+    """One parameter of a tool: its schema, its default, and how it is passed to the command."""
 
     name: str
     schema: Json
@@ -30,7 +30,7 @@ class Parameter(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def apart(self) -> bool:
-        """Whether its flag and its value are two words, as behind a flag of one letter."""
+        """Whether its flag and its value are two arguments, as after a one-letter flag."""
         short = self.flag is not None and not self.flag.startswith("--")
         return short or bool(self.schema["x-arg"].get("apart"))
 
@@ -41,7 +41,7 @@ class Parameter(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def since(self) -> str | None:
-        """The mlx-lm release that first reads it, where older supported ones do not."""
+        """The first release that reads it, if older supported releases do not."""
         return _text(self.schema.get("x-since"))
 
     @cached_property
@@ -56,27 +56,27 @@ class Parameter(Struct, frozen=True, kw_only=True, dict=True):
         return tuple({name: tuple(of) for name, of in one.items()} for one in alternatives)
 
     def is_read(self, params: Mapping[str, Any]) -> bool:
-        """Say whether the tool reads it at all beside these parameters."""
+        """Return whether the tool reads it at all with these parameters."""
         ways = self.read_when
         return ways is None or any(all(params[n] in of for n, of in one.items()) for one in ways)
 
     @property
     def cosmetic(self) -> bool:
-        """Whether it changes what is printed and not what is made."""
+        """Whether it changes only what is printed, not what is made."""
         return bool(self.schema.get("x-cosmetic"))
 
     def read(self, value: Any) -> Any:
-        """Return what the tool's own parser holds for it as a recipe says it."""
+        """Return a value of the tool's own parser as a recipe writes it."""
         return json.loads(value) if self.emit == "json" and isinstance(value, str) else value
 
     def rewrite(self, text: str) -> str:
-        """Return what the tool makes of a text after its parser, as ``x-rewrites`` says."""
+        """Return a text as the tool changes it after its parser (``x-rewrites``)."""
         for old, new in self.schema.get("x-rewrites", {}).items():
             text = text.replace(old, new)
         return text
 
     def input_kind(self, params: Mapping[str, Any]) -> str | None:
-        """Return what the parameter reads ("model", "data", "adapter", "file", …), if it reads."""
+        """Return the kind of input that it names ("model", "data", "file", …), if any."""
         source = self.schema.get("x-input")
         if not source or ("when" in source and not applies(source, params)):
             return None
@@ -84,7 +84,7 @@ class Parameter(Struct, frozen=True, kw_only=True, dict=True):
         return kind
 
     def paths(self, params: Mapping[str, Any]) -> Iterator[str]:
-        """Yield the paths it names, of a list each, of an object that under the key ``at``."""
+        """Yield the paths in its value: each of a list; of an object, the one under ``at``."""
         key, value = self.schema["x-input"].get("at"), params[self.name]
         for one in value if isinstance(value, list) else [value]:
             path = one.get(key) if isinstance(one, Mapping) else one
@@ -92,7 +92,7 @@ class Parameter(Struct, frozen=True, kw_only=True, dict=True):
                 yield path
 
     def files(self, params: Mapping[str, Any]) -> Iterator[str]:
-        """Yield what may be files beside those: the texts below the dotted keys in ``files``."""
+        """Yield further texts that may be files: those under the dotted keys in ``files``."""
         value = params[self.name]
         for place in self.schema["x-input"].get("files", ()):
             for one in value if isinstance(value, list) else [value]:
@@ -128,16 +128,16 @@ class Output(Struct, frozen=True, kw_only=True):
     loads_as: str | None = None
 
     def at(self, params: Mapping[str, Any]) -> str:
-        """Return where a stage with these parameters makes it."""
+        """Return its path for a stage with these parameters."""
         return str(params[self.param]) if self.param else (self.path or "").format(**params)
 
     def within(self, stage: str) -> str:
-        """Return where the runner puts it for a stage: in the stage's own folder of the run."""
+        """Return its path in the stage's own folder of the run."""
         return f"{RUN_DIR}/{stage}/{self.place}"
 
 
 class Trains(Struct, frozen=True, kw_only=True):
-    """The parameters of a tool that say what every training has, None where it has no such one.
+    """The parameters of a tool that say what every training has, None if it has no such one.
 
     It trains `when` these parameters have these values. With `loop` it trains in mlx-lm's own
     trainer, which `keep`, `watch` and `continue` stand around.
@@ -159,7 +159,7 @@ class Trains(Struct, frozen=True, kw_only=True):
 class Tool(Struct, frozen=True, kw_only=True, dict=True):
     """A tool of the catalogue; `schema` is its JSON Schema with our annotations.
 
-    `release` is that of its package that the schema is of, '' where nothing says it.
+    `release` is that of its package that the schema is of, '' if nothing says it.
     """
 
     name: str
@@ -168,42 +168,42 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def maker(self) -> str:
-        """Whose defaults its parameters have: a release of its package, or the tool itself."""
+        """The source of its defaults: a release of its package, or the tool itself."""
         if self.own or self.distribution is None:
             return self.name
         return f"{self.distribution} {self.release}".rstrip()
 
     @property
     def description(self) -> str:
-        """One sentence: what it does."""
+        """What it does, in one sentence."""
         return str(self.schema["description"])
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The words that start it in a script."""
+        """The command that starts it in a script."""
         return tuple(self.schema["x-tool"]["command"])
 
     @property
     def main(self) -> tuple[str, str]:
-        """Its module and the function in it that the child calls; empty for a program."""
+        """The module and function that the child process calls; empty for a program."""
         module, _, function = self.schema["x-tool"].get("main", "").partition(":")
         return module, function
 
     @property
     def is_program(self) -> bool:
-        """Whether it is a program of its own, of which nothing is seen but how it ends."""
+        """Whether it is a separate program, which cannot be observed."""
         return "main" not in self.schema["x-tool"]
 
     @property
     def program_files(self) -> tuple[str, ...]:
-        """The words of its command that may be files of this disk, as a script's path."""
+        """The words of its command that may be files on this disk, such as a script's path."""
         words = self.command if self.is_program else ()
         first, *rest = words or ("",)
         return tuple(word for word in ((first, *rest) if "/" in first else rest) if _is_path(word))
 
     @property
     def config_flag(self) -> str | None:
-        """The flag of its configuration file, None where it has none."""
+        """The flag of its configuration file, None if it has none."""
         return _text(self.schema["x-tool"].get("config"))
 
     @property
@@ -214,20 +214,20 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The figures a stage of this tool leaves behind, but for those of its families."""
+        """The metrics that a stage of this tool measures, except those of its families."""
         return tuple(self.schema["x-tool"]["metrics"])
 
     def measures(self, metric: str) -> Mapping[str, Any]:
-        """Return the parameters under which a stage of this tool measures `metric`."""
+        """Return the parameters with which a stage of this tool measures `metric`."""
         when: Mapping[str, Any] = self.schema["x-tool"].get("metrics_when", {}).get(metric, {})
         return when
 
     def has_metric(self, name: str) -> bool:
-        """Say whether a stage of this tool may leave a figure of that name behind."""
+        """Return whether a stage of this tool may measure a metric of that name."""
         return name in self.metrics or self.family(name) is not None
 
     def family(self, name: str) -> str | None:
-        """Return the parameter whose file gives a figure the end of its name, None for others."""
+        """Return the parameter whose file completes a metric's name; None for other metrics."""
         for lead, parameter in self.families.items():
             if name.startswith(lead) and name != lead and name not in self.metrics:
                 return parameter
@@ -235,38 +235,38 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def families(self) -> Mapping[str, str]:
-        """How the names of further figures begin, and the parameter that gives their ends."""
+        """The prefixes of further metrics, and the parameter whose file completes their names."""
         leads: Mapping[str, str] = self.schema["x-tool"].get("metric_families", {})
         return leads
 
     @property
     def report(self) -> str | None:
-        """Where it leaves its figures as JSON, as a path made of its parameters."""
+        """The JSON file with its metrics, as a path made from its parameters."""
         return _text(self.schema["x-tool"].get("report"))
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Modules it imports that mlx-lm does not bring along."""
+        """Modules it imports that mlx-lm does not install."""
         return tuple(self.schema["x-tool"].get("needs", ()))
 
     @property
     def resumes(self) -> bool:
-        """Whether it goes on by itself from what it left unfinished."""
+        """Whether it can resume what it left unfinished."""
         return bool(self.schema["x-tool"].get("resumes"))
 
     @property
     def observer(self) -> str | None:
-        """The module of runner.worker that looks inside it while it runs."""
+        """The module of runner.worker that observes it while it runs."""
         return _text(self.schema["x-tool"].get("observer"))
 
     @property
     def loops(self) -> bool:
-        """Whether it trains in mlx-lm's own trainer: keep, watch and continue stand around that."""
+        """Whether it uses mlx-lm's own trainer, which keep, watch and continue wrap."""
         return self.trains is not None and self.trains.loop
 
     @property
     def distribution(self) -> str | None:
-        """The package that it comes with, as pip calls it; None where no package has it."""
+        """The package it comes with, by its pip name; None if there is none."""
         return _text(self.schema["x-tool"].get("distribution"))
 
     @property
@@ -276,12 +276,12 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def alone(self) -> bool:
-        """Whether it works in one process, knows nothing of ranks, and loads no model."""
+        """Whether it is a single process that does not use ranks and loads no model."""
         return bool(self.schema["x-tool"].get("alone"))
 
     @property
     def reads_rows(self) -> bool:
-        """Whether it reads the rows of a folder as mlx-lm's trainer does, by the same names."""
+        """Whether it reads a folder of rows like mlx-lm's trainer, with the same parameters."""
         return bool(self.schema["x-tool"].get("rows"))
 
     def row_kind(self, params: Mapping[str, Any]) -> str:
@@ -293,23 +293,23 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def chat(self) -> Mapping[str, Any]:
-        """What its model is asked through a chat template: the parameter of each role."""
+        """The parameters for the chat template that its prompts go through: one for each role."""
         chat: Mapping[str, Any] = self.schema["x-tool"].get("chat", {})
         return chat
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """The rules that look at its stages, beside those that look at every stage."""
+        """The rules for its stages, in addition to those for all stages."""
         return tuple(self.schema["x-tool"].get("rules", ()))
 
     @cached_property
     def trains(self) -> Trains | None:
-        """Where a training's numbers stand among its parameters; None for one that never trains."""
+        """The parameters with a training's numbers; None for a tool that never trains."""
         entry = self.schema["x-tool"].get("trains")
         return None if entry is None else convert(entry, Trains)
 
     def is_training(self, params: Mapping[str, Any]) -> bool:
-        """Say whether a stage of this tool with these parameters trains."""
+        """Return whether a stage of this tool with these parameters trains."""
         return self.trains is not None and applies({"when": self.trains.when}, params)
 
     def makes(self, kind: str) -> Iterator[Output]:
@@ -325,12 +325,12 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def inputs(self) -> tuple[Parameter, ...]:
-        """The parameters that may read something."""
+        """The parameters that may name an input."""
         return tuple(one for one in self.parameters.values() if "x-input" in one.schema)
 
     @cached_property
     def recent(self) -> tuple[Parameter, ...]:
-        """The parameters that not every supported mlx-lm reads."""
+        """The parameters that some supported releases do not read."""
         return tuple(one for one in self.parameters.values() if one.since)
 
     @cached_property
@@ -343,7 +343,7 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def outputs(self) -> Mapping[str, Output]:
-        """What it makes, by the name used in ``stages.NAME.OUTPUT``."""
+        """Its outputs, by the name used in ``stages.NAME.OUTPUT``."""
         entries = self.schema["x-tool"]["outputs"]
         return MappingProxyType({name: _output(name, entry) for name, entry in entries.items()})
 
@@ -354,7 +354,7 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
 
 
 def _only(schema: Json, key: str) -> Json:
-    """Return a schema with the properties and items that have a key, nothing where none has it."""
+    """Return a schema with the properties and items that have a key, nothing if none has it."""
     parts = {name: _only(child, key) for name, child in schema.get("properties", {}).items()}
     items = [_only(child, key) for child in schema.get("prefixItems", ())]
     branches = schema.get("allOf", ())
@@ -410,16 +410,16 @@ class Catalog:
 
     @cached_property
     def launcher(self) -> Tool:
-        """How a tool is started on several ranks; not a tool of a stage itself."""
+        """The launcher of several ranks; not a tool of a stage itself."""
         return Tool(name=LAUNCHER, schema=self._read(LAUNCHER))
 
     @cached_property
     def trainer(self) -> Tool:
-        """What stands around the trainer of a stage; not a tool of a stage itself."""
+        """The options around the trainer of a stage; not a tool of a stage itself."""
         return Tool(name=TRAINER, schema=self._read(TRAINER))
 
     def get(self, name: str) -> Tool | None:
-        """Return the tool called `name`, None where the catalogue has none."""
+        """Return the tool called `name`, None if the catalogue has none."""
         if name not in self.names:
             return None
         if name not in self._tools:
@@ -437,7 +437,7 @@ class Catalog:
         return Tool(name=name, schema=at(schema, here), release=here)
 
     def ending_in(self, word: str) -> list[str]:
-        """Return the tools that a word may be short for: its own name, or those that end so."""
+        """Return the tools that a short name may mean: itself, or those that end with it."""
         if word in self.names:
             return [word]
         return [name for name in self.names if name.partition(".")[2] == word]
@@ -453,7 +453,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def applies(rule: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
-    """Say whether the ``when`` of an annotation holds for these parameters."""
+    """Return whether the ``when`` of an annotation holds for these parameters."""
     when: Mapping[str, Any] = rule.get("when", {})
     return when.items() <= params.items()
 
@@ -483,9 +483,9 @@ _PLAIN = {str, bool, float}
 
 
 def complete(schema: Json, values: Mapping[str, Any], root: Json) -> Json:
-    """Return `values` with every default filled in, nested objects included, in schema order.
+    """Return `values` with all defaults, including nested ones, in the order of the schema.
 
-    Of an object with ``x-select`` only the entry named by that sibling is filled in (T30).
+    In an object with ``x-select``, only the entry that its sibling selects is completed (T30).
     """
     full: Json = {}
     properties = schema.get("properties", {})

@@ -37,7 +37,7 @@ class Violation(Struct, frozen=True, kw_only=True):
     """One thing a schema refuses: where in the value, in words, by which rule.
 
     `key` says that it is the key at `path` and not its value; `about` is what the message is
-    about, where that is not what stands at `path`; `types` are the types that would do; `short`
+    about, where that is not what is at `path`; `types` are the types that would do; `short`
     says it of a difference that is too small, with its two names as holes; `names` are the keys it
     asks for.
     """
@@ -90,7 +90,7 @@ def _rule(error: Any) -> int:
 
 
 def _doubtful(rule: int, error: Any, value: Any, root: Any, bad: set[Path]) -> bool:
-    """Say whether the ``if`` of an error's rule reads a value that is wrong itself."""
+    """Return whether the ``if`` of an error's rule reads a value that is wrong itself."""
     steps = list(error.absolute_schema_path)[:rule]
     schema: Any = root
     for step in steps:
@@ -233,9 +233,9 @@ def _own_words(error: Any, root: Mapping[str, Any], text: str, about: Path | Non
 def unknown(
     schema: Mapping[str, Any], path: Path, name: str, selection: object = None, beside: Any = None
 ) -> Violation:
-    """Return the violation of a key that the schema of its mapping does not know.
+    """Return the violation of a key that its mapping's schema does not have.
 
-    `beside` is the mapping it stands in.
+    `beside` is the mapping that contains it.
     """
     properties = schema.get("properties", {})
     ratio = hints.quotient(schema, name, beside)

@@ -35,7 +35,7 @@ NAMES = {
 
 
 def find(name: str) -> "click.Command | None":
-    """Return the verb called `name`, None where there is none."""
+    """Return the verb called `name`, None if there is none."""
     if name not in NAMES:
         return None
     import importlib

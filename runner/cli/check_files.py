@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _UNREAD = {"unused-var", "unused-defaults", "override-nothing", "unknown-key"}
 _ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
-# What compiles is imported where there is something to compile: an answer given before needs none.
+# What compiles is imported if there is something to compile: an answer given before needs none.
 
 
 class CheckRequest(Struct, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ class FileCheck(Struct, frozen=True, kw_only=True):
 def files(paths: Sequence[str], *, tests: bool) -> list[str]:
     """Return the recipes that are named or in the folders, and with `tests` their test files.
 
-    Raises RecipeError where there is none.
+    Raises RecipeError if there is none.
     """
     names = []
     for path in paths:
@@ -102,7 +102,7 @@ def check(
 ) -> Iterator[FileCheck]:
     """Yield what is wrong with each file; those that are not `arguments` are of a folder.
 
-    Of a folder bases are left out, and recipes without the profiles. Raises RecipeError where no
+    Of a folder bases are left out, and recipes without the profiles. Raises RecipeError if no
     recipe has them.
     """
     misfits: list[FileCheck] = []
@@ -223,7 +223,7 @@ def _recipe(file: str, request: CheckRequest, *, within: bool) -> FileCheck:
 
 
 def _is_base(reading: "LoadResult") -> bool:
-    """Say whether a file can be read and has no stages, whatever is laid over it."""
+    """Return whether a file can be read and has no stages, whatever is laid over it."""
     from runner.recipe.merge import ENVIRONMENT, SET
     from runner.recipe.overrides import PROFILE
 
@@ -297,7 +297,7 @@ def _under(
 
 
 def _unread(problem: Problem) -> bool:
-    """Say whether a problem is an override that nothing reads."""
+    """Return whether a problem is an override that nothing reads."""
     from runner.recipe.merge import ENVIRONMENT, SET
 
     return problem.rule in _UNREAD and problem.mark.file in {ENVIRONMENT, SET}

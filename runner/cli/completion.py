@@ -73,7 +73,7 @@ class Bash(BashComplete):
         return words[1:], incomplete
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
-        """Return what may stand in the line as it is, also where a quote is open there."""
+        """Return what may be in the line as it is, also where a quote is open there."""
         items = super().get_completions(args, incomplete)
         return [item for item in items if not first_word.ACTS.search(str(item.value))]
 
@@ -246,7 +246,7 @@ def _section_names(ctx: click.Context, section: str, incomplete: str) -> list[Co
 
 
 def _compilation(ctx: click.Context) -> "Compilation | None":
-    """Return the recipe on the line, compiled; None where there is none that can be read."""
+    """Return the recipe on the line, compiled; None if there is none that can be read."""
     from runner import workflow
 
     arguments = [ctx.params.get(name) for name in ("recipe", "recipes", "words")]

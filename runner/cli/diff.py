@@ -125,7 +125,7 @@ def _reviews(words: Sequence[str], runs: Path, request: "DiffRequest") -> "list[
 
 
 def _recipe(word: str) -> bool:
-    """Say whether a word is a recipe's file, and not one at a revision."""
+    """Return whether a word is a recipe's file, and not one at a revision."""
     at = not word.startswith("builtin:") and ":" in word
     return words_of.is_recipe(word) and (Path(word).is_file() or not at)
 
@@ -138,12 +138,12 @@ def _require_recipe(word: str) -> None:
 
 
 def _is_run(word: str) -> bool:
-    """Say whether a word is a run: its folder, or its id."""
+    """Return whether a word is a run: its folder, or its id."""
     return bool(_ID.match(word)) or (Path(word) / "run.json").is_file()
 
 
 def _run(word: str, files: Sequence[str], runs: Path, request: "DiffRequest") -> str:
-    """Return the run that a word is, "" where it is none; ``latest`` is the recipe's last one.
+    """Return the run that a word is, "" if it is none; ``latest`` is the recipe's last one.
 
     Where the recipe has no runs, ``latest`` may be a revision.
     """

@@ -15,7 +15,7 @@ _GROUP = ("-h", "--help", "--version")
 
 
 def is_recipe(word: str) -> bool:
-    """Say whether a word is a file, or looks like a recipe's."""
+    """Return whether a word is a file, or looks like a recipe's."""
     return word.endswith(SUFFIXES) or word.startswith(BUILTIN) or Path(word).is_file()
 
 
@@ -40,7 +40,7 @@ def require_values(words: Sequence[str]) -> None:
 def in_order(words: Sequence[str]) -> list[str]:
     """Return the words with the verb first; what has none is run.
 
-    Raises RecipeError where the options of another verb stand before it.
+    Raises RecipeError if the options of another verb stand before it.
     """
     if not words or not words[0].startswith("-") or words[0] in _GROUP:
         return [*words]

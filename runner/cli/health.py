@@ -51,7 +51,7 @@ def health() -> Json:
 def _unfound() -> list[str] | None:
     """Return the programs of the catalogue that an exported script does not find from here.
 
-    None where there is no bash to try it. What is not installed here at all is left out.
+    None if there is no bash to try it. What is not installed here at all is left out.
     """
     import subprocess
 
@@ -86,7 +86,7 @@ ROOM = 5 * 10**9
 
 
 class HealthFinding(Struct, frozen=True, kw_only=True):
-    """One thing looked at: what it is, how it stands, and the way out where it is not good."""
+    """One thing looked at: what it is, how it stands, and how to fix it where it is not good."""
 
     subject: str
     level: Level
@@ -107,7 +107,7 @@ def examine(
 
 
 def fit(findings: Sequence[HealthFinding]) -> bool:
-    """Say whether recipes can run."""
+    """Return whether recipes can run."""
     return all(finding.level != "unfit" for finding in findings)
 
 
@@ -185,7 +185,7 @@ def _drift(
 
 
 def _scripts(facts: Mapping[str, Any]) -> Iterator[HealthFinding]:
-    """Say whether an exported script finds its programs from here; a run needs none of them."""
+    """Return whether an exported script finds its programs from here; a run needs none of them."""
     missing = facts.get("scripts")
     if missing is None or "mlx-lm" not in facts["packages"]:
         return

@@ -15,13 +15,13 @@ from runner.base.errors import WAYS_OUT, Exit, InvalidRecipeError, RecipeError
 from runner.base.version import __version__
 from runner.cli import overview
 
-_CIRCLES = 100_000  # objects made before the first look for circles: imports and plans make none
+_CIRCLES = 100_000  # objects made before the first look for cycles: imports and plans make none
 
 
 def main() -> None:
     """Run the command line; known errors are a sentence and an exit code."""
     gc.set_threshold(_CIRCLES, 20, 20)
-    atexit.register(gc.freeze)  # Python's last look for circles takes a seventh of a short start
+    atexit.register(gc.freeze)  # Python's last look for cycles takes a seventh of a short start
     _streams()
     sys.excepthook = _surprise
     try:

@@ -21,7 +21,7 @@ _DATA = pattern(r"\{\{ recipe\.dir \}\}/data/(?:\w+/)*(\w+)")
 
 
 def place(name: str) -> Path:
-    """Return where a recipe of this name is put. Raises RecipeError where there is one already."""
+    """Return where a recipe of this name is put. Raises RecipeError if there is one already."""
     path = Path(name if name.endswith(SUFFIXES) else f"{name}.yaml")
     if path.parent == Path() and Path("recipes").is_dir() and path.name != name:
         path = Path("recipes") / path

@@ -46,7 +46,7 @@ def command(recipes: tuple[str, ...], reference: str | None) -> int:
 def _tools(recipes: "Sequence[str]") -> "Mapping[str, dict[str, Any]]":
     """Return the tools that recipes name and those of installed packages.
 
-    Raises RecipeError where two recipes mean two tools by one name.
+    Raises RecipeError if two recipes mean two tools by one name.
     """
     from runner import workflow
     from runner.catalog import packaged_tools

@@ -90,7 +90,7 @@ def _folder(
     changed: bool,
     as_json: bool,
 ) -> None:
-    """Print what the lines of shared bases became. Raises RecipeError where there are none."""
+    """Print what the lines of shared bases became. Raises RecipeError if there are none."""
     from runner import workflow
     from runner.base.problems import offer
     from runner.provenance import show
@@ -131,7 +131,7 @@ def _select(
     *,
     changed: bool,
 ) -> "list[Origin]":
-    """Return the values that were asked for. Raises RecipeError where there is none such."""
+    """Return the values that were asked for. Raises RecipeError if there is none such."""
     from runner.provenance import show
 
     selection = _at(rows, paths) if paths else list(rows)

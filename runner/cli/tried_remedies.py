@@ -54,7 +54,7 @@ class Trial(Struct, kw_only=True, dict=True):
                     yield changes
 
     def plan_with(self, stage: Stage, changes: Sequence[Adjustment]) -> Plan | None:
-        """Return the plan with changes, None where they make an error."""
+        """Return the plan with changes, None if they make an error."""
         more = [assignment(stage, one) for one in changes]
         plan, errors = self.judge(self.compile(more))
         return plan if errors <= self.errors else None
@@ -79,7 +79,7 @@ class Trial(Struct, kw_only=True, dict=True):
         return replace(result, problems=[*reading.problems, *result.problems])
 
     def judge(self, result: Compilation) -> tuple[Plan | None, set[tuple[str, str]]]:
-        """Return what would run, and the errors that stand in its way."""
+        """Return what would run, and the errors that are in its way."""
         problems: list[Problem] = list(result.problems)
         plan = result.plan
         if plan is not None:

@@ -88,7 +88,7 @@ def run() -> int:
 
 
 def _here() -> None:
-    """Raise RecipeError where the working directory was removed: no path means anything then."""
+    """Raise RecipeError if the working directory was removed: no path means anything then."""
     try:
         os.getcwd()  # noqa: PTH109  (Path.cwd imports pathlib for a look)
     except FileNotFoundError:

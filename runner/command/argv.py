@@ -20,7 +20,7 @@ from runner.plan.model import Stage
 
 
 class Invocation(Struct, frozen=True, kw_only=True):
-    """A command: its own words, then one tuple of words an option; and its configuration text."""
+    """A command: its own words, then one tuple per option, and the text of its configuration."""
 
     command: tuple[str, ...]
     options: tuple[tuple[str, ...], ...]
@@ -29,12 +29,12 @@ class Invocation(Struct, frozen=True, kw_only=True):
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The words after the command."""
+        """The arguments after the command."""
         return tuple(word for option in self.options for word in option)
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """Every word of the command."""
+        """All arguments, including the command."""
         return (*self.command, *self.arguments)
 
 
@@ -65,10 +65,10 @@ def invoke(stage: Stage, tool: Tool) -> Invocation:
 
 
 def command(stage: Stage, catalog: Catalog) -> Invocation:
-    """Return the whole command of a stage: its launcher's, its trainer's, and its tool's words.
+    """Return the whole command of a stage: its launcher, its trainer options, and its tool.
 
-    Script, JSON, a run's record and its process all take their words from here. Raises KeyError for
-    a tool of another catalogue.
+    The script, JSON, a run's record and its process all use these arguments. Raises KeyError for a
+    tool of another catalogue.
     """
     tool = catalog.get(stage.tool)
     if tool is None:
@@ -102,7 +102,7 @@ def config_text(config: dict[str, Any]) -> str:
 
 
 def _mapping(config: dict[str, Any]) -> str:
-    """Return a mapping as JSON, each key on a line of its own: it is read in reviews."""
+    """Return a mapping as JSON, each key on its own line: it is read in reviews."""
     rows = [f"  {json.dumps(key)}: {pretty_json(value, 2)}" for key, value in config.items()]
     return "{\n" + ",\n".join(rows) + "\n}"
 
@@ -158,7 +158,7 @@ def _list(flag: str, items: list[str]) -> Iterator[tuple[str, ...]]:
 
 
 def word(value: Any) -> str:
-    """Return a value as one word of a command."""
+    """Return a value as one argument of a command."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):

@@ -90,7 +90,7 @@ def stage_words(text: str) -> dict[str, dict[str, Any]]:
 
 
 def _settings(text: str) -> dict[str, Any]:
-    """Return what a here-document says, {} where that is no JSON."""
+    """Return what a here-document says, {} if that is no JSON."""
     for document in (text, re.sub(r"\\([\\$`])", r"\1", text)):
         try:
             return dict(json.loads(document))

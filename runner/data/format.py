@@ -88,7 +88,7 @@ def settle(
     reader: Reader,
     **_: object,
 ) -> LayoutKeys:
-    """Return the keys of the layouts. Raises ToolError where the parameters alone cannot hold."""
+    """Return the keys of the layouts. Raises ToolError if the parameters alone cannot hold."""
     try:
         form = None if template is None else Template.of(template)
     except ValueError as error:

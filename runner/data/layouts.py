@@ -26,7 +26,7 @@ PROMPT, COMPLETION = "{prompt}", "{completion}"
 
 
 class LayoutError(ValueError):
-    """A row that a layout cannot hold: why, where, and the way out."""
+    """A row that a layout cannot hold: why, where, and how to fix it."""
 
     def __init__(self, message: str, path: tuple[str | int, ...] = (), hint: str = "") -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class Template(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, text: str) -> Template:
-        """Cut a template at its two places. Raises ValueError where they are not clear."""
+        """Cut a template at its two places. Raises ValueError if they are not clear."""
         head, prompt, rest = text.partition(PROMPT)
         middle, completion, tail = rest.partition(COMPLETION)
         again = PROMPT in middle + tail or COMPLETION in head + tail
@@ -59,7 +59,7 @@ class Template(Struct, frozen=True, kw_only=True):
         return f"{self.head}{prompt}{self.middle}{completion}{self.tail}"
 
     def read(self, text: str) -> tuple[str, str]:
-        """Return prompt and completion. Raises LayoutError where there is not one reading."""
+        """Return prompt and completion. Raises LayoutError if there is not one reading."""
         fits = text.startswith(self.head) and text.endswith(self.tail)
         inside = text[len(self.head) : len(text) - len(self.tail)]
         if not fits or len(self.head) + len(self.tail) > len(text):
@@ -114,7 +114,7 @@ class LayoutKeys(Struct, frozen=True, kw_only=True, dict=True):
 
 
 def convert_row(row: Json, source: str, target: str, keys: LayoutKeys) -> Json:
-    """Return a row in the target layout. Raises LayoutError where it would lose something."""
+    """Return a row in the target layout. Raises LayoutError if it would lose something."""
     if source == target:
         return row
     messages, rest = READERS[source](row, keys)
@@ -273,7 +273,7 @@ def _to_text(messages: list[Json], _: Json, keys: LayoutKeys) -> Json:
 
 
 def _question(messages: list[Json], keys: LayoutKeys) -> tuple[str, str]:
-    """Return what the user asks and the assistant answers, where there is nothing else."""
+    """Return what the user asks and the assistant answers, if there is nothing else."""
     chat, roles = keys.features.chat, ("user", "assistant")
     for at, message in enumerate(messages):
         role = message.get("role") if isinstance(message, dict) else None

@@ -70,7 +70,7 @@ class Pool:
         return sample
 
     def classes(self, sample: Iterable[int]) -> dict[str, int] | None:
-        """Count the drawn rows of each class, None where nothing makes classes."""
+        """Count the drawn rows of each class, None if nothing makes classes."""
         if not self.stratify_by:
             return None
         counts = Counter(self.kind[row] for row in sample)

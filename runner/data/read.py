@@ -110,7 +110,7 @@ def _no_folder(folder: str) -> Problem:
 
 
 def _unreadable(file: Path, name: str) -> Problem | None:
-    """Return why a file as a whole holds no rows, None where each of its lines is one."""
+    """Return why a file as a whole holds no rows, None if each of its lines is one."""
     try:
         with reader.open_file(file) as stream:
             return foreign(stream.read(HEAD) or b"", name)  # None: it would wait for more

@@ -34,7 +34,7 @@ class Precheck(Struct, frozen=True, kw_only=True):
 
     `room` takes them with `out`, which is a folder outside of the run, and refuses one that holds
     something else. `run_only` are arguments that only the run can look at: they are left out, and
-    that is told.
+    that is reported.
     """
 
     parser: Callable[[], argparse.ArgumentParser]
@@ -47,8 +47,8 @@ class Precheck(Struct, frozen=True, kw_only=True):
     def look(self, words: Sequence[str], crew: Crew | None, own: Collection[str] = ()) -> list[str]:
         """Return the arguments that were not looked at; without a crew the disk is not read.
 
-        Output folders that are the run's `own` make room for what it makes anew.
-        Raises ToolError where the tool would refuse, and OSError where it could not read.
+        Output folders that are the run's `own` make room for what it makes again.
+        Raises ToolError if the tool would refuse, and OSError where it could not read.
         """
         arguments = _parse(self.parser(), words)
         out = str(arguments[self.out])
@@ -68,7 +68,7 @@ class Precheck(Struct, frozen=True, kw_only=True):
 
 
 def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
-    """Return what a parser makes of words. Raises ToolError with its last line where it refuses."""
+    """Return what a parser makes of words. Raises ToolError with its last line if it refuses."""
     with redirect_stderr(io.StringIO()) as output:
         try:
             return vars(parser.parse_args([*words]))

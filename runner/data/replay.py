@@ -7,7 +7,7 @@ from runner.base.problems import plural
 
 
 class ShareError(ValueError):
-    """A replay share that cannot be: the arithmetic, and the way out."""
+    """A replay share that cannot be: the arithmetic, and how to fix it."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -17,7 +17,7 @@ class ShareError(ValueError):
 def replay_rows(primary: int, available: int, share: Fraction, tolerance: Fraction) -> int:
     """Return how many of the `available` rows, beside all primary ones, are that share of both.
 
-    Raises ShareError where no number is within the tolerance, or there are not as many.
+    Raises ShareError if no number is within the tolerance, or there are not as many.
     """
     rows = nearest(primary, share)
     if abs(_share(primary, rows) - share) > tolerance:

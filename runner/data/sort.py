@@ -37,7 +37,7 @@ PAD = 32
 
 
 class Lengths:
-    """Rows by number: where they stand, how long they are, and how many keys they have."""
+    """Rows by number: where they are, how long they are, and how many keys they have."""
 
     def __init__(
         self, *, file: Path, use: RowUse, encode: LocalTokenizer | None, longest: int

@@ -57,7 +57,7 @@ room = room_for("split", "data")
 
 
 def settle(*, valid: float, test: float, seed: int, **_: object) -> None:
-    """Raise ToolError where parameters alone leave no split, however many rows there are."""
+    """Raise ToolError if parameters alone leave no split, however many rows there are."""
     cli.require_seed(seed)
     shares = {"valid": valid, "test": test}
     for name, amount in shares.items():

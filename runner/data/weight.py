@@ -205,7 +205,7 @@ class Classes:
 
 
 def _is(actual: Any, value: Any) -> bool:
-    """Say whether a field has this value, or one of a list of values."""
+    """Return whether a field has this value, or one of a list of values."""
     values = value if isinstance(value, list) else [value]
     return any(
         isinstance(actual, bool) == isinstance(one, bool) and actual == one for one in values

@@ -212,7 +212,7 @@ def _limits(stage: Stage, plan: Plan) -> dict[str, Any]:
 
 
 def _has_explanation(waits: str, changes: list[Change]) -> bool:
-    """Say whether a change of what is read says already that another stage comes before."""
+    """Return whether a change of what is read says already that another stage comes before."""
     words = (f"{RUN_DIR}/{waits}/", f"stages.{waits}.")
     return any(word in f"{change.old!r} {change.new!r}" for change in changes for word in words)
 
@@ -237,7 +237,7 @@ def _differing(old: Any, new: Any, above: Path) -> Iterator[tuple[Path, Any, Any
 
 
 def _same(old: Any, new: Any) -> bool:
-    """Say whether two values are told alike: 1 and 1.0 are not, a list and a tuple are."""
+    """Return whether two values are told alike: 1 and 1.0 are not, a list and a tuple are."""
     if old is ABSENT or new is ABSENT:
         return old is new
     return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)

@@ -135,7 +135,7 @@ def _markdown(review: Review, *, values: bool) -> Iterator[str]:
 
 
 def _table(difference: Difference, *, alone: bool) -> Iterator[str]:
-    """Yield the table of values; but for those of whole stages only where they stand `alone`."""
+    """Yield the table of values; but for those of whole stages only where they are `alone`."""
     rows = [
         _cells(stages, one, values(one))
         for stages, changes in (groups(difference) if alone else ())

@@ -44,7 +44,7 @@ class Place(Struct, frozen=True, kw_only=True):
         return self.revision.beside if self.revision else disk.beside
 
     def has(self, file: str) -> bool:
-        """Say whether there is such a file."""
+        """Return whether there is such a file."""
         try:
             self.read(file)
         except OSError:
@@ -144,7 +144,7 @@ def _with_profiles(plain: Review, old: Place, new: Place, request: DiffRequest) 
 def _profiles(file: str, place: Place, request: DiffRequest) -> list[str]:
     """Return the profiles that a recipe has in a place; none where it cannot be read there.
 
-    Raises RecipeError where they are more than are looked at.
+    Raises RecipeError if they are more than are looked at.
     """
     recipe = workflow.read(file, (), (), request.overrides.environ, place).recipe
     if recipe is None:
@@ -159,7 +159,7 @@ def _profiles(file: str, place: Place, request: DiffRequest) -> list[str]:
 def review(file: str, old: Place, new: Place, request: DiffRequest) -> Review:
     """Return what changes in one recipe.
 
-    Raises InvalidRecipeError where it is not valid now, RecipeError where it is no recipe.
+    Raises InvalidRecipeError if it is not valid now, RecipeError where it is not a recipe.
     """
     if old.revision and old.revision.foreign(file):
         why = f"{file} is not in the repository at {old.revision.top}"

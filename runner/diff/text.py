@@ -188,7 +188,7 @@ def _rows(changes: Sequence[Change], say: Callable[[Change], str]) -> Iterator[s
 
 
 def order(difference: Difference) -> str:
-    """Return the stages in their old and in their new order, "" where that is the same."""
+    """Return the stages in their old and in their new order, "" if that is the same."""
     return " -> ".join(", ".join(names) for names in difference.order or ())
 
 
@@ -288,7 +288,7 @@ def _stage(name: str, difference: Difference) -> str:
 
 
 def at(mark: Mark | None, *, gone: bool = False) -> str:
-    """Return where a stage stands, or stood; "" where that is not known."""
+    """Return where a stage is, or stood; "" where that is not known."""
     return f"  <- {'gone: ' * gone}{mark.file}:{mark.line}" if mark else ""
 
 
@@ -298,7 +298,7 @@ def _cause(cause: Cause, name: str) -> str:
 
 
 def place(cause: Cause) -> str:
-    """Return where a line stands, or stood."""
+    """Return where a line is, or stood."""
     mark = cause.mark
     where = mark.file if mark.file in OPTIONS else f"{mark.file}:{mark.line}"
     return f"gone: {where}" if cause.gone else where

@@ -43,7 +43,7 @@ class ScriptValue(Struct, frozen=True, kw_only=True):
     """A parameter's value, its text with signs for variables where it is one word, its place.
 
     A value that the script does not say is MISSING; in a list or a mapping its signs stand there.
-    `template` is what a recipe says for it instead; `node` is where it stands in a file.
+    `template` is what a recipe says for it instead; `node` is where it is in a file.
     """
 
     value: Any
@@ -53,7 +53,7 @@ class ScriptValue(Struct, frozen=True, kw_only=True):
     node: Node | None = None
 
     def place(self, path: Sequence[str | int]) -> Mark:
-        """Return the place of what stands at `path` inside the value."""
+        """Return the place of what is at `path` inside the value."""
         if self.node is None or not path:
             return self.mark
         inside = locate(self.node, path).key_mark
@@ -113,7 +113,7 @@ class _Parser:
         return self.result
 
     def is_flag(self, word: Argument) -> bool:
-        """Say whether argparse takes a word for a flag."""
+        """Return whether argparse takes a word for a flag."""
         text = self.variables.text(word.text)
         head = text.partition("=")[0]
         return (
@@ -260,7 +260,7 @@ class _Parser:
             self.tell(word, f"{self.tool.name} does not accept {as_yaml(text)}")
 
     def follow(self, name: str, word: Argument) -> bool:
-        """Say whether the script says a value; tell what the recipe asks for where it does not."""
+        """Return whether the script sets a value; if not, report what the recipe asks for."""
         variable = self.variables.strange(word.text)
         other = self.variables.argument(word.text)
         if variable is not None:

@@ -35,7 +35,7 @@ def number(text: str) -> int | None:
 
 
 def _value(node: ast.expr) -> int:
-    """Return the number of an expression. Raises TypeError where it is more than arithmetic."""
+    """Return the number of an expression. Raises TypeError if it is more than arithmetic."""
     match node:
         case ast.Constant(value=int(value)):
             return value

@@ -47,7 +47,7 @@ class WordPart(Struct, frozen=True, kw_only=True):
     """A piece of a word: text, a variable (`text` is its name), or what cannot be followed.
 
     `otherwise` is what stands for a variable that is not set, as in ``${NAME:-otherwise}``;
-    `sign` is how it is said: '', '-' or '='; of an array it is what stands in its brackets. One
+    `sign` is how it is said: '', '-' or '='; of an array it is what is in its brackets. One
     that is `quoted` stays one word.
     """
 
@@ -71,7 +71,7 @@ class Word(Struct, frozen=True, kw_only=True):
 
     @property
     def plain(self) -> str | None:
-        """The word's text, None where it has a variable or what cannot be followed."""
+        """The word's text, None if it has a variable or what cannot be followed."""
         all_text = all(part.kind == "text" for part in self.parts)
         return "".join(part.text for part in self.parts) if all_text else None
 
@@ -317,8 +317,8 @@ class Command(Struct, frozen=True, kw_only=True):
     """One simple command.
 
     `comments` stand right above it; `sign` is the operator before it, and `negated` says that it is
-    behind a ``!``; `inside` is the loop or condition it stands in, with its place, and `apart` says
-    that it stands in a subshell; `span` is where in the script it stands.
+    behind a ``!``; `inside` is the loop or condition it is in, with its place, and `apart` says
+    that it is in a subshell; `span` is where in the script it stands.
     """
 
     words: tuple[Word, ...]
@@ -367,7 +367,7 @@ def script(text: str, file: str) -> Script:
 
 
 def is_assignment(word: Word) -> bool:
-    """Say whether a word is NAME=VALUE with a name bash takes."""
+    """Return whether a word is NAME=VALUE with a name bash takes."""
     first = word.parts[0] if word.parts else None
     return first is not None and first.kind == "text" and bool(_ASSIGNMENT.match(first.text))
 
@@ -553,7 +553,7 @@ class _BashReader:
         sign = match.group(2)
         self.begin(self.mark())
         self.at = match.end()
-        if self.text.startswith("(", self.at):  # <( ): what a command of its own says
+        if self.text.startswith("(", self.at):  # <( ): what its own command says
             self.open_command.redirects.append(Redirect(sign=sign, word=self.process()))
             return
         while self.text[self.at : self.at + 1] in {" ", "\t"}:
@@ -566,7 +566,7 @@ class _BashReader:
         )
 
     def process(self) -> Word:
-        """Return what stands in the brackets of ``<( )`` as a word that only bash can follow."""
+        """Return what is in the brackets of ``<( )`` as a word that only bash can follow."""
         start, depth = self.at, 0
         while self.at < len(self.text):
             depth += {"(": 1, ")": -1}.get(self.text[self.at], 0)

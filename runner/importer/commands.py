@@ -91,12 +91,12 @@ def find(words: Sequence[str], catalog: Catalog) -> Program:
 
 
 def asks(name: str) -> bool:
-    """Say whether a command is there for its answer: what stands behind it may not run."""
+    """Return whether a command is there for its answer: what stands behind it may not run."""
     return name in _ASKING
 
 
 def aside(words: Sequence[str]) -> bool:
-    """Say whether a command surely trains nothing: a program that is known, and no other."""
+    """Return whether a command surely trains nothing: a program that is known, and no other."""
     words = without_starters(words)
     name = posixpath.basename(words[0]) if words else ":"
     if name in _PARTS:
@@ -135,7 +135,7 @@ def signature(words: Sequence[str]) -> str:
 
 
 def harmless(name: str) -> bool:
-    """Say whether a command changes nothing that a recipe would have to say."""
+    """Return whether a command changes nothing that a recipe would have to say."""
     return name in _HARMLESS
 
 
@@ -151,7 +151,7 @@ def script(words: Sequence[str]) -> str:
 
 
 def speaks(name: str) -> bool:
-    """Say whether a command takes its words for text, and runs none of them."""
+    """Return whether a command takes its words for text, and runs none of them."""
     return name in _SPEAKING
 
 

@@ -79,7 +79,7 @@ class File(Struct, frozen=True, kw_only=True):
     start: Mark
 
     def mark(self, line: int, column: int) -> Mark:
-        """Return a place in the text as a place in the file it stands in."""
+        """Return a place in the text as a place in the file it is in."""
         return Mark(file=self.start.file, line=self.start.line + line - 1, column=column)
 
 
@@ -98,7 +98,7 @@ class _ConfigReader:
         self.problems: list[Problem] = []
 
     def load(self, document: Document) -> Any:
-        """Return what PyYAML makes of the file, MISSING where that is told to be an error."""
+        """Return what PyYAML makes of the file, MISSING if that is told to be an error."""
         problems = [one for one in document.problems if one.rule in _UNBOUNDED]
         why = ""
         if not problems:
@@ -137,7 +137,7 @@ class _ConfigReader:
                 yield name, script_value
 
     def value(self, key: str, value: Any, node: Node | None) -> ScriptValue | None:
-        """Return what a key gives, None where mlx-lm passes over it."""
+        """Return what a key gives, None if mlx-lm passes over it."""
         mark = self.place(node, key=True)
         parameter = self.tool.parameters.get(key)
         if parameter is None and key == "config" and value is None:
@@ -226,7 +226,7 @@ def unreadable(mark: Mark, name: str, error: OSError) -> Problem:
 
 
 def _coerce(value: Any, kinds: list[str]) -> Any:
-    """Return the number that a value of the wrong type means, None where it is none or right."""
+    """Return the number that a value of the wrong type means, None if it is none or right."""
     wants = {"integer", "number"} & {*kinds}
     if not wants or "string" in kinds or type(value) is int:
         return None

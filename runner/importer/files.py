@@ -84,7 +84,7 @@ class ScriptFiles:
         return File(text=text, start=Mark(file=name, line=1, column=1))
 
     def runs(self, name: str, catalog: Catalog) -> str:
-        """Return the command of mlx-lm that a script's file holds, "" where none is seen."""
+        """Return the command of mlx-lm that a script's file holds, "" if none is seen."""
         file = self._files.get(normal(name)) if name else None
         if file is not None:
             return call(file.text, catalog)
@@ -95,7 +95,7 @@ class ScriptFiles:
         return call(text, catalog)
 
     def is_readable(self, plain: list[str]) -> bool:
-        """Say whether a command is `source FILE`, of a file that could be read."""
+        """Return whether a command is `source FILE`, of a file that could be read."""
         name = script(plain) if plain[0] in {".", "source"} else ""
         if self._files.get(normal(name)) is not None and name:
             return True
@@ -105,7 +105,7 @@ class ScriptFiles:
             return False
 
     def _body(self, name: str, plain: list[str], command: Command) -> File | None:
-        """Return what a command writes, None where it is what another command said."""
+        """Return what a command writes, None if it is what another command said."""
         text = next((one.word for one in command.redirects if one.sign in {"<<", "<<-"}), None)
         if text is not None:
             return File(text=self._variables.text(self._variables.word(text)), start=text.mark)

@@ -28,7 +28,7 @@ class Flow(Struct, kw_only=True):
     perhaps: list[tuple[Mark, str]] = field(default_factory=list)
 
     def begin(self, command: Command) -> None:
-        """Take the operator before a command: a list begins anew behind ``;``, ``&``, a line."""
+        """Take the operator before a command: a list begins again behind ``;``, ``&``, a line."""
         if command.sign not in {"&&", "||", "|", "|&"}:
             self.question = ""
         self.after_failure = command.sign == "||"
@@ -51,13 +51,13 @@ class Flow(Struct, kw_only=True):
             self.perhaps.append((command.mark, self.label(words)))
 
     def dependency(self) -> str:
-        """Return what a value depends on that is set here, "" where nothing is asked first."""
+        """Return what a value depends on that is set here, "" if nothing is asked first."""
         if self.question:
             return f"a value that depends on '{self.question}'"
         return "a value that depends on the previous command" if self.after_failure else ""
 
     def doubt(self, command: Command) -> str:
-        """Return why a command may not run, "" where it surely does."""
+        """Return why a command may not run, "" if it surely does."""
         if self.after_failure:
             return "it runs only if the previous command fails"
         if self.question:
@@ -70,5 +70,5 @@ class Flow(Struct, kw_only=True):
 
 
 def _fine(words: Sequence[str]) -> bool:
-    """Say whether ``exit`` may end a script well: an error on the way is no way of its own."""
+    """Return whether ``exit`` may end a script well: an error on the way is no way of its own."""
     return not words[1:] or not words[1].isdigit() or int(words[1]) == 0

@@ -1,4 +1,4 @@
-"""A script's text in, the commands of mlx-lm that it names out: whatever they stand in."""
+"""A script's text in, the commands of mlx-lm that it names out: whatever they are in."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ _STARTED = r"""^[ \t]*(?:[\w./=+@$"'{}-]+[ \t]+)*?["'@]?(?:[\w.~$/{}-]*/)?"""
 
 
 def name(text: str, catalog: Catalog) -> str:
-    """Return the first command of mlx-lm that a text names, "" where it names none."""
+    """Return the first command of mlx-lm that a text names, "" if it names none."""
     match = _pattern(_words(catalog)).search(text)
     return match.group() if match else ""
 
@@ -37,7 +37,7 @@ def line_starts(text: str, catalog: Catalog) -> Iterator[tuple[int, str]]:
 def outside(
     text: str, known_spans: Iterable[tuple[int, int]], catalog: Catalog
 ) -> Iterator[tuple[int, str]]:
-    """Yield offset and name of each command that stands in none of the `known_spans`."""
+    """Yield offset and name of each command that is in none of the `known_spans`."""
     spans: Sequence[tuple[int, int]] = sorted(known_spans)
     at = 0
     for match in _pattern(_words(catalog)).finditer(text):

@@ -117,14 +117,14 @@ def _stage(draft: StageDraft) -> Stage:
 
 
 def _whole(draft: StageDraft) -> bool:
-    """Say whether a stage has every parameter of its tool."""
+    """Return whether a stage has every parameter of its tool."""
     return _stage(draft).params.keys() >= draft.tool.parameters.keys()
 
 
 def _view(
     draft: StageDraft, plan: Plan, catalog: Catalog, facts: DiskFacts | None = None
 ) -> View | None:
-    """Return what the rules see of a stage, None where it lacks a parameter or has a wrong one."""
+    """Return what the rules see of a stage, None if it lacks a parameter or has a wrong one."""
     if draft.invalid or not _whole(draft):
         return None
     names = frozenset(_dotted_names(plain(draft.values)))

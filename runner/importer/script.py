@@ -196,7 +196,7 @@ class _Walk:
     def other(
         self, plain: list[str], words: list[Argument], command: Command, program: commands.Program
     ) -> None:
-        """Follow a command that is no tool: what it assigns and what it writes."""
+        """Follow a command that is not a tool: what it assigns and what it writes."""
         name = posixpath.basename(plain[0])
         if name in {"export", "declare", "local", "readonly", "typeset"}:
             for word in filter(is_assignment, command.words[1:]):
@@ -234,13 +234,13 @@ class _Walk:
             self.unknown(name, plain, command)
 
     def is_silent(self, name: str, plain: list[str]) -> bool:
-        """Say whether nothing is to be said of a command: a function's own are told where it is."""
+        """Return whether a command needs no report: those in a function are reported with it."""
         if name in {".", "source"} and not commands.script(plain):
             return True
         return commands.harmless(name) or name in self.functions
 
     def trains_nothing(self, plain: list[str]) -> bool:
-        """Say whether a command surely trains nothing, by itself or because the user says so."""
+        """Return whether a command surely trains nothing, by itself or because the user says so."""
         words = [self.variables.display(word) for word in commands.without_starters(plain)]
         words[:1] = [posixpath.basename(word) for word in words[:1]]
         matches = [one for one in self.leave_out if words[: len(one)] == one]

@@ -28,8 +28,8 @@ from runner.recipe.node import MISSING
 class StageDraft(Struct, kw_only=True):
     """A stage to be: what the command gives, and what it does not say or lost.
 
-    `invalid` are the parameters that the tool stops at, which is told; `unplaced` the words that
-    may be options.
+    `invalid` are the parameters that the tool stops at, which is reported; `unplaced` the words
+    that may be options.
     """
 
     name: str
@@ -70,7 +70,7 @@ def plain(values: Mapping[str, ScriptValue], *, missing: bool = False) -> dict[s
 
 
 def is_known(value: ScriptValue) -> bool:
-    """Say whether the script says a value, and all that is inside it."""
+    """Return whether the script says a value, and all that is inside it."""
     return value.value is not MISSING and not unfilled(value.value)
 
 
@@ -288,7 +288,7 @@ def _mend(draft: StageDraft, fault: Violation) -> bool:
 
 
 def _without(values: dict[str, ScriptValue], path: tuple[Any, ...]) -> Any:
-    """Remove what stands at a path, and return it."""
+    """Remove what is at a path, and return it."""
     name, *inside, last = path
 
     def less(value: Any, steps: list[Any]) -> Any:
@@ -307,7 +307,7 @@ def _without(values: dict[str, ScriptValue], path: tuple[Any, ...]) -> Any:
 
 
 def _constant(tool: Tool, name: str) -> bool:
-    """Say whether a parameter may only ever be one value, or is one beside others."""
+    """Return whether a parameter may only ever be one value, or is one beside others."""
     rules = tool.schema.get("allOf", ())
     fixed = (rule.get("then", {}).get("properties", {}).get(name, {}) for rule in rules)
     return any("const" in part for part in (tool.schema["properties"].get(name, {}), *fixed))

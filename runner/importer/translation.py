@@ -80,7 +80,7 @@ def from_words(
 def _adoption(text: str, name: str, leave_out: Sequence[str] = ()) -> Adoption:
     """Adopt the commands of a text; of what they read only the project's own files are quoted.
 
-    Raises RecipeError where nothing is there of what is to be left out.
+    Raises RecipeError if nothing is there of what is to be left out.
     """
     read = project.of(name).settings(files.read)
     adoption = script.adopt(text, name, load.catalog(), read, leave_out)
@@ -176,12 +176,12 @@ def _readable(source: recipes.LoadResult, file: str) -> None:
 
 
 def _asks(problem: Problem) -> bool:
-    """Say whether all that a recipe lacks is a variable of the environment."""
+    """Return whether all that a recipe lacks is a variable of the environment."""
     return problem.rule == "undefined" and problem.about[:1] == ("env",)
 
 
 def _compile(text: str, name: str) -> tuple[recipes.LoadResult, Compilation | None]:
-    """Compile a recipe that is no file yet, in an empty environment."""
+    """Compile a recipe that is not a file yet, in an empty environment."""
     data = text.encode("utf-8", "surrogatepass")  # half a character is told as what is no UTF-8
     source = recipes.load(name, lambda file: data if file == name else files.read(file))
     if source.recipe is None:

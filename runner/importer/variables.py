@@ -38,7 +38,7 @@ _WHYS = {
 class Variable(Struct, frozen=True, kw_only=True):
     """What a sign stands for.
 
-    `value` is its text (with signs of other variables), None where only the environment or bash
+    `value` is its text (with signs of other variables), None if only the environment or bash
     itself could say it; `default` is what the script takes where the environment does not. `why`
     says why it cannot be followed; `env_name` is what the environment of a recipe calls it then.
     """
@@ -63,7 +63,7 @@ class Variable(Struct, frozen=True, kw_only=True):
 
 
 def unfilled(value: Any) -> bool:
-    """Say whether a sign is left in a value, or in what is inside it."""
+    """Return whether a sign is left in a value, or in what is inside it."""
     if isinstance(value, dict):
         return any(map(unfilled, value.values()))
     if isinstance(value, list):
@@ -74,7 +74,7 @@ def unfilled(value: Any) -> bool:
 class Variables:
     """The variables of a script, as far as it has been read.
 
-    `shift_count` is by how many its arguments have moved, None where that is not known.
+    `shift_count` is by how many its arguments have moved, None if that is not known.
     """
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ class Variables:
                 yield one, self.text(one.value)
 
     def is_complete(self, signs: str) -> bool:
-        """Say whether the script alone says every value of a text."""
+        """Return whether the script alone says every value of a text."""
         return not _SIGN.search(self.text(signs))
 
     def parts(self, signs: str) -> list[str | Variable]:
@@ -210,7 +210,7 @@ class Variables:
         return plain.split() if loose and re.search(r"\s", plain) else [signs]
 
     def _stays(self, part: WordPart, words: list[str]) -> bool:
-        """Say whether a part makes a word, even if nothing stands in it."""
+        """Return whether a part makes a word, even if nothing is in it."""
         if part.kind == "array":
             return bool(words)
         return part.kind != "variable" or part.quoted or any(map(self._has_text, words))
@@ -285,7 +285,7 @@ class Variables:
         return key
 
     def _has_text(self, signs: str) -> bool:
-        """Say whether there is anything in a text, or the environment could say something."""
+        """Return whether there is anything in a text, or the environment could say something."""
         parts = self.parts(signs)
         is_open = any(isinstance(part, Variable) and part.value is None for part in parts)
         return is_open or self.text(signs) != ""

@@ -195,7 +195,7 @@ class _Names:
         return f"{{{{ vars.{name} }}}}" if str(first) == text else text
 
     def once(self, variable: Variable) -> bool:
-        """Say whether a variable is one value in the whole script."""
+        """Return whether a variable is one value in the whole script."""
         return len(self.variables.assignments.get(variable.name, ())) == 1
 
     def name(self, word: str) -> str:

@@ -32,7 +32,7 @@ FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 class Writer(Struct, frozen=True, kw_only=True):
     """The model whose template writes what a stage reads.
 
-    `folder` is where its tokenizer is; where there is none, `why`, and a `hint` what to do.
+    `folder` is where its tokenizer is; if there is none, `why`, and a `hint` what to do.
     """
 
     model: str

@@ -63,7 +63,7 @@ def need(view: View) -> Need | None:
 
 
 def _checkpoint_bytes(view: View, output: Output | None) -> int:
-    """Return the bytes of an adapter's weights, 0 where its tool does not say its shape."""
+    """Return the bytes of an adapter's weights, 0 if its tool does not say its shape."""
     adapter = adapter_of(view.stage, view.tool, output) if output and output.shape else None
     if adapter is None or adapter.base is None:
         return 0
@@ -111,7 +111,7 @@ NEAR = 0.8
 def look(plan: Plan, stages: Collection[str], folder: Path) -> list[str]:
     """Return warnings of disks that will be nearly full.
 
-    Raises UnfitError where one would be full, and where what a stage reads or writes is not ours.
+    Raises UnfitError if one would be full, and where what a stage reads or writes is not ours.
     """
     selection = [stage for stage in plan.stages if stage.name in stages]
     catalog = load.catalog(plan.tools)
@@ -160,7 +160,7 @@ def _needs(plan: Plan, stages: Collection[Stage]) -> Iterator[Need]:
 
 
 def _require_access(stage: Stage, folder: Path, catalog: Catalog) -> None:
-    """Raise UnfitError where a stage may not read or write what it will."""
+    """Raise UnfitError if a stage may not read or write what it will."""
     for _, path in read_facts.reads(stage, catalog):
         for file in _files(Path(path)):
             if not os.access(file, os.R_OK | (os.X_OK if file.is_dir() else 0)):
@@ -176,7 +176,7 @@ def _require_access(stage: Stage, folder: Path, catalog: Catalog) -> None:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Yield a path and the files right in it; none where there is nothing."""
+    """Yield a path and the files right in it; none if there is nothing."""
     if os.path.lexists(path):
         yield path
         if path.is_dir() and os.access(path, os.R_OK | os.X_OK):

@@ -25,7 +25,7 @@ class Adapter(Struct, frozen=True, kw_only=True):
     """An adapter's shape: from the stage that trains it, or read from the files on disk.
 
     `fine_tune_type` is "none" for files that hold no adapter. `base` is the model it was trained
-    on as it was named, None where that is not known. `disagrees` is what adapter_config.json says
+    on as it was named, None if that is not known. `disagrees` is what adapter_config.json says
     and the tensors do not, `newer` by how many seconds it is younger than they are; of `bare`
     tensors it says no keys, and of a `whole` adapter that they are all. `unloadable` is why mlx-lm
     cannot load it, with `way_out`; `unscaled` why its scale is not known.
@@ -87,7 +87,7 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
 
 
 class DiskFacts(Struct, frozen=True, kw_only=True):
-    """What the edges know of the files a plan names, by path; empty where nothing is on disk.
+    """What the edges know of the files a plan names, by path; empty if nothing is on disk.
 
     `absent` are the paths it reads that are not there, `beside` those of them whose folder is;
     `existing` are the paths it writes that are there; `packages` the installed versions of mlx-lm

@@ -115,7 +115,7 @@ def _catalog(result: Compilation) -> Catalog:
 
 
 def refuse(problems: Sequence[Problem], sources: Mapping[str, str]) -> list[Problem]:
-    """Return the warnings. Raises InvalidRecipeError where there are errors."""
+    """Return the warnings. Raises InvalidRecipeError if there are errors."""
     if any(problem.severity == "error" for problem in problems):
         raise InvalidRecipeError(problems, sources)
     return list(problems)

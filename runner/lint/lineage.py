@@ -50,13 +50,13 @@ def adapter_of(stage: Stage, tool: Tool, output: Output) -> Adapter:
 
 
 def dataset_of(stage: Stage, tool: Tool) -> str | None:
-    """Return the parameter that lets a stage load its rows by 'datasets', None where none does."""
+    """Return the parameter that lets a stage load its rows by 'datasets', None if none does."""
     names = (one.name for one in tool.inputs if one.input_kind(stage.params) == "dataset")
     return next((name for name in names if stage.params[name]), None)
 
 
 def _inside(params: Mapping[str, Any], place: str) -> Any:
-    """Return the value at a dotted place, None where there is none."""
+    """Return the value at a dotted place, None if there is none."""
     value: Any = params
     for name in place.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -110,7 +110,7 @@ def _up(
 ) -> tuple[list[Stage], str]:
     """Return the stages that make a path of another, the last one first, and what they begin with.
 
-    `source` is the path a stage makes its own of, None where it makes it of none.
+    `source` is the path a stage makes its own of, None if it makes it of none.
     """
     makers: dict[str, Stage] = {}
     while (maker := maker_of(path)) is not None and maker.name not in makers:
@@ -176,7 +176,7 @@ def _data_output(tool: Tool | None) -> Output | None:
 
 
 def _rows_of(maker: Stage, tool: Tool | None) -> str | None:
-    """Return the data that a stage makes its own of, None where it counts no rows."""
+    """Return the data that a stage makes its own of, None if it counts no rows."""
     output = _data_output(tool)
     return str(maker.params[output.of[0]]) if output and output.of else None
 
@@ -209,14 +209,14 @@ def mix_of(view: View, path: str) -> Stage | None:
 
 
 def replays(tool: Tool | None) -> bool:
-    """Say whether a tool mixes rows of another data set into those of a first."""
+    """Return whether a tool mixes rows of another data set into those of a first."""
     output = _data_output(tool)
     return output is not None and output.replay is not None
 
 
 @lru_cache(maxsize=8)  # many rules ask it of one stage
 def data_parameter(view: View) -> str | None:
-    """Return the parameter that names the folder of a stage's rows, None where none does."""
+    """Return the parameter that names the folder of a stage's rows, None if none does."""
     if dataset_of(view.stage, view.tool):
         return None
     params = view.params
@@ -225,7 +225,7 @@ def data_parameter(view: View) -> str | None:
 
 
 def data_of(view: View) -> DataSet | None:
-    """Return the data set that a stage trains or tests on, None where it is not known."""
+    """Return the data set that a stage trains or tests on, None if it is not known."""
     name = data_parameter(view)
     return data_at(view, view.params[name]) if name else None
 
@@ -261,7 +261,7 @@ def _sensitivities(model: str) -> str:
 
 
 def layout(data: DataSet, split: str, params: Mapping[str, Any]) -> str:
-    """Return the format mlx-lm reads a split in, by its first row; "" where there is none."""
+    """Return the format mlx-lm reads a split in, by its first row; "" if there is none."""
     keys = data.keys.get(split, frozenset())
     if params["prompt_feature"] in keys and params["completion_feature"] in keys:
         return "completions"
@@ -303,7 +303,7 @@ def _model_output(tool: Tool | None) -> Output | None:
 
 
 def _merges(maker: Stage, tool: Tool | None) -> bool:
-    """Say whether a stage's model has an adapter in its weights, too."""
+    """Return whether a stage's model has an adapter in its weights, too."""
     inputs = tool.inputs if tool is not None else ()
     return any(one.input_kind(maker.params) == "adapter" for one in inputs)
 
@@ -334,7 +334,7 @@ def _bits(rule: Mapping[str, Any], params: Mapping[str, Any]) -> int:
 
 
 def _source(maker: Stage, tool: Tool | None) -> str | None:
-    """Return the model that a stage makes its own of, None where it makes none."""
+    """Return the model that a stage makes its own of, None if it makes none."""
     output = _model_output(tool)
     names = output.of if output else ()
     return next((maker.params[name] for name in names if maker.params[name]), None)

@@ -19,7 +19,7 @@ _MERGE = "merge it with PEFT (merge_and_unload) and save the model, which mlx_lm
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """Why mlx-lm could not load something, as a clause, and the way out."""
+    """Why mlx-lm could not load something, as a clause, and how to fix it."""
 
     why: str
     hint: str = ""
@@ -165,7 +165,7 @@ _PLAIN: Mapping[str, tuple[tuple[type, ...], str]] = {
 
 
 def default_template(config: Json, names: Collection[str]) -> tuple[bool | None, str]:
-    """Say whether a tokenizer has a chat template that is taken unasked, and why where not.
+    """Return whether a tokenizer has a chat template that is taken unasked, and why where not.
 
     `config` is its tokenizer_config.json, `names` are the templates in files of their own, which
     take the place of those in it. None where code that comes with the tokenizer decides.

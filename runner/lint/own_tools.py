@@ -34,7 +34,7 @@ _HINT = "if intended, allow this rule"
 class PrecheckResult(Struct, frozen=True, kw_only=True):
     """What a tool says of a stage: what it refuses, the row at which, and what was not looked at.
 
-    None where there is nothing to say.
+    None if there is nothing to say.
     """
 
     refusal: Finding | None = None

@@ -47,7 +47,7 @@ OF_SPLITS = frozenset(
         "splits-of-two-formats",
     }
 )
-# Of rows in the order they stand in: a stage that mixes them makes another.
+# Of rows in the order they are in: a stage that mixes them makes another.
 OF_ORDER = frozenset({"batch-learns-nothing", "batches-mostly-padding"})
 LIMIT = 3
 """So many problems of a kind are shown of a file, and how many more there are."""
@@ -173,7 +173,7 @@ def ask(
     workers: int = 1,
     own: Collection[str] = (),
 ) -> None:
-    """Add what tools of ours say of a plan's stages; a row that was told is not told again.
+    """Add what tools of ours say of a plan's stages; a row that was reported is not told again.
 
     `own` are outputs that may be there.
     """
@@ -195,7 +195,7 @@ def _empty(stack: ExitStack) -> str:
 
 
 def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[FolderReading]:
-    """Yield how a stage reads folders of this disk, nothing where it reads none."""
+    """Yield how a stage reads folders of this disk, nothing if it reads none."""
     params = stage.params
     tool = load.catalog(plan.tools).get(stage.tool)
     if tool is None or not tool.reads_rows:
@@ -220,7 +220,7 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[FolderRead
 
 
 def _masks(tool: Tool, params: Mapping[str, Any]) -> bool:
-    """Say whether the prompts of a stage's rows are masked."""
+    """Return whether the prompts of a stage's rows are masked."""
     return bool(params["mask_prompt"]) and tool.parameters["mask_prompt"].is_read(params)
 
 
@@ -330,7 +330,7 @@ def _folders(plan: Plan, path: str) -> Iterator[tuple[str, bool]]:
 
 
 def _passes_rows(tool: Tool) -> bool:
-    """Say whether the rows a tool makes are those of its sources."""
+    """Return whether the rows a tool makes are those of its sources."""
     return tool.own and any(tool.makes("data"))
 
 
@@ -393,7 +393,7 @@ def _size(folder: str) -> int:
 
 
 def _chats(report: FolderReport) -> bool:
-    """Say whether rows go through a chat template."""
+    """Return whether rows go through a chat template."""
     return any(split.format not in {"text", "tokens", None} for split in report.splits.values())
 
 

@@ -30,7 +30,7 @@ _COPY = (
 class Shape(Struct, frozen=True, kw_only=True):
     """What an adapter's tensors say: type, rank, adapted modules by their full path.
 
-    The type is "none" where there are tensors, and none of an adapter; "" where there is no tensor.
+    The type is "none" if there are tensors, and none of an adapter; "" if there is no tensor.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Shape(Struct, frozen=True, kw_only=True):
 
     @property
     def blocks(self) -> frozenset[int]:
-        """The numbers of the blocks they stand in."""
+        """The numbers of the blocks they are in."""
         numbers = (_block(name) for name in self.modules)
         return frozenset(number for number in numbers if number is not None)
 
@@ -52,7 +52,7 @@ class Shape(Struct, frozen=True, kw_only=True):
 def read_adapter(path: str) -> Adapter | None:
     """Return the adapter of a folder, or of the folder a safetensors file lies in.
 
-    None where there is neither, or where a file alone is no safetensors file by its name.
+    None if there is neither, or where a file alone is no safetensors file by its name.
     """
     place = Path(path)
     if files.is_folder(place):
@@ -105,7 +105,7 @@ def _scale_faults(config: Json) -> Iterator[Fault]:
 
 
 def _in_config(fault: Fault | None) -> Fault | None:
-    """Return the fault of a field with the file it stands in."""
+    """Return the fault of a field with the file it is in."""
     if fault is None:
         return None
     if fault.why == PEFT:
@@ -234,5 +234,5 @@ def _block(module: str) -> int | None:
 
 
 def _is_number(word: str) -> bool:
-    """Say whether a word is the number of a block; a file may hold any names."""
+    """Return whether a word is the number of a block; a file may hold any names."""
     return word.isdecimal() and len(word) < _DIGITS

@@ -145,7 +145,7 @@ def count_rows(data: str, makers: Plan) -> Counted:
 
 
 def _foreign(file: Path) -> bool:
-    """Say whether a file whose first line is no object is none of rows."""
+    """Return whether a file whose first line is no object is none of rows."""
     from runner.data.rows import HEAD, foreign  # most files are of rows
 
     with reader.open_file(file) as stream:
@@ -187,7 +187,7 @@ def _shape(value: Any) -> Any:
 
 
 def _cache_folder(name: str, hub: Path | None) -> Path | None:
-    """Return the folder of a hub model in the hub's cache, None where it is not there."""
+    """Return the folder of a hub model in the hub's cache, None if it is not there."""
     if hub is None or name.startswith((".", "/", "~")):
         return None
     repository = _repository(name, hub)
@@ -211,7 +211,7 @@ def _writes(stage: Stage, tool: Tool | None) -> Iterator[str]:
 
 
 def _unreachable(path: str, plan: Plan) -> str:
-    """Return why no file can be made at a path, '' where one can."""
+    """Return why no file can be made at a path, '' if one can."""
     words = path.split("/")
     for at, word in enumerate(words[1:], 1):
         above = "/".join(words[:at])
@@ -230,7 +230,7 @@ def _there(path: str) -> bool:
 
 
 def _holds_files(path: str) -> bool:
-    """Say whether there is a file, or a folder with something in it."""
+    """Return whether there is a file, or a folder with something in it."""
     try:
         return Path(path).is_file() or any(Path(path).iterdir())
     except (OSError, ValueError):

@@ -31,7 +31,7 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vo
 def read_model(path: str, folder: Path) -> ModelFacts | None:
     """Return what a model folder's config.json, tokenizer and weight files say.
 
-    None where there is no configuration in a folder of the hub's cache: the rest is still to come.
+    None if there is no configuration in a folder of the hub's cache: the rest is still to come.
     """
     local = disk.is_there(Path(path))
     try:
@@ -117,7 +117,7 @@ def _weight_faults(folder: Path) -> Iterator[Fault]:
 
 @cache
 def _source(name: str) -> ast.Module | None:
-    """Return a module of the installed mlx-lm, which is not imported; None where there is none."""
+    """Return a module of the installed mlx-lm, which is not imported; None if there is none."""
     spec = find_spec("mlx_lm")
     if spec is None or spec.origin is None:
         return None
@@ -128,7 +128,7 @@ def _source(name: str) -> ast.Module | None:
 
 
 def _has_type(kind: str) -> bool:
-    """Say whether the installed mlx-lm has a model type, itself or by another name for it."""
+    """Return whether the installed mlx-lm has a model type, itself or by another name for it."""
     utils = _source("utils.py")
     if utils is None:
         return True
@@ -188,7 +188,7 @@ def _weights(folder: Path, kind: str) -> tuple[dict[str, tuple[int, ...]], str |
 
 
 def _template(folder: Path) -> tuple[bool | None, str]:
-    """Say whether a model has a chat template that mlx-lm takes, and why where it has none.
+    """Return whether a model has a chat template that mlx-lm takes, and why where it has none.
 
     None where it has no tokenizer to say so.
     """

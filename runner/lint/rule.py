@@ -63,7 +63,7 @@ class View(Struct, frozen=True, kw_only=True, eq=False, dict=True):
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """The stage's parameters, every one."""
+        """All parameters of the stage."""
         return self.stage.params
 
     @cached_property
@@ -73,7 +73,7 @@ class View(Struct, frozen=True, kw_only=True, eq=False, dict=True):
 
     @cached_property
     def training(self) -> Training | None:
-        """The numbers of this stage's training; None where it does not train."""
+        """The numbers of this stage's training; None if it does not train."""
         return training(self.stage, self.tool)
 
     def tool_of(self, stage: Stage | None) -> Tool | None:
@@ -81,16 +81,16 @@ class View(Struct, frozen=True, kw_only=True, eq=False, dict=True):
         return self.catalog.get(stage.tool) if stage is not None else None
 
     def makes_adapter(self, stage: Stage) -> bool:
-        """Say whether a stage of the plan makes an adapter."""
+        """Return whether a stage of the plan makes an adapter."""
         return adapter_output(stage, self.tool_of(stage)) is not None
 
     def maker(self, path: str | None) -> Stage | None:
-        """Return the stage of the plan that makes `path`, or the folder it lies in."""
+        """Return the stage of the plan that writes `path`, or the folder that contains it."""
         return self.plan.maker(path, self.stage)
 
 
 def adapter_output(stage: Stage, tool: Tool | None) -> Output | None:
-    """Return the output of a stage that is an adapter, None where it makes none."""
+    """Return the output of a stage that is an adapter, None if it makes none."""
     candidates = tool.makes("adapter") if tool is not None else ()
     return next((one for one in candidates if one.name in stage.outputs), None)
 
@@ -112,17 +112,17 @@ class Rule(Struct, frozen=True, kw_only=True):
 
     @property
     def family(self) -> str:
-        """The module it stands in."""
+        """The name of its module."""
         return self.check.__module__.rpartition(".")[2]
 
     @property
     def summary(self) -> str:
-        """The first sentence of its page."""
+        """The first sentence of its documentation."""
         return self.page.partition("\n\n")[0].replace("\n", " ")
 
     @property
     def page(self) -> str:
-        """What it is about: what MLX would do, and the way out."""
+        """Its documentation: what MLX would do, and how to fix it."""
         lines = (self.check.__doc__ or "").strip().splitlines()
         return "\n".join(line.strip() for line in lines)
 
@@ -151,12 +151,12 @@ def rules() -> Mapping[str, Rule]:
 
 @cache
 def rules_of(named: tuple[str, ...]) -> tuple[Rule, ...]:
-    """Return the rules that look at the stages of a tool whose file names these."""
+    """Return the rules for the stages of a tool whose file lists these."""
     return tuple(one for one in rules().values() if one.general or one.slug in named)
 
 
 def examine(view: View) -> Iterator[tuple[Rule, Finding]]:
-    """Yield what the rules find in one stage; rules it allows keep silent."""
+    """Yield the findings of the rules in one stage, except of rules that it allows."""
     allowed = view.stage.allow
     for one in rules_of(view.tool.rules):
         if one.slug not in allowed:
@@ -167,7 +167,7 @@ def examine(view: View) -> Iterator[tuple[Rule, Finding]]:
 def views(
     compilation: Compilation, catalog: Catalog, facts: DiskFacts | None = None
 ) -> Iterator[View]:
-    """Yield the View of every stage of a compiled recipe; none where it has no plan."""
+    """Yield the View of every stage of a compiled recipe; none if it has no plan."""
     for stage in compilation.plan.stages if compilation.plan else ():
         tool = catalog.get(stage.tool)
         draft = compilation.resolver.drafts.get(stage.name)
@@ -190,7 +190,7 @@ def views(
 def problems(
     compilation: Compilation, catalog: Catalog, facts: DiskFacts | None = None
 ) -> list[Problem]:
-    """Return what the rules find in a compiled recipe, each at its place in the files."""
+    """Return the findings of the rules in a compiled recipe, each at its place in the files."""
     results = []
     for view in views(compilation, catalog, facts):
         draft = compilation.resolver.drafts[view.stage.name]

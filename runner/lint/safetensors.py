@@ -60,7 +60,7 @@ def _require_tensors(entries: Json, room: int) -> None:
     end = 0
     for name, entry in entries.items():
         if name == METADATA:
-            if not isinstance(entry, dict | None):  # mlx writes null where there is none
+            if not isinstance(entry, dict | None):  # mlx writes null if there is none
                 raise HeaderError(f"its header's {METADATA} is not an object")
             continue
         if not _is_tensor(entry):

@@ -67,7 +67,7 @@ def nearest(recipe: Recipe, marks: Iterable[Mark], mark: Mark) -> Mark | None:
 
 
 def is_computed(node: Node) -> bool:
-    """Say whether a node computes its value, and does not only hand on another one's."""
+    """Return whether a node computes its value, and does not only hand on another one's."""
     if not isinstance(node.value, str) or not render.is_template(node.value):
         return False
     try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Counted(Struct, frozen=True, kw_only=True):
-    """The rows that a training of a data set reads, None where they are not known here.
+    """The rows that a training of a data set reads, None if they are not known here.
 
     `data` is the data set; one that is `absent` is a folder of this disk that is not there.
     """
@@ -41,7 +41,7 @@ def iterations(
 ) -> tuple[int | None, Problem | None]:
     """Return the iterations that a budget means; where it means none, None and the problem.
 
-    What is of a wrong type is told elsewhere, and here is neither.
+    What is of a wrong type is reported elsewhere, and here is neither.
     """
     numbers = type(batch) is int and batch > 0 and type(epochs) in {int, float} and epochs > 0
     if not numbers or not isinstance(train, bool):

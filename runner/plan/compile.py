@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Compilation(Struct, kw_only=True):
-    """A plan, or None where an error stands in its way, with every problem found.
+    """A plan, or None where an error is in its way, with every problem found.
 
     `offers` are what its bases hold, and whether it uses that; None where that is not known.
     """
@@ -135,7 +135,7 @@ def _outcomes(said: Sequence[Settings], words: Words) -> list[_Outcome]:
 def _outcome(
     said: Settings, words: Words, params: Mapping[str, Json], places: Mapping[str, int]
 ) -> _Outcome:
-    """Return the finished stage, None where a problem stands in its way."""
+    """Return the finished stage, None if a problem is in its way."""
     draft, options = said.draft, said.options
     expect, filled = expectations(draft, words.resolver, params)
     waits, problems, named = _needs(draft, words)
@@ -173,7 +173,7 @@ def _launch(draft: Draft, options: Json, catalog: Catalog) -> tuple[Json, list[P
     """Return every parameter of the launcher, none where the stage names none."""
     declared = options.get("launch")
     if not declared or not isinstance(declared, dict):
-        return {}, []  # what is no mapping is told by the shape of the recipe
+        return {}, []  # what is not a mapping is told by the shape of the recipe
     arguments = launching.arguments(declared)
     node = draft.node.get("launch") or draft.node
     problems = [
@@ -218,7 +218,7 @@ def _needs(draft: Draft, words: Words) -> tuple[set[str], list[Problem], set[Use
 
 
 def _circle(names: Sequence[str], resolver: Resolver) -> Iterator[Problem]:
-    """Yield the problem of a circle of stages that wait for each other, nothing for no circle."""
+    """Yield the problem of a cycle of stages that wait for each other, nothing for no cycle."""
     if names:
         node = resolver.drafts[names[0]].node
         why = f"stages wait for each other: {' -> '.join(names)}"

@@ -161,7 +161,7 @@ class _Inheritance:
         return list(chain)
 
     def problem(self, name: str, extends: Node, chain: Mapping[str, None]) -> list[Problem] | None:
-        """Return what is wrong with what a stage extends, None where nothing is."""
+        """Return what is wrong with what a stage extends, None if nothing is."""
         parent = extends.value
         notes = self.recipe.inherited(extends)
         if not isinstance(parent, str):

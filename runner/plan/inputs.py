@@ -28,7 +28,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 def readings(stage: Stage, catalog: Catalog) -> Iterator[Reading]:
     """Yield what a stage reads: by its tool, by what stands around its trainer, by its launcher.
 
-    What a tool fetches from the hub by its name is no path; a program of its own is read, too.
+    What a tool fetches from the hub by its name is not a path; its own program is read, too.
     """
     tool = catalog.get(stage.tool)
     for path in tool.program_files if tool else ():
@@ -52,7 +52,7 @@ def readings(stage: Stage, catalog: Catalog) -> Iterator[Reading]:
 
 
 def no_paths(tool: Tool, params: Mapping[str, Any]) -> Iterator[Violation]:
-    """Yield each parameter whose value is no path on any system, before one is asked for it."""
+    """Yield each parameter whose value is not a path on any system, before one is asked for it."""
     writes = {output.param for output in tool.outputs.values()}
     for name, parameter in tool.parameters.items():
         if name not in params or not (name in writes or "x-input" in parameter.schema):
@@ -71,7 +71,7 @@ def no_paths(tool: Tool, params: Mapping[str, Any]) -> Iterator[Violation]:
 
 
 def _no_path(path: str) -> str:
-    """Return why no system has a path, '' where one may."""
+    """Return why no system has a path, '' if one may."""
     names = path.split("/")
     if len(path) > MAX_PATH:
         return f"it has {len(path):,} characters, and a path at most {MAX_PATH:,}"

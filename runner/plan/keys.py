@@ -215,7 +215,7 @@ def sentence(violation: Violation, owner: str) -> str:
 
 
 def from_template(violation: Violation, template: str, value: Any) -> str:
-    """Return the way out where a template made the wrong value."""
+    """Return how to fix it where a template made the wrong value."""
     return hints.of_template(value, violation.types, template)
 
 

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 class Retry(Struct, frozen=True, kw_only=True):
-    """How often a stage is tried, seconds before the next try, and the factor they grow by."""
+    """The number of attempts, the seconds before the next one, and the factor they grow by."""
 
     attempts: int = 1
     delay: float = 0.0
@@ -25,8 +25,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     """One command to be: every parameter of its tool, what it makes, and what it waits for.
 
     `expect_at` is where the recipe says each expectation, as ``file:line:column``; `trainer` holds
-    what stands around the trainer, nothing where it stands alone; `continues` says that a training
-    that was cut off goes on where it was.
+    what stands around the trainer, nothing if it is alone; `continues` says that a training
+    that was interrupted goes on where it was.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
         return self._by_name[name]
 
     def maker(self, path: str | None, reader: Stage | None = None) -> Stage | None:
-        """Return the first stage that makes `path`, or the folder it lies in, for another."""
+        """Return the first stage that writes `path`, or a folder around it, for another stage."""
         if path not in self._makers_by_path:
             self._makers_by_path[path] = self._makers_of(path)
         return next((stage for stage in self._makers_by_path[path] if stage is not reader), None)
@@ -82,16 +82,16 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
         return tuple(self.stages[at] for at in sorted(places))
 
     def of_tool(self, tool: str) -> tuple[Stage, ...]:
-        """Return the stages of a tool, as they stand."""
+        """Return the stages of a tool, in the order of the plan."""
         return self._tools.get(tool, ())
 
     def place(self, stage: Stage) -> int:
-        """Return how many stages stand before one of the plan."""
+        """Return the position of a stage in the plan."""
         return self._places[stage.name]
 
     @cached_property
     def expected_metrics(self) -> Mapping[str, list[tuple[str, str]]]:
-        """The metrics that expectations read, by stage: each with the stage that reads it."""
+        """The metrics that expectations read, by stage, each with the stage that reads it."""
         from runner.recipe.template.expressions import names  # a plan read back needs none
 
         readers: dict[str, list[tuple[str, str]]] = {}
@@ -106,7 +106,7 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def outputs_by_path(self) -> Mapping[str, tuple[str, str]]:
-        """The stage and the output that a path is, by path; the first where there are several."""
+        """The stage and output of each path; the first, if there are several."""
         owners: dict[str, tuple[str, str]] = {}
         for stage in self.stages:
             for name, path in stage.outputs.items():
@@ -115,7 +115,7 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def digest(self) -> str:
-        """What tells this plan from any other."""
+        """A digest that distinguishes this plan from all others."""
         from hashlib import blake2b  # a dry run asks for no digest
 
         text = json.dumps(self.as_dict(), sort_keys=True)
@@ -156,7 +156,7 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
 
 
 def bind(value: Any, folder: str) -> Any:
-    """Return a value with the run directory's place filled in, inside mappings and lists too."""
+    """Return a value with the run directory inserted, also inside mappings and lists."""
     if isinstance(value, str):
         return value.replace(RUN_DIR, folder)
     if isinstance(value, Mapping):

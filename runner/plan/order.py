@@ -17,7 +17,7 @@ from runner.plan.resolve import Resolver
 def following(stages: Sequence[Stage], catalog: Catalog) -> list[Stage]:
     """Return the stages so that each also waits for earlier ones whose outputs it names by path.
 
-    A path that is written out, or stands in a var, hands on as a reference does.
+    A path that is written out, or is in a var, hands on as a reference does.
     """
     owner: dict[str, str] = {}
     result = []
@@ -43,7 +43,7 @@ def _maker(path: str, owner: Mapping[str, str]) -> str | None:
 def in_order(stages: Sequence[Stage]) -> tuple[list[Stage], list[str]]:
     """Return the stages so that each follows those it waits for, else as they are written.
 
-    The second value is one circle of stages that wait for each other, empty where there is none.
+    The second value is one cycle of stages that wait for each other, empty if there is none.
     """
     number = {stage.name: at for at, stage in enumerate(stages)}
     waits = {stage.name: set(stage.after) for stage in stages}
@@ -65,7 +65,7 @@ def in_order(stages: Sequence[Stage]) -> tuple[list[Stage], list[str]]:
 
 
 def _circle(waits: Mapping[str, set[str]]) -> list[str]:
-    """Return one circle among stages that wait for each other."""
+    """Return one cycle among stages that wait for each other."""
     trail: dict[str, int] = {}
     name = min(waits, default="")
     while name and name not in trail:
@@ -75,7 +75,7 @@ def _circle(waits: Mapping[str, set[str]]) -> list[str]:
 
 
 def gap(plan: Plan, names: Collection[str], results: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return why the named stages cannot run alone, and the way out; None where they can.
+    """Return why the named stages cannot run alone, and how to fix it; None where they can.
 
     `results` are the stages with a result of an earlier run, each with why it is not this plan's.
     """
@@ -99,7 +99,7 @@ def collisions(stages: Sequence[Stage], resolver: Resolver) -> Iterator[Problem]
     owner: dict[str, str] = {}
     for stage in stages:
         draft = resolver.drafts[stage.name]
-        if stage.name not in stage.after:  # else it is told as a circle
+        if stage.name not in stage.after:  # else it is reported as a cycle
             yield from _overwrites(stage, resolver)
         others: set[str] = set()
         for name, path in stage.outputs.items():

@@ -23,7 +23,7 @@ HINT = "the first run needs --trust; to avoid this, remove it"
 
 
 class Reach(Struct, frozen=True, kw_only=True):
-    """One value that reaches out: where it stands, and what it does; `about` is what it is said of.
+    """One value that reaches out: where it is, and what it does; `about` is what it is said of.
 
     `stage` is "" for a key of the recipe.
     """
@@ -156,7 +156,7 @@ def _of_trackers(plan: Plan, envelope: Mapping[str, Any]) -> Iterator[Reach]:
 
 
 def _stays_here(options: Mapping[str, Any], unless: Mapping[str, Collection[Any]]) -> bool:
-    """Say whether options of a tracker keep all on this machine."""
+    """Return whether options of a tracker keep all on this machine."""
     return any(options.get(name) in values for name, values in unless.items())
 
 

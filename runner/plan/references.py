@@ -156,7 +156,7 @@ class References:
 class Order(Struct, frozen=True, kw_only=True):
     """Named values in the order to make them.
 
-    Those of a circle are left to the one that it begins with; `above` leads back from each to it.
+    Those of a cycle are left to the one that it begins with; `above` leads back from each to it.
     """
 
     values: "list[Use]"
@@ -164,7 +164,7 @@ class Order(Struct, frozen=True, kw_only=True):
     above: Mapping[Use, Use]
 
     def circle(self, start: Use) -> "list[Use]":
-        """Return the values of a circle that begins with `start`, empty where none does."""
+        """Return the values of a cycle that begins with `start`, empty if none does."""
         names, name = [], self.ends.get(start)
         while name is not None:
             names.append(name)
@@ -173,7 +173,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 class _Visit(Struct, kw_only=True):
-    """A value whose references are followed; `lowest` is the depth its circles lead back to."""
+    """A value whose references are followed; `lowest` is the depth its cycles lead back to."""
 
     use: Use
     depth: int

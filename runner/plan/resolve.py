@@ -24,7 +24,7 @@ from runner.recipe.template.expressions import SPENT, evaluate, names, spend
 from runner.recipe.template.sandbox import TemplateError
 
 MAX_ROW, SHOWN = 40, 20
-"""Values that need each other may be so many deep, and of a circle so many are shown whole."""
+"""Values that need each other may be so many deep, and of a cycle so many are shown whole."""
 _OWN = re.compile(r"\bstage\b")
 _VARS = re.compile(r"\bvars((?:\.[A-Za-z_]\w*)+)")
 _SCALARS = {bool, int, float}
@@ -78,7 +78,7 @@ class Filled(Struct, kw_only=True, eq=False):
 
 
 def _is_output(use: Use) -> bool:
-    """Say whether a name is an output of a stage, which must run first."""
+    """Return whether a name is an output of a stage, which must run first."""
     return use[0] == "made" or (use[0] == "stages" and use[2] != "params")
 
 
@@ -182,7 +182,7 @@ class Resolver:
         return {name: path for name, path in paths.items() if isinstance(path, str)}
 
     def makes(self, draft: Draft, output: Output) -> bool:
-        """Say whether a stage makes an output, False where that cannot be known."""
+        """Return whether a stage makes an output, False if that cannot be known."""
         try:
             return self._makes(draft, output)
         except TemplateError:
@@ -216,7 +216,7 @@ class Resolver:
         return {name: render.plain(variables.lookup(name), self.allowance) for name in sorted(read)}
 
     def draft(self, name: str) -> Draft:
-        """Return the stage called `name`; raises TemplateError where there is none."""
+        """Return the stage called `name`; raises TemplateError if there is none."""
         if name in self.drafts:
             return self.drafts[name]
         if self.recipe.missing_files or not self.drafts:
@@ -277,7 +277,7 @@ class Resolver:
     def named(self, use: Use) -> Any:
         """Return a named value, made where it is not yet; raises ToldError where it has none.
 
-        One that needs itself is a problem of the template that closes the circle.
+        One that needs itself is a problem of the template that closes the cycle.
         """
         filled = self.values.get(use)
         if filled is None:
@@ -289,7 +289,7 @@ class Resolver:
                 return value
             if use in self._trail:
                 raise _circle([*self._trail][[*self._trail].index(use) :])
-            if len(self._trail) >= MAX_ROW:  # they are in order: only a circle goes so deep
+            if len(self._trail) >= MAX_ROW:  # they are in order: only a cycle goes so deep
                 raise _large_circle(self._order.circle(next(iter(self._trail))) or self._trail)
             self._trail[use] = None
             filled = self.values[use] = self.fill(node, stage)
@@ -345,7 +345,7 @@ class Resolver:
         return filled
 
     def _of_itself(self, node: Node) -> str:
-        """Return the way out for a value that reads itself, or the mapping that it stands in."""
+        """Return how to fix it for a value that reads itself, or the mapping that it is in."""
         for words in sorted(render.reads(node.value)):
             owner = self._stage if words[0] == "stage" else words[1] if words[1:] else ""
             draft = self.drafts.get(owner)
@@ -456,14 +456,14 @@ class Resolver:
                 self._here[-1].mentions.add(words)
 
     def _count(self, budget: Budget) -> Any:
-        """Return the iterations that a stage's budget comes to, MISSING where it comes to none."""
+        """Return the iterations that a stage's budget comes to, MISSING if it comes to none."""
         iters = self._iterations(budget)
         if iters is None:
             self._here[-1].whole = False
         return MISSING if iters is None else iters
 
     def _iterations(self, budget: Budget) -> int | None:
-        """Return the iterations of a budget, None where there are none; that is told."""
+        """Return the iterations of a budget, None if there are none; that is reported."""
         try:
             train, batch, data, hf_dataset = (
                 self.parameter(self._stage, name) if name in budget.names else None
@@ -513,7 +513,7 @@ def _circle(values: Collection[Use]) -> TemplateError:
 
 
 def _large_circle(values: Collection[Use]) -> TemplateError:
-    """Return the error of a circle that is not followed to its end.
+    """Return the error of a cycle that is not followed to its end.
 
     A branch that is not taken may close it, so that nobody knows whether they need each other.
     """

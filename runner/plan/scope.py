@@ -24,7 +24,7 @@ class Lookup(Protocol):
     environ: Mapping[str, str]
 
     def draft(self, name: str) -> Draft:
-        """Return the stage called `name`; raises TemplateError where there is none."""
+        """Return the stage called `name`; raises TemplateError if there is none."""
 
     def output(self, stage: str, name: str) -> Any:
         """Return the path of a stage's output; raises TemplateError."""
@@ -87,14 +87,14 @@ class Vars(Scope):
         }
 
     def check(self, words: Use) -> None:
-        """Raise TemplateError where a name does not exist, without asking for its value."""
+        """Raise TemplateError if a name does not exist, without asking for its value."""
         if words:
             node = self._node(words[0])
             if isinstance(node.value, dict):
                 Vars(self._lookup, node.value, (*self.path, words[0])).check(words[1:])
 
     def _dashed(self, name: str) -> bool:
-        """Say whether a known name goes on with a dash, which an expression reads as a minus."""
+        """Return whether a known name goes on with a dash, which an expression reads as a minus."""
         if self._sorted is None:
             self._sorted = sorted(self.nodes)
         at = bisect_left(self._sorted, f"{name}-")

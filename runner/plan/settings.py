@@ -27,7 +27,7 @@ _WRITTEN_OUT = frozenset({"params", "expect", "tool", "extends", "needs"})
 
 
 class Words(Struct, frozen=True, kw_only=True):
-    """What stages are held against: the recipe, its values, the schema of a stage, the rules."""
+    """What stages are compared with: the recipe, its values, the schema of a stage, the rules."""
 
     recipe: Recipe
     resolver: Resolver
@@ -224,14 +224,14 @@ def _with_place(violation: Violation, schema: Json) -> Violation:
 
 
 def _beside(draft: Draft, tool: Tool, schema: Json) -> bool:
-    """Say whether a stage has parameters where they do not belong, told already."""
+    """Return whether a stage has parameters where they do not belong, told already."""
     keys = draft.node.value if isinstance(draft.node.value, dict) else ()
     strange = [key for key in keys if key not in schema["properties"]]
     return any(key in tool.parameters or suggest(key, ("params",)) for key in strange)
 
 
 def _is_own(draft: Draft, path: Path, problem: Problem, recipe: Recipe) -> bool:
-    """Say whether a problem is a stage's own; one in what it inherits is told once for all."""
+    """Return whether a problem is a stage's own; one that it inherits is reported once for all."""
     own = recipe.section("stages")[draft.name].get("params")
     node = locate(own, path) if own is not None else None
     if not path or (node and node.mark == locate(draft.params, path).mark):
@@ -248,7 +248,7 @@ def _anchor(draft: Draft, recipe: Recipe) -> Node:
 
 
 def _trainer(draft: Draft, options: Json, words: Words) -> tuple[Json, list[Problem]]:
-    """Return every parameter of what stands around the trainer, none where it stands alone."""
+    """Return every parameter of what stands around the trainer, none where it is alone."""
     trainer = words.resolver.catalog.trainer
     declared = training.options(options)
     problems = []

@@ -39,7 +39,7 @@ def shrink(plan: Plan, catalog: Catalog, kinds: Architectures, configs: Mapping[
     """Return the smoke plan: stages that make the tiny models, and every stage at toy scale.
 
     `configs` are the configurations that are known of models, by the names that `models` gives.
-    Raises NoStandInError where no tiny model fits the recipe.
+    Raises NoStandInError if no tiny model fits the recipe.
     """
     places = stand_ins.downloads(plan, catalog)
     plan = _inside(_without_network(plan, catalog), catalog)
@@ -113,7 +113,7 @@ def _alike(one: StandIn, other: StandIn) -> bool:
 
 
 def _require_made(plan: Plan, catalog: Catalog, places: Mapping[str, tuple[str, str]]) -> None:
-    """Raise NoStandInError where a stage reads, other than a model, what is not downloaded."""
+    """Raise NoStandInError if a stage reads, other than a model, what is not downloaded."""
     for stage in plan.stages:
         for one in readings(stage, catalog):
             source = stand_ins.fetched(one.path, places) if RUN_DIR in one.path else None

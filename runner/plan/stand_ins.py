@@ -111,7 +111,7 @@ def choose(
     configs: Mapping[str, Json],
     kinds: Architectures,
 ) -> StandIn:
-    """Return the tiny model of a family. Raises NoStandInError where none has its layers."""
+    """Return the tiny model of a family. Raises NoStandInError if none has its layers."""
     unknown = ""
     for path in family.models:
         for name in (name for name in names(path, places) if name in configs):

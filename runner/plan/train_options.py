@@ -40,7 +40,7 @@ def refusals(options: Mapping[str, Any], trainer: Tool) -> Iterator[Violation]:
 
 
 def full(options: Mapping[str, Any], trainer: Tool) -> Json:
-    """Return every parameter that does something; none where the trainer stands alone."""
+    """Return every parameter that does something; none where the trainer is alone."""
     whole = complete(trainer.schema, options, trainer.schema)
     watches = whole[DATA] is not None
     if whole["keep"] == "last" and not watches:
@@ -61,7 +61,7 @@ def nested(trainer: Mapping[str, Any]) -> Json:
 
 
 def watch_data(trainer: Mapping[str, Any]) -> str | None:
-    """Return the data set that is evaluated while a stage trains, None where none is."""
+    """Return the data set that is evaluated while a stage trains, None if none is."""
     data = trainer.get(DATA)
     return None if data is None else str(data)
 
@@ -93,7 +93,7 @@ def line(kind: str, figures: Mapping[str, Any]) -> str:
 
 
 def _weights(figures: Mapping[str, Any]) -> str:
-    """Return which weights are handed over, and why not the last."""
+    """Return which weights are kept, and why not the last."""
     end = figures.get("stopped_iteration")
     stop = "" if end is None else f"stopped at iteration {end}, "
     kept, last = figures["kept_iteration"], figures["last_iteration"]

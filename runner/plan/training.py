@@ -38,7 +38,7 @@ class Training(Struct, frozen=True, kw_only=True):
 
     @property
     def peak(self) -> float | None:
-        """The learning rate that counts: the schedule's first where there is one (T28)."""
+        """The learning rate that counts: the schedule's first if there is one (T28)."""
         first = (self.schedule or {}).get("arguments")
         return float(first[0]) if first else self.rate
 

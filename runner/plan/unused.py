@@ -32,7 +32,7 @@ class Offers(Struct, frozen=True, kw_only=True):
 def unused(recipe: Recipe, resolver: Resolver, reads: Collection[Use]) -> Iterator[Problem]:
     """Yield a problem for each var and each tool's defaults of its own that reach no stage.
 
-    `reads` are the names that were read, or named where nothing is read. What a base says may be
+    `reads` are the names that were read, or named if nothing is read. What a base says may be
     for other recipes: see `offers`. Where there are no stages at all, what is for them is no
     second mistake.
     """
@@ -77,7 +77,7 @@ def offers(recipe: Recipe, resolver: Resolver, reads: Collection[Use]) -> Offers
 
 
 def _of_base(recipe: Recipe, file: str) -> bool:
-    """Say whether a file is a base of the recipe that is a user's own."""
+    """Return whether a file is a base of the recipe that is a user's own."""
     own = {recipe.file, SET, ENVIRONMENT}
     return file not in own and not file.startswith(BUILTIN)
 
@@ -222,7 +222,7 @@ def _unread(
 
 
 def _covers(uses: Collection[Use], path: Use) -> bool:
-    """Say whether one of `uses` reads the var at `path`, or a mapping around it."""
+    """Return whether one of `uses` reads the var at `path`, or a mapping around it."""
     return any(path[:size] in uses for size in range(len(path) + 1))
 
 
@@ -269,7 +269,7 @@ def _within(tree: Node, parts: Iterable[Node]) -> set[Use]:
 
 
 def _instead(recipe: Recipe, path: Use) -> str:
-    """Return the way out for a var that a caller says and nothing reads."""
+    """Return how to fix it for a var that a caller says and nothing reads."""
     for name, profile in recipe.section("profiles").items():
         if _covers(_within(recipe.tree, (profile,)), path):
             return f"only the profile '{name}' reads it: add --profile {name}"

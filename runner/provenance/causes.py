@@ -89,12 +89,12 @@ class Causes:
         self.other_marks: dict[frozenset[str], set[Mark | None]] = {}
 
     def has_statement(self, path: str) -> bool:
-        """Say whether a side says the value at `path`, or cannot know, as of a run."""
+        """Return whether a side says the value at `path`, or cannot know, as of a run."""
         rows = [side.origins.get(one) for side, one in self._both(path)]
         return not self.old.origins or any(one is not None and one.winner for one in rows)
 
     def texts(self, path: str) -> tuple[Any, Any]:
-        """Return what the old and the new side say at `path`, ABSENT where nothing is known."""
+        """Return what the old and the new side say at `path`, ABSENT if nothing is known."""
         old, new = (_recipe_statement(side.origins.get(one)) for side, one in self._both(path))
         if not self.old.origins:
             return ABSENT, ABSENT
@@ -127,7 +127,7 @@ class Causes:
         return tuple(causes.values()) if causes or not _own(above) else self.whole(above, removed)
 
     def _exclusive_to(self, mark: Mark, removed: Collection[str]) -> bool:
-        """Say whether a line of removed stages went with them: nothing else had a use for it."""
+        """Return whether a line of removed stages went with them: nothing else had a use for it."""
         if mark.file not in self.new.trail and mark.file != self.old.plan.file:
             return False
         stages = frozenset(removed)
@@ -200,7 +200,7 @@ class Causes:
             yield _removal(now) or Cause(mark=now.mark, name=label, old=before, new=after)
 
     def _in_other_file(self, was: Statement | None, now: Statement | None) -> bool:
-        """Say whether a value is said by a file that took the place of the one that said it."""
+        """Return whether a value is said by a file that took the place of the one that said it."""
         if was is None or now is None or was.mark is None or now.mark is None:
             return False
         return was.mark.file not in self.new.trail and now.mark.file not in self.old.trail
@@ -274,12 +274,12 @@ def _label(path: str) -> str:
 
 
 def _own(path: str) -> bool:
-    """Say whether a path is that of a stage's own key."""
+    """Return whether a path is that of a stage's own key."""
     return path.count(".") > 1 and f"{path}.".split(".")[2] != "params"
 
 
 def _among(statement: Statement | None, origin: Origin | None) -> bool:
-    """Say whether a statement is one of those that a value overrules."""
+    """Return whether a statement is one of those that a value overrules."""
     return origin is not None and _place(statement) in [_place(loser) for loser in origin.losers]
 
 

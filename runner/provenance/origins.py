@@ -34,7 +34,7 @@ class Removal(str):
 
 
 class Statement(Struct, frozen=True, kw_only=True):
-    """One place that says a value: what it is called, where it stands, and its text there.
+    """One place that says a value: what it is called, where it is, and its text there.
 
     `reads` are the names its template reads; `value` is what it became, for a winner.
     """
@@ -49,8 +49,8 @@ class Statement(Struct, frozen=True, kw_only=True):
 class Origin(Struct, frozen=True, kw_only=True):
     """One value: who won, who was overruled (the nearest first), and what it was made of.
 
-    `stage` is "" for what is no stage's; `path` is how ``--set`` calls it. Where the recipe does
-    not say it, `because` is the reason, and `winner` what took it away, None where nothing did.
+    `stage` is "" for what is not a stage's; `path` is how ``--set`` calls it. Where the recipe does
+    not say it, `because` is the reason, and `winner` what took it away, None if nothing did.
     `default` is that of `maker`, NOTHING for none. `trail` are the vars and parameters behind its
     templates, each once. `cut` says that there is more of either than is followed.
     """
@@ -79,7 +79,7 @@ def origins(
     """Yield where each value of a plan comes from, its vars and then stage by stage.
 
     `real` is the plan that a smoke plan was made of; `entries` are those of lists, beside them.
-    Raises RecipeError where there are more than can be followed in seconds.
+    Raises RecipeError if there are more than can be followed in seconds.
     """
     count = sum(1 for _ in _leaf_nodes(resolver.recipe.section("vars"), ()))
     count += sum(len(stage.params) for stage in plan.stages)
@@ -307,7 +307,7 @@ class _Trace:
         return ("stages", words[1], "params", output.param) if output and output.param else words
 
     def follow(self, name: str) -> Statement | None:
-        """Return the place that says a named value, None where the recipe does not."""
+        """Return the place that says a named value, None if the recipe does not."""
         if name.startswith("env "):
             variable = name.removeprefix("env ")
             value = self.resolver.environ.get(variable)
@@ -365,13 +365,13 @@ class _Trace:
         return claims
 
     def makes(self, node: Node, path: Path) -> bool:
-        """Say whether a template makes a mapping with something at `path`."""
+        """Return whether a template makes a mapping with something at `path`."""
         if not (isinstance(node.value, str) and render.is_template(node.value)):
             return False
         return _within(self.resolver.fill(node, "").value, path) is not NOTHING
 
     def removal(self, claims: "Sequence[_Claim]", stage: str, value: Any) -> Statement | None:
-        """Return what took a value away that is said nowhere any more, None where nothing did."""
+        """Return what took a value away that is said nowhere any more, None if nothing did."""
         first = next((at for at, claim in enumerate(claims) if claim.says), 0)
         if not first:
             return None
@@ -384,7 +384,7 @@ class _Trace:
 
 
 class _Claim(Struct, frozen=True, kw_only=True):
-    """A node that says a value, or that hides what stands below it; `name` is the node's."""
+    """A node that says a value, or that hides what is below it; `name` is the node's."""
 
     node: Node
     name: str

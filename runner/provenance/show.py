@@ -21,7 +21,7 @@ _SINGULAR = {"stage": "stages", "var": "vars"}
 
 
 class Formatter(Struct, frozen=True, kw_only=True):
-    """What is needed to tell of origins: all of them by path, and the texts they stand in."""
+    """What is needed to tell of origins: all of them by path, and the texts they are in."""
 
     origins: Mapping[str, Origin]
     sources: Mapping[str, str]
@@ -144,7 +144,7 @@ def find(rows: Sequence[Origin], path: str) -> list[Origin]:
 
 
 def near(rows: Sequence[Origin], path: str) -> str:
-    """Return the way out where nothing is at a path."""
+    """Return how to fix it if nothing is at a path."""
     first, _, rest = path.partition(".")
     plural = _SINGULAR.get(first)
     if plural and find(rows, f"{plural}.{rest}"):
@@ -300,7 +300,7 @@ def _line(statement: Statement) -> str:
 
 
 def _bare(name: str) -> str:
-    """Return what a stage calls a value of its own."""
+    """Return what a stage calls its own value."""
     inside = name.split(".", 2)[2:] if name.startswith("stages.") else []
     return inside[0].removeprefix("params.") if inside else name
 

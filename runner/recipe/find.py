@@ -25,7 +25,7 @@ _CASES = pattern(rb"^(tests|snapshots):", re.MULTILINE)
 def recipes(paths: Iterable[str]) -> Iterator[str]:
     """Yield each file as it is named, and of each folder the recipes in it, however deep.
 
-    Raises RecipeError where they are more than MAX_RECIPES.
+    Raises RecipeError if they are more than MAX_RECIPES.
     """
     return _so_many(_recipes(paths), "recipes")
 
@@ -49,7 +49,7 @@ def _so_many(files: Iterable[str], what: str) -> Iterator[str]:
 def suites(paths: Iterable[str]) -> Iterator[str]:
     """Yield the test files in each folder, however deep, also those with no recipe beside them.
 
-    Raises RecipeError where they are more than MAX_RECIPES.
+    Raises RecipeError if they are more than MAX_RECIPES.
     """
     return _so_many(_suites(paths), "test files")
 
@@ -61,7 +61,7 @@ def _suites(paths: Iterable[str]) -> Iterator[str]:
 
 
 def of_rows(paths: Iterable[str]) -> str | None:
-    """Return the first of these folders that holds a data set, None where none does."""
+    """Return the first of these folders that holds a data set, None if none does."""
     return next((path for path in paths if any(Path(path).glob("*.jsonl"))), None)
 
 
@@ -75,7 +75,7 @@ def rows_hint(folder: str) -> str:
 
 
 def is_recipe(path: Path) -> bool:
-    """Say whether a file is meant as a recipe: readable or not, but no other tool's YAML.
+    """Return whether a file is meant as a recipe: readable or not, but no other tool's YAML.
 
     The resolved recipe that a run keeps is none.
     """
@@ -87,7 +87,7 @@ def is_recipe(path: Path) -> bool:
 
 
 def reads_as_recipe(name: str, text: bytes) -> bool:
-    """Say whether a file of this name and text is meant as a recipe."""
+    """Return whether a file of this name and text is meant as a recipe."""
     if not _has_recipe_suffix(name):
         return False
     keys = set(_KEYS.findall(text))
@@ -96,7 +96,7 @@ def reads_as_recipe(name: str, text: bytes) -> bool:
 
 
 def is_suite(path: Path) -> bool:
-    """Say whether a file holds tests of a recipe: what it says, or the recipe beside it."""
+    """Return whether a file holds tests of a recipe: what it says, or the recipe beside it."""
     if not path.name.endswith(ENDING) or not path.exists():
         return False
     stem = path.name.removesuffix(ENDING)
@@ -105,7 +105,7 @@ def is_suite(path: Path) -> bool:
 
 
 def suite_of(recipe: str) -> str | None:
-    """Return the test file beside a recipe, None where there is none."""
+    """Return the test file beside a recipe, None if there is none."""
     path = Path(recipe)
     beside = path.with_name(f"{path.stem}{ENDING}")
     return beside.as_posix() if is_suite(beside) else None
@@ -124,7 +124,7 @@ def _foreign(folder: Path) -> bool:
 
 
 def _has_recipe_suffix(name: str) -> bool:
-    """Say whether a file may be a recipe by its name: what is none is not opened."""
+    """Return whether a file may be a recipe by its name: what is none is not opened."""
     return name.endswith(SUFFIXES) and not name.endswith(ENDING)
 
 

@@ -65,7 +65,7 @@ def _problem(text: str, at: int, file: str, why: str) -> Problem:
 
 
 def _with_quotes_hint(problem: Problem) -> Problem:
-    """Return a problem with the way out of a word, where it is one of YAML's signs."""
+    """Return a problem with how to fix it of a word, where it is one of YAML's signs."""
     if problem.rule not in {"yaml-syntax", "lost-text", "unknown-tag"}:
         return problem
     hint = "text with such characters needs its own quotes: PATH='\"…\"'"

@@ -43,7 +43,7 @@ class _EnoughError(Exception):
 
 
 class _LibyamlComposer(_Parser):  # type: ignore[misc]
-    """libyaml's composer with implicit tags left to us; it stops where there is too much."""
+    """libyaml's composer with implicit tags left to us; it stops if there is too much."""
 
     most, nodes = 0, 0
 
@@ -63,12 +63,12 @@ class _LibyamlComposer(_Parser):  # type: ignore[misc]
 
 
 def compose(text: str, most: int) -> Any:
-    """Return the tree of a text of at most so many nodes, None where it holds none.
+    """Return the tree of a text of at most so many nodes, None if it holds none.
 
     Raises YAMLError, TooDeepError, TooManyError.
     """
     if _BOTTOMLESS:
-        # A level takes a bracket, or half a column of the longest line (a list may stand at a key).
+        # A level takes a bracket, or half a column of the longest line (a list may be at a key).
         columns = max(map(len, text.splitlines()), default=0)
         if text.count("[") + text.count("{") + 2 * columns > SAFE_DEPTH:
             _refuse_depth(text)
@@ -92,7 +92,7 @@ def tokens(text: str) -> Iterator[Any]:
 
 
 def foreign(text: str, file: str) -> YAMLError | None:
-    """Return the error of the first character that YAML does not have, None where it has all."""
+    """Return the error of the first character that YAML does not have, None if it has all."""
     sign = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if sign is None:
         return None
@@ -107,7 +107,7 @@ def _last(text: str, most: int) -> Any:
 
 
 def _refuse_depth(text: str) -> None:
-    """Raise TooDeepError where collections nest deeper than a recipe's may.
+    """Raise TooDeepError if collections nest deeper than a recipe's may.
 
     libyaml says so itself since 0.2.6, a thousand levels down.
     """

@@ -26,7 +26,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     """One merged tree; `sources` is each file's text, `trail` the places that named each file.
 
     `gaps` says that something in it could not be read, `missing_files` that a whole file is not in
-    it, so that nobody takes what is missing for a mistake of its own. `below` are the trees that
+    it, so that nobody takes what is missing for its own mistake. `below` are the trees that
     the caller's layers were laid over: the files, then each profile, then the environment.
     `tools` are the files of tools that it names, by the names of these.
     """
@@ -42,7 +42,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The recipe's name: what it says, else the file's stem."""
+        """The recipe's name: its `name`, or the file's stem."""
         node = self.tree.get("name")
         if node is not None and isinstance(node.value, str):
             return node.value
@@ -50,21 +50,21 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     @property
     def dir(self) -> str:
-        """The recipe's folder as the user wrote it, ``.`` for the working directory."""
+        """The recipe's folder as the user wrote it; ``.`` is the working directory."""
         return posixpath.dirname(self.file) or "."
 
     def section(self, name: str) -> dict[str, Node]:
-        """Return a top-level mapping's children, empty where there is none."""
+        """Return a top-level mapping's children, empty if there is none."""
         node = self.tree.get(name)
         return node.value if node is not None and isinstance(node.value, dict) else {}
 
     def inherited(self, node: Node) -> tuple[tuple[Mark, str], ...]:
-        """Return the places that brought a node's file into the recipe, as a problem's notes."""
+        """Return the places that brought a node's file into the recipe, as notes of a problem."""
         return tuple((mark, "inherited here") for mark in self.trail.get(node.file, ()))
 
 
 class LoadResult(Struct, kw_only=True):
-    """A recipe, or None where it cannot be put together, with every problem and every text."""
+    """A recipe, or None if it cannot be assembled, with every problem and every text."""
 
     recipe: Recipe | None
     problems: list[Problem]
@@ -118,9 +118,9 @@ def gather(file: str, read: Read, beside: Beside | None = None) -> SourceTree:
 def fold(
     files: SourceTree, overrides: Overrides | None = None, *, alone: bool = False
 ) -> LoadResult:
-    """Lay over a recipe's files what a caller says.
+    """Apply profiles, the environment and ``--set`` to a recipe's files.
 
-    With `alone` the recipe has no other profiles than those that are chosen.
+    With `alone`, the recipe has only the chosen profiles.
     """
     over = overrides or Overrides()
     result = LoadResult(recipe=None, problems=[*files.problems], sources={**files.sources})
@@ -249,7 +249,7 @@ class _Gathering:
         )
 
     def open(self, file: str, trail: Trail) -> Node | None:
-        """Return the root of a file, None where it is not a recipe."""
+        """Return the root of a file, None if it is not a recipe."""
         try:
             data = self.read(file)
         except OSError as error:
@@ -368,7 +368,7 @@ def _marks(nodes: Iterable[Node]) -> set[Mark]:
 
 
 def _first(version: object) -> bool:
-    """Say whether this is version 1 of the language; a value already told is no second mistake."""
+    """Return whether this is version 1 of the language, or a value that is already reported."""
     return (type(version) is int and version == 1) or not isinstance(
         version, str | int | float | list | dict | None
     )

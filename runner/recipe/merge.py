@@ -36,7 +36,7 @@ def merge(below: Node, above: Node) -> Node:
 def settle(node: Node, problems: list[Problem], keep: Collection[str] = ()) -> Node:
     """Return the tree without its ``!reset`` keys; one that removes nothing is a problem.
 
-    What stands under the keys of `keep` is left as it is; what is removed stays known.
+    What is under the keys of `keep` is left as it is; what is removed stays known.
     """
     if not isinstance(node.value, dict):
         return node

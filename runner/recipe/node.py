@@ -10,7 +10,7 @@ from runner.base.problems import Mark
 
 
 class Missing:
-    """Stands for a value that could not be made; its own problem is already told."""
+    """Stands for a value that could not be computed; its own problem is already reported."""
 
     def __repr__(self) -> str:
         return "(missing)"
@@ -43,19 +43,19 @@ class Node(Struct, kw_only=True):
 
     @property
     def key_mark(self) -> Mark:
-        """The place of the key, or of the value where there is none."""
+        """The place of the key, or of the value if there is none."""
         return Mark.at(self.file, self.key) if self.key else self.mark
 
     def with_loser(self, over: "Node | None", tag: str) -> "Node":
-        """Return the same value, with what it replaced and another tag."""
+        """Return the same value with what it replaced and another tag."""
         return replace(self, over=over, tag=tag)
 
     def get(self, name: str) -> "Node | None":
-        """Return the child of a mapping, None where there is none."""
+        """Return the child of a mapping, None if there is none."""
         return self.value.get(name) if isinstance(self.value, dict) else None
 
     def plain(self) -> Any:
-        """Return the bare values below this node."""
+        """Return the plain values below this node."""
         if isinstance(self.value, dict):
             return {key: child.plain() for key, child in self.value.items()}
         if isinstance(self.value, list):
@@ -63,7 +63,7 @@ class Node(Struct, kw_only=True):
         return self.value
 
     def unreadable(self) -> bool:
-        """Say whether this value, or one inside it, could not be read."""
+        """Return whether this value, or one inside it, could not be read."""
         if isinstance(self.value, dict):
             return any(child.unreadable() for child in self.value.values())
         if isinstance(self.value, list):
@@ -71,7 +71,7 @@ class Node(Struct, kw_only=True):
         return self.value is MISSING
 
     def losers(self) -> Iterator["Node"]:
-        """Yield what this value replaced, the nearest first."""
+        """Yield the values that this one replaced, nearest first."""
         loser = self.over
         while loser is not None:
             yield loser

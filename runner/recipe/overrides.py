@@ -201,7 +201,7 @@ def _one_line(text: str) -> str:
 
 
 def _layer(tree: Node, option: _Option, problems: list[Problem]) -> Node | None:
-    """Return an option as a layer, None where a problem stands in its way."""
+    """Return an option as a layer, None if a problem is in its way."""
     if not option.words:
         return None
     lead = option.line.index("=") + 1
@@ -272,7 +272,7 @@ def _words(path: str, tree: Node) -> tuple[str, ...]:
 
 
 def _nest(option: _Option, leaf: Node) -> Node:
-    """Return a tree that holds `leaf` at the option's path; each mapping stands at its key."""
+    """Return a tree that holds `leaf` at the option's path; each mapping is at its key."""
     node = leaf
     for at in reversed(range(len(option.words))):
         node = replace(node, key=(option.number, option.column(at)))
@@ -332,7 +332,7 @@ def _foreign(tree: Node, layer: Node, option: _Option) -> Iterator[tuple[tuple[s
 def _strays(tree: Node, layer: Node, what: str) -> Iterator[tuple[tuple[str, ...], Problem]]:
     """Yield path and problem of each var and stage that an overlay names and the recipe has not.
 
-    Where the recipe has no stages at all, that is told alone.
+    Where the recipe has no stages at all, that is reported alone.
     """
     for section, one in (("vars", "var"), ("stages", "stage")):
         names = _children(tree, section)

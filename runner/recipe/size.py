@@ -59,7 +59,7 @@ def too_large(tree: Node, options: int) -> Iterator[Problem]:
 
 
 def too_often(tree: Node, what: str, number: int, size: int, hint: str) -> Problem | None:
-    """Return the problem of looking at a recipe of `size` values too often, None where it is not.
+    """Return the problem of looking at a recipe of `size` values too often, None if it is not.
 
     `what` is what is looked at so many times: ``profiles``.
     """

@@ -71,7 +71,7 @@ def _tree(document: Document) -> Any:
 
 
 def bare(text: str, file: str) -> Document:
-    """Read a text that is one plain scalar whatever stands in it; its white space stays."""
+    """Read a text that is one plain scalar whatever is in it; its white space stays."""
     document = Document(file=file, text=text)
     if not text.isprintable() and not unfit(text):
         error = libyaml.foreign(text, file)
@@ -264,7 +264,7 @@ class _NodeBuilder:
         return {**defaults, **own} if defaults else own
 
     def comma(self, before: tuple[Any, Node], raw_key: Any, raw_value: Any) -> bool:
-        """Say whether an entry is the end of a number with a decimal comma, and tell it.
+        """Return whether an entry is the end of a number with a decimal comma, and tell it.
 
         YAML reads ``{scale: 2,0}`` as the number 2 and a key 0 without a value.
         """
@@ -374,7 +374,7 @@ class _NodeBuilder:
             return MISSING
 
     def standard(self, tag: str, kind: str, node: Node) -> bool:
-        """Say whether a collection has the tag it has by itself; any other is a problem."""
+        """Return whether a collection has the tag it has by itself; any other is a problem."""
         if tag not in {"plain", f"{_TAG}{kind}"}:
             self.unknown_tag(tag, node.mark)
             return False
@@ -391,7 +391,7 @@ class _NodeBuilder:
 
 
 def _empty(raw: Any, node: Node) -> bool:
-    """Say whether a value is nothing at all: neither null nor a tag that says something."""
+    """Return whether a value is nothing at all: neither null nor a tag that says something."""
     plain = raw.id == "scalar" and raw.tag in {"plain", "!override"}
     return plain and not raw.value and node.tag != "reset"
 

@@ -28,7 +28,7 @@ class Complaint(Struct, frozen=True, kw_only=True):
     rows: list[str]
 
     def row(self, number: int) -> str:
-        """Return a line of the text, counted from 1; empty where there is none."""
+        """Return a line of the text, counted from 1; empty if there is none."""
         return self.rows[number - 1] if 0 < number <= len(self.rows) else ""
 
     def above(self, number: int) -> int:
@@ -122,7 +122,7 @@ def _spelling(complaint: Complaint) -> tuple[tuple[int, int], str, str] | None:
     return None
 
 
-# Words of YAML's complaint, then of its context; what they mean, and the way out. `{sign}` is the
+# Words of YAML's complaint, then of its context; what they mean, and how to fix it. `{sign}` is the
 # character at the place; a complaint with a True is about where its context opened.
 _MEANINGS = (
     ("mapping values are not allowed", "", "a second ': ' on one line",

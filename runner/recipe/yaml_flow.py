@@ -43,7 +43,7 @@ def _quote(text: str) -> str:
 
 
 def _plain(text: str) -> bool:
-    """Say whether a text may stand without quotes, for every reader of YAML."""
+    """Return whether a text may stand without quotes, for every reader of YAML."""
     if not _BARE.match(text) or text.casefold() in _WORDS_OF_OTHERS:
         return False
     try:

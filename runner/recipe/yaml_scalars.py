@@ -22,7 +22,7 @@ _WORDS = {
 
 
 class NumberError(ValueError):
-    """A number that cannot be read; its text says why, `hint` the way out, `rule` by which rule."""
+    """A number that cannot be read: its text is the reason; `hint`, `rule` are of the problem."""
 
     def __init__(self, message: str, hint: str, rule: str = "number-too-large") -> None:
         super().__init__(message)

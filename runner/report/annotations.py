@@ -93,7 +93,7 @@ def _location(mark: Mark, name_of: FileNamer) -> Json:
 
 
 def in_a_file(mark: Mark) -> bool:
-    """Say whether a mark is in a file, and not in an option, a variable or a shipped recipe."""
+    """Return whether a mark is in a file, and not in an option, a variable or a shipped recipe."""
     return not mark.file.startswith(("--", "builtin:")) and mark.file != "environment"
 
 

@@ -49,7 +49,7 @@ class Outlook:
         self._trainings.pop(stage.name, None)
 
     def of(self, stage: Stage) -> float | None:
-        """Return the seconds that remain of a stage, None where nothing is known of them."""
+        """Return the seconds that remain of a stage, None if nothing is known of them."""
         return self._of(stage.name)
 
     def _of(self, name: str) -> float | None:
@@ -63,7 +63,7 @@ class Outlook:
 
     @property
     def seconds_left(self) -> float | None:
-        """The seconds that remain, None where nothing is known or no training is left."""
+        """The seconds that remain, None if nothing is known or no training is left."""
         each = [self._of(name) for name in self._trainings]
         parts = [seconds for seconds in each if seconds is not None]
         return sum(parts) if parts else None

@@ -100,7 +100,7 @@ class Page(Silent):
             say(f"{NOTES} could not be written: {error}")
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
-        """Write the page anew, at most every so many seconds."""
+        """Write the page again, at most every so many seconds."""
         if time.monotonic() >= self._next:
             self._begin()
 

@@ -45,7 +45,7 @@ class StageReport(Struct, frozen=True, kw_only=True):
 class Report(Struct, frozen=True, kw_only=True):
     """One run: `commands` is its script, `recipe` its resolved recipe, `alive` whether it runs.
 
-    `notes` are the warnings and budgets that were told before it.
+    `notes` are the warnings and budgets that were reported before it.
     """
 
     manifest: Manifest
@@ -59,7 +59,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> str:
-        """Where the run stands; one whose process is gone was cut off."""
+        """Where the run is; one whose process is gone was interrupted."""
         return state_of(self.manifest.state, alive=self.alive)
 
     @property

@@ -122,7 +122,7 @@ def _because(judgement: Mapping[str, Any]) -> str:
 
 
 def failure_text(stage: Stage, record: StageRecord) -> str:
-    """Return how a stage failed: the log's tail, one clear line, the way out."""
+    """Return how a stage failed: the log's tail, one clear line, how to fix it."""
     failure = record.failure
     if record.state is State.INTERRUPTED:
         return f"{stage.name}: {failure.get('guidance') or 'stopped'}"
@@ -161,7 +161,7 @@ def ending(manifest: Manifest) -> str:
 
 
 def state_of(state: State, *, alive: bool) -> str:
-    """Return a state in words: what runs in a run whose process is gone was cut off."""
+    """Return a state in words: what runs in a run whose process is gone was interrupted."""
     return "cut off" if state is State.RUNNING and not alive else str(state)
 
 
@@ -186,7 +186,7 @@ def table(runs: Iterable[tuple[Manifest, bool]]) -> Iterator[str]:
 
 
 def standing(manifest: Manifest, *, alive: bool) -> str:
-    """Return where a run stands, stage by stage; a run whose process is gone was cut off."""
+    """Return where a run is, stage by stage; a run whose process is gone was interrupted."""
     cut = manifest.state is State.RUNNING and not alive
     lines = [line(manifest, alive=alive) + (": its process is no longer running" if cut else "")]
     for record in manifest.stages:

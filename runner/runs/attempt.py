@@ -48,7 +48,7 @@ class Ending(Struct, frozen=True, kw_only=True):
 class Attempt:
     """One try of a stage inside a run's folder; `coming` are the stages that will run after it.
 
-    With `goes_on` it is a training that was cut off, and takes up what that try has left.
+    With `goes_on` it is a training that was interrupted, and takes up what that try has left.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Attempt:
     def before(
         self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]
     ) -> SavedState | None:
-        """Return where a training goes on, None where it starts over; say what is not known yet."""
+        """Return where a training goes on, None if it starts over; say what is not known yet."""
         identity = Identity(parts=record.identity).digest
         state, why = checkpoints.look(self.place, identity, thorough=True)
         numbers = training(self.stage, self.tool)
@@ -206,7 +206,7 @@ class Attempt:
         return last_lines(self.place / "log.txt", count=2000)
 
     def report_figures(self) -> dict[str, float]:
-        """Return the figures a tool left in a file of its own."""
+        """Return the figures a tool left in its own file."""
         if self.tool.report is None:
             return {}
         here = relocate(self.stage, self.tool, self.places.parts())
@@ -245,7 +245,7 @@ class Attempt:
         return Ending(record=outcome, code=Exit.TIMEOUT if timed_out else code, again=failure.retry)
 
     def without_hub(self) -> str:
-        """Return how the recipe runs where the hub cannot be asked, "" where it cannot."""
+        """Return how the recipe runs where the hub cannot be asked, "" if it cannot."""
         if self.plan.smoke:
             return "A smoke run never contacts the hub; it reads only the hub's cache."
         catalog, kinds = load.catalog(self.plan.tools), load.architectures()
@@ -255,13 +255,13 @@ class Attempt:
         return f"To try the recipe without the hub: {rehearsal(self.manifest)}"
 
     def command(self, changes: Sequence[Adjustment]) -> str:
-        """Return the command that goes on with changes that were tried, "" where none was."""
+        """Return the command that goes on with changes that were tried, "" if none was."""
         if not changes or self.advise is plainest:
             return ""
         return going_on(self.manifest, *(assignment(self.stage, one) for one in changes))
 
     def judge(self, record: StageRecord) -> Ending:
-        """Hold a finished stage against its expectations; a smoke run's figures mean nothing."""
+        """Compare a finished stage with its expectations; a smoke run's figures mean nothing."""
         judgements = judge(self.stage, self.scope(record))
         record = replace(record, expectations=tuple((one.expected, one.held) for one in judgements))
         misses = [one for one in judgements if not one.held]

@@ -46,7 +46,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     @property
     def followed(self) -> bool:
-        """Whether anything was seen of it: else nobody knows what became of it."""
+        """Whether anything was observed of it."""
         return self.seen != NOBODY
 
     @property
@@ -56,7 +56,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     @property
     def read(self) -> bool:
-        """Whether it is as planned and the tool's own code read it; its use was not seen."""
+        """Whether it is as planned and the tool's own code read it; its use was not observed."""
         return self.equal and self.seen == READ
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def compare(
 ) -> list[Verdict]:
     """Return a verdict for every planned parameter, in the plan's order.
 
-    Of those that are `unfollowed` nothing can be seen, and nothing is held against them.
+    Of those that are `unfollowed` nothing can be seen, and nothing is compared with them.
     """
     return [
         _verdict(
@@ -102,7 +102,7 @@ def _verdict(verdict: Verdict, instead: str) -> Verdict:
 
 
 def differences(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Return the verdicts that do not agree."""
+    """Return the verdicts that differ from the plan."""
     return [verdict for verdict in verdicts if not verdict.equal]
 
 
@@ -119,7 +119,7 @@ def settle(verdict: Verdict, final: Mapping[str, str]) -> Verdict:
 def tally(verdicts: Iterable[Verdict]) -> dict[str, int]:
     """Return how many parameters there are; how many differ, were seen in use, read, not followed.
 
-    How many the tool does not read, and how many were not followed, is left out where none is.
+    How many the tool does not read, and how many were not followed, is left out if none is.
     """
     rows = list(verdicts)
     unfollowed = sum(not verdict.followed for verdict in rows)
@@ -149,7 +149,7 @@ def summary(counts: Mapping[str, int]) -> str:
         "seen in use": used,
         "read by the tool": read,
         "only parsed": parsed,
-        "which it does not read here": unread,
+        "not read by the tool": unread,
     }
     ways = ", ".join(f"{count} {how}" for how, count in parts.items() if count)
     rest = f", {unfollowed} not followed" if unfollowed else ""
@@ -157,7 +157,7 @@ def summary(counts: Mapping[str, int]) -> str:
 
 
 def total(verdicts: Iterable[Verdict]) -> str:
-    """Return the audit of several stages in one line: its tally, and what is not as planned."""
+    """Return the audit of several stages in one line: counts, and what differs from the plan."""
     rows = list(verdicts)
     names = [verdict.parameter for verdict in differences(rows)]
     parts = [summary(tally(rows)), *([f"not as planned: {_names(names)}"] if names else [])]
@@ -188,7 +188,7 @@ def _names(names: Iterable[str]) -> str:
 
 
 def table(verdicts: Iterable[Verdict]) -> list[str]:
-    """Return the verdicts as aligned rows: what was planned, what was seen and by whom."""
+    """Return the verdicts as aligned rows: planned value, observed value, and observer."""
     rows = [
         (
             verdict.parameter,

@@ -41,7 +41,7 @@ class SavedState(Struct, frozen=True, kw_only=True):
 
 
 def read_note(note: Json | None) -> SavedState | None:
-    """Return the note, None where it is none of this format."""
+    """Return the note, None if it is none of this format."""
     if note is None or note.get("format") != FORMAT:
         return None
     try:
@@ -52,7 +52,7 @@ def read_note(note: Json | None) -> SavedState | None:
 
 
 def unlike(saved: SavedState, identity: str, packages: Mapping[str, str]) -> str:
-    """Return why a state is not one of this training, '' where it is."""
+    """Return why a state is not one of this training, '' if it is."""
     if saved.identity != identity:
         return "its inputs changed"
     other = [name for name in packages if saved.packages.get(name) != packages[name]]

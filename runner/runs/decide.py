@@ -40,7 +40,7 @@ def decide(
 ) -> Decision:
     """Decide what to do with the named stages, each with its cause; a dry run decides here, too.
 
-    What was read for it is remembered beside the `runs`. Raises RecipeError where a stage reads
+    What was read for it is remembered beside the `runs`. Raises RecipeError if a stage reads
     from one that would not run and has no result.
     """
     records = {record.name: record for record in before.stages} if before else {}
@@ -95,7 +95,7 @@ def _with_state(
     before: Manifest,
     again: Collection[str],
 ) -> Action:
-    """Return the decision with where a training that was cut off goes on, or why it starts over."""
+    """Return the decision, with where an interrupted training resumes or why it restarts."""
     if not stage.continues:
         return action
     remade = [name for name in stage.after if name in again]
@@ -123,7 +123,7 @@ def _inputs(plan: Plan, catalog: Catalog, runs: Path) -> dict[str, str]:
 
 
 def _damage(record: StageRecord, places: Places) -> str:
-    """Return what happened to the outputs a stage made, '' where they are intact."""
+    """Return what happened to the outputs a stage made, '' if they are intact."""
     for path, prints in record.prints.items():
         if path not in places.finals:
             return f"its record lists {path}, which is not one of its outputs"
@@ -158,7 +158,7 @@ def _reasons(plan: Plan, decision: Decision, before: Manifest | None) -> dict[st
 
 
 def ready(plan: Plan, catalog: Catalog, decision: Decision) -> None:
-    """Raise UnfitError where this machine lacks what a stage that will run imports."""
+    """Raise UnfitError if this machine lacks what a stage that will run imports."""
     for action in decision.actions:
         if action.do == "run":
             _require_modules(plan.stage(action.stage), catalog)
@@ -183,7 +183,7 @@ def _require_modules(stage: Stage, catalog: Catalog) -> None:
 
 
 def _require_program(stage: Stage, tool: Tool) -> None:
-    """Raise UnfitError where a tool's program, or a file of its command, is not here."""
+    """Raise UnfitError if a tool's program, or a file of its command, is not here."""
     first = tool.command[0]
     if first not in PYTHON and not machine.program(first):
         why = f"stage '{stage.name}' runs {stage.tool}, and there is no program {first} here"

@@ -129,7 +129,7 @@ def schedule(
 
 
 def was_cut_off(record: StageRecord | None) -> bool:
-    """Say whether a stage began and did not end well; its expectations are not its own end."""
+    """Return whether a stage began and did not end well; its expectations are not its own end."""
     begun = record is not None and record.state not in {State.PENDING, State.FINISHED}
     return begun and record is not None and not record.prints
 
@@ -141,7 +141,7 @@ def _cause(
     damaged: Mapping[str, str],
     again: set[str],
 ) -> str:
-    """Return why a stage must run, '' where it need not."""
+    """Return why a stage must run, '' if it need not."""
     if record is None or record.state is State.PENDING:
         return FIRST
     is_miss = record.failure.get("kind") == MISSED

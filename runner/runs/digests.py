@@ -125,7 +125,7 @@ class Memory:
 
 
 def _prints(value: Any) -> bool:
-    """Say whether a value is prints of a path, as this release remembers them."""
+    """Return whether a value is prints of a path, as this release remembers them."""
     rows = value.values() if isinstance(value, dict) else (None,)
     return all(isinstance(row, dict) and isinstance(row.get("sha256"), str) for row in rows)
 
@@ -137,7 +137,7 @@ def digest(files: Mapping[str, Any]) -> str:
 
 
 def difference(path: Path, before: Mapping[str, Any]) -> str:
-    """Return what is no longer as in `before` below `path`, '' where all is.
+    """Return what is no longer as in `before` below `path`, '' if all is.
 
     It reads a file only where its size or times leave a doubt.
     """
@@ -194,7 +194,7 @@ def _raise(error: OSError) -> None:
 
 
 def _stat(path: str) -> Json:
-    """Return what a file is recognised by; nothing of what is no file, or a link to nowhere."""
+    """Return what a file is recognised by; nothing of what is not a file, or a link to nowhere."""
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError as error:
@@ -208,6 +208,6 @@ def _stat(path: str) -> Json:
 
 
 def _alike(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Say whether a file is the one that is known, so far as can be seen without reading it."""
+    """Return whether a file is the one that is known, so far as can be seen without reading it."""
     sure = before.keys() >= {"size", "mtime", "inode", "sha256"}
     return sure and all(before.get(name, value) == value for name, value in now.items())

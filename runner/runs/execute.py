@@ -25,7 +25,7 @@ RUNNERS = 100
 def execute(job: Job, decision: Decision, ahead: WarmStart, reporter: Reporter) -> Manifest:
     """Do what was decided for a job; `ahead` is what was started for it already.
 
-    Raises RecipeError before anything is made where the run cannot work.
+    Raises RecipeError before anything is made if the run cannot work.
     """
     plan, before = job.plan, job.before
     catalog = load.installed_catalog(plan.tools)
@@ -66,7 +66,7 @@ def _new_folder(plan: Plan, runs: Path, ahead: WarmStart) -> Path:
 
 
 def _is_no_text(path: Path) -> bool:
-    """Say whether a path is no UTF-8, which every system allows and MLX does not."""
+    """Return whether a path is no UTF-8, which every system allows and MLX does not."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -38,7 +38,7 @@ class DamagedError(RecipeError):
 def folders(folder: Path) -> list[Path]:
     """Return the run folders below ``runs``, the oldest first.
 
-    Raises RecipeError where ``runs`` is a link to nowhere: whether there are any is not known then.
+    Raises RecipeError if ``runs`` is a link to nowhere: whether there are any is not known then.
     """
     if (target := _nowhere(folder)) is not None:
         why = f"{folder} is a link to {target}, which does not exist"
@@ -48,7 +48,7 @@ def folders(folder: Path) -> list[Path]:
 
 
 def make_folder(runs: Path) -> None:
-    """Make the folder that holds the runs where there is none, and let git leave it alone.
+    """Make the folder that holds the runs if there is none, and let git leave it alone.
 
     A folder that is there is its owner's, with what git is told of it. Raises OSError.
     """
@@ -64,7 +64,7 @@ def make_folder(runs: Path) -> None:
 
 
 def _nowhere(runs: Path) -> Path | None:
-    """Return where a link to nowhere, or one in a circle, leads; None for everything else."""
+    """Return where a link to nowhere, or one in a cycle, leads; None for everything else."""
     try:
         return runs.readlink() if runs.is_symlink() and not runs.exists() else None
     except OSError:
@@ -150,7 +150,7 @@ def _itself(path: Path, paths: Sequence[Path]) -> Path:
 def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
     """Return the run a plan of `recipe` goes on from: RUN, or the last worked on of its kind.
 
-    Raises RecipeError for a run of another recipe, and for a smoke run where none is wanted or the
+    Raises RecipeError for a run of another recipe, and for a smoke run if none is wanted or the
     other way round: their results must not mix.
     """
     kind = "smoke run" if smoke else "real run"
@@ -209,7 +209,7 @@ def _here(manifest: Manifest, folder: str) -> Manifest:
 
 
 def read(folder: Path) -> Manifest | None:
-    """Return the manifest of a run folder, None where there is none that can be read."""
+    """Return the manifest of a run folder, None if there is none that can be read."""
     try:
         return look(folder)
     except DamagedError:
@@ -228,7 +228,7 @@ def _sound(folder: Path) -> Manifest | None:
 def own(manifest: Manifest) -> Manifest:
     """Return a run that may be gone on with: what is written in its folder is files of its own.
 
-    Raises DamagedError for a link, a pipe or a device where a record or an unfinished output lies.
+    Raises DamagedError for a link, a pipe or a device if a record or an unfinished output lies.
     """
     folder = Path(manifest.folder)
     for path in _files_of(folder, manifest):
@@ -273,7 +273,7 @@ def _name(recipe: str) -> str:
 
 
 def alive(manifest: Manifest) -> bool:
-    """Say whether a runner works on it: whether its lock is held."""
+    """Return whether a runner works on it: whether its lock is held."""
     from runner.runs import lock  # not on every system
 
     return manifest.state is State.RUNNING and lock.is_held(Path(manifest.folder))
@@ -304,5 +304,5 @@ def observations(place: Path) -> Mapping[str, Any]:
 
 
 def is_audited(place: Path) -> bool:
-    """Say whether the audit of the stage in a folder was made to its end."""
+    """Return whether the audit of the stage in a folder was made to its end."""
     return (disk.read_json(place / "effective.json") or {}).get("ended") is True

@@ -11,7 +11,7 @@ from runner.runs.manifest import Manifest, State
 
 
 def done(plan: Plan, before: Manifest, decision: Decision) -> bool:
-    """Say whether a run is what a plan asks for: nothing is to do, and nothing to write down."""
+    """Return whether a run is what a plan asks for: nothing is to do, and nothing to write down."""
     over = before.state is State.FINISHED and not before.exit_code
     idle = over and all(action.do == "skip" for action in decision.actions)
     return idle and (before.plan is plan or before.plan == plan)

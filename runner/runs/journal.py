@@ -21,7 +21,7 @@ class Journal:
         self._torn = True  # until the file's end was looked at
 
     def write(self, **event: Any) -> None:
-        """Append one event, on a line of its own whatever a kill or a full disk left there."""
+        """Append one event, on its own line whatever a kill or a full disk left there."""
         line = json.dumps(event, ensure_ascii=True).encode() + b"\n"
         with self.path.open("ab+", buffering=0) as file:
             if self._torn and file.seek(0, os.SEEK_END):
@@ -58,7 +58,7 @@ class Tail:
 
 
 def last_lines(path: Path, count: int = 20, limit: int = 65536) -> str:
-    """Return the last lines of a log as text, whatever bytes it holds; '' where there is none."""
+    """Return the last lines of a log as text, whatever bytes it holds; '' if there is none."""
     try:
         with open_file(path) as file:
             size = file.seek(0, os.SEEK_END)

@@ -57,7 +57,7 @@ def _acquire(folder: Path) -> int:
 
 
 def is_held(folder: Path) -> bool:
-    """Say whether a runner holds a run's folder; whatever a dead one left behind says nothing."""
+    """Return whether a runner holds a run's folder; what a dead one left does not count."""
     try:
         handle = os.open(folder / NAME, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:

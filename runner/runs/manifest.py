@@ -19,7 +19,7 @@ FORMAT = 1
 
 
 class State(StrEnum):
-    """Where a stage, or a run, stands."""
+    """The state of a stage or a run."""
 
     PENDING = "pending"  # not begun
     RUNNING = "running"  # its process is alive, or was when this was written
@@ -29,7 +29,7 @@ class State(StrEnum):
 
 
 class Print(TypedDict):
-    """What a file is recognised by: bytes, times in ns, and its content."""
+    """What identifies a file: size, times in ns, and content."""
 
     sha256: str
     size: NotRequired[int]
@@ -111,7 +111,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     options: tuple[str, ...] = ()
 
     def stage(self, name: str) -> StageRecord:
-        """Return what happened to a stage. Raises KeyError."""
+        """Return the record of a stage. Raises KeyError."""
         for record in self.stages:
             if record.name == name:
                 return record
@@ -129,7 +129,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
 
 class Text:
-    """The text of a run's manifests, one after the other: only what changed is laid out anew."""
+    """The JSON text of a run's manifests, one after another: only changes are formatted again."""
 
     def __init__(self) -> None:
         self._plan: tuple[Plan | None, str] = (None, "")

@@ -45,9 +45,9 @@ def rehearsal(manifest: Manifest) -> str:
 
 
 def rehearsal_data(plan: Plan, catalog: Catalog, kinds: Architectures) -> list[str] | None:
-    """Return the data from outside that a plan reads at toy scale, None where it does not run so.
+    """Return the data from outside that a plan reads at toy scale, None if it does not run so.
 
-    What of it is no path on the disk, the hub is asked for.
+    What of it is not a path on the disk, the hub is asked for.
     """
     try:
         small = smoke.shrink(plan, catalog, kinds, {})

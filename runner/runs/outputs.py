@@ -36,7 +36,7 @@ class Places:
     def clear(self, record: StageRecord) -> None:
         """Make room for a new start: what this run made before is kept once, under ``.replaced``.
 
-        What was cut off stays where it was made.
+        What was interrupted stays where it was made.
         """
         for final in self._finals():
             if not os.path.lexists(final):
@@ -122,7 +122,7 @@ class Places:
 
 
 def _is_occupied(path: Path) -> bool:
-    """Say whether something of the user's stands there; an empty folder is nothing."""
+    """Return whether something of the user's is there; an empty folder is nothing."""
     if path.is_dir() and not path.is_symlink():
         return any(path.iterdir())
     return os.path.lexists(path)

@@ -48,7 +48,7 @@ class Way(Struct, frozen=True, kw_only=True):
         return cls(changes=changes, effect={one.path: one.new for one in changes})
 
     def works(self, stage: Stage) -> bool:
-        """Say whether a stage has the values that these changes are for."""
+        """Return whether a stage has the values that these changes are for."""
         return all(value(stage, path) == target for path, target in self.effect.items())
 
 
@@ -118,7 +118,7 @@ def _shorter(case: _Case) -> Iterator[Step]:
 
 
 def _gentler(case: _Case) -> Iterator[Step]:
-    """Yield a tenth of the learning rate that counts: the schedule's, where there is one."""
+    """Yield a tenth of the learning rate that counts: the schedule's, if there is one."""
     params, where = case.stage.params, case.trains
     plan, name = (where and where.schedule) or "", (where and where.learning_rate) or ""
     schedule, rate = params.get(plan), params.get(name)
@@ -220,7 +220,7 @@ def place(stage: Stage, change: Adjustment) -> str:
 
 
 def subject(kind: str, stage: Stage) -> str:
-    """Return which of a stage's values a failure may be about, '' where it is about none."""
+    """Return which of a stage's values a failure may be about, '' if it is about none."""
     if kind not in _NAMED:
         return ""
     parts = [f"{name}: {value}" for name in _NAMES if (value := stage.params.get(name))]

@@ -11,7 +11,7 @@ from runner.runs.manifest import Manifest, StageRecord, State
 
 
 class Gate(Struct, frozen=True, kw_only=True):
-    """One expectation: what was expected, and whether it holds."""
+    """One expectation, and whether it was met."""
 
     expected: str
     held: bool
@@ -20,7 +20,7 @@ class Gate(Struct, frozen=True, kw_only=True):
 class StageResult(Struct, frozen=True, kw_only=True):
     """What became of one stage.
 
-    `started` and `ended` are UTC in ISO 8601, empty where it did not come to that; `seconds` is its
+    `started` and `ended` are UTC in ISO 8601, empty if it did not come to that; `seconds` is its
     duration, tries that failed included. `outputs` are paths by name, as in ``stages.NAME.OUTPUT``,
     `metrics` its figures, `gates` its expectations, `verdicts` its audit: one for each parameter,
     with what was planned and what was seen. `failure` and `guidance` are empty where it ended well.
@@ -42,12 +42,12 @@ class StageResult(Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether it ended well."""
+        """Whether it finished successfully."""
         return self.state is State.FINISHED
 
     @property
     def sound(self) -> bool:
-        """Whether it was audited and every parameter was seen as planned."""
+        """Whether it was audited and every parameter was observed as planned."""
         return bool(self.verdicts) and all(verdict.equal for verdict in self.verdicts)
 
 
@@ -70,18 +70,18 @@ class Result(Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether every stage that was to run ended well."""
+        """Whether every stage that had to run finished successfully."""
         return self.exit_code == 0
 
     @property
     def failed(self) -> StageResult | None:
-        """The stage that stopped the run, None where none did."""
+        """The stage that stopped the run, or None."""
         bad = (State.FAILED, State.INTERRUPTED)
         return next((one for one in self.stages.values() if one.state in bad), None)
 
 
 def result(manifest: Manifest, verdicts: Mapping[str, Sequence[Verdict]]) -> Result:
-    """Return what a run came to; `verdicts` are those of each audited stage."""
+    """Return the results of a run; `verdicts` are those of each audited stage."""
     stages = {
         record.name: _stage(record, manifest.plan.stage(record.name).tool, verdicts)
         for record in manifest.stages

@@ -209,14 +209,16 @@ class Run:
     def outdate(self, name: str) -> None:
         """Take back the results of a stage that is about to be made again, and those made of it.
 
-        Their prints stay: what stands outside of the run is known by them to be the run's own.
+        Their prints stay: what is outside of the run is known by them to be the run's own.
         """
         outdated_names, manifest = {name}, self.manifest
         for other in self.plan.stages:
             if other.name == name or outdated_names & set(other.after):
                 outdated_names.add(other.name)
                 record = manifest.stage(other.name)
-                if record.prints or other.name != name:  # else it may go on where it was cut off
+                if (
+                    record.prints or other.name != name
+                ):  # else it may go on where it was interrupted
                     manifest = manifest.with_stage(
                         StageRecord(name=other.name, prints=record.prints)
                     )
@@ -224,7 +226,7 @@ class Run:
             self.keep(manifest)
 
     def judge(self, stage: Stage) -> Ending:
-        """Hold what was made before against what is expected of it now."""
+        """Compare what was made before with what is expected of it now."""
         record = replace(self.manifest.stage(stage.name), failure={})
         attempt = Attempt(self.manifest, stage, tool_of(stage, self.catalog), self.ahead)
         with signals.shield():

@@ -26,7 +26,7 @@ NAME = "trusted"
 
 
 def require(plan: Plan, catalog: Catalog, names: Collection[str], *, consent: bool) -> None:
-    """Raise RecipeError where a plan lets others do what nobody gave leave for yet.
+    """Raise RecipeError if a plan lets others do what nobody gave leave for yet.
 
     `names` are the stages that will run; with `consent` leave is given now, and remembered.
     """
@@ -44,7 +44,7 @@ def require(plan: Plan, catalog: Catalog, names: Collection[str], *, consent: bo
 
 
 def require_tools(plan: Plan, names: Collection[str], *, consent: bool) -> None:
-    """Raise RecipeError where stages use tools of a recipe that nobody gave leave for yet.
+    """Raise RecipeError if stages use tools of a recipe that nobody gave leave for yet.
 
     `names` are the stages; with `consent` leave is given now, and remembered.
     """

@@ -99,6 +99,6 @@ def early(job: Job, catalog: Catalog) -> Iterator[WarmStart]:
 def command(folder: Path, stage: str) -> list[str]:
     """Return the words of a stage's child.
 
-    With -P a queue.py or a folder runner/ where the user stands is not what the tool imports.
+    With -P a queue.py or a folder runner/ where the user is is not what the tool imports.
     """
     return [sys.executable, "-P", "-m", "runner.worker", str(folder), stage]

@@ -219,7 +219,7 @@ class _Cell:
                     stream.close()
 
     def _large(self) -> bool:
-        """Say whether a process has more memory than its steps may take."""
+        """Return whether a process has more memory than its steps may take."""
         most = int.from_bytes(os.pread(self._beat.fileno(), _WORD, _WORD))
         return 0 < most < _resident(self._process.pid)
 
@@ -234,7 +234,7 @@ def _code(why: str) -> int:
 
 
 def _resident(process: int) -> int:
-    """Return the bytes of memory a process has, 0 where nobody says."""
+    """Return the bytes of memory a process has, 0 if nobody says."""
     with suppress(OSError, ValueError, IndexError):
         fields = Path(f"/proc/{process}/statm").read_bytes().split()
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -245,7 +245,7 @@ def _resident(process: int) -> int:
 
 
 def _data_size() -> int:
-    """Return the bytes that count for a limit of this process's memory, 0 where nobody says."""
+    """Return the bytes that count for a limit of this process's memory, 0 if nobody says."""
     with suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_bytes().split()[5]) * os.sysconf("SC_PAGE_SIZE")
     return 0

@@ -43,7 +43,7 @@ def beside(file: str) -> tuple[str, ...]:
 
 
 def is_folder(path: Path) -> bool:
-    """Say whether a folder is there; a path that no system takes is none."""
+    """Return whether a folder is there; a path that no system takes is none."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -51,7 +51,7 @@ def is_folder(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Say whether a path is there; one that no system takes is not."""
+    """Return whether a path is there; one that no system takes is not."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -61,7 +61,7 @@ def is_there(path: Path) -> bool:
 def write(path: Path, text: str, *, lasting: bool = True) -> None:
     """Write a file so that it is whole or not there: beside, flushed, then moved into place.
 
-    What is not `lasting` may be the old one after the power is cut; it is made anew then.
+    What is not `lasting` may be the old one after the power is cut; it is made again then.
     """
     # A name that is no UTF-8 is written as the bytes it has.
     write_bytes(path, text.encode("utf-8", "surrogateescape"), lasting=lasting)
@@ -95,7 +95,7 @@ def sync(path: Path) -> None:
 
 
 def read_json(path: Path) -> Json | None:
-    """Return a JSON object from a record of ours, None where there is none that can be read."""
+    """Return a JSON object from a record of ours, None if there is none that can be read."""
     try:
         return reader.read_record(path)
     except (OSError, reader.NotJsonError):

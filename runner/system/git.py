@@ -106,12 +106,12 @@ class Revision(Struct, kw_only=True):
                 yield str(PurePosixPath(folder) / name.removeprefix(inside))
 
     def path(self, file: str) -> str | None:
-        """Return what the repository calls a file, None where it lies outside."""
+        """Return what the repository calls a file, None if it lies outside."""
         real = _real(file)
         return real.relative_to(self.top).as_posix() if real.is_relative_to(self.top) else None
 
     def foreign(self, file: str) -> bool:
-        """Say whether a file is neither the repository's nor a shipped one."""
+        """Return whether a file is neither the repository's nor a shipped one."""
         return not file.startswith(BUILTIN) and self.path(file) is None
 
     def file_of(self, path: str) -> str:
@@ -155,7 +155,7 @@ class Revision(Struct, kw_only=True):
 def revision(name: str, file: str) -> Revision:
     """Return the commit that `name` stands for in the repository `file` lies in.
 
-    Raises RecipeError where there is no git, no repository, or no such commit.
+    Raises RecipeError if there is no git, no repository, or no such commit.
     """
     top = repository(file)
     output = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
@@ -167,7 +167,7 @@ def revision(name: str, file: str) -> Revision:
 def names(file: str) -> list[str]:
     """Return what revisions are called where a file lies: the last ones, branches and tags.
 
-    Nothing where there is no git, no repository, or no commit in it.
+    Nothing if there is no git, no repository, or no commit in it.
     """
     try:
         top = repository(file)
@@ -268,7 +268,7 @@ def _shallow(top: Path) -> bool:
 
 
 def _git(folder: Path, *words: str, text: bytes = b"") -> bytes | None:
-    """Return what git prints, None where it fails."""
+    """Return what git prints, None if it fails."""
     process = _run(folder, words, text)
     return process.stdout if process.returncode == 0 else None
 

@@ -21,7 +21,7 @@ MORE_FILES = "start from a shell where ulimit -Hn prints 4096 or more"
 
 
 def few_files(most: int | None) -> str:
-    """Return why mlx-lm cannot be imported where a process may open so many files, '' where it can.
+    """Return why mlx-lm cannot be imported where a process may open so many files, '' if it can.
 
     It sets the limit itself, and ends with "not allowed to raise maximum limit".
     """
@@ -61,7 +61,7 @@ def packages(more: Iterable[str] = ()) -> dict[str, str]:
 
 @cache
 def installed(package: str) -> str | None:
-    """Return the installed version of a distribution, None where there is none."""
+    """Return the installed version of a distribution, None if there is none."""
     return _distributions().get(_normal(package))
 
 
@@ -96,14 +96,14 @@ def cores() -> int:
 
 
 def program(name: str) -> bool:
-    """Say whether a program is on the PATH, or at the path that it is named by."""
+    """Return whether a program is on the PATH, or at the path that it is named by."""
     import shutil  # few tools are programs
 
     return shutil.which(name) is not None
 
 
 def importable(module: str) -> bool:
-    """Say whether a top-level module is there, without importing it."""
+    """Return whether a top-level module is there, without importing it."""
     return util.find_spec(module.partition(".")[0]) is not None
 
 
@@ -137,7 +137,7 @@ def how_to_install() -> str:
 
 
 def ask(module: str, *words: str, text: str = "") -> Any:
-    """Run a module that imports MLX in a process of its own; return the JSON it prints."""
+    """Run a module that imports MLX in its own process; return the JSON it prints."""
     import subprocess  # few ask what imports MLX
 
     from runner.base.constants import UTF8

@@ -19,7 +19,7 @@ _AT_ONCE = 200
 
 
 def show(text: str, end: str = "\n") -> None:
-    """Print what was asked for, on stdout. Raises BrokenPipeError where nobody reads any more."""
+    """Print what was asked for, on stdout. Raises BrokenPipeError if nobody reads any more."""
     _put(sys.stdout, _visible(text) + end)
 
 

@@ -91,7 +91,7 @@ def read(path: Named, kind: Kind) -> bytes:
 
 
 def require(path: Named, kind: Kind) -> None:
-    """Raise OSError for what is no file, or a larger one than its kind: somebody else reads it."""
+    """Raise OSError if it is not a file or too large; another program will read it."""
     with open_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
     if size > kind.most:
@@ -121,7 +121,7 @@ def read_text(path: Named, kind: Kind) -> str:
 def read_object(path: Named, kind: Kind) -> Json:
     """Return the JSON object a file holds, as Python's own json reads it, which mlx-lm uses.
 
-    Raises OSError where the file cannot be read, NotJsonError where it holds something else.
+    Raises OSError if the file cannot be read, NotJsonError where it holds something else.
     """
     return json_object(read(path, kind))
 

@@ -37,7 +37,7 @@ class RecipeFile(pytest.File):
 
 
 class LockedCommands(pytest.Function):
-    """The commands of a recipe under some inputs, held against a snapshot.
+    """The commands of a recipe under some inputs, compared with a snapshot.
 
     It is a Function because syrupy counts only those.
     """
@@ -57,7 +57,7 @@ class TestFile(pytest.File):
     """A NAME.test.yaml: an item for each of its cases."""
 
     def collect(self) -> Iterable[pytest.Item]:
-        """Yield the cases. Raises CollectError where the file is none that can be read."""
+        """Yield the cases. Raises CollectError if the file is none that can be read."""
         root = self.config.rootpath
         with chdir(root):
             suite = cases.read(name_of(self.path, root))

@@ -30,7 +30,7 @@ class ScriptSnapshot(SingleFileSnapshotExtension):
     def matches_test_location(
         cls, *, test_location: "PyTestLocation", snapshot_location: str
     ) -> bool:
-        """Say whether a snapshot is the one of a test."""
+        """Return whether a snapshot is the one of a test."""
         path = Path(snapshot_location)
         folder = Path(cls.dirname(test_location=test_location))
         name = f"{test_location.snapshot_name}.{cls.file_extension}"
@@ -59,7 +59,7 @@ class PlanSnapshot(ScriptSnapshot):
 def root_of(recipe: Path, name: str, root: Path) -> Path:
     """Return the folder that a recipe's snapshot is made from: the one it was made from before.
 
-    The script itself says how it called the recipe; where nothing is locked under this name, a
+    The script itself says how it called the recipe; if nothing is locked under this name, a
     script beside it does, and `root` is taken where none does. So it is the same wherever pytest is
     called from, and in a project without settings of pytest.
     """
@@ -91,9 +91,9 @@ def variants_of(recipe: Path) -> list[str]:
 
 
 def hold(snapshot: Any, now: CommandLock) -> CommandLock | None:
-    """Hold a script and its plan against what is locked; return that where it is something else.
+    """Compare a script and its plan with what is locked; return that where it is something else.
 
-    Two empty texts mean that nothing is locked yet; None that all is equal, or written anew. A
+    Two empty texts mean that nothing is locked yet; None that all is equal, or written again. A
     script that is locked without its plan, as earlier releases did, is held alone.
     """
     script, plan = snapshot.use_extension(ScriptSnapshot), snapshot.use_extension(PlanSnapshot)

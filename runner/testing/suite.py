@@ -34,9 +34,9 @@ class Case(Struct, frozen=True, kw_only=True):
 
 
 class Suite(Struct, frozen=True, kw_only=True):
-    """A test file; `locked` are the inputs of its snapshots by name, None where it says none.
+    """A test file; `locked` are the inputs of its snapshots by name, None if it says none.
 
-    `place` is the place that names the recipe, None where it is named after the file.
+    `place` is the place that names the recipe, None if it is named after the file.
     """
 
     file: str

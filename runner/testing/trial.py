@@ -182,7 +182,7 @@ def _unlike(value: Any, target: Any) -> Iterator[tuple[tuple[str, ...], Any, Any
 
 
 def _same(value: Any, target: Any) -> bool:
-    """Say whether two values are equal; 1 is 1.0 and neither is true."""
+    """Return whether two values are equal; 1 is 1.0 and neither is true."""
     if isinstance(value, list | tuple) and isinstance(target, list | tuple):
         return len(value) == len(target) and all(map(_same, value, target))
     return isinstance(value, bool) == isinstance(target, bool) and bool(value == target)

@@ -97,13 +97,13 @@ def build(
 
 
 def room(*, path: Path, **parameters: Any) -> None:
-    """Raise ToolError where the output folder is there and holds another model, or none."""
+    """Raise ToolError if the output folder is there and holds another model, or none."""
     if path.exists():
         _require_same(path.resolve(), settle(**parameters))
 
 
 def settle(**parameters: Any) -> dict[str, Any]:
-    """Return the record of a model of these parameters. Raises ToolError where there is none."""
+    """Return the record of a model of these parameters. Raises ToolError if there is none."""
     _architecture(parameters["architecture"])
     if not isinstance(parameters["config"], Mapping):
         raise ToolError("config is not a JSON object", "config")

@@ -95,7 +95,7 @@ def _running(run: Callable[[], Any]) -> argparse.ArgumentParser:
 def main(target: str) -> int:
     """Print what a program takes, or why it cannot be asked."""
     guard.arm()
-    sys.path.insert(0, "")  # a module where the user stands
+    sys.path.insert(0, "")  # a module where the user is
     try:
         printer.show_json(describe(target))
     except (ImportError, LookupError, OSError) as error:

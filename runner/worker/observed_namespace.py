@@ -64,9 +64,9 @@ class ReadLog:
 
 
 def _names_it(frame: types.FrameType, name: str) -> bool:
-    """Say whether the code that takes a value names it, as ``args.name`` or ``getattr(…, "name")``.
+    """Return whether code that reads a value names it, as ``args.name`` or ``getattr(…, "name")``.
 
-    A name that comes from a variable, as in a loop that copies defaults, stands in no code.
+    A name that comes from a variable, as in a loop that copies defaults, is in no code.
     """
     code = frame.f_code
     if dis.opname[code.co_code[frame.f_lasti]] in _BY_NAME:

@@ -58,7 +58,7 @@ class Observer:
         self.tool = tool
         self.argv: tuple[str, ...] = ()  # the words its tool is given
         self.place = Path(folder) / stage.name
-        # What this release does not read is not held against it: preflight refuses what matters.
+        # What this release does not read is not compared with it: preflight refuses what matters.
         params = {name: value for name, value in stage.params.items() if name in tool.parameters}
         self.params: dict[str, Any] = bind({**params, **stage.trainer}, folder)
         self.around: dict[str, Any] = {}
@@ -69,7 +69,7 @@ class Observer:
         self.phase = PARSED
         self.phases: dict[str, str] = {}
         self.smoke = smoke
-        # A value that nobody sees is held against our own tools, whose parsers we know.
+        # A value that nobody sees is compared with our own tools, whose parsers we know.
         self.lenient = lenient or (tool.config_flag is not None and tool.observer is None)
         self.endings: list[Callable[[], None]] = []
         self.metrics = Journal(self.place / "metrics.jsonl", lasting=False)
@@ -150,7 +150,7 @@ class Observer:
 
 
 def _converted(planned: Any, parsed: Any) -> bool:
-    """Say whether a parser made something of a text that cannot be compared with it."""
+    """Return whether a parser made something of a text that cannot be compared with it."""
     return isinstance(planned, str) and not isinstance(parsed, str | os.PathLike | None)
 
 

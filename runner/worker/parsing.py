@@ -56,7 +56,7 @@ class ReachedError(BaseException):
 def parser_of(tool: Tool) -> argparse.ArgumentParser:
     """Return the parser a tool's main makes.
 
-    Raises ImportError, and LookupError where it cannot be reached without running anything else.
+    Raises ImportError, and LookupError if it cannot be reached without running anything else.
     """
     parser = _Reading().reach(_main(tool))
     return cast("argparse.ArgumentParser", parser)
@@ -134,7 +134,7 @@ class _Reading:
         raise ReachedError(target.__self__)
 
     def refuse(self, target: Any) -> NoReturn:
-        """Remember what stands in the way. Raises LookupError."""
+        """Remember what is in the way. Raises LookupError."""
         name = getattr(target, "__qualname__", type(target).__name__)
         module = getattr(target, "__module__", None)
         whole = f"{module}.{name}" if module and module != "builtins" else name
@@ -182,7 +182,7 @@ def _define(
 
 
 def _matches_source(code: types.CodeType) -> bool:
-    """Say whether a function that is loaded is the one that stands in its file."""
+    """Return whether a function that is loaded is the one that is in its file."""
     lines = linecache.getlines(code.co_filename)
     shapes = _shapes("".join(lines), code.co_filename)
     return shapes.get((code.co_qualname, code.co_firstlineno)) == _shape(code)
@@ -261,7 +261,7 @@ _FUTURE = 0x1000000  # CO_FUTURE_ANNOTATIONS, from __future__ import annotations
 
 
 def _is_record(target: Any) -> bool:
-    """Say whether a call makes a record: a class whose own code only keeps what it is handed."""
+    """Return whether a call makes a record: a class whose own code only keeps what it is handed."""
     return isinstance(target, type) and (
         dataclasses.is_dataclass(target) or issubclass(target, Struct)
     )

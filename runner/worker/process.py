@@ -11,7 +11,7 @@ from runner.system.machine import PYTHON
 def run(tool: Tool, words: Sequence[str]) -> int:
     """Run a tool's program in this process's group, and return how it ended.
 
-    Raises OSError where there is no such program.
+    Raises OSError if there is no such program.
     """
     first, *rest = tool.command
     program = sys.executable if first in PYTHON else first

@@ -46,7 +46,7 @@ def _values(tool: Tool, words: list[str]) -> Mapping[str, Any]:
 
 
 def _differs(this: Observer, values: Mapping[str, Any]) -> bool:
-    """Say what was read otherwise; what stands in a file that nobody merged was not asked for."""
+    """Say what was read otherwise; what is in a file that nobody merged was not asked for."""
     if this.tool.config_flag is None or this.tool.observer is None:
         this.parsed = read_namespace(this.tool, this.params, values)
     else:

@@ -40,7 +40,7 @@ def install(host: Observer) -> None:
 def _compare(host: Observer, load: Callable[[], Any]) -> None:
     """Measure how much of the adapter is in the fused weights. Raises OutputError (T80).
 
-    Base and adapter are loaded anew, lazily: one module at a time is in memory.
+    Base and adapter are loaded again, lazily: one module at a time is in memory.
     """
     adapted = [(n, m) for n, m in load()[0].named_modules() if hasattr(m, "fuse")]
     folder = Path(bind(host.stage.outputs["model"], host.folder))
@@ -149,7 +149,7 @@ class _FusedWeights:
             self.tensors.update(read)
 
     def has(self, module: str) -> bool:
-        """Say whether a module's weights are here under its name."""
+        """Return whether a module's weights are here under its name."""
         return f"{module}.weight" in self.tensors
 
     def weight(self, module: str) -> Any:

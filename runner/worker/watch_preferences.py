@@ -62,7 +62,7 @@ _WRAPPED = (
 )
 _LIMIT = "max_recommended_working_set_size"
 NO_METAL = (
-    "mx.device_info() says a memory limit of 0, which the trainer asks for: there is no Metal here"
+    "mx.device_info() reports a memory limit of 0, which the trainer uses: there is no Metal here"
 )
 
 
@@ -136,7 +136,7 @@ class PreferenceWatch(TrainerWatch):
         return from_pretrained
 
     def load_reference_model(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """Record which model the trained one is held against."""
+        """Record which model the trained one is compared with."""
         return self._other_model("reference_model_path", original)
 
     def load_judge_model(self, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -386,5 +386,5 @@ def telling(arguments: Any, log: set[str]) -> Any:
 
 
 def _is_plain(value: Any) -> bool:
-    """Say whether a value is of JSON; a model is a kind of dict, too."""
+    """Return whether a value is of JSON; a model is a kind of dict, too."""
     return value is None or type(value) in {str, int, float, bool, list, dict}

@@ -193,13 +193,13 @@ class TrainerWatch:
         return self._scale_problem(path) or path
 
     def _scale_problem(self, path: str) -> str:
-        """Return what is wrong with the scale of the file, '' where nothing is (T53)."""
+        """Return what is wrong with the scale of the file, '' if nothing is (T53)."""
         old = files.read_json(Path(path).parent / "adapter_config.json") or {}
         scale = (old.get("lora_parameters") or {}).get("scale")
         now = self.host.params["lora_parameters"]["scale"]
         if self.host.params[self.KIND] == "full" or scale is None or same(scale, now):
             return ""
-        return f"the file was trained with scale {scale}, this stage says {now}"
+        return f"the file was trained with scale {scale}, but this stage sets {now}"
 
     def size(self, model: Any) -> int:
         """Return how many numbers are trained."""
@@ -219,7 +219,7 @@ def _only(values: set[Any]) -> Any:
 
 
 def _block(name: str) -> int | None:
-    """Return the number of the block a module stands in, None for one outside of them."""
+    """Return the number of the block a module is in, None for one outside of them."""
     words = name.split(".")
     at = next((i for i, word in enumerate(words) if word.isdigit()), None)
     return int(words[at]) if at is not None else None

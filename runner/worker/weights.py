@@ -66,7 +66,7 @@ def shards(folder: Path, output: Output) -> list[Path]:
 
 
 def finite(file: Path) -> None:
-    """Raise OutputError where a number of a file is nan or infinite; one tensor at a time."""
+    """Raise OutputError if a number of a file is nan or infinite; one tensor at a time."""
     import mlx.core as mx
 
     tensors: Any = mx.load(str(file))
@@ -80,7 +80,7 @@ def finite(file: Path) -> None:
 
 
 def quantization(folder: Path) -> Json:
-    """Return what a model's config.json says of its bits, empty where it is not quantized."""
+    """Return what a model's config.json says of its bits, empty if it is not quantized."""
     return (disk.read_json(folder / "config.json") or {}).get("quantization") or {}
 
 

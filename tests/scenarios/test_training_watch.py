@@ -38,5 +38,5 @@ def test_a_file_trained_at_another_scale_is_not_the_planned_one(watch, tmp_path)
     (tmp_path / "adapter_config.json").write_text('{"lora_parameters": {"scale": 20.0}}')
     assert (
         watch._scale_problem(str(file))
-        == "the file was trained with scale 20.0, this stage says 2.0"
+        == "the file was trained with scale 20.0, but this stage sets 2.0"
     )

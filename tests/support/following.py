@@ -1112,7 +1112,7 @@ def _(place: Place, _: re.Match[str]) -> Iterator[Case]:
     yield from place.to(letters(place.text, place.index, "%d", "%d%s"))
 
 
-@form(r"write it as the third of arguments \(T32\)")
+@form(r"write it as the third entry of arguments \(T32\)")
 def _(place: Place, _: re.Match[str]) -> Iterator[Case]:
     assert place.pair is not None
     end = old(place)

@@ -155,4 +155,4 @@ SLUGS = (
     "split-misnamed",
     "splits-of-two-formats",
 )
-"""Every kind of problem that is found here; each name also stands beside its words."""
+"""Every kind of problem that is found here; each name also is next to its words."""

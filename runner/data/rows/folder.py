@@ -81,7 +81,7 @@ def split_problems(survey: Survey) -> Iterator[Problem]:
 
 
 def _shorter(survey: Survey, batch: int) -> str:
-    """Return what makes batches of less padding: another order, where there are several."""
+    """Return what makes batches of less padding: another order, if there are several."""
     if survey.rows == batch:
         return "lower batch_size"
     data, split = quote(data_of(survey.file)), survey.file.rpartition("/")[2]
@@ -318,7 +318,7 @@ def _absent(
 
 
 def _means(name: str, split: str) -> bool:
-    """Say whether a file is probably meant for a split although mlx-lm does not read it."""
+    """Return whether a file is probably meant for a split although mlx-lm does not read it."""
     match = _NAME.fullmatch(name)
     stem = match["stem"].casefold() if match else ""
     return stem == split or stem in OTHER_NAMES.get(split, ())

@@ -139,7 +139,7 @@ LONGEST = 64
 
 
 def plain_texts(row: Mapping[str, Any], use: RowUse) -> list[str] | None:
-    """Return the texts of a chat at whose flaws nobody has to look, None where one may be.
+    """Return the texts of a chat at whose flaws nobody has to look, None if one may be.
 
     Nearly all are known roles and texts, with an answer at the end.
     """
@@ -299,7 +299,7 @@ CHECKS: Mapping[str, Callable[[Mapping[str, Any], RowUse], Iterator[Flaw]]] = {
 
 
 def look(row: Mapping[str, Any], kind: str, use: RowUse) -> tuple[list[str] | None, list[Flaw]]:
-    """Return the strings of a row, None where a flaw is an error; and its flaws."""
+    """Return the strings of a row, None if a flaw is an error; and its flaws."""
     texts = plain_texts(row, use) if kind == "chat" else None
     if texts is not None:
         return texts, []

@@ -41,7 +41,7 @@ def quick_parse() -> Parse:
 
 
 def _once(line: bytes, value: Any) -> bool:
-    """Say whether no key of a value can have stood twice in its line, whose colons are counted.
+    """Return whether no key of a value can have stood twice in its line, whose colons are counted.
 
     There is one for each key that was written, and those inside of texts. Where they are no more
     than the keys that were read, and the colons of the texts that were read, none was lost. A colon
@@ -146,7 +146,7 @@ def _twice(text: str, key: str) -> Flaw:
 
 
 def _way(value: Any) -> tuple[str | int, ...] | None:
-    """Return the path of the key that stands twice, None where none does."""
+    """Return the path of the key that stands twice, None if none does."""
     if isinstance(value, _Twice):
         return tuple(value)
     pairs = value.items() if isinstance(value, dict) else ()
@@ -370,7 +370,7 @@ _BEGINNINGS = {
 def foreign(head: bytes, file: str, target: str = "") -> Problem | None:
     """Return the problem of a file that is no .jsonl at all, None for one that is, or may be.
 
-    Rows of it go to `target`, which is the file itself where nothing is said.
+    Rows of it go to `target`, which is the file itself if nothing is said.
     """
     other = holding(head, file)
     if other is None:
@@ -472,7 +472,7 @@ def _is_utf8(head: bytes) -> bool:
 
 
 def _is_array(lines: list[str]) -> bool:
-    """Say whether these lines begin one array of objects, and are not an array each."""
+    """Return whether these lines begin one array of objects, and are not an array each."""
     with suppress(ValueError, RecursionError):
         whole = json.loads(lines[0])
         return len(lines) == 1 and isinstance(whole, list) and bool(_ARRAY.match(lines[0]))
@@ -486,7 +486,7 @@ def _inside(lines: list[str]) -> str:
 
 
 def _is_spread(lines: list[str]) -> bool:
-    """Say whether the first object goes over several lines, or a line holds several objects."""
+    """Return whether the first object goes over several lines, or a line holds several objects."""
     if not lines[0].startswith("{"):
         return False
     with suppress(ValueError, RecursionError):

@@ -38,7 +38,7 @@ def keys_of(kind_: str, features: Features) -> tuple[str, ...]:
 
 
 def is_of(kind_: str, row: Mapping[str, Any], features: Features) -> bool:
-    """Say whether a row has all that a kind must have."""
+    """Return whether a row has all that a kind must have."""
     return not missing(kind_, row, features)
 
 
@@ -78,7 +78,7 @@ _NAMES = {
 
 
 def _named(key: str, row: Mapping[str, Any], features: Features) -> str:
-    """Return the parameter that renames a key to what the row has, '' where none does."""
+    """Return the parameter that renames a key to what the row has, '' if none does."""
     for name, others in _NAMES.items():
         if getattr(features, name) == key:
             found = next((one for one in others if one in row), None)
@@ -108,7 +108,7 @@ def reply_flaws(row: Mapping[str, Any], use: RowUse) -> Iterator[Flaw]:
 
 
 def reply(value: Any) -> str | None:
-    """Return the text that ORPO takes of an answer, None where it takes none."""
+    """Return the text that ORPO takes of an answer, None if it takes none."""
     if isinstance(value, dict):
         value = value.get("messages", value.get("content"))
     if isinstance(value, list) and value:
@@ -124,7 +124,7 @@ def _question(row: Mapping[str, Any], features: Features) -> str:
 def _same(row: Mapping[str, Any], features: Features) -> Iterator[Flaw]:
     chosen = row[features.chosen]
     if chosen and chosen == row[features.rejected]:
-        message = f"has the same text as {features.chosen} and {features.rejected}"
+        message = f"has the same text in {features.chosen} and {features.rejected}"
         yield Flaw(
             rule="row-same-answers",
             message=f"{message}: it says no preference",
@@ -160,7 +160,7 @@ def token_pair_flaws(row: Mapping[str, Any], _: RowUse) -> Iterator[Flaw]:
         message = f"has {kind(surfaces)} as {CHOSEN}, not a list of texts"
         yield Flaw(rule="row-field-type", message=message, hint='write ["…"]', path=(CHOSEN,))
     elif not surfaces:
-        message = f"has no text in {CHOSEN}: the training leaves the row out"
+        message = f"has no text in {CHOSEN}: the training skips the row"
         yield Flaw(
             rule="row-empty-field",
             message=message,

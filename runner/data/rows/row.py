@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 DATA = "{data}"
-"""In a hint, the data set that a row stands in."""
+"""In a hint, the data set that a row is in."""
 
 
 class Flaw(Struct, frozen=True, kw_only=True):
@@ -121,7 +121,7 @@ def strings(row: Mapping[str, Any], kind: str, features: Features) -> list[str]:
 
 
 def text_parts(content: Any) -> list[str] | None:
-    """Return the texts of content that is a list of such parts, None where it is anything else."""
+    """Return the texts of content that is a list of such parts, None if it is anything else."""
     if not isinstance(content, list) or not content:
         return None
     texts = [part.get("text") if isinstance(part, dict) else None for part in content]

@@ -21,7 +21,7 @@ TALKS = (
 )
 TEXTS = ("text", "content", "document")
 BESIDE = ("input", "context", "passage", "system", "system_prompt", "history")
-"""What is part of a question, and stands in a key of its own."""
+"""What is part of a question, and is in its own key."""
 
 PAIRS = (
     ("chosen", "rejected"),
@@ -135,7 +135,7 @@ def _preference_hint(row: Mapping[str, Any]) -> str:
 
 
 def _joined(row: Mapping[str, Any], key: str) -> str:
-    """Return how what stands in a key of its own gets into the question."""
+    """Return how what is in its own key gets into the question."""
     question = next((one for one in QUESTIONS if one in row and one != key), None)
     answer = next((one for one in ANSWERS if one in row), None)
     if question and answer and isinstance(row[key], str) and not key.startswith("system"):
@@ -166,12 +166,12 @@ _TEXT = "Question: {prompt} Answer: {completion}"
 
 
 def way_out(path: str, row: Mapping[str, Any], features: Features) -> str:
-    """Return what makes the rows of a folder readable, '' where that is not known."""
+    """Return what makes the rows of a folder readable, '' if that is not known."""
     return without_format(row, features).hint.replace(DATA, quote(path))
 
 
 def _way_out(row: Mapping[str, Any], features: Features) -> str:
-    """Return what makes rows with these keys readable, '' where that is not known."""
+    """Return what makes rows with these keys readable, '' if that is not known."""
     if share_gpt(row):
         return as_chat()
     talk = next((key for key in TALKS if key in row and _turns(row[key], "role")), None)

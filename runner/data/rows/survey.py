@@ -160,7 +160,7 @@ class Survey:
             self._add_flaw(template_refusal(str(error), row, self.use), number, line)
 
     def _long(self, line: bytes) -> bool:
-        """Say whether a row may be cut: a token is a byte or more, and a template adds some."""
+        """Return whether a row may be cut: a token is a byte or more, and a template adds some."""
         return len(line) + TEMPLATE > self.use.max_seq_length
 
     def _count_padding(self, size: int) -> None:
@@ -199,7 +199,7 @@ class Survey:
             self._add_flaw(flaw, number, line)
 
     def too_many(self, number: int) -> bool:
-        """Say whether so many lines were no rows that none after this one is looked at."""
+        """Return whether so many lines were no rows that none after this one is looked at."""
         if self.unread < MANY:
             return False
         message = (

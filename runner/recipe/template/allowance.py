@@ -23,7 +23,7 @@ TOO_LARGE = "the result is too large"
 class SpentError(Exception):
     """A value, or all values together, would take more than they may.
 
-    `alone` says that it is one value, `hint` is the way out.
+    `alone` says that it is one value, `hint` is how to fix it.
     """
 
     def __init__(self, message: str, *, alone: bool = True) -> None:

@@ -32,7 +32,7 @@ def walk(tree: Any) -> Iterator[Any]:
 
 
 def judges(tree: Any) -> bool:
-    """Say whether an expression is true or false, as far as its form tells."""
+    """Return whether an expression is true or false, as far as its form tells."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()

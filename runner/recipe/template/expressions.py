@@ -77,7 +77,7 @@ def names(expression: str) -> Names:
 
 
 def is_figure(expression: str) -> bool:
-    """Say whether an expression is a number or text by its form: neither true nor false.
+    """Return whether an expression is a number or text by its form: neither true nor false.
 
     Raises TemplateError.
     """
@@ -128,7 +128,7 @@ def _missing_quotes(what: str, error: TemplateError) -> TemplateError:
 
 
 def _type_clash(what: str, read: Names, scope: Mapping[str, Any]) -> TemplateError | None:
-    """Return the error of a computation with text, None where no name in it is text."""
+    """Return the error of a computation with text, None if no name in it is text."""
     for words in sorted(read):
         try:
             value = _walk(list(words), scope)
@@ -145,7 +145,7 @@ def _type_clash(what: str, read: Names, scope: Mapping[str, Any]) -> TemplateErr
 
 
 def is_number(text: str | None) -> bool:
-    """Say whether a text is a number in quotes."""
+    """Return whether a text is a number in quotes."""
     try:
         float(text or "")
     except ValueError:

@@ -44,7 +44,7 @@ def kind(value: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """Return a value as it stands inside text; raises OperationError for one that cannot."""
+    """Return a value as it is inside text; raises OperationError for one that cannot."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -56,7 +56,7 @@ def text(value: Any) -> str:
 
 
 def number(value: Any) -> bool:
-    """Say whether a value is a number; true and false are none."""
+    """Return whether a value is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -170,7 +170,7 @@ def _fitting(value: Any, letter: str) -> float:
 
 
 def entry(owner: Any, key: Any) -> Any:
-    """Return an entry of a list, mapping or text; raises OperationError where there is none."""
+    """Return an entry of a list, mapping or text; raises OperationError if there is none."""
     if isinstance(owner, Mapping):
         if key in owner:
             return owner[key]

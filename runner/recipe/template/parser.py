@@ -77,7 +77,7 @@ class _ElseError(Exception):
 
 
 def parse(expression: str) -> Tree | None:
-    """Return the tree of an expression, None where Jinja has to read it."""
+    """Return the tree of an expression, None if Jinja has to read it."""
     if expression[:1] in {"-", "+"}:  # {{- and {{+ are Jinja's own
         return None
     try:

@@ -30,7 +30,7 @@ class Expression(Struct, frozen=True, kw_only=True):
 
 
 def is_template(text: str) -> bool:
-    """Say whether a text has anything to fill in (or anything that looks like it)."""
+    """Return whether a text has anything to fill in (or anything that looks like it)."""
     if "{" not in text:
         return False
     for mark in _MARKS:  # asked of every text: a generator would cost more than the search
@@ -87,7 +87,7 @@ def fill(text: str, scope: Mapping[str, Any], allowance: Allowance | None = None
 
 
 def again(value: Any, allowance: Allowance) -> None:
-    """Count a value that was filled in before and is used once more; raises TemplateError."""
+    """Count a value that was filled in before and is used again; raises TemplateError."""
     try:
         allowance.hold(allowance.look(value))
     except SpentError as error:
@@ -139,7 +139,7 @@ def _join(parts: Sequence[str | Expression], words: Sequence[str]) -> str:
 
 
 def _word(expression: str, scope: Mapping[str, Any], allowance: Allowance) -> str:
-    """Return the value of an expression that stands inside text."""
+    """Return the value of an expression that is inside text."""
     value = evaluate(expression, scope, allowance)
     if isinstance(value, Scope):
         raise value.refusal()

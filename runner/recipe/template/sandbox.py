@@ -11,7 +11,7 @@ from runner.base.problems import listing
 
 
 class TemplateError(Exception):
-    """An expression or template that has no value; `hint` is the way out.
+    """An expression or template that has no value; `hint` is how to fix it.
 
     `near` is the name that was probably meant, so that nobody calls it unused; `about` names what
     it is that has no value.
@@ -37,12 +37,12 @@ class OperationError(TemplateError):
 
 
 class Scope:
-    """A name in an expression that holds further names, and is no value itself."""
+    """A name in an expression that holds further names, and is not a value itself."""
 
     title = "this"
 
     def lookup(self, name: str) -> Any:
-        """Return the value called `name`; raises TemplateError where there is none."""
+        """Return the value called `name`; raises TemplateError if there is none."""
         raise NotImplementedError
 
     def names(self) -> Iterable[str]:

@@ -62,7 +62,7 @@ def _template(name: str) -> Any:
 
 
 def _visible(value: Any) -> Any:
-    """Return what a template puts into the page as it may stand there; a picture is ours."""
+    """Return what a template puts into the page as it may be there; a picture is ours."""
     return value if isinstance(value, Markup) else visible.text(str(value))
 
 

@@ -52,7 +52,7 @@ class Tracker(Protocol):
 def trackers(plan: Plan) -> list["Listener"]:
     """Return a listener for each tracker a plan names; a smoke run is not tracked.
 
-    Raises UnfitError where a tracker's package is not installed.
+    Raises UnfitError if a tracker's package is not installed.
     """
     if plan.smoke:
         return []

@@ -59,7 +59,7 @@ class Model:
         )
 
     def require_template(self, place: str) -> None:
-        """Raise ToolError where the model has no chat template; `place` is a prompt for one."""
+        """Raise ToolError if the model has no chat template; `place` is a prompt for one."""
         if not self.tokenizer.has_chat_template:
             raise ToolError(
                 f"{place}: the model has no chat template for this prompt; "
@@ -79,7 +79,7 @@ class Model:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def batches(self) -> bool:
-        """Say whether mlx-lm can answer several prompts of this model at once."""
+        """Return whether mlx-lm can answer several prompts of this model at once."""
         make = importlib.import_module("mlx_lm.models.cache").make_prompt_cache
         return all(hasattr(cache, "merge") for cache in make(self.model))
 

@@ -45,7 +45,7 @@ def score(grades: Sequence[Grade]) -> Fraction:
 
 
 def last_number(answer: str) -> float | None:
-    """Return the last number in a text, None where there is none."""
+    """Return the last number in a text, None if there is none."""
     numbers = _NUMBER.findall(_DASH.sub(" ", answer))
     return float(numbers[-1].replace(",", "")) if numbers else None
 

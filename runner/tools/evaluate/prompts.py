@@ -280,7 +280,7 @@ def _weight_flaws(row: Json, path: Path) -> Iterator[Flaw]:
 
 
 def ill_formed(pattern: str) -> str:
-    """Return why a text is no regular expression of Python's, '' where it is one."""
+    """Return why a text is no regular expression of Python's, '' if it is one."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

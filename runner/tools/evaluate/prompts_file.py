@@ -28,7 +28,7 @@ class Prompts(Struct, frozen=True, kw_only=True):
     """A file that was read: its problems, its categories, and where each question starts.
 
     `lines` are the questions' line numbers from 1, `rows` how many of each category there are,
-    `chats` the line of the first that goes through a chat template, 0 where none does.
+    `chats` the line of the first that goes through a chat template, 0 if none does.
     """
 
     file: Path

@@ -182,7 +182,7 @@ def _answer_all(scoring: Scoring, arguments: argparse.Namespace) -> None:
 
 
 def search(pattern: str, text: str) -> bool:
-    """Say whether a pattern is found in a text. Raises TimeoutError where that takes too long."""
+    """Return whether a pattern is found in a text. Raises TimeoutError if that takes too long."""
     with _patience(PATIENCE):
         return re.search(pattern, text) is not None
 
@@ -260,7 +260,7 @@ def prepare(*, model: str, trust_remote_code: bool, **_: object) -> None:
 
 
 def room(*, out: Path, **_: object) -> None:
-    """Raise ToolError where the output folder is none, or holds other files than ours."""
+    """Raise ToolError if the output folder is none, or holds other files than ours."""
     if out.is_file():
         raise ToolError(f"{out} is a file; name a folder to write", "out")
     there = {entry.name for entry in out.iterdir()} if out.is_dir() else set()

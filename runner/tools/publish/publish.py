@@ -61,7 +61,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
 
 
 def pack(folder: Path) -> Parcel:
-    """Return what of a folder is published. Raises ToolError where it is no model or adapter."""
+    """Return what of a folder is published. Raises ToolError if it is no model or adapter."""
     if not folder.is_dir():
         raise ToolError(f"there is no folder {folder}")
     names = {entry.name for entry in folder.iterdir()}
@@ -85,7 +85,7 @@ def pack(folder: Path) -> Parcel:
 
 
 def _why_left_out(entry: Path, kind: str, patterns: Sequence[str]) -> str:
-    """Return why something of a folder is not published, '' where it is."""
+    """Return why something of a folder is not published, '' if it is."""
     name = entry.name
     reasons = {
         "the model card replaces it": name == CARD,
@@ -101,7 +101,7 @@ def _why_left_out(entry: Path, kind: str, patterns: Sequence[str]) -> str:
 
 
 def refuse_secrets(files: Mapping[str, Path], text: str) -> None:
-    """Raise ToolError where a text that would be published holds a secret, or what looks like one.
+    """Raise ToolError if a text that would be published holds a secret, or what looks like one.
 
     A secret is also what a variable of this process's environment holds whose name says so.
     """
@@ -135,7 +135,7 @@ def run_of(path: Path, run: Path | None) -> Report | None:
 
 
 def base_of(folder: Path, report: Report | None) -> str | None:
-    """Return the hub id of the model that a run or an adapter started from, where there is one."""
+    """Return the hub id of the model that a run or an adapter started from, if there is one."""
     config = disk.read_json(folder / "adapter_config.json") or {}
     candidates = [config.get("model")]
     plan = report.manifest.plan if report else None
@@ -148,7 +148,7 @@ def base_of(folder: Path, report: Report | None) -> str | None:
 
 
 def is_hub_id(text: str) -> bool:
-    """Say whether a text is OWNER/NAME and no path of this disk."""
+    """Return whether a text is OWNER/NAME and no path of this disk."""
     return bool(HUB_ID.match(text)) and RUN_DIR not in text and not Path(text).exists()
 
 
@@ -190,7 +190,7 @@ def prepare(
 ) -> tuple[Parcel, Report | None, dict[str, Path]]:
     """Return what a folder gives, the run that made it, and the files that are uploaded.
 
-    Raises ToolError where they are none, hold secrets, or are not worth an upload.
+    Raises ToolError if they are none, hold secrets, or are not worth an upload.
     """
     parcel, report = pack(path), run_of(path, run)
     if report is not None and report.manifest.plan.smoke and not dry_run:

@@ -33,7 +33,7 @@ class Repository:
     def open(self) -> None:
         """Make the repository and its branch where they are not there.
 
-        Raises ToolError for one that everybody can read where a private one is wanted: the hub
+        Raises ToolError for one that everybody can read if a private one is wanted: the hub
         would take the files and leave it as it is.
         """
         self.api.create_repo(self.repo_id, private=self.private, exist_ok=True)
@@ -49,7 +49,7 @@ class Repository:
     def make_room(self, files: Mapping[str, Path], *, replace: bool) -> None:
         """Note the weights that must go: mlx-lm loads every model*.safetensors of a repository.
 
-        Raises ToolError where there are some and they are not to be replaced.
+        Raises ToolError if there are some and they are not to be replaced.
         """
         stale = [name for name in self.entries() if name.endswith(WEIGHTS) and name not in files]
         if stale and not replace:

@@ -25,7 +25,7 @@ class Weights(Struct, frozen=True, kw_only=True):
     retention_ratio: float | None = None
 
     def within(self, bound: float | None) -> bool:
-        """Say whether what was learned before is kept well enough."""
+        """Return whether what was learned before is kept well enough."""
         return bound is None or self.retention_ratio is None or self.retention_ratio <= bound
 
     def as_dict(self) -> dict[str, Any]:
@@ -34,7 +34,7 @@ class Weights(Struct, frozen=True, kw_only=True):
 
 
 def best(candidates: Sequence[Weights], bound: float | None) -> Weights | None:
-    """Return the weights of the lowest validation loss within the bound, None where none is.
+    """Return the weights of the lowest validation loss within the bound, None if none is.
 
     Of equal losses the earlier weights win. Where nothing was validated it is the last within.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def counting(first: int, iters: int) -> Iterator[None]:
     """Let mlx-lm's trainer count its iterations from `first` + 1 instead of 1.
 
-    Its loop runs over range(1, iters + 1). For this one call its module has a range of its own, so
+    Its loop runs over range(1, iters + 1). For this one call its module has its own range, so
     that numbers, reports, validations and checkpoints fall where they would have. Raises GoOnError
     where the trainer turns out to count in another way.
     """

@@ -42,7 +42,7 @@ class Loop:
     """One training of mlx_lm.lora under a stage's ``keep``, ``watch`` and ``continue``.
 
     `options` are the parameters of the first two, `hear` gets each figure that is measured, `note`
-    what is used; `state` is where the training's state is kept, None where it is not.
+    what is used; `state` is where the training's state is kept, None if it is not.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Loop:
         self.note(self.options)
 
     def resume(self, choice: Mapping[str, Any]) -> None:
-        """Take up what was measured before the training was cut off."""
+        """Take up what was measured before the training was interrupted."""
         if choice:
             self.start = choice["start"]
             self.candidates = [Weights(**one) for one in choice["candidates"]]
@@ -183,7 +183,7 @@ class Loop:
         return goes
 
     def end(self) -> None:
-        """Choose the weights that are handed over, once the last ones are saved."""
+        """Choose the weights that are kept, once the last ones are saved."""
         if not self.options:
             return
         last = self.last(self.stop or self.args.iters)
@@ -239,7 +239,7 @@ class Loop:
         return replace(weights, val_loss=loss)
 
     def say(self, choice: Weights, last: Weights) -> None:
-        """Say which weights are handed over, and write it beside them."""
+        """Say which weights are kept, and write it beside them."""
         figures = {
             "kept_iteration": choice.iteration,
             "kept_val_loss": choice.val_loss,

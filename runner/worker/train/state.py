@@ -50,7 +50,7 @@ class Draws(Struct, kw_only=True):
 
 
 class TrainingState(Struct, kw_only=True):
-    """Where a training keeps its state, and what it was when it was cut off, if it was.
+    """Where a training keeps its state, and what it was when it was interrupted, if it was.
 
     `identity` is what of, `metrics` the file of its figures.
     """
