@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec.structs import replace
 
 from runner.base.errors import InvalidRecipeError, RecipeError
-from runner.base.problems import NOTE, Problem, answering, listing, sort_problems, suggest
+from runner.base.problems import NOTE, Mark, Problem, answering, listing, sort_problems, suggest
 from runner.base.secrets import Mask
 from runner.catalog import load as schemas
 from runner.catalog import packaged_tools, project, tool_files
+from runner.catalog.tools import Catalog
 from runner.lint import findings, rule
 from runner.lint.findings import Findings
 from runner.plan import compile as compiling
@@ -23,8 +24,10 @@ from runner.plan.compile import Compilation
 from runner.plan.leaks import leaks, mask_problems
 from runner.plan.model import Plan
 from runner.plan.order import gap
+from runner.plan.pins import pin, with_commits
 from runner.plan.stand_ins import NoStandInError
 from runner.recipe import load as recipes
+from runner.recipe import lock_file
 from runner.recipe.load import Overrides, Recipe
 from runner.recipe.node import locate
 from runner.system import files as disk
@@ -85,8 +88,24 @@ def gather(
     mask = _mask(environ)
     every = {**texts.sources, **tools.sources}
     sources = {name: mask.text(text) if here.holds(name) else "" for name, text in every.items()}
-    problems = (*texts.problems, *map(here.quotes, tools.problems))
-    return replace(texts, sources=sources, problems=problems, tools=tools.tools)
+    lock, refusals = _lock(file, files)
+    problems = (*texts.problems, *map(here.quotes, tools.problems), *refusals)
+    return replace(texts, sources=sources, problems=problems, tools=tools.tools, lock=lock)
+
+
+def _lock(recipe: str, files: RecipeFiles) -> tuple[lock_file.LockFile | None, list[Problem]]:
+    """Return the lock beside a recipe, None where there is none or it cannot be read."""
+    file = lock_file.beside(recipe)
+    try:
+        data = files.read(file) if file else None
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return None, []
+        why = f"cannot read {file}: {error.strerror or error}"
+        return None, [
+            Problem(mark=Mark(file=file or "", line=1, column=1), message=why, rule="bad-lock")
+        ]
+    return lock_file.read(data, file) if data is not None and file else (None, [])
 
 
 @answering()
@@ -154,6 +173,8 @@ def compile_recipe(
     catalog = schemas.catalog(tools)
     result = compiling.build(recipe, catalog, envelope, variables, rule.rules(), rows)
     result = _with_tools(result, tools)
+    if result.plan is not None:
+        result = replace(result, plan=pin(result.plan, catalog, recipe.lock))
     exposures = list(leaks(result, recipe, mask))
     problems = sort_problems(mask_problems([*result.problems, *exposures], mask))
     return replace(result, plan=None if exposures else result.plan, problems=problems)
@@ -213,8 +234,12 @@ def shrink(whole: Plan, *, alone: bool = False) -> Plan:
 
     catalog = schemas.catalog(whole.tools)
     names = () if alone else smoke_plan.models(whole, catalog)
-    cache = read_facts.hub_cache(dict(os.environ))
-    configs = {name: config for name in names if (config := read_facts.config(name, cache))}
+    cache, commits = hub.cache(os.environ), with_commits(whole)
+    configs = {
+        name: config
+        for name in names
+        if (config := read_facts.config(commits.get(name, name), cache))
+    }
     return smoke_plan.shrink(whole, catalog, schemas.architectures(), configs)
 
 
@@ -321,9 +346,24 @@ def run(job: "Job", hear: Hear) -> "Result":
         remarks = look(job, decision, ahead.folder)
         if job.before is None:  # what was looked at is sound: the second's imports may begin, too
             ahead.start((job.plan.stage(name) for name in job.names), most=2)
+        job = replace(job, folders=_folders(job, decision, catalog))
         with hear(job.plan, remarks) as reporter:
             manifest = execute(job, decision, ahead, reporter)
     return result(manifest, history.audits(manifest))
+
+
+def _folders(job: "Job", decision: "Decision", catalog: Catalog) -> Mapping[str, str]:
+    """Return where the pinned names of the hub are here that the stages which will run read."""
+    stages = [job.plan.stage(one.stage) for one in decision.actions if one.do == "run"]
+    if not any(stage.pins for stage in stages):
+        return {}
+    from runner.runs import digests, snapshots
+    from runner.runs.decide import MEMORY
+
+    names = [stage.name for stage in stages]
+    memory = digests.Memory(job.runs / MEMORY)
+    with meter() as progress:
+        return snapshots.fetch(job.plan, names, catalog, memory, progress)
 
 
 def foresee(job: "Job") -> Findings:

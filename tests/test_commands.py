@@ -80,7 +80,7 @@ ONLY_PARSED = {
     "it starts stages, as scenarios do with recipes of their own": lambda _, *words: starts(*words),
     "it opens a browser": lambda _, verb, rest: "--open" in rest,
     "it needs a hub or a model, which the tests of its tool have": lambda _, verb, rest: (
-        verb in {"hub", "eval", "train"}
+        verb in {"hub", "eval", "train", "lock"}
     ),
     "it names a verb, and calls nothing": lambda _, verb, rest: not rest and needs_words(verb),
     "it names an option, and no recipe": lambda _, verb, rest: rest == ["--dry-run"],

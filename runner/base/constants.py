@@ -17,6 +17,8 @@ SUFFIXES = (".yaml", ".yml")
 BUILTIN = "builtin:"
 ENDING = ".test.yaml"
 RUN_DIR = "${RUN_DIR}"
+HUB = "HUB_"
+"""How the variables of a script begin that name a folder of the hub's cache."""
 MAX_PATH, MAX_FOLDERS, MAX_NAME = 4_096, 256, 255
 """Characters of a path and of a name in it that a system takes, and folders one in the other."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import convert
 
 from runner.catalog.architectures import Architectures
-from runner.catalog.tools import LAUNCHER, TRAINER, Catalog
+from runner.catalog.tools import HUB_FILES, LAUNCHER, TRAINER, Catalog
 from runner.system.files import shipped
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ def _text(tools: Mapping[str, Json]) -> str:
 def _catalog(tools: str, *, installed: bool) -> Catalog:
     """Return the catalogue with the tools of a text of JSON; the same one for the same text."""
     files = _files()
-    names = tuple(name for name in files if name not in {LAUNCHER, TRAINER})
+    names = tuple(name for name in files if name not in {LAUNCHER, TRAINER, HUB_FILES})
     release = None
     if installed:
         from runner.system import machine  # only what runs or looks asks for it
@@ -54,6 +54,7 @@ def _files() -> Mapping[str, Path]:
         **own,
         LAUNCHER: shipped("schema") / "launch.json",
         TRAINER: shipped("schema") / "train.json",
+        HUB_FILES: shipped("schema") / "hub.json",
     }
 
 

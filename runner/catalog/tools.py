@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,7 @@ from runner.base.constants import RUN_DIR
 Json = dict[str, Any]
 LAUNCHER = "mlx.launch"
 TRAINER = "run-recipe train"
+HUB_FILES = "hub"
 OWN, MLX_LM = "run-recipe", "mlx-lm"
 OLDEST, NEWEST = "0.31.3", "0.32.2"  # of mlx-lm; schema/tools is that of the newest
 
@@ -417,6 +419,15 @@ class Catalog:
     def trainer(self) -> Tool:
         """The options around the trainer of a stage; not a tool of a stage itself."""
         return Tool(name=TRAINER, schema=self._read(TRAINER))
+
+    def loads(self, kind: str) -> tuple[str, ...]:
+        """Return the patterns of the files that tools load of a repository; none for all of it."""
+        return tuple(self._read(HUB_FILES)[kind])
+
+    def is_loaded(self, kind: str, path: str) -> bool:
+        """Say whether tools load a file of a repository, by the patterns of its kind."""
+        patterns = self.loads(kind)
+        return not patterns or any(fnmatchcase(path, one) for one in patterns)
 
     def get(self, name: str) -> Tool | None:
         """Return the tool called `name`, None if the catalogue has none."""

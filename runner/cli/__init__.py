@@ -14,6 +14,7 @@ NAMES = {
     "run": "Run a recipe.",
     "check": "Report every problem in recipes, or in a folder of recipes.",
     "show": "Show every value, where it comes from, and what it overrode.",
+    "lock": "Pin the models and data sets of the hub that recipes name.",
     "diff": "Show which MLX parameters change, and why.",
     "runs": "List runs, newest last.",
     "status": "Show the state of a run: RUN, or the latest one.",

@@ -17,6 +17,7 @@ from runner.base.constants import RUN_DIR
 from runner.base.formatting import encode, pretty_json
 from runner.catalog.tools import Catalog, Parameter, Tool
 from runner.plan.model import Stage
+from runner.plan.pins import with_folders
 
 
 class Invocation(Struct, frozen=True, kw_only=True):
@@ -39,7 +40,11 @@ class Invocation(Struct, frozen=True, kw_only=True):
 
 
 def invoke(stage: Stage, tool: Tool) -> Invocation:
-    """Return the command that gives `tool` exactly the parameters of `stage`."""
+    """Return the command that gives `tool` exactly the parameters of `stage`.
+
+    A pinned name of the hub is the variable that the script sets before.
+    """
+    stage = with_folders(stage, tool)
     config: dict[str, Any] = {}
     options: list[tuple[str, ...]] = []
     bare: list[str] = []

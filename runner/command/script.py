@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from runner.base import visible
-from runner.base.constants import RUN_DIR
+from runner.base.constants import HUB, RUN_DIR
 from runner.base.patterns import pattern
 from runner.catalog.tools import Catalog, Tool
 from runner.command.argv import Invocation, command
-from runner.plan.model import Plan, Stage
+from runner.plan.model import Pin, Plan, Stage
+from runner.plan.pins import downloads
 
 _HEADER = pattern(
     r"^# Made by run-recipe from (.*); it does the same without the runner\.$", re.MULTILINE
@@ -20,6 +21,9 @@ _OPTION = pattern(r"  (--[\w.-]+)[= ]?(.*?)(?: \\)?\Z")
 # What shlex.quote leaves as it is.
 _PLAIN = pattern(r"[\w@%+=:,./-]+\Z", re.ASCII)
 _SAFE = pattern(r"[A-Za-z0-9_./@:+,=%-]*\Z")
+# What the script sets, and a recipe cannot say: recipe/yaml refuses it.
+_VARIABLE = pattern(rf"\$\{{(RUN_DIR|{HUB}[A-Z0-9_]+)\}}")
+_DOWNLOAD = ("hf", "download")
 
 
 def script(plan: Plan, catalog: Catalog) -> str:
@@ -31,7 +35,10 @@ def lines(plan: Plan, catalog: Catalog) -> Iterator[str]:
     """Yield the lines of the script, one after the other: a long one need never be whole."""
     invocations = [command(stage, catalog) for stage in plan.stages]
     parts = (_stage(*both) for both in zip(plan.stages, invocations, strict=True))
-    for part in (_head(plan), path_lookup(programs(invocations, catalog.launcher)), *parts):
+    pins = downloads(plan.stages, catalog)
+    names = {*programs(invocations, catalog.launcher), *(_DOWNLOAD[:1] if pins else ())}
+    fetches = (_download(one, catalog) for one in pins.values())
+    for part in (_head(plan), path_lookup(sorted(names)), *fetches, *parts):
         for line in part:
             yield f"{line}\n"
 
@@ -113,12 +120,21 @@ def quote(word: str) -> str:
 
 
 def _quote(word: str) -> str:
-    if RUN_DIR not in word:
+    if not _VARIABLE.search(word):
         return visible.word(word)
-    parts = word.split(RUN_DIR)
-    if all(_SAFE.match(part) for part in parts):
-        return '"' + "$RUN_DIR".join(parts) + '"'
-    return '"$RUN_DIR"'.join(visible.word(part) if part else "" for part in parts)
+    parts = _VARIABLE.split(word)  # a text, a variable, a text, …
+    texts = parts[::2]
+    if all(_SAFE.match(part) for part in texts):
+        texts = [*texts]
+        return '"' + "".join(_woven(texts, [f"${name}" for name in parts[1::2]])) + '"'
+    texts = [visible.word(part) if part else "" for part in texts]
+    return "".join(_woven(texts, [f'"${name}"' for name in parts[1::2]]))
+
+
+def _woven(texts: Sequence[str], variables: Sequence[str]) -> Iterator[str]:
+    for text, variable in zip(texts, variables, strict=False):
+        yield text + variable
+    yield texts[-1]
 
 
 def _head(plan: Plan) -> Iterator[str]:
@@ -141,6 +157,17 @@ def _run_dir(path: str) -> Iterator[str]:
         yield f': "${{RUN_DIR:={path}}}"'
     else:
         yield f'[ -n "${{RUN_DIR:-}}" ] || RUN_DIR={quote(path)}'
+
+
+def _download(one: Pin, catalog: Catalog) -> Iterator[str]:
+    """Yield what names the folder of a pinned name; it is quiet to print that and nothing else."""
+    yield ""
+    yield from _comment(f"{one.repository} at {one.commit or one.revision}")
+    kind = () if one.kind == "model" else (f"--repo-type={one.kind}",)
+    words = (*_DOWNLOAD, one.repository, "--revision", one.commit or one.revision)
+    lines = [_option((*words, *kind, "--quiet"))]
+    lines += [_option((f"--include={pattern}",)) for pattern in catalog.loads(one.kind)]
+    yield f'{one.variable}="$({f" {chr(92)}{chr(10)}  ".join(lines)})"'
 
 
 def _stage(stage: Stage, invocation: Invocation) -> Iterator[str]:
@@ -169,9 +196,11 @@ def _config(invocation: Invocation) -> Iterator[str]:
     text, path = invocation.config, invocation.config_path
     if text is None or path is None:
         return
-    expands = RUN_DIR in text
+    expands = bool(_VARIABLE.search(text))
     if expands:
-        text = re.sub(r"[\\$`]", r"\\\g<0>", text).replace(f"\\{RUN_DIR}", RUN_DIR)
+        parts = _VARIABLE.split(text)
+        texts = [re.sub(r"[\\$`]", r"\\\g<0>", part) for part in parts[::2]]
+        text = "".join(_woven(texts, [f"${{{name}}}" for name in parts[1::2]]))
     yield f"cat > {quote(path)} <<{'JSON' if expands else chr(39) + 'JSON' + chr(39)}"
     yield text.rstrip("\n")
     yield "JSON"

@@ -13,12 +13,23 @@ from runner.base.problems import Mark
 from runner.catalog.tools import Tool
 from runner.catalog.validate import Path, dotted
 from runner.plan.model import Plan, Stage
+from runner.plan.pins import with_exact_names
 from runner.provenance.causes import ABSENT, Cause, Causes, Edit, Side
 from runner.provenance.origins import leaves
 
 # Of a stage: compared on their own, made of what is compared, or words. Of a plan: the same.
-_OTHER = {"name", "tool", "params", "outputs", "after", "description", "expect_at", "trainer"}
-_PLAN = {"name", "file", "stages", "description", "vars", "smoke", "tools"}
+_OTHER = {
+    "name",
+    "tool",
+    "params",
+    "outputs",
+    "after",
+    "description",
+    "expect_at",
+    "trainer",
+    "pins",
+}
+_PLAN = {"name", "file", "stages", "description", "vars", "smoke", "tools", "locks"}
 _FILE = "tool file: "
 ALIKE = 0.95  # of the parameters: two of some fifty may differ
 
@@ -65,13 +76,15 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 def compare(old: Side, new: Side) -> Difference:
-    """Return what changes from `old` to `new`."""
+    """Return what changes from `old` to `new`; a pinned name of the hub is one with its commit."""
+    catalog = new.catalog or old.catalog
+    old, new = (replace(side, plan=with_exact_names(side.plan, catalog)) for side in (old, new))
     renamed = _new_names(old.plan, new.plan)
     before = _with_names(old.plan, renamed)
     then = {stage.name: stage for stage in before.stages}
     now = {stage.name: stage for stage in new.plan.stages}
     causes = Causes(old, new, renamed)
-    changes = [*_whole(before, new.plan, causes)]
+    changes = [*_whole(before, new.plan, causes), *_files(old, new)]
     for stage in new.plan.stages:
         if stage.name in then:
             changes += _stage(then[stage.name], stage, causes, before, new.plan)
@@ -79,7 +92,6 @@ def compare(old: Side, new: Side) -> Difference:
     removed = tuple(name for name in then if name not in now)
     both = tuple(name for name in now if name in then)
     order = tuple(name for name in then if name in now)
-    catalog = new.catalog or old.catalog
     whole = {}
     for name in (*added, *removed):
         all_removed = removed if name in removed else ()
@@ -107,6 +119,48 @@ def _whole(old: Plan, new: Plan, causes: Causes) -> Iterator[Change]:
         yield Change(stage="", name=name, old=was, new=now, causes=causes.of(name))
 
 
+def _files(old: Side, new: Side) -> Iterator[Change]:
+    """Yield the files that the two locks say otherwise of the same commit."""
+    then, now = _commits(old.plan), _commits(new.plan)
+    for key in dict.fromkeys((*new.plan.locks, *old.plan.locks)):
+        if then.get(key) != now.get(key):
+            continue  # the commit says it
+        kind, _, title = key.partition(" ")
+        name = (kind, title)
+        mark = next((side.pins[name] for side in (new, old) if name in side.pins), None)
+        files = (side.plan.locks.get(key, {}) for side in (old, new))
+        for path, was, is_now in pairs(*files):
+            label = f"locked {title}: {path}"
+            causes = (Cause(mark=mark, name=label, old=was, new=is_now),) if mark else ()
+            yield Change(stage="", name=label, old=was, new=is_now, causes=causes)
+
+
+def _commits(plan: Plan) -> dict[str, str]:
+    return {" ".join(one.key): one.commit for stage in plan.stages for one in stage.pins}
+
+
+def _lock_causes(path: str, old: Stage, new: Stage, causes: Causes) -> tuple[Cause, ...]:
+    """Return the line of a lock that made a name of the hub another commit."""
+    then = {one.key: one.commit for one in old.pins}
+    for one in (*new.pins, *old.pins):
+        now = next((pin.commit for pin in new.pins if pin.key == one.key), "")
+        was = then.get(one.key, "")
+        marks = ((causes.new.pins, False), (causes.old.pins, True))
+        place = next(((pins[one.key], gone) for pins, gone in marks if one.key in pins), None)
+        if was != now and place and path.replace("[", ".").split(".")[0] == one.parameter:
+            mark, gone = place
+            return (
+                Cause(
+                    mark=mark,
+                    name=one.key[1],
+                    old=was or ABSENT,
+                    new=now or ABSENT,
+                    gone=gone,
+                ),
+            )
+    return ()
+
+
 def _rest(plan: Plan) -> dict[str, Any]:
     return {key: value for key, value in asdict(plan).items() if key not in _PLAN}
 
@@ -120,7 +174,8 @@ def _stage(old: Stage, new: Stage, causes: Causes, then: Plan, now: Plan) -> Ite
             name=path,
             old=was,
             new=is_now,
-            causes=causes.of(f"stages.{name}.params.{path}"),
+            causes=causes.of(f"stages.{name}.params.{path}")
+            or _lock_causes(path, old, new, causes),
         )
         for path, was, is_now in pairs(old.params, new.params)
     ]

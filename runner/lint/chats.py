@@ -15,6 +15,9 @@ from runner.data.rows.template import way_out
 from runner.lint import read_facts
 from runner.lint.facts import Finding
 from runner.lint.lineage import beneath
+from runner.plan.hub_names import split
+from runner.plan.pins import with_commits
+from runner.system import hub
 from runner.tools.evaluate.prompts import messages_of
 
 if TYPE_CHECKING:
@@ -59,10 +62,13 @@ def writer(plan: Plan, model: str) -> Writer:
         return Writer(
             model=name, folder=None, why=f"stage '{maker.name}' creates the model '{name}'"
         )
-    folder = read_facts.folder_of(name, read_facts.hub_cache(dict(os.environ)))
+    exact = with_commits(plan).get(name, name)
+    folder = read_facts.folder_of(exact, hub.cache(os.environ))
     if folder is None:
         files = " ".join(f"--include '{pattern}'" for pattern in FILES)
-        hint = f"get its tokenizer first: hf download {quote(name)} {files}"
+        repository, revision = split(exact)
+        at = f" --revision {quote(revision)}" if revision else ""
+        hint = f"get its tokenizer first: hf download {quote(repository)}{at} {files}"
         return Writer(model=name, folder=None, why=f"'{name}' is not on this disk", hint=hint)
     if not any((folder / file).is_file() for file in ("tokenizer_config.json", "tokenizer.json")):
         return Writer(model=name, folder=None, why=f"'{name}' has no tokenizer on this disk")

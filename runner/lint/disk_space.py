@@ -16,7 +16,7 @@ from runner.lint.facts import DiskFacts, ModelFacts
 from runner.lint.lineage import adapter_of, blocks, model_at, outcome
 from runner.lint.rule import View, adapter_output
 from runner.plan.model import Plan, Stage, bind
-from runner.system import machine
+from runner.system import hub, machine
 
 GROUP_BITS = 32  # of scale and bias, which a group of weights shares
 GROUP = 64
@@ -137,7 +137,7 @@ def _warning(rows: list[tuple[Need, Path]]) -> str:
 
 
 def _needs(plan: Plan, stages: Collection[Stage]) -> Iterator[Need]:
-    facts = DiskFacts(models=read_facts.models(plan, read_facts.hub_cache(dict(os.environ))))
+    facts = DiskFacts(models=read_facts.models(plan, hub.cache(os.environ)))
     catalog = load.catalog(plan.tools)
     for stage in stages:
         tool = catalog.get(stage.tool)

@@ -86,6 +86,18 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
     no_template: str = ""
 
 
+class Moving(Struct, frozen=True, kw_only=True):
+    """A name of the hub that nothing pins, and the first parameter that says it.
+
+    One that is not `lockable` is loaded by a tool that takes no revision.
+    """
+
+    stage: str
+    parameter: str
+    name: str
+    lockable: bool
+
+
 class DiskFacts(Struct, frozen=True, kw_only=True):
     """What the edges know of the files a plan names, by path; empty if nothing is on disk.
 
@@ -94,7 +106,8 @@ class DiskFacts(Struct, frozen=True, kw_only=True):
     and of the hub's client; `starting` the stages that are about to run. By stage, `gaps` is what
     could not be looked at, `template_refusals` what the model's chat template does not take, and
     `tool_refusals` what a tool of ours would stop at. `unreachable` says of paths it writes why
-    nothing can be made there.
+    nothing can be made there. `moving` are the names of the hub that nothing pins, in the order of
+    the stages: stage, parameter, name, and whether a revision pins it.
     """
 
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
@@ -109,6 +122,7 @@ class DiskFacts(Struct, frozen=True, kw_only=True):
     template_refusals: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     tool_refusals: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     unreachable: Mapping[str, str] = field(default_factory=dict)
+    moving: tuple["Moving", ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("adapters", "data", "models"):

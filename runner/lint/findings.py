@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runner.lint.forecast import Forecast
 
 
-_TOOL = "tool-would-stop"
+_TOOL, _MOVES = "tool-would-stop", "moving-target"
 
 
 class Findings(Struct, frozen=True, kw_only=True):
@@ -95,7 +95,8 @@ def once(problems: Sequence[Problem]) -> list[Problem]:
     """Return problems in order, without those of which another at the same place says more."""
     # A rule says the reason where a note does not, nor the tool that would stop.
     errors = {one.mark for one in problems if one.severity == "error" and one.rule != _TOOL}
-    marks = {one.mark for one in problems if one.severity != NOTE}
+    # That a name moves is no reason why nobody could look.
+    marks = {one.mark for one in problems if one.severity != NOTE and one.rule != _MOVES}
     return sort_problems(
         one
         for one in problems

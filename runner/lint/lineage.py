@@ -14,6 +14,7 @@ from runner.catalog.tools import Catalog, Output, Tool, applies
 from runner.data.replay import nearest
 from runner.lint.facts import Adapter, DataSet, ModelFacts
 from runner.lint.rule import View, adapter_output
+from runner.plan.hub_names import bare
 from runner.plan.model import Plan, Stage
 from runner.plan.smoke import MODEL_TOOL
 
@@ -145,6 +146,7 @@ def origin(view: View, path: str) -> tuple[str, str]:
         if below is None:
             return normal(path), precision
         path = below
+    path = bare(path)
     hub = path.count("/") == 1 and path[0] not in "./~"
     name = _DRESS.sub("", path.rpartition("/")[2]).casefold() if hub else normal(path)
     return name, precision
@@ -250,7 +252,8 @@ def sensitivities_stage(view: View, path: str | None) -> Stage | None:
         tool = view.tool_of(stage)
         if tool is None or "sensitivities" not in tool.parameters:
             continue
-        own = stage.params["sensitivities"] is None
+        # A pinned model is a folder of the cache to mlx-lm, after which it calls the file.
+        own = stage.params["sensitivities"] is None and not stage.pins
         if own and normal(str(path)) == _sensitivities(stage.params["model"]):
             return stage
     return None
@@ -291,7 +294,7 @@ def _at(facts: Mapping[str, T], path: str | None) -> T | None:
 
 def _bits_in_name(path: str) -> int | None:
     """Return the bits a model's name speaks of, as in ``OLMo-2-1B-4bit``."""
-    match = _BITS.search(path.rstrip("/").rpartition("/")[2])
+    match = _BITS.search(bare(path).rstrip("/").rpartition("/")[2])
     if not match:
         return None
     return int(match[1]) if match[1] else 4 if match[2] else 8

@@ -24,7 +24,7 @@ from runner.lint.facts import Finding
 from runner.plan.expectations import unknown_figures
 from runner.plan.inputs import readings
 from runner.plan.train_options import watch_data
-from runner.system import files
+from runner.system import files, hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -107,7 +107,7 @@ def facts(plan: Plan) -> DiskFacts:
 
 def disk_facts(plan: Plan) -> DiskFacts:
     """Return what this disk says of the paths a plan names; no tool is asked."""
-    return read_facts.look(plan, read_facts.hub_cache(dict(os.environ)))
+    return read_facts.look(plan, hub.cache(os.environ))
 
 
 def _own(

@@ -1,22 +1,27 @@
 """The files a plan names, as values for the rules: adapters, data sets, models; nothing raises."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from runner.base.constants import RUN_DIR
+from runner.base.constants import BUILTIN, RUN_DIR
 from runner.catalog import load
 from runner.catalog.tools import Catalog, Tool
-from runner.lint.facts import Adapter, DataSet, DiskFacts, ModelFacts
+from runner.lint.facts import Adapter, DataSet, DiskFacts, ModelFacts, Moving
 from runner.lint.lineage import data_behind
 from runner.lint.read_adapter import read_adapter
 from runner.lint.read_model import CONFIG, read_model
 from runner.plan.budget import Counted
+from runner.plan.hub_names import MODEL, hub_names, is_hub_name
+from runner.plan.hub_names import split as name_parts
 from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage
+from runner.plan.pins import with_commits
+from runner.recipe.lock_file import COMMIT
 from runner.system import files, machine, reader
+from runner.system.hub import snapshot
 
 Json = dict[str, Any]
 HUB = "huggingface-hub"
@@ -33,9 +38,10 @@ def look(plan: Plan, hub: Path | None = None) -> DiskFacts:
     existing: set[str] = set()
     unreachable: dict[str, str] = {}
     catalog = load.catalog(plan.tools)
+    commits = with_commits(plan)
     for stage in plan.stages:
         for kind, path in reads(stage, catalog):
-            folder = folder_of(path, hub) if kind == "model" else Path(path)
+            folder = folder_of(commits.get(path, path), hub) if kind == "model" else Path(path)
             if not _there(path):
                 absent.add(path)
                 beside |= {path} if "/" in path and _there(str(Path(path).parent)) else set()
@@ -61,7 +67,36 @@ def look(plan: Plan, hub: Path | None = None) -> DiskFacts:
         packages=packages,
         beside=frozenset(beside),
         unreachable=unreachable,
+        moving=tuple(_moving(plan, catalog, beside)),
     )
+
+
+def _moving(plan: Plan, catalog: Catalog, beside: Collection[str]) -> Iterator[Moving]:
+    """Yield each name of the hub that nothing pins, once; none of a shipped recipe.
+
+    What a shipped recipe trains on is for whoever extends it to lock. A name in a folder that is
+    here is more likely a path.
+    """
+    shipped = files.shipped("recipes").resolve()
+    if plan.file.startswith(BUILTIN) or Path(plan.file).resolve().is_relative_to(shipped):
+        return
+    names: set[str] = set()
+    for stage in plan.stages:
+        tool = catalog.get(stage.tool)
+        commits = {one.name for one in stage.pins if one.commit}
+        said = [(one.parameter, one.name) for one in hub_names(tool, stage.params)] if tool else []
+        lockable = {name for _, name in said}
+        said += [
+            (one.parameter, one.path) for one in readings(stage, catalog) if one.kind == "data"
+        ]
+        for parameter, name in said:
+            own = plan.maker(name, stage) is not None or _there(name) or name in beside
+            if name in commits | names or own or not is_hub_name(name):
+                continue
+            names.add(name)
+            yield Moving(
+                stage=stage.name, parameter=parameter, name=name, lockable=name in lockable
+            )
 
 
 def models(plan: Plan, hub: Path | None = None) -> dict[str, ModelFacts]:
@@ -70,18 +105,13 @@ def models(plan: Plan, hub: Path | None = None) -> dict[str, ModelFacts]:
     named = (one for stage in plan.stages for one in reads(stage, catalog))
     paths = {path for kind, path in named if kind == "model"}
     by_path = {}
+    commits = with_commits(plan)
     for path in paths:
-        folder = folder_of(path, hub)
+        folder = folder_of(commits.get(path, path), hub)
         facts = read_model(path, folder) if folder else None
         if facts is not None:
             by_path[path] = facts
     return by_path
-
-
-def hub_cache(environ: dict[str, str]) -> Path:
-    """Return the folder the hub's own library keeps models in."""
-    home = environ.get("HF_HOME") or str(Path(environ.get("HOME", ".")) / ".cache" / "huggingface")
-    return Path(environ.get("HF_HUB_CACHE") or Path(home) / "hub")
 
 
 def folder_of(model: str, hub: Path | None) -> Path | None:
@@ -190,16 +220,15 @@ def _cache_folder(name: str, hub: Path | None) -> Path | None:
     """Return the folder of a hub model in the hub's cache, None if it is not there."""
     if hub is None or name.startswith((".", "/", "~")):
         return None
-    repository = _repository(name, hub)
+    repository, revision = name_parts(name)
+    if COMMIT.match(revision):
+        return snapshot(repository, MODEL, revision, hub)
+    folder = snapshot(repository, MODEL, "", hub).parent
     try:
-        revision = reader.read_text(repository / "refs" / "main", reader.NOTE).strip()
+        commit = reader.read_text(folder / "refs" / (revision or "main"), reader.NOTE).strip()
     except OSError:
         return None
-    return repository / "snapshots" / revision
-
-
-def _repository(name: str, hub: Path) -> Path:
-    return hub / f"models--{name.replace('/', '--')}"
+    return folder / "snapshots" / commit
 
 
 def _writes(stage: Stage, tool: Tool | None) -> Iterator[str]:

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 from runner.base.constants import RUN_DIR, normal, upward
 
 Json = dict[str, Any]
+_RARE = {"tools", "locks"}  # of a plan, left out of its record where it has none
 
 
 class Retry(Struct, frozen=True, kw_only=True):
@@ -21,12 +22,34 @@ class Retry(Struct, frozen=True, kw_only=True):
     backoff: float = 1.0
 
 
+class Pin(Struct, frozen=True, kw_only=True):
+    """What a name of the hub stands for, `parameter` one that says it.
+
+    `revision` is what the recipe says, '' for the main branch; `commit` is '' where nobody has
+    said it. `variable` names the folder of its files in the script.
+    """
+
+    name: str
+    repository: str
+    kind: str
+    revision: str
+    commit: str
+    variable: str
+    parameter: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a lock calls it: its kind, and its name with the revision."""
+        said = f"@{self.revision}" if self.revision else ""
+        return self.kind, f"{self.repository}{said}"
+
+
 class Stage(Struct, frozen=True, kw_only=True):
     """One command to be: every parameter of its tool, what it makes, and what it waits for.
 
     `expect_at` is where the recipe says each expectation, as ``file:line:column``; `trainer` holds
     what stands around the trainer, nothing if it is alone; `continues` says that a training
-    that was interrupted goes on where it was.
+    that was interrupted goes on where it was; `pins` are what its names of the hub stand for.
     """
 
     name: str
@@ -43,17 +66,21 @@ class Stage(Struct, frozen=True, kw_only=True):
     expect_at: tuple[str, ...] = ()
     trainer: Mapping[str, Any] = field(default_factory=dict)
     continues: bool = False
+    pins: tuple[Pin, ...] = ()
 
     def as_dict(self) -> Json:
         """Return the stage as JSON-ready values, which are the stage's own."""
-        return {**asdict(self), "retry": asdict(self.retry)}
+        values = {**asdict(self), "retry": asdict(self.retry)}
+        pins = values.pop("pins")
+        return {**values, "pins": [asdict(one) for one in pins]} if pins else values
 
 
 class Plan(Struct, frozen=True, kw_only=True, dict=True):
     """What will run: stages in order, environment variables they all get, and where it is from.
 
     `track` are the trackers that are told of it, with their options; `tools` the files of tools
-    that the recipe names, by the names of these.
+    that the recipe names, by the names of these; `locks` the files of each name of the hub that
+    its lock knows, by kind and name, with size and digest.
     """
 
     name: str
@@ -65,6 +92,7 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
     track: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     smoke: bool = False
     tools: Mapping[str, Json] = field(default_factory=dict)
+    locks: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
     def stage(self, name: str) -> Stage:
         """Return the stage called `name`; raises KeyError."""
@@ -152,7 +180,7 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
     def as_dict(self) -> Json:
         """Return the plan as JSON-ready values, which are the plan's own."""
         values = {**asdict(self), "stages": [stage.as_dict() for stage in self.stages]}
-        return {key: value for key, value in values.items() if key != "tools" or value}
+        return {key: value for key, value in values.items() if value or key not in _RARE}
 
 
 def bind(value: Any, folder: str) -> Any:

@@ -12,6 +12,7 @@ from runner.catalog.validate import Path, Violation, violations
 from runner.plan import blame
 from runner.plan import train_options as training
 from runner.plan.budget import no_training
+from runner.plan.hub_names import bad_revisions
 from runner.plan.inheritance import FIXED, Draft
 from runner.plan.inputs import no_paths
 from runner.plan.keys import from_template, problem_at, stage_problems
@@ -187,7 +188,8 @@ def _refusals(
         return
     beside = _beside(draft, tool, words.schema)
     whole = _anchor(draft, words.recipe)
-    for one in (*violations(tool.schema, params), *no_paths(tool, params)):
+    refusals = (*no_paths(tool, params), *bad_revisions(tool, params))
+    for one in (*violations(tool.schema, params), *refusals):
         violation = _with_place(one, words.schema)
         if violation.rule == "missing-key" and (beside or words.recipe.missing_files):
             continue

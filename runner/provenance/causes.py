@@ -26,8 +26,8 @@ ABSENT = Absent()
 class Side(Struct, frozen=True, kw_only=True):
     """A plan and where its values come from, by path; of a run only the plan is known.
 
-    `places` are its stages', `extends` what each of them extends, `trail` the places that brought
-    each file in, `catalog` the tools it was made with.
+    `places` are its stages', `pins` those of its lock's entries, `extends` what each of them
+    extends, `trail` the places that brought each file in, `catalog` the tools it was made with.
     """
 
     plan: Plan
@@ -36,6 +36,7 @@ class Side(Struct, frozen=True, kw_only=True):
     extends: Mapping[str, Statement] = field(default_factory=dict)
     trail: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
     catalog: Catalog | None = None
+    pins: Mapping[tuple[str, str], Mark] = field(default_factory=dict)
 
 
 class Edit(Struct, frozen=True, kw_only=True):
@@ -75,6 +76,7 @@ def side(result: Compilation, plan: Plan) -> Side:
         extends=extends,
         trail=recipe.trail,
         catalog=result.resolver.catalog,
+        pins=recipe.lock.marks if recipe.lock else {},
     )
 
 

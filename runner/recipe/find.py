@@ -79,7 +79,7 @@ def is_recipe(path: Path) -> bool:
 
     The resolved recipe that a run keeps is none.
     """
-    if not _has_recipe_suffix(path.name) or (
+    if not has_recipe_suffix(path.name) or (
         path.name == KEPT and (path.parent / "run.json").exists()
     ):
         return False
@@ -88,7 +88,7 @@ def is_recipe(path: Path) -> bool:
 
 def reads_as_recipe(name: str, text: bytes) -> bool:
     """Return whether a file of this name and text is meant as a recipe."""
-    if not _has_recipe_suffix(name):
+    if not has_recipe_suffix(name):
         return False
     keys = set(_KEYS.findall(text))
     ours = len(keys) > 1 and bool(keys & {b"stages", b"extends"}) and not _LIST.search(text)
@@ -123,7 +123,7 @@ def _foreign(folder: Path) -> bool:
     return hidden or (folder / "pyvenv.cfg").exists()
 
 
-def _has_recipe_suffix(name: str) -> bool:
+def has_recipe_suffix(name: str) -> bool:
     """Return whether a file may be a recipe by its name: what is none is not opened."""
     return name.endswith(SUFFIXES) and not name.endswith(ENDING)
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.problems import Mark, Problem, as_yaml, suggest
+from runner.recipe.lock_file import LockFile
 from runner.recipe.merge import merge, settle
 from runner.recipe.node import MISSING, Node
 from runner.recipe.overrides import OTHERS, PREFIX, Overrides, overlay
@@ -28,7 +29,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
     `gaps` says that something in it could not be read, `missing_files` that a whole file is not in
     it, so that nobody takes what is missing for its own mistake. `below` are the trees that
     the caller's layers were laid over: the files, then each profile, then the environment.
-    `tools` are the files of tools that it names, by the names of these.
+    `tools` are the files of tools that it names, by the names of these. `lock` is the lock beside
+    it, None where there is none.
     """
 
     file: str
@@ -39,6 +41,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     missing_files: bool = False
     below: tuple[Node, ...] = ()
     tools: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    lock: LockFile | None = None
 
     @property
     def name(self) -> str:
@@ -84,6 +87,7 @@ class SourceTree(Struct, frozen=True, kw_only=True):
     trail: Mapping[str, tuple[Mark, ...]]
     missing_files: bool
     tools: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    lock: LockFile | None = None
 
 
 def load(
@@ -145,6 +149,7 @@ def fold(
         missing_files=files.missing_files,
         below=tuple(below),
         tools=files.tools,
+        lock=files.lock,
     )
     return result
 

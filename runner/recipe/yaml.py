@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from runner.base.constants import RUN_DIR
+from runner.base.constants import HUB, RUN_DIR
 from runner.base.patterns import pattern
 from runner.base.problems import Mark, Problem, suggest
 from runner.recipe import libyaml
@@ -22,6 +22,7 @@ from runner.recipe.yaml_scalars import NumberError, scalar, unfit
 MAX_BYTES = 2 * 1024 * 1024
 MAX_NODES = 80_000
 """Values of a file, what its aliases expand to with them, and of all files of a recipe."""
+_HUB = f"${{{HUB}"
 MAX_ALIASED = 80_000
 
 _MOST = 2 * MAX_NODES + 1
@@ -333,6 +334,9 @@ class _NodeBuilder:
         if RUN_DIR in value:
             why = f"{RUN_DIR} is reserved for the run directory"
             self.say(node.mark, why, "run-dir-in-text", "refer to a stage's output instead")
+        elif _HUB in value:
+            why = f"{_HUB}…}} is reserved for the folders of pinned names of the hub"
+            self.say(node.mark, why, "run-dir-in-text", "name the model instead")
         return self.fit(value, node.mark)
 
     def fit(self, text: str, mark: Mark) -> str | Missing:

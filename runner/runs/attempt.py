@@ -16,6 +16,7 @@ from runner.command.argv import Invocation, invoke, wrap
 from runner.plan import launch
 from runner.plan.expectations import judge
 from runner.plan.model import Plan, Stage, bind
+from runner.plan.pins import with_folders
 from runner.plan.staging import relocate
 from runner.plan.training import training
 from runner.runs import checkpoints, failures, history, signals
@@ -139,9 +140,8 @@ class Attempt:
         log = self.place / "log.txt"
         if log.exists():
             log.replace(self.place / f"log.{machine.stamp()}.txt")
-        here = relocate(
-            self.stage, self.tool, self.places.open(keep=self.keep or before is not None)
-        )
+        here = with_folders(self.stage, self.tool, record.hub)
+        here = relocate(here, self.tool, self.places.open(keep=self.keep or before is not None))
         invocation = invoke(here, self.tool)
         if invocation.config is not None:
             text = str(bind(invocation.config, str(self.folder)))

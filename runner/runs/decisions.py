@@ -12,6 +12,7 @@ from runner.base.problems import listing
 from runner.catalog.tools import Catalog, Tool
 from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage
+from runner.plan.pins import exact
 from runner.runs.manifest import StageRecord, State
 
 
@@ -166,11 +167,14 @@ _ENDED = {
 
 
 def _matter(stage: Stage, tool: Tool) -> dict[str, Any]:
-    """Return the parameters that change what is made; where it is put is not among them."""
+    """Return the parameters that change what is made; where it is put is not among them.
+
+    A name of the hub is one with its commit.
+    """
     outputs = {output.param for output in tool.outputs.values()}
     matter = {
         name: value
-        for name, value in stage.params.items()
+        for name, value in exact(stage, tool).items()
         if name in tool.parameters
         and not tool.parameters[name].cosmetic
         and not (name in outputs and _own(value, stage))

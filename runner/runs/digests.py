@@ -170,6 +170,16 @@ def sha256(path: Path, meter: Callable[[int], None] | None = None, *, lasting: b
     return digest.hexdigest()
 
 
+def git_digest(path: Path) -> str:
+    """Return the SHA-1 by which git names the content of a file."""
+    size = path.stat().st_size
+    digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    with reader.unbuffered(path) as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def _files(path: Path) -> Iterator[tuple[str, str, Json]]:
     """Yield each file below a path: how it is called from there, its whole path, its stat.
 

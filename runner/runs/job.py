@@ -1,10 +1,10 @@
 """The description of an upcoming run, as a value."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from runner.runs.remedies import Adjustment, Step
 
@@ -28,7 +28,8 @@ class Job(Struct, frozen=True, kw_only=True):
     `compilation` is what the plan was made of, None for a plan alone: nobody can hold that against
     the lines of its recipe. With `trust` leave is given for what it lets others do, with
     `trust_tools` for the tools that it brings along. `options` are the words that asked for it,
-    `advise` knows which changes help a stage that fails.
+    `advise` knows which changes help a stage that fails, `folders` are those of pinned names of the
+    hub, by variable.
     """
 
     plan: "Plan"
@@ -39,4 +40,5 @@ class Job(Struct, frozen=True, kw_only=True):
     trust: bool = False
     trust_tools: bool = False
     options: tuple[str, ...] = ()
+    folders: Mapping[str, str] = field(default_factory=dict)
     advise: Advise = plainest

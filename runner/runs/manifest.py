@@ -67,7 +67,8 @@ class StageRecord(Struct, frozen=True, kw_only=True):
     `argv` is its whole command as the script has it, `words` what stands behind the tool's name in
     its process, whose outputs are made beside their places. `prints` are size, time, inode and
     SHA-256 of every file made, `identity` what of. `unenforced` are the judgements of expectations
-    that did not hold and stopped nothing, as in a smoke run.
+    that did not hold and stopped nothing, as in a smoke run. `hub` are the folders of its pinned
+    names, by the variables of the script: each ends in the commit.
     """
 
     name: str
@@ -87,10 +88,13 @@ class StageRecord(Struct, frozen=True, kw_only=True):
     unenforced: tuple[Mapping[str, Any], ...] = ()
     audit: Mapping[str, int] = field(default_factory=dict)
     failure: Mapping[str, Any] = field(default_factory=dict)
+    hub: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> Json:
         """Return the record as JSON-ready values, which are the record's own."""
-        return asdict(self)
+        values = asdict(self)
+        hub = values.pop("hub")
+        return {**values, "hub": hub} if hub else values
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

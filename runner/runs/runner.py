@@ -20,7 +20,9 @@ from runner.command.argv import command
 from runner.command.resolved_recipe import TOOLS, recipe_text
 from runner.command.script import script
 from runner.plan.model import Stage
-from runner.runs import history, signals
+from runner.plan.pins import entries
+from runner.recipe import lock_file
+from runner.runs import history, signals, snapshots
 from runner.runs.attempt import Attempt, Ending
 from runner.runs.decide import distributions, tool_of
 from runner.runs.decisions import Action, Identity, was_cut_off
@@ -44,6 +46,7 @@ class Run:
     def __init__(self, job: Job, catalog: Catalog, ahead: WarmStart, reporter: Reporter) -> None:
         plan, before = job.plan, job.before
         self.advise = job.advise
+        self.folders = job.folders
         self.plan = plan
         self.catalog = catalog
         self.ahead = ahead
@@ -117,6 +120,8 @@ class Run:
         """Write down what will be done."""
         self.keep(self.manifest)
         files.write(self.folder / "recipe.yaml", recipe_text(self.plan))
+        if self.plan.locks:
+            files.write(self.folder / "recipe.lock", lock_file.text(entries(self.plan)))
         for name, schema in self.plan.tools.items():
             (self.folder / TOOLS).mkdir(exist_ok=True)
             files.write(self.folder / TOOLS / f"{name}.json", f"{pretty_json(schema)}\n")
@@ -249,7 +254,12 @@ class Run:
         Places(self.folder, stage).clear(before)
         argv = command(stage, self.catalog).argv
         record = StageRecord(
-            name=stage.name, state=State.RUNNING, started=machine.now(), argv=argv, identity=parts
+            name=stage.name,
+            state=State.RUNNING,
+            started=machine.now(),
+            argv=argv,
+            identity=parts,
+            hub=dict(snapshots.of_stage(stage.pins, self.folders)),
         )
         hear = partial(self.reporter.event, stage)
         delay = stage.retry.delay

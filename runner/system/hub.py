@@ -25,6 +25,17 @@ def mask() -> Mask:
     return Mask(secrets(os.environ))
 
 
+def cache(environ: Mapping[str, str]) -> Path:
+    """Return the folder where the hub's client keeps repositories."""
+    home = environ.get("HF_HOME") or str(Path(environ.get("HOME", ".")) / ".cache" / "huggingface")
+    return Path(environ.get("HF_HUB_CACHE") or Path(home) / "hub")
+
+
+def snapshot(repository: str, kind: str, commit: str, folder: Path) -> Path:
+    """Return where the hub's client keeps the files of a commit, below its cache `folder`."""
+    return folder / f"{kind}s--{repository.replace('/', '--')}" / "snapshots" / commit
+
+
 def hub_home() -> Path:
     """Return the folder where the hub's client keeps what it knows."""
     home = os.environ.get("HF_HOME")

@@ -15,6 +15,7 @@ from typing import Any
 from runner.base.values import read_as
 from runner.catalog import load
 from runner.plan.model import Plan
+from runner.plan.pins import with_folders
 from runner.plan.staging import relocate
 from runner.runs.decisions import Identity
 from runner.runs.outputs import Places
@@ -55,10 +56,12 @@ def stage_of(folder: str, name: str) -> tuple[Observer, Mapping[str, Any]]:
     """Return a stage, its words in sys.argv, and what the run's manifest records of it."""
     manifest = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
     plan = read_as(manifest["plan"], Plan)
+    record = next(row for row in manifest["stages"] if row["name"] == name)
     stage = plan.stage(name)
     tool = load.installed_catalog(plan.tools).get(stage.tool)
     if tool is None:
         raise KeyError(stage.tool)
+    stage = with_folders(stage, tool, record.get("hub", {}))
     moves = Places(Path(folder), stage).parts()
     this = Observer(
         folder,
@@ -68,7 +71,6 @@ def stage_of(folder: str, name: str) -> tuple[Observer, Mapping[str, Any]]:
         smoke=plan.smoke,
         lenient=stage.tool in plan.tools,
     )
-    record = next(row for row in manifest["stages"] if row["name"] == name)
     sys.argv = [" ".join(tool.command), *record["words"]]
     this.argv = tuple(record["words"])
     return this, record

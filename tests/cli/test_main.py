@@ -292,7 +292,7 @@ def test_rows_that_are_not_there_are_a_warning_of_check_and_refused_by_a_run(tmp
     (tmp_path / "rows.yaml").write_text(ROWS, encoding="utf-8")
     done = call(tmp_path, "check", "rows.yaml")
     assert done.returncode == 0
-    assert done.stdout.count(": warning: ") == 4
+    assert done.stdout.count(": warning: ") == 5
     for words in ([], ["--smoke"]):
         done = call(tmp_path, "rows.yaml", *words)
         assert (done.returncode, done.stdout) == (2, "")

@@ -10,7 +10,7 @@ from runner.provenance.causes import ABSENT, Side
 from runner.provenance.origins import leaves
 
 # Words, places and what follows from the rest: nothing is told of them.
-NOT_TOLD = {"description", "outputs", "expect_at", "file", "smoke", "tools"}
+NOT_TOLD = {"description", "outputs", "expect_at", "file", "smoke", "tools", "pins"}
 OTHER = {
     "tool": "data.mix",
     "after": ("a_stage",),
@@ -24,6 +24,7 @@ OTHER = {
     "env": {"A": "b"},
     "track": {"mlflow": {}},
     "name": "another",
+    "locks": {"model a/b": {"config.json": {"size": 1, "digest": "git:0"}}},
 }
 
 

@@ -35,7 +35,7 @@ FOLLOWED = {
     "the script is locked without its plan, which would show more: --snapshot-update writes it": "test_what_a_lock_advises_is_done",
     "python3 -m pip install pyarrow && python3 -c '…' {source} > {target}": "test_a_table_is_written_as_rows",
     "… and …: run-recipe diff shows them all.": "test_a_comment_is_never_longer_than_github_takes",
-    "get its tokenizer first: hf download … …": "test_a_tokenizer_that_is_downloaded_writes_the_rows",
+    "get its tokenizer first: hf download …… …": "test_a_tokenizer_that_is_downloaded_writes_the_rows",
     "remove system_prompt and write it into the prompts": "test_a_system_prompt_that_is_written_into_the_prompts_is_taken",
     "free some space, choose another --runs, or raise save_every": "test_a_disk_without_room_is_left_or_less_is_written",
     "check its permissions: ls -ld …": "test_a_file_that_may_not_be_read_is_shown_by_the_command",
@@ -78,6 +78,16 @@ FOLLOWED |= {
 FOLLOWED |= {
     "give '…' a local_dir, and download it once:": "test_data_that_is_downloaded_into_the_run_is_missing_and_said_to_be",
     "run-recipe … --only …": "test_data_that_is_downloaded_into_the_run_is_missing_and_said_to_be",
+}
+FOLLOWED |= {
+    "leave out --check or --update": "test_a_check_that_would_write_is_refused",
+    "write run-recipe lock RECIPE": "test_a_check_that_would_write_is_refused",
+    "restore it from git, or delete it and lock the recipe again: run-recipe lock RECIPE": "test_a_lock_that_cannot_be_read_says_how_to_make_it_anew",
+    "if the cache is damaged, delete … and run again; if the hub serves another file, look at it, then: run-recipe lock RECIPE --update": "test_a_file_that_is_not_the_locked_one_is_refused_and_what_is_advised_helps",
+    "accept its terms on its page of the hub, and log in: hf auth login": "test_what_the_hub_does_not_show_is_shown_to_who_is_logged_in",
+    "correct the name; a private one needs a login: hf auth login": "test_what_the_hub_does_not_show_is_shown_to_who_is_logged_in",
+    "pip install huggingface_hub": "test_the_packages_that_are_named_are_there_to_be_installed",
+    "try again later, or check HF_ENDPOINT and the network": "test_a_hub_that_is_gone_changes_no_lock_and_is_asked_again",
 }
 # What reads as advice and is none, with why.
 NONE = {

@@ -7,7 +7,7 @@ from msgspec.structs import replace as change
 
 from runner import workflow
 from runner.catalog import load as schemas
-from runner.lint.facts import Adapter, DataSet, DiskFacts, Finding, ModelFacts
+from runner.lint.facts import Adapter, DataSet, DiskFacts, Finding, ModelFacts, Moving
 from runner.lint.rule import examine, views
 from runner.recipe.load import Overrides, load
 
@@ -424,6 +424,14 @@ CASES = {
         DiskFacts(packages={"huggingface-hub": "1.33.0"}),
     ),
     "data-is-a-file": Case(one(data="rows/train.jsonl"), one(data="rows")),
+    "moving-target": Case(
+        one(model="owner/model"),
+        one(model="owner/model"),
+        DiskFacts(
+            moving=(Moving(stage="train", parameter="model", name="owner/model", lockable=True),)
+        ),
+        DiskFacts(),
+    ),
     "name-not-there": Case(
         one(data="nowhere"),
         one(data="owner/rows"),
@@ -579,6 +587,16 @@ CASES = {
 SHARE_GPT = {"conversations": [{"from": "", "value": ""}]}
 # Further recipes that break a rule, each told another way out than the rule's own case.
 FURTHER = {
+    "rows that take no revision": (
+        "moving-target",
+        Case(
+            one(data="owner/rows"),
+            one(),
+            DiskFacts(
+                moving=(Moving(stage="train", parameter="data", name="owner/rows", lockable=False),)
+            ),
+        ),
+    ),
     "a command of a shell": ("path-not-expanded", Case(one(data="$(ls data | head -1)"), one())),
     "a command in backticks": ("path-not-expanded", Case(one(data="`ls`/d"), one())),
     "where one is": ("path-not-expanded", Case(one(data="$(pwd)/rows"), one())),

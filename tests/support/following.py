@@ -722,6 +722,21 @@ def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from taken_out(place)
 
 
+@form(r"write (?P<name>\S+)@REV with a branch, a tag or a commit, or (?P=name) alone")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    old = re.compile(r"org/\w+@(?:\{\{ vars\.commit \}\}|a b|\.\./other|(?=\n))")
+    match = old.search(place.text, place.index)
+    assert match
+    for new in (f"{found['name']}@v1", found["name"]):
+        yield from place.to(place.text[: match.start()] + new + place.text[match.end() :])
+
+
+@form(r"write (?P<name>org/name), or remove (?P<key>revision)")
+def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
+    yield from written(place, found["name"])
+    yield from place.to(place.text.replace(", revision: v2", ""))
+
+
 @form(r"shorten it, .*")
 def _(place: Place, found: re.Match[str]) -> Iterator[Case]:
     yield from written(source(place), "short")
@@ -1391,6 +1406,7 @@ PURE = [
         r"write a plain word",
         r"remove one of these references or needs",
         r"an anchor .*",
+        r"name the model instead",
         r"refer to a stage's output instead",
         r"put it after a key",
         r"the tools read it from the environment",
@@ -1423,6 +1439,10 @@ PURE = [
 ]
 # What holds a sign of code, and is not followed as it stands, by why.
 STATED = {
+    "of the hub, which no recipe's case asks: tests/scenarios/test_pins.py follows it": (
+        r"pin what it holds now: run-recipe lock \S+",
+        r"name it in hf_dataset: \{path: ORG/NAME\}, or download its rows in a stage of hf\.download, .*",
+    ),
     "a fact that says why; what to write is the reader's": (
         r"mlx_lm\.fuse has no metrics",
         r"YAML 1\.2 has no numbers with colons",

@@ -1,7 +1,8 @@
 """A hub of our own on the loopback, good enough for the real huggingface_hub client.
 
-It keeps repositories of models with their commits, serves what a client downloads and keeps what
-one uploads. Nothing leaves this machine, and what it was asked stands in `requests`.
+It keeps repositories of models and of data sets (``datasets/OWNER/NAME``) with their commits, serves
+what a client downloads and keeps what one uploads. It can move a branch, swap a file under a commit,
+cut a file short, and go away. Nothing leaves this machine, and what it was asked stands in `requests`.
 """
 
 import base64
@@ -41,6 +42,12 @@ class Repo:
         """Return the commit a branch, a tag or a commit's hash means."""
         return self.refs.get(revision, revision if revision in self.commits else None)
 
+    def swap(self, path: str, content: bytes, revision: str = "main") -> None:
+        """Put another content under the same commit, as no hub should."""
+        commit = self.at(revision)
+        assert commit is not None
+        self.commits[commit] = {**self.commits[commit], path: content}
+
     @property
     def files(self) -> Files:
         """Return what the main branch holds."""
@@ -57,6 +64,7 @@ class Hub:
         self.requests: list[str] = []
         self.withholds = "nothing"  # a file that nobody gets for now
         self.loses = ""  # a file that a commit drops without a word
+        self.cuts = "nothing"  # a file of which half is sent
         self.lock = threading.Lock()
         hub = self
 
@@ -73,6 +81,11 @@ class Hub:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def leave(self) -> None:
+        """Answer nobody any more."""
         self.server.shutdown()
         self.server.server_close()
 
@@ -136,16 +149,29 @@ class Handler(BaseHTTPRequestHandler):
         for method, pattern, respond in ROUTES:
             found = re.fullmatch(pattern, path)
             if found and self.command in method:
-                return respond(self, **found.groupdict())
+                words = found.groupdict()
+                kind = words.pop("kind", None) or ""
+                # As the hub has it: a data set's name begins so in every address but in the API's.
+                if kind.startswith("datasets"):
+                    words["name"] = f"datasets/{words['name']}"
+                return respond(self, **words)
         raise RefusedError(404, "", f"this double knows no {self.command} {path}")
 
-    def say(self, content: bytes, headers: Mapping[str, str] = {}, status: int = 200) -> None:
+    def say(
+        self,
+        content: bytes,
+        headers: Mapping[str, str] = {},
+        status: int = 200,
+        *,
+        cut: bool = False,
+    ) -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self.wfile.write(content[: len(content) // 2] if cut else content)
+        self.close_connection = cut
 
     def tell(self, value: object) -> None:
         self.say(json.dumps(value).encode(), {"Content-Type": "application/json"})
@@ -205,6 +231,9 @@ class Handler(BaseHTTPRequestHandler):
         if content is None:
             raise RefusedError(404, "EntryNotFound", "Entry not found")
         headers = {"X-Repo-Commit": commit, "ETag": f'"{_etag(path, content)}"'}
+        if path == self.hub.cuts and self.command == "GET":
+            self.say(content, headers, cut=True)
+            return
         start = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if start is None or not content:
             self.say(content, {**headers, "Accept-Ranges": "bytes"})
@@ -281,28 +310,38 @@ def _sha1(content: bytes) -> str:
     return hashlib.sha1(content).hexdigest()
 
 
+def _blob(content: bytes) -> str:
+    """Return what git calls a file's content."""
+    return _sha1(b"blob %d\0" % len(content) + content)
+
+
 def _etag(path: str, content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest() if path.endswith(LARGE) else _sha1(content)
+    return hashlib.sha256(content).hexdigest() if path.endswith(LARGE) else _blob(content)
 
 
 def _entry(path: str, content: bytes) -> dict[str, object]:
-    said = {"type": "file", "path": path, "size": len(content), "oid": _sha1(content)}
+    said = {"type": "file", "path": path, "size": len(content), "oid": _blob(content)}
     large = {"oid": _etag(path, content), "size": len(content), "pointerSize": 134}
     return {**said, "lfs": large} if path.endswith(LARGE) else said
 
 
+KIND = r"(?P<kind>models|datasets)"
 NAME = r"(?P<name>[^/]+/[^/]+)"
 ROUTES = (
     ({"GET"}, r"/api/whoami-v2", Handler.whoami),
     ({"POST"}, r"/api/repos/create", Handler.create),
     ({"POST"}, r"/api/validate-yaml", Handler.card),
-    ({"GET"}, rf"/api/models/{NAME}", Handler.info),
-    ({"GET"}, rf"/api/models/{NAME}/revision/(?P<revision>.+)", Handler.info),
-    ({"GET"}, rf"/api/models/{NAME}/tree/(?P<revision>[^/]+)", Handler.tree),
+    ({"GET"}, rf"/api/{KIND}/{NAME}", Handler.info),
+    ({"GET"}, rf"/api/{KIND}/{NAME}/revision/(?P<revision>.+)", Handler.info),
+    ({"GET"}, rf"/api/{KIND}/{NAME}/tree/(?P<revision>[^/]+)", Handler.tree),
     ({"POST"}, rf"/api/models/{NAME}/branch/(?P<revision>.+)", Handler.branch),
     ({"POST"}, rf"/api/models/{NAME}/preupload/(?P<revision>.+)", Handler.preupload),
     ({"POST"}, rf"/api/models/{NAME}/commit/(?P<revision>.+)", Handler.commit),
     ({"POST"}, rf"/{NAME}\.git/info/lfs/objects/batch", Handler.batch),
     ({"PUT"}, r"/large/(?P<oid>[0-9a-f]{64})", Handler.put),
-    ({"GET", "HEAD"}, rf"/{NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", Handler.resolve),
+    (
+        {"GET", "HEAD"},
+        rf"/(?P<kind>datasets/)?{NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)",
+        Handler.resolve,
+    ),
 )

@@ -4,11 +4,14 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from runner.base import visible
 from runner.base.constants import RUN_DIR
 from runner.base.patterns import pattern
+from runner.base.problems import listing
 from runner.lint.facts import Finding
 from runner.lint.lineage import adapter_at, sensitivities_stage
 from runner.lint.rule import View, rule
+from runner.plan.hub_names import split
 
 _SHELL = pattern(r"^~[\w.+-]*(?:/|\Z)|\$(?:\{?[A-Za-z_]|\()|`[^`]+`")
 _HERE = pattern(r"^(?:\$\(\s*pwd\s*\)|`\s*pwd\s*`|\$\{?PWD\}?)/+(?=.)")
@@ -122,7 +125,7 @@ def name_not_there(view: View) -> Iterator[Finding]:
         kind, path = one.kind, one.path
         if kind == "dataset":  # what 'datasets' loads is called by one word, too
             continue
-        here = "/" not in path or path in view.facts.beside
+        here = ("/" not in path or path in view.facts.beside) and not split(path)[1]
         if path in view.facts.absent and here and not _local(kind, path) and not view.maker(path):
             who = view.tool.name if view.tool.own else view.tool.distribution or view.tool.name
             message = f"there is no folder '{path}' here; {who} would look for it on the hub"
@@ -194,6 +197,34 @@ def model_folder_in_use(view: View) -> Iterator[Finding]:
         yield Finding(parameter=parameter, message=message, hint=_free_hint(parameter), stops=stops)
 
 
+@rule("warning", general=True)
+def moving_target(view: View) -> Iterator[Finding]:
+    """A model or data set of the hub that nothing pins: what it holds can change between two runs.
+
+    A name alone is the newest commit of the main branch, and a branch or a tag can move, too. Lock
+    the recipe: ``run-recipe lock RECIPE`` writes the commits, with size and digest of each file,
+    into NAME.lock beside it. Or name a commit: ``org/name@COMMIT``. It is told once for a recipe.
+
+    A data set that mlx-lm loads by ``data`` or ``data_path`` cannot be pinned: mlx-lm passes no
+    revision on. Name it in ``hf_dataset``, or download its rows in a stage of hf.download.
+    """
+    moving = view.facts.moving
+    if not moving or moving[0].stage != view.stage.name or view.facts.starting:
+        return
+    lockable = [one for one in moving if one.lockable]
+    names = listing([one.name for one in lockable or moving], 5)
+    hint = f"pin what it holds now: run-recipe lock {visible.word(view.plan.file)}"
+    if not lockable:
+        takes = "hf_dataset" in view.tool.parameters
+        other = "name it in hf_dataset: {path: ORG/NAME}, or " if takes else ""
+        hint = f"{other}download its rows in a stage of hf.download, which can be locked"
+    yield Finding(
+        parameter=moving[0].parameter,
+        message=f"nothing pins {names}: the hub can change what it holds",
+        hint=hint,
+    )
+
+
 def _free_hint(parameter: str) -> str:
     return f"delete or move it, or remove {parameter}: each run then uses its own folder"
 
@@ -215,7 +246,7 @@ def _way_out(view: View, kind: str) -> str:
 def _local(kind: str, path: str) -> bool:
     """Say whether a path cannot be a hub id: only models and data come from the hub."""
     plain = path.startswith((".", "/", "~")) or path.endswith("/")
-    return kind not in {"model", "data", "dataset"} or plain or path.count("/") > _HUB_ID
+    return kind not in {"model", "data", "dataset"} or plain or split(path)[0].count("/") > _HUB_ID
 
 
 @rule("error", "T21b", general=True)

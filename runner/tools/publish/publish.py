@@ -23,6 +23,7 @@ from runner.base.errors import Exit, ToolError
 from runner.base.problems import plural
 from runner.catalog import load
 from runner.data.refusals import Precheck
+from runner.plan.hub_names import bare
 from runner.report import gather
 from runner.runs import history
 from runner.system import files as disk
@@ -144,7 +145,8 @@ def base_of(folder: Path, report: Report | None) -> str | None:
         for name, parameter in (tool.parameters if tool else {}).items():
             if parameter.input_kind(stage.params) == "model":
                 candidates.append(stage.params[name])
-    return next((one for one in candidates if isinstance(one, str) and is_hub_id(one)), None)
+    names = (bare(one) for one in candidates if isinstance(one, str))
+    return next((one for one in names if is_hub_id(one)), None)
 
 
 def is_hub_id(text: str) -> bool:

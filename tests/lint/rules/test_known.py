@@ -10,8 +10,9 @@ from cases import DiskFacts, after_training, compiled, convert, found, lora, one
 from msgspec.structs import replace
 
 from runner.lint import read_facts
+from runner.lint.facts import Moving
 from runner.lint.read_adapter import read_adapter
-from runner.lint.read_facts import hub_cache, look, read_data, read_model
+from runner.lint.read_facts import look, read_data, read_model
 from runner.lint.safetensors import HeaderError, header
 
 SHAPE = {"rank": 4, "scale": 2.0, "dropout": 0.0, "keys": ["self_attn.q_proj"]}
@@ -363,12 +364,6 @@ def test_a_model_in_the_hubs_cache_is_known(tmp_path):
     assert look(plan(one(model="owner/other")), tmp_path).models == {}
 
 
-def test_the_hubs_cache_is_where_the_hub_says():
-    assert hub_cache({"HOME": "/h"}) == Path("/h/.cache/huggingface/hub")
-    assert hub_cache({"HF_HOME": "/x", "HOME": "/h"}) == Path("/x/hub")
-    assert hub_cache({"HF_HUB_CACHE": "/y", "HF_HOME": "/x"}) == Path("/y")
-
-
 def test_nothing_raises_for_paths_no_system_takes():
     stages = {
         "a": lora(model="x", data="d", resume_adapter_file="a/b"),
@@ -407,7 +402,13 @@ def test_an_unreadable_folder_is_absent(tmp_path, monkeypatch):
 
 def test_known_is_empty_for_a_plan_that_names_nothing_on_disk():
     seen = look(plan(one(model="nowhere/model", data="nowhere/rows")))
-    nothing = DiskFacts(absent=frozenset({"nowhere/model", "nowhere/rows"}), packages=seen.packages)
+    moving = (
+        Moving(stage="train", parameter="model", name="nowhere/model", lockable=True),
+        Moving(stage="train", parameter="data", name="nowhere/rows", lockable=False),
+    )
+    nothing = DiskFacts(
+        absent=frozenset({"nowhere/model", "nowhere/rows"}), packages=seen.packages, moving=moving
+    )
     assert seen == nothing
     assert read_facts.SPLITS == ("train", "valid", "test")
 
