@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("mlx_lm_lora") is None, reason="needs mlx-lm-lora"),
 ]
 # Fewer would be seen in use where an observer lost sight of what it looks at.
-LEAST = 30
+LEAST = 28
 
 
 @pytest.fixture(scope="module")
