@@ -286,6 +286,12 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
         """Whether it reads a folder of rows like mlx-lm's trainer, with the same parameters."""
         return bool(self.schema["x-tool"].get("rows"))
 
+    @property
+    def own_template(self) -> bool:
+        """Whether it gives a model without a chat template one of its own."""
+        rows = self.schema["x-tool"].get("rows", "")
+        return isinstance(rows, Mapping) and bool(rows.get("own_template"))
+
     def row_kind(self, params: Mapping[str, Any]) -> str:
         """Return what its rows are beside these parameters: "mlx-lm" is text, chat, completions."""
         rows = self.schema["x-tool"].get("rows", "")

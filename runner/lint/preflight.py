@@ -21,6 +21,7 @@ from runner.catalog import load
 from runner.data.rows import Features, FolderReport
 from runner.lint import chats, read_facts
 from runner.lint.facts import Finding
+from runner.lint.read_model import read_model
 from runner.plan.expectations import unknown_figures
 from runner.plan.inputs import readings
 from runner.plan.train_options import watch_data
@@ -58,7 +59,8 @@ SMALL = 4 << 20
 class FolderReading(Struct, frozen=True, kw_only=True):
     """How a stage reads a folder of this disk; `mixed` where a stage of the plan stands between.
 
-    `writer` is the model whose template writes its rows, which are of a `kind`.
+    `writer` is the model whose template writes its rows, which are of a `kind`; a `bare` one has
+    none, and the tool brings a template of its own.
     """
 
     folder: str
@@ -70,6 +72,7 @@ class FolderReading(Struct, frozen=True, kw_only=True):
     mixed: bool
     kind: str
     writer: chats.Writer
+    bare: bool
 
 
 class RowFindings(Struct, kw_only=True):
@@ -216,7 +219,15 @@ def _readings(plan: Plan, stage: Stage, tiny: str | None) -> Iterator[FolderRead
                 mixed=mixed,
                 writer=writer,
                 kind=tool.row_kind(params),
+                bare=tool.own_template and _bare(writer),
             )
+
+
+def _bare(writer: chats.Writer) -> bool:
+    """Say whether a model on this disk has no chat template."""
+    folder = writer.folder
+    facts = read_model(writer.model, Path(folder)) if folder is not None else None
+    return facts is not None and facts.chat_template is False
 
 
 def _masks(tool: Tool, params: Mapping[str, Any]) -> bool:
@@ -371,7 +382,7 @@ def _check(
         silent |= OF_ORDER
     silent |= dataset.OF_TOKENS if smoke else set()
     problems = [problem for problem in report.problems if problem.rule not in silent]
-    complete = encode is not None or not _chats(report)
+    complete = encode is not None or reading.bare or not _chats(report)
     return problems, None if complete else writer.absent(f"row of '{reading.folder}'")
 
 
@@ -400,7 +411,7 @@ def _chats(report: FolderReport) -> bool:
 def _encode(reading: FolderReading, *, smoke: bool) -> Encode | None:
     """Return the tokenizer for a folder's rows; it is loaded when the first row asks for it."""
     folder = reading.writer.folder
-    if folder is None:
+    if folder is None or reading.bare:
         return None
     if smoke:
         if _size(reading.folder) > SMALL:

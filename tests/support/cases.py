@@ -84,6 +84,15 @@ def preferences(**params):
     return stage("mlx_lm_lora.train", model="base", data="rows", train=True, iters=100, **params)
 
 
+def resumed(mode):
+    file = "{{ stages.a.adapter_file }}"
+    return preferences(train_mode=mode, seed=1, resume_adapter_file=file)
+
+
+def fused_of(name):
+    return stage("mlx_lm.fuse", model="base", adapter_path=f"{{{{ stages.{name}.adapter_path }}}}")
+
+
 def two(first=None, **second):
     """Return a training and one that resumes it."""
     again = {"resume_adapter_file": "{{ stages.a.adapter_file }}", "seed": 1, **second}
@@ -463,6 +472,14 @@ CASES = {
     ),
     "timeout-of-seconds": Case(
         {"train": {**lora(), "timeout": 5}}, {"train": {**lora(), "timeout": "5m"}}
+    ),
+    "adapter-type-not-recorded": Case(
+        {"a": preferences(train_type="dora"), "f": fused_of("a")},
+        {"a": preferences(), "f": fused_of("a")},
+    ),
+    "reference-without-adapter": Case(
+        {"a": preferences(), "b": resumed("dpo")},
+        {"a": preferences(), "b": resumed("orpo")},
     ),
     "parameter-not-read": Case(
         {"train": preferences(train_mode="orpo", klpo_top_k=3)},

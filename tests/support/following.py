@@ -1445,6 +1445,8 @@ STATED = {
     ),
     "a fact that says why; what to write is the reader's": (
         r"mlx_lm\.fuse has no metrics",
+        r"train an adapter of type lora, or use the model that the training fuses itself",
+        r"fuse the adapter first, and train on the fused model",
         r"YAML 1\.2 has no numbers with colons",
         r"YAML indents with spaces, never with tabs",
         r"templates are not allowed here: write the value out, and use a profile to vary it",

@@ -117,10 +117,7 @@ def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: RowUse)
             severity="error" if alone else "warning",
         )
     elif size > longest:
-        message = (
-            f"has {plural(size, 'token')} but max_seq_length is {longest}: the last "
-            f"{_are(size - longest)} cut off, including the end of the answer"
-        )
+        message = f"has {plural(size, 'token')} but max_seq_length is {longest}: {_lost(size, use)}"
         yield Flaw(
             rule="row-cut",
             message=message,
@@ -130,6 +127,16 @@ def token_flaws(whole: Sequence[int], prompt: Sequence[int] | None, use: RowUse)
         )
     if use.mask_prompt and prompt is not None:
         yield from _mask_flaws(whole, prompt)
+
+
+def _lost(size: int, use: RowUse) -> str:
+    """Return what becomes of a row that is longer than is trained on."""
+    if use.kind == "tokens":
+        return "the training leaves it out"
+    rest = f"the last {_are(size - use.max_seq_length)} cut off"
+    return (
+        rest if use.kind in {"answers", "prompts"} else f"{rest}, including the end of the answer"
+    )
 
 
 def _mask_flaws(whole: Sequence[int], prompt: Sequence[int]) -> Iterator[Flaw]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from runner.base.problems import listing
 from runner.lint.facts import Adapter, Finding
-from runner.lint.lineage import adapter_at, model_at
-from runner.lint.rule import View, rule
+from runner.lint.lineage import adapter_at, adapter_of, model_at
+from runner.lint.rule import View, adapter_output, rule
 
 # A copy may write the files of a folder in any order, within so many seconds.
 _APART = 60
@@ -20,17 +20,16 @@ def resume_type(view: View) -> Iterator[Finding]:
     From lora to full the training starts from the bare base model; from dora to lora the magnitudes
     are lost; from full to lora everything but a few norms is lost.
     """
-    adapter, kind = _old_adapter(view), view.params["fine_tune_type"]
-    if adapter and adapter.fine_tune_type != kind:
+    adapter, new = _old_adapter(view), _new_adapter(view)
+    kind = new.fine_tune_type if new else ""
+    if adapter and new and adapter.fine_tune_type != kind:
         message = (
             f"{adapter.source} has type {adapter.fine_tune_type}, but this stage has type "
             f"{kind}: most of it would not be loaded"
         )
-        yield Finding(
-            parameter="fine_tune_type",
-            message=message,
-            hint=f"set fine_tune_type: {adapter.fine_tune_type}",
-        )
+        name = _parameter(view, "fine_tune_type")
+        hint = f"set {name}: {adapter.fine_tune_type}"
+        yield Finding(parameter=name, message=message, hint=hint)
 
 
 @rule("error", "T50")
@@ -46,7 +45,7 @@ def resume_rank_mismatch(view: View) -> Iterator[Finding]:
             f"at {before:g}, and fusing would fail later"
         )
         yield Finding(
-            parameter="lora_parameters.rank", message=message, hint=f"set rank: {before:g}"
+            parameter=_parameter(view, "rank"), message=message, hint=f"set rank: {before:g}"
         )
 
 
@@ -63,7 +62,7 @@ def resume_scale(view: View) -> Iterator[Finding]:
             f"would be multiplied by {now / before:g} at once"
         )
         yield Finding(
-            parameter="lora_parameters.scale", message=message, hint=f"set scale: {before:g}"
+            parameter=_parameter(view, "scale"), message=message, hint=f"set scale: {before:g}"
         )
 
 
@@ -74,15 +73,15 @@ def resume_scale_unknown(view: View) -> Iterator[Finding]:
     Another scale changes the adapter's effect immediately, and the weights do not record their
     scale. Put the configuration next to the weights, or check the scale yourself.
     """
-    adapter = _same_type(view)
-    if adapter and adapter.unscaled:
-        scale = view.params["lora_parameters"]["scale"]
+    adapter, new = _same_type(view), _new_adapter(view)
+    if adapter and adapter.unscaled and new and new.scale is not None:
+        scale = new.scale
         message = (
             f"it is unknown whether {adapter.source} was trained with scale {scale:g}, as this "
             f"stage sets: {adapter.unscaled}"
         )
         hint = "put its adapter_config.json next to it, or check the scale and allow this rule"
-        yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
+        yield Finding(parameter=_resumes(view), message=message, hint=hint)
 
 
 @rule("error", "T52")
@@ -91,12 +90,11 @@ def resume_keys(view: View) -> Iterator[Finding]:
 
     The tensors of those modules are neither trained nor saved again.
     """
-    adapter = _same_type(view)
-    keys = view.params["lora_parameters"]["keys"]
-    if not adapter or adapter.fine_tune_type == "full":
+    adapter, new = _same_type(view), _new_adapter(view)
+    if not adapter or not new or adapter.fine_tune_type == "full":
         return
     before = None if adapter.keys is None else set(adapter.keys)
-    now = None if keys is None else set(keys)
+    now = None if new.keys is None else set(new.keys)
     if now is None and (adapter.bare or adapter.whole):
         return  # all modules of a model that may not be known: the trainer compares them
     if before != now:
@@ -107,9 +105,8 @@ def resume_keys(view: View) -> Iterator[Finding]:
         message = f"{adapter.source} has different keys than this stage: {what}"
         null = adapter.whole or before is None
         previous = "null, which means all of them" if null else listing(sorted(before or ()), _KEYS)
-        yield Finding(
-            parameter="lora_parameters.keys", message=message, hint=f"its keys are {previous}"
-        )
+        name = _parameter(view, "keys") or _resumes(view)
+        yield Finding(parameter=name, message=message, hint=f"its keys are {previous}")
 
 
 @rule("error", "T51", "T55")
@@ -119,17 +116,18 @@ def resume_num_layers(view: View) -> Iterator[Finding]:
     With fewer, the dropped layers are neither used nor saved again; with more, the added layers
     start from scratch.
     """
-    adapter = _same_type(view)
-    if adapter:
-        layers = model_at(view, view.params["model"]).layers
-        before, now = (_count(n, layers) for n in (adapter.num_layers, view.params["num_layers"]))
+    adapter, new = _same_type(view), _new_adapter(view)
+    if adapter and new:
+        layers = model_at(view, new.base).layers if new.base else None
+        before, now = (_count(n, layers) for n in (adapter.num_layers, new.num_layers))
         unknown = adapter.bare and now < 0
         if before != now and not unknown:
             message = (
                 f"{adapter.source} trained {_layers(before)}, but this stage trains {_layers(now)}"
             )
-            hint = f"set num_layers: {adapter.num_layers}"
-            yield Finding(parameter="num_layers", message=message, hint=hint)
+            name = _parameter(view, "num_layers")
+            hint = f"set {name}: {adapter.num_layers}"
+            yield Finding(parameter=name, message=message, hint=hint)
 
 
 @rule("error", "T56")
@@ -139,23 +137,23 @@ def resume_not_an_adapter(view: View) -> Iterator[Finding]:
     mlx-lm accepts any safetensors file and skips every tensor whose name it does not know. A folder
     or another kind of file makes it fail after loading the model.
     """
-    path = view.params["resume_adapter_file"]
+    path = view.params[_resumes(view)]
     if not view.trains or path is None:
         return
     maker = view.maker(path)
     hint = "name an adapter file, such as stages.NAME.adapter_file"
     if maker is not None and not view.makes_adapter(maker):
         message = f"stage '{maker.name}' creates no adapter: training would start from scratch"
-        yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
+        yield Finding(parameter=_resumes(view), message=message, hint=hint)
     elif not path.endswith(".safetensors"):
         message = f"'{path}' is not a .safetensors file: mlx-lm would fail"
-        yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
+        yield Finding(parameter=_resumes(view), message=message, hint=hint)
     elif maker is None and (adapter := adapter_at(view, path)) and adapter.unloadable:
         message = f"mlx-lm could not load '{path}': {adapter.unloadable}"
-        yield Finding(parameter="resume_adapter_file", message=message, hint=adapter.way_out)
+        yield Finding(parameter=_resumes(view), message=message, hint=adapter.way_out)
     elif _none(view, path):
         message = f"'{path}' contains no adapter: training would start from scratch"
-        yield Finding(parameter="resume_adapter_file", message=message, hint=hint)
+        yield Finding(parameter=_resumes(view), message=message, hint=hint)
 
 
 @rule("warning", "T57")
@@ -165,12 +163,14 @@ def same_seed_after_resume(view: View) -> Iterator[Finding]:
     Only weights are resumed: optimizer state, schedule and data order restart, so the second
     training sees the first rows of the first one again. Set another seed.
     """
-    adapter, seed = _old_adapter(view), view.params["seed"]
-    if adapter and adapter.seed == seed and adapter.data == view.params["data"]:
+    adapter, new = _old_adapter(view), _new_adapter(view)
+    seed = new.seed if new else None
+    if adapter and new and seed is not None and (adapter.seed, adapter.data) == (seed, new.data):
         message = (
             f"{adapter.source} was trained on the same data in the same order, with seed {seed}"
         )
-        yield Finding(parameter="seed", message=message, hint=f"set seed: {seed + 1}")
+        name = _parameter(view, "seed")
+        yield Finding(parameter=name, message=message, hint=f"set {name}: {seed + 1}")
 
 
 @rule("error", "T59", general=True)
@@ -211,7 +211,7 @@ def adapter_config_newer(view: View) -> Iterator[Finding]:
 
 def _old_adapter(view: View) -> Adapter | None:
     """Return the adapter a training resumes, None where it resumes none or none that is known."""
-    path = view.params["resume_adapter_file"]
+    path = view.params[_resumes(view)]
     adapter = adapter_at(view, path) if view.trains else None
     strange = adapter is None or adapter.fine_tune_type == "none" or adapter.unloadable
     return None if strange else adapter
@@ -219,8 +219,25 @@ def _old_adapter(view: View) -> Adapter | None:
 
 def _same_type(view: View) -> Adapter | None:
     """Return the adapter a training resumes if it is of the type that is trained."""
-    adapter = _old_adapter(view)
-    return adapter if adapter and adapter.fine_tune_type == view.params["fine_tune_type"] else None
+    adapter, new = _old_adapter(view), _new_adapter(view)
+    return adapter if adapter and new and adapter.fine_tune_type == new.fine_tune_type else None
+
+
+def _new_adapter(view: View) -> Adapter | None:
+    """Return the adapter that a training makes itself, as far as its parameters say it."""
+    output = adapter_output(view.stage, view.tool)
+    return adapter_of(view.stage, view.tool, output) if output and output.shape else None
+
+
+def _parameter(view: View, fact: str) -> str:
+    """Return the parameter, dotted, that says one fact of the shape; '' where none does."""
+    output = adapter_output(view.stage, view.tool)
+    return output.shape.get(fact, "") if output else ""
+
+
+def _resumes(view: View) -> str:
+    """Return the parameter that names the adapter a training goes on from."""
+    return (view.tool.trains and view.tool.trains.resumes) or ""
 
 
 def _read(view: View) -> Iterator[tuple[str, Adapter]]:
@@ -242,9 +259,9 @@ def _ago(seconds: float) -> str:
 
 def _change_of(view: View, name: str) -> Iterator[tuple[Adapter, float, float]]:
     """Yield the resumed adapter with its number and the stage's, where the two differ."""
-    adapter, now = _same_type(view), view.params["lora_parameters"][name]
-    before = getattr(adapter, name, None)
-    if adapter and before is not None and before != now:
+    adapter, new = _same_type(view), _new_adapter(view)
+    before, now = getattr(adapter, name, None), getattr(new, name, None)
+    if adapter and before is not None and now is not None and before != now:
         yield adapter, before, now
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from runner.lint.facts import Finding
 from runner.lint.lineage import adapter_at, model_at, origin
-from runner.lint.rule import View, rule
+from runner.lint.rule import View, adapter_output, rule
 
 # The model types mlx_lm.fuse can write as GGUF.
 GGUF = ("llama", "mixtral", "mistral")
@@ -79,6 +79,46 @@ def adapter_path_is_no_adapter(view: View) -> Iterator[Finding]:
     elif maker is None and (adapter := adapter_at(view, path)) and adapter.unloadable:
         message = f"mlx-lm could not load the adapter '{path}': {adapter.unloadable}"
         yield Finding(parameter="adapter_path", message=message, hint=adapter.way_out)
+
+
+@rule("error", general=True)
+def adapter_type_not_recorded(view: View) -> Iterator[Finding]:
+    """An adapter whose adapter_config.json does not say its type: mlx-lm loads it as another one.
+
+    mlx-lm-lora records no type. mlx-lm takes each of its adapters for LoRA: of DoRA it drops the
+    magnitudes without a word, and at full weights it fails. Use the model that the training fuses
+    itself.
+    """
+    for one in view.inputs:
+        maker = view.maker(one.path) if one.kind == "adapter" else None
+        output = adapter_output(maker, view.tool_of(maker)) if maker is not None else None
+        adapter = adapter_at(view, one.path) if output and output.loads_as else None
+        if maker is None or output is None or adapter is None:
+            continue
+        if adapter.fine_tune_type != output.loads_as:
+            message = (
+                f"stage '{maker.name}' trains {adapter.fine_tune_type}, which its "
+                f"adapter_config.json does not say: mlx-lm would load it as {output.loads_as}"
+            )
+            hint = "train an adapter of type lora, or use the model that the training fuses itself"
+            yield Finding(parameter=one.parameter, message=message, hint=hint)
+
+
+@rule("warning")
+def reference_without_adapter(view: View) -> Iterator[Finding]:
+    """A preference training that resumes an adapter, held against the base model without it.
+
+    The reference model is ``reference_model_path``, or else the base as it is on the disk. What the
+    resumed adapter has learned counts as a preference then, and the loss does not begin at its
+    start value. Fuse the adapter first, and train on the fused model.
+    """
+    trains, name = view.tool.trains, "reference_model_path"
+    resumed = view.params[trains.resumes] if view.trains and trains and trains.resumes else None
+    parameter = view.tool.parameters[name]
+    if resumed and view.params[name] is None and parameter.is_read(view.params):
+        message = "the reference model would be the base without the adapter that is resumed"
+        hint = "fuse the adapter first, and train on the fused model"
+        yield Finding(parameter=str(trains and trains.resumes), message=message, hint=hint)
 
 
 @rule("error", "T61")
@@ -168,7 +208,8 @@ def _bases(view: View) -> tuple[str, tuple[str, str], tuple[str, str]] | None:
 
     None where a stage reads no adapter, or the adapter's base is not known.
     """
-    name = "resume_adapter_file" if view.trains else "adapter_path"
+    trains = view.tool.trains if view.trains else None
+    name = (trains and trains.resumes) or "adapter_path"
     adapter = adapter_at(view, view.params[name])
     if adapter is None or not adapter.base:
         return None

@@ -54,7 +54,7 @@ def parameter_not_read(view: View) -> Iterator[Finding]:
             continue
         message = f"{name} would be ignored: {view.tool.name} "
         message += f"reads it only with {_way(ways, view.params)}" if ways else "never reads it"
-        hint = "remove it"
+        hint = f"remove it; if it is inherited, write {name}: !reset"
         yield Finding(parameter=name, message=message, hint=hint)
 
 
