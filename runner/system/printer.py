@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, TextIO
 
+import msgspec
+
 from runner.base import visible
 from runner.base.secrets import Mask
 from runner.system import hub
@@ -30,17 +32,31 @@ def say(text: str, end: str = "\n") -> None:
 
 def show_json(value: Any, *, indent: int | None = 2) -> None:
     """Print a value as JSON on stdout."""
-    payload(visible.json_text(json.dumps(value, indent=indent, ensure_ascii=False)) + "\n")
+    payload(_json(value, indent) + "\n")
 
 
 def show_rows(rows: Iterable[Any]) -> None:
     """Print a list as JSON on stdout, so many of its values in memory at a time."""
     before, rest = "[", iter(rows)
     while some := list(islice(rest, _AT_ONCE)):
-        text = json.dumps(some, indent=2, ensure_ascii=False)
-        payload(before + visible.json_text(text).removeprefix("[").removesuffix("\n]"))
+        payload(before + _json(some, 2).removeprefix("[").removesuffix("\n]"))
         before = ","
     payload("[]\n" if before == "[" else "\n]\n")
+
+
+def _json(value: Any, indent: int | None) -> str:
+    """Return JSON in which nothing acts where it is shown.
+
+    Python indents it ten times slower than msgspec, which takes neither NaN nor half a pair.
+    """
+    between = None if indent is None else (",", ":")
+    text = visible.json_text(json.dumps(value, ensure_ascii=False, separators=between))
+    if indent is None:
+        return text
+    try:
+        return msgspec.json.format(text, indent=indent)
+    except msgspec.DecodeError:
+        return visible.json_text(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def payload(text: str) -> None:
