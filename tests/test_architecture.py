@@ -218,11 +218,15 @@ def _dotted(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def _first(path):
     """The imports of a module when it is imported, those for type checkers left out."""
-    for node in tree(path).body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from _targets(node)
+    return [
+        target
+        for node in tree(path).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for target in _targets(node)
+    ]
 
 
 NAMES = {_dotted(path): path for path in FILES}
@@ -242,12 +246,15 @@ def _loaded(name, found):
 def test_an_import_inside_a_function_spares_something(name):
     """What is imported with the module anyway stands at its top: a local import says "later"."""
     loaded = _loaded(name, {name})
+    every = nodes(NAMES[name])
+    functions = [
+        range(one.lineno, one.end_lineno + 1) for one in every if isinstance(one, ast.FunctionDef)
+    ]
     local = (
-        node
-        for function in nodes(NAMES[name])
-        if isinstance(function, ast.FunctionDef)
-        for node in ast.walk(function)
-        if isinstance(node, ast.Import | ast.ImportFrom)
+        one
+        for one in every
+        if isinstance(one, ast.Import | ast.ImportFrom)
+        and any(one.lineno in lines for lines in functions)
     )
     assert [ast.unparse(one) for one in local if {*_targets(one)} <= loaded] == []
 
