@@ -14,6 +14,23 @@ os.environ["RUN_RECIPE_CACHE"] = ""
 collect_ignore = ["golden"]  # recipes that are wrong on purpose
 
 
+# With the fast lane these reach what runs in MLX's process; coverage slows the others for nothing.
+MEASURED = (
+    "tests/worker/",
+    "tests/tools/",
+    "tests/test_recipes.py::test_a_recipe_runs_to_its_end_at_toy_scale[basic]",
+    "tests/scenarios/test_resume.py::test_only_what_matters_trains_again",
+    "tests/scenarios/test_evaluation.py::test_the_page_shows_what_happens",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(MEASURED) and item.get_closest_marker("slow"):
+            item.add_marker("measured")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden",

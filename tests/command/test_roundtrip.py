@@ -29,7 +29,8 @@ from runner.command.argv import Invocation, invoke
 from runner.plan.model import Stage, bind
 from runner.worker.observer import read_namespace
 
-EXAMPLES = 200
+EXAMPLES, EACH = 110, 6
+"""So many stages of a tool, and so many for each of its parameters where that is more."""
 SUPPORT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "support")}
 
 
@@ -106,7 +107,7 @@ def verdict(tool: Tool, folder: str) -> Json:
     said: set[str] = set()
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=max(EXAMPLES, EACH * len(tool.parameters)),
         derandomize=True,
         database=None,
         deadline=None,
