@@ -30,6 +30,7 @@ from runner.recipe import load as recipes
 from runner.recipe import lock_file
 from runner.recipe.load import Overrides, Recipe
 from runner.recipe.node import locate
+from runner.recipe.remote import is_remote
 from runner.system import files as disk
 from runner.system import hub
 from runner.system.gc_paused import resting
@@ -78,19 +79,43 @@ def gather(
     environ: Mapping[str, str] | None = None,
     files: RecipeFiles = disk,
     origin: str = "",
+    lock: lock_file.LockFile | None = None,
 ) -> recipes.SourceTree:
     """Read the files of a recipe once, for `fold`."""
     here = project.of(origin or file)
-    texts = recipes.gather(file, here.recipes(files.read), files.beside)
+    own, refusals = _lock(file, files)
+    lock = lock or own
+    read = _with_remote(here.recipes(files.read), file, lock)
+    texts = recipes.gather(file, read, files.beside)
     tools = tool_files.read(
         texts.tree, here.tools(files.read), schemas.tool_schema(), schemas.catalog().names
     )
     mask = _mask(environ)
     every = {**texts.sources, **tools.sources}
-    sources = {name: mask.text(text) if here.holds(name) else "" for name, text in every.items()}
-    lock, refusals = _lock(file, files)
+    sources = {
+        name: mask.text(text) if here.holds(name) or is_remote(name) else ""
+        for name, text in every.items()
+    }
     problems = (*texts.problems, *map(here.quotes, tools.problems), *refusals)
     return replace(texts, sources=sources, problems=problems, tools=tools.tools, lock=lock)
+
+
+def _with_remote(read: recipes.Read, recipe: str, lock: lock_file.LockFile | None) -> recipes.Read:
+    """Return what also reads files of other repositories, at the commits of the lock."""
+
+    def either(file: str) -> bytes:
+        if not is_remote(file):
+            return read(file)
+        from runner.cache import repositories  # most recipes extend what is here
+
+        return repositories.reader(recipe, lock.entries if lock else {})(file)
+
+    return either
+
+
+def lock_of(recipe: str) -> lock_file.LockFile | None:
+    """Return the lock beside a recipe on this disk, None where there is none that can be read."""
+    return _lock(recipe, disk)[0]
 
 
 def _lock(recipe: str, files: RecipeFiles) -> tuple[lock_file.LockFile | None, list[Problem]]:

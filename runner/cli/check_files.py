@@ -23,6 +23,7 @@ from runner.base.problems import (
     tally,
 )
 from runner.recipe import find
+from runner.recipe.remote import is_remote
 from runner.system.files import is_folder
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ def _bases(every: Sequence[FileCheck], folders: Sequence[str]) -> Iterator[FileC
     found: dict[str, dict[Mark, Problem]] = {}
     for problem in (problem for offers in offered for problem in offers.unread):
         file = problem.mark.file
+        if is_remote(file):
+            continue
         inside = any(Path(file).resolve().is_relative_to(folder) for folder in tops)
         if inside and problem.mark not in used and file not in unsure | own:
             found.setdefault(file, {})[problem.mark] = problem

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 def command(recipes: tuple[str, ...], check: bool, update: str | None) -> int:
     """Pin the models and data sets of the hub that recipes name.
 
-    NAME.lock beside each recipe holds the commit of each name, and size and digest of each file
-    that is loaded. Commit it: the script and each run then use these bytes. What a lock holds
-    stays, unless --update renews it.
+    NAME.lock beside each recipe holds the commit of each name, with size and digest of each file
+    that is loaded, and the commit of each repository that the recipe extends a file of. Commit it:
+    the script and each run then use these bytes. What a lock holds stays, unless --update renews
+    it.
     """
     from runner.lock import entries
     from runner.lock.names import naming
@@ -48,7 +49,7 @@ def command(recipes: tuple[str, ...], check: bool, update: str | None) -> int:
         raise RecipeError("--check writes nothing", "leave out --check or --update")
     stale = False
     for file in list(find.recipes(recipes)):
-        one = naming(file)
+        one = naming(file, update, check=check)
         if one.base:
             if file in recipes:
                 hint = "lock the recipes that extend it, or their folder"
@@ -56,7 +57,7 @@ def command(recipes: tuple[str, ...], check: bool, update: str | None) -> int:
             continue
         before = one.lock.entries if one.lock else {}
         # A check asks the hub about every name; else what is locked stays as it is.
-        after = entries.renewed(one.needs, before, entries.ALL if check else update)
+        after = entries.renewed(one.needs, one.bases, before, entries.ALL if check else update)
         changes = entries.changes(before, after)
         stale = stale or bool(changes)
         _tell(file, changes, after, check=check)

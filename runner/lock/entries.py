@@ -26,15 +26,19 @@ class LockChange(Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
 
 
-def renewed(needs: Sequence[LockNeed], before: Entries, update: str | None) -> Entries:
+def renewed(
+    needs: Sequence[LockNeed], bases: Entries, before: Entries, update: str | None
+) -> Entries:
     """Return the entries that a lock should hold; those it has stay, but for what is renewed.
+
+    `bases` are those of repositories, which are renewed already.
 
     `update` is None for nothing, ALL, or a name. Raises RecipeError for a name that is not there,
     HubError.
     """
     if update:
-        _require(update, needs)
-    entries = {}
+        _require(update, needs, bases)
+    entries = dict(bases)
     for need in needs:
         stays = need.key in before and not (update == ALL or update in _words(need))
         entries[need.key] = before[need.key] if stays else entry(need)
@@ -54,10 +58,14 @@ def _words(need: LockNeed) -> set[str | None]:
     return {need.name, need.repository}
 
 
-def _require(name: str, needs: Sequence[LockNeed]) -> None:
-    names = [need.name for need in needs]
-    if not any(name in _words(need) for need in needs):
-        raise RecipeError(f"the recipe names no '{name}' of the hub", offer(name, names))
+def _require(name: str, needs: Sequence[LockNeed], bases: Entries) -> None:
+    names = [*(need.name for need in needs), *(base for _, base in bases)]
+    here = {word for need in needs for word in _words(need)}
+    here |= {
+        word for base in names for word in (base, base.removeprefix("git+").rpartition("@")[0])
+    }
+    if name not in here:
+        raise RecipeError(f"the recipe names no '{name}'", offer(name, names))
 
 
 def changes(before: Entries, after: Entries) -> list[LockChange]:

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from runner import workflow
 from runner.base.errors import InvalidRecipeError, RecipeError
+from runner.cache import repositories
 from runner.catalog import load
 from runner.plan.hub_names import hub_names
 from runner.plan.model import Plan
-from runner.recipe.load import LoadResult
-from runner.recipe.lock_file import LockFile
+from runner.recipe.load import LoadResult, SourceTree
+from runner.recipe.lock_file import Entries, Entry, LockFile
+from runner.recipe.remote import Remote, RemoteError, is_remote, parse
 from runner.recipe.size import too_often
 
 
@@ -31,23 +33,29 @@ class LockNeed(Struct, frozen=True, kw_only=True):
 
 
 class Naming(Struct, frozen=True, kw_only=True):
-    """What a recipe names, and its lock as it is now; `base` where it has no stages."""
+    """What a recipe names, and its lock as it is now; `base` where it has no stages.
+
+    `bases` are the entries of what it extends in repositories elsewhere.
+    """
 
     needs: tuple[LockNeed, ...] = ()
     lock: LockFile | None = None
     base: bool = False
+    bases: Entries = field(default_factory=dict)
 
 
-def naming(file: str) -> Naming:
-    """Return what a recipe names of the hub, as it is and under each profile.
+def naming(file: str, update: str | None = None, *, check: bool = False) -> Naming:
+    """Return what a recipe names, as it is and under each profile.
 
-    Raises InvalidRecipeError where one of these cannot be compiled, RecipeError where it has more
-    profiles than are looked at.
+    What it extends in repositories elsewhere is fetched into the cache. `update` renews these as
+    `entries.renewed` does; with `check` the recipe is read as it is locked. Raises
+    InvalidRecipeError where it cannot be compiled, RecipeError, HubError, RepositoryError.
     """
-    texts = workflow.gather(file)
+    texts, bases = _texts(file, update, check=check)
     reading = workflow.fold(texts)
+    lock = workflow.lock_of(file)
     if reading.recipe is not None and reading.recipe.tree.get("stages") is None:
-        return Naming(lock=texts.lock, base=True)
+        return Naming(lock=lock, base=True)
     plans = [_plan(reading)]
     tree = reading.recipe.tree if reading.recipe else None
     profiles = list(reading.recipe.section("profiles")) if reading.recipe else []
@@ -59,7 +67,39 @@ def naming(file: str) -> Naming:
     for need in (need for plan in plans for need in _needs(plan)):
         before = needs.get(need.key)
         needs[need.key] = need if before is None or need.whole else before
-    return Naming(needs=tuple(needs[key] for key in sorted(needs)), lock=texts.lock)
+    return Naming(needs=tuple(needs[key] for key in sorted(needs)), lock=lock, bases=bases)
+
+
+def _texts(file: str, update: str | None, *, check: bool) -> tuple[SourceTree, Entries]:
+    """Return the files of a recipe, and the entries of the repositories that some of them are of.
+
+    A file of one repository may extend one of another: it is read again until no new one is named.
+    """
+    lock = workflow.lock_of(file)
+    before = lock.entries if lock else {}
+    entries: dict[tuple[str, str], Entry] = {}
+    after: dict[tuple[str, str], Entry] = {}
+    while True:
+        now = {**before, **entries}
+        texts = workflow.gather(file, lock=LockFile(file=file, entries=now) if now else None)
+        names = {one.key: one for one in map(_remote, texts.trail) if one and one.key not in after}
+        if not names:
+            return texts, after
+        for key, one in names.items():
+            old = before.get(key)
+            stays = old is not None and not (update == "" or update in {key[1], one.url})
+            entries[key] = Entry(
+                commit=repositories.fetch(one, old.commit if old and stays else "")
+            )
+            moving = check and old is not None
+            after[key] = Entry(commit=repositories.head(one)) if moving else entries[key]
+
+
+def _remote(file: str) -> Remote | None:
+    try:
+        return parse(file) if is_remote(file) else None
+    except RemoteError:
+        return None  # told where the recipe is read
 
 
 def _plan(reading: LoadResult) -> Plan:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from runner.base.constants import BUILTIN, SUFFIXES
 from runner.base.problems import Mark, Problem, as_yaml, suggest
+from runner.recipe import remote
 from runner.recipe.lock_file import LockFile
 from runner.recipe.merge import merge, settle
 from runner.recipe.node import MISSING, Node
@@ -293,6 +294,10 @@ class _Gathering:
         if root.tag:
             why = f"!{root.tag} before the whole recipe has no effect"
             self.say(root.mark, why, "bad-tag", "put it after a key", notes)
+        tools = root.get("tools")
+        if tools is not None and remote.is_remote(file):
+            why = "a file of another repository brings no tools along"
+            self.say(tools.key_mark, why, "remote-tools", "name them in your own recipe", notes)
         version = root.get("version")
         if version is not None and not _first(version.value):
             why = f"version must be 1, not {as_yaml(version.value)}"
@@ -309,12 +314,15 @@ class _Gathering:
         self.say(trail[-1][1], f"this recipe has {what}", "too-large", hint)
 
     def unreadable(self, file: str, error: OSError, trail: Trail) -> None:
-        stems = {posixpath.splitext(name)[0]: name for name in self.beside(file)}
+        beside = () if remote.is_remote(file) else self.beside(file)
+        stems = {posixpath.splitext(name)[0]: name for name in beside}
         neighbour = suggest(posixpath.splitext(file)[0], stems)
         for stem, name in stems.items():
             neighbour = neighbour.replace(f"'{stem}'", f"'{name}'")
         if set(file) & set("*?[") and not trail:
             hint = "let the shell expand it (without quotes), or name the folder"
+        elif isinstance(error, remote.RemoteError):
+            hint = error.hint
         elif isinstance(error, IsADirectoryError):
             hint = "name a file in it"
         elif file.startswith(BUILTIN):
@@ -383,6 +391,10 @@ def _join(file: str, target: str) -> str:
     """Return the path of a parent, named in `file` as `target`."""
     if target.startswith(BUILTIN):
         return target if target.endswith(SUFFIXES) else f"{target}.yaml"
+    if remote.is_remote(target):
+        return target
+    if remote.is_remote(file):
+        return remote.join(file, target)
     if file.startswith(BUILTIN):
         folder = posixpath.dirname(file.removeprefix(BUILTIN))
         return BUILTIN + posixpath.normpath(posixpath.join(folder, target))

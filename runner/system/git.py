@@ -1,9 +1,14 @@
 """Files as git keeps them: read at a revision, without touching the checkout."""
 
+import hashlib
 import os
 import re
+import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -319,3 +324,136 @@ def _without(names: Sequence[str]) -> dict[str, str]:
         value = "false" if name.endswith(".required") else ""
         variables |= {f"GIT_CONFIG_KEY_{at}": name, f"GIT_CONFIG_VALUE_{at}": value}
     return variables
+
+
+# -- repositories elsewhere: the only calls of git that speak to a server
+
+MAX_FETCH = 64 << 20
+"""Bytes of a repository elsewhere that are kept, and stop a fetch."""
+_PATIENCE = 300.0
+_ONLINE = (
+    ("core.hooksPath", os.devnull),
+    ("core.fsmonitor", "false"),
+    ("fetch.recurseSubmodules", "false"),
+    ("fetch.fsckObjects", "true"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("protocol.allow", "never"),
+    ("protocol.https.allow", "always"),
+    ("protocol.ssh.allow", "always"),
+)
+
+
+def make_store(place: Path) -> None:
+    """Make an empty store of git, which has no files checked out. Raises OSError, RecipeError."""
+    if not (place / "HEAD").exists():
+        template = ("--template=", "--bare", "--quiet")
+        _online(place.parent, ("init", *template, "--", str(place)))
+
+
+def fetch(place: Path, url: str, revision: str) -> str:
+    """Fetch a revision, without what came before it, into a store; return its commit.
+
+    Only https and ssh are spoken, submodules left where they are. Raises OSError, RecipeError.
+    """
+    ref = f"refs/kept/{hashlib.sha256(revision.encode()).hexdigest()[:16]}"
+    words = ("fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--force")
+    _online(place, ("--git-dir=.", *words, "--", url, f"{revision}:{ref}"), place)
+    output = _git(place, "--git-dir=.", "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    if output is None:
+        raise RecipeError(f"{revision} is no commit")
+    return output.decode().strip()
+
+
+def head(url: str, revision: str) -> str:
+    """Return the commit of a branch or a tag of a server, '' where it has none.
+
+    Raises OSError, RecipeError.
+    """
+    names = (f"refs/tags/{revision}^{{}}", f"refs/tags/{revision}", f"refs/heads/{revision}")
+    output = _online(Path.cwd(), ("ls-remote", "--quiet", "--", url, *names))
+    rows = (line.split("\t") for line in output.decode(errors="replace").splitlines())
+    commits = {row[1]: row[0] for row in rows if len(row) == 2}  # noqa: PLR2004
+    return next((commits[name] for name in names if name in commits), "")
+
+
+def has_commit(place: Path, commit: str) -> bool:
+    """Return whether a store holds a commit."""
+    return (
+        place.is_dir()
+        and _git(place, "--git-dir=.", "cat-file", "-e", f"{commit}^{{commit}}") is not None
+    )
+
+
+def entry(place: Path, commit: str, path: str) -> tuple[str, str, int] | None:
+    """Return mode, name and bytes of a path of a commit, links not followed; None without one."""
+    words = ("--git-dir=.", "--literal-pathspecs", "ls-tree", "--long", "-z", commit, "--", path)
+    output = (_git(place, *words) or b"").decode("utf-8", "surrogateescape")
+    rows = [row.partition("\t") for row in output.split("\0") if row]
+    fields = next((head.split() for head, _, name in rows if name == path), None)
+    if fields is None:
+        return None
+    mode, _, name, size = fields
+    return mode, name, int(size) if size.isdigit() else 0
+
+
+def content(place: Path, name: str) -> bytes:
+    """Return the bytes that a store calls `name`. Raises FileNotFoundError."""
+    output = _git(place, "--git-dir=.", "cat-file", "blob", name)
+    if output is None:
+        raise FileNotFoundError(2, "git cannot read it", name)
+    return output
+
+
+def _online(folder: Path, words: tuple[str, ...], store: Path | None = None) -> bytes:
+    """Call git where it may ask a server; it is stopped where the `store` grows beyond MAX_FETCH.
+
+    What the user's own configuration says of proxies and credentials holds; the store is ours.
+    """
+    env = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    env |= {
+        "LC_ALL": "C",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ALLOW_PROTOCOL": "https:ssh",
+        "GIT_PROTOCOL_FROM_USER": "0",
+    }
+    env.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+    settings = [word for name, value in _ONLINE for word in ("-c", f"{name}={value}")]
+    end = time.monotonic() + _PATIENCE
+    with subprocess.Popen(
+        ["git", "--no-pager", *settings, *words],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        while True:
+            try:
+                output, errors = process.communicate(timeout=0.1)
+                break
+            except subprocess.TimeoutExpired:
+                large = store is not None and _size(store) > MAX_FETCH
+                if large or time.monotonic() > end:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.communicate()
+                    if large and store is not None:
+                        shutil.rmtree(store, ignore_errors=True)
+                    what = f"it has more than {MAX_FETCH:,} bytes" if large else "it takes too long"
+                    raise RecipeError(what) from None
+    if process.returncode:
+        lines = errors.decode(errors="replace").strip().splitlines() or ["git failed"]
+        raise RecipeError(lines[-1].removeprefix("fatal: "))
+    if store is not None and _size(store) > MAX_FETCH:
+        raise RecipeError(f"it has more than {MAX_FETCH:,} bytes")
+    return output
+
+
+def _size(store: Path) -> int:
+    total = 0
+    for above, _, names in os.walk(store):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(above, name)).st_size  # noqa: PTH118
+    return total

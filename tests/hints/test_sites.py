@@ -86,6 +86,10 @@ FOLLOWED |= {
     "if the cache is damaged, delete … and run again; if the hub serves another file, look at it, then: run-recipe lock RECIPE --update": "test_a_file_that_is_not_the_locked_one_is_refused_and_what_is_advised_helps",
     "accept its terms on its page of the hub, and log in: hf auth login": "test_what_the_hub_does_not_show_is_shown_to_who_is_logged_in",
     "correct the name; a private one needs a login: hf auth login": "test_what_the_hub_does_not_show_is_shown_to_who_is_logged_in",
+    "fetch it: run-recipe lock …": "test_a_base_elsewhere_is_fetched_once_pinned_and_read_offline",
+    "renew the lock: run-recipe lock RECIPE --update": "test_a_server_that_moves_on_changes_nothing_before_the_lock_is_renewed",
+    "name a folder in RUN_RECIPE_CACHE, or unset it": "test_without_a_cache_it_is_said_what_it_is_for",
+    "try what git says: git ls-remote": "test_what_git_says_of_a_server_is_said_with_the_command_to_try",
     "pip install huggingface_hub": "test_the_packages_that_are_named_are_there_to_be_installed",
     "try again later, or check HF_ENDPOINT and the network": "test_a_hub_that_is_gone_changes_no_lock_and_is_asked_again",
 }
