@@ -155,7 +155,7 @@ class Mask:
         self._before = self._pending = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Return what can be said now; the start of what may be a secret is held back."""
+        """Return the text that is safe to print; a possible start of a secret is held back."""
         return self._say(self._pending + data, whole=False)
 
     def flush(self) -> bytes:

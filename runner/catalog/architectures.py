@@ -43,7 +43,7 @@ class Architecture(Struct, frozen=True, kw_only=True):
     variants: tuple[Variant, ...] = ()
 
     def made(self, layers: int, changes: Mapping[str, Any]) -> Json:
-        """Return the configuration of a model of so many layers; `changes` are laid over it."""
+        """Return the configuration of a model with this many layers; `changes` override it."""
         depth = max(layers, self.layers)
         whole: Json = {"model_type": self.name, **_filled(self.config, depth)}
         for field, value in changes.items():
@@ -53,9 +53,9 @@ class Architecture(Struct, frozen=True, kw_only=True):
         return whole
 
     def taken(self, real: Mapping[str, Any]) -> Json:
-        """Return what a tiny model takes from the configuration of a real one.
+        """Return the switches that a tiny model copies from a real model's configuration.
 
-        Only its switches: sizes, and what is said of each layer, are the tiny one's.
+        Sizes and per-layer settings are the tiny model's own.
         """
         changes: Json = {}
         inner = real.get(TEXT)
@@ -125,7 +125,7 @@ class Architectures(Struct, frozen=True, kw_only=True):
 
 
 def bare(key: str) -> str:
-    """Return a key as it is said of every layer, also where it names one (layers.3)."""
+    """Return a key as it applies to every layer, even if it names one (layers.3)."""
     return _PLACE.sub("", key)
 
 

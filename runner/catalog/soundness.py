@@ -45,7 +45,7 @@ class _UnsureError(Exception):
 
 
 class Soundness:
-    """The quick answers about one schema, compiled when they are first asked for."""
+    """Quick answers about one schema, compiled at their first use."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root

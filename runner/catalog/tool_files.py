@@ -57,7 +57,7 @@ def read(tree: Node | None, open_file: Read, meta: Json, shipped: Collection[str
         try:
             document = parse(open_file(path), path)
         except OSError as error:
-            hint = "paths of 'tools' are relative to the file that says so"
+            hint = "paths of 'tools' are relative to the file that contains them"
             why = f"cannot read {path}: {error.strerror or error}"
             problems.append(Problem(mark=node.mark, message=why, rule="bad-tool-file", hint=hint))
             continue

@@ -397,10 +397,10 @@ def _default_at(schema: Json, release: tuple[int, ...]) -> Json:
 
 
 class Catalog:
-    """The tools by name, each read when it is first asked for.
+    """The tools by name, each read at its first use.
 
-    `installed` tells the release of a package that is to be described; None is the newest known.
-    `more` are tools of a recipe: their schemas by name.
+    `installed` returns the release of a package to describe; None means the newest known one.
+    `more` are the tools of a recipe: their schemas by name.
     """
 
     def __init__(

@@ -21,9 +21,9 @@ MAX_ERRORS = 5_000
 
 
 def errors(schema: Mapping[str, Any], value: Any) -> list[Any]:
-    """Return jsonschema's errors, in its own words; a value that is MISSING has none.
+    """Return jsonschema's errors; a value that is MISSING has none.
 
-    Of a value with more mistakes than anybody mends at once, those that come first.
+    If a value has more mistakes than anybody fixes at once, only the first ones are returned.
     """
     source = _SchemaKey(schema=schema)
     if _soundness(source).sure(value):

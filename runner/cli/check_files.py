@@ -38,7 +38,7 @@ _ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
 class CheckRequest(Struct, frozen=True, kw_only=True):
-    """How recipes are looked at; without `profiles`, each recipe also with each of its own."""
+    """How to check recipes; without `profiles`, each recipe is also checked with all of its own."""
 
     profiles: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class FileCheck(Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> str:
-        """Return what it comes to, as ``r.yaml: 1 error, 2 warnings``."""
+        """Return the summary, such as ``r.yaml: 1 error, 2 warnings``."""
         tests = "" if self.cases is None else f"{plural(self.cases, 'test')}, "
         return f"{visible.line(self.file)}: {tests}{tally(self.problems)}"
 

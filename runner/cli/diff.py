@@ -70,7 +70,7 @@ def command(
         overrides=Overrides(profiles=profiles, environ=os.environ, sets=sets), smoke=smoke, now=now
     )
     if sets:
-        printer.say("--set holds on both sides; --set-now lays a value over the new side only")
+        printer.say("--set applies to both sides; --set-now applies to the new side only")
     reviews = _reviews(words, Path(runs), request)
     if style == "json":
         printer.show_json(text.as_dict(reviews))

@@ -26,7 +26,7 @@ from runner.system.machine import (
 
 
 def health() -> Json:
-    """Return everything ``doctor`` looks at; of a token only whether there is one."""
+    """Return everything ``doctor`` checks; of a token, only whether there is one."""
     cache = hub_home()
     result = {
         **facts(),
@@ -86,7 +86,7 @@ ROOM = 5 * 10**9
 
 
 class HealthFinding(Struct, frozen=True, kw_only=True):
-    """One thing looked at: what it is, how it stands, and how to fix it where it is not good."""
+    """One check: its subject, its result, and how to fix it if it failed."""
 
     subject: str
     level: Level
@@ -97,9 +97,9 @@ class HealthFinding(Struct, frozen=True, kw_only=True):
 def examine(
     facts: Mapping[str, Any], drift: Sequence[str], unasked: Mapping[str, str] | None = None
 ) -> list[HealthFinding]:
-    """Return how a machine stands; `drift` are differences between catalogue and mlx-lm.
+    """Return the health of a machine; `drift` are differences between catalogue and mlx-lm.
 
-    `unasked` are the tools whose parsers could not be asked, each with the reason.
+    `unasked` are the tools whose parsers could not be read, each with the reason.
     """
     parts = (_python(facts), _mlx(facts), _drift(facts, drift, unasked or {}), _scripts(facts))
     more = (_room(facts), _files(facts), _hub(facts))

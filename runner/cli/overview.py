@@ -37,7 +37,7 @@ def version() -> str:
 
 
 def page(width: int) -> str:
-    """Return the help in lines of at most so many signs: the verbs, a line each."""
+    """Return the help in lines of at most this width: one line per verb."""
     longest = max(map(len, NAMES))
     room = width - 6 - longest
     verbs = [(name, short(text, room)) for name, text in NAMES.items()]
@@ -63,7 +63,7 @@ def _table(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def short(text: str, most: int) -> str:
-    """Return a sentence in so many signs, its end left out where it is longer."""
+    """Return a sentence, shortened to at most this width."""
     return text if len(text) <= most else text[: most - 2].rpartition(" ")[0] + "..."
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def command(recipes: tuple[str, ...], reference: str | None) -> int:
     """Print the JSON Schema of recipes, for editors.
 
-    With RECIPEs it has the tools that these bring along, and those of installed packages.
+    With RECIPEs, it includes their own tools and those of installed packages.
     """
     from runner.catalog import load
 

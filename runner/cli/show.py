@@ -39,8 +39,8 @@ def command(
     """Show every value, where it comes from, and what it overrode.
 
     PATH is a stage, STAGE.PARAMETER, vars, vars.NAME, or a parameter of every stage that has it.
-    You can give several. Of a folder, show what each line of a shared base became in the recipes
-    that extend it.
+    You can give several. For a folder, it shows what each line of a shared base sets in the
+    recipes that extend it.
     """
     from runner.system.files import is_folder
 

@@ -66,7 +66,7 @@ class Trial(Struct, kw_only=True, dict=True):
 
     @cached_property
     def unchanged(self) -> Compilation:
-        """The recipe as it was asked for."""
+        """The recipe as it was requested."""
         return self.compile(())
 
     def compile(self, more: Sequence[str]) -> Compilation:

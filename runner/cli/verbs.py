@@ -19,7 +19,7 @@ class Verbs(click.Group):
         return list(NAMES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a verb, imported when it is first asked for."""
+        """Return a verb, imported at its first use."""
         return find(cmd_name)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

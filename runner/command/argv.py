@@ -83,9 +83,9 @@ def command(stage: Stage, catalog: Catalog) -> Invocation:
 
 
 def wrap(invocation: Invocation, params: Mapping[str, Any], starter: Tool) -> Invocation:
-    """Return the command as another one starts it; where a stage says nothing to that, as it is.
+    """Return the command as another one starts it, or unchanged if the stage does not use one.
 
-    mlx.launch takes any word it knows for its own: ``--`` always stands before the program (T96).
+    mlx.launch consumes any flag it knows, so ``--`` always precedes the program (T96).
     """
     if not params:
         return invocation

@@ -148,7 +148,10 @@ def parser() -> argparse.ArgumentParser:
     add("--role", action="append", default=[], help="a role the chat template knows (repeatable)")
     add("--prompt-feature", default=defaults.prompt, metavar="KEY", help="the key of the prompt")
     add(
-        "--completion-feature", default=defaults.completion, metavar="KEY", help="of the completion"
+        "--completion-feature",
+        default=defaults.completion,
+        metavar="KEY",
+        help="the key of the completion",
     )
     add("--chat-feature", default=defaults.chat, metavar="KEY", help="the key of the messages")
     add("--text-feature", default=defaults.text, metavar="KEY", help="the key of the text")

@@ -206,7 +206,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _value(line: bytes, read: Parse) -> Any:
     value, constant = read(line)
     if constant:
-        raise RowError(Flaw(rule="row-constant", message=f"holds {constant}, which is not JSON"))
+        raise RowError(Flaw(rule="row-constant", message=f"contains {constant}, which is not JSON"))
     return value
 
 

@@ -35,7 +35,7 @@ class LayoutError(ValueError):
 
 
 class Template(Struct, frozen=True, kw_only=True):
-    """What stands around prompt and completion in a row of text."""
+    """The text around prompt and completion in a row of text."""
 
     head: str
     middle: str
@@ -69,7 +69,7 @@ class Template(Struct, frozen=True, kw_only=True):
             raise LayoutError(f"has no {self.middle!r} of the template")
         if inside.find(self.middle, len(prompt) + 1) >= 0:
             raise LayoutError(
-                f"holds {self.middle!r} of the template twice, so that prompt and completion "
+                f"contains {self.middle!r} of the template twice, so that prompt and completion "
                 "cannot be told apart"
             )
         return prompt, completion

@@ -25,10 +25,10 @@ ENDLESS = 256 << 20
 
 
 class Piece(Struct, frozen=True, kw_only=True):
-    """Whole lines of a file: where they start, their bytes, the number of the first.
+    """Complete lines of a file: their position, their bytes, and the number of the first.
 
-    `long` is the size of one more line after them that is too long to be looked at; with `endless`
-    its end was not found, and it is the last of the file that is known.
+    `long` is the size of a following line that is too long to read; with `endless` its end was not
+    found, and it is the last known part of the file.
     """
 
     start: int

@@ -54,7 +54,7 @@ class Pool:
         return len(self.index) - self.weights.count(0.0)
 
     def draw(self, count: int, dice: Dice) -> array[int]:
-        """Draw so many rows, of every class its share."""
+        """Draw this many rows, of every class its share."""
         if not count or not self.stratify_by:
             return self._some(range(len(self.index)), count, dice)
         sample = array("I")

@@ -45,10 +45,10 @@ class Precheck(Struct, frozen=True, kw_only=True):
     run_only: tuple[str, ...] = ()
 
     def look(self, words: Sequence[str], crew: Crew | None, own: Collection[str] = ()) -> list[str]:
-        """Return the arguments that were not looked at; without a crew the disk is not read.
+        """Return the arguments that were not checked; without a crew, the disk is not read.
 
-        Output folders that are the run's `own` make room for what it makes again.
-        Raises ToolError if the tool would refuse, and OSError where it could not read.
+        Output folders that are the run's `own` may be replaced. Raises ToolError if the tool would
+        refuse, and OSError if it could not read.
         """
         arguments = _parse(self.parser(), words)
         out = str(arguments[self.out])

@@ -40,7 +40,7 @@ def require_replaceable(target: Path, tool: str, *sources: Path) -> None:
     names = {entry.name for entry in target.iterdir()}
     own = {*(f"{split}.jsonl" for split in SPLITS), record}
     if names and not (_is_record(target / record, tool) and names <= own):
-        why = f"{target} holds files that data.{tool} did not write; name another folder"
+        why = f"{target} contains files that data.{tool} did not write; name another folder"
         raise ToolError(why, "out")
 
 

@@ -160,7 +160,7 @@ def prepare(
 
 
 def padded(longest: int) -> Callable[[int], int]:
-    """Return what says how long a batch is whose longest row has so many tokens."""
+    """Return the padded length of a batch whose longest row has this many tokens."""
     return lambda tokens: min(1 + PAD * -(-tokens // PAD), longest)
 
 

@@ -57,7 +57,7 @@ room = room_for("split", "data")
 
 
 def settle(*, valid: float, test: float, seed: int, **_: object) -> None:
-    """Raise ToolError if parameters alone leave no split, however many rows there are."""
+    """Raise ToolError if the parameters alone leave an empty split, for any number of rows."""
     cli.require_seed(seed)
     shares = {"valid": valid, "test": test}
     for name, amount in shares.items():
@@ -160,7 +160,7 @@ def _require_filled(
     for name, rows in results.items():
         if rows or goals.get(name) == 0:
             continue
-        goal = f"{goals[name]} asked for" if name in goals else "the rest"
+        goal = f"{goals[name]} requested" if name in goals else "the rest"
         groups = f"{len(sizes)} groups, of {min(sizes)} to {max(sizes)} rows that stay together,"
         groups = groups if sizes[1:] else f"{plural(sizes[0], 'row')} that all stay together"
         raise ToolError(
@@ -181,7 +181,7 @@ class Groups:
         return len(self._above)
 
     def head(self, row: int) -> int:
-        """Return the row that stands for all that belong together with this one."""
+        """Return the row that represents the group of this one."""
         above = self._above
         while above[row] != row:
             above[row] = above[above[row]]
@@ -189,12 +189,12 @@ class Groups:
         return row
 
     def join(self, one: int, other: int) -> None:
-        """Let two rows belong together; the first of them all stands for them."""
+        """Put two rows into one group; its first row represents it."""
         heads = self.head(one), self.head(other)
         self._above[max(heads)] = min(heads)
 
     def sizes(self) -> array[int]:
-        """Return, at each row that stands for a group, the rows of it; 0 at all others."""
+        """Return, at each row that represents a group, its number of rows; 0 at all others."""
         sizes = array("I", [0]) * len(self)
         for row in range(len(self)):
             sizes[self.head(row)] += 1
@@ -217,7 +217,7 @@ class Alike(Struct, kw_only=True):
                 self._note(b"field " + label(member(row.value, self.group_by, "group_by")).encode())
         except UnicodeEncodeError as error:
             raise RowError(
-                Flaw(rule="row-lone-surrogate", message="holds half of a surrogate pair")
+                Flaw(rule="row-lone-surrogate", message="contains half of a surrogate pair")
             ) from error
         self.rows += 1
 

@@ -81,7 +81,7 @@ class LocalTokenizer(Struct, frozen=True, kw_only=True):
         return text
 
     def load(self) -> tuple[Any, bool]:
-        """Return the tokenizer, and whether it is asked for thinking. Raises TokenizerError."""
+        """Return the tokenizer, and whether thinking is enabled. Raises TokenizerError."""
         try:
             return _load(self.path)
         except OSError as error:
@@ -104,7 +104,7 @@ def _apply_template(tokenizer: Any, messages: Sequence[Any], options: Mapping[st
 
 
 class Paced(Struct, kw_only=True):
-    """A tokenizer that does what it is asked for each line within bounds."""
+    """A tokenizer that processes each line with limits on time and memory."""
 
     encode: LocalTokenizer
     bounds: Bounds
@@ -126,7 +126,7 @@ class Paced(Struct, kw_only=True):
 
 
 class Chat(Struct, frozen=True, kw_only=True):
-    """Messages for a template, with what else it is told; `number` is what they are known by."""
+    """Messages for a template with its options; `number` identifies them."""
 
     number: int
     messages: Sequence[Any]

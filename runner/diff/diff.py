@@ -70,7 +70,7 @@ class Difference(Struct, frozen=True, kw_only=True):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that change, in the order they are told; a removed one has its old name."""
+        """The stages that change, in the order they are printed; a removed one has its old name."""
         names = (change.stage for change in self.changes if change.stage)
         return tuple(dict.fromkeys((*self.added, *self.removed, *self.renamed, *names)))
 

@@ -67,7 +67,7 @@ class DiffRequest(Struct, frozen=True, kw_only=True):
 
 
 class BaseError(RecipeError):
-    """A file that other recipes extend, without stages of its own."""
+    """A file without stages of its own, which other recipes extend."""
 
 
 def recipe_files(words: Sequence[str], old: Place, new: Place) -> Iterator[str]:
@@ -249,7 +249,7 @@ def since(file: str, plan: Plan, label: str, request: DiffRequest) -> Review:
 
 
 def compile_side(file: str, place: Place, request: DiffRequest) -> tuple[Side, tuple[str, ...]]:
-    """Return a recipe as one side, and what is to be said of it. Raises InvalidRecipeError."""
+    """Return a recipe as one side, and the notes about it. Raises InvalidRecipeError."""
     over = request.overrides
     source = workflow.read(file, over.profiles, over.sets, over.environ, place)
     recipe = source.recipe

@@ -101,9 +101,9 @@ def touches(reviews: Iterable[Review]) -> list[Touch]:
 
 
 def text(reviews: Sequence[Review]) -> str:
-    """Return what changes as a person reads it on a screen.
+    """Return the changes as text for people.
 
-    Of several recipes, or profiles, what changes alike in them is said once.
+    Equal changes of several recipes or profiles are printed once.
     """
     if len(reviews) == 1:
         return "\n".join(_text(reviews[0]))

@@ -65,10 +65,10 @@ class ScriptValue(Struct, frozen=True, kw_only=True):
 
 
 class ParseResult(Struct, kw_only=True):
-    """What a tool's parser makes of the words; `config` is the file it is told to read.
+    """What a tool's parser makes of its arguments; `config` is the file that it would read.
 
-    `invalid` are the parameters it would stop at, `unplaced` the words that may be options: only
-    bash knows.
+    `invalid` are the parameters it would fail at, `unplaced` the words that may be options, which
+    only bash knows.
     """
 
     values: dict[str, ScriptValue] = field(default_factory=dict)

@@ -91,7 +91,7 @@ def find(words: Sequence[str], catalog: Catalog) -> Program:
 
 
 def asks(name: str) -> bool:
-    """Return whether a command is there for its answer: what stands behind it may not run."""
+    """Return whether a command is a condition: what follows it may not run."""
     return name in _ASKING
 
 

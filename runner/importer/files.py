@@ -56,7 +56,7 @@ class ScriptFiles:
             self._files[path] = _append(before, file)
 
     def open(self, config: Argument) -> File:
-        """Return the file that a command is told to read. Raises UnreadableError."""
+        """Return the file that a command reads. Raises UnreadableError."""
         name = self._variables.text(config.text)
         path = normal(name)
         file = self._files.get(path)

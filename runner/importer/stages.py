@@ -47,10 +47,10 @@ class StageDraft(Struct, kw_only=True):
 
 
 def fit(draft: StageDraft, variables: Variables) -> None:
-    """Complete and prune what a stage is given, so that its tool's schema takes it.
+    """Complete and prune the parameters of a stage, so that they match its tool's schema.
 
-    What mlx-lm would not read is dropped and noted; a default that the recipe must say is said.
-    What is left for the schema to refuse is told.
+    A value that mlx-lm would not read is dropped with a note; a default that the recipe must
+    contain is written out. What the schema still refuses is reported.
     """
     _whole(draft, variables)
     _length(draft)
@@ -120,7 +120,7 @@ class StageOutputs:
 
 
 def settle(draft: StageDraft, before: StageOutputs, variables: Variables) -> None:
-    """Name a stage, refer to what earlier stages made, and leave its own places to the runner."""
+    """Name a stage, refer to outputs of earlier stages, and leave its own paths to the runner."""
     tool = draft.tool
     full = complete(tool.schema, plain(draft.values), tool.schema)
     draft.name = draft.name or before.free(_name(draft, full))

@@ -133,7 +133,7 @@ def _hint(stage: Stage, why: str) -> str:
 
 
 def of_stage(plan: Plan, stage: Stage) -> Iterator[tuple[bool, Finding]]:
-    """Yield what a stage's own prompt comes to, and whether it was looked at: else it is unseen."""
+    """Yield the findings of a stage's own prompt, and whether it was checked."""
     tool = load.catalog(plan.tools).get(stage.tool)
     chat = _messages(tool, stage.params) if tool else None
     if chat is None:

@@ -41,7 +41,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
     @property
     def brief(self) -> str:
-        """The same in a few words, for where many are told."""
+        """The same in a few words, for a list of many."""
         epochs = f" = {self.epochs:.2f} epochs" if self.epochs is not None else ""
         rate = f", learning rate {self.learning_rate:.3g}" if self.learning_rate else ""
         return f"budget {self.stage}: {self.iterations:,} iterations{epochs}{rate}"

@@ -16,7 +16,7 @@ from runner.system import machine
 def parser_problems(result: Compilation, *, trust_tools: bool = False) -> list[Problem]:
     """Return what the installed tools' own parsers refuse, or read differently, of a recipe.
 
-    A tool that the recipe brings along is asked where leave was given; `trust_tools` gives it.
+    A tool that comes with the recipe is checked only with permission; `trust_tools` gives it.
     """
     whole, drafts = result.plan, result.resolver.drafts
     if whole is None:

@@ -141,9 +141,9 @@ def _quantization_faults(quantization: object) -> Iterator[Fault]:
 
 
 def argument_faults(config: Json, arguments: Mapping[str, tuple[str, bool]]) -> Iterator[Fault]:
-    """Yield what a model's class would not take: `arguments` are annotations, and whether needed.
+    """Yield what a model's class would not accept: `arguments` are annotations and requirements.
 
-    Only plain annotations are looked at; a model's class takes others in its own ways.
+    Only plain annotations are checked; a model's class converts others in its own way.
     """
     for name, (annotation, needed) in arguments.items():
         value = config.get(name)

@@ -32,9 +32,9 @@ _HINT = "if intended, allow this rule"
 
 
 class PrecheckResult(Struct, frozen=True, kw_only=True):
-    """What a tool says of a stage: what it refuses, the row at which, and what was not looked at.
+    """What a tool reports about a stage: refusals, the row of each, and what was not checked.
 
-    None if there is nothing to say.
+    None if there is nothing to report.
     """
 
     refusal: Finding | None = None

@@ -76,10 +76,10 @@ class FolderReading(Struct, frozen=True, kw_only=True):
 
 
 class RowFindings(Struct, kw_only=True):
-    """What is wrong with rows and prompts.
+    """The problems of rows and prompts.
 
-    By stage, `gaps` is what was not looked at, `template_refusals` what the model's chat template
-    does not take of the recipe's own words, and `tool_refusals` what a tool of ours would stop at.
+    By stage, `gaps` is what was not checked, `template_refusals` what the model's chat template
+    rejects of the recipe's own texts, and `tool_refusals` what our own tool would refuse.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -176,9 +176,9 @@ def ask(
     workers: int = 1,
     own: Collection[str] = (),
 ) -> None:
-    """Add what tools of ours say of a plan's stages; a row that was reported is not told again.
+    """Add what our own tools report about a plan's stages; no row is reported twice.
 
-    `own` are outputs that may be there.
+    `own` are outputs that may already exist.
     """
     stages = [one for one in plan.stages if names is None or one.name in names]
     rows = {(one.mark.file, one.mark.line, one.rule) for one in findings.problems}

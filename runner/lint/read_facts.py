@@ -129,7 +129,7 @@ def config(model: str, hub: Path | None) -> Json | None:
 
 
 def reads(stage: Stage, catalog: Catalog, *, inside: bool = False) -> Iterator[tuple[str, str]]:
-    """Yield the paths a stage reads: kind, path; those `inside` the run only where asked for."""
+    """Yield kind and path of what a stage reads; paths `inside` the run only if requested."""
     for one in readings(stage, catalog):
         if inside or RUN_DIR not in one.path:
             yield one.kind, one.path
@@ -138,8 +138,8 @@ def reads(stage: Stage, catalog: Catalog, *, inside: bool = False) -> Iterator[t
 def read_data(path: str) -> DataSet | None:
     """Return rows and the first row's keys of each split of a data folder.
 
-    Nothing is known of one where a split cannot be read, or holds no rows at all, but a table or an
-    array: the look at its rows says so.
+    Nothing is known of a split that cannot be read, or contains a table or an array instead of
+    rows; the check of its rows reports that.
     """
     folder = Path(path)
     if not files.is_folder(folder):

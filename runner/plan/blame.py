@@ -33,12 +33,12 @@ class Ingredient(NamedTuple):
 
     @property
     def note(self) -> tuple[Mark, str]:
-        """Where it is said, as a problem's note."""
+        """The place that sets it, as a problem's note."""
         return self.node.mark, f"{self.name} is {as_yaml(self.node.value)} here"
 
 
 def parts(resolver: Resolver, draft: Draft, at: Node) -> list[Ingredient]:
-    """Return the vars and parameters that a stage's value was made of, where they are said."""
+    """Return the vars and parameters that a stage's value was computed from, with their places."""
     ingredients = []
     made = resolver.fill(at, draft.name)
     for use in sorted(islice(resolver.behind(made), MAX_PARTS)):
@@ -67,7 +67,7 @@ def nearest(recipe: Recipe, marks: Iterable[Mark], mark: Mark) -> Mark | None:
 
 
 def is_computed(node: Node) -> bool:
-    """Return whether a node computes its value, and does not only hand on another one's."""
+    """Return whether a node computes its value, and does not only pass on another one."""
     if not isinstance(node.value, str) or not render.is_template(node.value):
         return False
     try:
@@ -81,9 +81,9 @@ def is_computed(node: Node) -> bool:
 def at_source(
     problem: Problem, violation: Violation, draft: Draft, at: Node, resolver: Resolver
 ) -> Problem:
-    """Return a problem with a made value, at the nearest of the user's values it was made of.
+    """Return the problem of a computed value at the nearest of the user's values behind it.
 
-    One whose template stands no further away than they do is returned as it is.
+    It stays where it is if its template is no further away than they are.
     """
     ingredients = parts(resolver, draft, at)
     mark = nearest(resolver.recipe, (part.node.mark for part in ingredients), problem.mark)

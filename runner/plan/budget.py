@@ -31,7 +31,7 @@ Rows = Callable[[str, Plan], Counted]
 
 
 def whole_iterations(rows: int, batch_size: int, epochs: "Fraction") -> int | None:
-    """Return the iterations of so many epochs; None where they are not a whole number."""
+    """Return the iterations of this many epochs, or None if they are not a whole number."""
     exact = epochs * (rows // batch_size)
     return int(exact) if exact.denominator == 1 and exact > 0 else None
 

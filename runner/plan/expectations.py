@@ -23,7 +23,7 @@ def expectations(
 ) -> tuple[tuple[tuple[str, str], ...], list[Filled]]:
     """Return a stage's expectations, each with its place, and what they read before it runs.
 
-    `params` are those of sound stages, and of what stands around their trainers.
+    `params` are the parameters of sound stages, and the options around their trainers.
     """
     declared = draft.node.get("expect")
     read: list[Filled] = []

@@ -40,7 +40,7 @@ class Budget(Struct, frozen=True, kw_only=True):
 class Draft(Struct, frozen=True, kw_only=True):
     """A stage after inheritance, before its templates are filled in.
 
-    A stage whose inheritance is broken is not `sound`: what it lacks is no mistake of its own.
+    A stage whose inheritance is broken is not `sound`: what it lacks is not its own mistake.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Draft(Struct, frozen=True, kw_only=True):
 
     @property
     def trains(self) -> bool:
-        """Whether its iterations can be counted from rows, if it is told to train."""
+        """Whether its iterations can be computed from rows, if it trains."""
         return self.tool is not None and self.tool.trains is not None and self.tool.reads_rows
 
     @property

@@ -26,9 +26,9 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 def readings(stage: Stage, catalog: Catalog) -> Iterator[Reading]:
-    """Yield what a stage reads: by its tool, by what stands around its trainer, by its launcher.
+    """Yield what a stage reads: through its tool, the options around its trainer, its launcher.
 
-    What a tool fetches from the hub by its name is not a path; its own program is read, too.
+    What a tool downloads from the hub by name is not a path; a program's own files are read, too.
     """
     tool = catalog.get(stage.tool)
     for path in tool.program_files if tool else ():
@@ -52,7 +52,7 @@ def readings(stage: Stage, catalog: Catalog) -> Iterator[Reading]:
 
 
 def no_paths(tool: Tool, params: Mapping[str, Any]) -> Iterator[Violation]:
-    """Yield each parameter whose value is not a path on any system, before one is asked for it."""
+    """Yield each parameter whose value is not a valid path on any system, before it is used."""
     writes = {output.param for output in tool.outputs.values()}
     for name, parameter in tool.parameters.items():
         if name not in params or not (name in writes or "x-input" in parameter.schema):

@@ -45,11 +45,11 @@ class Pin(Struct, frozen=True, kw_only=True):
 
 
 class Stage(Struct, frozen=True, kw_only=True):
-    """One command to be: every parameter of its tool, what it makes, and what it waits for.
+    """One command: every parameter of its tool, its outputs, and the stages it waits for.
 
-    `expect_at` is where the recipe says each expectation, as ``file:line:column``; `trainer` holds
-    what stands around the trainer, nothing if it is alone; `continues` says that a training
-    that was interrupted goes on where it was; `pins` are what its names of the hub stand for.
+    `expect_at` has the place of each expectation, as ``file:line:column``; `trainer` has the
+    options around the trainer, empty if there are none; with `continues`, an interrupted training
+    resumes where it was; `pins` are the commits of its names of the hub.
     """
 
     name: str
@@ -76,11 +76,11 @@ class Stage(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True, dict=True):
-    """What will run: stages in order, environment variables they all get, and where it is from.
+    """What will run: stages in order, environment variables for all of them, and its source.
 
-    `track` are the trackers that are told of it, with their options; `tools` the files of tools
-    that the recipe names, by the names of these; `locks` the files of each name of the hub that
-    its lock knows, by kind and name, with size and digest.
+    `track` are the trackers that receive it, with their options; `tools` the tool files that the
+    recipe names, by tool; `locks` the files of each locked name of the hub, by kind and name, with
+    size and digest.
     """
 
     name: str

@@ -17,7 +17,7 @@ from runner.plan.resolve import Resolver
 def following(stages: Sequence[Stage], catalog: Catalog) -> list[Stage]:
     """Return the stages so that each also waits for earlier ones whose outputs it names by path.
 
-    A path that is written out, or is in a var, hands on as a reference does.
+    A path that is written out, or is in a var, counts like a reference.
     """
     owner: dict[str, str] = {}
     result = []

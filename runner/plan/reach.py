@@ -23,7 +23,7 @@ HINT = "the first run needs --trust; to avoid this, remove it"
 
 
 class Reach(Struct, frozen=True, kw_only=True):
-    """One value that reaches out: where it is, and what it does; `about` is what it is said of.
+    """One value that reaches out: its place and its effect; `about` is what it applies to.
 
     `stage` is "" for a key of the recipe.
     """
@@ -51,7 +51,7 @@ class Reach(Struct, frozen=True, kw_only=True):
 def reaches(plan: Plan, catalog: Catalog, envelope: Mapping[str, Any]) -> list[Reach]:
     """Return what a plan lets others do.
 
-    In a smoke run no model is anybody's, and nobody is told.
+    A smoke run uses a random model and sends nothing.
     """
     result = [one for stage in plan.stages for one in _of_launch(stage, catalog.launcher)]
     if not plan.smoke:

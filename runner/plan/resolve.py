@@ -301,7 +301,7 @@ class Resolver:
         return filled.value
 
     def troubles(self, filled: Iterable[Filled]) -> Troubles:
-        """Return the problems of values, and of all that stands behind them."""
+        """Return the problems of values, and of everything behind them."""
         result: Troubles = {}
         waiting = list(filled)
         past: set[Use] = set()

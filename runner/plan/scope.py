@@ -40,7 +40,7 @@ class Lookup(Protocol):
 
 
 class ToldError(TemplateError):
-    """A template reads a value whose own problem is already told."""
+    """A template reads a value whose own problem is already reported."""
 
     def __init__(self) -> None:
         super().__init__("already told")

@@ -57,7 +57,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def whole(self) -> Json | None:
-        """The parameters of the tool and of what stands around its trainer, None as `params`."""
+        """The parameters of the tool and the options around its trainer; None like `params`."""
         wrong = self.problems or self.inherited
         return None if self.params is None or wrong else {**self.params, **self.trainer}
 

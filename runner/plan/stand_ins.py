@@ -76,7 +76,7 @@ def names(path: str, places: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
 
 
 def families(plan: Plan, catalog: Catalog, places: Mapping[str, tuple[str, str]]) -> list[Family]:
-    """Return the families of the models from outside, as the plan comes to them."""
+    """Return the families of models from outside, in the order of the plan."""
     parents: dict[str, str] = {}
 
     def top(node: str) -> str:

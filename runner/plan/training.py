@@ -10,10 +10,10 @@ from runner.plan.model import Stage
 
 
 class Training(Struct, frozen=True, kw_only=True):
-    """One training in numbers; what its tool has no parameter for is None, or as without it.
+    """One training in numbers; a number that its tool has no parameter for is None.
 
-    `rate` is the learning rate where no `schedule` is used. A checkpoint is saved, and a validation
-    made, every so many iterations; 0 is never. `resumes` is the adapter it goes on from.
+    `rate` is the learning rate if no `schedule` is used. Checkpoints are saved, and validations
+    made, every this many iterations; 0 is never. `resumes` is the adapter it starts from.
     """
 
     iterations: int

@@ -35,11 +35,11 @@ class Formatter(Struct, frozen=True, kw_only=True):
         return f"{SET} {line}" if mark.file == SET else line
 
     def row(self, origin: Origin) -> str:
-        """Return one value with who said it and who was overruled."""
+        """Return one value with the place that set it and what it overrode."""
         return f"{origin.name} = {pretty_json(origin.value, width=10_000)}  <- {self.chain(origin)}"
 
     def chain(self, origin: Origin) -> str:
-        """Return who said a value, and everyone it overrules."""
+        """Return the place that set a value, and everything it overrode."""
         first = self.statement(origin.winner) if origin.winner else origin.because
         if origin.winner and origin.because:
             first += f" ({origin.because})"

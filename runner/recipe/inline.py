@@ -24,7 +24,7 @@ _LOST = {
 
 
 def inline(text: str, file: str) -> Document:
-    """Read one value; every problem is in the Document. An empty text is nobody's value."""
+    """Read one value; every problem is in the Document. An empty text is not a value."""
     value = text.strip()
     if not value.startswith(_STRUCTURE) or value.startswith("{{"):
         return bare(text, file)

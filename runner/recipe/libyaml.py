@@ -63,7 +63,7 @@ class _LibyamlComposer(_Parser):  # type: ignore[misc]
 
 
 def compose(text: str, most: int) -> Any:
-    """Return the tree of a text of at most so many nodes, None if it holds none.
+    """Return the tree of a text with at most this many nodes, None if it is empty.
 
     Raises YAMLError, TooDeepError, TooManyError.
     """

@@ -102,7 +102,7 @@ def load(
 
 
 def gather(file: str, read: Read, beside: Beside | None = None) -> SourceTree:
-    """Read a recipe and its parents, which is done once however often it is looked at."""
+    """Read a recipe and its parents once, to be merged several times."""
     gathering = _Gathering(read, beside or (lambda _: ()))
     gathering.lay(file, ())
     tree: Node | None = None

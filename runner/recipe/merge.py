@@ -12,10 +12,10 @@ SET = "--set"
 
 
 def merge(below: Node, above: Node) -> Node:
-    """Return `above` laid over `below`: mappings deep, everything else replaced.
+    """Return `above` merged over `below`: mappings deeply, everything else replaced.
 
-    A mapping with ``!override``, or said again after a ``!reset``, hides whatever is still below,
-    so it keeps that tag.
+    A mapping with ``!override``, or set again after a ``!reset``, hides everything below, so it
+    keeps that tag.
     """
     if above.tag or not (isinstance(above.value, dict) and isinstance(below.value, dict)):
         tag = above.tag or ("override" if below.tag else "")

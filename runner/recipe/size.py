@@ -59,14 +59,14 @@ def too_large(tree: Node, options: int) -> Iterator[Problem]:
 
 
 def too_often(tree: Node, what: str, number: int, size: int, hint: str) -> Problem | None:
-    """Return the problem of looking at a recipe of `size` values too often, None if it is not.
+    """Return the problem of compiling a recipe of `size` values too often, None if it is not.
 
-    `what` is what is looked at so many times: ``profiles``.
+    `what` names the repetitions, such as ``profiles``.
     """
     whole = number * (size + EACH)
     if whole <= MAX_TRIED:
         return None
-    reason = f"{number:,} {what} of a recipe of {size:,} values are {whole:,} to look at"
+    reason = f"{number:,} {what} of a recipe with {size:,} values make {whole:,} values to check"
     return beyond(tree, reason, MAX_TRIED, hint)
 
 

@@ -33,7 +33,7 @@ _KINDS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(Non
 
 
 class Document(Struct, kw_only=True):
-    """A parsed text: `root` is None where a problem made it unreadable; it has so many `values`."""
+    """A parsed text: `root` is None if a problem made it unreadable; `values` is their number."""
 
     file: str
     text: str

@@ -128,7 +128,7 @@ _MEANINGS = (
     ("mapping values are not allowed", "", "a second ': ' on one line",
      "text that contains ': ' needs quotes", False),
     ("found undefined alias", "", "this alias has no anchor",
-     "an anchor (&name) must stand before its alias (*name); text that starts with * needs quotes",
+     "an anchor (&name) must come before its alias (*name); text that starts with * needs quotes",
      False),
     ("", "scanning an alias", "'*' starts an alias, and no name follows",
      "text that starts with * needs quotes", True),

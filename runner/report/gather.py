@@ -55,7 +55,7 @@ def events(place: Path) -> Iterator[Mapping[str, Any]]:
 def write(manifest: Manifest, path: Path | None = None, *, refresh: int = 0) -> Path:
     """Write the page of a run, report.html in its folder by default; return its path.
 
-    With `refresh` a browser loads it again after so many seconds. Raises OSError.
+    With `refresh`, a browser reloads it after this many seconds. Raises OSError.
     """
     from runner.report.page import page  # jinja2 and pygal only for a page
 
@@ -87,7 +87,7 @@ class Page(Silent):
         self._writing = threading.Thread()
 
     def run_started(self, manifest: Manifest, actions: Sequence[Action]) -> None:
-        """Remember which run it is, and keep what was said before it."""
+        """Remember the run, and keep the messages before it."""
         self._folder = Path(manifest.folder)
         nothing = all(action.do == "skip" for action in actions)
         self._idle = nothing and (self._folder / NAME).exists()
@@ -100,7 +100,7 @@ class Page(Silent):
             say(f"{NOTES} could not be written: {error}")
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
-        """Write the page again, at most every so many seconds."""
+        """Write the page again, at most once per interval."""
         if time.monotonic() >= self._next:
             self._begin()
 

@@ -105,8 +105,8 @@ def report(
 ) -> Report:
     """Return the report of a run.
 
-    `audits` holds for each audited stage its verdicts and what was observed, `texts` the script,
-    the resolved recipe and what was told before the run.
+    `audits` has the verdicts and observations of each audited stage, `texts` the script, the
+    resolved recipe and the messages before the run.
     """
     stages = []
     for record in manifest.stages:

@@ -47,9 +47,9 @@ class Ending(Struct, frozen=True, kw_only=True):
 
 
 class Attempt:
-    """One try of a stage inside a run's folder; `coming` are the stages that will run after it.
+    """One attempt at a stage in a run's folder; `coming` are the stages after it.
 
-    With `goes_on` it is a training that was interrupted, and takes up what that try has left.
+    With `goes_on`, it is an interrupted training that resumes from what that attempt has left.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Attempt:
     def before(
         self, record: StageRecord, hear: Callable[[Mapping[str, Any]], None]
     ) -> SavedState | None:
-        """Return where a training goes on, None if it starts over; say what is not known yet."""
+        """Return where a training resumes, None if it restarts; report what is not yet known."""
         identity = Identity(parts=record.identity).digest
         state, why = checkpoints.look(self.place, identity, thorough=True)
         numbers = training(self.stage, self.tool)
@@ -202,7 +202,7 @@ class Attempt:
         return {k: str(bind(path, str(self.folder))) for k, path in self.stage.outputs.items()}
 
     def log(self) -> str:
-        """Return the end of the stage's log, enough for what every rank said of its end."""
+        """Return the end of the stage's log, enough for the last lines of every rank."""
         return last_lines(self.place / "log.txt", count=2000)
 
     def report_figures(self) -> dict[str, float]:
@@ -255,7 +255,7 @@ class Attempt:
         return f"To try the recipe without the hub: {rehearsal(self.manifest)}"
 
     def command(self, changes: Sequence[Adjustment]) -> str:
-        """Return the command that goes on with changes that were tried, "" if none was."""
+        """Return the command that resumes with tested changes, "" if there are none."""
         if not changes or self.advise is plainest:
             return ""
         return going_on(self.manifest, *(assignment(self.stage, one) for one in changes))

@@ -60,7 +60,7 @@ def unlike(saved: SavedState, identity: str, packages: Mapping[str, str]) -> str
 
 
 def goes_on(saved: SavedState, training: Training | None) -> str:
-    """Return from where a training goes on: iterations done and left, and the updates made."""
+    """Return where a training resumes: iterations done and left, and updates made."""
     done = saved.iteration
     if training is None:
         return f"resumes after iteration {done}"
@@ -71,7 +71,7 @@ def goes_on(saved: SavedState, training: Training | None) -> str:
 
 
 def starts_over(why: str) -> str:
-    """Return that a training starts over, and why."""
+    """Return that a training restarts, and why."""
     return f"restarts from the beginning: {why}"
 
 
@@ -91,9 +91,9 @@ def packages() -> dict[str, str]:
 
 
 def look(own: Path, identity: str, *, thorough: bool) -> tuple[SavedState | None, str]:
-    """Return the state a stage's training can go on from, or None and why it cannot.
+    """Return the state from which a stage's training can resume, or None and why it cannot.
 
-    The file is read whole only where it is asked to be `thorough`.
+    The file is read completely only if `thorough`.
     """
     folder = place(own)
     if not (folder / NOTE).exists():

@@ -134,7 +134,7 @@ def _damage(record: StageRecord, places: Places) -> str:
 
 
 def own(plan: Plan, before: Manifest, damaged: Collection[str]) -> set[str]:
-    """Return the outputs an earlier run made and nobody changed since: they make room for new."""
+    """Return the outputs that an earlier run made, unchanged since: they may be replaced."""
     paths = {record.name: [Path(path) for path in record.prints] for record in before.stages}
     return {
         output

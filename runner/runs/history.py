@@ -48,9 +48,9 @@ def folders(folder: Path) -> list[Path]:
 
 
 def make_folder(runs: Path) -> None:
-    """Make the folder that holds the runs if there is none, and let git leave it alone.
+    """Make the folder for runs if there is none, with a .gitignore.
 
-    A folder that is there is its owner's, with what git is told of it. Raises OSError.
+    An existing folder is left as it is. Raises OSError.
     """
     if runs.exists():
         return
@@ -148,7 +148,7 @@ def _itself(path: Path, paths: Sequence[Path]) -> Path:
 
 
 def to_resume(runs: Path, run: str, recipe: str, *, smoke: bool) -> Manifest:
-    """Return the run a plan of `recipe` goes on from: RUN, or the last worked on of its kind.
+    """Return the run of `recipe` to resume: RUN, or the last worked on of its kind.
 
     Raises RecipeError for a run of another recipe, and for a smoke run if none is wanted or the
     other way round: their results must not mix.

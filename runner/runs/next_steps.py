@@ -17,9 +17,9 @@ _DATA = frozenset({"data", "dataset"})
 
 
 def going_on(manifest: Manifest, *more: str) -> str:
-    """Return the command that goes on with the very run, with the options it was asked for with.
+    """Return the command that resumes the run, with the options it was started with.
 
-    `more` are ``--set`` options that change it; each takes the place of the one that said its path.
+    `more` are ``--set`` options that change it; each replaces an earlier one for the same path.
     """
     smoke = ["--smoke"] if manifest.plan.smoke else []
     options = _without(manifest.options, {word.partition("=")[0] for word in more})
@@ -47,7 +47,7 @@ def rehearsal(manifest: Manifest) -> str:
 def rehearsal_data(plan: Plan, catalog: Catalog, kinds: Architectures) -> list[str] | None:
     """Return the data from outside that a plan reads at toy scale, None if it does not run so.
 
-    What of it is not a path on the disk, the hub is asked for.
+    Data that is not a path on this disk is looked up on the hub.
     """
     try:
         small = smoke.shrink(plan, catalog, kinds, {})

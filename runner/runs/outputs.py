@@ -22,9 +22,9 @@ TEXT = reader.Kind(what="a text file of a tool", most=1 << 20)
 
 
 class Places:
-    """The outputs of one stage of a run: made beside their places, moved there once they are whole.
+    """The outputs of one stage: written next to their places, and moved there when complete.
 
-    What stands where the recipe puts an output outside of the run is the user's: there the tool
+    If something of the user's already is where the recipe puts an output outside the run, the tool
     works in place, as in the script, and may refuse to.
     """
 

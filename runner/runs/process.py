@@ -20,10 +20,10 @@ IDLE = 1.0
 
 
 class Child:
-    """A running command; what it prints is copied to a log file, visibly, whatever bytes it is.
+    """A running command; its output is copied to a log file, escaped, whatever bytes it is.
 
-    Its input is a pipe that stays open: a child that waits is told there to `go`, and finds its end
-    when this process is gone.
+    Its input is a pipe that stays open: a waiting child is started through it with `go`, and sees
+    its end when this process is gone.
     """
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:

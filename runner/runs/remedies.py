@@ -16,9 +16,9 @@ _LONGER, _GENTLER, _EACH = 2, 10, 2
 
 
 class Adjustment(Struct, frozen=True, kw_only=True):
-    """One parameter, or a stage's own key, as it is and as it could be.
+    """One parameter, or a stage's own key, with its value and a better one.
 
-    `source` is where it is said now, `target` the path that changes it where that is not its own.
+    `source` is the place that sets it now, `target` the path that changes it if that is another.
     """
 
     path: str
@@ -232,7 +232,7 @@ def _tenth(rate: float) -> float:
 
 
 def said(value: Any) -> str:
-    """Return a value as YAML says it."""
+    """Return a value as YAML writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)

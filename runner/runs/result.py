@@ -52,10 +52,10 @@ class StageResult(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """What a run came to: its id, its folder, and its stages by name, in their order.
+    """The results of a run: its id, its folder, and its stages by name, in order.
 
-    `exit_code` is what the command line would end with; 0 is `ok`. A smoke run's figures mean
-    nothing, and its gates stop nothing.
+    `exit_code` is that of the command line; 0 is `ok`. A smoke run's metrics mean nothing, and its
+    gates stop nothing.
     """
 
     id: str

@@ -143,7 +143,7 @@ class Run:
         return self.stage(stage, identity_of[stage.name], coming)
 
     def end(self, code: Exit) -> Manifest:
-        """Close the run; a signal that comes meanwhile does not leave it open."""
+        """Close the run, even if a signal arrives meanwhile."""
         states = {
             Exit.OK: State.FINISHED,
             Exit.INTERRUPTED: State.INTERRUPTED,

@@ -26,9 +26,9 @@ NAME = "trusted"
 
 
 def require(plan: Plan, catalog: Catalog, names: Collection[str], *, consent: bool) -> None:
-    """Raise RecipeError if a plan lets others do what nobody gave leave for yet.
+    """Raise RecipeError if a plan lets others do what has no permission yet.
 
-    `names` are the stages that will run; with `consent` leave is given now, and remembered.
+    `names` are the stages that will run; `consent` gives permission now, and stores it.
     """
     reaches = reach.reaches(plan, catalog, load.envelope())
     questions = [one for one in reaches if not one.stage or one.stage in names]
@@ -44,24 +44,22 @@ def require(plan: Plan, catalog: Catalog, names: Collection[str], *, consent: bo
 
 
 def require_tools(plan: Plan, names: Collection[str], *, consent: bool) -> None:
-    """Raise RecipeError if stages use tools of a recipe that nobody gave leave for yet.
+    """Raise RecipeError if stages use tools of a recipe that have no permission yet.
 
-    `names` are the stages; with `consent` leave is given now, and remembered.
+    `names` are the stages; `consent` gives permission now, and stores it.
     """
     new = new_tools(plan, names, consent=consent)
     if new:
         rows = "".join(f"\n  {name} {_does(one)}" for name, one in sorted(new.items()))
-        why = (
-            f"this recipe brings {plural(len(new), 'tool')} of its own, which would run here:{rows}"
-        )
+        why = f"this recipe comes with {plural(len(new), 'tool')}, which would run here:{rows}"
         hint = "review the files under 'tools:', then run with --trust-tools, which is remembered"
         raise RecipeError(why, f"{hint} for exactly these files")
 
 
 def new_tools(plan: Plan, names: Collection[str], *, consent: bool) -> dict[str, Json]:
-    """Return the tools of a recipe that stages use and that nobody gave leave for yet.
+    """Return the tools of a recipe that stages use and that have no permission yet.
 
-    With `consent` it is given now. A tool of a package that is installed needs none.
+    `consent` gives it now. A tool of an installed package needs none.
     """
     brought = {one.tool for one in plan.stages if one.name in names and one.tool in plan.tools}
     installed = packaged_tools.tools(brought) if brought else {}

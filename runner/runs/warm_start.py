@@ -39,9 +39,10 @@ class WarmStart:
         return self._spawn(stage)
 
     def start(self, coming: Iterable[Stage], most: int = 1) -> None:
-        """Start the children of the first of the `coming` stages for which it is worth it.
+        """Start the processes of the first `coming` stages that benefit from it.
 
-        The stages are such as will run if those before them end well; at `most` so many wait.
+        The stages are those that will run if the ones before them succeed; at `most` this many
+        wait.
         """
         if machine.cores() < 2:  # noqa: PLR2004
             return
@@ -52,7 +53,7 @@ class WarmStart:
                 self._waiting[stage.name] = self._spawn(stage)
 
     def end(self) -> None:
-        """End the children that wait; nobody has heard of them."""
+        """End the waiting processes; nobody has used them."""
         while self._waiting:
             self._waiting.popitem()[1].finish()
 
@@ -84,7 +85,7 @@ class WarmStart:
 
 @contextmanager
 def early(job: Job, catalog: Catalog) -> Iterator[WarmStart]:
-    """Start the first stage's child of a new run while its recipe is still looked at."""
+    """Start the first stage's process of a new run while its recipe is still checked."""
     plan, before = job.plan, job.before
     folder = Path(before.folder) if before else history.fresh(job.runs, plan.name)
     ahead = WarmStart(folder, plan, catalog)

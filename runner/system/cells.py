@@ -79,9 +79,9 @@ class Bounds:
 
     @contextmanager
     def step(self, number: int, size: int) -> Iterator[None]:
-        """Do a step of so many bytes within its time and its memory; else the process ends.
+        """Do a step on this many bytes within its limits of time and memory, or end the process.
 
-        Where the system keeps to a limit of memory (Linux) it ends before it takes more.
+        If the system enforces a memory limit (Linux), the process ends before it uses more.
         """
         start = time.process_time()
         if self._largest < 0:
@@ -252,7 +252,7 @@ def _data_size() -> int:
 
 
 def main() -> None:
-    """Do what is asked for on stdin until it ends; nothing but answers goes to stdout."""
+    """Answer requests on stdin until it ends; only answers go to stdout."""
     import pickle
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked ends this process

@@ -59,7 +59,7 @@ _PROGRAM = pattern(
 class Revision(Struct, kw_only=True):
     """A commit of the repository at `top`; `name` is what the user called it.
 
-    `outside` are the files asked for that are not the repository's; they are read as they are now.
+    `outside` are requested files that are not in the repository; they are read as they are now.
     """
 
     name: str
@@ -158,7 +158,7 @@ class Revision(Struct, kw_only=True):
 
 
 def revision(name: str, file: str) -> Revision:
-    """Return the commit that `name` stands for in the repository `file` lies in.
+    """Return the commit that `name` means in the repository that contains `file`.
 
     Raises RecipeError if there is no git, no repository, or no such commit.
     """

@@ -21,9 +21,9 @@ MORE_FILES = "start from a shell where ulimit -Hn prints 4096 or more"
 
 
 def few_files(most: int | None) -> str:
-    """Return why mlx-lm cannot be imported where a process may open so many files, '' if it can.
+    """Return why mlx-lm cannot be imported with this limit of open files, '' if it can.
 
-    It sets the limit itself, and ends with "not allowed to raise maximum limit".
+    It sets the limit itself, and fails with "not allowed to raise maximum limit".
     """
     if most is None or most >= FILES:
         return ""
@@ -118,7 +118,7 @@ def stamp() -> str:
 
 
 def files() -> int | None:
-    """Return how many files a process may have leave to open at once; None for any number."""
+    """Return how many files a process may open at most; None for no limit."""
     import resource  # not on every system
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -21,7 +21,7 @@ _AT_ONCE = 200
 
 
 def show(text: str, end: str = "\n") -> None:
-    """Print what was asked for, on stdout. Raises BrokenPipeError if nobody reads any more."""
+    """Print a result on stdout. Raises BrokenPipeError if nobody reads any more."""
     _put(sys.stdout, _visible(text) + end)
 
 
@@ -36,7 +36,7 @@ def show_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 def show_rows(rows: Iterable[Any]) -> None:
-    """Print a list as JSON on stdout, so many of its values in memory at a time."""
+    """Print a list as JSON on stdout, with only some of its values in memory at a time."""
     before, rest = "[", iter(rows)
     while some := list(islice(rest, _AT_ONCE)):
         payload(before + _json(some, 2).removeprefix("[").removesuffix("\n]"))

@@ -18,7 +18,7 @@ LIVE, LOGGED = 0.1, 10.0
 
 @contextmanager
 def meter() -> Iterator["Meter"]:
-    """Give a line of progress: live to whoever looks at a terminal, now and then in a log."""
+    """Print a line of progress: live on a terminal, occasionally in a log."""
     line = Meter()
     try:
         yield line

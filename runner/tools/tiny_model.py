@@ -154,8 +154,8 @@ def _require_same(target: Path, record: Mapping[str, Any]) -> None:
         raise ToolError(why, "path")
     if before != record:
         raise ToolError(
-            f"{target} holds a tiny model of other parameters ({_difference(before, record)}); "
-            "name another path",
+            f"{target} contains a tiny model with other parameters "
+            f"({_difference(before, record)}); name another path",
             "path",
         )
 

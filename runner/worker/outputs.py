@@ -48,7 +48,7 @@ def _adapter(file: Path, host: Observer) -> None:
         raise OutputError(why)
     size, trainable = sum(t.size for t in tensors.values()), host.observed.get(TRAINABLE)
     if trainable is not None and size != trainable:
-        why = f"{file} holds {size:,} numbers, and {trainable:,} were trained"
+        why = f"{file} contains {size:,} numbers, but {trainable:,} were trained"
         raise OutputError(why)
     _check_rank(file, tensors)
     host.observed["adapter_tensors"] = len(tensors)

@@ -329,7 +329,7 @@ WRONG = [
     ("data.format", "{data: a, to: text, template: x}", "it needs {prompt} and then"),
     ("data.split", "{data: a, out: nothere/../x}", "'nothere', which the path goes through"),
     ("data.split", "{data: a, out: a/train.jsonl/x}", "'a/train.jsonl' is not a folder"),
-    ("data.split", "{data: a, out: recipes}", "holds files that data.split did not write"),
+    ("data.split", "{data: a, out: recipes}", "contains files that data.split did not write"),
     ("model.tiny", "{num_attention_heads: 3}", "does not split into 3 attention heads"),
 ]
 

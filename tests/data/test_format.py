@@ -198,7 +198,7 @@ def test_an_empty_split_is_refused_and_nothing_is_written(rows_in, tmp_path):
     [
         ("Q: why? so\n", "has no '\\nA: ' of the template"),
         ("why?\nA: so\n", "does not match the template"),
-        ("Q: a\nA: b\nA: c\n", "holds '\\nA: ' of the template twice"),
+        ("Q: a\nA: b\nA: c\n", "contains '\\nA: ' of the template twice"),
     ],
 )
 def test_a_text_of_another_form_is_refused_with_its_place(made, text, words):
@@ -210,7 +210,7 @@ def test_a_text_of_another_form_is_refused_with_its_place(made, text, words):
 def test_a_prompt_that_the_template_could_not_find_again_is_refused(made):
     row = {"prompt": "a\nA: b", "completion": "c"}
     options = {"to": "text", "template": "Q: {prompt}\nA: {completion}"}
-    assert "holds '\\nA: ' of the template twice" in refused(made, [row], **options)
+    assert "contains '\\nA: ' of the template twice" in refused(made, [row], **options)
 
 
 def test_messages_without_a_template_are_no_text(made):

@@ -434,7 +434,7 @@ def test_a_folder_of_somebody_else_is_left_alone(make, tmp_path, files):
     (tmp_path / "out").mkdir()
     for name, content in files.items():
         (tmp_path / "out" / name).write_text(content)
-    assert "holds files that data.mix did not write" in refused(make, TEXT, TEXT)
+    assert "contains files that data.mix did not write" in refused(make, TEXT, TEXT)
     assert {file.name: file.read_text() for file in (tmp_path / "out").iterdir()} == files
 
 

@@ -167,7 +167,7 @@ def test_one_row_is_told_what_to_say(rows_in, tmp_path):
 
 def test_groups_that_do_not_fit_are_refused_with_their_sizes(rows_in, tmp_path):
     said = refused(rows_in("in", texts(10, topic=1)), tmp_path / "out", group_by="topic")
-    assert said.startswith("10 rows that all stay together leave none for valid (1 asked for)")
+    assert said.startswith("10 rows that all stay together leave none for valid (1 requested)")
 
 
 def test_a_folder_with_other_splits_is_refused(rows_in, tmp_path):

@@ -88,7 +88,7 @@ def test_a_value_may_be_laid_over_the_new_side_only(profiles, diff):
     words = ("recipes/one.yaml", "HEAD", "--profile", "laptop")
     _, out, err = diff(*words, "--set", "stages.train.params.seed=7")
     assert "no MLX parameters change" in out
-    assert "--set holds on both sides; --set-now lays a value over the new side only" in err
+    assert "--set applies to both sides; --set-now applies to the new side only" in err
     out = diff(*words, "--set-now", "stages.train.params.seed=7")[1]
     assert "seed  0 -> 7  <- --set" in out
 

@@ -171,7 +171,7 @@ def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
 
 @form(r"write null or a number")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
-    constant = re.findall(r"holds (\S+),", row.problem.message)[0]
+    constant = re.findall(r"contains (\S+),", row.problem.message)[0]
     yield row.to(row.text.replace(constant, "null"))
     yield row.to(row.text.replace(constant, "1"))
 
@@ -302,7 +302,7 @@ def _(row: Row, found: re.Match[str]) -> Iterator[Work]:
 
 
 @form(
-    r"'(?P<old>\w+)' (?:holds messages|looks like '\w+'): rename it(?: to (?P<new>\w+))?, or set "
+    r"'(?P<old>\w+)' (?:contains messages|looks like '\w+'): rename it(?: to (?P<new>\w+))?, or set "
     r"(?P<kind>\w+)_feature: (?P<key>\w+)"
 )
 def _(row: Row, found: re.Match[str]) -> Iterator[Work]:

@@ -225,5 +225,5 @@ def test_text_that_no_command_can_hold_is_refused(text):
     "text", ["{{ '' ~ '/a' }}", "{{ '' + '/a' }}", "{{ ['', 'a'] | join('/') }}", "{{ x ~ '/a' }}"]
 )
 def test_a_path_under_an_empty_text_is_not_at_the_top_of_the_disk(text):
-    with pytest.raises(TemplateError, match="an empty text stands before '/a'"):
+    with pytest.raises(TemplateError, match="an empty text comes before '/a'"):
         fill(text, {"x": ""})

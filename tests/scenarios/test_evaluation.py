@@ -76,7 +76,7 @@ def test_an_expectation_of_a_category_that_is_not_in_the_file_is_told_first(plac
     assert compiled.problems == []
     done = call(place, "typo.yaml")
     assert done.returncode == 2
-    assert "typo.yaml:12:9: stage 'answers' measures no 'score_maners'" in done.stderr
+    assert "typo.yaml:12:9: stage 'answers' does not measure 'score_maners'" in done.stderr
     assert "did you mean 'score_manners'?" in done.stderr
 
 
@@ -209,7 +209,7 @@ def test_a_folder_of_other_files_is_not_written_to(place):
     words = ("--prompts", "prompts.jsonl", "--out", "mine")
     done = call(place, "eval", "score", "--model", "model", *words)
     assert done.returncode == 1
-    assert "mine holds thesis.txt, which eval.score did not write" in done.stderr
+    assert "mine contains thesis.txt, which eval.score did not write" in done.stderr
 
 
 def test_a_pattern_that_takes_forever_is_given_up(monkeypatch):

@@ -126,7 +126,7 @@ def test_looking_neither_imports_nor_runs_it(trainer, words):
 
 def test_a_run_asks_first_and_remembers_the_very_file(trainer):
     said = call(trainer, "r.yaml", code=2)
-    assert "brings 1 tool of its own" in said
+    assert "comes with 1 tool, which would run here" in said
     assert "mine.tool imports trainer:main" in said
     assert not (trainer / "runs").exists()
     call(trainer, "r.yaml", "--trust-tools")
@@ -135,7 +135,7 @@ def test_a_run_asks_first_and_remembers_the_very_file(trainer):
     resolved = (trainer / "runs/r/latest").resolve() / "recipe.yaml"
     assert "mine.tool" in call(trainer, "check", str(resolved)) + resolved.read_text("utf-8")
     tool(trainer, {"command": ["other"], "main": "trainer:main", "config": "--config"}, **FILED)
-    assert "brings 1 tool of its own" in call(trainer, "r.yaml", code=2)
+    assert "comes with 1 tool, which would run here" in call(trainer, "r.yaml", code=2)
 
 
 def test_a_check_stops_it_at_its_parser(trainer):

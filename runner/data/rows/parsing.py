@@ -235,7 +235,8 @@ BLANK = Flaw(rule="row-blank", message="is blank; mlx-lm cannot read past a blan
 def constant_flaw(constant: str) -> Flaw:
     """Return the flaw of a row with a NaN or an Infinity."""
     message = (
-        f"holds {constant}, which is not JSON; mlx-lm reads it, but other programs reject the file"
+        f"contains {constant}, which is not JSON; mlx-lm reads it, but other programs reject the "
+        "file"
     )
     return Flaw(
         rule="row-constant",

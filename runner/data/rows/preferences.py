@@ -127,7 +127,7 @@ def _same(row: Mapping[str, Any], features: Features) -> Iterator[Flaw]:
         message = f"has the same text in {features.chosen} and {features.rejected}"
         yield Flaw(
             rule="row-same-answers",
-            message=f"{message}: it says no preference",
+            message=f"{message}: there is no preference",
             hint="remove the row",
             path=(features.rejected,),
             severity="warning",

@@ -92,7 +92,7 @@ def unread(row: Mapping[str, Any], read: Collection[str], texts: Sequence[str]) 
     ranked = [key for key in RANKED if key in fields and key not in read and row[key]]
     if ranked:
         message = (
-            f"holds {listing(map(repr, ranked))}, answers to compare: mlx_lm.lora trains on the "
+            f"contains {listing(map(repr, ranked))}, answers to compare: mlx_lm.lora trains on the "
             "one answer it reads and ignores these"
         )
         yield Flaw(
@@ -176,7 +176,9 @@ def _way_out(row: Mapping[str, Any], features: Features) -> str:
         return as_chat()
     talk = next((key for key in TALKS if key in row and _turns(row[key], "role")), None)
     if talk:
-        return f"'{talk}' holds messages: rename it to {features.chat}, or set chat_feature: {talk}"
+        return (
+            f"'{talk}' contains messages: rename it to {features.chat}, or set chat_feature: {talk}"
+        )
     names = [key for key in list(row)[:_MOST] if len(key) <= _LONGEST]
     question, answer = (_key_for(names, row, standard) for standard in (QUESTIONS, ANSWERS))
     if question and answer:

@@ -113,7 +113,7 @@ class Survey:
         return features.prompt, features.completion, features.chat, features.text
 
     def skip(self, number: int, size: int, *, endless: bool = False) -> None:
-        """Count a line too long to look at; with `endless` nothing after it was looked at."""
+        """Count a line too long to read; with `endless`, the rest of the file was not read."""
         self.size += size
         self.rows += 1
         message = (
@@ -132,7 +132,9 @@ class Survey:
         try:
             same = identity(row, self.use.features)
         except UnicodeEncodeError:
-            message = "holds half of a surrogate pair; the tokenizer fails there with a TypeError"
+            message = (
+                "contains half of a surrogate pair; the tokenizer fails there with a TypeError"
+            )
             flaw = Flaw(
                 rule="row-lone-surrogate",
                 message=message,
@@ -199,7 +201,7 @@ class Survey:
             self._add_flaw(flaw, number, line)
 
     def too_many(self, number: int) -> bool:
-        """Return whether so many lines were no rows that none after this one is looked at."""
+        """Return whether so many lines were invalid that the rest is not read."""
         if self.unread < MANY:
             return False
         message = (

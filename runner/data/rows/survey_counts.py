@@ -105,7 +105,7 @@ class Tally(Struct, kw_only=True):
         return len(examples) < self.limit or line < examples[-1].mark.line
 
     def show(self, problem: Problem) -> None:
-        """Keep a problem that `count` said is to be shown."""
+        """Keep a problem that `count` selected to be shown."""
         examples = [*self.examples.get(problem.rule, ()), problem]
         examples.sort(key=lambda p: p.mark)
         self.examples[problem.rule] = examples[: self.limit]

@@ -256,7 +256,7 @@ def validates_on_random_rows(view: View) -> Iterator[Finding]:
             if metric in {"val_loss", "best_val_loss"}:
                 sample = "one batch" if batches == 1 else f"{batches} batches"
                 message = (
-                    f"stage '{stage}' checks {metric}, which is measured on {sample} drawn anew "
+                    f"stage '{stage}' checks {metric}, which is measured on {sample} drawn again "
                     "each time"
                 )
                 yield Finding(parameter="val_batches", message=message, hint="set val_batches: -1")

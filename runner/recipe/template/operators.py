@@ -86,7 +86,7 @@ def join(words: Sequence[str], between: str = "") -> str:
     """
     whole = between.join(words)
     if whole.startswith("/") and words and not words[0]:
-        why = f"an empty text stands before '{whole[:40]}', which is at the root of the disk"
+        why = f"an empty text comes before '{whole[:40]}', which is at the root of the disk"
         raise OperationError(why, "give it a value ('.' is the working directory)")
     return whole
 

@@ -24,7 +24,7 @@ _SYNTAX = "template-syntax"
 
 
 class Expression(Struct, frozen=True, kw_only=True):
-    """What stands between ``{{`` and ``}}``."""
+    """The text between ``{{`` and ``}}``."""
 
     text: str
 
@@ -112,7 +112,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         sign = unfit(value)
         if sign:
-            raise TemplateError(f"the result holds {sign}, which cannot be passed to a command")
+            raise TemplateError(f"the result contains {sign}, which cannot be passed to a command")
         return value
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]

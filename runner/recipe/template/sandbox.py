@@ -33,7 +33,7 @@ class TemplateError(Exception):
 
 
 class OperationError(TemplateError):
-    """An operator, filter or method has no answer; whoever evaluates says in which expression."""
+    """An operator, filter or method has no answer; the caller adds the expression."""
 
 
 class Scope:

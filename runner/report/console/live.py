@@ -77,7 +77,7 @@ class Live(Plain):
             self._outlook.drop(stage)
 
     def event(self, stage: Stage, event: Mapping[str, Any]) -> None:
-        """Move the bar, and show the figures; what is said in words stays above."""
+        """Move the bar, and show the metrics; messages stay above."""
         self._last_event = time.monotonic()
         row = self._rows[stage.name]
         row.hear(event)
@@ -87,7 +87,7 @@ class Live(Plain):
             super().event(stage, event)
 
     def stage_ended(self, stage: Stage, record: StageRecord) -> None:
-        """Show how a stage ended; a failure is told above in full."""
+        """Show how a stage ended; a failure is printed in full above."""
         self._outlook.drop(stage)
         row = self._rows[stage.name]
         row.record = record

@@ -21,7 +21,7 @@ from runner.report.wording import changes, gates
 
 
 def page(one: Report, *, refresh: int = 0) -> str:
-    """Return the page of a run; with `refresh` a browser loads it again after so many seconds."""
+    """Return the page of a run; with `refresh`, a browser reloads it after this many seconds."""
     context = {"charts": draw(one.curves), "spans": _spans(one), "refresh": refresh}
     return str(_template("run.html").render(one=one, **context))
 

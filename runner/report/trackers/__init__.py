@@ -110,7 +110,7 @@ class Listener(Silent):
         self._calls.put(lambda tracker: tracker.describe({k: v for k, v in texts.items() if v}))
 
     def run_ended(self, manifest: Manifest) -> None:
-        """Close the run there; wait for what is still to be told, but not for ever."""
+        """Close the run there; wait for what is still queued, but not for ever."""
         good = manifest.exit_code == 0
         self._calls.put(lambda tracker: tracker.end(good=good))
         self._calls.put(None)

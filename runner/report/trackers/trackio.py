@@ -31,7 +31,7 @@ class Trackio:
         )
 
     def describe(self, texts: Mapping[str, str]) -> None:
-        """Keep nothing more: the configuration is said when a run begins."""
+        """Do nothing: the configuration is sent when a run begins."""
 
     def measure(self, figures: Mapping[str, float], step: int) -> None:
         """Keep figures of an iteration."""

@@ -134,7 +134,7 @@ def _half_flaws(value: Any, path: Path) -> Iterator[Flaw]:
     """Yield the texts with half of a surrogate pair: no tokenizer takes one, nor does any file."""
     if isinstance(value, str):
         if not value.isascii() and _HALF.search(value):
-            why = f"holds half of a surrogate pair in {dotted(path)}"
+            why = f"contains half of a surrogate pair in {dotted(path)}"
             yield Flaw(
                 rule="prompt-lone-surrogate",
                 message=why,
@@ -226,7 +226,7 @@ def _rule_flaws(rule: Any, path: Path) -> Iterator[Flaw]:
         yield Flaw(rule="prompt-unknown-key", message=why, hint=hint, path=(*path, name))
     if len(kinds) != 1:
         if kinds or not unknown:
-            why = f"says {' and '.join(kinds) or 'no rule'} in {where}"
+            why = f"has {' and '.join(kinds) or 'no rule'} in {where}"
             yield Flaw(
                 rule="prompt-rule", message=why, hint=f"one of {listing(KINDS)} each", path=path
             )

@@ -266,7 +266,7 @@ def room(*, out: Path, **_: object) -> None:
     there = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
     strange = sorted(there - {SAMPLES, PART, REPORT})
     if strange:
-        why = f"{out} holds {strange[0]}, which eval.score did not write; name another folder"
+        why = f"{out} contains {strange[0]}, which eval.score did not write; name another folder"
         raise ToolError(why, "out")
 
 

@@ -263,10 +263,10 @@ def parser() -> argparse.ArgumentParser:
     add, switch = parser.add_argument, argparse.BooleanOptionalAction
     add("--path", type=Path, required=True, metavar="DIR", help="the model or adapter")
     add("--repo-id", type=_hub_id, required=True, metavar="OWNER/NAME", help="the repository")
-    add("--license", required=True, metavar="ID", help="its id on the hub, or other")
+    add("--license", required=True, metavar="ID", help="the licence by its hub id, or other")
     add("--license-name", metavar="NAME", help="the name of another licence")
     add("--license-link", metavar="URL", help="the address of another licence")
-    add("--license-file", type=Path, metavar="FILE", help="its text, uploaded as LICENSE")
+    add("--license-file", type=Path, metavar="FILE", help="the licence text, uploaded as LICENSE")
     add("--base-model", type=_hub_id, metavar="ID", help="the base model [from the run]")
     add("--description", metavar="TEXT", help="start of the card [the recipe's description]")
     add("--language", action="append", default=[], metavar="CODE", help="such as en (repeatable)")

@@ -264,7 +264,7 @@ def test_all_flaws_of_all_rows_are_found_errors_first_and_in_order(folder):
     [
         (
             {"conversations": [{"role": "user", "content": "a"}]},
-            "'conversations' holds messages: rename it to messages, or set chat_feature",
+            "'conversations' contains messages: rename it to messages, or set chat_feature",
         ),
         ({"Text": "a"}, "'Text' looks like 'text': rename it, or set text_feature: Text"),
         ({"promt": "a", "completion": "b"}, "rename 'promt' to 'prompt'"),
