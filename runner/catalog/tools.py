@@ -168,6 +168,9 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
     schema: Json
     release: str = ""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
     @property
     def maker(self) -> str:
         """The source of its defaults: a release of its package, or the tool itself."""

@@ -142,6 +142,9 @@ class _Parser:
             if inline is not None:
                 self.tell(word, f"{flag_name} takes no value", f"write {flag_name}")
             self.keep(parameter, flag_name != parameter.off, word)
+        elif parameter.emit == "fixed":
+            self.one(flag_name, inline, word)
+            self.tell(word, f"{flag_name} cannot be set: it {parameter.schema['x-message']}")
         elif parameter.emit == "list":
             several = [inline] if inline else []
             while self.words and self.words[0].text != "--" and not self.is_flag(self.words[0]):

@@ -220,9 +220,11 @@ def _module(words: list[str], catalog: Catalog) -> Program | None:
 
 
 def _family(words: list[str], catalog: Catalog) -> Program | None:
-    """Return a tool of mlx_lm named as ``mlx_lm lora`` or ``mlx_lm.lora``."""
+    """Return a tool of a package of trainers named as ``mlx_lm lora`` or ``mlx_lm.lora``."""
     head, *rest = words
-    package = next((name.partition(".")[0] for name in catalog.names if name.startswith("mlx")), "")
+    package = head.partition(".")[0]
+    if package not in {name.partition(".")[0] for name in catalog.names if name.startswith("mlx")}:
+        return None
     if head == package and rest:
         name, used = f"{package}.{rest[0]}", 2
     elif head.startswith(f"{package}."):

@@ -88,7 +88,7 @@ class StageOutputs:
     def __init__(self) -> None:
         self.names: set[str] = set()
         self.paths: set[str] = set()
-        self.folders: dict[str, str] = {}
+        self.folders: dict[str, dict[str, str]] = {}
         self.numbers: dict[str, int] = {}
 
     def add(self, draft: StageDraft) -> None:
@@ -96,7 +96,11 @@ class StageOutputs:
         self.names.add(draft.name.casefold())
         self.paths |= {*draft.outputs.values()}
         for name, path in draft.outputs.items():
-            self.folders[normal(path)] = f"stages.{draft.name}.{name}"
+            kind, output = draft.tool.outputs[name].makes, f"stages.{draft.name}.{name}"
+            kinds = self.folders.setdefault(normal(path), {})
+            if kinds and not next(iter(kinds.values())).startswith(f"stages.{draft.name}."):
+                kinds.clear()  # a later command wrote it anew
+            kinds[kind] = output
 
     def free(self, word: str) -> str:
         """Return a name that no stage has: the word, or the word with a number."""
@@ -107,13 +111,17 @@ class StageOutputs:
         self.numbers[word] = max(1, number - 1)
         return name
 
-    def reference(self, value: Any) -> str | None:
-        """Return how a recipe says a path that a stage made: itself, or the nearest around it."""
+    def reference(self, value: Any, kind: str | None = None) -> str | None:
+        """Return how a recipe says a path that a stage made: itself, or the nearest around it.
+
+        Of outputs that are in one place, it is the one of that kind.
+        """
         if not isinstance(value, str) or not value:
             return None
         path = normal(value)
         for folder in upward(path):
-            output = self.folders.get(folder)
+            kinds = self.folders.get(folder, {})
+            output = kinds.get(kind or "", next(iter(kinds.values()), None))
             if output is not None and not unfilled(path[len(folder) :]):
                 return f"{{{{ {output} }}}}{path.removeprefix(folder)}"
         return None
@@ -133,7 +141,7 @@ def settle(draft: StageDraft, before: StageOutputs, variables: Variables) -> Non
     for name, parameter in tool.parameters.items():
         if parameter.input_kind(full) in {None, "hub"} or name in output_params:
             continue
-        reference = before.reference(paths.get(name))
+        reference = before.reference(paths.get(name), parameter.input_kind(full))
         if reference is not None:
             mark = draft.values[name].mark if name in draft.values else draft.mark
             draft.values[name] = ScriptValue(value=paths[name], mark=mark, template=reference)
@@ -197,7 +205,8 @@ def _length(draft: StageDraft) -> None:
     for name, parameter in draft.tool.parameters.items():
         length = parameter.schema.get("x-smoke", {})
         unsaid = name not in draft.values and not draft.unplaced
-        if unsaid and length.get("total") and applies(length, values):
+        said = parameter.default is not None  # else it is taken from elsewhere, as from epochs
+        if unsaid and said and length.get("total") and applies(length, values):
             _take(draft, name, parameter.default)
 
 

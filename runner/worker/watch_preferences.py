@@ -14,6 +14,7 @@ from runner.base.errors import NotFiniteError
 from runner.base.values import same
 from runner.runs.audit import ASIDE
 from runner.worker.observer import Observer
+from runner.worker.outputs import REWARDS
 from runner.worker.watch_trainer import TrainerWatch
 
 # The fields of its trainers' arguments, and of what its tests are called with, where they are not
@@ -303,7 +304,7 @@ class PreferenceWatch(TrainerWatch):
         """Record the reward functions, by the names they are registered under."""
         own = self.host.params["reward_functions"]
         names = [one.__name__ for one in functions]
-        self.host.observed["reward_functions"] = names
+        self.host.observed[REWARDS] = names
         if own is None:
             defaults = [one.__name__ for one in self.main.get_default_reward_functions()]
             self._used({"reward_functions": None if names == defaults else ",".join(names)})

@@ -43,6 +43,7 @@ STARTS = {
         ("data", "test", "adapter_path"),
         ("hf_dataset", "train"),
     ],
+    "mlx_lm_lora.train": [("train",)],
 }
 
 
