@@ -32,7 +32,7 @@ from runner.worker.observer import read_namespace
 EXAMPLES, EACH = 110, 6
 """So many stages of a tool, and so many for each of its parameters where that is more."""
 MANY = 60
-"""Of a tool with more parameters each stage says many: half as many stages say all of them."""
+"""Of a tool with more parameters each stage says many of them."""
 SUPPORT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "support")}
 
 
@@ -99,7 +99,7 @@ def lost(tool: Tool, planned: Mapping[str, Any], seen: Mapping[str, Any]) -> Jso
 
 
 def _examples(parameters: int) -> int:
-    return EXAMPLES // 2 if parameters > MANY else max(EXAMPLES, EACH * parameters)
+    return EXAMPLES if parameters > MANY else max(EXAMPLES, EACH * parameters)
 
 
 def verdict(tool: Tool, folder: str) -> Json:
