@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from runner.base import visible
-from runner.base.constants import ENDING
+from runner.base.constants import BUILTIN, ENDING, SUFFIXES
 from runner.base.errors import RecipeError
 from runner.base.problems import (
     MAX_NOTES,
@@ -24,7 +25,7 @@ from runner.base.problems import (
 )
 from runner.recipe import find
 from runner.recipe.remote import is_remote
-from runner.system.files import is_folder
+from runner.system.files import is_folder, is_there
 
 if TYPE_CHECKING:
     from runner.plan.compile import Compilation
@@ -82,6 +83,12 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
         if path.endswith(_ROWS):
             hint = find.rows_hint(posixpath.dirname(path) or ".")
             raise RecipeError(f"{path} contains rows, not a recipe", hint)
+        if (
+            not path.endswith(SUFFIXES)
+            and not path.startswith(BUILTIN)
+            and not is_there(Path(path))
+        ):
+            raise RecipeError(f"there is no folder {path} here", _folders_of_recipes())
     for file in find.recipes(paths):
         names.append(file)
         beside = find.suite_of(file) if tests and not file.endswith(ENDING) else None
@@ -96,6 +103,20 @@ def files(paths: Sequence[str], *, tests: bool) -> list[str]:
             hint += f"; {find.rows_hint(rows)}"
         raise RecipeError(f"there is no recipe in {where}", hint)
     return list(dict.fromkeys(names))
+
+
+def _folders_of_recipes() -> str:
+    """Return which folders of the working directory hold recipes, and how a hook names them."""
+    files = islice(find.recipes(["."]), _MOST_FOLDERS)
+    folders = list(dict.fromkeys(file.partition("/")[0] for file in files if "/" in file))
+    if not folders:
+        return "name a recipe, or the folder that holds the recipes"
+    first = visible.line(folders[0])
+    how = f"in a hook args: [{first}], in the action recipes: {first}"
+    return f"there are recipes in {listing(folders, 4)}: name the folder; {how}"
+
+
+_MOST_FOLDERS = 50
 
 
 def check(

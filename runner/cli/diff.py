@@ -142,6 +142,21 @@ def _is_run(word: str) -> bool:
     return bool(_ID.match(word)) or (Path(word) / "run.json").is_file()
 
 
+def _is_short(word: str, file: str, runs: Path) -> bool:
+    """Return whether a word is short for a run. Raises RecipeError if it is a revision, too."""
+    from runner.runs import history
+    from runner.system import git
+
+    if not any(history.is_short(word, one.name) for one in history.folders(runs)):
+        return False
+    try:
+        revision = git.revision(word, file)
+    except RecipeError:
+        return True
+    why = f"'{word}' is short for a run, and a revision ({revision.commit[:7]})"
+    raise RecipeError(why, "write more of the run's id, or of the revision")
+
+
 def _run(word: str, files: Sequence[str], runs: Path, request: "DiffRequest") -> str:
     """Return the run that a word is, "" if it is none; ``latest`` is the recipe's last one.
 
@@ -151,7 +166,7 @@ def _run(word: str, files: Sequence[str], runs: Path, request: "DiffRequest") ->
     from runner.runs import history
 
     if word != history.LATEST:
-        return word if _is_run(word) else ""
+        return word if _is_run(word) or _is_short(word, files[0], runs) else ""
     if len(files) > 1 or not _recipe(files[0]):
         return ""
     over = request.overrides

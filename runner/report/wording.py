@@ -9,6 +9,7 @@ from runner.base.visible import code, markdown
 from runner.plan import train_options
 from runner.plan.model import Stage
 from runner.plan.training import Training
+from runner.report import run_rows
 from runner.runs.audit import summary
 from runner.runs.decisions import FIRST, Action
 from runner.runs.manifest import Manifest, StageRecord, State
@@ -168,21 +169,39 @@ def state_of(state: State, *, alive: bool) -> str:
 def line(manifest: Manifest, *, alive: bool) -> str:
     """Return a run in one line: id, recipe, state, stages done, when."""
     done = sum(record.state is State.FINISHED for record in manifest.stages)
-    smoke = " (smoke)" if manifest.plan.smoke else ""
     state = f"{state_of(manifest.state, alive=alive)}, {done}/{len(manifest.stages)} stages"
-    return f"{manifest.id}  {manifest.plan.name}{smoke}  {state}, {manifest.started}"
+    return f"{manifest.id}  {_asked(manifest)}  {state}, {manifest.started}"
 
 
-def table(runs: Iterable[tuple[Manifest, bool]]) -> Iterator[str]:
+def _asked(manifest: Manifest) -> str:
+    """Return what a run was asked for: its recipe, and what was laid over it."""
+    words = [manifest.plan.name, *(["(smoke)"] if manifest.plan.smoke else [])]
+    for option in ("--profile", "--set"):
+        words += [f"{option} {visible.word(value)}" for value in run_rows.asked(manifest, option)]
+    return " ".join(words)
+
+
+def listing(rows: Iterable[tuple[Manifest, bool]], metrics: Sequence[str]) -> Iterator[str]:
+    """Yield a line a run, with whether it is alive, and the metrics behind it."""
+    for one, alive in rows:
+        figures = run_rows.values(one, metrics).items()
+        parts = [f"{path} {'-' if v is None else f'{v:.6g}'}" for path, v in figures]
+        yield ", ".join([line(one, alive=alive), *parts])
+
+
+def table(runs: Iterable[tuple[Manifest, bool]], metrics: Sequence[str] = ()) -> Iterator[str]:
     """Yield a Markdown table of runs, each with whether its process is alive."""
-    yield "| run | recipe | state | stages | started |"
-    yield "|---|---|---|---:|---|"
+    titles = "".join(f" {code(path)} |" for path in metrics)
+    yield f"| run | recipe | state | stages | started |{titles}"
+    yield f"|---|---|---|---:|---|{'---:|' * len(metrics)}"
     for one, alive in runs:
         done = sum(record.state is State.FINISHED for record in one.stages)
-        name = f"{one.plan.name}{' (smoke)' if one.plan.smoke else ''}"
         state = state_of(one.state, alive=alive)
         stages = f"{done}/{len(one.stages)}"
-        yield f"| {code(one.id)} | {markdown(name)} | {state} | {stages} | {one.started} |"
+        figures = run_rows.values(one, metrics).values()
+        cells = "".join(f" {'' if v is None else f'{v:.6g}'} |" for v in figures)
+        name = markdown(_asked(one))
+        yield f"| {code(one.id)} | {name} | {state} | {stages} | {one.started} |{cells}"
 
 
 def standing(manifest: Manifest, *, alive: bool) -> str:

@@ -100,7 +100,9 @@ def find_all(runs: Path, recipe: str | None = None) -> list[Manifest]:
 
 
 def find(runs: Path, run: str | None) -> Manifest:
-    """Return a run by its folder, its id, or a recipe's name; of several the last worked on.
+    """Return a run by its folder, its id or a part of it, or a recipe's name.
+
+    Of several runs of a recipe it is the last worked on.
 
     That is also meant by ``latest`` and by None. A damaged one that was not meant by its own name
     is named, and left out. Raises RecipeError.
@@ -113,6 +115,7 @@ def find(runs: Path, run: str | None) -> Manifest:
     else:
         name = _name(run)
         candidates = [one for one in paths if one.name == run or one.parent.name == name]
+        candidates = candidates or _short(run, paths)
         if len(candidates) == 1:
             return look(candidates[0])
     manifest = next(
@@ -123,6 +126,28 @@ def find(runs: Path, run: str | None) -> Manifest:
         ids = listing([one.name for one in reversed(paths)], 4)
         raise RecipeError(why, f"there are: {ids}" if ids else "run a recipe first")
     return manifest
+
+
+def _short(run: str, paths: Sequence[Path]) -> list[Path]:
+    """Return the run whose id ends in these letters, or begins so. Raises RecipeError for two."""
+    matches = [one for one in paths if is_short(run, one.name)]
+    if len(matches) > 1:
+        ids = listing([one.name for one in reversed(matches)], 4)
+        raise RecipeError(f"'{run}' means {len(matches)} runs", f"write one of them out: {ids}")
+    return matches
+
+
+def is_short(word: str, name: str) -> bool:
+    """Return whether a word is short for a run's id: the letters behind its time, or its start.
+
+    The letters may be cut, too: ``6b92`` and ``6b9`` are ``20261201T043733Z-6b92``.
+    """
+    letters = name.rpartition("-")[2]
+    enough = len(word) >= _LETTERS and word.isalnum()
+    return enough and (letters.startswith(word) or name.startswith(word))
+
+
+_LETTERS = 3
 
 
 def _worked_on(folder: Path) -> tuple[int, str]:

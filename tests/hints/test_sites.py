@@ -90,6 +90,8 @@ FOLLOWED |= {
     "renew the lock: run-recipe lock RECIPE --update": "test_a_server_that_moves_on_changes_nothing_before_the_lock_is_renewed",
     "name a folder in RUN_RECIPE_CACHE, or unset it": "test_without_a_cache_it_is_said_what_it_is_for",
     "try what git says: git ls-remote": "test_what_git_says_of_a_server_is_said_with_the_command_to_try",
+    "write stages.STAGE.metrics.METRIC, as an expectation reads it": "test_runs_are_listed_with_what_was_asked_and_named_by_a_few_letters",
+    "write one of them out: …": "test_runs_are_listed_with_what_was_asked_and_named_by_a_few_letters",
     "pip install huggingface_hub": "test_the_packages_that_are_named_are_there_to_be_installed",
     "try again later, or check HF_ENDPOINT and the network": "test_a_hub_that_is_gone_changes_no_lock_and_is_asked_again",
 }
