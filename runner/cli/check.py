@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec.structs import replace
 
+from runner.base import visible
 from runner.base.constants import ENDING
 from runner.base.errors import Exit
 from runner.cli import options
@@ -13,6 +14,7 @@ from runner.system import printer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runner.base.problems import Mark
     from runner.cli.check_files import FileCheck
 
 
@@ -61,10 +63,11 @@ def command(
         profiles=profiles, sets=sets, mlx=mlx, trust_tools=trust_tools
     )
     every: list[FileCheck] = []
+    told: dict[tuple[Mark, str], str] = {}
     for file in check_files.check(files, recipes, request):
         every.append(file)
         if style == "text":
-            _print(file, alone=len(files) == 1)
+            _print(file, told, alone=len(files) == 1)
     if style == "text":
         printer.say(_total(every))
     else:
@@ -73,8 +76,11 @@ def command(
     return Exit.INVALID if wrong else Exit.OK
 
 
-def _print(file: "FileCheck", *, alone: bool) -> None:
-    """Print what was found in a file; of several, under its name."""
+def _print(file: "FileCheck", told: "dict[tuple[Mark, str], str]", *, alone: bool) -> None:
+    """Print what was found in a file; of several, under its name.
+
+    What a base says is explained at the first recipe that inherits it; `told` remembers at which.
+    """
     if file.lacks:
         names = " and ".join(f"'{name}'" for name in file.lacks)
         printer.say(f"{file.file}: skipped: it has no profile {names}")
@@ -84,8 +90,15 @@ def _print(file: "FileCheck", *, alone: bool) -> None:
     if file.problems:
         from runner.base.problems import pictures
 
-        for picture in pictures(file.problems, file.sources):
+        fresh = [one for one in file.problems if (one.mark, one.message) not in told]
+        for picture in pictures(fresh, file.sources):
             printer.show(picture)
+        for one in file.problems:
+            first = told.setdefault((one.mark, one.message), file.file)
+            if one not in fresh:
+                printer.show(
+                    f"{one.mark}: {one.severity}, as in {visible.line(first)} [{one.rule}]"
+                )
     for whole, short in file.budgets:
         printer.show(whole if alone else f"  {short}")
 
@@ -100,7 +113,8 @@ def _total(every: "Sequence[FileCheck]") -> str:
     bases = sum(one.base for one in looked)
     counts = {"recipe": len(looked) - tests - bases, "base": bases, "test file": tests}
     parts = [plural(count, what) for what, count in counts.items() if count]
-    return f"{', '.join(parts)}: {tally(one for file in looked for one in file.problems)}"
+    whole = {(one.mark, one.message): one for file in looked for one in file.problems}
+    return f"{', '.join(parts)}: {tally(whole.values())}"
 
 
 def _write(every: "Sequence[FileCheck]", style: str) -> None:
