@@ -111,6 +111,7 @@ def run(
     progress: bool = True,
     trust: bool = False,
     trust_tools: bool = False,
+    fresh: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> "Result":
     """Run a recipe, or some of its stages, in the working directory; return the results.
@@ -125,6 +126,7 @@ def run(
 
     from runner import workflow
     from runner.plan.model import Plan
+    from runner.runs.job import Search
 
     compilation, whole = None, what
     if not isinstance(whole, Plan):
@@ -138,5 +140,6 @@ def run(
         resume=None if resume is None else str(resume),
     )
     return workflow.run(
-        replace(todo, trust=trust, trust_tools=trust_tools), workflow.hearers(progress=progress)
+        replace(todo, trust=trust, trust_tools=trust_tools, search=Search(fresh=fresh)),
+        workflow.hearers(progress=progress),
     )

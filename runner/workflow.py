@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from runner.runs.decide import Decision
     from runner.runs.job import Job
     from runner.runs.listener import Reporter
+    from runner.runs.manifest import Manifest
     from runner.runs.result import Result
 
 
@@ -327,7 +328,21 @@ def prepare(
     recipe = load(file, profiles, sets)
     compilation = compile_recipe(recipe)
     whole = plan(compilation, recipe, smoke=smoke)
-    return job(whole, compilation, runs=runs, names=select(whole, only, first, last), resume=resume)
+    names = select(whole, only, first, last)
+    todo = job(whole, compilation, runs=runs, names=names, resume=resume)
+    anew = bool(sets) and len(names) == len(whole.stages) and _is_whole(todo.before)
+    return replace(todo, anew=anew)
+
+
+def _is_whole(before: "Manifest | None") -> bool:
+    """Say whether a run has finished all of its stages, and all they made lies in its folder."""
+    from runner.runs.manifest import State
+
+    return before is not None and all(
+        record.state is State.FINISHED
+        and all(path.startswith(f"{before.folder}/") for path in record.prints)
+        for record in before.stages
+    )
 
 
 def job(
@@ -358,7 +373,7 @@ def run(job: "Job", hear: Hear) -> "Result":
     """
     from runner.runs import history, signals  # showing a plan needs none of it
     from runner.runs import trust as trusting
-    from runner.runs.decide import decide
+    from runner.runs.decide import decide_job
     from runner.runs.execute import execute
     from runner.runs.result import result
     from runner.runs.warm_start import early
@@ -367,10 +382,13 @@ def run(job: "Job", hear: Hear) -> "Result":
     trusting.require_tools(job.plan, job.names, consent=job.trust_tools)
     trusting.require(job.plan, catalog, job.names, consent=job.trust)
     with signals.interrupts(), early(job, catalog) as ahead:
-        decision = decide(job.plan, catalog, job.names, job.before, job.runs)
+        old, (job, decision) = job.before, decide_job(job, catalog)
+        ahead.keep(decision.run)
         remarks = look(job, decision, ahead.folder)
+        if old is not None and job.before is None:
+            remarks = replace(remarks, notes=[stays(old), *remarks.notes])
         if job.before is None:  # what was looked at is sound: the second's imports may begin, too
-            ahead.start((job.plan.stage(name) for name in job.names), most=2)
+            ahead.start((job.plan.stage(one) for one in decision.run), most=2)
         job = replace(job, folders=_folders(job, decision, catalog))
         with hear(job.plan, remarks) as reporter:
             manifest = execute(job, decision, ahead, reporter)
@@ -389,6 +407,11 @@ def _folders(job: "Job", decision: "Decision", catalog: Catalog) -> Mapping[str,
     memory = digests.Memory(job.runs / MEMORY)
     with meter() as progress:
         return snapshots.fetch(job.plan, names, catalog, memory, progress)
+
+
+def stays(before: "Manifest") -> str:
+    """Return that a finished run is not changed."""
+    return f"{before.id} has finished and stays as it is: --set starts a new run"
 
 
 def foresee(job: "Job") -> Findings:
@@ -412,7 +435,7 @@ def look(job: "Job", decision: "Decision", folder: Path) -> Findings:
     from runner.runs.decide import own
 
     plan, compilation = job.plan, job.compilation
-    stages = [action.stage for action in decision.actions if action.do == "run"]
+    stages = decision.run
     if not stages:
         return Findings()  # nothing will be read or written
     sources = compilation.resolver.recipe.sources if compilation else {}

@@ -260,6 +260,11 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
         return bool(self.schema["x-tool"].get("resumes"))
 
     @property
+    def reusable(self) -> bool:
+        """Whether another run may take its result: a release of its code is known, and enough."""
+        return self.schema["x-tool"].get("reuse") != "never" and self.distribution is not None
+
+    @property
     def observer(self) -> str | None:
         """The module of runner.worker that observes it while it runs."""
         return _text(self.schema["x-tool"].get("observer"))

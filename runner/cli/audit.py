@@ -28,7 +28,9 @@ def command(run: str | None, runs: str, style: str) -> int:
         printer.show_json({name: [one.as_dict() for one in rows[name]] for name in rows})
         return Exit.AUDIT if wrong else Exit.OK
     for name, verdicts in rows.items():
-        printer.show(f"{name}: {sentence(verdicts)}")
+        origin = manifest.stage(name).reused
+        there = f" (audited in {origin['run']}, which its result was taken from)" if origin else ""
+        printer.show(f"{name}: {sentence(verdicts)}{there}")
         printer.show("\n".join(f"  {row}" for row in table(verdicts)))
         for word in history.observations(Path(manifest.folder) / name).get(ASIDE, ()):
             printer.show(f"  beside looking: {word}")

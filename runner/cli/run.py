@@ -50,6 +50,19 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Allow the tools that come with the recipe; remembered for exactly these files.",
 )
+@click.option("--fresh", is_flag=True, help="Run every stage; reuse nothing from other runs.")
+@click.option(
+    "--reuse-from",
+    metavar="DIR",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="Reuse finished stages of the runs in DIR, too.",
+)
+@click.option(
+    "--explain-reuse",
+    is_flag=True,
+    help="Print which stages would be reused, and what differs for the others; run nothing.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.option(
     "--resume",
@@ -73,6 +86,9 @@ def command(
     trust: bool,
     trust_tools: bool,
     runs: str,
+    fresh: bool,
+    reuse_from: tuple[str, ...],
+    explain_reuse: bool,
     quiet: bool,
     resume: str | None,
 ) -> int:
@@ -82,6 +98,7 @@ def command(
     from msgspec.structs import replace
 
     from runner import workflow
+    from runner.runs.job import Search
 
     place = Path(runs)
     file = recipe or _missing_recipe(resume, place)
@@ -98,6 +115,10 @@ def command(
         last=last,
         resume=resume,
     )
+    more = tuple(map(Path, reuse_from))
+    job = replace(job, search=Search(fresh=fresh, more=more, explain=explain_reuse))
+    if explain_reuse:
+        return _explain(job, style)
     if not dry_run:
         job = replace(
             job,
@@ -116,6 +137,28 @@ def command(
         printer.show("\n".join(map(str, _decision(job).actions)))
     else:
         _print(job)
+    return Exit.OK
+
+
+def _explain(job: "Job", style: str) -> int:
+    """Print for each stage that would run whether another run has done it, and what differs."""
+    decision = _decision(job)
+    reasons = decision.reuse.reasons
+    if style == "json":
+        rows = [
+            {"stage": one.stage, "do": one.do, "cause": reasons.get(one.stage, one.cause)}
+            for one in decision.actions
+        ]
+        printer.show_json(rows)
+    else:
+        printer.show(
+            "\n".join(
+                f"{one.stage}: not reused: {reasons[one.stage]}"
+                if one.stage in reasons
+                else f"{one.stage}: {one.cause}"
+                for one in decision.actions
+            )
+        )
     return Exit.OK
 
 
@@ -217,10 +260,9 @@ def _print_json(job: "Job", findings: "Findings") -> int:
 
 def _decision(job: "Job") -> "Decision":
     from runner.catalog import load
-    from runner.runs.decide import decide
+    from runner.runs.decide import decide_job
 
-    catalog = load.installed_catalog(job.plan.tools)
-    return decide(job.plan, catalog, job.names, job.before, job.runs)
+    return decide_job(job, load.installed_catalog(job.plan.tools))[1]
 
 
 def _part(job: "Job") -> "Plan":

@@ -101,6 +101,16 @@ def _of_stage(stage: Stage, tool: Tool) -> Iterator[Reach]:
             )
 
 
+def sender(stage: Stage, tool: Tool) -> str:
+    """Return the parameter by which a stage sends something away, '' where none does."""
+    for name, parameter in tool.parameters.items():
+        trust = parameter.schema.get("x-trust", {})
+        if "sends" in trust and applies(trust, stage.params):
+            for _ in _reaching(parameter, stage.params.get(name)):
+                return name
+    return ""
+
+
 def _sent(stage: Stage, place: Any, names: Iterable[str]) -> Iterator[str]:
     """Yield the place that is sent something, and what that is."""
     yield str(place)

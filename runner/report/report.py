@@ -10,7 +10,7 @@ from runner.base.visible import code, line
 from runner.base.visible import markdown as markup
 from runner.catalog.tools import Catalog
 from runner.report.curves import Curves
-from runner.report.wording import changes, gates, state_of
+from runner.report.wording import changes, gates, origin, state_of
 from runner.runs.audit import Verdict, sentence, total
 from runner.runs.manifest import Manifest, StageRecord, State
 
@@ -123,6 +123,8 @@ def report(
             for name, value in {**stage.params, **stage.trainer}.items()
         )
         text = sentence(verdicts) if verdicts else "not audited"
+        if record.reused:
+            text = f"audited in {record.reused['run']}: {text}"
         stages.append(
             StageReport(
                 record=record,
@@ -149,7 +151,11 @@ def report(
 
 
 def _stage(stage: StageReport) -> Json:
-    record = {k: v for k, v in stage.record.as_json().items() if k not in {"prints", "identity"}}
+    record = {
+        k: v
+        for k, v in stage.record.as_json().items()
+        if k not in {"prints", "identity", "setting"}
+    }
     changed = {row.name: row.planned for row in stage.rows if row.changed}
     return {
         **record,
@@ -178,7 +184,9 @@ def _markdown(one: Report) -> Iterator[str]:
     yield "|---|---|---|---:|---|"
     for stage in one.stages:
         record = stage.record
-        figures = ", ".join(markup(f"{n} {figure(n, v)}") for n, v in record.metrics.items())
+        said = [origin(record)] if origin(record) else []
+        said += [f"{n} {figure(n, v)}" for n, v in record.metrics.items()]
+        figures = ", ".join(map(markup, said))
         took = duration(record.seconds) if record.seconds else ""
         name, tool = markup(record.name), markup(stage.tool)
         yield f"| {name} | {tool} | {record.state} | {took} | {figures} |"

@@ -21,14 +21,26 @@ def why(action: Action) -> str:
     """Return why a stage of an earlier run runs again."""
     if action.do == "judge":
         return f", checked again: {action.cause}"
+    if action.do == "reuse":
+        return f", {action.cause.partition(';')[0]}"
     return f", rerun: {action.cause}" if action.cause != FIRST else ""
 
 
 def begins(manifest: Manifest, actions: Sequence[Action]) -> str:
-    """Return which run begins and where it is."""
+    """Return what is taken from other runs, which run begins and where it is."""
     count = len(actions)
     stages = f"{count} stage{'s' * (count != 1)}"
-    return f"{manifest.plan.name}: {stages}, in {visible.line(manifest.folder)}"
+    taken = [f"{one.stage}: {one.cause}" for one in actions if one.do == "reuse"]
+    begin = f"{manifest.plan.name}: {stages}, in {visible.line(manifest.folder)}"
+    return "\n".join([*taken, begin])
+
+
+def origin(record: StageRecord) -> str:
+    """Return where a stage's result was taken from, and the time that saved; '' for its own."""
+    if not record.reused or record.state is not State.FINISHED:
+        return ""
+    run, saved = record.reused["run"], duration(record.reused["seconds"])
+    return f"reused from {run} ({saved} saved)"
 
 
 def metric(
@@ -84,7 +96,10 @@ def success_text(record: StageRecord) -> str:
             else "kept the last checkpoint"
         )
     audit = [summary(record.audit)] if record.audit else []
-    return ", ".join([f"finished in {duration(record.seconds)}", *parts, *audit])
+    if record.reused and audit:
+        audit = [f"audited there: {audit[0]}"]
+    done = origin(record) or f"finished in {duration(record.seconds)}"
+    return ", ".join([done, *parts, *audit])
 
 
 def unenforced(record: StageRecord) -> list[str]:

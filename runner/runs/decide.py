@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from runner.base.constants import RUN_DIR
@@ -18,29 +18,49 @@ from runner.recipe.template import expressions
 from runner.runs import checkpoints, digests
 from runner.runs import checkpoints as states
 from runner.runs.decisions import Action, Identity, identities, schedule, was_cut_off
+from runner.runs.job import Job, Search
 from runner.runs.manifest import Manifest, StageRecord, State
 from runner.runs.outputs import Places
+from runner.runs.reused import Reuse, reused, taken
+from runner.runs.setting import setting
 from runner.system import machine
 from runner.system.machine import MORE_FILES, PYTHON, few_files
 from runner.system.progress import meter
 
 MEMORY = ".digests.json"
+NOWHERE = Search(fresh=True)
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What each stage would be made of, what happened to earlier outputs, and what to do."""
+    """What each stage would be made of, what happened to earlier outputs, and what to do.
+
+    `reuse` holds the results of other runs that are taken, and why others are not.
+    """
 
     identities: Mapping[str, Identity]
     damaged: Mapping[str, str]
     actions: Sequence[Action]
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    reuse: Reuse = field(default_factory=Reuse)
+
+    @property
+    def run(self) -> list[str]:
+        """The names of the stages that will run."""
+        return [action.stage for action in self.actions if action.do == "run"]
 
 
 def decide(
-    plan: Plan, catalog: Catalog, names: Sequence[str], before: Manifest | None, runs: Path
+    plan: Plan,
+    catalog: Catalog,
+    names: Sequence[str],
+    before: Manifest | None,
+    runs: Path,
+    search: Search = NOWHERE,
 ) -> Decision:
     """Decide what to do with the named stages, each with its cause; a dry run decides here, too.
 
-    What was read for it is remembered beside the `runs`. Raises RecipeError if a stage reads
+    What was read for it is remembered beside the `runs`. Finished stages of other runs are taken
+    if they are the same work and it is to `search` there. Raises RecipeError if a stage reads
     from one that would not run and has no result.
     """
     records = {record.name: record for record in before.stages} if before else {}
@@ -54,19 +74,36 @@ def decide(
             damaged[stage.name] = damage
     doubted = _doubts(plan, before.plan) if before else ()
     actions = schedule(plan, names, identity_of, records, damaged, doubted)
+    settings = {stage.name: setting(plan, stage, catalog) for stage in plan.stages}
+    actions, reuse = reused(plan, catalog, actions, (identity_of, settings), before, runs, search)
     if before is not None:
-        again = {action.stage for action in actions if action.do == "run"}
+        again = {action.stage for action in actions if action.do in {"run", "reuse"}}
         actions = [
             _with_state(one, plan.stage(one.stage), catalog, identity_of, before, again)
             if one.do == "run" and was_cut_off(records.get(one.stage))
             else one
             for one in actions
         ]
-    decision = Decision(identities=identity_of, damaged=damaged, actions=actions)
+    decision = Decision(
+        identities=identity_of, damaged=damaged, actions=actions, settings=settings, reuse=reuse
+    )
     missing = gap(plan, [action.stage for action in actions], _reasons(plan, decision, before))
     if missing is not None:
         raise RecipeError(*missing)
     return decision
+
+
+def decide_job(job: Job, catalog: Catalog) -> tuple[Job, Decision]:
+    """Decide for a job; return the job too, which is that of a new run where `anew` asks for one.
+
+    There every result of the finished run that would stay is taken over.
+    """
+    decision = decide(job.plan, catalog, job.names, job.before, job.runs, job.search)
+    if job.before is None or not job.anew or not decision.run:
+        return job, decision
+    actions, sources = taken(job.plan, catalog, decision.actions, job.before)
+    reuse = replace(decision.reuse, sources={**decision.reuse.sources, **sources})
+    return replace(job, before=None), replace(decision, actions=actions, reuse=reuse)
 
 
 def distributions(plan: Plan, catalog: Catalog) -> list[str]:

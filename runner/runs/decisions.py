@@ -52,7 +52,7 @@ class Action(Struct, frozen=True, kw_only=True):
     """What to do with a stage, and why."""
 
     stage: str
-    do: Literal["run", "judge", "skip"]
+    do: Literal["run", "judge", "skip", "reuse"]
     cause: str
 
     def __str__(self) -> str:

@@ -39,8 +39,8 @@ def execute(job: Job, decision: Decision, ahead: WarmStart, reporter: Reporter) 
         now = history.read(folder) if before else None
         if now is not None and now != before:  # another runner went on while we decided
             job = replace(job, before=now)
-            decision = decide(plan, catalog, job.names, now, job.runs)
-        return Run(job, catalog, ahead, reporter).walk(decision.actions, decision.identities)
+            decision = decide(plan, catalog, job.names, now, job.runs, job.search)
+        return Run(job, catalog, ahead, reporter).walk(decision)
 
 
 def _new_folder(plan: Plan, runs: Path, ahead: WarmStart) -> Path:

@@ -22,6 +22,17 @@ def plainest(_: "Stage", steps: Sequence[Step]) -> tuple[Adjustment, ...]:
     return tuple(change for step in steps for change in step[0].changes)
 
 
+class Search(Struct, frozen=True, kw_only=True):
+    """Where results are looked for that may be taken: in a run's own `runs`, and in `more` folders.
+
+    A `fresh` run takes none. With `explain` it is found out what differs where none can be taken.
+    """
+
+    fresh: bool = False
+    more: tuple[Path, ...] = ()
+    explain: bool = False
+
+
 class Job(Struct, frozen=True, kw_only=True):
     """Stages of a plan that are to run: in a new run below `runs`, or on from the run `before`.
 
@@ -30,6 +41,8 @@ class Job(Struct, frozen=True, kw_only=True):
     `trust_tools` for the tools that it brings along. `options` are the words that asked for it,
     `advise` knows which changes help a stage that fails, `folders` are those of pinned names of the
     hub, by variable.
+    `search` says whose finished stages may be taken. With `anew` the run `before` stays as it is:
+    where something of it is to run again, a new run takes over the rest.
     """
 
     plan: "Plan"
@@ -41,4 +54,6 @@ class Job(Struct, frozen=True, kw_only=True):
     trust_tools: bool = False
     options: tuple[str, ...] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
+    search: Search = field(default_factory=Search)
+    anew: bool = False
     advise: Advise = plainest

@@ -16,6 +16,7 @@ from runner.plan.model import Plan
 Json = dict[str, Any]
 _NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")  # as schema/envelope.json has it: a folder of the run
 FORMAT = 1
+_RARE = {"hub", "reused"}  # of a stage, left out of its record where it has none
 
 
 class State(StrEnum):
@@ -61,6 +62,14 @@ FailureNote = TypedDict(
 )
 
 
+class ReuseNote(TypedDict):
+    """Where a stage's result was taken from, and how many seconds that had taken there."""
+
+    run: str
+    stage: str
+    seconds: float
+
+
 class StageRecord(Struct, frozen=True, kw_only=True):
     """One stage: times are UTC in ISO 8601, `seconds` its duration, `metrics` its last figures.
 
@@ -68,7 +77,8 @@ class StageRecord(Struct, frozen=True, kw_only=True):
     its process, whose outputs are made beside their places. `prints` are size, time, inode and
     SHA-256 of every file made, `identity` what of. `unenforced` are the judgements of expectations
     that did not hold and stopped nothing, as in a smoke run. `hub` are the folders of its pinned
-    names, by the variables of the script: each ends in the commit.
+    names, by the variables of the script: each ends in the commit. `setting` is what else the
+    result depends on, `reused` the `run` and `stage` it was taken from, and the `seconds` saved.
     """
 
     name: str
@@ -89,12 +99,12 @@ class StageRecord(Struct, frozen=True, kw_only=True):
     audit: Mapping[str, int] = field(default_factory=dict)
     failure: Mapping[str, Any] = field(default_factory=dict)
     hub: Mapping[str, str] = field(default_factory=dict)
+    setting: Mapping[str, str] = field(default_factory=dict)
+    reused: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> Json:
         """Return the record as JSON-ready values, which are the record's own."""
-        values = asdict(self)
-        hub = values.pop("hub")
-        return {**values, "hub": hub} if hub else values
+        return {key: one for key, one in asdict(self).items() if one or key not in _RARE}
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -178,6 +188,8 @@ def read_back(values: Json) -> Manifest:
         if not all(map(math.isfinite, (record.seconds, *record.metrics.values()))):
             raise ValueError(f"a metric of {record.name} is not a number")
         read_as([*record.unenforced], list[JudgementNote])
+        if record.reused:
+            read_as({**record.reused}, ReuseNote)
         if record.failure:
             read_as({**record.failure}, FailureNote)
     return manifest

@@ -38,7 +38,7 @@ class Places:
 
         What was interrupted stays where it was made.
         """
-        for final in self._finals():
+        for final in self.paths:
             if not os.path.lexists(final):
                 continue
             inside = self.own in final.parents
@@ -69,8 +69,18 @@ class Places:
         """
         for record in self.own.glob("*.*"):
             disk.sync(record)
-        finals = map(str, self._finals())
+        finals = map(str, self.paths)
         return {final: _movable(digests.prints(self.now(final), lasting=True)) for final in finals}
+
+    def pairs(self, other: "Places") -> Iterator[tuple[Path, Path]]:
+        """Open this stage, and yield for each output of `other` its place and where ours is made.
+
+        What stands outside of a run is in one place for both, and left out.
+        """
+        parts = self.open()
+        for place, ours in zip(other.paths, beside(self.stage), strict=True):
+            if ours in parts and place != self._path(ours):
+                yield place, self._path(parts[ours])
 
     def settle(self) -> None:
         """Move what was made to its place; done twice it does nothing."""
@@ -88,8 +98,7 @@ class Places:
             for final, part in self.parts().items()
         }
         for part in moves:
-            for file in _texts(Path(part)):
-                _rename_in(file, moves)
+            rename_in(Path(part), moves)
 
     def parts(self) -> dict[str, str]:
         """Return where the outputs are made, by their final places.
@@ -104,7 +113,7 @@ class Places:
     @property
     def finals(self) -> set[str]:
         """The places of all outputs, as this system has them."""
-        return {*map(str, self._finals())}
+        return {*map(str, self.paths)}
 
     def now(self, final: str) -> Path:
         """Return where an output is now: its place, or where it waits to be moved there."""
@@ -114,11 +123,23 @@ class Places:
                     return place
         return Path(final)
 
-    def _finals(self) -> list[Path]:
+    @property
+    def paths(self) -> list[Path]:
+        """The places of all outputs, in the stage's order."""
         return [self._path(path) for path in beside(self.stage)]
 
     def _path(self, text: str) -> Path:
         return Path(str(bind(text, str(self.folder))))
+
+
+def is_text(file: Path) -> bool:
+    """Say whether a file is a text of a tool in which places are renamed."""
+    return file.suffix in _TEXTS and file.is_file() and file.stat().st_size <= TEXT.most
+
+
+def rename_in(place: Path, moves: Mapping[str, str]) -> set[Path]:
+    """Replace paths in the texts of a tool below a place; return the files that changed."""
+    return {file for file in _texts(place) if _rename_in(file, moves)}
 
 
 def _is_occupied(path: Path) -> bool:
@@ -157,12 +178,12 @@ def _remove(path: Path) -> None:
 def _texts(place: Path) -> Iterator[Path]:
     files = place.rglob("*") if place.is_dir() else iter((place,))
     for file in files:
-        if file.suffix in _TEXTS and file.is_file() and file.stat().st_size <= TEXT.most:
+        if is_text(file):
             yield file
 
 
-def _rename_in(file: Path, moves: Mapping[str, str]) -> None:
-    """Replace paths in a text, as they are and as JSON writes them."""
+def _rename_in(file: Path, moves: Mapping[str, str]) -> bool:
+    """Replace paths in a text, as they are and as JSON writes them; say whether it changed."""
     data = text = reader.read(file, TEXT)
     for old, new in moves.items():
         for write in (str, _as_json):
@@ -171,6 +192,7 @@ def _rename_in(file: Path, moves: Mapping[str, str]) -> None:
         mode = file.stat().st_mode
         disk.write_bytes(file, text, lasting=False)
         file.chmod(mode)
+    return text != data
 
 
 def _raw(path: str) -> bytes:

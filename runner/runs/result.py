@@ -24,6 +24,7 @@ class StageResult(Struct, frozen=True, kw_only=True):
     duration, tries that failed included. `outputs` are paths by name, as in ``stages.NAME.OUTPUT``,
     `metrics` its figures, `gates` its expectations, `verdicts` its audit: one for each parameter,
     with what was planned and what was seen. `failure` and `guidance` are empty where it ended well.
+    `reused` is the run that its result was taken from.
     """
 
     name: str
@@ -39,6 +40,7 @@ class StageResult(Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()
     failure: str = ""
     guidance: str = ""
+    reused: str = ""
 
     @property
     def ok(self) -> bool:
@@ -116,4 +118,5 @@ def _stage(
         verdicts=tuple(verdicts.get(record.name, ())),
         failure=str(record.failure.get("kind", "")),
         guidance=str(record.failure.get("guidance", "")),
+        reused=str(record.reused.get("run", "")),
     )

@@ -24,13 +24,16 @@ from runner.plan.pins import entries
 from runner.recipe import lock_file
 from runner.runs import history, signals, snapshots
 from runner.runs.attempt import Attempt, Ending
-from runner.runs.decide import distributions, tool_of
+from runner.runs.decide import Decision, distributions, tool_of
 from runner.runs.decisions import Action, Identity, was_cut_off
 from runner.runs.job import Job
 from runner.runs.journal import Journal
 from runner.runs.listener import Reporter
 from runner.runs.manifest import Manifest, StageRecord, State, Text
 from runner.runs.outputs import Places
+from runner.runs.reuse import Source
+from runner.runs.setting import setting
+from runner.runs.taking import ChangedError, take
 from runner.runs.warm_start import WarmStart
 from runner.system import files, git, machine
 
@@ -72,16 +75,16 @@ class Run:
             options=job.options,
         )
 
-    def walk(self, actions: Sequence[Action], identity_of: Mapping[str, Identity]) -> Manifest:
+    def walk(self, decision: Decision) -> Manifest:
         """Do what was decided; stop at the first stage that does not end well."""
-        code = Exit.OK
+        code, actions = Exit.OK, decision.actions
         try:
             self.reserve()
             self.begin(actions)
             for number, action in enumerate(actions, start=1):
                 stage = self.plan.stage(action.stage)
                 self.reporter.stage_started(stage, action, number, len(actions))
-                ending = self.act(action, actions[number:], identity_of)
+                ending = self.act(action, actions[number:], decision)
                 if ending is not None:
                     self.reporter.stage_ended(stage, ending.record)
                     code = ending.code
@@ -130,9 +133,7 @@ class Run:
         self.journal.write(event="run", at=machine.now(), actions=[str(one) for one in actions])
         self.reporter.run_started(self.manifest, actions)
 
-    def act(
-        self, action: Action, rest: Sequence[Action], identity_of: Mapping[str, Identity]
-    ) -> Ending | None:
+    def act(self, action: Action, rest: Sequence[Action], decision: Decision) -> Ending | None:
         """Do what was decided for one stage; None where that is nothing."""
         stage = self.plan.stage(action.stage)
         if action.do == "skip":
@@ -140,7 +141,12 @@ class Run:
         if action.do == "judge":
             return self.judge(stage)
         coming = [self.plan.stage(one.stage) for one in rest if one.do == "run"]
-        return self.stage(stage, identity_of[stage.name], coming)
+        made_of = (decision.identities[stage.name], decision.settings[stage.name])
+        if action.do == "reuse":
+            ending = self.reuse(stage, made_of, decision.reuse.sources[stage.name])
+            if ending is not None:
+                return ending
+        return self.stage(stage, made_of[0], coming)
 
     def end(self, code: Exit) -> Manifest:
         """Close the run, even if a signal arrives meanwhile."""
@@ -198,7 +204,51 @@ class Run:
             last, ending = None, self.interruption(stage, interrupt)
         with signals.shield():
             if last is not None and ending.code == Exit.OK:
+                # Only now: what a model's name stands for is known when it was loaded.
+                now = setting(self.plan, stage, self.catalog)
+                ending = replace(ending, record=replace(ending.record, setting=now))
                 ending = last.settle(self.record(last.with_outputs(ending.record)))
+            seconds = round(time.monotonic() - start, 3)
+            outcome = replace(ending.record, ended=machine.now(), seconds=seconds)
+            return replace(ending, record=self.record(outcome))
+
+    def reuse(
+        self, stage: Stage, made_of: tuple[Identity, Mapping[str, str]], source: Source
+    ) -> Ending | None:
+        """Take a stage's result from another run; None where it cannot be taken any more.
+
+        Until all of it is here the record says only that it began, as of a stage that was cut off.
+        """
+        start, began = time.monotonic(), machine.now()
+        before = self.manifest.stage(stage.name)
+        self.outdate(stage.name)
+        Places(self.folder, stage).clear(before)
+        argv = command(stage, self.catalog).argv
+        record = self.record(
+            StageRecord(
+                name=stage.name,
+                state=State.RUNNING,
+                started=began,
+                argv=argv,
+                reused=source.note,
+            )
+        )
+        attempt = Attempt(self.manifest, stage, tool_of(stage, self.catalog), self.ahead)
+        try:
+            outcome = take(source, attempt, record)
+        except KeyboardInterrupt as interrupt:
+            ending = self.interruption(stage, interrupt)
+            return replace(ending, record=self.record(ending.record))
+        except (OSError, ChangedError) as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise
+            text = f"cannot take the result of {source.run} ({error}), so it runs"
+            self.reporter.event(stage, {"event": "said", "text": text})
+            return None
+        with signals.shield():
+            identity, now = made_of
+            whole = replace(outcome, identity=dict(identity.parts), setting=dict(now))
+            ending = attempt.settle(self.record(whole))
             seconds = round(time.monotonic() - start, 3)
             outcome = replace(ending.record, ended=machine.now(), seconds=seconds)
             return replace(ending, record=self.record(outcome))

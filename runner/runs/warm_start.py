@@ -7,7 +7,7 @@ single core, where it would only slow down the running stage.
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,6 +51,11 @@ class WarmStart:
                 break
             if stage.name not in self._waiting and self._worth(stage):
                 self._waiting[stage.name] = self._spawn(stage)
+
+    def keep(self, names: Collection[str]) -> None:
+        """End the children whose stages are not among those that will run."""
+        for name in self._waiting.keys() - {*names}:
+            self._waiting.pop(name).finish()
 
     def end(self) -> None:
         """End the waiting processes; nobody has used them."""

@@ -36,6 +36,18 @@ def snapshot(repository: str, kind: str, commit: str, folder: Path) -> Path:
     return folder / f"{kind}s--{repository.replace('/', '--')}" / "snapshots" / commit
 
 
+def commit(repository: str, kind: str, folder: Path, revision: str = "main") -> str:
+    """Return the commit of a repository's revision in the client's cache `folder`, '' if none.
+
+    The client asks the hub for a newer one when it loads, so this is what was loaded last.
+    """
+    place = folder / f"{kind}s--{repository.replace('/', '--')}"
+    try:
+        return reader.read_text(place / "refs" / revision, reader.NOTE).strip()
+    except (OSError, ValueError):
+        return ""
+
+
 def hub_home() -> Path:
     """Return the folder where the hub's client keeps what it knows."""
     home = os.environ.get("HF_HOME")

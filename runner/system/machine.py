@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import util
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.base.version import __version__
+from runner.system import reader
 
 FILES = 4096  # mlx_lm.utils sets RLIMIT_NOFILE to (2048, 4096) when it is imported
 
@@ -93,6 +95,38 @@ def cores() -> int:
     """Return how many cores this process may use; Linux can keep it to a few."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@cache
+def device() -> str:
+    """Return the backend and the chip that MLX computes with here, without importing MLX."""
+    if sys.platform == "darwin":
+        return f"Metal, {_sysctl('machdep.cpu.brand_string')}"
+    cuda = any(installed(f"mlx-cuda{one}") for one in ("", "-12", "-13"))
+    gpu = _line("Model:", *Path("/proc/driver/nvidia/gpus").glob("*/information")) if cuda else ""
+    chip = gpu or _line("model name", Path("/proc/cpuinfo"))
+    return f"{'CUDA' if cuda else 'CPU'}, {chip or platform.machine()}"
+
+
+def _sysctl(name: str) -> str:
+    """Return a text of macOS's kernel, '' where it has none of that name."""
+    import ctypes  # only for this
+
+    library = ctypes.CDLL(None)
+    size = ctypes.c_size_t(256)
+    buffer = ctypes.create_string_buffer(size.value)
+    failed = library.sysctlbyname(name.encode(), buffer, ctypes.byref(size), None, 0)
+    return "" if failed else buffer.value.decode("utf-8", "replace")
+
+
+def _line(lead: str, *paths: Path) -> str:
+    """Return what the first line that begins with `lead` says, '' where no file has one."""
+    for path in paths:
+        with suppress(OSError), reader.open_file(path) as file:
+            for line in reader.lines(file):
+                if line.startswith(lead.encode()):
+                    return line.partition(b":")[2].strip().decode("utf-8", "replace")
+    return ""
 
 
 def program(name: str) -> bool:

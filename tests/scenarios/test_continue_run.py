@@ -88,7 +88,7 @@ def whole(project):
 def cut_off(cwd, number):
     """Begin a run, and end the runner by a signal after some checkpoints; return its folder."""
     known = set(cwd.glob("runs/r/2*"))
-    command = [sys.executable, "-m", "runner", "r.yaml"]
+    command = [sys.executable, "-m", "runner", "r.yaml", "--fresh"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=cwd, env=ENV, **quiet)
     while saved(cwd, known) < 8:

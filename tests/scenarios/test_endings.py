@@ -61,7 +61,7 @@ def models(tmp_path_factory):
 def test_a_resumed_run_is_not_refused_for_its_own_outputs(models):
     said = call(models, "r.yaml", "--resume", "--to", "four")
     assert said.count("skipped: finished") == 2
-    assert "'named' already exists" in call(models, "r.yaml", "--to", "four", code=2)
+    assert "'named' already exists" in call(models, "r.yaml", "--fresh", "--to", "four", code=2)
 
 
 def test_what_a_run_itself_made_makes_room_for_what_it_makes_anew(models):

@@ -96,7 +96,7 @@ def test_only_what_matters_trains_again_and_the_cause_is_named(project):
         for do, _ in decisions(project, "--set", "stages.first.params.steps_per_report=1").values()
     } == {"skip"}
     second = decisions(project, "--set", "stages.second.params.learning_rate=1e-4")
-    assert second["first"][0] == "skip"
+    assert second["first"][0] == "reuse"  # in a new run
     rate = "learning_rate changed: 5e-06 -> 0.0001"
     schedule = "lr_schedule.arguments changed: [5e-06, 3, 0.0] -> [0.0001, 3, 0.0]"
     assert second["second"] == ("run", f"{rate}, {schedule}")

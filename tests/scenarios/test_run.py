@@ -386,7 +386,7 @@ def test_a_smoke_run_leaves_everything_of_a_real_one_as_it_is(project):
     again = run("r.yaml", "--smoke", "--resume", "--set", "stages.more.params.seed=9", cwd=project)
     assert "in-use" not in first.stderr + again.stderr
     assert (project / "runs" / ".gitignore").read_text(encoding="utf-8").endswith("\n*\n")
-    assert "[2/5] train: skipped" in again.stderr
+    assert "[2/5] train: reused from " in again.stderr
     assert "[3/5] more: mlx_lm.lora, rerun: seed changed" in again.stderr
     assert [file.read_text(encoding="utf-8") for file in real] == ["weeks of training"] * 3
     assert sorted(path.name for path in project.iterdir()) == [
