@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.base.errors import Exit, RecipeError
+from runner.base.patterns import pattern
 from runner.cli import options
 from runner.cli.guess import is_recipe, of_folder
 from runner.system import printer
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from runner.runs.job import Job
     from runner.runs.listener import Reporter
     from runner.runs.remedies import Adjustment, Step
+
+
+LABEL = pattern(r"[A-Za-z0-9_]{1,40}")
 
 
 @click.command("run")
@@ -49,6 +53,9 @@ if TYPE_CHECKING:
     "--trust-tools",
     is_flag=True,
     help="Allow the tools that come with the recipe; remembered for exactly these files.",
+)
+@click.option(
+    "--name", "label", metavar="NAME", default="", help="Name the run: its id ends in NAME."
 )
 @click.option("--fresh", is_flag=True, help="Run every stage; reuse nothing from other runs.")
 @click.option(
@@ -86,6 +93,7 @@ def command(
     trust: bool,
     trust_tools: bool,
     runs: str,
+    label: str,
     fresh: bool,
     reuse_from: tuple[str, ...],
     explain_reuse: bool,
@@ -116,7 +124,8 @@ def command(
         resume=resume,
     )
     more = tuple(map(Path, reuse_from))
-    job = replace(job, search=Search(fresh=fresh, more=more, explain=explain_reuse))
+    _require_label(label, resume)
+    job = replace(job, label=label, search=Search(fresh=fresh, more=more, explain=explain_reuse))
     if explain_reuse:
         return _explain(job, style)
     if not dry_run:
@@ -138,6 +147,14 @@ def command(
     else:
         _print(job)
     return Exit.OK
+
+
+def _require_label(label: str, resume: str | None) -> None:
+    """Raise RecipeError for a name that no run can be given."""
+    if label and resume is not None:
+        raise RecipeError("--name is for a new run, not for one that is resumed", "remove --name")
+    if label and not LABEL.fullmatch(label):
+        raise RecipeError(f"'{label}' cannot name a run", "use letters, digits and _, at most 40")
 
 
 def _explain(job: "Job", style: str) -> int:

@@ -6,10 +6,11 @@ import click
 
 from runner.base.errors import Exit
 from runner.cli import options
+from runner.cli.runs_care import EPILOG, WithVerbs
 from runner.system import printer
 
 
-@click.command("runs")
+@click.command("runs", cls=WithVerbs, epilog=EPILOG)
 @click.argument("recipe", required=False, shell_complete=options.completes("ran"))
 @options.together(options.runs, options.style("markdown"))
 @click.option(

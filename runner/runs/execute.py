@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from runner.base.errors import RunError
 from runner.catalog import load
-from runner.plan.model import Plan
 from runner.runs import history, idle_resume
 from runner.runs.awake import awake
 from runner.runs.decide import Decision, decide, ready
@@ -32,7 +31,7 @@ def execute(job: Job, decision: Decision, ahead: WarmStart, reporter: Reporter) 
     if before is not None and idle_resume.done(plan, before, decision):
         return idle_resume.tell(before, decision, reporter)
     ready(plan, catalog, decision)
-    folder = Path(before.folder) if before else _new_folder(plan, job.runs, ahead)
+    folder = Path(before.folder) if before else _new_folder(job, ahead)
     if ahead.folder != folder:
         ahead = WarmStart(folder, plan, catalog)
     with lock(folder), awake():
@@ -43,7 +42,8 @@ def execute(job: Job, decision: Decision, ahead: WarmStart, reporter: Reporter) 
         return Run(job, catalog, ahead, reporter).walk(decision)
 
 
-def _new_folder(plan: Plan, runs: Path, ahead: WarmStart) -> Path:
+def _new_folder(job: Job, ahead: WarmStart) -> Path:
+    plan, runs = job.plan, job.runs
     if _is_no_text(runs):
         why = f"MLX only accepts UTF-8 paths: {str(runs)!a}"
         raise RunError(why, "choose another --runs")
@@ -56,7 +56,7 @@ def _new_folder(plan: Plan, runs: Path, ahead: WarmStart) -> Path:
             except FileExistsError:  # another runner was faster
                 if not os.path.lexists(folder):  # no: it is a link to nowhere above it
                     raise
-                folder = history.fresh(runs, plan.name)
+                folder = history.fresh(runs, plan.name, job.label)
             else:
                 return folder
     except OSError as error:

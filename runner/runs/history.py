@@ -43,7 +43,11 @@ def folders(folder: Path) -> list[Path]:
     if (target := _nowhere(folder)) is not None:
         why = f"{folder} is a link to {target}, which does not exist"
         raise RecipeError(why, "mount or create it, or choose another folder with --runs")
-    paths = {path.parent for path in folder.glob("*/*/run.json") if not path.parent.is_symlink()}
+    paths = {
+        path.parent
+        for path in folder.glob("*/*/run.json")
+        if not path.parent.is_symlink() and not path.parent.name.startswith(".")
+    }
     return sorted(paths, key=lambda path: path.name)
 
 
@@ -71,17 +75,18 @@ def _nowhere(runs: Path) -> Path | None:
         return None
 
 
-def fresh(runs: Path, recipe: str) -> Path:
-    """Return a name for a new run's folder that comes after all there are.
+def fresh(runs: Path, recipe: str, name: str = "") -> Path:
+    """Return a name for a new run's folder that comes after all there are, and ends in `name`.
 
     A clock that was set back, or two runs in one second, must not make the newest look older.
     """
-    stamp, token = machine.stamp(), secrets.token_hex(2)
+    stamp, token = machine.stamp(), name or secrets.token_hex(2)
     last = max((path.name for path in runs.glob("*/2*-*")), default="")
     if last[:_STAMP] >= stamp:
         stamp, _, number = last.partition("-")
         plain = _HEX.fullmatch(number) and number != "ffff"
         token = f"{int(number, 16) + 1:04x}" if plain else f"{number}0"
+        token = f"{number}0-{name}" if name else token
     return runs / recipe / f"{stamp}-{token}"
 
 
@@ -115,7 +120,7 @@ def find(runs: Path, run: str | None) -> Manifest:
     else:
         name = _name(run)
         candidates = [one for one in paths if one.name == run or one.parent.name == name]
-        candidates = candidates or _short(run, paths)
+        candidates = candidates or _named(run, paths) or _short(run, paths)
         if len(candidates) == 1:
             return look(candidates[0])
     manifest = next(
@@ -126,6 +131,12 @@ def find(runs: Path, run: str | None) -> Manifest:
         ids = listing([one.name for one in reversed(paths)], 4)
         raise RecipeError(why, f"there are: {ids}" if ids else "run a recipe first")
     return manifest
+
+
+def _named(run: str, paths: Sequence[Path]) -> list[Path]:
+    """Return the runs that were given this name; four letters of an id are none."""
+    own = not _HEX.fullmatch(run)
+    return [one for one in paths if own and one.name.endswith(f"-{run}")]
 
 
 def _short(run: str, paths: Sequence[Path]) -> list[Path]:
@@ -291,6 +302,15 @@ def link(folder: Path) -> None:
         beside.replace(latest)
     except OSError:
         beside.unlink(missing_ok=True)
+
+
+def relink(folder: Path) -> None:
+    """Point ``latest`` at the run of a recipe that was last worked on, after others are gone."""
+    paths = [path.parent for path in folder.glob("[!.]*/run.json") if not path.parent.is_symlink()]
+    if paths:
+        link(max(paths, key=_worked_on))
+    elif (folder / LATEST).is_symlink():
+        (folder / LATEST).unlink()
 
 
 def _name(recipe: str) -> str:

@@ -42,7 +42,8 @@ class Job(Struct, frozen=True, kw_only=True):
     `advise` knows which changes help a stage that fails, `folders` are those of pinned names of the
     hub, by variable.
     `search` says whose finished stages may be taken. With `anew` the run `before` stays as it is:
-    where something of it is to run again, a new run takes over the rest.
+    where something of it is to run again, a new run takes over the rest. `label` is how the name
+    of a new run ends.
     """
 
     plan: "Plan"
@@ -56,4 +57,5 @@ class Job(Struct, frozen=True, kw_only=True):
     folders: Mapping[str, str] = field(default_factory=dict)
     search: Search = field(default_factory=Search)
     anew: bool = False
+    label: str = ""
     advise: Advise = plainest

@@ -92,7 +92,7 @@ class WarmStart:
 def early(job: Job, catalog: Catalog) -> Iterator[WarmStart]:
     """Start the first stage's process of a new run while its recipe is still checked."""
     plan, before = job.plan, job.before
-    folder = Path(before.folder) if before else history.fresh(job.runs, plan.name)
+    folder = Path(before.folder) if before else history.fresh(job.runs, plan.name, job.label)
     ahead = WarmStart(folder, plan, catalog)
     try:
         if before is None:
