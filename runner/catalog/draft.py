@@ -82,7 +82,8 @@ def draft(program: Mapping[str, Any], known: Iterable[Tool] = ()) -> tuple[Json,
     }
     like = max(known, key=lambda tool: len(_common(schema, tool)), default=None)
     if like is not None and len(_common(schema, like)) >= _ALIKE:
-        gaps = [one for one in gaps if one.partition(":")[0] not in _common(schema, like)]
+        names = _common(schema, like)
+        gaps = [one for one in gaps if _name("", one.partition(":")[0]) not in names]
         gaps.append(_borrow(schema, like))
     return schema, [*gaps, *ASK]
 

@@ -268,7 +268,12 @@ def _refusals(tool: Tool) -> Iterator[str]:
 
 
 def _when(when: Mapping[str, Any], otherwise: str = "always") -> str:
-    terms = (f"`{name}: {_plain(value)}`" for name, value in when.items())
+    terms = (
+        f"`{name}` {', '.join(f'`{_plain(one)}`' for one in value)}"
+        if isinstance(value, list)
+        else f"`{name}: {_plain(value)}`"
+        for name, value in when.items()
+    )
     return ", ".join(terms) or otherwise
 
 

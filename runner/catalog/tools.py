@@ -227,6 +227,13 @@ class Tool(Struct, frozen=True, kw_only=True, dict=True):
         when: Mapping[str, Any] = self.schema["x-tool"].get("metrics_when", {}).get(metric, {})
         return when
 
+    def is_measured(self, metric: str, params: Mapping[str, Any]) -> bool:
+        """Say whether a stage with these parameters measures `metric`; lists hold alternatives."""
+        return all(
+            params.get(name) in value if isinstance(value, list) else params.get(name) == value
+            for name, value in self.measures(metric).items()
+        )
+
     def has_metric(self, name: str) -> bool:
         """Return whether a stage of this tool may measure a metric of that name."""
         return name in self.metrics or self.family(name) is not None

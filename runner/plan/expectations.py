@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from runner.base.problems import Mark, Problem, as_yaml, listing, offer
-from runner.catalog.tools import Catalog, Tool, applies
+from runner.catalog.tools import Catalog, Tool
 from runner.plan.inheritance import Draft
 from runner.plan.model import Plan, Stage
 from runner.plan.resolve import Filled, Resolver
@@ -111,11 +111,16 @@ def _metric(
         why = f"{tool.name} does not measure '{metric}'"
         hint = offer(metric, tool.metrics) if tool.metrics else f"{tool.name} has no metrics"
         raise TemplateError(why, hint, "undefined")
+    if own is None or tool.is_measured(metric, own):
+        return
     when = tool.measures(metric)
-    if own is not None and not applies({"when": when}, own):
-        remedy = ", ".join(f"{name}: {as_yaml(value)}" for name, value in when.items())
-        why = f"stage '{draft.name}' does not measure '{metric}'"
-        raise TemplateError(why, f"add '{remedy}' to measure it", "undefined")
+    why = f"stage '{draft.name}' does not measure '{metric}'"
+    if any(isinstance(one, list) and own[name] not in one for name, one in when.items()):
+        others = [one for one in tool.metrics if tool.is_measured(one, own)]
+        raise TemplateError(why, offer(metric, others), "undefined")
+    plain = {name: one for name, one in when.items() if not isinstance(one, list)}
+    remedy = ", ".join(f"{name}: {as_yaml(value)}" for name, value in plain.items())
+    raise TemplateError(why, f"add '{remedy}' to measure it", "undefined")
 
 
 def unknown_figures(

@@ -28,6 +28,14 @@ CHARTS = (
     Chart(title="Learning rate", unit="learning rate", figures=("learning_rate",)),
     Chart(title="Speed", unit="tokens per second", figures=("tokens_per_second",)),
     Chart(title="Peak memory", unit="GB", figures=("peak_memory",)),
+    Chart(
+        title="Preference", unit="share of batches", figures=("train_accuracies", "val_accuracies")
+    ),
+    Chart(
+        title="Rewards",
+        unit="reward",
+        figures=("train_chosen_reward", "train_rejected_reward", "train_total_rewards_mean"),
+    ),
 )
 
 

@@ -47,15 +47,14 @@ def metric(
     training: Training | None, event: Mapping[str, Any], remaining: float | None = None
 ) -> str:
     """Return one metric event as a line; `remaining` are the seconds the stage still takes."""
-    of = f"/{training.iterations}" if training else ""
+    of = f"/{training.iterations}" if training and training.iterations else ""
     match event.get("event"):
         case "train":
             memory = event.get("peak_memory")
             parts = [
                 f"iteration {event['iteration']}{of}",
                 f"train loss {figure('train_loss', event.get('train_loss'))}",
-                f"learning rate {figure('learning_rate', event.get('learning_rate'))}",
-                f"{figure('tokens_per_second', event.get('tokens_per_second'))} tokens/s",
+                *(f"{lead}{figure(n, event[n])}{end}" for n, lead, end in _MAYBE if n in event),
                 *([f"{memory:.3g} GB"] if isinstance(memory, int | float) else []),
             ]
             # Never hidden while it is short: it would come and go with the speed.
@@ -73,6 +72,10 @@ def metric(
         case str(kind):
             return train_options.line(kind, event)
     return ""
+
+
+# Not every trainer reports them.
+_MAYBE = (("learning_rate", "learning rate ", ""), ("tokens_per_second", "", " tokens/s"))
 
 
 def success_text(record: StageRecord) -> str:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from runner import workflow
 from runner.catalog import load
+from runner.recipe.load import Overrides
+from runner.recipe.load import load as load_recipe
 from tests.support import mode_reads
 
 NAME = "mlx_lm_lora.train"
@@ -99,3 +102,28 @@ def test_a_parameter_without_a_way_is_never_read():
     idle = {n for n, one in TOOL.parameters.items() if one.read_when == ()}
     assert idle == {"reward_scaling", "qat_mode", "qat_interval", "list_reward_functions"}
     assert not any(TOOL.parameters[name].is_read(known) for name in idle)
+
+
+@pytest.mark.parametrize(
+    ("mode", "metric", "measured"),
+    [
+        ("dpo", "test_accuracies", True),
+        ("sft", "test_accuracies", False),
+        ("grpo", "train_total_rewards_mean", True),
+        ("klpo", "train_total_rewards_mean", False),
+        ("ftpo", "tokens_per_second", False),
+        ("ftpo", "train_loss", True),
+    ],
+)
+def test_a_mode_measures_its_own_figures(mode, metric, measured):
+    known = {"train": True, "test": True, "train_mode": mode}
+    assert TOOL.is_measured(metric, known) is measured
+
+
+def test_an_expectation_of_another_modes_figure_is_an_error():
+    params = "model: m, data: d, train: true, test: true, train_mode: sft"
+    text = f"stages: {{a: {{tool: {NAME}, params: {{{params}}}, expect: [metrics.test_accuracies > 0]}}}}"
+    loaded = load_recipe("r.yaml", lambda _: f"version: 1\n{text}\n".encode(), Overrides())
+    (problem,) = workflow.compile_recipe(loaded.recipe, {}).problems
+    assert "stage 'a' does not measure 'test_accuracies'" in problem.message
+    assert "test_loss" in problem.hint

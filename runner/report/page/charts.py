@@ -24,6 +24,11 @@ _WORDS = {
     "learning_rate": "learning rate",
     "tokens_per_second": "tokens per second",
     "peak_memory": "peak memory",
+    "train_accuracies": "train",
+    "val_accuracies": "validation",
+    "train_chosen_reward": "chosen",
+    "train_rejected_reward": "rejected",
+    "train_total_rewards_mean": "mean",
 }
 
 
