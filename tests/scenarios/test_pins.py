@@ -143,7 +143,6 @@ def test_a_locked_recipe_trains_on_its_commit_and_a_moved_branch_changes_nothing
     project.hub.leave()  # the cache has all of it
     assert "skipped" in project.type_in("run-recipe r.yaml --resume")
     folder = f"runs/r/{project.run['id']}"
-    assert "moving-target" not in project.type_in(f"run-recipe check {folder}/recipe.yaml")
     assert commit in project.type_in(f"run-recipe {folder}/recipe.yaml --dry-run")
 
 
@@ -163,7 +162,6 @@ def test_a_renewed_lock_makes_a_resume_train_again_and_a_diff_says_why(project):
     assert f"some/model@{before}" in said
     assert f"some/model@{after}" in said
     assert "r.lock:" in said
-    project.type_in("run-recipe lock r.yaml --update some/model@v1")
     said = project.type_in("run-recipe lock r.yaml --update some/modle", code=2)
     assert "did you mean 'some/model'?" in said
 
@@ -209,8 +207,7 @@ def test_a_download_that_is_cut_short_is_no_model(project):
     project.hub.cuts = "tokenizer.json"
     said = project.type_in("run-recipe r.yaml", code=5, HF_HUB_DOWNLOAD_TIMEOUT="1")
     assert "hub cannot be asked about some/model@" in said or "is not whole" in said
-    project.hub.cuts = "nothing"
-    project.type_in("run-recipe r.yaml")
+    assert not list(project.place.glob("runs/r/2*"))
 
 
 def test_a_hub_that_is_gone_changes_no_lock_and_is_asked_again(project):
@@ -291,4 +288,3 @@ def test_a_check_that_would_write_is_refused(project):
     assert "leave out --check or --update" in said
     assert "write run-recipe lock RECIPE" in project.type_in("run-recipe lock", code=2)
     project.type_in("run-recipe lock --update r.yaml")
-    project.type_in("run-recipe lock r.yaml --check")
