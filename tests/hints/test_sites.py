@@ -80,6 +80,15 @@ FOLLOWED |= {
     "run-recipe … --only …": "test_data_that_is_downloaded_into_the_run_is_missing_and_said_to_be",
 }
 FOLLOWED |= {
+    "reused from … (…); --fresh … it again": "test_a_fresh_run_takes_nothing",
+    "… has finished and stays as it is: --set starts a new run": "test_a_finished_run_that_is_resumed_with_a_change_stays_as_it_is",
+    "add --keep N, --older 30d or --failed": "test_what_a_refusal_to_prune_advises_is_done",
+    "write 30d, 12h or 90m": "test_what_a_refusal_to_prune_advises_is_done",
+    "runs prune removes old runs, runs du shows what they take: see their --help.": "test_what_a_refusal_to_prune_advises_is_done",
+    "remove --name": "test_a_name_that_no_run_can_have_is_refused",
+    "use letters, digits and _, at most 40": "test_a_name_that_no_run_can_have_is_refused",
+}
+FOLLOWED |= {
     "leave out --check or --update": "test_a_check_that_would_write_is_refused",
     "write run-recipe lock RECIPE": "test_a_check_that_would_write_is_refused",
     "restore it from git, or delete it and lock the recipe again: run-recipe lock RECIPE": "test_a_lock_that_cannot_be_read_says_how_to_make_it_anew",

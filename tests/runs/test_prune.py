@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from runner import workflow
 from runner.base.errors import RecipeError
 from runner.cli.run import LABEL
+from runner.cli.run import command as run
 from runner.cli.runs_care import du, prune
 from runner.runs import history, lock
 from runner.runs import prune as pruning
@@ -97,10 +98,30 @@ def test_nothing_goes_where_nobody_confirms(runs, capsys):
     assert said.err.startswith("2 runs, ")
     assert said.err.endswith("; nothing was removed: add --yes\n")
     assert len(ids("a")) == 3
+
+
+def test_what_a_refusal_to_prune_advises_is_done(runs):
     with pytest.raises(RecipeError, match="nothing says which runs to remove"):
         call(prune)
     with pytest.raises(RecipeError, match="--older must be a duration, not 'long'"):
         call(prune, "--older", "long")
+    for words in (
+        ("--keep", "3"),
+        ("--failed",),
+        *(("--older", one) for one in ("30d", "12h", "90m")),
+    ):
+        assert call(prune, *words) == 0
+    assert len(ids("a")) == 3
+    for command in (prune, du):
+        assert call(command, "--help") == 0
+
+
+def test_a_name_that_no_run_can_have_is_refused(runs):
+    with pytest.raises(RecipeError, match="'a/b' cannot name a run"):
+        call(run, "a.yaml", "--name", "a/b", "-n")
+    with pytest.raises(RecipeError, match="--name is for a new run"):
+        call(run, "a.yaml", "--name", "a_1", "--resume", "a", "-n")
+    assert call(run, "a.yaml", "--name", "a_1", "-n") == 0
 
 
 def test_latest_never_points_to_what_is_gone(runs, capsys):
