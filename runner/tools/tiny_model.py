@@ -325,11 +325,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=json.loads, default={}, help="JSON that overrides its configuration"
     )
-    parser.add_argument("--num-layers", type=int, default=2)
-    parser.add_argument("--hidden-size", type=int, default=64)
-    parser.add_argument("--intermediate-size", type=int, default=64)
-    parser.add_argument("--num-attention-heads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--num-layers", type=int, default=2, help="decoder blocks")
+    parser.add_argument("--hidden-size", type=int, default=64, help="features of a token")
+    parser.add_argument("--intermediate-size", type=int, default=64, help="features inside an MLP")
+    parser.add_argument("--num-attention-heads", type=int, default=1, help="attention heads")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random weights")
     return parser
 
 

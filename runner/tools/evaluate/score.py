@@ -273,7 +273,7 @@ def room(*, out: Path, **_: object) -> None:
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(
-        prog="eval.score",
+        prog="run-recipe eval score",
         description="Let a model answer prompts, check each answer by rules, and compute scores.",
         allow_abbrev=False,
     )

@@ -256,7 +256,7 @@ def _size(size: float) -> str:
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(
-        prog="hub.publish",
+        prog="run-recipe hub publish",
         description="Upload a model or adapter with a model card.",
         allow_abbrev=False,
     )
