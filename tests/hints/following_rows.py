@@ -134,6 +134,21 @@ def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.rows(value)
 
 
+@form(r"write the missing keys, or choose another train_mode")
+def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
+    rows = [json.loads(line) for line in row.work.lines(row.file)]
+    whole = [{**one, "chosen": f"a {n}", "rejected": f"b {n}"} for n, one in enumerate(rows)]
+    content = "".join(json.dumps(one) + "\n" for one in whole)
+    yield row.work.with_file(row.file, content.encode())
+    yield row.work.with_options(kind="prompts")
+
+
+@form(r'write \["…"\]')
+def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
+    (key,) = (name for name in row.value if f"as {name}," in row.problem.message)
+    yield row.rows({**row.value, key: [row.value[key]]})
+
+
 @form(r"end every row with one \\n")
 def _(row: Row, _: re.Match[str]) -> Iterator[Work]:
     yield row.work.with_file(row.file, row.work.files[row.file].replace(b"\r", b"\n"))

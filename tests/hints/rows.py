@@ -118,6 +118,8 @@ ROWS = {
     "arguments as text": train({"messages": [TALK[0], {"role": "assistant", "content": "", "tool_calls": [CALL]}, TALK[1]]}, encode=True),
     "a system message": train(said("system: s", "user: q", "assistant: a"), encode="none"),
     "two system messages": train(said("system: s", "user: q", "system: t", "assistant: a"), encode=True),
+    "no second answer": train({"prompt": "q"}, {"prompt": "r"}, kind="preferences"),
+    "tokens as a text": train({"context_with_chat_template": "a b", "rejected_decoded": " c", "multi_chosen_decoded": " d"}, kind="tokens"),
     "no turns": train(said("user: q", "user: r", "assistant: a"), encode=True),
 }  # fmt: skip
 
