@@ -22,6 +22,7 @@ MEASURED = (
     "tests/scenarios/test_resume.py::test_only_what_matters_trains_again",
     "tests/scenarios/test_evaluation.py::test_the_page_shows_what_happens",
     "tests/scenarios/test_publish.py::",
+    "tests/scenarios/test_remote.py::",
     "tests/scenarios/test_preference_modes.py::",
     "tests/data/rows/test_rendering.py::test_a_row_that_the_template_refuses_is_found",
 )
