@@ -94,11 +94,12 @@ def _print(file: "FileCheck", told: "dict[tuple[Mark, str], str]", *, alone: boo
         for picture in pictures(fresh, file.sources):
             printer.show(picture)
         for one in file.problems:
-            first = told.setdefault((one.mark, one.message), file.file)
-            if one not in fresh:
+            first = told.get((one.mark, one.message))
+            if first is not None:
                 printer.show(
                     f"{one.mark}: {one.severity}, as in {visible.line(first)} [{one.rule}]"
                 )
+        told.update(((one.mark, one.message), file.file) for one in fresh)
     for whole, short in file.budgets:
         printer.show(whole if alone else f"  {short}")
 

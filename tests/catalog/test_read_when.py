@@ -51,6 +51,7 @@ def phases_of(parameter, mode):
     return found
 
 
+@pytest.mark.slow
 def test_each_mode_reads_what_the_file_says_and_nothing_else(source):
     reads = mode_reads.table(source)
     wrong = {}
@@ -68,11 +69,13 @@ def test_each_mode_reads_what_the_file_says_and_nothing_else(source):
     assert wrong == {}
 
 
+@pytest.mark.slow
 def test_whatever_the_package_reads_is_a_parameter(source):
     reads = mode_reads.table(source)
     assert set(reads) - set(TOOL.parameters) - UNSAID == {"train_mode"} - set(TOOL.parameters)
 
 
+@pytest.mark.slow
 def test_the_modes_are_the_packages_own(source):
     modes = mode_reads.Package(source).modes()
     assert TOOL.schema["properties"]["train_mode"]["enum"] == modes

@@ -174,14 +174,14 @@ def verdicts() -> Json:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_every_parameter_comes_back_from_the_tools_own_parser(name, verdicts):
-    found = verdicts[name]
-    if "unavailable" in found:
-        pytest.skip(found["unavailable"])
-    assert "failure" not in found, found["failure"]
-    assert found["examples"] >= 100
-    assert found["never"] == [], "never drawn at another value than their default"
+def test_every_parameter_comes_back_from_the_tools_own_parser(verdicts):
+    assert {*verdicts} == {*NAMES}
+    here = {name: found for name, found in verdicts.items() if "unavailable" not in found}
+    assert len(here) > len(NAMES) / 2
+    assert {name: one["failure"] for name, one in here.items() if "failure" in one} == {}
+    assert [name for name, found in here.items() if found["examples"] < 100] == []
+    never = {name: found["never"] for name, found in here.items() if found["never"]}
+    assert never == {}, "never drawn at another value than their default"
 
 
 def test_a_parameter_that_does_not_come_back_is_seen():

@@ -371,10 +371,10 @@ SITUATIONS = {
     ),
     "a run's folder cannot be made": case(
         "good.yaml --runs lost",
-        "choose another --<runs>",
+        "mount or create it, or choose another folder with --<runs>",
         "run-recipe good.yaml --runs others",
         make=link,
-        ends=1,
+        ends=2,
     ),
     "a damaged run": case(
         "status runs/good/latest",

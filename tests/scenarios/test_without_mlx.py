@@ -8,9 +8,9 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-# The rooms that start a tool, ask about one, or look into its files; others may not import MLX,
+# The rooms that start a tool or ask about one; others may not import MLX,
 # which tests/test_architecture.py holds them to.
-NEAR = ("catalog", "cli", "command", "data", "lint", "runs", "testing", "tools", "worker")
+NEAR = ("cli", "command", "runs", "testing", "tools", "worker")
 WHOLE = ("test_golden.py", "test_library.py", "test_recipes.py", "test_traps.py")
 ROOT = Path(__file__).parent.parent.parent
 LEFT_OUT = (
