@@ -24,7 +24,7 @@ from runner.plan.compile import Compilation
 from runner.plan.leaks import leaks, mask_problems
 from runner.plan.model import Plan
 from runner.plan.order import gap
-from runner.plan.pins import pin, with_commits
+from runner.plan.pins import pin
 from runner.plan.stand_ins import NoStandInError
 from runner.recipe import load as recipes
 from runner.recipe import lock_file
@@ -260,7 +260,7 @@ def shrink(whole: Plan, *, alone: bool = False) -> Plan:
 
     catalog = schemas.catalog(whole.tools)
     names = () if alone else smoke_plan.models(whole, catalog)
-    cache, commits = hub.cache(os.environ), with_commits(whole)
+    cache, commits = hub.cache(os.environ), whole.model_commits
     configs = {
         name: config
         for name in names

@@ -16,7 +16,6 @@ from runner.lint import read_facts
 from runner.lint.facts import Finding
 from runner.lint.lineage import beneath
 from runner.plan.hub_names import split
-from runner.plan.pins import with_commits
 from runner.system import hub
 from runner.tools.evaluate.prompts import messages_of
 
@@ -62,7 +61,7 @@ def writer(plan: Plan, model: str) -> Writer:
         return Writer(
             model=name, folder=None, why=f"stage '{maker.name}' creates the model '{name}'"
         )
-    exact = with_commits(plan).get(name, name)
+    exact = plan.model_commits.get(name, name)
     folder = read_facts.folder_of(exact, hub.cache(os.environ))
     if folder is None:
         files = " ".join(f"--include '{pattern}'" for pattern in FILES)

@@ -18,7 +18,6 @@ from runner.plan.hub_names import MODEL, hub_names, is_hub_name
 from runner.plan.hub_names import split as name_parts
 from runner.plan.inputs import readings
 from runner.plan.model import Plan, Stage
-from runner.plan.pins import with_commits
 from runner.recipe.lock_file import COMMIT
 from runner.system import files, machine, reader
 from runner.system.hub import snapshot
@@ -38,7 +37,7 @@ def look(plan: Plan, hub: Path | None = None) -> DiskFacts:
     existing: set[str] = set()
     unreachable: dict[str, str] = {}
     catalog = load.catalog(plan.tools)
-    commits = with_commits(plan)
+    commits = plan.model_commits
     for stage in plan.stages:
         for kind, path in reads(stage, catalog):
             folder = folder_of(commits.get(path, path), hub) if kind == "model" else Path(path)
@@ -105,7 +104,7 @@ def models(plan: Plan, hub: Path | None = None) -> dict[str, ModelFacts]:
     named = (one for stage in plan.stages for one in reads(stage, catalog))
     paths = {path for kind, path in named if kind == "model"}
     by_path = {}
-    commits = with_commits(plan)
+    commits = plan.model_commits
     for path in paths:
         folder = folder_of(commits.get(path, path), hub)
         facts = read_model(path, folder) if folder else None

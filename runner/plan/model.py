@@ -142,6 +142,16 @@ class Plan(Struct, frozen=True, kw_only=True, dict=True):
         return owners
 
     @cached_property
+    def model_commits(self) -> Mapping[str, str]:
+        """What each name of a model of the hub is with its commit, where that is known."""
+        return {
+            one.name: f"{one.repository}@{one.commit}"
+            for stage in self.stages
+            for one in stage.pins
+            if one.commit and one.kind == "model"
+        }
+
+    @cached_property
     def digest(self) -> str:
         """A digest that distinguishes this plan from all others."""
         from hashlib import blake2b  # a dry run asks for no digest

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from runner.base.constants import HUB
 from runner.catalog.tools import Catalog, Tool
-from runner.plan.hub_names import MODEL, HubName, hub_names, rewrite, word
+from runner.plan.hub_names import HubName, hub_names, rewrite, word
 from runner.plan.model import Pin, Plan, Stage
 from runner.recipe.lock_file import Entries, Entry, FileDigest, LockFile
 
@@ -69,16 +69,6 @@ def _pin(one: HubName, lock: LockFile | None, variables: dict[tuple[str, str], s
         variable=variables[one.key],
         parameter=one.parameter,
     )
-
-
-def with_commits(plan: Plan) -> dict[str, str]:
-    """Return what each name of a model is with its commit, where that is known."""
-    return {
-        one.name: f"{one.repository}@{one.commit}"
-        for stage in plan.stages
-        for one in stage.pins
-        if one.commit and one.kind == MODEL
-    }
 
 
 def exact(stage: Stage, tool: Tool) -> Json:

@@ -1,6 +1,7 @@
 """Resuming an adapter: with other settings, parts of it are silently lost."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from runner.base.problems import listing
 from runner.lint.facts import Adapter, Finding
@@ -209,6 +210,7 @@ def adapter_config_newer(view: View) -> Iterator[Finding]:
             )
 
 
+@lru_cache(maxsize=8)
 def _old_adapter(view: View) -> Adapter | None:
     """Return the adapter a training resumes, None where it resumes none or none that is known."""
     path = view.params[_resumes(view)]
@@ -223,6 +225,7 @@ def _same_type(view: View) -> Adapter | None:
     return adapter if adapter and new and adapter.fine_tune_type == new.fine_tune_type else None
 
 
+@lru_cache(maxsize=8)
 def _new_adapter(view: View) -> Adapter | None:
     """Return the adapter that a training makes itself, as far as its parameters say it."""
     output = adapter_output(view.stage, view.tool)
